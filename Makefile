@@ -1,0 +1,66 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both do all the set-up they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test test-main test-runtimes test-authoring check bench graphs screenshot clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/bramble demo $(ARGS)
+
+# With CI set, nothing may be skipped: TensorFlow and the browser must be there.
+test: test-main test-runtimes $(if $(CI),test-authoring)
+
+test-main: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+# The older of the two TFLite runtimes needs an older numpy, so it has an environment of its own.
+test-runtimes: $(if $(shell $(PYTHON) -c 'import sys; print(int(sys.version_info < (3, 12)))' | grep 1),.venv-tflite/.ready)
+	@if [ -x .venv-tflite/bin/python ]; then .venv-tflite/bin/python -m pytest tests/runtimes; \
+	else echo "SKIPPED tests/runtimes on tflite-runtime: it has no wheel for this Python; it needs 3.11"; fi
+
+# TensorFlow (1.6 GB) exports graphs and is needed nowhere else.
+test-authoring: .venv-authoring/.ready
+	BRAMBLE_REQUIRE_AUTHORING=1 .venv-authoring/bin/python -m pytest tests/authoring
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+# Export the built-in tasks' graphs again, after a change to one of them.
+graphs: .venv-authoring/.ready
+	.venv-authoring/bin/python -m bramble task export
+
+screenshot: $(VENV)/.dev
+	$(BIN)/python docs/screenshot.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Bramble needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[server,client,inspector]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+.venv-tflite/.ready: constraints-tflite.txt pyproject.toml
+	$(PYTHON) -m venv .venv-tflite
+	.venv-tflite/bin/pip install --quiet -r constraints-tflite.txt
+	@touch $@
+
+.venv-authoring/.ready: constraints-authoring.txt pyproject.toml
+	$(PYTHON) -m venv .venv-authoring
+	.venv-authoring/bin/pip install --quiet -c constraints-authoring.txt -e '.[authoring]' pytest pytest-timeout
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-tflite .venv-authoring build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

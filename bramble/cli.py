@@ -1,0 +1,77 @@
+"""``bramble``: the server, a client, the inspector, and the demo that runs them all."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version as installed_version
+from typing import Annotated, Any
+
+import typer
+
+from bramble import flags
+from bramble.settings import DemoSettings
+from edge_client.settings import ClientSettings
+from inspector.settings import InspectorSettings
+from protocol import BrambleError
+from server.settings import ServerSettings
+
+app = typer.Typer(
+    help="Federated learning for fleets of Raspberry Pi sensor clients. Try it: bramble demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+task = typer.Typer(help="The tasks that a fleet can learn.", no_args_is_help=True)
+app.add_typer(task, name="task")
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def _room(module: str, extra: str) -> Callable[[Any], int]:
+    """Import a room's ``run`` only when it is called, and say which extra brings what is missing."""
+
+    def run(settings: Any) -> int:
+        try:
+            room = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[{extra}]'") from error
+        code: int = room.run(settings)
+        return code
+
+    return run
+
+
+app.command("server")(flags.command(ServerSettings, "server", _room("server.app", "server")))
+app.command("client")(flags.command(ClientSettings, "client", _room("edge_client.agent", "client")))
+app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("inspector.app", "inspector")))
+app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bramble {installed_version('bramble-fl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.", envvar="BRAMBLE_LOG_LEVEL")] = "info",
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)] = False,
+) -> None:
+    """Set up what every command shares."""
+    level = logging.getLevelNamesMapping().get(log_level.upper())
+    if level is None:
+        raise BrambleError(f"--log-level: '{log_level}' is not debug, info, warning or error")
+    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; an error that Bramble raised on purpose becomes one sentence on stderr and exit code 1."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="bramble")
+    except BrambleError as error:
+        print(f"bramble: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,77 @@
+"""How a flat vector of weights becomes bytes, and back. Every codec is lossless in length: the byte count follows from the layout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.errors import EncodingError
+from protocol.layout import Layout, Weights
+
+_DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
+"""The encodings that store one number per weight. Quantised ones, which carry a scale per tensor, get their place beside this table."""
+
+ENCODINGS = tuple(_DTYPES)
+"""Names of the encodings that this version speaks."""
+
+
+def _dtype(encoding: str) -> np.dtype[Any]:
+    try:
+        return _DTYPES[encoding]
+    except (KeyError, TypeError):
+        raise EncodingError(f"encoding: {encoding!r} is not one of {', '.join(ENCODINGS)}") from None
+
+
+def encoded_size(layout: Layout, encoding: str) -> int:
+    """Number of bytes that a model of this layout takes in this encoding."""
+    return layout.size * _dtype(encoding).itemsize
+
+
+def encode(weights: Weights, encoding: str) -> bytes:
+    """Turn a flat vector into wire bytes: little-endian, in layout order.
+
+    Parameters
+    ----------
+    weights
+        Shape (layout.size,), float32.
+    encoding
+        One of ``ENCODINGS``.
+
+    Raises
+    ------
+    EncodingError
+        If the encoding is unknown, or a value is not finite in it (float16 ends at 65504).
+    """
+    dtype = _dtype(encoding)
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(weights, dtype)
+    _check_finite(array, encoding)
+    return array.tobytes()
+
+
+def decode(data: Any, layout: Layout, encoding: str) -> Weights:
+    """Turn wire bytes into a flat float32 vector of shape (layout.size,), without copying where the machine allows it.
+
+    Raises
+    ------
+    EncodingError
+        If the encoding is unknown, the byte count does not fit, or a value is NaN or infinite.
+    """
+    dtype = _dtype(encoding)
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise EncodingError(f"weights: expected bytes, got {type(data).__name__}")
+    expected = encoded_size(layout, encoding)
+    size = data.nbytes if isinstance(data, memoryview) else len(data)
+    if size != expected:
+        raise EncodingError(f"weights: {size} bytes do not fit the layout, which takes {expected} as {encoding}")
+    array = np.frombuffer(data, dtype)
+    _check_finite(array, encoding)
+    return array.astype(np.float32, copy=False)
+
+
+def _check_finite(array: NDArray[Any], encoding: str) -> None:
+    if not np.isfinite(array).all():
+        where = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise EncodingError(f"weights: value {where} is not finite as {encoding}")

@@ -1,0 +1,146 @@
+"""The graph file: a task's ``.tflite`` with its manifest and initial weights appended as a zip archive.
+
+TensorFlow Lite's own metadata convention packs associated files the same way: the runtimes read the flatbuffer at the
+front and ignore the rest, a zip reader finds its directory at the end. So one file, and one digest, says all about a task.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from protocol import codecs, fields
+from protocol.errors import ProtocolError
+from protocol.layout import Layout, Weights
+from protocol.messages import Channel, TrainConfig
+
+FORMAT = 1
+_MANIFEST, _WEIGHTS = "manifest.json", "weights.f32"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What ``evaluate`` measures, as a person reads it.
+
+    ``error`` and ``baseline`` leave the graph as means over samples, so that means of several clients can be pooled
+    by sample count; ``transform`` (``sqrt`` or ``none``) is applied to the pooled mean, last of all.
+    """
+
+    name: str
+    unit: str
+    transform: str
+    baseline: str
+    """What the baseline is, in words: ``persistence: in three hours it will be as now``."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a client or a server must know of a task besides its graph.
+
+    A window is ``window`` consecutive bins of ``step_s`` seconds, one mean reading of each channel in each; its target is
+    the ``target`` channel, ``horizon`` bins after the window's last. Values enter the graph in their channels' units.
+
+    Signatures, all float32 unless said otherwise, ``w0, w1, ...`` being the layout's tensors:
+
+    * ``infer(x[N, window, channels], w...) -> y[N]``
+    * ``evaluate(x, y[N], sw[N], w...) -> loss, error, baseline`` (scalars, weighted means by ``sw``)
+    * ``train(x, y, sw, lr, w...) -> loss, w0', w1', ...``: one step
+    * ``fit(x, y, idx[S, B] int32, sw[S, B], lr, mu, w...) -> loss, w0', w1', ...``: a whole local run; row s of ``idx`` picks
+      minibatch s, ``sw`` masks its padding, ``mu`` is FedProx's weight of the distance to the weights that came in
+    """
+
+    task: str
+    description: str
+    channels: tuple[Channel, ...]
+    window: int
+    step_s: float
+    horizon: int
+    target: str
+    layout: Layout
+    metric: Metric
+    config: TrainConfig = field(default_factory=TrainConfig)
+
+    @classmethod
+    def from_wire(cls, value: Any) -> Manifest:
+        """Read and check the JSON form.
+
+        Raises
+        ------
+        ProtocolError
+            Naming the first field that is missing, unknown or out of range.
+        """
+        names = ("format", "task", "description", "channels", "window", "step_s", "horizon", "target", "layout", "metric", "config")
+        item = fields.mapping(value, "manifest", names)
+        fields.integer(item["format"], "manifest.format", FORMAT, FORMAT)
+        if not isinstance(item["channels"], list) or not item["channels"]:
+            raise ProtocolError("manifest.channels: expected a list of channels")
+        channels = tuple(Channel.from_wire(channel) for channel in item["channels"])
+        metric = fields.mapping(item["metric"], "manifest.metric", ("name", "unit", "transform", "baseline"))
+        if item["target"] not in [channel.key for channel in channels]:
+            raise ProtocolError(f"manifest.target: {item['target']!r} is not one of its channels")
+        if metric["transform"] not in ("sqrt", "none"):
+            raise ProtocolError("manifest.metric.transform: expected 'sqrt' or 'none'")
+        return cls(
+            task=fields.text(item["task"], "manifest.task", 63, fields.CLIENT_ID),
+            description=fields.text(item["description"], "manifest.description"),
+            channels=channels,
+            window=fields.integer(item["window"], "manifest.window", 1, 100_000),
+            step_s=fields.number(item["step_s"], "manifest.step_s", 1e-3, 1e7),
+            horizon=fields.integer(item["horizon"], "manifest.horizon", 0, 100_000),
+            target=item["target"],
+            layout=Layout.from_wire(item["layout"]),
+            metric=Metric(**{name: fields.text(text, f"manifest.metric.{name}", 200) for name, text in metric.items()}),
+            config=TrainConfig.from_wire(item["config"]),
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"format": FORMAT, **asdict(self), "channels": [asdict(c) for c in self.channels], "layout": self.layout.to_wire()}
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """A graph as it travels: the file's bytes, their digest, and what is packed in them."""
+
+    data: bytes = field(repr=False)
+    sha256: str
+    manifest: Manifest
+    initial: Weights = field(repr=False)
+    """Initial weights, shape (layout.size,)."""
+
+    @classmethod
+    def pack(cls, flatbuffer: bytes, manifest: Manifest, initial: Weights) -> GraphFile:
+        """Append manifest and weights to a converted model. The same input gives the same bytes."""
+        tail = io.BytesIO()
+        with zipfile.ZipFile(tail, "w", zipfile.ZIP_DEFLATED) as archive:
+            text = json.dumps(manifest.to_wire(), indent=1, ensure_ascii=False)
+            archive.writestr(zipfile.ZipInfo(_MANIFEST, _EPOCH), text)
+            archive.writestr(zipfile.ZipInfo(_WEIGHTS, _EPOCH), codecs.encode(initial, "float32"))
+        return cls.read(flatbuffer + tail.getvalue())
+
+    @classmethod
+    def read(cls, data: bytes) -> GraphFile:
+        """Take a graph file apart.
+
+        Raises
+        ------
+        ProtocolError
+            If it is not one: no archive at its end, a malformed manifest, or weights that do not fit its layout.
+        """
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                manifest = Manifest.from_wire(json.loads(archive.read(_MANIFEST)))
+                initial = codecs.decode(archive.read(_WEIGHTS), manifest.layout, "float32")
+        except (zipfile.BadZipFile, KeyError, ValueError) as error:
+            raise ProtocolError(f"graph: not a graph file with a manifest ({error})") from error
+        return cls(data, digest(data), manifest, initial)
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of a graph file, in hexadecimal: its name on the wire."""
+    return hashlib.sha256(data).hexdigest()
