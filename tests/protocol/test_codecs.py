@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from protocol.codecs import ENCODINGS, decode, encode, encoded_size
+from protocol.errors import EncodingError
+from protocol.layout import Layout
+
+
+def layout(size: int) -> Layout:
+    return Layout.of([("w", [size])])
+
+
+finite16 = hnp.arrays(np.float32, st.integers(1, 50), elements=st.floats(-65504, 65504, width=16))
+
+
+@given(weights=finite16, encoding=st.sampled_from(ENCODINGS))
+def test_what_an_encoding_can_hold_survives_exactly(weights: np.ndarray, encoding: str) -> None:
+    data = encode(weights, encoding)
+    assert len(data) == encoded_size(layout(len(weights)), encoding)
+    decoded = decode(data, layout(len(weights)), encoding)
+    assert decoded.dtype == np.float32
+    np.testing.assert_array_equal(decoded, weights)
+
+
+@given(weights=hnp.arrays(np.float32, 20, elements=st.floats(-6e4, 6e4, width=32)))
+def test_float16_rounds_to_eleven_bits(weights: np.ndarray) -> None:
+    decoded = decode(encode(weights, "float16"), layout(20), "float16")
+    np.testing.assert_allclose(decoded, weights, rtol=2**-11, atol=2**-25)
+
+
+def test_bytes_are_little_endian_in_order() -> None:
+    assert encode(np.array([1.0, -2.0], np.float32), "float32") == bytes.fromhex("0000803f000000c0")
+    assert encode(np.array([1.0, -2.0], np.float32), "float16") == bytes.fromhex("003c00c0")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_not_finite_is_refused_both_ways(encoding: str, bad: float) -> None:
+    weights = np.array([0, bad], np.float32)
+    with pytest.raises(EncodingError, match="value 1 is not finite"):
+        encode(weights, encoding)
+    data = weights.astype("<f4" if encoding == "float32" else "<f2").tobytes()
+    with pytest.raises(EncodingError, match="value 1 is not finite"):
+        decode(data, layout(2), encoding)
+
+
+def test_what_overflows_float16_is_refused_not_sent_as_infinity() -> None:
+    with pytest.raises(EncodingError, match="float16"):
+        encode(np.array([70000.0], np.float32), "float16")
+
+
+@pytest.mark.parametrize("data", [b"", b"abc", bytes(7), bytes(9), bytes(4)])
+def test_a_byte_count_that_does_not_fit_is_refused(data: bytes) -> None:
+    with pytest.raises(EncodingError, match="do not fit"):
+        decode(data, layout(2), "float32")
+
+
+@pytest.mark.parametrize("data", ["text", None, 3, [0.0, 0.0], {"_placeholder": True}])
+def test_what_is_not_bytes_is_refused(data: object) -> None:
+    with pytest.raises(EncodingError, match="expected bytes"):
+        decode(data, layout(2), "float32")
+
+
+@pytest.mark.parametrize("encoding", ["int8", "", None, 3, ["float32"]])
+def test_an_unknown_encoding_is_refused_with_those_that_are_known(encoding: object) -> None:
+    with pytest.raises(EncodingError, match="float32, float16"):
+        decode(bytes(8), layout(2), encoding)  # type: ignore[arg-type]
+
+
+def test_decoding_float32_copies_nothing() -> None:
+    data = bytearray(8)
+    decoded = decode(data, layout(2), "float32")
+    data[0:4] = bytes.fromhex("0000803f")
+    assert decoded[0] == 1.0

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import contextlib
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import messages as m
+from protocol.errors import ProtocolError
+from protocol.layout import Layout
+
+LAYOUT = Layout.of([("kernel", [2, 2]), ("bias", [2])])
+WEIGHTS = np.arange(6, dtype=np.float32)
+
+UPDATE = m.ClientUpdate(3, "climate", "ab" * 32, LAYOUT, "float32", "float16", WEIGHTS, m.TrainConfig())
+COMPLETE = m.TrainingComplete(3, LAYOUT, "float32", WEIGHTS, 120, {"loss_before": 1.0, "loss_after": 0.5}, m.Timing(1.0, 2.0, 3.0))
+DATA = m.DataUpdate(None, (0.0, 60.0), {"temperature": m.Column("°C", (21.5, None))})
+HANDSHAKE = m.Handshake(1, "pi-kitchen", "secret", True, (m.Channel("temperature", "°C"),), "0.1.0")
+
+
+def test_client_update_survives_the_wire() -> None:
+    back = m.ClientUpdate.from_wire(UPDATE.to_wire())
+    np.testing.assert_array_equal(back.weights, WEIGHTS)
+    assert (back.round, back.task, back.graph, back.layout, back.config) == (3, "climate", "ab" * 32, LAYOUT, m.TrainConfig())
+
+
+def test_training_complete_survives_the_wire_and_knows_its_size() -> None:
+    back = m.TrainingComplete.from_wire(COMPLETE.to_wire(), LAYOUT)
+    np.testing.assert_array_equal(back.weights, WEIGHTS)
+    assert (back.samples, back.metrics, back.timing, back.nbytes) == (120, dict(COMPLETE.metrics), COMPLETE.timing, 24)
+
+
+@pytest.mark.parametrize(
+    ("message", "read"),
+    [
+        (m.TrainingFailed(4, "no data yet"), m.TrainingFailed.from_wire),
+        (m.GenerateData(1, 1672531200.0, 3600.0, 24), m.GenerateData.from_wire),
+        (DATA, m.DataUpdate.from_wire),
+        (HANDSHAKE, m.Handshake.from_wire),
+    ],
+)
+def test_a_message_survives_the_wire(message: Any, read: Any) -> None:
+    assert read(message.to_wire()) == message
+
+
+def test_a_token_is_not_in_the_handshakes_repr() -> None:
+    assert "secret" not in repr(HANDSHAKE)
+
+
+def test_a_minimal_handshake_is_enough() -> None:
+    assert m.Handshake.from_wire({"protocol": 1, "client_id": "a"}) == m.Handshake(1, "a")
+
+
+@pytest.mark.parametrize("client_id", ["", "Pi", "-pi", "pi_1", "pi\n", "a" * 64, "../x", "pi kitchen", None, 3])
+def test_a_bad_client_id_is_refused(client_id: object) -> None:
+    with pytest.raises(ProtocolError, match="client_id"):
+        m.Handshake.from_wire({"protocol": 1, "client_id": client_id})
+
+
+BAD_COMPLETE: list[tuple[str, Any, str]] = [
+    ("round", 0, "round"),
+    ("round", True, "round"),
+    ("round", "3", "round"),
+    ("samples", 0, "samples"),
+    ("samples", -5, "samples"),
+    ("samples", 10**12, "samples"),
+    ("samples", 2.5, "samples"),
+    ("metrics", None, "metrics"),
+    ("metrics", {"loss_after": float("nan")}, "metrics.loss_after"),
+    ("metrics", {"loss_after": "low"}, "metrics.loss_after"),
+    ("metrics", {str(i): 0.0 for i in range(65)}, "metrics"),
+    ("timing", {"received": 0.0}, "timing"),
+    ("timing", {"received": 0.0, "train_start": float("inf"), "train_end": 0.0}, "timing.train_start"),
+    ("encoding", "int4", "encoding"),
+    ("weights", b"short", "weights"),
+    ("weights", [0.0] * 6, "weights"),
+    ("weights", np.full(6, np.nan, "<f4").tobytes(), "not finite"),
+    ("layout", [{"name": "kernel", "shape": [6]}], "layout"),
+    ("layout", "mine", "layout"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "names"), BAD_COMPLETE)
+def test_a_bad_field_of_training_complete_is_refused_by_name(name: str, value: Any, names: str) -> None:
+    wire = {**COMPLETE.to_wire(), name: value}
+    with pytest.raises(ProtocolError, match=names):
+        m.TrainingComplete.from_wire(wire, LAYOUT)
+
+
+@pytest.mark.parametrize("name", list(COMPLETE.to_wire()))
+def test_a_missing_field_is_named(name: str) -> None:
+    wire = COMPLETE.to_wire()
+    del wire[name]
+    with pytest.raises(ProtocolError, match=f"missing {name}"):
+        m.TrainingComplete.from_wire(wire, LAYOUT)
+
+
+def test_an_unknown_field_is_named_but_never_at_length() -> None:
+    with pytest.raises(ProtocolError, match="unknown field x") as caught:
+        m.TrainingComplete.from_wire({**COMPLETE.to_wire(), "x" * 10_000: 1}, LAYOUT)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("value", [None, 3, "text", [], b"bytes"])
+@pytest.mark.parametrize("read", [m.TrainingFailed.from_wire, m.DataUpdate.from_wire, m.GenerateData.from_wire, m.Handshake.from_wire])
+def test_what_is_not_an_object_is_refused(read: Any, value: Any) -> None:
+    with pytest.raises(ProtocolError, match="expected an object"):
+        read(value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "names"),
+    [
+        (("t",), [], "t"),
+        (("t",), [60.0, 0.0], "increase"),
+        (("t",), [0.0, 0.0], "increase"),
+        (("t",), [0.0, float("nan")], r"t\[1\]"),
+        (("t",), [float(i) for i in range(m.MAX_READINGS + 1)], "t"),
+        (("channels",), {}, "channels"),
+        (("channels",), {"Bad Key": {"unit": "x", "value": [1.0, 2.0]}}, "channel"),
+        (("channels", "temperature", "value"), [1.0], "2 values"),
+        (("channels", "temperature", "value"), [1.0, "x"], r"temperature\[1\]"),
+        (("channels", "temperature", "value"), [1.0, float("inf")], r"temperature\[1\]"),
+        (("channels", "temperature", "unit"), "°" * 21, "unit"),
+        (("cycle",), 0, "cycle"),
+    ],
+)
+def test_bad_readings_are_refused_by_name(path: tuple[str, ...], value: Any, names: str) -> None:
+    wire = copy.deepcopy(DATA.to_wire())
+    place: Any = wire
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    with pytest.raises(ProtocolError, match=names):
+        m.DataUpdate.from_wire(wire)
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.binary(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(value=json_like, name=st.sampled_from([*COMPLETE.to_wire(), None]))
+def test_no_payload_raises_anything_but_a_protocol_error(value: Any, name: str | None) -> None:
+    wire = value if name is None else {**COMPLETE.to_wire(), name: value}
+    readers = [lambda w: m.TrainingComplete.from_wire(w, LAYOUT), m.ClientUpdate.from_wire, m.TrainingFailed.from_wire]
+    readers += [m.DataUpdate.from_wire, m.GenerateData.from_wire, m.Handshake.from_wire]
+    for read in readers:
+        with contextlib.suppress(ProtocolError):
+            read(wire)
