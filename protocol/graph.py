@@ -113,6 +113,12 @@ class GraphFile:
     initial: Weights = field(repr=False)
     """Initial weights, shape (layout.size,)."""
 
+    @property
+    def flatbuffer(self) -> bytes:
+        """The converted model alone, without what is packed behind it."""
+        with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
+            return self.data[: min(item.header_offset for item in archive.infolist())]
+
     @classmethod
     def pack(cls, flatbuffer: bytes, manifest: Manifest, initial: Weights) -> GraphFile:
         """Append manifest and weights to a converted model. The same input gives the same bytes."""

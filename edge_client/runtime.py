@@ -1,0 +1,98 @@
+"""One small interface over the two TensorFlow Lite runtimes that a Pi may have: ai-edge-litert and tflite-runtime."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.errors import BrambleError
+
+RUNTIMES = ("ai_edge_litert", "tflite_runtime")
+"""Packages with an ``interpreter.Interpreter``, the one still maintained first."""
+
+
+class RuntimeMissing(BrambleError):
+    """No TensorFlow Lite runtime is installed, or it does not load."""
+
+
+class GraphFailed(BrambleError):
+    """The runtime could not load or run a graph."""
+
+
+class Runtime:
+    """A loaded graph whose signatures can be called.
+
+    A call holds no state: what a signature returns follows from its arguments. It runs in C++ without Python's global lock,
+    so other threads go on meanwhile. One thread at a time may call.
+    """
+
+    def __init__(self, flatbuffer: bytes, threads: int = 1) -> None:
+        """Load a graph.
+
+        Raises
+        ------
+        RuntimeMissing
+            If neither runtime can be imported.
+        GraphFailed
+            If the bytes are not a graph that this runtime can load.
+        """
+        module = _interpreter_module()
+        self.name = module.__name__.partition(".")[0]
+        try:
+            self._interpreter: Any = module.Interpreter(model_content=flatbuffer, num_threads=threads)
+            self.signatures: dict[str, dict[str, list[str]]] = self._interpreter.get_signature_list()
+        except (ValueError, RuntimeError) as error:
+            raise GraphFailed(f"graph: {self.name} cannot load it ({_first_line(error)})") from error
+        self._runners: dict[str, Any] = {}
+
+    def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
+        """Run one signature.
+
+        Parameters
+        ----------
+        signature
+            Name of the signature, for instance ``fit``.
+        **inputs
+            Its arguments by name. Integers become int32 and everything else float32, since the runtimes take nothing else.
+
+        Raises
+        ------
+        GraphFailed
+            If there is no such signature, an argument is missing or unknown, or a shape does not fit.
+        """
+        if signature not in self.signatures:
+            raise GraphFailed(f"graph: no signature {signature!r}, only {', '.join(sorted(self.signatures))}")
+        if set(inputs) != set(self.signatures[signature]["inputs"]):
+            wrong = sorted(set(inputs) ^ set(self.signatures[signature]["inputs"]))
+            raise GraphFailed(f"graph: {signature} was called with the wrong arguments ({', '.join(wrong[:5])})")
+        if signature not in self._runners:
+            self._runners[signature] = self._interpreter.get_signature_runner(signature)
+        arrays = {name: _array(value) for name, value in inputs.items()}
+        try:
+            results: dict[str, NDArray[np.float32]] = self._runners[signature](**arrays)
+        except (ValueError, RuntimeError) as error:
+            raise GraphFailed(f"graph: {signature} failed in {self.name} ({_first_line(error)})") from error
+        return results
+
+
+def _interpreter_module() -> Any:
+    problems = []
+    for package in RUNTIMES:
+        try:
+            return importlib.import_module(f"{package}.interpreter")
+        except ImportError as error:
+            problems.append(f"{package}: {_first_line(error)}")
+    raise RuntimeMissing(f"no TensorFlow Lite runtime loads ({'; '.join(problems)}); install 'bramble-fl[client]'")
+
+
+def _array(value: Any) -> NDArray[Any]:
+    array = np.asarray(value)
+    return np.ascontiguousarray(array, np.int32 if array.dtype.kind in "iu" else np.float32)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
