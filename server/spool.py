@@ -1,0 +1,125 @@
+"""The updates of a round on disk, for what can only be measured once the new model is known.
+
+The file has no name (it is unlinked as soon as it is open), so a killed server leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from protocol.errors import BrambleError
+from protocol.layout import Weights
+from server.aggregate import BLOCK
+
+
+class SpoolError(BrambleError):
+    """An update could not be put aside or read back."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one client's update lies to the old and the new global model. Euclidean, over all parameters."""
+
+    client: str
+    update_norm: float
+    """``|w_i - w_old|``."""
+    cosine: float | None
+    """Of the angle between ``w_i - w_old`` and ``w_new - w_old``; none where one of them is zero."""
+    distance: float
+    """``|w_i - w_new|``."""
+
+
+class Spool:
+    """Updates of one round, appended as they are accepted. Memory: one model while reading, nothing while appending.
+
+    Parameters
+    ----------
+    size
+        Parameters of the model.
+    directory
+        Where the file lives; on a Pi ``/tmp`` may be memory, so this is the server's data directory.
+    """
+
+    def __init__(self, size: int, directory: Path | None = None) -> None:
+        self._size = size
+        self._clients: list[str] = []
+        try:
+            self._file = tempfile.TemporaryFile(dir=directory, buffering=0)
+        except OSError as error:
+            raise SpoolError(f"spool: no temporary file can be made in {directory} ({error.strerror})") from error
+
+    def append(self, client: str, weights: Weights) -> None:
+        """Put a client's weights aside.
+
+        Raises
+        ------
+        SpoolError
+            If they cannot be written, for instance because the disk is full; those before are kept.
+        """
+        data = np.ascontiguousarray(weights, np.float32).data.cast("B")
+        self._file.seek(len(self._clients) * self._size * 4)
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            raise SpoolError(f"spool: the update of {client} could not be put aside ({error.strerror})") from error
+        self._clients.append(client)
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def __iter__(self) -> Iterator[tuple[str, Weights]]:
+        """Yield client and weights in the order of arrival; the array is reused for the next one."""
+        weights = np.empty(self._size, np.float32)
+        for index, client in enumerate(self._clients):
+            self._file.seek(index * self._size * 4)
+            space = weights.data.cast("B")
+            while space:
+                count = self._file.readinto(space)
+                if not count:
+                    raise SpoolError(f"spool: the update of {client} cannot be read back")
+                space = space[count:]
+            yield client, weights
+
+    def measures(self, old: Weights, new: Weights) -> Iterator[tuple[Measure, Weights]]:
+        """Measure every update against the old and the new global model, both of shape (size,).
+
+        Yields
+        ------
+        tuple
+            The measure and the client's weights; the array is reused for the next one.
+        """
+        for client, weights in self:
+            yield measure(client, weights, old, new), weights
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._file.close()
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def measure(client: str, weights: Weights, old: Weights, new: Weights) -> Measure:
+    """Compare one client's weights with the old and the new global model, summing in float64."""
+    update = step = along = apart = 0.0
+    for start in range(0, len(weights), BLOCK):
+        part = slice(start, start + BLOCK)
+        before, after = old[part].astype(np.float64), new[part].astype(np.float64)
+        moved, wanted, rest = weights[part] - before, after - before, weights[part] - after
+        update += float(moved @ moved)
+        step += float(wanted @ wanted)
+        along += float(moved @ wanted)
+        apart += float(rest @ rest)
+    length = float(np.sqrt(update) * np.sqrt(step))
+    cosine = min(1.0, max(-1.0, along / length)) if length else None
+    return Measure(client, float(np.sqrt(update)), cosine, float(np.sqrt(apart)))

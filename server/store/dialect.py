@@ -1,0 +1,132 @@
+"""The only place that knows one database from another: how to open them, and how to say "insert or replace"."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from server.store.errors import StoreError
+
+BUSY_S = 10.0
+"""How long SQLite waits for somebody else's lock before it gives up."""
+_LOCK_KEY = 0x6272616D626C65
+"""PostgreSQL's advisory locks have numbers for names; this one spells "bramble"."""
+
+
+def parse(url: str) -> URL:
+    """Read a database URL.
+
+    Raises
+    ------
+    StoreError
+        If it is not one, or names a database that the store was not written for.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError("database: expected a URL such as sqlite:////var/lib/bramble/bramble.db") from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreError(f"database: {parsed.get_backend_name()} is not supported, expected sqlite or postgresql")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StoreError("database: an SQLite database needs a file, one in memory would not survive the server")
+    return parsed
+
+
+def engine(url: URL, writer: bool) -> Engine:
+    """Return an engine for the one writer or for the many readers.
+
+    Raises
+    ------
+    StoreError
+        If the driver is not installed.
+    """
+    try:
+        if url.get_backend_name() == "sqlite":
+            made = create_engine(url, connect_args={"timeout": BUSY_S})
+            _tune_sqlite(made, "BEGIN IMMEDIATE" if writer else "BEGIN")
+        else:
+            made = create_engine(url, pool_pre_ping=True)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(f"database: the driver for {url.drivername} is not installed ({error})") from error
+    return made
+
+
+def _tune_sqlite(made: Engine, begin: str) -> None:
+    """Make commits survive a power cut, and let the driver leave transactions to us.
+
+    With WAL and synchronous=FULL every commit reaches the disk before it returns (https://sqlite.org/wal.html). The
+    writer takes its lock at once, so that it never has to be upgraded half-way.
+    """
+
+    @event.listens_for(made, "connect")
+    def connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(made, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+class Claim:
+    """A lock on the database for as long as the server lives, so that no two servers write one history.
+
+    The kernel, or PostgreSQL, gives it back by itself when the process dies.
+
+    Raises
+    ------
+    StoreError
+        If another server holds it.
+    """
+
+    def __init__(self, url: URL, made: Engine) -> None:
+        self._close = self._claim_file(Path(url.database or "")) if url.get_backend_name() == "sqlite" else self._claim_postgresql(made)
+
+    @staticmethod
+    def _claim_file(path: Path) -> Any:
+        lock = path.with_name(path.name + ".lock")
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StoreError(f"database: {lock} cannot be opened ({error.strerror}): check that its folder may be written to") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            raise StoreError(f"database {path} is in use by another server: stop that one, or choose another --data-dir") from error
+        return lambda: os.close(handle)
+
+    @staticmethod
+    def _claim_postgresql(made: Engine) -> Any:
+        connection = made.connect()
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}):
+            connection.close()
+            raise StoreError("database: it is in use by another server: stop that one, or choose another database")
+        connection.commit()
+        return connection.invalidate
+
+    def release(self) -> None:
+        """Let another server have the database."""
+        self._close()
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows, and replace the given columns of those whose primary key is there."""
+    if not rows:
+        return
+    insert = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
+    keys = [column.name for column in table.primary_key]
+    changed = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+    if changed:
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+    else:
+        connection.execute(insert.on_conflict_do_nothing(), rows)

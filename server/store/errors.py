@@ -1,0 +1,50 @@
+"""What goes wrong with a database, as sentences."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from protocol.errors import BrambleError
+
+
+class StoreError(BrambleError):
+    """The store cannot be opened, read or written."""
+
+
+_SQLITE = {
+    "SQLITE_BUSY": "is locked by another process: stop what else has it open",
+    "SQLITE_FULL": "cannot grow because the disk is full: free some space; nothing that was committed is lost",
+    "SQLITE_CORRUPT": "is damaged: stop the server, move the file away and restore a copy, or start anew without it",
+    "SQLITE_NOTADB": "is not a database: move the file away, or choose another --data-dir",
+    "SQLITE_READONLY": "may not be written to: give its file and folder to the user that runs the server",
+    "SQLITE_CANTOPEN": "cannot be opened: check that its folder exists and may be written to",
+    "SQLITE_IOERR": "cannot be read or written, the disk reports an error: check the disk (on a Pi, its SD card)",
+}
+"""Primary result code (https://sqlite.org/rescode.html) -> what to say."""
+
+
+@contextmanager
+def explained(where: str) -> Iterator[None]:
+    """Turn what a database driver raises into a ``StoreError`` that names the database and the remedy."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(f"database {where} {_explain(error.orig)}") from error
+    except SQLAlchemyError as error:
+        raise StoreError(f"database {where}: {_first_line(error)}") from error
+
+
+def _explain(error: BaseException | None) -> str:
+    name = getattr(error, "sqlite_errorname", "") if isinstance(error, sqlite3.Error) else ""
+    for code, sentence in _SQLITE.items():
+        if name == code or name.startswith(code + "_"):
+            return sentence
+    return f"reports: {_first_line(error)}"
+
+
+def _first_line(error: BaseException | None) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

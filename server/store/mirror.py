@@ -1,0 +1,83 @@
+"""Readings that clients mirror in evaluation mode, for people to look at.
+
+They sit apart: nothing that averages imports this module, and an import contract keeps it so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, String, Table, UniqueConstraint, delete, select
+
+from protocol.messages import DataUpdate
+from server.store.dialect import upsert
+from server.store.schema import metadata
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("client", String(63), nullable=False),
+    Column("channel", String(63), nullable=False),
+    Column("unit", String(20), nullable=False),
+    UniqueConstraint("client", "channel"),
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    Column("series", ForeignKey("series.id", ondelete="CASCADE"), primary_key=True),
+    Column("t", Float(53), primary_key=True),  # seconds since 1970 UTC
+    Column("value", Float(53)),  # NULL: the reading failed
+    sqlite_with_rowid=False,
+)
+
+
+def add(connection: Connection, client: str, update: DataUpdate) -> int:
+    """Keep the readings of a message; return how many it brought. One that is there already, by time, is replaced."""
+    for key, column in update.channels.items():
+        number = _series(connection, client, key, column.unit)
+        upsert(connection, readings, [{"series": number, "t": t, "value": v} for t, v in zip(update.t, column.value, strict=True)])
+    return len(update.t) * len(update.channels)
+
+
+def _series(connection: Connection, client: str, channel: str, unit: str) -> int:
+    found = connection.execute(select(series).where(series.c.client == client, series.c.channel == channel)).first()
+    if found is None:
+        return int(connection.scalars(series.insert().values(client=client, channel=channel, unit=unit).returning(series.c.id)).one())
+    if found.unit != unit:
+        connection.execute(series.update().where(series.c.id == found.id).values(unit=unit))
+    return int(found.id)
+
+
+def columns(
+    connection: Connection, since: float | None = None, limit: int | None = None, client: str | None = None
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return ``{client: {channel: {"unit", "t": [...], "value": [...]}}}``, times ascending.
+
+    Parameters
+    ----------
+    since
+        Only readings after this time, seconds since 1970 UTC.
+    limit
+        Only the newest so many of each channel.
+    client
+        Only this client.
+    """
+    wanted = select(series).order_by(series.c.client, series.c.channel)
+    if client is not None:
+        wanted = wanted.where(series.c.client == client)
+    answer: dict[str, dict[str, dict[str, Any]]] = {}
+    for one in connection.execute(wanted).all():
+        newest = select(readings.c.t, readings.c.value).where(readings.c.series == one.id).order_by(readings.c.t.desc()).limit(limit)
+        if since is not None:
+            newest = newest.where(readings.c.t > since)
+        rows = connection.execute(newest).all()[::-1]
+        answer.setdefault(one.client, {})[one.channel] = {"unit": one.unit, "t": [t for t, _ in rows], "value": [v for _, v in rows]}
+    return answer
+
+
+def clear(connection: Connection) -> None:
+    """Forget all readings."""
+    connection.execute(delete(readings))
+    connection.execute(delete(series))
