@@ -1,0 +1,188 @@
+"""The local store of samples: a ring in SQLite, oldest out first, that a killed process leaves whole."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_client.database import open_database
+from protocol import fields
+
+log = logging.getLogger(__name__)
+
+Sample = tuple[float, Mapping[str, float | None]]
+"""A time in seconds since 1970-01-01 UTC, and each channel's reading in its unit; ``None`` for one that failed."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS samples (t REAL PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+"""
+_HELD = 10_000
+"""Samples held in memory while the disk takes none; at one a minute, a week."""
+
+
+class Recorder:
+    """Keeps samples and a few named values. Any thread may call any method.
+
+    Parameters
+    ----------
+    path
+        The database file, one row a sample and one column a channel.
+    cap
+        Samples to keep; the oldest by time make room for new ones.
+    commit_every
+        Seconds for which samples may gather in memory before they are committed together. What a killed process loses
+        is at most that much.
+    """
+
+    def __init__(self, path: Path, cap: int, commit_every: float = 10.0) -> None:
+        self._path = path
+        self._cap = cap
+        self._commit_every = commit_every
+        self._lock = threading.RLock()
+        self._db = open_database(path, _SCHEMA)
+        self._columns = {row[1] for row in self._db.execute("PRAGMA table_info(samples)")} - {"t"}
+        self._rows: int = self._db.execute("SELECT count(*) FROM samples").fetchone()[0]
+        self._pending: list[Sample] = []
+        self._committed_at = time.monotonic() - commit_every
+        self._failing = False
+
+    def append(self, t: float, values: Mapping[str, float | None]) -> None:
+        """Add one sample, or complete the one at the same time; it is committed together with its neighbours."""
+        with self._lock:
+            self._pending.append(_checked(t, values))
+            if time.monotonic() - self._committed_at >= self._commit_every or len(self._pending) >= 1000:
+                self._commit()
+
+    def append_many(self, samples: Iterable[Sample]) -> None:
+        """Add samples and commit them at once, all or none."""
+        with self._lock:
+            self._pending += [_checked(t, values) for t, values in samples]
+            self._commit()
+
+    def columns(self, keys: Sequence[str], since: float | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return samples in order of time.
+
+        Parameters
+        ----------
+        keys
+            The channels wanted; one that was never recorded is all NaN.
+        since
+            Only samples at this time or later, in seconds since 1970-01-01 UTC.
+
+        Returns
+        -------
+        t
+            Shape (n,): when each sample was taken, strictly increasing.
+        values
+            Shape (n, len(keys)), in the channels' units; NaN where a reading is missing.
+        """
+        with self._lock:
+            self._commit()
+            # SQLite has no NaN; infinity is never stored, so it can stand for a missing value until numpy has the rows
+            picked = [f'ifnull("{key}", 9e999)' if key in self._columns else "9e999" for key in keys]
+        query = f"SELECT {', '.join(['t', *picked])} FROM samples WHERE t >= ? ORDER BY t"
+        row = np.dtype((np.float64, 1 + len(keys)))
+        # a connection of its own: the sampler is not kept waiting while a long history is read
+        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=10)) as reader:
+            table: NDArray[np.float64] = np.fromiter(reader.execute(query, (-math.inf if since is None else since,)), row)
+        values = table[:, 1:]
+        values[np.isinf(values)] = np.nan
+        return table[:, 0].copy(), values.copy()
+
+    def clear(self) -> None:
+        """Forget every sample; named values stay."""
+        with self._lock:
+            self._pending.clear()
+            self._db.execute("DELETE FROM samples")
+            self._rows = 0
+
+    def get(self, name: str) -> str | None:
+        """Return a named value, or ``None``."""
+        with self._lock:
+            row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set(self, name: str, value: str | None) -> None:
+        """Keep a named value; ``None`` forgets it."""
+        with self._lock:
+            if value is None:
+                self._db.execute("DELETE FROM meta WHERE name = ?", (name,))
+            else:
+                self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def close(self) -> None:
+        """Commit what is pending and close the file."""
+        with self._lock:
+            self._commit()
+            self._db.close()
+
+    def _commit(self) -> None:
+        if not self._pending:
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._write()
+            except BaseException:
+                if self._db.in_transaction:  # SQLite itself rolls back some failures, a full disk among them
+                    self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if not self._failing:
+                log.error("%s takes no samples (%s); they wait in memory until there is room on its disk", self._path, error)
+            self._failing = True
+            del self._pending[:-_HELD]
+            self._columns = {row[1] for row in self._db.execute("PRAGMA table_info(samples)")} - {"t"}
+            return
+        if self._failing:
+            log.warning("%s takes samples again", self._path)
+        self._failing = False
+        self._committed_at = time.monotonic()
+        self._rows += len(self._pending)
+        self._pending.clear()
+        self._trim()
+
+    def _write(self) -> None:
+        for key in sorted({key for _, values in self._pending for key in values} - self._columns):
+            self._db.execute(f'ALTER TABLE samples ADD COLUMN "{key}" REAL')
+            self._columns.add(key)
+        groups: dict[tuple[str, ...], list[list[float | None]]] = {}
+        for t, values in self._pending:
+            groups.setdefault(tuple(values), []).append([t, *values.values()])
+        for keys, rows in groups.items():
+            names = ", ".join(["t", *(f'"{key}"' for key in keys)])
+            marks = ", ".join("?" * (1 + len(keys)))
+            update = ", ".join(f'"{key}" = excluded."{key}"' for key in keys)
+            conflict = f"DO UPDATE SET {update}" if keys else "DO NOTHING"
+            self._db.executemany(f"INSERT INTO samples ({names}) VALUES ({marks}) ON CONFLICT (t) {conflict}", rows)
+
+    def _trim(self) -> None:
+        if self._rows <= self._cap:  # an upper bound: a sample that completed another was counted too
+            return
+        self._rows = self._db.execute("SELECT count(*) FROM samples").fetchone()[0]
+        if self._rows <= self._cap:
+            return
+        # a little more than needed, so that a full ring is not trimmed at every commit
+        drop = self._rows - self._cap + self._cap // 50
+        self._db.execute("DELETE FROM samples WHERE t < (SELECT t FROM samples ORDER BY t LIMIT 1 OFFSET ?)", (drop,))
+        self._rows -= drop
+
+
+def _checked(t: float, values: Mapping[str, float | None]) -> Sample:
+    if not math.isfinite(t):
+        raise ValueError(f"t: expected a finite time, got {t}")
+    for key in values:
+        if not fields.CHANNEL_KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is no channel key")
+    return float(t), {key: value if value is not None and math.isfinite(value) else None for key, value in values.items()}

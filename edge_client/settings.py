@@ -1,0 +1,101 @@
+"""Settings of a client: flags, BRAMBLE_* environment variables, and the table [client] of a TOML file."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from protocol import durations, fields
+
+Seconds = Annotated[float, BeforeValidator(durations.seconds)]
+
+
+def hostname_id() -> str:
+    """Return this machine's name as a client id: lower case, every other character a hyphen."""
+    name = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().split(".")[0].lower()).strip("-")
+    return name[:63] or "client"
+
+
+class ClientSettings(BaseSettings):
+    """Run a client: it samples sensors, trains on what they measured, and sends the server weights only."""
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore", validate_default=True)
+
+    server: str = Field("http://127.0.0.1:5000", description="Where the server listens.")
+    id: str = Field(
+        default_factory=hostname_id, description="This client's name in the fleet.", json_schema_extra={"shown": "the machine's name"}
+    )
+    sensors: Literal["mock", "linux"] | None = Field(
+        None, description="linux reads sensors on the I2C bus, mock on a simulated one; there is no default, so that nobody mixes them up."
+    )
+    bus: int = Field(1, ge=0, le=255, description="Number of the I2C bus.")
+    replay: Path | None = Field(None, description="Recording (CSV) that mock sensors replay, instead of a built-in one.")
+    data_dir: Path | None = Field(
+        None,
+        description="Folder for readings and unsent results.",
+        json_schema_extra={"shown": "$STATE_DIRECTORY, or ~/.local/share/bramble/ID"},
+    )
+    token_file: Path | None = Field(None, description="File that holds this client's token.")
+    ca: Path | None = Field(None, description="Certificate (PEM) of the authority that signed the server's.")
+    mode: Literal["evaluation", "private"] = Field(
+        "evaluation", description="evaluation mirrors readings to the server when it asks for them; private never sends one."
+    )
+    sample_every: Seconds = Field(
+        60.0,
+        gt=0,
+        le=86400,
+        description="How often real sensors, or any in private mode, are read.",
+        json_schema_extra={"cli": "str", "shown": "60s"},
+    )
+    keep_samples: int = Field(500_000, ge=100, description="Samples to keep on disk, some 40 bytes each; the oldest make room.")
+    reconnect_max: Seconds = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="Longest pause between two attempts to reach the server.",
+        json_schema_extra={"cli": "str", "shown": "30s"},
+    )
+
+    @field_validator("server")
+    @classmethod
+    def _is_a_root_url(cls, value: str) -> str:
+        try:
+            url = urlsplit(value)
+            usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and "@" not in url.netloc
+        except ValueError:
+            usable = False
+        if not usable or url.path not in ("", "/") or url.query or url.fragment:
+            raise ValueError("expected the server's address, such as http://192.168.1.10:5000 or https://server.example")
+        return value.rstrip("/")
+
+    @field_validator("id")
+    @classmethod
+    def _is_an_id(cls, value: str) -> str:
+        if not fields.CLIENT_ID.fullmatch(value):
+            raise ValueError("expected 1 to 63 of a-z, 0-9 and '-', the first no '-'")
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> ClientSettings:
+        if self.sensors is None:
+            raise ValueError("--sensors is missing: say 'linux' for real sensors or 'mock' for simulated ones")
+        if self.replay is not None and self.sensors != "mock":
+            raise ValueError("--replay is for mock sensors: add --sensors mock, or leave it out")
+        if self.ca is not None and not self.server.startswith("https:"):
+            raise ValueError("--ca is for a server with TLS: write its address as https://...")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where this client keeps its data."""
+        if self.data_dir is not None:
+            return self.data_dir
+        state = os.environ.get("STATE_DIRECTORY")  # set by systemd; several are separated by colons
+        return Path(state.split(":")[0]) if state else Path.home() / ".local" / "share" / "bramble" / self.id
