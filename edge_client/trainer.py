@@ -1,0 +1,227 @@
+"""One local training run: the server's weights and this client's readings in, better weights and honest measures out."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_client.graphs import GraphCache, GraphRejected
+from edge_client.runtime import GraphFailed, Runtime
+from edge_client.windows import Windows, windows
+from protocol.errors import BrambleError
+from protocol.graph import Manifest
+from protocol.layout import Layout, Weights
+from protocol.messages import ClientUpdate, Timing, TrainConfig, TrainingComplete
+
+logger = logging.getLogger(__name__)
+Columns = Callable[[Sequence[str], float | None], tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""The recorder's ``columns``: channel keys and a start time to times (n,) and values (n, channels), NaN where missing."""
+
+CHUNK = 1024
+"""Windows measured in one go, so that the memory for a model's activations has an end."""
+MOST_VISITS = 4_000_000
+"""Window visits in one run: epochs times windows. Their shuffled order takes 8 bytes each."""
+
+
+class NotEnoughData(BrambleError):
+    """There is no training window yet; the text says what is missing."""
+
+
+class TrainingFault(BrambleError):
+    """A run cannot be done as configured, or came to nothing; the text names the setting to change."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run leaves behind."""
+
+    complete: TrainingComplete
+    forecasts: list[tuple[float, float]]
+    """Time of the target and its forecast by the weights that came in, for windows whose target is new since the last run."""
+    tested_until: float
+    """Time of the newest target; hand it to the next run, which then tests on newer ones only."""
+
+
+class Trainer:
+    """Runs graphs on what this client recorded.
+
+    Parameters
+    ----------
+    data_dir
+        The client's folder; graphs are kept in its ``graphs``.
+    fetch
+        Returns the bytes of the graph with this digest, from the server.
+    client_id
+        Makes this client's shuffles its own.
+    """
+
+    def __init__(self, data_dir: Path, fetch: Callable[[str], bytes], client_id: str) -> None:
+        self._graphs = GraphCache(data_dir / "graphs", fetch)
+        self._client_id = client_id
+        self._loaded: tuple[str, Manifest, Runtime] | None = None
+
+    def run(self, update: ClientUpdate, columns: Columns, tested_until: float | None, received: float | None = None) -> Result:
+        """Test the weights that came on what is new here, then train them on what is here.
+
+        Blocks for the whole run, without holding Python's global lock while the graph computes. Done twice with the same
+        update and readings, it gives the same weights.
+
+        Parameters
+        ----------
+        update
+            What the server asked for.
+        columns
+            The recorder's readings.
+        tested_until
+            The last result's, None if there is none.
+        received
+            When the update came, seconds since 1970-01-01 UTC; now by default.
+
+        Raises
+        ------
+        NotEnoughData
+            If not a single window can be built.
+        GraphRejected
+            If the graph is not the one that was named, or is no graph for the update's layout.
+        TrainingFault
+            If the run is too long, or its result is not finite.
+        GraphFailed, RuntimeMissing
+            If the graph cannot be loaded or run here.
+        """
+        start = time.time()
+        manifest, runtime = self._load(update)
+        config = update.config
+        data = windows(*columns([channel.key for channel in manifest.channels], None), manifest)
+        if not len(data):
+            raise NotEnoughData(_missing(manifest, columns))
+        before = arguments(update.layout, update.weights)
+        fresh = data.since(tested_until)
+        metrics = {}
+        if len(fresh):
+            tested = measure(runtime, fresh, before)
+            metrics = {"test_samples": float(len(fresh)), "test_error": tested["error"], "test_baseline": tested["baseline"]}
+        metrics["loss_before"] = measure(runtime, data, before)["loss"]
+        weights = fit(runtime, data, update.layout, before, config, shuffles(config.seed, self._client_id, update.round))
+        metrics["loss_after"] = measure(runtime, data, arguments(update.layout, weights))["loss"]
+        _check(weights, metrics, config)
+        forecasts = forecast(runtime, fresh, before)
+        logger.info(
+            "round %d: trained on %d windows, loss %.4g to %.4g", update.round, len(data), metrics["loss_before"], metrics["loss_after"]
+        )
+        return Result(
+            complete=TrainingComplete(
+                round=update.round,
+                layout=update.layout,
+                encoding=update.reply_encoding,
+                weights=weights,
+                samples=len(data),
+                metrics=metrics,
+                timing=Timing(start if received is None else received, start, time.time()),
+            ),
+            forecasts=list(zip(fresh.time.tolist(), forecasts.tolist(), strict=True)),
+            tested_until=float(data.time[-1]),
+        )
+
+    def _load(self, update: ClientUpdate) -> tuple[Manifest, Runtime]:
+        if self._loaded is None or self._loaded[0] != update.graph:
+            graph = self._graphs.get(update.graph)
+            self._loaded = (update.graph, graph.manifest, Runtime(graph.flatbuffer))
+        _, manifest, runtime = self._loaded
+        if manifest.layout != update.layout:
+            raise GraphRejected(f"graph: its layout has {manifest.layout.size} weights, the update's {update.layout.size}; not run")
+        return manifest, runtime
+
+
+def arguments(layout: Layout, weights: Weights) -> dict[str, NDArray[np.float32]]:
+    """Name a flat vector's tensors as a graph's signatures do."""
+    return {f"w{i}": tensor for i, tensor in enumerate(layout.split(weights))}
+
+
+def measure(runtime: Runtime, data: Windows, weights: dict[str, NDArray[np.float32]]) -> dict[str, float]:
+    """Return the means over windows of the task's ``loss``, ``error`` and ``baseline``."""
+    totals = dict.fromkeys(("loss", "error", "baseline"), 0.0)
+    for start in range(0, len(data), CHUNK):
+        x, y = data.x[start : start + CHUNK], data.y[start : start + CHUNK]
+        means = runtime("evaluate", x=x, y=y, sw=np.ones(len(y), np.float32), **weights)
+        for name in totals:
+            totals[name] += float(means[name]) * len(y)
+    return {name: total / len(data) for name, total in totals.items()}
+
+
+def forecast(runtime: Runtime, data: Windows, weights: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the forecast for each window, shape (n,), in the target's unit."""
+    parts = [runtime("infer", x=data.x[start : start + CHUNK], **weights)["y"] for start in range(0, len(data), CHUNK)]
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def shuffles(seed: int, client_id: str, round_number: int) -> np.random.Generator:
+    """Return the generator of one run's shuffles: another for each client and round, the same when a run is repeated."""
+    identity = int.from_bytes(hashlib.sha256(client_id.encode()).digest()[:8], "big")
+    return np.random.default_rng([seed, identity, round_number])
+
+
+def minibatches(count: int, config: TrainConfig, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Shuffle all windows anew for each epoch and cut them into minibatches.
+
+    Returns
+    -------
+    idx, sw
+        Rows of windows and their weights, shape (steps, batch): an epoch's last minibatch is filled up with weight 0.
+    """
+    size = min(config.batch_size, count)
+    steps = -(-count // size)
+    idx = np.zeros((config.epochs, steps * size), np.int32)
+    sw = np.zeros_like(idx, np.float32)
+    sw[:, :count] = 1
+    for order in idx:
+        order[:count] = rng.permutation(count)
+    return idx.reshape(-1, size), sw.reshape(-1, size)
+
+
+def fit(
+    runtime: Runtime,
+    data: Windows,
+    layout: Layout,
+    weights: dict[str, NDArray[np.float32]],
+    config: TrainConfig,
+    rng: np.random.Generator,
+) -> Weights:
+    """Train for ``config.epochs`` epochs in one call of the graph and return the flat result.
+
+    Raises
+    ------
+    TrainingFault
+        If that is more than a client does in one run.
+    """
+    visits = config.epochs * len(data)
+    if visits > MOST_VISITS:
+        raise TrainingFault(f"{config.epochs} epochs of {len(data)} windows are more than {MOST_VISITS} visits in one run; lower epochs")
+    idx, sw = minibatches(len(data), config, rng)
+    values: dict[str, Any] = {"lr": np.float32(config.learning_rate), "mu": np.float32(config.proximal_mu)}
+    results = runtime("fit", x=data.x, y=data.y, idx=idx, sw=sw, **values, **weights)
+    return layout.join([results[f"next_w{i}"] for i in range(len(layout.tensors))])
+
+
+def _check(weights: Weights, metrics: dict[str, float], config: TrainConfig) -> None:
+    if not (np.isfinite(weights).all() and np.isfinite(list(metrics.values())).all()):
+        raise TrainingFault(f"training diverged with learning rate {config.learning_rate:g}; lower learning_rate")
+
+
+def _missing(manifest: Manifest, columns: Columns) -> str:
+    need = f"{manifest.window + manifest.horizon} consecutive bins of {manifest.step_s:g} s, and one reading after them"
+    times, values = columns([channel.key for channel in manifest.channels], None)
+    silent = [channel.key for channel, column in zip(manifest.channels, values.T, strict=True) if np.isnan(column).all()]
+    if len(times) and silent:
+        return f"no training window yet: no reading of {', '.join(silent)}; task {manifest.task} needs {need}"
+    return f"no training window yet: {len(times)} readings; task {manifest.task} needs {need}"
+
+
+__all__ = ["Columns", "GraphFailed", "GraphRejected", "NotEnoughData", "Result", "Trainer", "TrainingFault"]
