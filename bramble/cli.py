@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -66,6 +68,42 @@ def common(
     if level is None:
         raise BrambleError(f"--log-level: '{log_level}' is not debug, info, warning or error")
     logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="The client's id, or with --http a name for the log.")],
+    http: Annotated[bool, typer.Option("--http", help="For HTTP: the inspector, a script or a person's browser.")] = False,
+) -> None:
+    """Make a token: the secret on stdout, and on stderr the line for the server's --tokens file, which holds only its hash."""
+    from server.tokens import new_token
+
+    secret, hashed = new_token()
+    typer.echo(secret)
+    typer.echo(f'[{"http" if http else "clients"}]\n{name} = "{hashed}"', err=True)
+
+
+@task.command("export")
+def export(
+    name: Annotated[str, typer.Argument(help="The task to export; without it all of them, in place.")] = "",
+    horizon: Annotated[int | None, typer.Option(min=0, help="Bins to forecast ahead, instead of the task's own number.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the graph here, for bramble server --task FILE.tflite.")] = None,
+) -> None:
+    """Export a task's Keras model as the graph that clients train. Needs TensorFlow, the extra 'authoring'."""
+    from server import tasks
+
+    if not name and (horizon is not None or out is not None):
+        raise BrambleError("task export: --horizon and --out go with a task's name")
+    try:
+        from server.export import export as exported
+    except ModuleNotFoundError as error:
+        raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[authoring]'") from error
+    for chosen in [name] if name else sorted(tasks.TASKS):
+        graph = exported(tasks.create(chosen, horizon))
+        path = out or tasks.FOLDER / f"{chosen}.tflite"
+        path.write_bytes(graph.data)
+        path.with_suffix(".json").write_text(json.dumps(graph.manifest.to_wire(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        typer.echo(f"{path}: {len(graph.data)} bytes, sha256 {graph.sha256}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
