@@ -1,0 +1,186 @@
+"""One host of the test fleet: systemd as PID 1 in a container, on an overlay of its own, in a network namespace of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.fleet.network import Network
+from tests.fleet.rootfs import USER
+from tests.fleet.wait import until
+
+# nspawn exits with 133 when the machine inside asks for a reboot; everything mounted here goes with this process.
+BOOT = """
+mkdir -p /run/systemd/nspawn
+mount -t tmpfs tmpfs /run/systemd/nspawn
+mount -t overlay overlay -o "lowerdir=$BASE,upperdir=$FOLDER/up,workdir=$FOLDER/work" "$FOLDER/root"
+printf '%s\\n' "$NAME" >"$FOLDER/root/etc/hostname"
+printf '127.0.0.1 localhost\\n127.0.1.1 %s\\n' "$NAME" >"$FOLDER/root/etc/hosts"
+: >"$FOLDER/root/etc/resolv.conf"
+while :; do
+  setpriv --pdeathsig KILL systemd-nspawn -D "$FOLDER/root" --boot --machine="$NAME" --register=no --keep-unit --console=pipe \\
+    --network-namespace-path="/run/netns/$NAMESPACE" --resolv-conf=off --kill-signal=SIGRTMIN+3
+  code=$?
+  [ $code = 133 ] || exit $code
+done
+"""
+
+
+class Host:
+    """A booted host.
+
+    Parameters
+    ----------
+    name
+        Host name.
+    number
+        Gives it its address on the bridge.
+    folder
+        Where its changes to the root file system, its console's log and the ssh socket live.
+    base
+        The root file system below.
+    key
+        Private ssh key of the controller.
+    """
+
+    def __init__(self, name: str, number: int, network: Network, folder: Path, base: Path, key: Path) -> None:
+        self.name, self.number, self.folder, self.network = name, number, folder, network
+        self.namespace, self.address = network.join(name, number)
+        self._base, self._key = base, key
+        self._process: subprocess.Popen[bytes] | None = None
+        for part in ("up", "work", "root"):
+            (folder / part).mkdir(parents=True)
+        authorized = folder / f"up/home/{USER}/.ssh/authorized_keys"
+        authorized.parent.mkdir(parents=True)
+        authorized.write_text(key.with_suffix(".pub").read_text())
+        owner = next(line.split(":") for line in (base / "etc/passwd").read_text().splitlines() if line.startswith(f"{USER}:"))
+        for path in (authorized, authorized.parent, authorized.parent.parent):
+            os.chown(path, int(owner[2]), int(owner[3]))
+            path.chmod(0o600 if path.is_file() else 0o700)
+
+    @property
+    def ssh_options(self) -> list[str]:
+        """What ssh needs to get to the bridge: a connection that starts in the fleet's namespace."""
+        return [
+            "-F", "none", "-i", str(self._key), "-o", f"ProxyCommand=ip netns exec {self.network.namespace} nc %h %p", "-o",
+            "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10",
+        ]  # fmt: skip
+
+    def boot(self) -> None:
+        """Start the machine; ``reachable`` waits for it."""
+        environment = {
+            **os.environ, "BASE": str(self._base), "FOLDER": str(self.folder), "NAME": self.name, "NAMESPACE": self.namespace,
+        }  # fmt: skip
+        with open(self.folder / "console.log", "ab") as log:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "unshare", "-m", "--propagation", "private", "sh", "-c", BOOT],
+                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def reachable(self, within: float = 90.0) -> None:
+        """Wait until systemd has started everything and ssh answers."""
+
+        def up() -> bool:
+            if self._process is None or self._process.poll() is not None:
+                raise AssertionError(f"{self.name} did not boot: {(self.folder / 'console.log').read_text(errors='replace')[-2000:]}")
+            return self.run("true", check=False, fresh=True).returncode == 0
+
+        until(up, f"{self.name} to answer ssh", within)
+
+    def run(self, command: str, check: bool = True, timeout: float = 120, fresh: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a shell command as root on the host; ``fresh`` does not trust an open connection."""
+        share = ["-o", "ControlMaster=auto", "-o", f"ControlPath={self.folder}/ssh", "-o", "ControlPersist=120"]
+        if fresh:
+            self.hang_up()
+        arguments = ["ssh", *self.ssh_options, *share, f"{USER}@{self.address}", f"sudo sh -c {shlex.quote(command)}"]
+        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+        if check and done.returncode:
+            raise RuntimeError(f"{self.name}: {command}: exit {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}")
+        return done
+
+    def output(self, command: str) -> str:
+        """Return what a command prints."""
+        return self.run(command).stdout.strip()
+
+    def hang_up(self) -> None:
+        """Close the shared ssh connection, if any."""
+        subprocess.run(
+            ["ssh", *self.ssh_options, "-o", f"ControlPath={self.folder}/ssh", "-O", "exit", self.address], capture_output=True, check=False
+        )
+
+    def boot_id(self) -> str:
+        """Tell one boot from another: PID 1's start time (the kernel's own boot id is shared by all containers)."""
+        return self.output("cut -d' ' -f22 /proc/1/stat")
+
+    def reboot(self) -> None:
+        """Reboot, as a person would, and wait until the host answers again."""
+        before = self.boot_id()
+        self.run("systemctl reboot", check=False)
+        self.hang_up()
+        until(lambda: self._booted_since(before), f"{self.name} to come back from a reboot", 90)
+
+    def _booted_since(self, before: str) -> bool:
+        done = self.run("cut -d' ' -f22 /proc/1/stat", check=False, fresh=True)
+        return done.returncode == 0 and done.stdout.strip() != before
+
+    def power_cut(self) -> None:
+        """Kill every process of the machine at once."""
+        self.hang_up()
+        self._kill()
+
+    def unit_pid(self, unit: str) -> int:
+        """Return the main process of a unit, 0 for none."""
+        return int(self.output(f"systemctl show -P MainPID {unit}"))
+
+    def active(self, unit: str) -> bool:
+        """Whether a unit runs and said that it is ready."""
+        return self.run(f"systemctl is-active --quiet {unit}", check=False).returncode == 0
+
+    def journal(self, unit: str | None = None, since: str | None = None) -> str:
+        """Return the journal: of a unit, or all of it."""
+        chosen = (f" --unit={unit}" if unit else "") + (f" --since={shlex.quote(since)}" if since else "")
+        return self.output(f"journalctl --no-pager --output=short-iso{chosen}")
+
+    def close(self) -> None:
+        """Shut down in order; kill what is left after ten seconds."""
+        self.hang_up()
+        if self._process is None or self._process.poll() is not None:
+            return
+        for child in _children(self._process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        self._kill()
+
+    def _kill(self) -> None:
+        if self._process is None:
+            return
+        everything = [*_descendants(self._process.pid), self._process.pid]
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        for pid in everything:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        end = time.monotonic() + 10
+        while any(os.path.exists(f"/proc/{pid}") for pid in everything) and time.monotonic() < end:
+            time.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def _descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    for child in _children(pid):
+        found += [*_descendants(child), child]
+    return found
