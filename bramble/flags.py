@@ -132,10 +132,11 @@ def command(cls: type[S], table: str, run: Callable[[S], int]) -> Callable[..., 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     default = field.get_default(call_default_factory=True)
+    shown = "" if default is None else f"default: {extra.get('shown', default)}, "
     option = typer.Option(
         str(extra.get("flags", flag_name(name))),
-        help=f"{field.description or ''} \\[env: BRAMBLE_{name.upper()}]",
-        show_default=False if default is None else str(extra.get("shown", default)),
+        help=f"{field.description or ''} \\[{shown}env: BRAMBLE_{name.upper()}]",
+        show_default=False,
         metavar=_metavar(field.annotation),
     )
     kind = Annotated[_flag_type(field.annotation, extra) | None, option]
