@@ -1,0 +1,86 @@
+"""Which drivers and simulated chips there are: the built-in ones, and those that other packages bring along.
+
+A package registers a driver through the entry-point group ``bramble.sensors``, and its simulated chip through ``bramble.chips``.
+Nothing is imported before it is needed: a plug-in that does not import hurts nobody who does not name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+
+from edge_client.hal.drivers.base import Driver
+from edge_client.hal.errors import UnknownSensor
+from edge_client.hal.sim.chips.base import Chip
+
+SENSORS_GROUP, CHIPS_GROUP = "bramble.sensors", "bramble.chips"
+
+_DRIVERS = {
+    "bme280": "bme280:BME280",
+    "bmp280": "bmp280:BMP280",
+}
+_CHIPS = {
+    "bme280": "bme280:BME280",
+    "bmp280": "bmp280:BMP280",
+}
+
+
+def names() -> list[str]:
+    """Return the names of all drivers, built-in and third parties'."""
+    return sorted({*_DRIVERS, *(point.name for point in entry_points(group=SENSORS_GROUP))})
+
+
+def driver(name: str) -> type[Driver]:
+    """Return the driver class of a name.
+
+    Raises
+    ------
+    UnknownSensor
+        If there is no such driver, or a plug-in does not import.
+    """
+    found = _load(name, _DRIVERS, "edge_client.hal.drivers", SENSORS_GROUP)
+    if not (isinstance(found, type) and issubclass(found, Driver)):
+        raise UnknownSensor(f"sensor {name!r}: its plug-in offers {found!r}, which is not a Driver; ask its author")
+    return found
+
+
+def chip(name: str) -> type[Chip]:
+    """Return the simulated chip of a name.
+
+    Raises
+    ------
+    UnknownSensor
+        If there is none, or a plug-in does not import.
+    """
+    found = _load(name, _CHIPS, "edge_client.hal.sim.chips", CHIPS_GROUP)
+    if not (isinstance(found, type) and issubclass(found, Chip)):
+        raise UnknownSensor(f"simulated chip {name!r}: its plug-in offers {found!r}, which is not a Chip; ask its author")
+    return found
+
+
+def drivers() -> Iterator[type[Driver] | UnknownSensor]:
+    """Yield every driver class, or the error of one that cannot be had."""
+    for name in names():
+        try:
+            yield driver(name)
+        except UnknownSensor as error:
+            yield error
+
+
+def _load(name: str, builtin: dict[str, str], package: str, group: str) -> object:
+    if name in builtin:
+        module, _, attribute = builtin[name].partition(":")
+        return getattr(import_module(f"{package}.{module}"), attribute)
+    points: tuple[EntryPoint, ...] = tuple(entry_points(group=group, name=name))
+    if not points:
+        raise UnknownSensor(
+            f"there is no {'driver' if group == SENSORS_GROUP else 'simulated chip'} {name!r}; there are {', '.join(sorted(builtin))}"
+        )
+    try:
+        return points[0].load()
+    except Exception as cause:
+        # Whatever a third party's module does while it is imported
+        raise UnknownSensor(
+            f"sensor {name!r}: {points[0].value} does not import ({type(cause).__name__}: {cause}); repair or remove that package"
+        ) from cause

@@ -1,0 +1,77 @@
+"""Time as drivers see it, so that a simulated year need not take one."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import time
+from typing import Protocol
+
+_TIME_ERROR = 5
+"""What adjtimex(2) returns while the clock is not synchronised."""
+
+
+class Clock(Protocol):
+    """A monotonic clock in seconds, the wall clock beside it, and a way to wait."""
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+
+    def utc(self) -> float | None:
+        """Return seconds since 1970-01-01 UTC, or None until the wall clock is synchronised."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def __init__(self) -> None:
+        self._synchronised = False
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    def utc(self) -> float | None:
+        """Return the wall clock once the kernel says that something keeps it; a Pi has no battery and boots in the past."""
+        self._synchronised = self._synchronised or kernel_clock_synchronised()
+        return time.time() if self._synchronised else None
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+class VirtualClock:
+    """A clock that waits by moving itself forward: a conversion of ten milliseconds costs no time."""
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._now = start
+
+    def now(self) -> float:
+        """Return the seconds that have been slept or advanced."""
+        return self._now
+
+    def utc(self) -> float | None:
+        """Return the same time; whoever advances the clock says what it means."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Move forward at once."""
+        self._now += max(0.0, seconds)
+
+    advance = sleep
+
+
+def kernel_clock_synchronised() -> bool:
+    """Say whether the kernel's clock is disciplined, by adjtimex(2); where the call is not allowed, trust the host."""
+    library = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+    try:
+        adjtimex = library.adjtimex
+    except AttributeError:  # not Linux: a laptop, whose clock is kept
+        return True
+    # struct timex is 208 bytes on 64-bit, less on 32-bit machines; zeroed, its first field (modes) asks to change nothing
+    state = int(adjtimex(ctypes.create_string_buffer(512)))
+    return state != _TIME_ERROR

@@ -1,0 +1,1 @@
+"""The drivers: one file a chip, or a family of chips that share their registers."""

@@ -1,0 +1,79 @@
+"""What every driver offers. It knows its chip, an address and a clock, and never which bus it is on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar, NamedTuple, TypeVar
+
+from edge_client.hal.bus import I2CBus
+from edge_client.hal.clock import Clock, SystemClock
+from edge_client.hal.errors import UnsteadyRead
+
+T = TypeVar("T")
+
+
+class Measurement(NamedTuple):
+    """One conversion: when the chip made it (monotonic seconds), and its values by channel."""
+
+    at: float
+    values: Mapping[str, float]
+
+
+class Driver(ABC):
+    """One chip at one address.
+
+    A driver raises ``SensorError`` for everything that goes wrong, and never returns a value that it has reason to doubt.
+    """
+
+    name: ClassVar[str]
+    """What configuration and commands call it, for instance ``bme280``."""
+    chip: ClassVar[str]
+    """What the chip's maker calls it."""
+    addresses: ClassVar[tuple[int, ...]]
+    """Where the chip can sit, the usual address first."""
+    channels: ClassVar[tuple[str, ...]]
+    """Keys of the channel table that one measurement has."""
+    interval: ClassVar[float] = 60.0
+    """Usual seconds between measurements."""
+    fastest: ClassVar[float] = 1.0
+    """Fewest seconds between measurements that the chip and this driver can keep up."""
+    certain: ClassVar[bool] = True
+    """Whether ``identify`` can prove the chip; some have no identity, and then it can only rule others out."""
+    frozen_after: ClassVar[int | None] = None
+    """How many equal measurements in a row mean that the chip is stuck; None where a healthy chip may repeat itself for hours."""
+
+    def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
+        self.bus = bus
+        self.address = self.addresses[0] if address is None else address
+        self.clock = clock or SystemClock()
+
+    @classmethod
+    @abstractmethod
+    def identify(cls, bus: I2CBus, address: int) -> bool:
+        """Say whether this chip is at the address, by what it says of itself. Must not change the chip's settings."""
+
+    @abstractmethod
+    def setup(self) -> None:
+        """Check the chip's identity, then bring it from any state to where ``read`` works. Also used after a brown-out."""
+
+    @abstractmethod
+    def read(self) -> Measurement:
+        """Measure once."""
+
+    def __str__(self) -> str:
+        return f"{self.chip} at {self.address:#04x}"
+
+
+def steady(read: Callable[[], T], what: object) -> T:
+    """Read something that holds still twice, and insist that both agree: the protection for chips without a check sum.
+
+    Raises
+    ------
+    UnsteadyRead
+        If the two differ.
+    """
+    first = read()
+    if read() != first:
+        raise UnsteadyRead(f"{what}: two reads of the same registers differ; shorten the wires or slow the bus down")
+    return first

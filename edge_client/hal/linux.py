@@ -1,0 +1,138 @@
+"""The real bus: ``/dev/i2c-N`` over smbus2."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import ioctl
+
+from smbus2 import I2cFunc, SMBus, i2c_msg
+
+from edge_client.hal.bus import BaseBus, from_errno
+from edge_client.hal.clock import Clock
+from edge_client.hal.errors import BusBusy
+
+I2C_SLAVE = 0x0703
+"""The kernel's request (linux/i2c-dev.h) to talk to an address, refused while a driver of its own does."""
+SMBUS_BLOCK = 32
+"""Most bytes that one SMBus block call carries."""
+LOCK_S, LOCK_STEP_S = 2.0, 0.001
+"""How long to wait for another process that holds the bus, and how often to look."""
+_UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS}
+
+
+class LinuxBus(BaseBus):
+    """An I2C bus of the kernel.
+
+    Threads share one object. Processes that use this class take turns, by a lock on the device file. Where the adapter has no
+    I2C_RDWR (the kernel's i2c-stub, some SMBus controllers), SMBus calls take its place as far as they go.
+
+    Parameters
+    ----------
+    number
+        The N of ``/dev/i2c-N``, or the path itself.
+
+    Raises
+    ------
+    NoSuchBus, PermissionDenied
+        If the device file cannot be opened.
+    """
+
+    def __init__(self, number: int | str = 1, clock: Clock | None = None) -> None:
+        name = f"/dev/i2c-{number}" if isinstance(number, int) else number
+        super().__init__(name, clock)
+        try:
+            self._smbus = SMBus(number)
+        except OSError as cause:
+            raise from_errno(cause, name, 0) from cause
+        self._plain = bool(self._smbus.funcs & I2cFunc.I2C)
+        self._fd = self._smbus.fd or 0
+        self._owned: set[int] = set()
+
+    def _attempt(self, address: int, write: bytes, read: int) -> bytes:
+        with self._turn(address):
+            if address not in self._owned:
+                # I2C_RDWR does not ask whether a kernel driver owns the address; I2C_SLAVE does, with EBUSY
+                ioctl(self._fd, I2C_SLAVE, address)
+                self._owned.add(address)
+            if not write and not read:
+                self._smbus.write_quick(address)
+                return b""
+            if self._plain:
+                try:
+                    return self._combined(address, write, read)
+                except OSError as cause:
+                    if cause.errno not in _UNSUPPORTED:
+                        raise
+                    self._plain = False
+            return self._by_smbus(address, write, read)
+
+    def _combined(self, address: int, write: bytes, read: int) -> bytes:
+        messages = [i2c_msg.write(address, write)] if write else []
+        if read:
+            messages.append(i2c_msg.read(address, read))
+        self._smbus.i2c_rdwr(*messages)
+        return bytes(messages[-1]) if read else b""
+
+    def _by_smbus(self, address: int, write: bytes, read: int) -> bytes:
+        """Carry out what has an SMBus equivalent: register reads in blocks of 32 (the chip's pointer moves by itself), short writes."""
+        bus = self._smbus
+        if not write:
+            if read == 1:
+                return bytes((bus.read_byte(address),))
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        if not read:
+            if len(write) == 1:
+                bus.write_byte(address, write[0])
+            elif len(write) - 1 <= SMBUS_BLOCK:
+                bus.write_i2c_block_data(address, write[0], list(write[1:]))
+            else:
+                raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+            return b""
+        if len(write) != 1 or (read > SMBUS_BLOCK and write[0] + read > 256):
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        data = b""
+        while len(data) < read:
+            part = bus.read_i2c_block_data(address, write[0] + len(data), min(SMBUS_BLOCK, read - len(data)))
+            if not part:
+                break  # the base class reports the short read
+            data += bytes(part)
+        return data
+
+    def _probe(self, address: int) -> None:
+        """Send only the address, as i2cdetect does; where the adapter cannot, read one byte."""
+        try:
+            self._attempt(address, b"", 0)
+        except OSError as cause:
+            if cause.errno not in _UNSUPPORTED:
+                raise
+            self._attempt(address, b"", 1)
+
+    @contextmanager
+    def _turn(self, address: int) -> Iterator[None]:
+        """Hold the bus against other processes."""
+        deadline = self._clock.now() + LOCK_S
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if self._clock.now() >= deadline:
+                    raise BusBusy(
+                        f"{self.name}: another process has held the bus for {LOCK_S:.0f} s; find it with `fuser {self.name}`"
+                    ) from None
+                self._clock.sleep(LOCK_STEP_S)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Release the device file; closing twice does no harm."""
+        with self._lock:
+            if not self._closed:
+                self._smbus.close()
+            super().close()

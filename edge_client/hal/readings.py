@@ -1,0 +1,120 @@
+"""Readings, and whether they can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge_client.hal.channels import Quantity, quantity
+from edge_client.hal.drivers.base import Measurement
+
+
+class Quality(StrEnum):
+    """What speaks for or against a reading. Only good ones are trained on."""
+
+    GOOD = "good"
+    RANGE = "out of range"
+    JUMP = "changed faster than it can"
+    FROZEN = "frozen"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One value of one channel.
+
+    Parameters
+    ----------
+    sensor, channel
+        Where it comes from.
+    value
+        In ``unit``; None if nothing could be read.
+    monotonic
+        When the chip made the conversion, by the machine's monotonic clock, seconds.
+    utc
+        The same moment, seconds since 1970-01-01 UTC; None until the wall clock is synchronised.
+    sequence
+        Counts the sensor's measurements, failed ones included.
+    simulated
+        Whether a chip model made it.
+    """
+
+    sensor: str
+    channel: str
+    value: float | None
+    unit: str
+    monotonic: float
+    utc: float | None
+    sequence: int
+    quality: Quality
+    simulated: bool
+
+    @property
+    def good(self) -> bool:
+        """Whether the value may be used."""
+        return self.quality is Quality.GOOD
+
+
+class Judge:
+    """Looks at a sensor's measurements one after the other, and doubts those that cannot be true.
+
+    Parameters
+    ----------
+    channels
+        Channels of the sensor, by the driver's key.
+    frozen_after
+        How many equal measurements in a row mean that the chip is stuck, or None.
+    """
+
+    def __init__(self, channels: tuple[str, ...], frozen_after: int | None) -> None:
+        self._quantities: dict[str, Quantity] = {key: quantity(key) for key in channels}
+        self._frozen_after = frozen_after
+        self._trusted: dict[str, tuple[float, float]] = {}
+        self._last: Mapping[str, float] | None = None
+        self._equal = 0
+
+    def suspects(self, measurement: Measurement) -> list[str]:
+        """Return the channels that changed faster than they can since the last trusted value; they deserve a second look."""
+        return [key for key, value in measurement.values.items() if self._jumped(key, value, measurement.at)]
+
+    def agree(self, one: Measurement, two: Measurement, key: str) -> bool:
+        """Say whether two measurements in short order can both be true."""
+        row = self._quantities[key]
+        return abs(one.values[key] - two.values[key]) <= row.jump + row.slope * abs(two.at - one.at)
+
+    def judge(self, measurement: Measurement, confirmed: bool) -> dict[str, Quality]:
+        """Return each channel's quality, and remember what is good.
+
+        Parameters
+        ----------
+        confirmed
+            Whether a second measurement agreed with this one, so that a jump is taken to be real.
+        """
+        values = measurement.values
+        self._equal = self._equal + 1 if values == self._last else 0
+        self._last = values
+        frozen = self._frozen_after is not None and self._equal >= self._frozen_after
+        return {key: self._one(key, value, measurement.at, frozen, confirmed) for key, value in values.items()}
+
+    def forget(self) -> None:
+        """Start anew, after a time without readings."""
+        self._trusted.clear()
+        self._last, self._equal = None, 0
+
+    def _one(self, key: str, value: float, at: float, frozen: bool, confirmed: bool) -> Quality:
+        if not self._quantities[key].plausible(value):
+            return Quality.RANGE
+        if frozen:
+            return Quality.FROZEN
+        if not confirmed and self._jumped(key, value, at):
+            return Quality.JUMP
+        self._trusted[key] = (value, at)
+        return Quality.GOOD
+
+    def _jumped(self, key: str, value: float, at: float) -> bool:
+        last = self._trusted.get(key)
+        if last is None:
+            return False
+        row = self._quantities[key]
+        return abs(value - last[0]) > row.jump + row.slope * abs(at - last[1])

@@ -1,0 +1,151 @@
+"""One sensor under supervision: measured, judged, and brought back when it goes."""
+
+from __future__ import annotations
+
+import logging
+import random
+
+from edge_client.hal.channels import quantity
+from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.errors import SensorError
+from edge_client.hal.readings import Judge, Quality, Reading
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""How often one measurement is tried, with the chip initialised anew from the second time on."""
+BACK_OFF_S, BACK_OFF_MAX_S = 1.0, 60.0
+"""How long a sensor that is gone is left alone at first, and at most; doubled each time."""
+
+
+class Sensor:
+    """A driver that never raises: what cannot be read is a reading without a value, and the reason is logged once.
+
+    A sensor that stops answering is tried again, initialised anew (a brown-out leaves power-on values behind), then left alone
+    for a growing time. It comes back by itself.
+
+    Parameters
+    ----------
+    driver
+        The driver, not yet set up.
+    name
+        What readings and logs call it.
+    simulated
+        Whether a chip model stands behind it.
+    offset, gain
+        Corrections by channel: value * gain + offset.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        name: str | None = None,
+        *,
+        simulated: bool = False,
+        offset: dict[str, float] | None = None,
+        gain: dict[str, float] | None = None,
+    ) -> None:
+        self.driver = driver
+        self.name = name or driver.name
+        self.simulated = simulated
+        self.sequence = 0
+        self.lost = 0
+        """Measurements that could not be made."""
+        self.error: SensorError | None = None
+        """Why the sensor is gone, or None while it works."""
+        self._offset, self._gain = offset or {}, gain or {}
+        self._judge = Judge(driver.channels, driver.frozen_after)
+        self._ready = False
+        self._doubted: set[str] = set()
+        self._failures = 0
+        self._again_at = 0.0
+        self._jitter = random.Random(self.name)
+
+    def read(self) -> list[Reading]:
+        """Measure once, and return a reading for every channel of the sensor, whatever happens."""
+        clock = self.driver.clock
+        self.sequence += 1
+        if self.error is not None and clock.now() < self._again_at:
+            self.lost += 1
+            return self._missing(clock.now())
+        try:
+            measurement, confirmed = self._measure_and_confirm()
+        except SensorError as error:
+            self.lost += 1
+            self._gone(error)
+            return self._missing(clock.now())
+        self._back()
+        return self._readings(measurement, confirmed)
+
+    def _measure_and_confirm(self) -> tuple[Measurement, bool]:
+        """Measure; if a channel changed faster than it can, measure again and believe what two measurements say."""
+        measurement = self._measure()
+        suspects = self._judge.suspects(measurement)
+        if not suspects:
+            return measurement, False
+        second = self._measure()
+        if not self._judge.suspects(second):
+            return second, False
+        return second, all(self._judge.agree(measurement, second, key) for key in suspects)
+
+    def _measure(self) -> Measurement:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                if not self._ready:
+                    self.driver.setup()
+                    self._ready = True
+                return self._correct(self.driver.read())
+            except SensorError as error:
+                self._ready = False
+                if not error.transient or attempt == ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _correct(self, measurement: Measurement) -> Measurement:
+        if not self._gain and not self._offset:
+            return measurement
+        values = {key: value * self._gain.get(key, 1.0) + self._offset.get(key, 0.0) for key, value in measurement.values.items()}
+        return Measurement(measurement.at, values)
+
+    def _readings(self, measurement: Measurement, confirmed: bool) -> list[Reading]:
+        values = measurement.values
+        qualities = self._judge.judge(measurement, confirmed)
+        self._report_doubts(qualities)
+        clock = self.driver.clock
+        now, utc = clock.now(), clock.utc()
+        stamp = None if utc is None else utc - (now - measurement.at)
+        return [
+            Reading(self.name, key, value, quantity(key).unit, measurement.at, stamp, self.sequence, qualities[key], self.simulated)
+            for key, value in values.items()
+        ]
+
+    def _missing(self, now: float) -> list[Reading]:
+        utc = self.driver.clock.utc()
+        return [
+            Reading(self.name, key, None, quantity(key).unit, now, utc, self.sequence, Quality.MISSING, self.simulated)
+            for key in self.driver.channels
+        ]
+
+    def _gone(self, error: SensorError) -> None:
+        self._failures += 1
+        wait = min(BACK_OFF_S * 2 ** (self._failures - 1), BACK_OFF_MAX_S) * self._jitter.uniform(0.75, 1.25)
+        self._again_at = self.driver.clock.now() + wait
+        if self.error is None:
+            logger.warning("sensor %s is gone: %s", self.name, error)
+        self.error = error
+        self._judge.forget()
+
+    def _back(self) -> None:
+        if self.error is not None:
+            logger.warning("sensor %s is back", self.name)
+        self.error, self._failures = None, 0
+
+    def _report_doubts(self, qualities: dict[str, Quality]) -> None:
+        """Log a channel once when its readings become doubtful, and once when they are good again."""
+        for key, quality in qualities.items():
+            if quality is Quality.GOOD and key in self._doubted:
+                self._doubted.discard(key)
+                logger.warning("sensor %s: %s is good again", self.name, key)
+            elif quality is not Quality.GOOD and key not in self._doubted:
+                self._doubted.add(key)
+                logger.warning("sensor %s: %s is %s and is not used", self.name, key, quality.value)

@@ -1,0 +1,56 @@
+"""The moment in which the simulated chips measure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from edge_client.hal.clock import Clock
+
+
+class World(Protocol):
+    """What the chips could measure, at any time."""
+
+    @property
+    def channels(self) -> Collection[str]:
+        """The quantities that this world has."""
+
+    def at(self, t: float) -> Mapping[str, float]:
+        """Return the true values at a time in seconds since 1970-01-01 UTC."""
+
+
+class Scene:
+    """A world at one time: pinned to a moment, or moving on with the clock from there."""
+
+    def __init__(self, world: World, clock: Clock, start: float = 0.0) -> None:
+        self.world = world
+        self._clock = clock
+        self._moment: float | None = None
+        self._values: Mapping[str, float] = {}
+        self.follow(start)
+
+    def pin(self, t: float) -> None:
+        """Hold the world still at a time: readings that belong to one time stamp see one state of the world."""
+        if t != self._moment:
+            self._moment = t
+            self._values = self.world.at(t)
+
+    def follow(self, t: float) -> None:
+        """Set the time and let it move on with the clock."""
+        self._moment = None
+        self._start, self._since = t, self._clock.now()
+
+    @property
+    def time(self) -> float:
+        """The world's time, seconds since 1970-01-01 UTC."""
+        return self._start + self._clock.now() - self._since if self._moment is None else self._moment
+
+    def value(self, key: str) -> float:
+        """Return the true value of a quantity now.
+
+        Raises
+        ------
+        KeyError
+            If the world does not have it.
+        """
+        return (self._values if self._moment is not None else self.world.at(self.time))[key]

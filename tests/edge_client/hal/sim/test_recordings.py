@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from edge_client.hal.errors import RecordingError
+from edge_client.hal.sim.recordings import Recording, builtin, load
+
+GOOD = "time,temperature,humidity\n2023-01-01T00:00:00Z,1.0,50\n2023-01-01T01:00:00Z,2.0,60\n2023-01-01T02:00:00Z,4.0,70\n"
+START = 1672531200.0
+
+
+def write(folder: Path, text: str | bytes, name: str = "station.csv") -> Path:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_it_is_linear_between_samples_and_repeats(tmp_path: Path) -> None:
+    recording = load(write(tmp_path, GOOD))
+    assert recording.channels == ("temperature", "humidity")
+    assert recording.at(START) == {"temperature": 1.0, "humidity": 50.0}
+    assert recording.at(START + 1800)["temperature"] == pytest.approx(1.5)
+    assert recording.at(START + 2 * 3600)["temperature"] == pytest.approx(4.0)
+    assert recording.duration == 3 * 3600, "the last sample lasts as long as the others"
+    assert recording.at(START + 2.5 * 3600)["temperature"] == pytest.approx(2.5), "from the last sample back to the first"
+    for passes in (-2, 1, 1000):
+        assert recording.at(START + passes * 3 * 3600 + 1800) == pytest.approx(recording.at(START + 1800))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace("2023-01-01T00:00:00Z", "1672531200").replace("2023-01-01T01:00:00Z", "1672534800.0"),
+        GOOD.replace("2023-01-01T00:00:00Z", "2023-01-01 00:00:00").replace("2023-01-01T01:00:00Z", "2023-01-01T03:00:00+02:00"),
+        GOOD.replace("\n", "\r\n"),
+        "\ufeff" + GOOD,
+        GOOD.replace(",", " , "),
+        GOOD + "\n\n",
+    ],
+    ids=["epoch seconds", "other ISO forms", "Windows lines", "byte order mark", "spaces", "blank lines"],
+)
+def test_the_usual_variants_mean_the_same(tmp_path: Path, text: str) -> None:
+    recording = load(write(tmp_path, text))
+    assert recording.first == START
+    assert recording.at(START + 3600) == {"temperature": 2.0, "humidity": 60.0}
+
+
+def test_a_gzipped_recording_is_read_by_its_content(tmp_path: Path) -> None:
+    assert load(write(tmp_path, gzip.compress(GOOD.encode()), "x.csv.gz")).at(START)["humidity"] == 50
+
+
+def test_a_single_sample_holds_for_ever() -> None:
+    assert Recording([5.0], {"temperature": [3.0]}).at(99.25) == {"temperature": 3.0}
+
+
+HEAD = "time,temperature\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "is empty; its first line must name the columns"),
+        ("\n  \n", "is empty; its first line must name the columns"),
+        (HEAD, "has no line of values after the one that names the columns"),
+        ("temperature,time\n1,2\n", "line 1, column 1: the first column must be 'time', not 'temperature'"),
+        ("time\n1\n", "line 1, column 2: missing; name at least one channel"),
+        ("time,temprature\n1,2\n", "line 1, column 2: 'temprature' is not a channel; the channels are temperature, humidity"),
+        ("time,humidity,humidity\n1,2,3\n", "line 1, column 3: 'humidity' appears twice"),
+        (HEAD + "1,2\n2\n", r"line 3, column 'temperature': 1 values where the first line names 2 columns"),
+        (HEAD + "1,2\n2,3,4\n", r"line 3, column 3: 3 values where the first line names 2 columns"),
+        (HEAD + "1,2\n2,\n", "line 3, column 'temperature': a value is missing"),
+        (HEAD + "1,2\n2,warm\n", "line 3, column 'temperature': 'warm' is not a number"),
+        (HEAD + "1,2\n2,nan\n", "line 3, column 'temperature': 'nan' is not a number"),
+        (HEAD + "1,2\n2,1e999\n", "line 3, column 'temperature': '1e999' is not a number"),
+        (HEAD + "soon,2\n", "line 2, column 'time': 'soon' is not a time; write it as 2023-01-01T00:00:00Z"),
+        (HEAD + "inf,2\n", "line 2, column 'time': 'inf' is not a time"),
+        (HEAD + "2,2\n1,2\n", "line 3, column 'time': 1 lies before the time of the line above; sort the file"),
+        (HEAD + "2,2\n\n2,2\n", "line 4, column 'time': 2 repeats the time of the line above"),
+        (b"time,temperature\n1,2\n2,\xb0C\n", "line 3, column 2: not UTF-8 text; save the file as UTF-8"),
+        (HEAD.encode("utf-16"), "line 1, column 1: not UTF-8 text"),
+        (HEAD + '1,"2\n', "line 2, column 1: not CSV"),
+        (gzip.compress(GOOD.encode())[:-20], "is a damaged gzip file"),
+        (b"\x1f\x8b not gzip at all", "station.csv"),
+    ],
+)
+def test_a_malformed_file_is_refused_naming_line_and_column(tmp_path: Path, text: str | bytes, complaint: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(RecordingError, match=complaint) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"nowhere\.csv cannot be read: No such file"):
+        load(tmp_path / "nowhere.csv")
+
+
+def test_the_built_in_recordings_are_a_year_of_hours_each() -> None:
+    paths = builtin()
+    assert len(paths) >= 5
+    for name, path in paths.items():
+        recording = load(path)
+        assert recording.first == START, name
+        assert recording.duration == 8760 * 3600, name
+        assert set(recording.channels) == {"temperature", "humidity", "pressure"}, name
