@@ -1,4 +1,4 @@
-"""A bridge in a network namespace of its own, with one more namespace a host: no interface of this machine is on it, so nothing gets out."""
+"""A bridge in a network namespace of its own, and one more a host: no interface of this machine is on it, so nothing gets out."""
 
 from __future__ import annotations
 

@@ -1,0 +1,105 @@
+"""The units as systemd itself judges them: nothing misspelt, and hardened as far as promised."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+UNITS = sorted((Path(__file__).parents[2] / "systemd").glob("*.service"))
+EXPOSURE = {"bramble-client.service": 1.8, "bramble-client@.service": 1.8, "bramble-server.service": 1.5, "bramble-inspector.service": 1.5}
+COMMAND = re.compile(r"^ExecStart=/opt/bramble/(\w+)/current/bin/bramble", re.MULTILINE)
+
+# Only a missing systemd may skip these, and not in continuous integration.
+pytestmark = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None and "CI" not in os.environ,
+    reason="systemd-analyze is not installed (Debian: apt install systemd)",
+)
+
+
+def verify(text: str, name: str, folder: Path) -> str:
+    """Return what ``systemd-analyze verify`` has to say, which exits 0 on an unknown key. Bramble itself need not be installed."""
+    unit = folder / name.replace("@.", "@one.")
+    unit.write_text(COMMAND.sub(f"ExecStart={sys.executable} -m bramble", text))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True)
+    return done.stderr + (f"exit {done.returncode}" if done.returncode else "")
+
+
+def service(unit: Path) -> dict[str, list[str]]:
+    """Read a unit's [Service] section: key -> values, for a key may come more than once."""
+    values: dict[str, list[str]] = {}
+    section = unit.read_text().split("[Service]")[1].split("[Install]")[0]
+    for line in section.splitlines():
+        if line and not line.startswith("#"):
+            key, value = line.split("=", 1)
+            values.setdefault(key, []).append(value)
+    return values
+
+
+def test_there_is_a_limit_for_every_unit() -> None:
+    assert {unit.name for unit in UNITS} == set(EXPOSURE)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_systemd_finds_nothing_to_complain_about(unit: Path, tmp_path: Path) -> None:
+    assert verify(unit.read_text(), unit.name, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("mistake", "named"), [("ProtectHomme=yes", "ProtectHomme"), ("WatchdogSec=soon", "soon"), ("User=no body", "no body")]
+)
+def test_the_check_sees_a_mistake(mistake: str, named: str, tmp_path: Path) -> None:
+    unit = UNITS[0]
+    assert named in verify(unit.read_text().replace("[Install]", f"{mistake}\n[Install]"), unit.name, tmp_path)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_exposure_stays_within_its_limit(unit: Path) -> None:
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", unit], capture_output=True, text=True)
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert found, done.stdout + done.stderr
+    assert float(found[1]) <= EXPOSURE[unit.name]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_is_watched_restarted_and_stopped_in_time(unit: Path) -> None:
+    values = service(unit)
+    assert values["Type"] == ["notify"]
+    assert values["Restart"] == ["always"]
+    assert int(values["WatchdogSec"][0]) >= 30
+    assert int(values["TimeoutStopSec"][0]) >= 10  # every command ends within 5 s
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_no_secret_is_an_argument_or_an_environment_variable(unit: Path) -> None:
+    values = service(unit)
+    text = " ".join(values["ExecStart"] + values.get("Environment", []))
+    assert not re.search(r"--token(?!-file)|TOKEN=|--tls-key|PASSWORD", text)
+    assert all(value.startswith("token:/etc/bramble/") for value in values.get("LoadCredential", []))
+
+
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if "client" in unit.name], ids=lambda unit: unit.name)
+def test_a_client_reaches_its_sensors(unit: Path) -> None:
+    values = service(unit)
+    assert "PrivateDevices" not in values  # would hide /dev/i2c-1
+    assert "PrivateUsers" not in values  # would turn the group i2c into nobody
+    assert "ProcSubset" not in values  # would hide /proc/device-tree from gpiozero
+    assert values["SupplementaryGroups"] == ["i2c gpio"]
+    assert values["DeviceAllow"] == ["char-i2c rw", "char-gpiochip rw"]
+
+
+def test_the_template_differs_from_the_client_only_where_its_name_stands() -> None:
+    folder = UNITS[0].parent
+    one, template = (folder / "bramble-client.service").read_text(), (folder / "bramble-client@.service").read_text()
+    named = template.replace("/etc/bramble/client-%i.", "/etc/bramble/client.").replace("bramble-client/%i", "bramble-client")
+    parsed = [configparser.RawConfigParser(strict=False) for _ in range(2)]
+    for parser, text in zip(parsed, (one, named), strict=True):
+        parser.read_string(text)
+        parser.remove_option("Unit", "Description")
+    assert parsed[0] == parsed[1]
