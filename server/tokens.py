@@ -74,6 +74,11 @@ class Tokens:
         known = self._current()["clients"].get(client_id, _NOBODY)
         return hmac.compare_digest(hash_of(token or ""), known)
 
+    def any_client(self, token: str | None) -> bool:
+        """Whether this is the token of some client. Every entry is compared, whichever fits."""
+        given = hash_of(token or "")
+        return any([hmac.compare_digest(given, known) for known in self._current()["clients"].values()])
+
     def http(self, token: str | None) -> str | None:
         """Return the name that goes with a token of the HTTP side, or None. Every entry is compared, whichever fits."""
         given, found = hash_of(token or ""), None

@@ -1,0 +1,105 @@
+"""Wires the server; nothing else constructs."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Flask
+from flask_socketio import SocketIO  # type: ignore[import-untyped]
+
+from protocol import codecs
+from protocol.errors import BrambleError
+from server import engine, http, tasks
+from server.complaints import Complaints
+from server.coordinator import Coordinator
+from server.fleet import Fleet
+from server.gate import Gate
+from server.links import Inward, Outward
+from server.metrics import Metrics
+from server.settings import ServerSettings
+from server.store import Store
+from server.tokens import Tokens
+
+log = logging.getLogger(__name__)
+
+HEADROOM = 8 << 20
+"""Bytes that a message may be larger than two models. Up to that an update that is too large is read and refused by name."""
+
+
+class Server:
+    """A server, wired and not yet listening.
+
+    Raises
+    ------
+    BrambleError
+        If a setting does not work out, in one sentence.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        graph = tasks.load(settings.task, settings.horizon)
+        codecs.encoded_size(graph.manifest.layout, settings.encoding)
+        tokens = Tokens(settings.tokens) if settings.tokens else None
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BrambleError(f"--data-dir: {settings.data_dir} cannot be made ({error.strerror})") from None
+        self.store = Store(settings.database or settings.data_dir / "bramble.db")
+        self.flask = Flask("server", static_folder=None)
+        self.flask.json.sort_keys = False  # type: ignore[attr-defined]
+        self.flask.config["MAX_CONTENT_LENGTH"] = 1 << 16
+        self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
+        self.fleet, self.complaints = Fleet(), Complaints()
+        self.metrics = Metrics(lambda: len(self.fleet))
+        runtime = engine.Runtime(self.sio)
+        outward = Outward(self.sio, self.fleet)
+        self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics)
+        gate = Gate(self.fleet, tokens, settings.simulated_welcome)
+        links = Inward(self.sio, gate, self.fleet, self.coordinator, graph.manifest.layout, self.metrics, self.complaints)
+        limit = 2 * codecs.encoded_size(graph.manifest.layout, "float32") + HEADROOM
+        self.metrics.watch(engine.attach(self.sio, limit, settings.ping_interval + settings.ping_timeout, links.complain))
+        room = http.Room(settings, graph, self.store, self.fleet, self.coordinator, runtime, self.metrics, self.complaints, tokens)
+        http.register(self.flask, room)
+
+    def listen(self) -> engine.Listener:
+        """Start to work and to accept connections."""
+        settings = self.settings
+        listener = engine.Listener(self.flask, settings.host, settings.port, settings.tls_cert, settings.tls_key)
+        self.coordinator.start()
+        listener.start()
+        return listener
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.store.close()
+
+
+def run(settings: ServerSettings) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit code."""
+    server = Server(settings)
+    try:
+        listener = server.listen()
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        print(f"bramble server ready on {settings.scheme}://{host}:{listener.port}", flush=True)
+        engine.wait_for_signal()
+        log.info("stopping")
+        server.coordinator.stop()
+        listener.stop()
+    finally:
+        server.close()
+    return 0
+
+
+def _socketio_options(settings: ServerSettings) -> dict[str, Any]:
+    # Their loggers would write messages, and with them readings and tokens, at level INFO.
+    quiet = logging.getLogger("server.socketio")
+    quiet.setLevel(logging.ERROR)
+    return {
+        "ping_interval": settings.ping_interval,
+        "ping_timeout": settings.ping_timeout,
+        "async_handlers": False,  # one message of a client at a time: a flood of one is its own problem
+        "manage_session": False,
+        "logger": quiet,
+        "engineio_logger": quiet,
+    }

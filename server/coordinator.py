@@ -1,0 +1,372 @@
+"""Runs the round machine: the only writer of state, owner of the clock, performer of the machine's actions."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+import server.store
+from protocol.errors import BrambleError
+from protocol.graph import GraphFile
+from protocol.layout import Weights
+from protocol.messages import ClientUpdate, DataUpdate, GenerateData, TrainConfig, TrainingComplete, TrainingFailed
+from server import rounds, strategies
+from server.cohort import Cohort
+from server.cycle import World
+from server.fleet import Fleet
+from server.metrics import Metrics
+from server.schedule import Schedule
+from server.settings import ServerSettings
+from server.store import Store, meta, mirror, models
+from server.writer import Reply, Runtime, Writer
+
+log = logging.getLogger(__name__)
+
+
+class RefusedError(BrambleError):
+    """The answer is no. ``code`` is the kind of reason, for statistics and for HTTP's status."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Outward(Protocol):
+    """How the coordinator speaks to clients."""
+
+    def ask(self, clients: Iterable[str], update: dict[str, Any]) -> None:
+        """Send ``client_update`` to those of the clients that are connected."""
+
+    def generate(self, message: GenerateData) -> None:
+        """Send ``generate_data`` to all."""
+
+    def reset(self, clients: Iterable[str] | None = None) -> None:
+        """Send ``reset`` to these clients, or to all."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A global model: of which round (0: the initial one), its weights of shape (parameters,), that round's metrics."""
+
+    round: int
+    weights: Weights = field(repr=False)
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class View:
+    """What others may see, always consistent: replaced as a whole by the coordinator. ``revision`` grows with every change."""
+
+    revision: int
+    model: Model
+    running: int | None = None
+    waiting_for: tuple[str, ...] = ()
+    cycle: int = 0
+    cycle_waiting_for: tuple[str, ...] = ()
+
+
+class Coordinator:
+    """Takes what happens, one after the other, through the pure machine of :mod:`server.rounds`.
+
+    Its methods may be called from anywhere; each waits for the one writer. They raise ``RefusedError`` for a no.
+    """
+
+    def __init__(
+        self, settings: ServerSettings, graph: GraphFile, store: Store, fleet: Fleet, outward: Outward, runtime: Runtime, metrics: Metrics
+    ) -> None:
+        self._settings, self._graph, self._store, self._fleet = settings, graph, store, fleet
+        self._out, self._runtime, self._metrics = outward, runtime, metrics
+        self._strategy = strategies.create(settings.strategy)
+        self._schedule = Schedule(settings.rounds, settings.every)
+        self._writer = Writer(store, runtime, self._due, self._tick)
+        self._cohort: Cohort | None = None
+        self._deadline = 0.0
+        self._config = _config(settings, graph.manifest.config)
+        self._recover()
+
+    def _recover(self) -> None:
+        with self._store.writing() as connection:
+            meta.adopt(connection, self._graph.manifest.task, self._graph.sha256)
+            last, answered = server.store.rounds.recover(connection, time.time(), rounds.REMEMBERED)
+            newest = models.latest(connection)
+            history = server.store.rounds.one(connection, newest[0]) if newest else None
+            facts = World.load(connection)
+            self._behind: set[str] = set(meta.get(connection, "behind", []))
+        self._state = rounds.State(rounds.Rules(self._settings.min_clients, self._settings.min_updates), last, None, answered)
+        model = Model(newest[0], newest[1], history["metrics"] if history else {}) if newest else self._initial()
+        self._world = World(facts, self._settings.data_start.timestamp(), self._graph.manifest.step_s)
+        self._view = View(1, model, cycle=self._world.cycle)
+
+    def _initial(self) -> Model:
+        return Model(0, self._graph.initial, {})
+
+    # What others may ask and do
+
+    @property
+    def view(self) -> View:
+        """What is the case now."""
+        return self._view
+
+    def progress(self) -> tuple[int, dict[str, dict[str, Any]]] | None:
+        """Return the open round and what is known of each client's part in it."""
+        cohort = self._cohort
+        return (cohort.number, cohort.parts()) if cohort else None
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._writer.start()
+
+    def stop(self) -> None:
+        """End the open round unused and stop."""
+        self._writer.stop(lambda _: self._end_unused("server stopped"))
+
+    def start_round(self) -> rounds.Open:
+        """Open a round with all connected clients."""
+        opened: rounds.Open = self._writer.submit(lambda reply: self._feed(rounds.Start(self._fleet.connected()), reply))
+        return opened
+
+    def deliver(self, client: str, complete: TrainingComplete) -> None:
+        """Take a client's update."""
+        self._writer.submit(lambda reply: self._feed(rounds.Update(client, complete.round), reply, complete))
+
+    def fail(self, client: str, failed: TrainingFailed) -> None:
+        """Take a client's honest no."""
+        self._writer.submit(lambda reply: self._feed(rounds.Failed(client, failed.round, failed.reason), reply))
+
+    def joined(self, client: str) -> None:
+        """Note a new connection; does not wait."""
+        self._writer.post(lambda reply: self._joined(client, reply))
+
+    def left(self, client: str) -> None:
+        """Note that a client is gone; does not wait."""
+        self._writer.post(lambda reply: self._left(client, reply))
+
+    def mirror(self, client: str, update: DataUpdate) -> int:
+        """Store readings for people to look at; return how many came, once they are on the disk."""
+        self._evaluation_only("readings stay on the client: the server runs in private mode")
+
+        def work(connection: Connection) -> int:
+            if update.cycle is not None and update.cycle <= self._world.reset_at:
+                raise RefusedError("reset", f"cycle {update.cycle} was before the last reset")
+            return mirror.add(connection, client, update)
+
+        return self._writer.write(work, lambda: self._mirrored(client, update))
+
+    def generate(self, count: int) -> tuple[int, int]:
+        """Start a cycle of so many readings; return its number and how many clients were told."""
+        self._evaluation_only("generate_data is off: the server runs in private mode, clients sample on their own clock")
+        told: tuple[int, int] = self._writer.submit(lambda _: self._generate(count))
+        return told
+
+    def reset(self) -> int:
+        """Forget everything and return to the initial model; return how many clients were told."""
+        told: int = self._writer.submit(lambda _: self._reset())
+        return told
+
+    def _evaluation_only(self, reason: str) -> None:
+        if self._settings.mode != "evaluation":
+            raise RefusedError("private mode", reason)
+
+    # The machine
+
+    def _feed(self, event: rounds.Event, reply: Reply, complete: TrainingComplete | None = None) -> None:
+        state, actions = rounds.step(self._state, event)
+        for action in actions:
+            self._prepare(action, complete)  # what may fail comes before anything has changed
+        self._state = state
+        for action in actions:
+            self._perform(action, reply)
+        if actions:
+            self._changed()
+
+    def _prepare(self, action: rounds.Action, complete: TrainingComplete | None) -> None:
+        match action:
+            case rounds.Open(number, clients):
+                cohort = Cohort(number, clients, self._view.model.weights, self._strategy, self._settings.data_dir)
+                try:
+                    self._write(cohort.opened)
+                except BaseException:
+                    cohort.close()
+                    raise
+                self._cohort = cohort
+            case rounds.Fold(_, client):
+                assert complete is not None
+                assert self._cohort is not None
+                self._cohort.fold(client, complete)
+
+    def _perform(self, action: rounds.Action, reply: Reply) -> None:
+        match action:
+            case rounds.Open(number, clients):
+                now = time.monotonic()
+                self._deadline = now + self._settings.deadline
+                self._schedule.started(now)
+                self._message = self._client_update(number)
+                log.info("round %d: asking %d clients", number, len(clients))
+                self._out.ask(clients, self._message)
+                reply.answer(action)
+            case rounds.Ask(number, client):
+                log.info("round %d: asking %s again", number, client)
+                if self._cohort:
+                    self._cohort.asked_again(client)
+                self._out.ask([client], self._message)
+            case rounds.Drop(number, client, reason):
+                log.info("round %d: goes on without %s: %s", number, client, reason)
+                if self._cohort:
+                    self._cohort.drop(client, reason)
+            case rounds.Accept():
+                reply.answer()
+            case rounds.Refuse(code, reason):
+                reply.fail(RefusedError(code, reason))
+            case rounds.Commit():
+                self._commit()
+            case rounds.Abandon(_, reason):
+                self._abandon(reason)
+
+    def _client_update(self, number: int) -> dict[str, Any]:
+        settings, manifest = self._settings, self._graph.manifest
+        return ClientUpdate(
+            number, manifest.task, self._graph.sha256, manifest.layout, settings.encoding, settings.reply_encoding,
+            self._view.model.weights, self._config,
+        ).to_wire()  # fmt: skip
+
+    def _commit(self) -> None:
+        cohort = self._cohort
+        assert cohort is not None
+        try:
+            model, metrics = self._runtime.offload(
+                cohort.commit, self._store, self._settings.keep_models, self._settings.mode == "evaluation"
+            )
+        except Exception as error:
+            if not isinstance(error, BrambleError):
+                log.exception("round %d: the commit failed", cohort.number)
+            self._abandon(str(error) if isinstance(error, BrambleError) else "the server failed to commit it, its log says why")
+            return
+        self._view = replace(self._view, model=Model(cohort.number, model, metrics))
+        seconds = time.time() - cohort.started
+        log.info("round %d: committed, %d updates in %.2f s%s", cohort.number, cohort.delivered, seconds, _losses(metrics))
+        self._closed("committed", seconds)
+
+    def _abandon(self, reason: str) -> None:
+        cohort = self._cohort
+        assert cohort is not None
+        log.warning("round %d: abandoned: %s", cohort.number, reason)
+        try:
+            self._runtime.offload(cohort.abandon, self._store, reason)
+        except BrambleError as error:
+            log.error("round %d: its end is not on record: %s", cohort.number, error)
+        self._closed("abandoned", time.time() - cohort.started)
+
+    def _closed(self, state: str, seconds: float) -> None:
+        assert self._cohort is not None
+        self._cohort.close()
+        self._cohort = None
+        self._schedule.ended(time.monotonic(), state == "committed")
+        self._metrics.round_ended(state, seconds, self._view.model.metrics)
+
+    def _end_unused(self, reason: str) -> None:
+        self._state, actions = rounds.step(self._state, rounds.Reset())
+        if actions:
+            self._abandon(reason)
+            self._changed()
+
+    # Everything else that changes something
+
+    def _joined(self, client: str, reply: Reply) -> None:
+        if client in self._behind:
+            self._behind.discard(client)
+            self._write(lambda connection: meta.put(connection, "behind", sorted(self._behind)))
+            self._out.reset([client])
+        self._feed(rounds.Joined(client), reply)
+        self._changed()
+
+    def _left(self, client: str, reply: Reply) -> None:
+        self._world.left(client)
+        self._feed(rounds.Left(client), reply)
+        self._changed()
+
+    def _generate(self, count: int) -> tuple[int, int]:
+        message = self._world.next(count)
+        self._write(lambda connection: self._world.save(connection, message))
+        clients = self._fleet.connected()
+        self._world.begun(message, clients, time.monotonic() + self._settings.deadline)
+        log.info("cycle %d: asking %d clients for %d readings each", message.cycle, len(clients), count)
+        self._out.generate(message)
+        self._changed()
+        return message.cycle, len(clients)
+
+    def _mirrored(self, client: str, update: DataUpdate) -> None:
+        self._world.arrived(client, update.cycle, len(update.t))
+        self._changed()
+
+    def _reset(self) -> int:
+        self._end_unused("reset")
+        # A client that is away now must hear of it when it is back, or it would go on with what everybody else forgot.
+        self._behind |= set(self._fleet.absent())
+
+        def work(connection: Connection) -> None:
+            server.store.reset(connection)
+            self._world.save_reset(connection)
+            meta.put(connection, "behind", sorted(self._behind))
+
+        self._write(work)
+        self._world.reset()
+        self._view = replace(self._view, model=self._initial())
+        self._out.reset()
+        self._changed()
+        log.info("reset: %d clients were told", len(self._fleet))
+        return len(self._fleet)
+
+    def _write(self, work: Callable[[Connection], None]) -> None:
+        def transaction() -> None:
+            with self._store.writing() as connection:
+                work(connection)
+
+        self._runtime.offload(transaction)
+
+    def _changed(self) -> None:
+        running = self._state.running
+        self._view = replace(
+            self._view,
+            revision=self._view.revision + 1,
+            running=running.number if running else None,
+            waiting_for=tuple(sorted(running.pending)) if running else (),
+            cycle=self._world.cycle,
+            cycle_waiting_for=tuple(self._world.waiting_for()),
+        )
+
+    # The clock
+
+    def _due(self) -> float | None:
+        now = time.monotonic()
+        if self._state.running:
+            start: float | None = self._deadline - now
+        else:
+            start = self._schedule.due(now) if len(self._fleet) >= self._settings.min_clients else None
+        times = [when for when in (start, self._world.due(now)) if when is not None]
+        return min(times) if times else None
+
+    def _tick(self) -> None:
+        now, running = time.monotonic(), self._state.running
+        if self._world.due(now) == 0:
+            log.warning("cycle %d: no readings came from %s", self._world.cycle, ", ".join(self._world.give_up()))
+            self._changed()
+        if running and self._deadline <= now:
+            self._feed(rounds.Deadline(running.number), Reply(self._runtime.event()))
+        elif not running and self._schedule.due(now) == 0 and len(self._fleet) >= self._settings.min_clients:
+            self._feed(rounds.Start(self._fleet.connected()), Reply(self._runtime.event()))
+
+
+def _config(settings: ServerSettings, task: TrainConfig) -> TrainConfig:
+    chosen = {name: getattr(settings, name) for name in ("epochs", "batch_size", "learning_rate")}
+    return replace(task, deadline_s=settings.deadline, **{name: value for name, value in chosen.items() if value is not None})
+
+
+def _losses(metrics: dict[str, float]) -> str:
+    if "loss_before" not in metrics or "loss_after" not in metrics:
+        return ""
+    return f", loss {metrics['loss_before']:.4g} -> {metrics['loss_after']:.4g}"

@@ -1,0 +1,197 @@
+"""What the server runs on: gevent, without monkey patching, under Flask-SocketIO.
+
+Nothing else in this room names gevent: another engine can take its place behind these few functions. Chosen by
+measurement: threads break at a thousand clients, and gevent-websocket unmasks in slow Python.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import gevent  # type: ignore[import-untyped]
+from flask import Flask
+from flask_socketio import SocketIO  # type: ignore[import-untyped]
+from gevent import pywsgi, socket, ssl
+from gevent.event import Event  # type: ignore[import-untyped]
+from gevent.pool import Pool  # type: ignore[import-untyped]
+
+from protocol.errors import BrambleError
+from server.websocket import Traffic, WebSocket
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+OPTIONS: dict[str, Any] = {"async_mode": "gevent", "transports": ["websocket"], "allow_upgrades": False}
+"""Options of Flask-SocketIO that belong to the engine. The mode is always named: left to itself it would try others first."""
+BACKLOG = 1024
+"""Connections that may wait to be accepted: a whole fleet comes back at once after a restart."""
+IDLE = 30
+"""Seconds that an HTTP client may take to send its next request."""
+STALLED_MS = 30_000
+"""Milliseconds after which the kernel gives up on a peer that acknowledges nothing."""
+
+
+class EngineError(BrambleError):
+    """The server cannot listen; the text names the setting."""
+
+
+def attach(sio: SocketIO, limit: int, patience: float, complain: Callable[[str, str], None]) -> Traffic:
+    """Have Engine.IO use our WebSocket, and return the traffic that it counts.
+
+    Parameters
+    ----------
+    sio
+        Made with ``OPTIONS``.
+    limit, patience, complain
+        See :class:`server.websocket.WebSocket`.
+    """
+    traffic = Traffic()
+    eio = sio.server.eio
+
+    def websocket(handler: Callable[[WebSocket], Any], _server: Any) -> WebSocket:
+        return WebSocket(handler, limit, patience, traffic, complain)
+
+    eio._async = {**eio._async, "websocket": websocket}
+    eio.max_http_buffer_size = limit
+    return traffic
+
+
+class Runtime:
+    """What the rest of the room uses of the engine, see :class:`server.writer.Runtime`."""
+
+    def __init__(self, sio: SocketIO) -> None:
+        self._eio = sio.server.eio
+
+    def queue(self) -> Any:
+        """Return a queue as in the standard library."""
+        return self._eio.create_queue()
+
+    def event(self) -> Any:
+        """Return an event as in the standard library."""
+        return self._eio.create_event()
+
+    def spawn(self, work: Callable[[], None]) -> Any:
+        """Run something beside; return what can be joined."""
+        return self._eio.start_background_task(work)
+
+    def offload(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do blocking work (a database, large arrays) in a thread, while heartbeats go on; return its result or raise its error."""
+        result: T = gevent.get_hub().threadpool.apply(work, arguments)
+        return result
+
+
+class Listener:
+    """The listening server.
+
+    Parameters
+    ----------
+    app
+        The WSGI application.
+    host, port
+        Where to listen; port 0 takes a free one.
+    cert, key
+        PEM files to serve TLS with.
+
+    Raises
+    ------
+    EngineError
+        If the address cannot be bound, or the certificate not be read.
+    """
+
+    def __init__(self, app: Flask, host: str, port: int, cert: Path | None = None, key: Path | None = None) -> None:
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+            listener = socket.socket(family, kind)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise EngineError(
+                f"--host {host} --port {port}: cannot listen there ({error.strerror}); stop what uses it, or choose another"
+            ) from None
+        context = {"ssl_context": _tls(cert, key)} if cert else {}
+        self.port: int = listener.getsockname()[1]
+        self._server = _Server(
+            listener, app, log=None, error_log=log, spawn=Pool(), handler_class=_Handler, environ={"SERVER_NAME": host}, **context
+        )
+
+    def start(self) -> None:
+        """Accept connections from now on."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Accept no more, give open requests a second, and hang up on whoever is left."""
+        self._server.stop(timeout=1)
+
+
+def wait_for_signal() -> None:
+    """Return at SIGINT or SIGTERM."""
+    asked = Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    handlers = [gevent.signal_handler(number, partial(ask, number, None)) for number in (signal.SIGINT, signal.SIGTERM)]
+    asked.wait()
+    for handler in handlers:
+        handler.cancel()
+
+
+def _tls(cert: Path | None, key: Path | None) -> Any:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(str(cert), str(key))
+    except OSError as error:
+        reason = error.strerror or error
+        raise EngineError(f"--tls-cert {cert} --tls-key {key}: not a certificate with its key ({reason})") from None
+    return context
+
+
+class _Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
+    """Gives the WebSocket its socket, and bounds how long a peer may stall."""
+
+    def __init__(self, sock: Any, address: Any, server: Any) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
+        super().__init__(sock, address, server)
+
+    def read_requestline(self) -> str:
+        self.socket.settimeout(IDLE)
+        return str(super().read_requestline())
+
+    def get_environ(self) -> dict[str, Any]:
+        self.socket.settimeout(None)
+        environ: dict[str, Any] = super().get_environ()
+        environ["bramble.http"] = self
+        return environ
+
+    def _handle_client_error(self, ex: Exception) -> Any:
+        log.info("a request from %s is not HTTP: %s", self.client_address[0], type(ex).__name__)
+        return "400", pywsgi._BAD_REQUEST_RESPONSE
+
+    def _log_error(self, t: Any, v: Any, tb: Any) -> None:
+        if not issubclass(t, gevent.GreenletExit):
+            log.error("a request failed: %s %s", self.command, str(self.path).partition("?")[0], exc_info=(t, v, tb))
+
+
+class _Server(pywsgi.WSGIServer):  # type: ignore[misc]
+    def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> Any:
+        client_socket.settimeout(IDLE)
+        try:
+            wrapped = self.wrap_socket(client_socket, **self.ssl_args)
+        except OSError as error:
+            log.info("a TLS handshake with %s failed: %s", address[0], getattr(error, "reason", None) or type(error).__name__)
+            client_socket.close()
+            return
+        try:
+            self.handle(wrapped, address)
+        finally:
+            wrapped.close()

@@ -1,0 +1,118 @@
+"""Who is connected, on what terms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from protocol.messages import Channel, Handshake
+
+REMEMBERED = 10_000
+"""Clients that are gone and still listed; beyond that the one gone longest is forgotten."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client that is or was connected. Times are seconds since 1970 UTC."""
+
+    id: str
+    sid: str | None
+    """Its Socket.IO session, ``None`` when it is gone."""
+    address: str
+    simulated: bool
+    version: str
+    channels: tuple[Channel, ...]
+    since: float
+    """When it connected, or when it left."""
+    last_seen: float
+    """When its last message came."""
+    last_cycle: int | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is there now."""
+        return self.sid is not None
+
+
+class Fleet:
+    """The clients by id. Changed by the connection handlers and read by everybody, always in one piece."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, Client] = {}
+        self._by_sid: dict[str, str] = {}
+
+    def join(self, hello: Handshake, sid: str, address: str) -> str | None:
+        """Take a connection in; return the session of an older connection of the same client, which it replaces."""
+        now, former = time.time(), self._clients.pop(hello.client_id, None)
+        last_cycle = former.last_cycle if former else None
+        client = Client(hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now, last_cycle)
+        self._clients[client.id] = client
+        self._by_sid[sid] = client.id
+        if former and former.sid:
+            del self._by_sid[former.sid]
+        return former.sid if former else None
+
+    def leave(self, sid: str) -> str | None:
+        """Note that a connection ended; return the client that is gone with it, if no newer connection has replaced it."""
+        name = self._by_sid.pop(sid, None)
+        if name is None:
+            return None
+        # Moved to the end of the dictionary: the order of departure is the order of forgetting.
+        self._clients[name] = replace(self._clients.pop(name), sid=None, since=time.time())
+        gone = [client.id for client in self._clients.values() if not client.connected]
+        for forgotten in gone[: max(0, len(gone) - REMEMBERED)]:
+            del self._clients[forgotten]
+        return name
+
+    def seen(self, sid: str, cycle: int | None = None) -> Client | None:
+        """Note a message, perhaps with readings of a cycle; return who sent it, or ``None`` for a session that is not in the fleet."""
+        name = self._by_sid.get(sid)
+        if name is None:
+            return None
+        client = self._clients[name]
+        client = replace(client, last_seen=time.time(), last_cycle=client.last_cycle if cycle is None else cycle)
+        self._clients[name] = client
+        return client
+
+    def get(self, client: str) -> Client | None:
+        """Return a client by its id."""
+        return self._clients.get(client)
+
+    def name(self, sid: str) -> str | None:
+        """Return the id of the client with this session."""
+        return self._by_sid.get(sid)
+
+    def connected(self) -> list[str]:
+        """Return the ids of all connected clients, in order."""
+        return sorted(self._by_sid.values())
+
+    def sids(self, clients: Iterable[str]) -> list[str]:
+        """Return the sessions of those clients that are connected."""
+        found = (self._clients.get(name) for name in clients)
+        return [client.sid for client in found if client and client.sid]
+
+    def absent(self) -> list[str]:
+        """Return the ids of clients that were here and are not."""
+        return sorted(client.id for client in self._clients.values() if not client.connected)
+
+    def __len__(self) -> int:
+        return len(self._by_sid)
+
+    def to_json(self, training: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return what HTTP shows of every client, by id; ``training`` says who is at work for the open round."""
+        busy = set(training)
+        return {
+            name: {
+                "connected": client.connected,
+                "simulated": client.simulated,
+                "version": client.version,
+                "channels": [{"key": channel.key, "unit": channel.unit} for channel in client.channels],
+                "since": client.since,
+                "last_seen": client.last_seen,
+                "last_cycle": client.last_cycle,
+                "training": name in busy,
+            }
+            for name, client in sorted(self._clients.items())
+        }

@@ -1,0 +1,61 @@
+"""Who may connect: version, id, token, simulated data, duplicates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import protocol
+from protocol.errors import BrambleError
+from protocol.messages import Handshake
+from server.complaints import printable
+from server.fleet import Fleet
+from server.tokens import Tokens
+
+
+class HandshakeError(BrambleError):
+    """A client is not let in; the text says why in one sentence."""
+
+
+class Gate:
+    """Checks handshakes.
+
+    A second connection with the id of a live one takes its place only with the same credential. With tokens that is the
+    client's token. Without, all there is to know a client by is the address it comes from: a Pi that rebooted before its
+    old connection was found dead comes from the same one, a second Pi with a copied id does not.
+
+    Parameters
+    ----------
+    tokens
+        The token file, or ``None`` where tokens are off.
+    simulated_welcome
+        Whether clients with mock sensors are let in.
+    """
+
+    def __init__(self, fleet: Fleet, tokens: Tokens | None, simulated_welcome: bool) -> None:
+        self._fleet, self._tokens, self._simulated_welcome = fleet, tokens, simulated_welcome
+
+    def check(self, auth: Any, address: str) -> Handshake:
+        """Return a handshake that is in order.
+
+        Raises
+        ------
+        BrambleError
+            With the sentence for the client.
+        """
+        spoken = auth.get("protocol") if isinstance(auth, dict) else None
+        if type(spoken) is int and spoken != protocol.VERSION:  # before its fields, which may well be others
+            raise HandshakeError(f"protocol: {spoken} is not spoken here, this server speaks {protocol.VERSION}")
+        hello = Handshake.from_wire(auth)
+        if self._tokens and not self._tokens.client(hello.client_id, hello.token):
+            raise HandshakeError(f"token: not the one of client {hello.client_id}")
+        if hello.simulated and not self._simulated_welcome:
+            raise HandshakeError("simulated: mock sensors are not let in here; start the server with --allow-simulated to take them")
+        former = self._fleet.get(hello.client_id)
+        if not self._tokens and former and former.connected and former.address != address:
+            raise HandshakeError(f"client_id: {hello.client_id} is connected from another address; give each client an id of its own")
+        return hello
+
+    def name_of(self, auth: Any, address: str) -> str:
+        """Return what the log calls somebody who was not let in."""
+        name = auth.get("client_id") if isinstance(auth, dict) else None
+        return f"{printable(name)[:63]} ({address})" if isinstance(name, str) else f"a client at {address}"

@@ -1,0 +1,41 @@
+"""The endpoints. They decide nothing: what happens is the coordinator's, what was is the store's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask
+
+from protocol.graph import GraphFile
+from server.complaints import Complaints
+from server.coordinator import Coordinator
+from server.engine import Runtime
+from server.fleet import Fleet
+from server.http import errors, guards, history, model, monitor, readings, starters
+from server.metrics import Metrics
+from server.settings import ServerSettings
+from server.store import Store
+from server.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the endpoints work with."""
+
+    settings: ServerSettings
+    graph: GraphFile
+    store: Store
+    fleet: Fleet
+    coordinator: Coordinator
+    runtime: Runtime
+    metrics: Metrics
+    complaints: Complaints
+    tokens: Tokens | None
+
+
+def register(app: Flask, room: Room) -> None:
+    """Give an application every endpoint, behind the guards."""
+    errors.register(app)
+    guards.register(app, room)
+    for part in (starters, model, history, readings, monitor):
+        app.register_blueprint(part.blueprint(room))

@@ -1,0 +1,63 @@
+"""Every error as JSON: ``{"error": "<one sentence>"}``."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from protocol.errors import BrambleError
+from server.coordinator import RefusedError
+from server.store import StoreError
+from server.writer import InternalError
+
+log = logging.getLogger(__name__)
+
+STATUS = {"busy": 409, "too few clients": 503, "private mode": 403}
+"""Kind of refusal -> HTTP status."""
+
+
+class RequestError(BrambleError):
+    """A request is not in order."""
+
+    def __init__(self, status: int, sentence: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(sentence)
+        self.status, self.headers = status, headers or {}
+
+
+def register(app: Flask) -> None:
+    """Answer every error of an application with a sentence."""
+
+    @app.errorhandler(RequestError)
+    def request_error(error: RequestError) -> Response:
+        return _answer(error.status, str(error), error.headers)
+
+    @app.errorhandler(RefusedError)
+    def refused(error: RefusedError) -> Response:
+        return _answer(STATUS.get(error.code, 409), str(error))
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        sentence = {
+            404: f"nothing is at {request.path[:200]}",
+            405: f"{request.method} is not taken at {request.path[:200]}",
+            413: "the request is too large",
+        }.get(error.code or 500, error.name.lower())
+        headers = dict(error.get_headers()) if error.code == 405 else {}
+        return _answer(error.code or 500, sentence, {"Allow": headers["Allow"]} if "Allow" in headers else None)
+
+    @app.errorhandler(Exception)
+    def failure(error: Exception) -> Response:
+        if isinstance(error, StoreError | InternalError):
+            log.error("%s %s: %s", request.method, request.path, error)
+            return _answer(503, str(error))
+        log.error("%s %s failed", request.method, request.path, exc_info=error)
+        return _answer(500, "the server could not do that, its log says why")
+
+
+def _answer(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
+    response = jsonify(error=sentence)
+    response.status_code = status
+    response.headers.update(headers or {})
+    return response

@@ -1,0 +1,96 @@
+"""``/model``, ``/model/clients`` and ``/graphs/<sha256>.tflite``: weights, out in the form that is asked for."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from flask import Blueprint, Response, request
+
+from protocol import codecs
+from protocol.layout import Layout, Weights
+from server.coordinator import Model
+from server.http import query
+from server.http.errors import RequestError
+from server.store import models
+
+if TYPE_CHECKING:
+    from server.http import Room
+
+JSON, RAW, NPZ = "application/json", "application/octet-stream", "application/x-npz"
+
+
+def blueprint(room: Room) -> Blueprint:
+    """Return the endpoints."""
+    part = Blueprint("model", __name__)
+    layout = room.graph.manifest.layout
+
+    @part.get("/model")
+    def model() -> Response:
+        query.read()
+        current = room.coordinator.view.model
+        kind = request.accept_mimetypes.best_match([JSON, RAW, NPZ], JSON)
+        tag = f"{room.graph.sha256[:12]}-{current.round}-{kind.rpartition('/')[2]}"
+        known = request.if_none_match.contains(tag)
+        response = Response(
+            b"" if known else room.runtime.offload(_render, room, layout, current, kind), 304 if known else 200, mimetype=kind
+        )
+        response.set_etag(tag)
+        response.headers.update({"Vary": "Accept", "Cache-Control": "no-cache"})
+        return response
+
+    @part.get("/model/clients")
+    def model_clients() -> Response:
+        weights = query.read(weights=query.switch)["weights"] is not False
+        return Response(room.runtime.offload(_render_clients, room, layout, weights), mimetype=JSON)
+
+    @part.get("/graphs/<digest>.tflite")
+    def graph(digest: str) -> Response:
+        if digest != room.graph.sha256:
+            raise RequestError(404, f"graph: this server has only {room.graph.sha256}")
+        response = Response(room.graph.data, mimetype=RAW)
+        response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+        return response
+
+    return part
+
+
+def _render(room: Room, layout: Layout, model: Model, kind: str) -> bytes:
+    if kind == RAW:
+        return codecs.encode(model.weights, "float32")
+    if kind == NPZ:
+        file = io.BytesIO()
+        names = [tensor.name for tensor in layout.tensors]
+        np.savez(file, **dict(zip(names, layout.split(model.weights), strict=True)))  # type: ignore[arg-type]
+        return file.getvalue()
+    answer = {
+        "round": model.round,
+        "task": room.graph.manifest.task,
+        "graph": room.graph.sha256,
+        "layout": layout.to_wire(),
+        "weights": nested(layout, model.weights),
+        "metrics": model.metrics,
+    }
+    return json.dumps(answer).encode()
+
+
+def _render_clients(room: Room, layout: Layout, weights: bool) -> bytes:
+    return b"{" + b", ".join(_clients(room, layout, weights)) + b"}"
+
+
+def _clients(room: Room, layout: Layout, weights: bool) -> Iterator[bytes]:
+    """Render one client at a time: the arrays of a whole fleet are never in memory together."""
+    with room.store.reading() as connection:
+        for latest in models.latest_updates_of_all(connection, weights):
+            shown: dict[str, Any] = {name: value for name, value in vars(latest).items() if name not in ("client", "weights")}
+            if latest.weights is not None:
+                shown["weights"] = nested(layout, latest.weights)
+            yield f"{json.dumps(latest.client)}: {json.dumps(shown)}".encode()
+
+
+def nested(layout: Layout, weights: Weights) -> dict[str, Any]:
+    """Return each tensor by name as nested lists."""
+    return {tensor.name: array.tolist() for tensor, array in zip(layout.tensors, layout.split(weights), strict=True)}

@@ -1,0 +1,38 @@
+"""``/data/all``: mirrored readings, in evaluation mode only."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response
+
+from server.http import query
+from server.http.errors import RequestError
+from server.store import mirror
+
+if TYPE_CHECKING:
+    from server.http import Room
+
+MOST = 100_000
+"""Readings of one channel in one answer."""
+
+
+def blueprint(room: Room) -> Blueprint:
+    """Return the endpoint."""
+    part = Blueprint("readings", __name__)
+
+    @part.get("/data/all")
+    def data_all() -> Response:
+        if room.settings.mode == "private":
+            raise RequestError(403, "readings stay on the clients: the server runs in private mode")
+        asked = query.read(since=query.seconds, limit=query.integer(1, MOST), client=query.client_id)
+        body = room.runtime.offload(_render, room, asked["since"], asked["limit"] or MOST, asked["client"])
+        return Response(body, mimetype="application/json")
+
+    return part
+
+
+def _render(room: Room, since: float | None, limit: int, client: str | None) -> bytes:
+    with room.store.reading() as connection:
+        return json.dumps({"clients": mirror.columns(connection, since, limit, client)}).encode()

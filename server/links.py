@@ -1,0 +1,191 @@
+"""Socket.IO events in and out. Every decision is somebody else's: who may connect the gate's, what happens the coordinator's."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from flask import request
+from flask_socketio import ConnectionRefusedError, SocketIO  # type: ignore[import-untyped]
+
+from protocol.errors import BrambleError
+from protocol.layout import Layout
+from protocol.messages import MAX_SAMPLES, DataUpdate, GenerateData, TrainingComplete, TrainingFailed
+from server.complaints import Complaints, printable
+from server.coordinator import Coordinator, RefusedError
+from server.fleet import Client, Fleet
+from server.gate import Gate
+from server.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+_ATTACHMENTS = re.compile(r"[56](\d+)-")
+HUGE = 1e12
+"""A metric beyond this is no measurement; sums of such would not be finite either."""
+
+
+class Outward:
+    """What the coordinator says to clients. A message to many is encoded once."""
+
+    def __init__(self, sio: SocketIO, fleet: Fleet) -> None:
+        self._sio, self._fleet = sio, fleet
+
+    def ask(self, clients: Iterable[str], update: dict[str, Any]) -> None:
+        """Send ``client_update`` to those of the clients that are connected."""
+        self._to(clients, "client_update", update)
+
+    def generate(self, message: GenerateData) -> None:
+        """Send ``generate_data`` to all."""
+        self._to(self._fleet.connected(), "generate_data", message.to_wire())
+
+    def reset(self, clients: Iterable[str] | None = None) -> None:
+        """Send ``reset`` to these clients, or to all."""
+        self._to(self._fleet.connected() if clients is None else clients, "reset", {})
+
+    def _to(self, clients: Iterable[str], event: str, payload: dict[str, Any]) -> None:
+        sids = self._fleet.sids(clients)
+        if sids:  # to nobody would mean to everybody
+            self._sio.emit(event, payload, to=sids)
+
+
+class Inward:
+    """What clients say. Every handler answers, whatever comes, and names what it refuses."""
+
+    def __init__(
+        self, sio: SocketIO, gate: Gate, fleet: Fleet, coordinator: Coordinator, layout: Layout, metrics: Metrics, complaints: Complaints
+    ) -> None:
+        self._sio, self._gate, self._fleet, self._coordinator = sio, gate, fleet, coordinator
+        self._layout, self._metrics, self._complaints = layout, metrics, complaints
+        sio.on_event("connect", self.connect)
+        sio.on_event("disconnect", self.disconnect)
+        sio.on_event("training_complete", self.training_complete)
+        sio.on_event("training_failed", self.training_failed)
+        sio.on_event("data_update", self.data_update)
+        sio.on_event("*", self.unknown)
+        self._deeper = sio.server.eio.handlers["message"]
+        sio.server.eio.on("message", self.message)
+
+    def message(self, eio_sid: str, data: Any) -> None:
+        """Pass an Engine.IO message on to Socket.IO, and end the connection if it is not one of its packets."""
+        try:
+            count = _ATTACHMENTS.match(data) if isinstance(data, str) else None
+            if count and int(count[1]) > 1:
+                raise ValueError("more than one attachment")
+            self._deeper(eio_sid, data)
+        except Exception as error:
+            self.complain(eio_sid, f"a message is not a Socket.IO packet ({type(error).__name__}); the connection is closed")
+            self._sio.server.eio.sockets[eio_sid].close(wait=False)
+
+    def complain(self, eio_sid: str, sentence: str) -> None:
+        """Log a client's fault; the Engine.IO session says whose."""
+        sid = self._sio.server.manager.sid_from_eio_sid(eio_sid, "/")
+        environ = self._sio.server.environ.get(eio_sid, {})
+        self._complaints.about(self._fleet.name(sid) or f"a connection from {environ.get('REMOTE_ADDR', '?')}", sentence)
+
+    def admitted(self, eio_sid: str) -> bool:
+        """Whether a client has shaken hands over this Engine.IO session."""
+        sid = self._sio.server.manager.sid_from_eio_sid(eio_sid, "/")
+        return sid is not None and self._fleet.name(sid) is not None
+
+    def connect(self, auth: Any = None) -> Any:
+        """Take a client in, or refuse it with a sentence."""
+        sid, address = request.sid, request.remote_addr or "?"  # type: ignore[attr-defined]
+        if self._sio.server.manager.is_connected(sid, "/"):
+            return self.unknown("connect")  # an event that a client sent by this name
+        try:
+            hello = self._gate.check(auth, address)
+        except BrambleError as error:
+            self._complaints.about(self._gate.name_of(auth, address), f"handshake refused: {error}")
+            raise ConnectionRefusedError(printable(str(error))) from None
+        former = self._fleet.join(hello, sid, address)
+        if former:
+            self._complaints.about(hello.client_id, "a new connection takes the place of the one it had")
+            self._sio.server.disconnect(former)
+        self._coordinator.joined(hello.client_id)
+        return None
+
+    def disconnect(self, reason: Any = None) -> Any:
+        """Note that a connection ended."""
+        sid = request.sid  # type: ignore[attr-defined]
+        if self._sio.server.manager.is_connected(sid, "/"):
+            return self.unknown("disconnect")  # an event that a client sent by this name
+        client = self._fleet.leave(sid)
+        if client:
+            self._coordinator.left(client)
+        return None
+
+    def training_complete(self, *payload: Any) -> dict[str, Any]:
+        """Take an update."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            try:
+                complete = TrainingComplete.from_wire(value, self._layout)
+                _sane(complete)
+                self._coordinator.deliver(client.id, complete)
+            except BrambleError as error:
+                self._metrics.update(error.code if isinstance(error, RefusedError) else "invalid")
+                raise
+            self._metrics.update("accepted")
+            return {"accepted": True}
+
+        return self._answer("training_complete", False, payload, take)
+
+    def training_failed(self, *payload: Any) -> dict[str, Any]:
+        """Take an honest no."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            failed = TrainingFailed.from_wire(value)
+            self._coordinator.fail(client.id, replace(failed, reason=printable(failed.reason)))
+            return {"accepted": True}
+
+        return self._answer("training_failed", False, payload, take)
+
+    def data_update(self, *payload: Any) -> dict[str, Any]:
+        """Take mirrored readings."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            update = DataUpdate.from_wire(value)
+            count = self._coordinator.mirror(client.id, update)
+            self._fleet.seen(client.sid or "", update.cycle)
+            self._metrics.readings(count)
+            return {"accepted": count}
+
+        return self._answer("data_update", 0, payload, take)
+
+    def unknown(self, event: Any = None, *payload: Any) -> dict[str, Any]:
+        """Refuse an event that is not in the contract."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            raise BrambleError(f"unknown event {printable(str(event))[:60]!r}")
+
+        return self._answer("event", False, (None,), take)
+
+    def _answer(
+        self, event: str, nothing: bool | int, payload: tuple[Any, ...], take: Callable[[Client, Any], dict[str, Any]]
+    ) -> dict[str, Any]:
+        client = self._fleet.seen(request.sid)  # type: ignore[attr-defined]
+        if client is None:
+            return {"accepted": nothing, "reason": "this connection was replaced by a newer one"}
+        try:
+            if len(payload) != 1:
+                raise BrambleError(f"{event}: expected one object, got {len(payload)} arguments")
+            return take(client, payload[0])
+        except BrambleError as error:
+            reason = printable(str(error))
+            self._complaints.about(client.id, f"{event} refused: {reason}")
+        except Exception:
+            log.exception("%s: its %s failed; nothing else is affected", client.id, event)
+            reason = "the server could not take it, its log says why"
+        return {"accepted": nothing, "reason": reason}
+
+
+def _sane(complete: TrainingComplete) -> None:
+    for name, value in complete.metrics.items():
+        if abs(value) > HUGE:
+            raise BrambleError(f"metrics.{printable(name)}: {value:g} is not a measurement")
+    tested = complete.metrics.get("test_samples", 0)
+    if not 0 <= tested <= MAX_SAMPLES:
+        raise BrambleError(f"metrics.test_samples: expected a number from 0 to {MAX_SAMPLES}")

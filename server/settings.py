@@ -1,0 +1,111 @@
+"""Settings of the server: flags, BRAMBLE_* environment variables, and the table [server] of a TOML file."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|)")
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _seconds(value: Any) -> Any:
+    """Read ``90``, ``90s``, ``10m``, ``1.5h`` or ``1d`` as seconds."""
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("expected a duration such as 90s, 10m or 1h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+
+
+class ServerSettings(BaseSettings):
+    """Run the central server: it asks clients to train, averages what they return, and serves the model over HTTP."""
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for a network of Pis.")
+    port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(Path("bramble-data/server"), description="Folder for the database; created if missing.")
+    database: str | None = Field(None, description="Database URL, for instance of PostgreSQL; without it SQLite in the data folder.")
+    mode: Literal["evaluation", "private"] = Field(
+        "evaluation", description="evaluation: clients mirror their readings here; private: no reading ever leaves a client."
+    )
+    task: str = Field("climate", description="Built-in task, or the path of an exported graph.")
+    horizon: int | None = Field(None, ge=1, description="Bins to forecast ahead, instead of the built-in task's own number.")
+    strategy: str = Field("fedavg", description="How updates become the next model.")
+    min_clients: int = Field(2, ge=1, description="Clients that must be connected before a round starts.")
+    min_updates: int = Field(1, ge=1, description="Updates below which a round is abandoned.")
+    deadline: Seconds = Field(
+        60.0,
+        gt=0,
+        le=1e6,
+        description="Longest that a round may take, such as 90s or 10m.",
+        json_schema_extra={"cli": "str", "shown": "60s"},
+    )
+    rounds: int | None = Field(None, ge=1, description="Run so many rounds one after the other, then only serve.")
+    every: Seconds | None = Field(
+        None, gt=0, le=1e8, description="Start a round at this interval, such as 10m.", json_schema_extra={"cli": "str"}
+    )
+    epochs: int | None = Field(None, ge=1, le=1000, description="Local epochs in a round, instead of the task's own number.")
+    batch_size: int | None = Field(None, ge=1, le=65536, description="Windows in a minibatch, instead of the task's own number.")
+    learning_rate: float | None = Field(None, gt=0, le=1000, description="Clients' learning rate, instead of the task's own.")
+    encoding: Literal["float32", "float16"] = Field("float32", description="How weights travel to the clients.")
+    reply_encoding: Literal["float32", "float16"] = Field("float32", description="How weights travel back.")
+    tokens: Path | None = Field(None, description="File of tokens; with it, clients and HTTP requests must show one.")
+    tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS with.")
+    tls_key: Path | None = Field(None, description="Private key (PEM) of the certificate.")
+    allow_simulated: bool | None = Field(
+        None,
+        description="Whether mock sensors may take part; by default in evaluation mode only.",
+        json_schema_extra={"flags": "--allow-simulated/--refuse-simulated"},
+    )
+    allowed_hosts: str = Field(
+        "", description="Further names, separated by commas, to answer to besides addresses, this machine's name and names in .local."
+    )
+    ping_interval: Seconds = Field(
+        10.0,
+        ge=0.1,
+        le=3600,
+        description="How often the server asks whether a client is there.",
+        json_schema_extra={"cli": "str", "shown": "10s"},
+    )
+    ping_timeout: Seconds = Field(
+        10.0, ge=0.1, le=3600, description="Silence after which a client counts as gone.", json_schema_extra={"cli": "str", "shown": "10s"}
+    )
+    keep_models: int = Field(20, ge=1, description="Models of past rounds to keep.")
+    data_start: AwareDatetime = Field(
+        datetime(2023, 1, 1, tzinfo=UTC),
+        description="Where the simulated world's clock starts.",
+        json_schema_extra={"shown": "2023-01-01T00:00Z"},
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> ServerSettings:
+        if self.rounds is not None and self.every is not None:
+            raise ValueError("--rounds and --every exclude each other: run rounds one after the other, or at an interval")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key belong together: give both, or neither")
+        if self.min_updates > self.min_clients:
+            raise ValueError(
+                f"--min-updates {self.min_updates} is more than --min-clients {self.min_clients}: a round could start that can never commit"
+            )
+        return self
+
+    @property
+    def simulated_welcome(self) -> bool:
+        """Whether clients with mock sensors are taken."""
+        return self.mode == "evaluation" if self.allow_simulated is None else self.allow_simulated
+
+    @property
+    def scheme(self) -> str:
+        """``https`` with a certificate, else ``http``."""
+        return "https" if self.tls_cert else "http"
