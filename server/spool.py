@@ -48,14 +48,14 @@ class Spool:
 
     def __init__(self, size: int, directory: Path | None = None) -> None:
         self._size = size
-        self._clients: list[str] = []
+        self._clients: dict[str, int] = {}
         try:
             self._file = tempfile.TemporaryFile(dir=directory, buffering=0)
         except OSError as error:
             raise SpoolError(f"spool: no temporary file can be made in {directory} ({error.strerror})") from error
 
     def append(self, client: str, weights: Weights) -> None:
-        """Put a client's weights aside.
+        """Put a client's weights aside, in place of what that client sent before.
 
         Raises
         ------
@@ -63,13 +63,14 @@ class Spool:
             If they cannot be written, for instance because the disk is full; those before are kept.
         """
         data = np.ascontiguousarray(weights, np.float32).data.cast("B")
-        self._file.seek(len(self._clients) * self._size * 4)
+        index = self._clients.get(client, len(self._clients))
+        self._file.seek(index * self._size * 4)
         try:
             while data:
                 data = data[self._file.write(data) :]
         except OSError as error:
             raise SpoolError(f"spool: the update of {client} could not be put aside ({error.strerror})") from error
-        self._clients.append(client)
+        self._clients[client] = index
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -77,7 +78,7 @@ class Spool:
     def __iter__(self) -> Iterator[tuple[str, Weights]]:
         """Yield client and weights in the order of arrival; the array is reused for the next one."""
         weights = np.empty(self._size, np.float32)
-        for index, client in enumerate(self._clients):
+        for client, index in self._clients.items():
             self._file.seek(index * self._size * 4)
             space = weights.data.cast("B")
             while space:

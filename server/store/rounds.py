@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from server.store import meta
 from server.store.dialect import upsert
@@ -58,9 +58,9 @@ def recover(connection: Connection, now: float, remember: int) -> tuple[int, dic
     left = update(rounds).where(rounds.c.state == "running")
     connection.execute(left.values(state="abandoned", ended=now, reason="server restarted"))
     last = int(meta.get(connection, "last_round", 0))
-    delivered = select(updates.c.round, updates.c.client).where(updates.c.replied.is_not(None), updates.c.round > last - remember)
+    delivered = updates.c.replied.is_not(None) & updates.c.reason.is_(None)
     answered: dict[int, set[str]] = {}
-    for number, client in connection.execute(delivered):
+    for number, client in connection.execute(select(updates.c.round, updates.c.client).where(delivered, updates.c.round > last - remember)):
         answered.setdefault(number, set()).add(client)
     return last, {number: frozenset(clients) for number, clients in answered.items()}
 
@@ -78,17 +78,18 @@ def history(connection: Connection, since: int = 0, limit: int = 100, clients: b
     newest = select(rounds).where(rounds.c.round > since).order_by(rounds.c.round.desc()).limit(limit)
     found = [dict(row) for row in connection.execute(newest).mappings()][::-1]
     if clients and found:
-        by_round: dict[int, dict[str, Any]] = {item["round"]: item.setdefault("clients", {}) for item in found}
-        theirs = select(updates).where(updates.c.round >= found[0]["round"], updates.c.round <= found[-1]["round"])
-        for row in connection.execute(theirs.order_by(updates.c.round, updates.c.client)).mappings():
-            by_round[row["round"]][row["client"]] = _part(row)
+        _add_clients(connection, found)
     return found
 
 
 def one(connection: Connection, number: int) -> dict[str, Any] | None:
     """Return one round with its clients, or None."""
-    found = history(connection, number - 1, 1, True) if number > 0 else []
-    return found[0] if found and found[0]["round"] == number else None
+    row = connection.execute(select(rounds).where(rounds.c.round == number)).mappings().first()
+    if row is None:
+        return None
+    found = dict(row)
+    _add_clients(connection, [found])
+    return found
 
 
 def clear(connection: Connection) -> None:
@@ -97,5 +98,8 @@ def clear(connection: Connection) -> None:
     connection.execute(delete(rounds))
 
 
-def _part(row: RowMapping) -> dict[str, Any]:
-    return {name: row[name] for name in (*MEASURES, "reason")}
+def _add_clients(connection: Connection, found: Sequence[dict[str, Any]]) -> None:
+    by_round: dict[int, dict[str, Any]] = {item["round"]: item.setdefault("clients", {}) for item in found}
+    theirs = select(updates).where(updates.c.round.between(min(by_round), max(by_round))).order_by(updates.c.round, updates.c.client)
+    for row in connection.execute(theirs).mappings():
+        by_round[row["round"]][row["client"]] = {name: row[name] for name in (*MEASURES, "reason")}

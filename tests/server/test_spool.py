@@ -43,6 +43,16 @@ def test_appending_goes_on_after_reading(tmp_path: Path) -> None:
         np.testing.assert_array_equal([weights.copy() for _, weights in spool], [first, second])
 
 
+def test_a_clients_second_update_takes_the_place_of_its_first(tmp_path: Path) -> None:
+    first, second, third = vectors(3, 10)
+    with Spool(10, tmp_path) as spool:
+        spool.append("a", first)
+        spool.append("b", second)
+        spool.append("a", third)
+        assert [client for client, _ in spool] == ["a", "b"]
+        np.testing.assert_array_equal([weights.copy() for _, weights in spool], [third, second])
+
+
 def test_has_no_name_on_the_disk_that_a_killed_server_could_leave(tmp_path: Path) -> None:
     with Spool(10, tmp_path) as spool:
         spool.append("a", np.ones(10, np.float32))
@@ -55,7 +65,7 @@ def test_memory_does_not_grow_with_the_clients(tmp_path: Path) -> None:
     with Spool(size, tmp_path) as spool:
         tracemalloc.start()
         try:
-            for index in range(50):
+            for index in range(20):
                 spool.append(f"pi-{index}", update)
             for _ in spool.measures(update, update):
                 pass

@@ -1,0 +1,55 @@
+"""One contract for every database. PostgreSQL joins in when BRAMBLE_TEST_POSTGRESQL holds the URL of an empty one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from server.store import Store
+from server.store.schema import metadata
+
+POSTGRESQL = os.environ.get("BRAMBLE_TEST_POSTGRESQL")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "bramble.db"
+
+
+@pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRESQL else [])])
+def target(request: pytest.FixtureRequest, path: Path) -> Iterator[Path | str]:
+    """Where an empty database is."""
+    if request.param == "sqlite":
+        yield path
+        return
+    assert POSTGRESQL
+    engine = create_engine(POSTGRESQL)
+    metadata.drop_all(engine)
+    yield POSTGRESQL
+    metadata.drop_all(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def reopen(target: Path | str) -> Iterator[Callable[[], Store]]:
+    """Open the same database as often as one likes, one after the other."""
+    opened: list[Store] = []
+
+    def again() -> Store:
+        if opened:
+            opened.pop().close()
+        opened.append(Store(target))
+        return opened[-1]
+
+    yield again
+    if opened:
+        opened.pop().close()
+
+
+@pytest.fixture
+def store(reopen: Callable[[], Store]) -> Store:
+    return reopen()

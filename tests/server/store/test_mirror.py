@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from protocol.messages import Column, DataUpdate
+from server.store import Store, mirror, reset
+
+
+def message(times: list[float], cycle: int | None = None, **values: list[float | None]) -> DataUpdate:
+    units = {"temperature": "°C", "humidity": "%"}
+    return DataUpdate(cycle, tuple(times), {key: Column(units[key], tuple(column)) for key, column in values.items()})
+
+
+def add(store: Store, client: str, update: DataUpdate) -> int:
+    with store.writing() as connection:
+        return mirror.add(connection, client, update)
+
+
+def test_readings_are_given_back_by_client_and_channel(store: Store) -> None:
+    assert add(store, "a", message([10.0, 20.0], temperature=[1.5, None], humidity=[50.0, 60.0])) == 4
+    assert add(store, "b", message([10.0], temperature=[-3.0])) == 1
+    with store.reading() as connection:
+        assert mirror.columns(connection) == {
+            "a": {
+                "humidity": {"unit": "%", "t": [10.0, 20.0], "value": [50.0, 60.0]},
+                "temperature": {"unit": "°C", "t": [10.0, 20.0], "value": [1.5, None]},
+            },
+            "b": {"temperature": {"unit": "°C", "t": [10.0], "value": [-3.0]}},
+        }
+
+
+def test_a_message_that_comes_twice_is_answered_alike_and_stored_once(store: Store) -> None:
+    once = message([10.0, 20.0], temperature=[1.0, 2.0])
+    assert add(store, "a", once) == add(store, "a", once) == 2
+    with store.reading() as connection:
+        assert mirror.columns(connection)["a"]["temperature"]["t"] == [10.0, 20.0]
+
+
+def test_parts_that_come_out_of_order_are_sorted_by_time(store: Store) -> None:
+    add(store, "a", message([30.0, 40.0], temperature=[3.0, 4.0]))
+    add(store, "a", message([10.0, 20.0], temperature=[1.0, 2.0]))
+    with store.reading() as connection:
+        assert mirror.columns(connection)["a"]["temperature"]["value"] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_reading_taken_again_at_the_same_time_replaces_the_first(store: Store) -> None:
+    add(store, "a", message([10.0], temperature=[None]))
+    add(store, "a", message([10.0], temperature=[5.0]))
+    with store.reading() as connection:
+        assert mirror.columns(connection)["a"]["temperature"]["value"] == [5.0]
+
+
+def test_times_keep_their_microseconds(store: Store) -> None:
+    t = 1_700_000_000.123456
+    add(store, "a", message([t], temperature=[21.123456789]))
+    with store.reading() as connection:
+        assert mirror.columns(connection)["a"]["temperature"] == {"unit": "°C", "t": [t], "value": [21.123456789]}
+
+
+def test_a_unit_that_changes_is_the_new_one(store: Store) -> None:
+    add(store, "a", message([10.0], temperature=[20.0]))
+    add(store, "a", DataUpdate(None, (20.0,), {"temperature": Column("K", (293.0,))}))
+    with store.reading() as connection:
+        assert mirror.columns(connection)["a"]["temperature"]["unit"] == "K"
+
+
+@pytest.mark.parametrize(
+    ("asked", "times"),
+    [
+        ({"since": 20.0}, [30.0, 40.0]),
+        ({"limit": 3}, [20.0, 30.0, 40.0]),
+        ({"since": 10.0, "limit": 1}, [40.0]),
+        ({"limit": 0}, []),
+        ({"since": 99.0}, []),
+        ({"client": "a"}, [10.0, 20.0, 30.0, 40.0]),
+    ],
+)
+def test_asking_for_less_gives_less(store: Store, asked: dict[str, float], times: list[float]) -> None:
+    add(store, "a", message([10.0, 20.0, 30.0, 40.0], temperature=[1.0, 2.0, 3.0, 4.0]))
+    with store.reading() as connection:
+        assert mirror.columns(connection, **asked)["a"]["temperature"]["t"] == times
+
+
+def test_one_client_is_given_alone_and_an_unknown_one_not_at_all(store: Store) -> None:
+    add(store, "a", message([10.0], temperature=[1.0]))
+    add(store, "b", message([10.0], temperature=[1.0]))
+    with store.reading() as connection:
+        assert list(mirror.columns(connection, client="b")) == ["b"]
+        assert mirror.columns(connection, client="nobody") == {}
+
+
+def test_a_long_stretch_is_stored_whole(store: Store) -> None:
+    times = [float(t) for t in range(10_000)]
+    assert add(store, "a", message(times, temperature=list(times))) == 10_000
+    with store.reading() as connection:
+        assert mirror.columns(connection)["a"]["temperature"]["value"] == times
+
+
+def test_a_reset_forgets_readings(store: Store) -> None:
+    add(store, "a", message([10.0], temperature=[1.0]))
+    with store.writing() as connection:
+        reset(connection)
+    with store.reading() as connection:
+        assert mirror.columns(connection) == {}
+
+
+@pytest.mark.parametrize("module", ["server.aggregate", "server.strategies", "server.spool", "server.rounds"])
+def test_nothing_that_averages_loads_the_mirror(module: str) -> None:
+    check = f"import sys, {module}; sys.exit('server.store.mirror' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from server.store import Store, reset, rounds
+
+METRICS = {"loss_before": 2.0, "loss_after": 1.0}
+
+
+def finished(store: Store, number: int, clients: tuple[str, ...] = ("a", "b"), state: str = "committed") -> None:
+    with store.writing() as connection:
+        rounds.opened(connection, number, 100.0 * number, clients, sent=100.0 * number + 1)
+        for client in clients:
+            rounds.part(connection, number, client, replied=100.0 * number + 2, samples=7)
+        if state == "committed":
+            rounds.committed(connection, number, 100.0 * number + 3, len(clients), METRICS)
+        elif state == "abandoned":
+            rounds.abandoned(connection, number, 100.0 * number + 3, len(clients), "too few")
+
+
+def read(store: Store, number: int) -> dict[str, object]:
+    with store.reading() as connection:
+        found = rounds.one(connection, number)
+    assert found is not None
+    return found
+
+
+def test_a_round_is_read_back_as_it_went(store: Store) -> None:
+    with store.writing() as connection:
+        rounds.opened(connection, 1, 10.0, ["a", "b"], sent=11.0)
+    assert read(store, 1)["state"] == "running"
+    with store.writing() as connection:
+        rounds.part(connection, 1, "a", received=12.0, train_start=13.0, train_end=14.0, replied=15.0, bytes=40, samples=3, loss_after=0.5)
+        rounds.part(connection, 1, "b", reason="disconnected")
+        rounds.committed(connection, 1, 16.0, 1, METRICS)
+    found = read(store, 1)
+    clients = found.pop("clients")
+    assert found == {
+        "round": 1,
+        "state": "committed",
+        "reason": None,
+        "started": 10.0,
+        "ended": 16.0,
+        "selected": 2,
+        "updates": 1,
+        "metrics": METRICS,
+    }
+    assert clients["a"] == {
+        "sent": 11.0,
+        "received": 12.0,
+        "train_start": 13.0,
+        "train_end": 14.0,
+        "replied": 15.0,
+        "bytes": 40,
+        "samples": 3,
+        "loss_before": None,
+        "loss_after": 0.5,
+        "test_error": None,
+        "test_baseline": None,
+        "test_samples": None,
+        "update_norm": None,
+        "cosine": None,
+        "distance": None,
+        "reason": None,
+    }
+    assert clients["b"]["reason"] == "disconnected"
+    assert clients["b"]["sent"] == 11.0
+
+
+def test_one_that_delivers_after_it_was_dropped_is_dropped_no_more(store: Store) -> None:
+    with store.writing() as connection:
+        rounds.opened(connection, 1, 10.0, ["a"])
+        rounds.part(connection, 1, "a", reason="disconnected")
+        rounds.part(connection, 1, "a", replied=12.0)
+    assert read(store, 1)["clients"]["a"]["reason"] is None
+
+
+def test_measures_of_many_leave_what_else_is_known(store: Store) -> None:
+    finished(store, 1)
+    with store.writing() as connection:
+        rounds.parts(connection, 1, [{"client": client, "update_norm": 0.5, "cosine": None, "distance": 0.25} for client in "ab"])
+    for part in read(store, 1)["clients"].values():
+        assert (part["update_norm"], part["cosine"], part["distance"], part["samples"]) == (0.5, None, 0.25, 7)
+
+
+def test_a_round_that_never_was_is_none(store: Store) -> None:
+    finished(store, 2)
+    with store.reading() as connection:
+        assert [rounds.one(connection, number) for number in (-5, 0, 1, 3)] == [None] * 4
+
+
+def test_the_same_round_cannot_be_opened_twice(store: Store) -> None:
+    finished(store, 1)
+    with pytest.raises(Exception, match="rounds"), store.writing() as connection:
+        rounds.opened(connection, 1, 1.0, [])
+    assert read(store, 1)["state"] == "committed"
+
+
+class TestHistory:
+    def test_gives_the_newest_ascending(self, store: Store) -> None:
+        for number in range(1, 8):
+            finished(store, number)
+        with store.reading() as connection:
+            assert [item["round"] for item in rounds.history(connection)] == [1, 2, 3, 4, 5, 6, 7]
+            assert [item["round"] for item in rounds.history(connection, limit=3)] == [5, 6, 7]
+            assert [item["round"] for item in rounds.history(connection, since=5)] == [6, 7]
+            assert rounds.history(connection, since=7) == []
+
+    def test_has_clients_only_if_asked(self, store: Store) -> None:
+        finished(store, 1)
+        finished(store, 2, ("c",))
+        with store.reading() as connection:
+            assert all("clients" not in item for item in rounds.history(connection))
+            assert [sorted(item["clients"]) for item in rounds.history(connection, clients=True)] == [["a", "b"], ["c"]]
+
+    def test_of_nothing_is_empty(self, store: Store) -> None:
+        with store.reading() as connection:
+            assert rounds.history(connection, clients=True) == []
+
+
+def test_the_last_committed_round_is_not_the_last_one(store: Store) -> None:
+    with store.reading() as connection:
+        assert rounds.last_committed(connection) == 0
+    finished(store, 1)
+    finished(store, 2)
+    finished(store, 3, state="abandoned")
+    with store.reading() as connection:
+        assert rounds.last_committed(connection) == 2
+
+
+class TestRecovery:
+    def test_a_new_database_starts_from_nothing(self, store: Store) -> None:
+        with store.writing() as connection:
+            assert rounds.recover(connection, 1.0, 16) == (0, {})
+
+    def test_an_open_round_is_closed_as_abandoned(self, store: Store, reopen: Callable[[], Store]) -> None:
+        finished(store, 1)
+        finished(store, 2, state="running")
+        store = reopen()
+        with store.writing() as connection:
+            last, answered = rounds.recover(connection, 999.0, 16)
+        assert last == 2
+        assert answered == {1: {"a", "b"}, 2: {"a", "b"}}
+        found = read(store, 2)
+        assert (found["state"], found["reason"], found["ended"]) == ("abandoned", "server restarted", 999.0)
+        assert read(store, 1)["state"] == "committed"
+
+    def test_only_who_delivered_counts_as_answered(self, store: Store) -> None:
+        with store.writing() as connection:
+            rounds.opened(connection, 1, 1.0, ["a", "b", "c"])
+            rounds.part(connection, 1, "a", replied=2.0)
+            rounds.part(connection, 1, "b", replied=2.0, reason="no data yet")
+            assert rounds.recover(connection, 3.0, 16)[1] == {1: {"a"}}
+
+    def test_answers_of_old_rounds_are_left_out(self, store: Store) -> None:
+        for number in range(1, 6):
+            finished(store, number)
+        with store.writing() as connection:
+            assert sorted(rounds.recover(connection, 1.0, 2)[1]) == [4, 5]
+
+    def test_numbers_go_on_after_a_reset(self, store: Store, reopen: Callable[[], Store]) -> None:
+        finished(store, 1)
+        finished(store, 2)
+        with store.writing() as connection:
+            reset(connection)
+        with reopen().writing() as connection:
+            assert rounds.recover(connection, 1.0, 16) == (2, {})
+            assert rounds.history(connection) == []
+
+
+def test_a_reason_without_end_is_cut(store: Store) -> None:
+    with store.writing() as connection:
+        rounds.opened(connection, 1, 1.0, ["a"])
+        rounds.abandoned(connection, 1, 2.0, 0, "x" * 10_000)
+    assert read(store, 1)["reason"] == "x" * 500
