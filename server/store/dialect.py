@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -89,34 +89,35 @@ class Claim:
     """
 
     def __init__(self, url: URL, made: Engine) -> None:
-        self._close = self._claim_file(Path(url.database or "")) if url.get_backend_name() == "sqlite" else self._claim_postgresql(made)
+        self._held = ExitStack()
+        if url.get_backend_name() == "sqlite":
+            self._claim_file(Path(url.database or ""))
+        else:
+            self._claim_postgresql(made)
 
-    @staticmethod
-    def _claim_file(path: Path) -> Any:
+    def _claim_file(self, path: Path) -> None:
         lock = path.with_name(path.name + ".lock")
         try:
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+            file = self._held.enter_context(lock.open("a"))
         except OSError as error:
             raise StoreError(f"database: {lock} cannot be opened ({error.strerror}): check that its folder may be written to") from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            os.close(handle)
+            self.release()
             raise StoreError(f"database {path} is in use by another server: stop that one, or choose another --data-dir") from error
-        return lambda: os.close(handle)
 
-    @staticmethod
-    def _claim_postgresql(made: Engine) -> Any:
-        connection = made.connect()
+    def _claim_postgresql(self, made: Engine) -> None:
+        connection = self._held.enter_context(made.connect())
+        self._held.callback(connection.invalidate)  # a connection that went back to the pool would keep the lock
         if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}):
-            connection.close()
+            self.release()
             raise StoreError("database: it is in use by another server: stop that one, or choose another database")
         connection.commit()
-        return connection.invalidate
 
     def release(self) -> None:
-        """Let another server have the database."""
-        self._close()
+        """Let another server have the database. A second time does nothing."""
+        self._held.close()
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import Connection, text
+
+from server.store import Store, StoreError, dialect, meta, models, rounds, schema
+from tests.server.store.conftest import POSTGRESQL
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    opened = Store(path)
+    yield opened
+    opened.close()
+
+
+def committed(store: Store, number: int) -> None:
+    with store.writing() as connection:
+        rounds.opened(connection, number, 1.0, ["a"])
+        rounds.committed(connection, number, 2.0, 1, {})
+        models.save(connection, number, np.full(1000, number, np.float32), 20)
+
+
+class TestDurability:
+    def test_a_commit_reaches_the_disk_before_it_returns(self, store: Store) -> None:
+        with store.writing() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+    def test_a_block_that_raises_leaves_nothing(self, store: Store) -> None:
+        def half_done() -> None:
+            with store.writing() as connection:
+                rounds.opened(connection, 1, 1.0, ["a"])
+                models.save(connection, 1, np.ones(3, np.float32), 20)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            half_done()
+        with store.reading() as connection:
+            assert rounds.one(connection, 1) is None
+            assert models.latest(connection) is None
+            assert meta.get(connection, "last_round") is None
+
+    def test_a_reader_sees_one_state_and_waits_for_nobody(self, store: Store) -> None:
+        committed(store, 1)
+        with store.reading() as reader:
+            assert rounds.last_committed(reader) == 1
+            with store.writing() as writer:
+                rounds.opened(writer, 2, 1.0, ["a"])
+                rounds.committed(writer, 2, 2.0, 1, {})
+                assert rounds.last_committed(reader) == 1
+            assert rounds.last_committed(reader) == 1, "a snapshot stays one"
+        with store.reading() as reader:
+            assert rounds.last_committed(reader) == 2
+
+    def test_writers_take_turns(self, store: Store) -> None:
+        def write(name: str) -> None:
+            for _ in range(20):
+                with store.writing() as connection:
+                    meta.put(connection, "count", meta.get(connection, "count", 0) + 1)
+
+        threads = [threading.Thread(target=write, args=(str(n),)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with store.reading() as connection:
+            assert meta.get(connection, "count") == 80
+
+
+class TestOneServerOnly:
+    def test_a_second_server_is_refused_by_name(self, store: Store, path: Path) -> None:
+        with pytest.raises(StoreError, match=r"bramble.db is in use by another server: stop that one, or choose another --data-dir"):
+            Store(path)
+        committed(store, 1)
+
+    def test_the_database_is_free_again_once_it_is_closed(self, path: Path) -> None:
+        for number in (1, 2):
+            opened = Store(path)
+            committed(opened, number)
+            opened.close()
+            opened.close()  # closing twice closes nothing of somebody else's
+
+    def test_a_server_that_could_not_open_it_holds_nothing(self, path: Path) -> None:
+        path.write_bytes(b"not a database, by far" * 100)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="is not a database"):
+                Store(path)
+
+
+class TestSchema:
+    def test_a_newer_one_is_refused_and_left_alone(self, store: Store, path: Path) -> None:
+        with store.writing() as connection:
+            connection.execute(schema.meta.update().where(schema.meta.c.name == "schema").values(value=schema.version() + 3))
+        store.close()
+        with pytest.raises(StoreError, match=rf"has schema {schema.version() + 3} and this Bramble knows schemas up to {schema.version()}"):
+            Store(path)
+        with closing(sqlite3.connect(path)) as raw:
+            assert raw.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone() == (schema.version() + 3,)
+
+    def test_another_programs_database_is_refused(self, path: Path) -> None:
+        with closing(sqlite3.connect(path)) as raw:
+            raw.execute("CREATE TABLE songs (title TEXT)")
+        with pytest.raises(StoreError, match="is not a Bramble database"):
+            Store(path)
+        with closing(sqlite3.connect(path)) as raw:
+            assert raw.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
+
+    def test_an_older_one_is_brought_up_to_date_step_by_step(self, store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        committed(store, 1)
+        store.close()
+
+        def first(connection: Connection) -> None:
+            connection.execute(text("ALTER TABLE rounds ADD COLUMN note TEXT"))
+
+        def second(connection: Connection) -> None:
+            connection.execute(text("UPDATE rounds SET note = 'from before'"))
+
+        start = schema.version()
+        monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, first, second))
+        for _ in range(2):  # the second time there is nothing to do
+            opened = Store(path)
+            with opened.reading() as connection:
+                assert meta.get(connection, "schema") == start + 2
+                assert connection.scalar(text("SELECT note FROM rounds")) == "from before"
+            opened.close()
+
+    def test_a_step_that_fails_leaves_the_old_one_whole(self, store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        committed(store, 1)
+        store.close()
+
+        def good(connection: Connection) -> None:
+            connection.execute(text("ALTER TABLE rounds ADD COLUMN note TEXT"))
+
+        def bad(connection: Connection) -> None:
+            connection.execute(text("UPDATE songs SET title = 1"))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, good, bad))
+            with pytest.raises(StoreError, match="no such table"):
+                Store(path)
+        opened = Store(path)
+        with opened.reading() as connection:
+            assert meta.get(connection, "schema") == schema.version()
+            assert rounds.last_committed(connection) == 1
+            with pytest.raises(StoreError, match="note"), store.reading() as other:
+                other.execute(text("SELECT note FROM rounds"))
+        opened.close()
+
+
+class TestTrouble:
+    def test_a_full_disk(self, store: Store) -> None:
+        committed(store, 1)
+        with store.writing() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # SQLite then answers as on a full disk
+        with pytest.raises(StoreError, match="cannot grow because the disk is full: free some space"), store.writing() as connection:
+            models.save(connection, 2, np.ones(100_000, np.float32), 20)
+        with store.writing() as connection:
+            assert models.kept(connection) == [1], "what was committed is there, and the store goes on"
+            connection.exec_driver_sql("PRAGMA max_page_count = 100000")
+            models.save(connection, 2, np.ones(100_000, np.float32), 20)
+
+    def test_somebody_elses_lock(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dialect, "BUSY_S", 0.01)
+        opened = Store(path)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreError, match="is locked by another process: stop what else has it open"), opened.writing():
+                pass
+            other.execute("ROLLBACK")
+        committed(opened, 1)
+        opened.close()
+
+    def test_a_damaged_file(self, store: Store, path: Path) -> None:
+        for number in range(1, 11):
+            committed(store, number)
+        store.close()
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xa5" * (size - 4096))
+        with pytest.raises(StoreError, match="is damaged: stop the server, move the file away"):
+            self.read_all(path)
+
+    def read_all(self, path: Path) -> None:
+        opened = Store(path)
+        try:
+            with opened.reading() as connection:
+                models.latest(connection)
+        finally:
+            opened.close()
+
+    def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match=r"nowhere/bramble.db.lock cannot be opened \(No such file or directory\)"):
+            Store(tmp_path / "nowhere" / "bramble.db")
+
+    def test_a_folder_in_place_of_the_file(self, path: Path) -> None:
+        path.mkdir()
+        with pytest.raises(StoreError, match="cannot be opened: check that its folder exists"):
+            Store(path)
+
+
+class TestUrls:
+    @pytest.mark.parametrize(
+        ("url", "sentence"),
+        [
+            ("nonsense", "expected a URL such as sqlite:"),
+            ("mysql://localhost/bramble", "mysql is not supported, expected sqlite or postgresql"),
+            ("sqlite://", "needs a file"),
+            ("sqlite:///:memory:", "needs a file"),
+            ("postgresql+nothing://localhost/bramble", "driver for postgresql.nothing is not installed"),
+        ],
+    )
+    def test_one_that_cannot_be_is_a_sentence(self, url: str, sentence: str) -> None:
+        with pytest.raises(StoreError, match=sentence):
+            Store(url)
+
+    def test_a_file_may_be_named_by_url(self, path: Path) -> None:
+        opened = Store(f"sqlite:///{path}")
+        committed(opened, 1)
+        opened.close()
+        assert path.exists()
+
+    def test_a_password_shows_in_no_message(self) -> None:
+        pytest.importorskip("psycopg")
+        with pytest.raises(StoreError) as caught:
+            Store("postgresql+psycopg://bramble:h0ney@127.0.0.1:1/bramble")
+        assert "h0ney" not in str(caught.value)
+        assert "127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.skipif(not POSTGRESQL, reason="BRAMBLE_TEST_POSTGRESQL is not set: the store was tried on SQLite only")
+def test_postgresql_too_belongs_to_one_server(request: pytest.FixtureRequest) -> None:
+    assert POSTGRESQL
+    first = Store(POSTGRESQL)
+    try:
+        with pytest.raises(StoreError, match="in use by another server"):
+            Store(POSTGRESQL)
+    finally:
+        first.close()
+    Store(POSTGRESQL).close()
