@@ -1,0 +1,1 @@
+"""The inspector: one page that shows a whole fleet learning. It knows the server only over HTTP."""

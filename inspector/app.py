@@ -1,0 +1,132 @@
+"""Builds the inspector, and serves it until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+from dash import Dash
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from inspector import callbacks, guard, page
+from inspector.client import InspectorError, ServerClient
+from inspector.feed import Feed
+from inspector.settings import InspectorSettings
+
+logger = logging.getLogger(__name__)
+
+_INDEX = """<!DOCTYPE html>
+<html lang="en">
+  <head>
+    {%metas%}
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta name="color-scheme" content="light dark">
+    <title>{%title%}</title>
+    <link rel="icon" type="image/svg+xml" href="assets/bramble.svg">
+    {%css%}
+  </head>
+  <body>
+    {%app_entry%}
+    <footer>{%config%}{%scripts%}{%renderer%}</footer>
+  </body>
+</html>
+"""
+
+
+def create_app(settings: InspectorSettings) -> Dash:
+    """Wire everything; nothing else constructs.
+
+    Raises
+    ------
+    InspectorError
+        If the token's or the authority's file cannot be read.
+    """
+    if settings.ca is not None and not settings.ca.is_file():
+        raise InspectorError(f"There is no certificate authority at {settings.ca}; check --ca.")
+    client = ServerClient(settings.server, _token(settings.token_file), settings.ca, settings.timeout)
+    app = Dash(
+        "inspector",
+        title="Bramble",
+        update_title="",
+        index_string=_INDEX,
+        serve_locally=True,
+        assets_folder=str(Path(__file__).parent / "assets"),
+        include_pages_meta=False,
+        add_log_handler=False,
+        enable_mcp=False,
+    )
+    app.layout = page.layout(settings.server, settings.interval)
+    callbacks.register(app, Feed(client, settings.interval, settings.history), client)
+    guard.install(app.server, guard.known_hosts(settings.host, settings.allowed_hosts), app.csp_hashes())
+    return app
+
+
+def run(settings: InspectorSettings) -> int:
+    """Serve the page until SIGINT or SIGTERM.
+
+    Returns
+    -------
+    int
+        0 after a clean end, 1 after one sentence on stderr on why it could not start.
+    """
+    try:
+        server = _serve(settings)
+    except InspectorError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # shutdown() waits for the serving loop, which the handler interrupts: so not in this thread
+            signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    print(f"bramble inspector ready on http://{host}:{server.port}", flush=True)
+    server.serve_forever()
+    server.server_close()
+    return 0
+
+
+def _serve(settings: InspectorSettings) -> BaseWSGIServer:
+    app = create_app(settings)
+    try:
+        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        # Bound here because werkzeug would print its own advice and end the process where the port is taken
+        listener = socket.create_server(address[:2], family=family, backlog=128)
+    except OSError as error:
+        raise InspectorError(
+            f"Cannot serve on {settings.host}:{settings.port} ({error.strerror}); choose another --host or --port."
+        ) from error
+    with listener:
+        server = make_server(
+            settings.host, listener.getsockname()[1], app.server, threaded=True, request_handler=_Handler, fd=listener.fileno()
+        )
+    if settings.host not in ("127.0.0.1", "::1", "localhost"):
+        logger.warning("the page has no login: whoever reaches %s:%d can start and reset rounds", settings.host, server.port)
+    return server
+
+
+def _token(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InspectorError(f"Cannot read the token in {path} ({error}); check --token-file.") from error
+    if not token or any(character.isspace() for character in token):
+        raise InspectorError(f"{path} does not hold one token; write it alone into the file.")
+    return token
+
+
+class _Handler(WSGIRequestHandler):
+    """Keeps connections open between a page's many small requests, and says nothing of each."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        logger.debug('"%s" %s', self.requestline, code)
+
+    def log(self, type: str, message: str, *args: object) -> None:
+        logger.debug(message, *args)

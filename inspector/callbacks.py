@@ -1,0 +1,182 @@
+"""What moves on the page: one callback that refreshes it, and one for each button."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dash_mantine_components as dmc  # type: ignore[import-untyped]
+from dash import Dash, Input, Output, State, ctx, html, no_update
+
+from inspector import fleet, header, words
+from inspector.client import JSON, InspectorError, ServerClient
+from inspector.feed import Feed, Snapshot
+from inspector.figures import forecast, style
+from inspector.page import SPANS
+from inspector.panels import PANELS, Choice, candidates
+from inspector.series import FORECAST
+
+
+def register(app: Dash, feed: Feed, client: ServerClient) -> None:
+    """Attach every callback to ``app``."""
+    _refresh(app, feed, client.url)
+    _actions(app, feed, client)
+
+
+def _refresh(app: Dash, feed: Feed, server: str) -> None:
+    outputs = {
+        "drawn": Output("drawn", "data"),
+        "alert": Output("alert", "children"),
+        "badges": Output("badges", "children"),
+        "summary": Output("summary", "children"),
+        "chips": Output("focus", "children"),
+        "channels": Output("channel", "data"),
+        "channel": Output("channel", "value"),
+        "disabled": [Output(button, "disabled") for button in ("start", "reset", "generate")],
+        "figures": {panel.name: Output(panel.name, "figure") for panel in PANELS},
+        "notes": {panel.name: Output(f"{panel.name}-note", "children") for panel in PANELS},
+        "forecast_style": Output("forecast-box", "style"),
+        "rows": Output("fleet", "rowData"),
+        "table_style": Output("fleet", "style"),
+        "grid": Output("panels", "className"),
+    }
+    picks = {name: Input(name, "value") for name in ("focus", "channel", "span", "when", "measure")}
+
+    # One callback for all, which rests the clock while it runs: a slow server slows the page down and never piles up requests
+    @app.callback(
+        output=outputs,
+        inputs={"tick": Input("tick", "n_intervals"), "picks": picks, "drawn": State("drawn", "data")},
+        running=[(Output("tick", "disabled"), True, False)],
+    )
+    def refresh(tick: int, picks: JSON, drawn: JSON) -> JSON:
+        snapshot = feed.look()
+        answer: JSON = {name: _hold(output) for name, output in outputs.items()}
+        channels = _channels(snapshot)
+        channel = picks["channel"] if picks["channel"] in channels else _default_channel(snapshot, channels)
+        choice = Choice(tuple(picks["focus"] or ()), channel or "", SPANS[picks["span"]], picks["when"], picks["measure"], server)
+        new: JSON = {"header": f"{snapshot.changed['status']} {snapshot.changed['rounds']} {snapshot.changed['readings']}"}
+        if new["header"] != drawn.get("header"):
+            answer["alert"], answer["badges"], answer["summary"] = header.alert(snapshot), header.badges(snapshot), header.summary(snapshot)
+            down = snapshot.down is not None
+            answer["disabled"] = [down, down, down or snapshot.private]
+            answer["grid"] = " ".join(["grid", *["stale"] * down, *["private"] * snapshot.private])
+        new["channels"] = channels
+        if channels != drawn.get("channels") or channel != picks["channel"]:
+            answer["channels"] = [{"value": key, "label": f"{key} ({unit})"} for key, unit in channels.items()]
+            answer["channel"] = channel
+        new["chips"] = candidates(snapshot)
+        if new["chips"] != drawn.get("chips"):
+            answer["chips"] = _chips(snapshot)
+        new["fleet"] = fleet.mark(snapshot)
+        if new["fleet"] != drawn.get("fleet"):
+            answer["rows"], answer["table_style"] = fleet.rows(snapshot), fleet.height(len(snapshot.order))
+        for panel in PANELS:
+            mark, was_empty = panel.mark(snapshot, choice), drawn.get(panel.name, ["", True])[1]
+            if mark != drawn.get(panel.name, [""])[0]:
+                figure = panel.draw(snapshot, choice)
+                was_empty = not figure["data"]
+                # An empty figure's layout would say nothing; the note covers it
+                answer["figures"][panel.name] = figure
+            new[panel.name] = [mark, was_empty]
+            answer["notes"][panel.name] = header.rich(panel.empty(snapshot, choice)) if was_empty else None
+        shown = max(1, len(forecast.rows(snapshot, choice.clients(snapshot))))
+        answer["forecast_style"] = {"minHeight": f"{forecast.FRAME_PX + forecast.ROW_PX * shown}px"}
+        answer["drawn"] = new
+        return answer
+
+
+def _actions(app: Dash, feed: Feed, client: ServerClient) -> None:
+    def say(act: Callable[[], str]) -> list[JSON]:
+        try:
+            text, colour, title = act(), "teal", None
+        except InspectorError as error:
+            text, colour, title = str(error), "red", "The server says no"
+        feed.look(now=True)
+        return [
+            {
+                "action": "show",
+                "message": header.rich(text),
+                "title": title,
+                "color": colour,
+                "autoClose": 6000 if colour == "teal" else 12000,
+            }
+        ]
+
+    def start() -> str:
+        answer = client.start()
+        return f"Round {answer['round']} started with {words.plural(len(answer['clients']), 'client')}."
+
+    def generate(count: int) -> str:
+        answer = client.generate(count)
+        return f"Cycle {answer['cycle']}: {words.plural(answer['clients'], 'client')} take {words.plural(count, 'reading')} each."
+
+    def reset() -> str:
+        return f"Reset: the server is back at the initial model and told {words.plural(client.reset()['clients'], 'client')}."
+
+    toast = Output("toast", "sendNotifications", allow_duplicate=True)
+
+    @app.callback(toast, Input("start", "n_clicks"), running=[(Output("start", "loading"), True, False)], prevent_initial_call=True)
+    def on_start(clicks: int) -> list[JSON]:
+        return say(start)
+
+    @app.callback(
+        toast,
+        Input("generate", "n_clicks"),
+        State("count", "value"),
+        running=[(Output("generate", "loading"), True, False)],
+        prevent_initial_call=True,
+    )
+    def on_generate(clicks: int, count: int | str | None) -> list[JSON]:
+        if not isinstance(count, int):
+            return [{"action": "show", "message": "Say how many readings to generate, for instance 168.", "color": "red"}]
+        return say(lambda: generate(count))
+
+    @app.callback(
+        toast,
+        Output("reset-modal", "opened"),
+        [Input(button, "n_clicks") for button in ("reset", "reset-cancel", "reset-confirm")],
+        running=[(Output("reset-confirm", "loading"), True, False)],
+        prevent_initial_call=True,
+    )
+    def on_reset(*clicks: int) -> tuple[Any, bool]:
+        if ctx.triggered_id == "reset-confirm":
+            return say(reset), False
+        return no_update, ctx.triggered_id == "reset"
+
+
+def _hold(output: Any) -> Any:
+    """Return ``no_update`` in the shape of an output."""
+    if isinstance(output, dict):
+        return dict.fromkeys(output, no_update)
+    return [no_update] * len(output) if isinstance(output, list) else no_update
+
+
+def _channels(snapshot: Snapshot) -> dict[str, str]:
+    """Return the channels that can be shown with their units: the task's first, then whatever else came in."""
+    if snapshot.private:
+        return {}
+    channels = {channel["key"]: channel["unit"] for channel in snapshot.manifest.get("channels", [])}
+    for columns in snapshot.readings.values():
+        for key, column in columns.items():
+            if not key.endswith(FORECAST):
+                channels.setdefault(key, column.unit)
+    return channels
+
+
+def _default_channel(snapshot: Snapshot, channels: dict[str, str]) -> str | None:
+    target = snapshot.manifest.get("target")
+    return target if target in channels else next(iter(channels), None)
+
+
+def _chips(snapshot: Snapshot) -> Any:
+    shown = candidates(snapshot)
+    chips = [
+        dmc.Chip(
+            [html.I(className="dot", style={"background": style.colour(snapshot.order, client)}), client],
+            value=client, size="xs", variant="outline", color=style.colour(snapshot.order, client),
+        )
+        for client in shown
+    ]  # fmt: skip
+    hidden = len(snapshot.order) - len(shown)
+    hint = "Pick clients to see only them" if not hidden else f"{len(shown)} of {len(snapshot.order)} clients are drawn"
+    return [*chips, html.Span(hint, className="hint")] if shown else []

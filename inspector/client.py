@@ -1,0 +1,120 @@
+"""The server's HTTP interface as Python calls, with errors a person can act on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import requests
+
+JSON = dict[str, Any]
+
+
+class InspectorError(Exception):
+    """The inspector cannot do what it was asked; the text is one sentence with the remedy."""
+
+
+class ServerDown(InspectorError):
+    """The server does not answer, or what answers is not a Bramble server."""
+
+
+class ServerRefused(InspectorError):
+    """The server answered no; the text is its own sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class ServerClient:
+    """Talks to one Bramble server.
+
+    Parameters
+    ----------
+    url
+        Address without a trailing slash.
+    token
+        Bearer token, or None where the server asks for none.
+    ca
+        PEM file of the authority that signed the server's certificate; None takes the system's.
+    timeout
+        Seconds to wait for a connection, and again for each part of the answer.
+    """
+
+    def __init__(self, url: str, token: str | None = None, ca: Path | None = None, timeout: float = 5.0) -> None:
+        self.url = url
+        self._timeout = timeout
+        self._session = requests.Session()
+        # A .netrc or a proxy of the environment must not redirect a fleet's token
+        self._session.trust_env = False
+        self._session.verify = str(ca) if ca else True
+        self._session.headers["Accept"] = "application/json"
+        if token:
+            self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def status(self) -> JSON:
+        """Round, mode, task and who is awaited; ``revision`` grows with every change."""
+        return self._ask("GET", "/status")
+
+    def clients(self) -> dict[str, JSON]:
+        """Every client the server has seen since it started, by id."""
+        clients: dict[str, JSON] = self._ask("GET", "/clients")["clients"]
+        return clients
+
+    def rounds(self, since: int, limit: int) -> list[JSON]:
+        """At most ``limit`` rounds after ``since``, ascending, each with its clients' measures."""
+        rounds: list[JSON] = self._ask("GET", "/rounds", since=since, limit=limit, clients=1)["rounds"]
+        return rounds
+
+    def updates(self) -> dict[str, JSON]:
+        """Measures of each client's latest update, without the weights."""
+        return self._ask("GET", "/model/clients", weights=0)
+
+    def readings(self, since: float | None = None, limit: int | None = None, client: str | None = None) -> dict[str, JSON]:
+        """Mirrored readings: ``{client: {channel: {"unit", "t", "value"}}}``, times in epoch seconds.
+
+        Raises
+        ------
+        ServerRefused
+            In private mode, where the server has none.
+        """
+        readings: dict[str, JSON] = self._ask("GET", "/data/all", since=since, limit=limit, client=client)["clients"]
+        return readings
+
+    def start(self) -> JSON:
+        """Start one round."""
+        return self._ask("POST", "/")
+
+    def generate(self, count: int) -> JSON:
+        """Start one data cycle of ``count`` readings."""
+        return self._ask("POST", "/generate", count=count)
+
+    def reset(self) -> JSON:
+        """Clear the server's data and return to the initial model."""
+        return self._ask("POST", "/reset")
+
+    def _ask(self, method: str, path: str, **query: float | str | None) -> JSON:
+        params = {name: value for name, value in query.items() if value is not None}
+        try:
+            reply = self._session.request(method, self.url + path, params=params, timeout=self._timeout, allow_redirects=False)
+        except requests.exceptions.SSLError as error:
+            raise ServerDown(f"The certificate of {self.url} is not trusted; name its authority with --ca.") from error
+        except requests.exceptions.Timeout as error:
+            raise ServerDown(f"The server at {self.url} did not answer within {self._timeout:g} s.") from error
+        except (requests.exceptions.RequestException, OSError) as error:
+            raise ServerDown(f"No server answers at {self.url}; start one with `bramble server`.") from error
+        return self._read(reply)
+
+    def _read(self, reply: requests.Response) -> JSON:
+        try:
+            body = reply.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict) or 300 <= reply.status_code < 400:
+            raise ServerDown(f"What answers at {self.url} (status {reply.status_code}) is not a Bramble server; check --server.")
+        if reply.status_code >= 400:
+            sentence = str(body.get("error") or f"The server answered with status {reply.status_code}.")
+            if reply.status_code == 401:
+                sentence += " Give the inspector its token with --token-file."
+            raise ServerRefused(reply.status_code, sentence)
+        return body

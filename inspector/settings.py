@@ -1,0 +1,35 @@
+"""Settings of ``bramble inspector``: flags, ``BRAMBLE_...`` in the environment, or ``[inspector]`` in a TOML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class InspectorSettings(BaseSettings):
+    """Where the server is, where the page is served, and how much of it is kept."""
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore")
+
+    server: str = Field("http://127.0.0.1:5000", description="Address of the Bramble server.")
+    host: str = Field("127.0.0.1", description="Address to serve the page on. The page has no login: keep it on loopback.")
+    port: int = Field(8050, ge=0, le=65535, description="Port to serve the page on; 0 takes a free one.")
+    token_file: Path | None = Field(None, description="File with the token that the server asks for.")
+    ca: Path | None = Field(None, description="Certificate authority (PEM) that signed the server's certificate.")
+    allowed_hosts: str = Field("", description="More names browsers may open the page under, comma-separated.")
+    interval: float = Field(1.0, ge=0.2, le=60, description="Seconds between two looks at the server.")
+    timeout: float = Field(5.0, gt=0, le=120, description="Seconds to wait for an answer of the server.")
+    history: int = Field(2000, ge=10, le=10_000, description="Newest readings of each channel to keep and show.")
+
+    @field_validator("server")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"{value!r} is not a server's address; write it like http://127.0.0.1:5000")
+        if parts.username or parts.password:
+            raise ValueError("the address holds a password; give a token with --token-file instead")
+        return value.rstrip("/")

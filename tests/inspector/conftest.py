@@ -1,0 +1,183 @@
+"""A real server, real clients, a real browser."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from inspector.app import create_app
+from inspector.settings import InspectorSettings
+from tests.inspector.fleet import Pi
+from tests.inspector.standin import Standin
+from tests.waiting import wait_for
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+]  # fmt: skip
+
+
+class RealServer:
+    """``bramble server`` as its own process, which can be killed and started again on the same port."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        self._command = [sys.executable, "-m", "server", "--data-dir", str(folder), *flags]
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [*self._command, "--port", str(self.port)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert "ready on http://127.0.0.1:" in line, line
+        self.port = int(line.rsplit(":", 1)[1])
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        self.process.send_signal(how)
+        self.process.wait(20)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str) -> Any:
+        reply = requests.get(self.url + path, timeout=20)
+        assert reply.ok, reply.text
+        return reply.json()
+
+
+@pytest.fixture
+def cleanup() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start_server(tmp_path: Path, cleanup: ExitStack) -> Callable[..., RealServer]:
+    """Starts a real server with flags."""
+
+    def start(*flags: str) -> RealServer:
+        server = RealServer(tmp_path / "server", *flags)
+        cleanup.callback(lambda: server.process.poll() is None and server.stop())
+        return server
+
+    return start
+
+
+@pytest.fixture
+def start_fleet(cleanup: ExitStack) -> Callable[[RealServer, list[str]], list[Pi]]:
+    """Connects protocol-speaking clients to a real server."""
+
+    def start(server: RealServer, names: list[str]) -> list[Pi]:
+        fleet = []
+        for place, name in enumerate(names):
+            fleet.append(Pi(server.url, name, place))
+            cleanup.callback(fleet[-1].close)
+        wait_for(lambda: server.get("/status")["clients"] == len(names), "all clients to be connected")
+        return fleet
+
+    return start
+
+
+@pytest.fixture
+def standin(cleanup: ExitStack) -> Standin:
+    """A server whose state the test writes by hand."""
+    server = Standin()
+    cleanup.callback(server.close)
+    return server
+
+
+@pytest.fixture
+def inspect(cleanup: ExitStack) -> Callable[..., str]:
+    """Serves the inspector for a server's address; returns the page's."""
+
+    def serve(url: str, **settings: Any) -> str:
+        app = create_app(InspectorSettings(server=url, **{"interval": 0.2, **settings}))
+        server = make_server("127.0.0.1", 0, app.server, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+
+        def stop() -> None:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+        cleanup.callback(stop)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    """Debian's Chromium with a profile of its own."""
+    if not CHROMIUM.exists():
+        message = f"no browser at {CHROMIUM}: install Debian's chromium to run the browser tests"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    profile = tmp_path_factory.mktemp("chromium")
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1400, "height": 1000}
+        )
+        context.set_default_timeout(30_000)
+        yield context
+        context.close()
+
+
+class Watched:
+    """A page of the inspector, with everything that went wrong in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+        page.on("console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on(
+            "request", lambda request: request.url.startswith(("http://127.0.0.1", "data:", "blob:")) or self.elsewhere.append(request.url)
+        )
+
+    def open(self, url: str) -> Page:
+        self.page.goto(url)
+        self.page.wait_for_selector("#streams .main-svg")
+        return self.page
+
+
+@pytest.fixture
+def watched(browser: BrowserContext) -> Iterator[Watched]:
+    """A fresh tab; the test fails on any console message, script error, or request to elsewhere."""
+    page = browser.new_page()
+    tab = Watched(page)
+    yield tab
+    page.close()
+    assert tab.errors == []
+    assert tab.elsewhere == []
+
+
+def traces(page: Page, graph: str) -> dict[str, dict[str, Any]]:
+    """Return what a graph holds, read out of the browser: trace name -> its x and y. Small multiples are told apart by meta."""
+    data = page.evaluate(
+        "id => document.querySelector(`#${id} .js-plotly-plot`).data.map(t => ({name: t.meta ? `${t.meta} ${t.name}` : t.name, "
+        "x: Array.from(t.x), y: Array.from(t.y), colour: (t.line || t.marker).color}))",
+        graph,
+    )
+    return {trace["name"]: trace for trace in data}
