@@ -45,7 +45,7 @@ def new_token() -> tuple[str, str]:
 
 def hash_of(token: str) -> str:
     """Return what the token file holds for a token."""
-    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 class Tokens:
