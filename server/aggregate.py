@@ -66,9 +66,13 @@ class WeightedMean:
         """
         if not self._count:
             raise AggregateError("aggregate: no update was added")
-        total = self._long + self._short if self._count % SHORT else self._long
+        mean = np.empty(len(self._long), np.float32)
         with np.errstate(over="ignore"):
-            return finite((total / self.weight).astype(np.float32))
+            for start in range(0, len(mean), BLOCK):
+                part = slice(start, start + BLOCK)
+                total = self._long[part] + self._short[part] if self._count % SHORT else self._long[part]
+                mean[part] = total / self.weight
+        return finite(mean)
 
 
 def finite(weights: Weights) -> Weights:

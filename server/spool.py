@@ -5,6 +5,7 @@ The file has no name (it is unlinked as soon as it is open), so a killed server 
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ import numpy as np
 
 from protocol.errors import BrambleError
 from protocol.layout import Weights
-from server.aggregate import BLOCK
+
+_BLOCK = 1 << 13
+"""Values measured at a time: three such rows of float64 fit into a processor's cache, and BLAS starts no threads for so few."""
 
 
 class SpoolError(BrambleError):
@@ -113,14 +116,18 @@ class Spool:
 def measure(client: str, weights: Weights, old: Weights, new: Weights) -> Measure:
     """Compare one client's weights with the old and the new global model, summing in float64."""
     update = step = along = apart = 0.0
-    for start in range(0, len(weights), BLOCK):
-        part = slice(start, start + BLOCK)
-        before, after = old[part].astype(np.float64), new[part].astype(np.float64)
-        moved, wanted, rest = weights[part] - before, after - before, weights[part] - after
+    space = np.empty((3, min(len(weights), _BLOCK)), np.float64)
+    for start in range(0, len(weights), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        moved, wanted, rest = space[:, : len(weights[part])]
+        rest[:] = old[part]
+        np.subtract(weights[part], rest, out=moved)
+        np.subtract(new[part], rest, out=wanted)
+        np.subtract(moved, wanted, out=rest)
         update += float(moved @ moved)
         step += float(wanted @ wanted)
         along += float(moved @ wanted)
         apart += float(rest @ rest)
-    length = float(np.sqrt(update) * np.sqrt(step))
-    cosine = min(1.0, max(-1.0, along / length)) if length else None
-    return Measure(client, float(np.sqrt(update)), cosine, float(np.sqrt(apart)))
+    norms = math.sqrt(update) * math.sqrt(step)
+    cosine = min(1.0, max(-1.0, along / norms)) if norms else None
+    return Measure(client, math.sqrt(update), cosine, math.sqrt(apart))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -73,3 +76,43 @@ def test_fedavg_counts_every_client_by_its_samples() -> None:
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BrambleError, match=r"'fedsgd' is not one of .*fedavg"):
         create("fedsgd")
+
+
+class TestThePageOnAddingOne:
+    """Its example is code that somebody will copy, so it is run."""
+
+    @pytest.fixture
+    def blocks(self) -> list[str]:
+        page = Path(__file__).parents[2] / "docs" / "add-a-strategy.md"
+        return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+    @pytest.fixture
+    def example(self, blocks: list[str]) -> Strategy:
+        namespace: dict[str, type[Strategy]] = {}
+        exec(compile(blocks[0], "fedavgm.py", "exec"), namespace)
+        return namespace["FedAvgM"]()
+
+    def test_the_example_keeps_every_strategys_contract(self, blocks: list[str]) -> None:
+        contract = TestEveryStrategy()
+        checks = [name for name in dir(contract) if name.startswith("test_")]
+        assert len(checks) == 6
+        for name in checks:
+            namespace: dict[str, type[Strategy]] = {}
+            exec(compile(blocks[0], "fedavgm.py", "exec"), namespace)
+            getattr(contract, name)(namespace["FedAvgM"]())
+
+    def test_the_example_goes_on_where_the_last_round_went(self, example: Strategy) -> None:
+        example.begin(OLD)
+        example.fold(OLD + 1, 5, METRICS)
+        first = example.finish()
+        np.testing.assert_allclose(first, OLD + 1)
+        example.begin(first)
+        example.fold(first, 5, METRICS)
+        np.testing.assert_allclose(example.finish(), OLD + 1.9)
+
+    def test_the_line_for_the_registry_keeps_those_that_are_there(self, blocks: list[str], example: Strategy) -> None:
+        namespace = {"Strategy": Strategy, **{kind.__name__: kind for kind in STRATEGIES.values()}, "FedAvgM": type(example)}
+        exec(blocks[1], namespace)
+        registry = namespace["STRATEGIES"]
+        assert isinstance(registry, dict)
+        assert registry == {**STRATEGIES, "fedavgm": type(example)}

@@ -1,0 +1,77 @@
+"""Aggregation: how long FedAvg takes beside numpy's own weighted sum, and how much memory."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bench.table import Row
+from protocol.layout import Weights
+from server.aggregate import BLOCK
+from server.spool import Spool
+from server.strategies import create
+
+CLIENTS, PARAMETERS, REPEATS = 100, 1_000_000, 15
+
+
+def fedavg(updates: list[Weights], samples: list[int]) -> Weights:
+    strategy = create("fedavg")
+    strategy.begin(updates[0])
+    for weights, count in zip(updates, samples, strict=True):
+        strategy.fold(weights, count, {})
+    return strategy.finish()
+
+
+def numpys_own(updates: list[Weights], samples: list[int]) -> Weights:
+    acc = np.zeros(PARAMETERS, np.float32)
+    for x, count in zip(updates, samples, strict=True):
+        w = np.float32(count)
+        acc += w * x
+    return acc
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> list[Row]:
+    rng = np.random.default_rng(0)
+    updates = [rng.standard_normal(PARAMETERS, np.float32) for _ in range(CLIENTS)]
+    samples = [int(n) for n in rng.integers(50, 5000, CLIENTS)]
+    # One after the other, again and again, so that whatever else the machine does hits both alike.
+    pairs = [(seconds(lambda: fedavg(updates, samples)), seconds(lambda: numpys_own(updates, samples))) for _ in range(REPEATS)]
+    ours, theirs = np.median(np.array(pairs[1:]), axis=0)
+
+    exact = np.average(np.array([u[:BLOCK] for u in updates], np.float64), axis=0, weights=samples)
+    scale = np.average(np.abs(np.array([u[:BLOCK] for u in updates], np.float64)), axis=0, weights=samples)
+    error = np.max(np.abs(fedavg(updates, samples)[:BLOCK] - exact) / scale)
+    plain = np.max(np.abs(numpys_own(updates, samples)[:BLOCK] / sum(samples) - exact) / scale)
+
+    tracemalloc.start()
+    fedavg(updates, samples)
+    peak = tracemalloc.get_traced_memory()[1] / updates[0].nbytes
+    tracemalloc.stop()
+
+    with Spool(PARAMETERS) as spool:
+
+        def put_aside() -> None:
+            for index, weights in enumerate(updates):
+                spool.append(f"pi-{index}", weights)
+
+        putting = seconds(put_aside)
+        measuring = seconds(lambda: list(spool.measures(updates[0], updates[1])))
+
+    size = f"{CLIENTS} updates of {PARAMETERS / 1e6:g} M float32"
+    return [
+        Row(f"FedAvg, {size}", ours / theirs, "", 1.5, f"numpy's own `acc += w * x`: {theirs * 1000:.0f} ms, here {ours * 1000:.0f} ms"),
+        Row("memory beside the updates", peak, "models", 6, "one model's bytes, whatever the number of clients"),
+        Row("largest error of the mean", error / 2.0**-24, "float32 roundings", None, f"a float32 sum: {plain / 2.0**-24:.0f}"),
+        Row("updates put aside", putting * 1000, "ms", None, size),
+        Row("updates measured against old and new model", measuring * 1000, "ms", None, size),
+    ]
