@@ -9,11 +9,11 @@ from protocol.messages import Channel, TrainConfig
 from server.tasks.base import Task, Tensor
 
 TEMPERATURE = 0
-SPAN = (62.5, 50.0, 400.0)
-"""Half the range of each channel: -40 to 85 °C, 0 to 100 %, 300 to 1100 hPa. What a sensor can measure, so no site's data is pooled."""
-CENTRE = (22.5, 50.0, 700.0)
-CHANGE = 5.0
-"""A change of temperature within hours, in °C, that the model calls one."""
+RANGES = ((-60.0, 85.0), (0.0, 100.0), (300.0, 1100.0))
+"""The channel table's plausible range of each channel: what can be true anywhere, so that normalising pools nobody's data."""
+CHANGES = (5.0, 20.0, 5.0)
+"""A large change of each channel within hours, in its unit: what the model calls one."""
+CHANGE = CHANGES[TEMPERATURE]
 
 
 class Climate(Task):
@@ -37,8 +37,9 @@ class Climate(Task):
 
         day = keras.Input((self.window, len(self.channels)))
         now = day[:, -1, :]
-        scaled = keras.layers.Rescaling([1 / s for s in SPAN], [-c / s for c, s in zip(CENTRE, SPAN, strict=True)])(now)
-        change = keras.layers.Rescaling([1 / CHANGE, 1 / 20.0, 1 / 5.0])(day[:, :-1, :] - day[:, -1:, :])
+        scale = [2 / (high - low) for low, high in RANGES]
+        scaled = keras.layers.Rescaling(scale, [-(high + low) / (high - low) for low, high in RANGES])(now)
+        change = keras.layers.Rescaling([1 / step for step in CHANGES])(day[:, :-1, :] - day[:, -1:, :])
         hidden = keras.layers.Concatenate()([keras.layers.Flatten()(change), scaled])
         hidden = keras.layers.Dense(32, "relu", name="hidden1")(hidden)
         hidden = keras.layers.Dense(16, "relu", name="hidden2")(hidden)

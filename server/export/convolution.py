@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.gradients import Tensor, override, tf, unsupported
+from server.export.gradients import Tensor, override, tf, unsupported
 
 
 def _padding(op: Any, size: int, out: int, kernel: int) -> tuple[int, int]:

@@ -2,12 +2,12 @@
 
 Shapes are static but for the batch, which comes first and is never broadcast; that is what lets these do without the
 run-time shape arithmetic (BroadcastGradientArgs and the like) that keeps TensorFlow's own gradients from converting.
-Imported only where graphs are exported: needs TensorFlow.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,11 +18,7 @@ class ExportError(BrambleError):
     """A Keras model cannot become a graph; the text names the operation or layer and the remedy."""
 
 
-try:
-    tf: Any = importlib.import_module("tensorflow")
-except ImportError as _missing:
-    raise ExportError("exporting a graph needs TensorFlow: pip install 'bramble-fl[authoring]'") from _missing
-
+tf: Any = importlib.import_module("tensorflow")
 Tensor = Any
 Gradient = Callable[[Any, Tensor], Any]
 OVERRIDES: dict[str, str] = {}
@@ -44,6 +40,12 @@ def override(*types: str) -> Callable[[Gradient], Gradient]:
 def unsupported(op: Any, what: str, remedy: str) -> ExportError:
     """Build the refusal of one operation."""
     return ExportError(f"{op.type} ({op.name}): {what} has no gradient on the device; {remedy}")
+
+
+def no_gradient(error: LookupError) -> ExportError:
+    """Build the refusal of an operation that TensorFlow itself cannot differentiate."""
+    kind = (re.findall(r"type: (\w+)", str(error)) or re.findall(r": (\w+)", str(error)) or ["an operation"])[0]
+    return ExportError(f"{kind}: this operation has no gradient; replace the layer or function that uses it")
 
 
 def _mask(condition: Tensor) -> Tensor:
@@ -127,9 +129,26 @@ def _elu(op: Any, dy: Tensor) -> Tensor:
     return dy * (1.0 + tf.minimum(y, 0.0))
 
 
+@override("Selu")
+def _selu(op: Any, dy: Tensor) -> Tensor:
+    # Klambauer et al. 2017: scale * x above zero, scale * alpha * (exp(x) - 1) below
+    scale, slope = 1.0507009873554805, 1.7580993408473766
+    y = op.outputs[0]
+    return dy * (scale * _mask(y >= 0.0) + (slope + y) * _mask(y < 0.0))
+
+
 @override("BiasAdd")
 def _bias_add(op: Any, dy: Tensor) -> Any:
     return dy, tf.reduce_sum(dy, list(range(dy.shape.rank - 1)))
+
+
+@override("BatchMatMulV2")
+def _batch_matmul(op: Any, dy: Tensor) -> Any:
+    a, b = op.inputs
+    turned_a, turned_b = op.get_attr("adj_x"), op.get_attr("adj_y")
+    d_a = tf.matmul(b, dy, transpose_a=turned_b, transpose_b=True) if turned_a else tf.matmul(dy, b, transpose_b=not turned_b)
+    d_b = tf.matmul(dy, a, transpose_a=True, transpose_b=turned_a) if turned_b else tf.matmul(a, dy, transpose_a=not turned_a)
+    return _like(d_a, a), _like(d_b, b)
 
 
 def _axes(op: Any) -> list[int]:

@@ -1,0 +1,96 @@
+"""Ordinary Keras models on the climate task's windows, beside the built-in one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from server.tasks.climate import Climate
+
+Layers = Callable[[], list[Any]]
+L = keras.layers
+
+
+class Example(Climate):
+    """The climate task with another model: layers between the scaled window and one dense output."""
+
+    config = Climate.config
+
+    def __init__(self, name: str, layers: Layers) -> None:
+        super().__init__()
+        self.name = name
+        self.layers = layers
+
+    def model(self) -> Any:
+        scale = L.Rescaling([0.05, 0.02, 0.1], [-0.6, -1.0, -100.0])
+        return keras.Sequential([L.Input((self.window, 3)), scale, *self.layers(), L.Dense(1)])
+
+
+def conv() -> Example:
+    return Example(
+        "conv",
+        lambda: [
+            L.Conv1D(6, 5, padding="same", activation="relu"),
+            L.MaxPooling1D(2),
+            L.Conv1D(8, 3, activation="relu"),
+            L.MaxPooling1D(3),
+            L.Flatten(),
+        ],
+    )
+
+
+def gru() -> Example:
+    return Example("gru", lambda: [L.AveragePooling1D(4), L.GRU(6, unroll=True)])
+
+
+REFERENCES: dict[str, Callable[[], Climate]] = {"climate": Climate, "conv": conv, "gru": gru}
+"""Tasks whose reference runs both runtimes must reproduce."""
+
+MODELS: dict[str, Layers] = {
+    "lstm": lambda: [L.AveragePooling1D(4), L.LSTM(5, unroll=True)],
+    "simple-rnn": lambda: [L.AveragePooling1D(4), L.SimpleRNN(5, unroll=True)],
+    "two-grus": lambda: [L.AveragePooling1D(6), L.GRU(4, unroll=True, return_sequences=True), L.GRU(4, unroll=True)],
+    "average-pools": lambda: [L.Conv1D(4, 3, activation="tanh"), L.AveragePooling1D(2), L.GlobalAveragePooling1D()],
+    "global-max-pool": lambda: [L.Conv1D(4, 3, activation="elu"), L.GlobalMaxPooling1D()],
+    "layer-normalization": lambda: [L.Flatten(), L.Dense(8), L.LayerNormalization(), L.Activation("relu")],
+    "frozen-normalization": lambda: [L.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0]), L.Flatten(), L.Dense(4, "relu")],
+    "activations": lambda: [
+        L.Flatten(),
+        *(L.Dense(6, activation) for activation in ("relu6", "leaky_relu", "elu", "selu", "silu", "softplus", "sigmoid", "softmax")),
+    ],
+    "conv2d": lambda: [L.Reshape((6, 4, 3)), L.Conv2D(5, (3, 2), padding="same", activation="relu"), L.MaxPooling2D((3, 2)), L.Flatten()],
+    "residual": lambda: [L.Flatten(), Residual(8)],
+    "uneven-pool": lambda: [L.Conv1D(4, 4), L.MaxPooling1D(4), L.Flatten()],
+    "cropped": lambda: [L.Conv1D(4, 3), L.Cropping1D((2, 5)), L.Flatten()],
+    "attention": lambda: [L.Dense(4), SelfAttention(), L.GlobalAveragePooling1D()],
+    "causal-conv": lambda: [L.Conv1D(4, 3, padding="causal", activation="relu"), L.Flatten()],
+}
+"""More models that must export and train as TensorFlow does."""
+
+
+class Residual(keras.layers.Layer):  # type: ignore[misc]
+    """Two dense layers with a bypass."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.first, self.second = L.Dense(units, "relu"), L.Dense(units)
+
+    def build(self, shape: Any) -> None:
+        self.first.build(shape)
+        self.second.build((*shape[:-1], self.first.units))
+
+    def call(self, x: Any) -> Any:
+        first = self.first(x)
+        return first + 0.5 * self.second(first)
+
+
+class SelfAttention(keras.layers.Layer):  # type: ignore[misc]
+    """Dot-product attention of a sequence to itself."""
+
+    def call(self, x: Any) -> Any:
+        turned = keras.ops.transpose(x, (0, 2, 1))
+        weights = keras.ops.softmax(keras.ops.matmul(x, turned) / 2.0)
+        return keras.ops.matmul(weights, x) + keras.ops.transpose(tf.matmul(x, weights, transpose_a=True, transpose_b=True), (0, 2, 1))
