@@ -16,19 +16,28 @@ from edge_client.hal.sim.chips.base import Chip
 
 SENSORS_GROUP, CHIPS_GROUP = "bramble.sensors", "bramble.chips"
 
-_DRIVERS = {
+_BUILTIN = {
     "bme280": "bme280:BME280",
     "bmp280": "bmp280:BMP280",
+    "sht3x": "sht3x:SHT3x",
+    "sht4x": "sht4x:SHT4x",
+    "tmp117": "tmp117:TMP117",
+    "tmp102": "tmp102:TMP102",
+    "tmp105": "tmp102:TMP105",
+    "lm75": "tmp102:LM75",
+    "ads1115": "ads1115:ADS1115",
+    "ina219": "ina219:INA219",
+    "bh1750": "bh1750:BH1750",
+    "mpu6050": "mpu6050:MPU6050",
+    "adxl345": "adxl345:ADXL345",
+    "scd4x": "scd4x:SCD4x",
 }
-_CHIPS = {
-    "bme280": "bme280:BME280",
-    "bmp280": "bmp280:BMP280",
-}
+"""Module and class of each; a driver and its simulated chip have the same, in their two packages."""
 
 
 def names() -> list[str]:
     """Return the names of all drivers, built-in and third parties'."""
-    return sorted({*_DRIVERS, *(point.name for point in entry_points(group=SENSORS_GROUP))})
+    return sorted({*_BUILTIN, *(point.name for point in entry_points(group=SENSORS_GROUP))})
 
 
 def driver(name: str) -> type[Driver]:
@@ -39,7 +48,7 @@ def driver(name: str) -> type[Driver]:
     UnknownSensor
         If there is no such driver, or a plug-in does not import.
     """
-    found = _load(name, _DRIVERS, "edge_client.hal.drivers", SENSORS_GROUP)
+    found = _load(name, "edge_client.hal.drivers", SENSORS_GROUP)
     if not (isinstance(found, type) and issubclass(found, Driver)):
         raise UnknownSensor(f"sensor {name!r}: its plug-in offers {found!r}, which is not a Driver; ask its author")
     return found
@@ -53,7 +62,7 @@ def chip(name: str) -> type[Chip]:
     UnknownSensor
         If there is none, or a plug-in does not import.
     """
-    found = _load(name, _CHIPS, "edge_client.hal.sim.chips", CHIPS_GROUP)
+    found = _load(name, "edge_client.hal.sim.chips", CHIPS_GROUP)
     if not (isinstance(found, type) and issubclass(found, Chip)):
         raise UnknownSensor(f"simulated chip {name!r}: its plug-in offers {found!r}, which is not a Chip; ask its author")
     return found
@@ -68,14 +77,14 @@ def drivers() -> Iterator[type[Driver] | UnknownSensor]:
             yield error
 
 
-def _load(name: str, builtin: dict[str, str], package: str, group: str) -> object:
-    if name in builtin:
-        module, _, attribute = builtin[name].partition(":")
+def _load(name: str, package: str, group: str) -> object:
+    if name in _BUILTIN:
+        module, _, attribute = _BUILTIN[name].partition(":")
         return getattr(import_module(f"{package}.{module}"), attribute)
     points: tuple[EntryPoint, ...] = tuple(entry_points(group=group, name=name))
     if not points:
         raise UnknownSensor(
-            f"there is no {'driver' if group == SENSORS_GROUP else 'simulated chip'} {name!r}; there are {', '.join(sorted(builtin))}"
+            f"there is no {'driver' if group == SENSORS_GROUP else 'simulated chip'} {name!r}; there are {', '.join(sorted(_BUILTIN))}"
         )
     try:
         return points[0].load()

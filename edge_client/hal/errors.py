@@ -88,6 +88,12 @@ class UnsteadyRead(SensorError):
     transient = True
 
 
+class Overrun(SensorError):
+    """Conversions were lost because nobody fetched them in time."""
+
+    transient = True
+
+
 class UnknownSensor(SensorError):
     """No driver has this name."""
 

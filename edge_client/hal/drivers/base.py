@@ -77,3 +77,79 @@ def steady(read: Callable[[], T], what: object) -> T:
     if read() != first:
         raise UnsteadyRead(f"{what}: two reads of the same registers differ; shorten the wires or slow the bus down")
     return first
+
+
+def settled(read: Callable[[], bytes], fresh: Callable[[bytes], bool], data: slice, what: object) -> bytes:
+    """Read registers that change under way until two reads show the same conversion, and insist that both agree.
+
+    Parameters
+    ----------
+    read
+        Reads the registers, the flag for fresh data among them; reading clears the flag.
+    fresh
+        Takes the flag out of what was read.
+    data
+        Where the conversion is in it.
+
+    Raises
+    ------
+    UnsteadyRead
+        If the two differ, or no two reads show the same conversion.
+    """
+    first = read()
+    for _ in range(4):
+        second = read()
+        if not fresh(second):
+            if second[data] != first[data]:
+                break
+            return second
+        first = second
+    raise UnsteadyRead(f"{what}: two reads of the same conversion differ; shorten the wires or slow the bus down")
+
+
+class Streaming(Driver):
+    """A driver whose chip keeps conversions in a queue, to be fetched in bursts."""
+
+    rates: ClassVar[tuple[float, ...]]
+    """Rates that the chip can keep, Hz."""
+
+    @abstractmethod
+    def start(self, hertz: float) -> None:
+        """Begin to queue conversions at one of ``rates``. Also used after a brown-out; replaces ``setup``."""
+
+    @abstractmethod
+    def drain(self) -> list[Measurement]:
+        """Fetch what is in the queue, each conversion with its own time; an empty list if there is nothing yet.
+
+        Raises
+        ------
+        Overrun
+            If the queue was full and conversions were lost.
+        """
+
+
+class Pacer:
+    """Dates the conversions of a queue: evenly spaced by the chip's own clock, which no two chips share, and never in the future."""
+
+    def __init__(self, hertz: float) -> None:
+        self._period = 1.0 / hertz
+        self._last: float | None = None
+
+    def stamps(self, count: int, now: float) -> list[float]:
+        """Return the times of the next conversions, the newest of which ended within the last period.
+
+        Parameters
+        ----------
+        count
+            How many came out of the queue.
+        now
+            When they were fetched.
+        """
+        if count == 0:
+            return []
+        # The chip's clock runs a little faster or slower than it says: follow it, within what is known of the newest
+        due = now - self._period / 2 if self._last is None else self._last + count * self._period
+        newest = min(max(due, now - self._period), now)
+        since = newest - count * self._period if self._last is None else max(self._last, newest - 2 * count * self._period)
+        self._last = newest
+        return [since + (newest - since) * (i + 1) / count for i in range(count)]

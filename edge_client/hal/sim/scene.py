@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 from edge_client.hal.clock import Clock
@@ -38,12 +39,25 @@ class Scene:
     def follow(self, t: float) -> None:
         """Set the time and let it move on with the clock."""
         self._moment = None
+        self._seen: float | None = None
         self._start, self._since = t, self._clock.now()
 
     @property
     def time(self) -> float:
         """The world's time, seconds since 1970-01-01 UTC."""
         return self._start + self._clock.now() - self._since if self._moment is None else self._moment
+
+    @contextmanager
+    def shifted(self, seconds: float) -> Iterator[None]:
+        """Look at the world as it was a little earlier, for a chip that kept what it measured then."""
+        if self._moment is None:
+            self._start += seconds
+            try:
+                yield
+            finally:
+                self._start -= seconds
+        else:
+            yield
 
     def value(self, key: str) -> float:
         """Return the true value of a quantity now.
@@ -53,4 +67,9 @@ class Scene:
         KeyError
             If the world does not have it.
         """
-        return (self._values if self._moment is not None else self.world.at(self.time))[key]
+        if self._moment is not None:
+            return self._values[key]
+        t = self.time
+        if t != self._seen:
+            self._seen, self._values = t, self.world.at(t)
+        return self._values[key]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ def test_it_has_days_years_people_and_motion() -> None:
 def test_motion_has_no_steps() -> None:
     world = Synthetic("pi-1")
     values = [world.at(T0 + i * 0.002)["acceleration_z"] for i in range(30_000)]
-    assert max(abs(b - a) for a, b in zip(values, values[1:], strict=False)) < 2.0
+    assert max(abs(b - a) for a, b in pairwise(values)) < 2.0
 
 
 def test_layers_answer_from_the_upper_one_first() -> None:

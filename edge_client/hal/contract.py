@@ -1,0 +1,202 @@
+"""What every driver must hold, with its simulated chip: the tests that built-in drivers and third parties' pass alike.
+
+A test module derives one class and names the two::
+
+    class TestMyChip(DriverContract):
+        driver, chip = MyDriver, MyChip
+        tolerance = {"temperature": 0.2}
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from edge_client.hal.bus import I2CBus
+from edge_client.hal.channels import quantity
+from edge_client.hal.clock import VirtualClock
+from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.errors import NoAcknowledge, SensorError
+from edge_client.hal.sensor import Sensor
+from edge_client.hal.sim.bus import SimulatedBus
+from edge_client.hal.sim.chips.base import Chip
+from edge_client.hal.sim.scene import Scene
+from edge_client.hal.sim.world import Synthetic
+
+START = 1_683_000_000.0
+"""A spring noon, when the synthetic world has light, people and motion."""
+
+
+class Rig:
+    """A driver and its chip on a simulated bus, in a synthetic world."""
+
+    def __init__(self, driver: type[Driver], chip: type[Chip], truth: Callable[[Scene, str], float], seed: str = "contract") -> None:
+        self.clock = VirtualClock()
+        self.scene = Scene(Synthetic(seed), self.clock)
+        self.scene.follow(START)
+        self.bus = SimulatedBus(self.clock)
+        self.chip = chip(self.scene, self.clock, seed)
+        self.bus.attach(driver.addresses[0], self.chip)
+        self.driver = driver(self.bus, None, self.clock)
+        self._truth = truth
+
+    def errors(self, measurement: Measurement) -> dict[str, float]:
+        """Return how far each value is from what the world had at the measurement's time."""
+        with self.scene.shifted(measurement.at - self.clock.now()):
+            return {key: abs(value - self._truth(self.scene, key)) for key, value in measurement.values.items()}
+
+
+class OneFlip:
+    """A bus that flips one bit of one transfer, in what is written or in what is read."""
+
+    def __init__(self, bus: I2CBus, which: int, rng: random.Random, written: bool) -> None:
+        self._bus, self._left, self._rng, self._written = bus, which, rng, written
+        self.name = "a bus with one flipped bit"
+
+    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+        """Carry out the transfer, with its flip if this is the one."""
+        mine = bool(write if self._written else read)
+        hit = mine and self._left == 0
+        self._left -= mine
+        data = self._bus.transfer(address, self._flip(write) if hit and self._written else write, read)
+        return self._flip(data) if hit and not self._written else data
+
+    def scan(self) -> list[int]:
+        """Return the addresses that answer."""
+        return self._bus.scan()
+
+    def close(self) -> None:
+        """Release the bus."""
+        self._bus.close()
+
+    def _flip(self, data: bytes) -> bytes:
+        bit = self._rng.randrange(8 * len(data))
+        return bytes(byte ^ (1 << bit % 8 if i == bit // 8 else 0) for i, byte in enumerate(data))
+
+
+class DriverContract:
+    """Derive from this, and name the driver, its chip, and how exact they are together."""
+
+    driver: ClassVar[type[Driver]]
+    chip: ClassVar[type[Chip]]
+    tolerance: ClassVar[Mapping[str, float]]
+    """Largest error of each channel, noise and resolution included."""
+
+    def truth(self, scene: Scene, key: str) -> float:
+        """Return what a channel should show; override where it is not the world's quantity of that name."""
+        return scene.value(key)
+
+    def rig(self, **options: Any) -> Rig:
+        """Return a fresh driver and chip."""
+        return Rig(self.driver, self.chip, self.truth, **options)
+
+    def right(self, rig: Rig, measurement: Measurement) -> bool:
+        """Say whether every value is within the tolerance of the truth; NaN is no value, and nothing takes it for one."""
+        return not any(error > self.tolerance[key] for key, error in rig.errors(measurement).items())
+
+    def test_its_channels_are_in_the_table(self) -> None:
+        """Every channel is a quantity of the table, and has a tolerance."""
+        assert self.driver.channels
+        assert all(quantity(key) for key in self.driver.channels)
+        assert set(self.tolerance) == set(self.driver.channels)
+
+    def test_it_recognises_its_chip_without_changing_it(self) -> None:
+        """A scan finds the chip while it is in use, and does no harm."""
+        rig = self.rig()
+        rig.driver.setup()
+        rig.driver.read()
+        assert self.driver.identify(rig.bus, rig.driver.address)
+        assert self.right(rig, rig.driver.read())
+
+    def test_it_reads_what_the_world_has(self) -> None:
+        """Values are true, complete, and stamped with the conversion's time."""
+        for seed in ("a", "b", "c"):
+            rig = self.rig(seed=seed)
+            rig.driver.setup()
+            for _ in range(5):
+                before = rig.clock.now()
+                measurement = rig.driver.read()
+                assert tuple(measurement.values) == self.driver.channels
+                assert before - self.driver.interval <= measurement.at <= rig.clock.now()
+                assert self.right(rig, measurement), rig.errors(measurement)
+                rig.clock.sleep(max(self.driver.fastest, 30.0))
+
+    def test_setup_works_from_any_state(self) -> None:
+        """Setting up again is harmless."""
+        rig = self.rig()
+        for _ in range(3):
+            rig.driver.setup()
+            assert self.right(rig, rig.driver.read())
+
+    def test_an_impostor_is_refused(self) -> None:
+        """A chip that says that it is another one is neither recognised nor set up."""
+        rig = self.rig()
+        if not self.driver.certain:
+            return
+        rig.chip.impostor = True
+        assert not self._recognised(rig)
+        assert str(rig.driver) in _failure(rig.driver.setup, SensorError)
+
+    def test_a_missing_chip_is_no_acknowledge(self) -> None:
+        """Setup and read both notice that nothing answers."""
+        rig = self.rig()
+        rig.driver.setup()
+        rig.bus.detach(rig.driver.address)
+        for action in (rig.driver.setup, rig.driver.read):
+            assert hex(rig.driver.address) in _failure(action, NoAcknowledge)
+
+    def test_a_brown_out_is_never_a_wrong_reading(self) -> None:
+        """Power-on values are not passed on, and the sensor recovers within one reading."""
+        rig = self.rig()
+        sensor = Sensor(rig.driver)
+        sensor.read()
+        for _ in range(5):
+            rig.chip.power_on()
+            readings = sensor.read()
+            assert all(reading.good for reading in readings), sensor.error
+            assert self.right(rig, Measurement(readings[0].monotonic, {r.channel: r.value for r in readings if r.value is not None}))
+            rig.clock.sleep(self.driver.fastest)
+
+    def test_a_flipped_bit_is_never_a_wrong_reading(self) -> None:
+        """One damaged bit, in any transfer and either direction, is noticed or harmless."""
+        rng = random.Random(0)
+        for written in (False, True):
+            for which in range(40):
+                rig = self.rig()
+                rig.driver.setup()
+                rig.driver.read()
+                rig.clock.sleep(self.driver.fastest)
+                damaged = self.driver(OneFlip(rig.bus, which, rng, written), rig.driver.address, rig.clock)
+                try:
+                    damaged.setup()
+                    measurement = damaged.read()
+                except SensorError:
+                    continue
+                assert self.right(rig, measurement), f"bit flipped in transfer {which}: {rig.errors(measurement)}"
+
+    def test_a_frozen_chip_does_not_raise(self) -> None:
+        """Data registers that stand still are for the judge, not for the driver."""
+        rig = self.rig()
+        rig.driver.setup()
+        rig.driver.read()
+        rig.chip.frozen = True
+        sensor = Sensor(rig.driver)
+        for _ in range(3):
+            assert sensor.read()
+            rig.clock.sleep(self.driver.fastest)
+
+    def _recognised(self, rig: Rig) -> bool:
+        try:
+            return self.driver.identify(rig.bus, rig.driver.address)
+        except SensorError:
+            return False
+
+
+def _failure(action: Callable[[], object], kind: type[SensorError]) -> str:
+    """Return what an action complains of; that it does not is the failure of a test."""
+    try:
+        action()
+    except kind as error:
+        return str(error)
+    raise AssertionError(f"{action} should have raised {kind.__name__}")

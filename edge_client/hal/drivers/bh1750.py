@@ -1,0 +1,61 @@
+"""Rohm BH1750FVI: illuminance.
+
+Source: Rohm technical note BH1750FVI, 2009.04 rev. B. The chip has neither registers nor an identity.
+"""
+
+from __future__ import annotations
+
+from edge_client.hal.bus import I2CBus
+from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.errors import UnsteadyRead
+
+# "Instruction set architecture"
+POWER_ON, RESET, ONE_TIME = b"\x01", b"\x07", b"\x20"  # one time, H-resolution mode; the chip powers itself down afterwards
+CONVERSION_S = 0.18  # "electrical characteristics", H-resolution mode, maximum
+TIME_HIGH, TIME_LOW = b"\x42", b"\x65"  # the measurement time that the chip starts with: 69
+LUX = 1 / 1.2  # "read format": counts per lux with that measurement time
+
+
+class BH1750(Driver):
+    """Two conversions a call, which must agree: nothing else in this chip tells a true value from a damaged one."""
+
+    name = "bh1750"
+    chip = "BH1750"
+    addresses = (0x23, 0x5C)
+    channels = ("illuminance",)
+    certain = False
+    fastest = 1.0
+
+    @classmethod
+    def identify(cls, bus: I2CBus, address: int) -> bool:
+        """Say whether the chip gives the two bytes that this one does; no more can be asked of it."""
+        return bus.transfer(address, b"", 2) is not None
+
+    def setup(self) -> None:
+        """Clear the data register, so that no value from before is taken for a new one."""
+        self.bus.transfer(self.address, POWER_ON)
+        self.bus.transfer(self.address, RESET)  # accepted only with power on
+
+    def read(self) -> Measurement:
+        """Measure until two conversions in a row agree.
+
+        Raises
+        ------
+        UnsteadyRead
+            If the bytes were damaged on the way, or no two conversions agree.
+        """
+        last = self._convert()
+        for _ in range(3):
+            count = self._convert()
+            # As much as light may change within a fifth of a second and still be called one value
+            if abs(count - last) <= 4 + 0.1 * max(count, last):
+                return Measurement(self.clock.now() - CONVERSION_S / 2, {"illuminance": count * LUX})
+            last = count
+        raise UnsteadyRead(f"{self}: no two measurements agree; the light flickers, or the wires are too long")
+
+    def _convert(self) -> int:
+        # Any damaged instruction may have changed the measurement time, which cannot be read back
+        for instruction in (TIME_HIGH, TIME_LOW, ONE_TIME):
+            self.bus.transfer(self.address, instruction)
+        self.clock.sleep(CONVERSION_S)
+        return int.from_bytes(steady(lambda: self.bus.transfer(self.address, b"", 2), self), "big")

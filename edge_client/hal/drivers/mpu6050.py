@@ -1,0 +1,135 @@
+"""InvenSense MPU-6050: acceleration and rotation about three axes each.
+
+Source: register map RM-MPU-6000A-00, revision 4.2.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from edge_client.hal.bus import I2CBus
+from edge_client.hal.clock import Clock
+from edge_client.hal.drivers.base import Measurement, Pacer, Streaming, settled
+from edge_client.hal.errors import NotReady, Overrun, SettingsLost, UnsteadyRead, WrongChip
+from edge_client.hal.registers import Device, Field, Register
+
+# Section 3, register map
+SMPLRT_DIV, CONFIG, GYRO_CONFIG, ACCEL_CONFIG = Register(0x19), Register(0x1A), Register(0x1B), Register(0x1C)
+FIFO_EN, INT_STATUS, USER_CTRL, PWR_MGMT_1 = Register(0x23), Register(0x3A), Register(0x6A), Register(0x6B)
+FIFO_COUNT, FIFO_R_W, WHO_AM_I = Register(0x72, 2), Register(0x74), Register(0x75)
+
+DATA_RDY, OVERFLOW = Field(0), Field(4)
+FIFO_ON, FIFO_RESET, DEVICE_RESET = 0x40, 0x04, 0x80
+ID = 0x68  # section 4.32, whatever the address pin says
+RESET_S = 0.1
+PLL = 1  # section 4.28: the gyroscope's clock, better than the internal one
+LOW_PASS = 3  # section 4.3: 44 Hz, sampled at 1 kHz
+SETTINGS = (4, LOW_PASS, 1 << 3, 1 << 3)  # 200 Hz, 500 °/s, 4 g
+ACCELERATION = 9.80665 / 8192  # section 4.17, at 4 g
+ROTATION = 1 / 65.5  # section 4.19, at 500 °/s
+START_S = 0.03  # product specification, gyroscope start-up
+FRAME = 12  # bytes of one conversion in the queue
+QUEUE = 1024
+ACCELERATION_AND_ROTATION = 0x78  # section 4.6: what goes into the queue
+
+
+class MPU6050(Streaming):
+    """Six channels, read one by one or in bursts out of the chip's queue."""
+
+    name = "mpu6050"
+    chip = "MPU-6050"
+    addresses = (0x68, 0x69)
+    channels = tuple(f"{kind}_{axis}" for kind in ("acceleration", "rotation") for axis in "xyz")
+    interval = 0.005
+    fastest = 0.002
+    frozen_after = 5
+    rates = (50.0, 100.0, 200.0, 250.0, 500.0)
+
+    def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
+        super().__init__(bus, address, clock)
+        self._chip = Device(bus, self.address)
+        self._settings = bytes(SETTINGS)
+
+    @classmethod
+    def identify(cls, bus: I2CBus, address: int) -> bool:
+        """Say whether the chip's id is an MPU-6050's."""
+        return Device(bus, address).read(WHO_AM_I) == ID
+
+    def setup(self) -> None:
+        """Check the id, reset, wake the chip up, write the settings."""
+        found = self._chip.read(WHO_AM_I)
+        if found != ID:
+            raise WrongChip(f"{self} has id {found:#04x}, not {ID:#04x}; run `bramble sensors scan` to see what sits there")
+        self._chip.write(PWR_MGMT_1, DEVICE_RESET)
+        self.clock.sleep(RESET_S)
+        self._chip.write(PWR_MGMT_1, PLL)
+        self.bus.transfer(self.address, bytes((SMPLRT_DIV.address,)) + self._settings)
+        self.clock.sleep(START_S)
+        self._check()
+
+    def read(self) -> Measurement:
+        """Return the latest conversion.
+
+        Raises
+        ------
+        SettingsLost
+            If the chip was without power since ``setup``.
+        NotReady
+            If the chip does not measure.
+        UnsteadyRead
+            If the bytes were damaged on the way.
+        """
+        for _ in range(8):
+            if DATA_RDY.get(self._chip.read(INT_STATUS)):
+                break
+            self.clock.sleep(0.002)
+        else:
+            raise NotReady(f"{self} has not measured for 16 ms, three times what it was set to")
+        # Section 4.17: a burst shows one conversion, whatever happens meanwhile
+        block = settled(lambda: self._chip.block(INT_STATUS.address, 15), lambda block: bool(DATA_RDY.get(block[0])), slice(1, 15), self)
+        at = self.clock.now()
+        self._check()
+        values = struct.unpack(">7h", block[1:])
+        return self._measurement(at, values[:3] + values[4:])
+
+    def start(self, hertz: float) -> None:
+        """Queue conversions at this rate (section 4.2: 1 kHz, divided)."""
+        if hertz not in self.rates:
+            raise ValueError(f"{self} can queue at {', '.join(f'{rate:g}' for rate in self.rates)} Hz, not at {hertz:g}")
+        self._settings = bytes((round(1000 / hertz) - 1, *SETTINGS[1:]))
+        self.setup()
+        self._chip.write(FIFO_EN, ACCELERATION_AND_ROTATION)
+        if self._chip.read(FIFO_EN) != ACCELERATION_AND_ROTATION:
+            raise SettingsLost(f"{self} does not keep its settings; check its power supply and its wires")
+        self._restart_queue()
+        self._pacer = Pacer(hertz)
+
+    def drain(self) -> list[Measurement]:
+        """Fetch what is in the queue; see ``Streaming.drain``."""
+        state = self._chip.block(USER_CTRL.address, 10)  # settings and fill level in one burst; one byte more would empty the queue
+        now = self.clock.now()
+        if state[0] != FIFO_ON or state[1] != PLL:
+            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+        level = FIFO_COUNT.within(state, USER_CTRL.address)
+        if level > QUEUE - FRAME or level % FRAME:
+            self._restart_queue()
+            raise Overrun(f"{self}: its queue was full and conversions were lost; fetch them more often")
+        if level == 0:
+            return []
+        if not level <= self._chip.read(FIFO_COUNT) <= QUEUE:
+            raise UnsteadyRead(f"{self}: the fill level of its queue was damaged on the way; shorten the wires or slow the bus down")
+        data = self._chip.block(FIFO_R_W.address, level)
+        stamps = self._pacer.stamps(level // FRAME, now)
+        return [self._measurement(at, values) for at, values in zip(stamps, struct.iter_unpack(">6h", data), strict=True)]
+
+    def _restart_queue(self) -> None:
+        self._chip.write(USER_CTRL, FIFO_RESET)
+        self._chip.write(USER_CTRL, FIFO_ON)
+
+    def _measurement(self, at: float, raw: tuple[int, ...]) -> Measurement:
+        values = [n * ACCELERATION for n in raw[:3]] + [n * ROTATION for n in raw[3:]]
+        return Measurement(at, dict(zip(self.channels, values, strict=True)))
+
+    def _check(self) -> None:
+        if self._chip.read(PWR_MGMT_1) != PLL or self._chip.block(SMPLRT_DIV.address, 4) != self._settings:
+            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")

@@ -1,0 +1,87 @@
+"""Sensirion SCD40, SCD41, SCD43: carbon dioxide, temperature and humidity, each word with a check sum.
+
+Source: data sheet SCD4x, version 1.3.
+"""
+
+from __future__ import annotations
+
+from edge_client.hal.bus import I2CBus
+from edge_client.hal.crc import words
+from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.errors import BusError, ChecksumError, NotReady
+
+# Section 3.4, table 9
+START = b"\x21\xb1"
+READ = b"\xec\x05"
+STOP, STOP_S = b"\x3f\x86", 0.5
+DATA_READY = b"\xe4\xb8"
+SERIAL = b"\x36\x82"
+REINIT, REINIT_S = b"\x36\x46", 0.03
+COMMAND_S = 0.001
+READY = 0x07FF  # section 3.8.2: any of the 11 lowest bits
+PERIOD_S = 5.0  # section 3.5.1
+
+
+class SCD4x(Driver):
+    """The chip measures every 5 s by itself; a call waits for the next measurement, if it has not come."""
+
+    name = "scd4x"
+    chip = "SCD4x"
+    addresses = (0x62,)
+    channels = ("carbon_dioxide", "temperature", "humidity")
+    fastest = PERIOD_S
+    frozen_after = 5
+
+    @classmethod
+    def identify(cls, bus: I2CBus, address: int) -> bool:
+        """Say whether the chip has a serial number with good check sums, or is measuring, when it may not tell the number."""
+        for command, length in ((SERIAL, 9), (DATA_READY, 3)):
+            try:
+                bus.transfer(address, command)
+                words(bus.transfer(address, b"", length), cls.chip)
+            except (BusError, ChecksumError):
+                continue
+            return True
+        return False
+
+    def setup(self) -> None:
+        """Stop what is running, load the stored settings, and start to measure periodically."""
+        self._send(STOP, STOP_S)
+        self._send(REINIT, REINIT_S)
+        self._fetch(SERIAL, 3)
+        self._send(START, COMMAND_S)
+
+    def read(self) -> Measurement:
+        """Return the measurement that came since the last call, or wait for it.
+
+        Raises
+        ------
+        ChecksumError
+            If the bytes were damaged on the way.
+        NotReady
+            If none comes in time, as after a brown-out, when the chip no longer measures by itself.
+        """
+        deadline = self.clock.now() + 1.2 * PERIOD_S
+        while not self._fetch(DATA_READY, 1)[0] & READY:
+            if self.clock.now() >= deadline:
+                raise NotReady(f"{self} has not measured for {1.2 * PERIOD_S:.0f} s; check its power supply, it draws 200 mA at its peak")
+            self.clock.sleep(PERIOD_S / 50)
+        at = self.clock.now()
+        dioxide, temperature, humidity = self._fetch(READ, 3)
+        # Section 3.5.2
+        return Measurement(
+            at,
+            {
+                "carbon_dioxide": float(dioxide),
+                "temperature": -45 + 175 * temperature / 65535,
+                "humidity": 100 * humidity / 65535,
+            },
+        )
+
+    def _send(self, command: bytes, duration: float) -> None:
+        self.bus.transfer(self.address, command)
+        self.clock.sleep(duration)
+
+    def _fetch(self, command: bytes, count: int) -> list[int]:
+        self._send(command, COMMAND_S)
+        return words(self.bus.transfer(self.address, b"", 3 * count), self)

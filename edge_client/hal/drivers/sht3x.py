@@ -1,0 +1,57 @@
+"""Sensirion SHT30, SHT31, SHT35: temperature and humidity, each word with a check sum.
+
+Source: data sheet SHT3x-DIS, version 5.
+"""
+
+from __future__ import annotations
+
+from edge_client.hal.bus import I2CBus
+from edge_client.hal.crc import crc8, words
+from edge_client.hal.drivers.base import Driver, Measurement
+
+MEASURE = b"\x24\x00"  # section 4.3, table 9: single shot, high repeatability, no clock stretching
+STATUS = b"\xf3\x2d"  # section 4.11
+SOFT_RESET = b"\x30\xa2"  # section 4.9
+RESET_S = 0.0015  # table 4
+CONVERSION_S = 0.0155  # table 4, high repeatability, maximum
+RESERVED = 0x500C  # table 18: status bits that read 0, bits 5 to 9 aside
+
+
+class SHT3x(Driver):
+    """One measurement a call; the chip sleeps in between. It has no settings that a brown-out could take."""
+
+    name = "sht3x"
+    chip = "SHT3x"
+    addresses = (0x44, 0x45)
+    channels = ("temperature", "humidity")
+    fastest = 0.1
+    frozen_after = 5
+
+    @classmethod
+    def identify(cls, bus: I2CBus, address: int) -> bool:
+        """Say whether the chip answers the status command with a good check sum."""
+        data = bus.transfer(address, STATUS, 3)
+        return crc8(data[:2]) == data[2] and not int.from_bytes(data[:2], "big") & RESERVED
+
+    def setup(self) -> None:
+        """Reset the chip, and see that it answers as one of its kind."""
+        self.bus.transfer(self.address, SOFT_RESET)
+        self.clock.sleep(RESET_S)
+        words(self.bus.transfer(self.address, STATUS, 3), self)
+
+    def read(self) -> Measurement:
+        """Measure once.
+
+        Raises
+        ------
+        ChecksumError
+            If the bytes were damaged on the way.
+        NoAcknowledge
+            If the chip has no measurement to give, as after a brown-out.
+        """
+        self.bus.transfer(self.address, MEASURE)
+        self.clock.sleep(CONVERSION_S)
+        at = self.clock.now()
+        temperature, humidity = words(self.bus.transfer(self.address, b"", 6), self)
+        # Section 4.13
+        return Measurement(at, {"temperature": -45 + 175 * temperature / 65535, "humidity": 100 * humidity / 65535})

@@ -1,0 +1,64 @@
+"""Sensirion SHT40, SHT41, SHT43, SHT45: temperature and humidity, each word with a check sum.
+
+Source: data sheet SHT4x, version 6.
+"""
+
+from __future__ import annotations
+
+from edge_client.hal.bus import I2CBus
+from edge_client.hal.crc import words
+from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.errors import ChecksumError
+
+# Section 4.5, command overview
+MEASURE = b"\xfd"  # high precision
+SERIAL = b"\x89"
+SOFT_RESET = b"\x94"
+RESET_S = 0.001  # section 3.2, timing specifications
+CONVERSION_S = 0.0083  # the same, high repeatability, maximum
+
+
+class SHT4x(Driver):
+    """One measurement a call; the chip sleeps in between. It has no settings that a brown-out could take."""
+
+    name = "sht4x"
+    chip = "SHT4x"
+    addresses = (0x44, 0x45, 0x46)
+    channels = ("temperature", "humidity")
+    fastest = 0.1
+    frozen_after = 5
+
+    @classmethod
+    def identify(cls, bus: I2CBus, address: int) -> bool:
+        """Say whether the chip has a serial number with good check sums."""
+        bus.transfer(address, SERIAL)
+        try:
+            return len(words(bus.transfer(address, b"", 6), cls.chip)) == 2
+        except ChecksumError:
+            return False
+
+    def setup(self) -> None:
+        """Reset the chip, and see that it answers as one of its kind."""
+        self.bus.transfer(self.address, SOFT_RESET)
+        self.clock.sleep(RESET_S)
+        self.bus.transfer(self.address, SERIAL)
+        self.clock.sleep(RESET_S)
+        words(self.bus.transfer(self.address, b"", 6), self)
+
+    def read(self) -> Measurement:
+        """Measure once.
+
+        Raises
+        ------
+        ChecksumError
+            If the bytes were damaged on the way.
+        NoAcknowledge
+            If the chip has no measurement to give, as after a brown-out.
+        """
+        self.bus.transfer(self.address, MEASURE)
+        self.clock.sleep(CONVERSION_S)
+        at = self.clock.now()
+        temperature, humidity = words(self.bus.transfer(self.address, b"", 6), self)
+        # Section 4.6; the formula reaches beyond what can be, and the data sheet asks to crop it
+        percent = min(max(-6 + 125 * humidity / 65535, 0.0), 100.0)
+        return Measurement(at, {"temperature": -45 + 175 * temperature / 65535, "humidity": percent})

@@ -1,0 +1,81 @@
+"""Texas Instruments TMP117: temperature, to 0.1 °C. The smallest driver: read this one first.
+
+Source: data sheet SNOSD82D.
+"""
+
+from __future__ import annotations
+
+from edge_client.hal.bus import I2CBus
+from edge_client.hal.clock import Clock
+from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.errors import NotReady, SettingsLost, WrongChip
+from edge_client.hal.registers import Device, Field, Register
+
+# Section 7.6, register map
+TEMPERATURE = Register(0x00, 2, signed=True)
+CONFIGURATION = Register(0x01, 2)
+DEVICE_ID = Register(0x0F, 2)
+
+DID = Field(0, 12)  # the four bits above are the revision
+DATA_READY, MOD, AVG, SOFT_RESET = Field(13), Field(10, 2), Field(5, 2), Field(1)
+
+ID = 0x117
+ONE_SHOT, SHUTDOWN = 3, 1
+EIGHT = 1  # conversions in an average: section 7.3.2, for a noise of one step
+CELSIUS = 0.0078125  # a step, section 7.3.3
+UNMEASURED = -0x8000  # what the register holds until a conversion has ended
+RESET_S = 0.002  # section 6.6
+CONVERSION_S = 0.14  # section 6.5: 8 conversions of at most 17.5 ms
+
+
+class TMP117(Driver):
+    """One measurement a call; the chip sleeps in between (section 7.4.3, one-shot mode)."""
+
+    name = "tmp117"
+    chip = "TMP117"
+    addresses = (0x48, 0x49, 0x4A, 0x4B)
+    channels = ("temperature",)
+    fastest = 0.2
+    frozen_after = 50
+
+    def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
+        super().__init__(bus, address, clock)
+        self._chip = Device(bus, self.address)
+        self._order = AVG.put(MOD.put(0, ONE_SHOT), EIGHT)
+
+    @classmethod
+    def identify(cls, bus: I2CBus, address: int) -> bool:
+        """Say whether the chip has a TMP117's id."""
+        return DID.get(Device(bus, address).read(DEVICE_ID)) == ID
+
+    def setup(self) -> None:
+        """Check the id and reset the chip."""
+        found = DID.get(self._chip.read(DEVICE_ID))
+        if found != ID:
+            raise WrongChip(f"{self} has id {found:#05x}, not {ID:#05x}; run `bramble sensors scan` to see what sits there")
+        self._chip.write(CONFIGURATION, SOFT_RESET.put(0, 1))
+        self.clock.sleep(RESET_S)
+
+    def read(self) -> Measurement:
+        """Measure once.
+
+        Raises
+        ------
+        SettingsLost
+            If the chip was without power since it was told to measure.
+        NotReady
+            If the conversion takes longer than the data sheet allows.
+        UnsteadyRead
+            If the bytes were damaged on the way.
+        """
+        self._chip.write(CONFIGURATION, self._order)
+        self.clock.sleep(CONVERSION_S)
+        at = self.clock.now()
+        # Reading clears Data_Ready, so a conversion that was never ordered is not taken for a new one
+        state = self._chip.read(CONFIGURATION)
+        raw = steady(lambda: self._chip.read(TEMPERATURE), self)
+        if AVG.get(state) != EIGHT or MOD.get(state) not in (ONE_SHOT, SHUTDOWN) or raw == UNMEASURED:
+            raise SettingsLost(f"{self} shows power-on values instead of a measurement; check its power supply")
+        if not DATA_READY.get(state):
+            raise NotReady(f"{self} has not measured after {CONVERSION_S * 1000:.0f} ms, longer than its data sheet allows")
+        return Measurement(at, {"temperature": raw * CELSIUS})
