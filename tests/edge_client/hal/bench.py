@@ -1,0 +1,56 @@
+"""A driver and its noiseless chip in a world that a test sets by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_client.hal import catalogue
+from edge_client.hal.clock import VirtualClock
+from edge_client.hal.drivers.base import Driver
+from edge_client.hal.sim.bus import SimulatedBus
+from edge_client.hal.sim.chips.base import Chip
+from edge_client.hal.sim.scene import Scene
+
+
+class Flat:
+    """The same values at any time."""
+
+    def __init__(self, **values: float) -> None:
+        self.values = values
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return tuple(self.values)
+
+    def at(self, t: float) -> dict[str, float]:
+        return self.values
+
+
+class Bench:
+    def __init__(self, name: str, chip: str | None = None, options: dict[str, Any] | None = None, **world: float) -> None:
+        self.world = Flat(**world)
+        self.clock = VirtualClock()
+        self.scene = Scene(self.world, self.clock)
+        self.bus = SimulatedBus(self.clock)
+        kind = catalogue.driver(name)
+        self.chip: Any = catalogue.chip(chip or name)(self.scene, self.clock)
+        self.chip.random.gauss = lambda mean, deviation: mean
+        self.bus.attach(kind.addresses[0], self.chip)
+        self.driver: Any = kind(self.bus, None, self.clock, **(options or {}))
+
+    @property
+    def as_driver(self) -> Driver:
+        return self.driver  # type: ignore[no-any-return]
+
+    @property
+    def as_chip(self) -> Chip:
+        return self.chip  # type: ignore[no-any-return]
+
+    def read(self) -> dict[str, float]:
+        return dict(self.driver.read().values)
+
+    def send(self, *data: int) -> None:
+        self.bus.transfer(self.driver.address, bytes(data))
+
+    def ask(self, *data: int, read: int = 2) -> int:
+        return int.from_bytes(self.bus.transfer(self.driver.address, bytes(data), read), "big")

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from edge_client.hal import errors
+from tests.edge_client.hal.bench import Bench
+
+
+def test_the_technical_notes_example() -> None:
+    """ "Read format": 83h 90h are 28067 lx."""
+    bench = Bench("bh1750", illuminance=0.0)
+    bench.driver.setup()
+    bench.chip.frozen = True
+    bench.chip.count = 0x8390
+    assert bench.read()["illuminance"] == pytest.approx(28067, abs=0.5)
+
+
+@pytest.mark.parametrize("lux", [0.0, 1.0, 320.0, 54612.0])
+def test_what_shines_is_what_is_read(lux: float) -> None:
+    bench = Bench("bh1750", illuminance=lux)
+    bench.driver.setup()
+    assert bench.read()["illuminance"] == pytest.approx(lux, abs=0.5)
+
+
+def test_a_value_needs_two_conversions_that_agree() -> None:
+    bench = Bench("bh1750", illuminance=100.0)
+    bench.driver.setup()
+    levels = iter([100.0, 400.0, 100.0, 101.0])
+    bench.chip.feel = lambda key, noise=0.0: next(levels)
+    assert bench.read()["illuminance"] == pytest.approx(101, abs=1)
+
+
+def test_light_that_flickers_is_reported() -> None:
+    bench = Bench("bh1750", illuminance=100.0)
+    bench.driver.setup()
+    levels = iter([100.0, 400.0] * 4)
+    bench.chip.feel = lambda key, noise=0.0: next(levels)
+    with pytest.raises(errors.UnsteadyRead, match="the light flickers"):
+        bench.read()
+
+
+def test_a_measurement_time_that_was_damaged_is_set_right() -> None:
+    bench = Bench("bh1750", illuminance=1000.0)
+    bench.driver.setup()
+    bench.send(0x60)
+    assert bench.chip.time == 64
+    assert bench.read()["illuminance"] == pytest.approx(1000, abs=1)
+
+
+def test_modes_power_and_reset() -> None:
+    bench = Bench("bh1750", illuminance=100.0)
+    bench.send(0x07)
+    bench.send(0x21)
+    bench.clock.sleep(0.119)
+    assert int.from_bytes(bench.bus.transfer(0x23, b"", 2), "big") == 0, "not yet"
+    bench.clock.sleep(0.01)
+    assert int.from_bytes(bench.bus.transfer(0x23, b"", 2), "big") == 240, "mode 2 counts half lux"
+    assert not bench.chip.powered, "after one time it powers down"
+    bench.send(0x07)
+    assert bench.chip.count == 240, "reset is not heard while powered down"
+    bench.send(0x01)
+    bench.send(0x07)
+    assert bench.chip.count == 0
+    bench.send(0x13)
+    bench.clock.sleep(0.02)
+    assert int.from_bytes(bench.bus.transfer(0x23, b"", 2), "big") == 120
+    bench.world.values["illuminance"] = 200.0
+    bench.clock.sleep(0.02)
+    assert int.from_bytes(bench.bus.transfer(0x23, b"", 2), "big") == 240, "continuous"
