@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bramble import flags
+from bramble.fleet import FleetSettings
 from bramble.settings import DemoSettings
 from edge_client.settings import ClientSettings
 from inspector.settings import InspectorSettings
@@ -28,6 +29,8 @@ app = typer.Typer(
 )
 task = typer.Typer(help="The tasks that a fleet can learn.", no_args_is_help=True)
 app.add_typer(task, name="task")
+fleet = typer.Typer(help="The whole fleet at a glance.", no_args_is_help=True)
+app.add_typer(fleet, name="fleet")
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -49,6 +52,7 @@ def _room(module: str, extra: str) -> Callable[[Any], int]:
 app.command("server")(flags.command(ServerSettings, "server", _room("server.app", "server")))
 app.command("client")(flags.command(ClientSettings, "client", _room("edge_client.agent", "client")))
 app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("inspector.app", "inspector")))
+fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))
 
 

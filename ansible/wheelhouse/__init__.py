@@ -1,0 +1,1 @@
+"""The wheels that a release is made of."""

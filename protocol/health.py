@@ -1,0 +1,71 @@
+"""How a client and its machine are: sent on connecting and every half minute, kept by the server, never part of a round."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from protocol import fields
+from protocol.messages import YEAR_3000
+
+EVENT = "health"
+INTERVAL = 30.0
+"""Seconds between two reports."""
+THROTTLED = {
+    0: "under-voltage",
+    1: "frequency capped",
+    2: "throttled",
+    3: "hot",
+    16: "under-voltage before",
+    17: "frequency capped before",
+    18: "throttled before",
+    19: "hot before",
+}
+"""Bits of the Pi firmware's ``get_throttled``: what is, and what has been since the boot."""
+_NUMBERS = {
+    "sample_age": (0, 1e10), "sample_every": (0, 1e6), "soc_temperature": (-100, 200), "memory_free": (0, 1e9), "disk_free": (0, 1e12),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Health:
+    """One report; ``None`` stands for what this machine cannot tell."""
+
+    sent: float
+    """The client's clock, seconds since 1970 UTC."""
+    sample_age: float | None = None
+    """Seconds since the newest sample was taken, by the monotonic clock."""
+    sample_every: float | None = None
+    """Interval in seconds at which sensors are read; None when only the server asks for samples."""
+    soc_temperature: float | None = None
+    """Degrees Celsius."""
+    throttled: int | None = None
+    """Bits as in ``THROTTLED``."""
+    memory_free: float | None = None
+    """Megabytes."""
+    disk_free: float | None = None
+    """Megabytes where the client keeps its data."""
+
+    @classmethod
+    def from_wire(cls, value: Any) -> Health:
+        """Read and check the wire form."""
+        item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, "throttled"))
+        numbers = {
+            name: None if item.get(name) is None else fields.number(item[name], f"health.{name}", low, high)
+            for name, (low, high) in _NUMBERS.items()
+        }
+        throttled = item.get("throttled")
+        return cls(
+            sent=fields.number(item["sent"], "health.sent", 0, YEAR_3000),
+            throttled=None if throttled is None else fields.integer(throttled, "health.throttled", 0, 2**32 - 1),
+            **numbers,
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the wire form."""
+        return asdict(self)
+
+
+def words(throttled: int) -> str:
+    """Return what is wrong with the power or the heat, in words; ``no`` if nothing is or was."""
+    return ", ".join(word for bit, word in THROTTLED.items() if throttled >> bit & 1) or "no"

@@ -1,0 +1,61 @@
+"""The client's report on itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from protocol import ProtocolError
+from protocol.health import Health, words
+
+FULL = {
+    "sent": 1.7e9, "sample_age": 3.5, "sample_every": 60.0, "soc_temperature": 51.5, "throttled": 0x50005, "memory_free": 310.0,
+    "disk_free": 20_480.0,
+}  # fmt: skip
+
+
+def test_a_report_survives_the_wire() -> None:
+    report = Health.from_wire(FULL)
+    assert report.soc_temperature == 51.5
+    assert report.to_wire() == FULL
+    assert Health.from_wire(report.to_wire()) == report
+
+
+def test_a_laptop_may_leave_out_what_it_cannot_tell() -> None:
+    assert Health.from_wire({"sent": 5}) == Health(sent=5.0)
+    assert Health.from_wire({"sent": 5, "throttled": None, "sample_age": None}) == Health(sent=5.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"sent": -1}, "health.sent"),
+        ({"sent": "now"}, "health.sent"),
+        ({"sample_age": float("nan")}, "health.sample_age"),
+        ({"sample_every": -60}, "health.sample_every"),
+        ({"soc_temperature": 5000}, "health.soc_temperature"),
+        ({"throttled": 1.5}, "health.throttled"),
+        ({"throttled": True}, "health.throttled"),
+        ({"throttled": 2**32}, "health.throttled"),
+        ({"memory_free": []}, "health.memory_free"),
+        ({"disk_free": 1e13}, "health.disk_free"),
+        ({"mood": "fine"}, "mood"),
+    ],
+)
+def test_a_bad_field_is_refused_by_name(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(ProtocolError, match=named):
+        Health.from_wire({**FULL, **change})
+
+
+@pytest.mark.parametrize("value", [None, [], "fine", {}])
+def test_what_is_no_report_is_refused(value: Any) -> None:
+    with pytest.raises(ProtocolError, match="health"):
+        Health.from_wire(value)
+
+
+@pytest.mark.parametrize(
+    ("bits", "said"), [(0, "no"), (0x1, "under-voltage"), (0x50000, "under-voltage before, throttled before"), (0x4, "throttled")]
+)
+def test_throttling_is_said_in_words(bits: int, said: str) -> None:
+    assert words(bits) == said
