@@ -33,7 +33,7 @@ class FleetSettings(BaseSettings):
     token_file: Path | None = Field(None, description="File with a token of the http section.")
     ca: Path | None = Field(None, description="Certificate (PEM) of the authority that signed the server's.")
     timeout: float = Field(10.0, gt=0, le=300, description="Seconds to wait for an answer.")
-    as_json: bool = Field(False, description="Print JSON instead of a table.", as_jsonschema_extra={"flags": "--json"})
+    as_json: bool = Field(False, description="Print JSON instead of a table.", json_schema_extra={"flags": "--json"})
 
 
 class Unreachable(BrambleError):
