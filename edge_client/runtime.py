@@ -30,7 +30,7 @@ class Runtime:
     """
 
     def __init__(self, flatbuffer: bytes, threads: int = 1) -> None:
-        """Load a graph.
+        """Load a graph, whose bytes must be whole: tflite-runtime 2.14 crashes on a cut-off one, so check its digest first.
 
         Raises
         ------
@@ -46,7 +46,7 @@ class Runtime:
             self.signatures: dict[str, dict[str, list[str]]] = self._interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
             raise GraphFailed(f"graph: {self.name} cannot load it ({_first_line(error)})") from error
-        self._runners: dict[str, Any] = {}
+        self._runners: dict[str, tuple[Any, dict[str, Any]]] = {}
 
     def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
         """Run one signature.
@@ -56,26 +56,36 @@ class Runtime:
         signature
             Name of the signature, for instance ``fit``.
         **inputs
-            Its arguments by name. Integers become int32 and everything else float32, since the runtimes take nothing else.
+            Its arguments by name, arrays or numbers; each is turned into the type that the graph takes.
 
         Raises
         ------
         GraphFailed
-            If there is no such signature, an argument is missing or unknown, or a shape does not fit.
+            If there is no such signature, an argument is missing or unknown, a shape does not fit, or the runtime gives up.
         """
-        if signature not in self.signatures:
-            raise GraphFailed(f"graph: no signature {signature!r}, only {', '.join(sorted(self.signatures))}")
-        if set(inputs) != set(self.signatures[signature]["inputs"]):
-            wrong = sorted(set(inputs) ^ set(self.signatures[signature]["inputs"]))
+        runner, expected = self._signature(signature)
+        if inputs.keys() != expected.keys():
+            wrong = sorted(inputs.keys() ^ expected.keys())
             raise GraphFailed(f"graph: {signature} was called with the wrong arguments ({', '.join(wrong[:5])})")
-        if signature not in self._runners:
-            self._runners[signature] = self._interpreter.get_signature_runner(signature)
-        arrays = {name: _array(value) for name, value in inputs.items()}
+        arrays = {name: np.asarray(value, expected[name]["dtype"], order="C") for name, value in inputs.items()}
+        for name, array in arrays.items():
+            # the runtimes say no more than which node of theirs failed
+            shape = expected[name]["shape_signature"].tolist()
+            if len(shape) != array.ndim or any(n not in (-1, m) for n, m in zip(shape, array.shape, strict=True)):
+                raise GraphFailed(f"graph: {signature} takes {name} of shape {shape}, -1 being any size, and got {list(array.shape)}")
         try:
-            results: dict[str, NDArray[np.float32]] = self._runners[signature](**arrays)
+            results: dict[str, NDArray[np.float32]] = runner(**arrays)
         except (ValueError, RuntimeError) as error:
             raise GraphFailed(f"graph: {signature} failed in {self.name} ({_first_line(error)})") from error
         return results
+
+    def _signature(self, name: str) -> tuple[Any, dict[str, Any]]:
+        if name not in self.signatures:
+            raise GraphFailed(f"graph: no signature {name!r}, only {', '.join(sorted(self.signatures)) or 'none'}")
+        if name not in self._runners:
+            runner = self._interpreter.get_signature_runner(name)
+            self._runners[name] = (runner, runner.get_input_details())
+        return self._runners[name]
 
 
 def _interpreter_module() -> Any:
@@ -86,11 +96,6 @@ def _interpreter_module() -> Any:
         except ImportError as error:
             problems.append(f"{package}: {_first_line(error)}")
     raise RuntimeMissing(f"no TensorFlow Lite runtime loads ({'; '.join(problems)}); install 'bramble-fl[client]'")
-
-
-def _array(value: Any) -> NDArray[Any]:
-    array = np.asarray(value)
-    return np.ascontiguousarray(array, np.int32 if array.dtype.kind in "iu" else np.float32)
 
 
 def _first_line(error: BaseException) -> str:

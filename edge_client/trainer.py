@@ -27,6 +27,8 @@ Columns = Callable[[Sequence[str], float | None], tuple[NDArray[np.float64], NDA
 
 CHUNK = 1024
 """Windows measured in one go, so that the memory for a model's activations has an end."""
+DIVERGED = 1e18
+"""A weight or loss beyond it has no float32 square. Looking for infinity is not enough: tflite-runtime stops at the largest float32."""
 MOST_VISITS = 4_000_000
 """Window visits in one run: epochs times windows. Their shuffled order takes 8 bytes each."""
 
@@ -92,7 +94,7 @@ class Trainer:
         GraphRejected
             If the graph is not the one that was named, or is no graph for the update's layout.
         TrainingFault
-            If the run is too long, or its result is not finite.
+            If the run is too long, or its weights grew beyond all bounds.
         GraphFailed, RuntimeMissing
             If the graph cannot be loaded or run here.
         """
@@ -211,7 +213,9 @@ def fit(
 
 
 def _check(weights: Weights, metrics: dict[str, float], config: TrainConfig) -> None:
-    if not (np.isfinite(weights).all() and np.isfinite(list(metrics.values())).all()):
+    values = np.abs([weights.min(), weights.max(), *metrics.values()])
+    # written so that a NaN fails too
+    if not (values < DIVERGED).all():
         raise TrainingFault(f"training diverged with learning rate {config.learning_rate:g}; lower learning_rate")
 
 
