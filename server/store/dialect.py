@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -17,6 +18,8 @@ from server.store.errors import StoreError
 
 BUSY_S = 10.0
 """How long SQLite waits for somebody else's lock before it gives up."""
+LOG_BYTES = 16 << 20
+"""Length to which SQLite cuts its write-ahead log back."""
 _LOCK_KEY = 0x6272616D626C65
 """PostgreSQL's advisory locks have numbers for names; this one spells "bramble"."""
 
@@ -63,13 +66,14 @@ def _tune_sqlite(made: Engine, begin: str) -> None:
     """Make commits survive a power cut, and let the driver leave transactions to us.
 
     With WAL and synchronous=FULL every commit reaches the disk before it returns (https://sqlite.org/wal.html). The
-    writer takes its lock at once, so that it never has to be upgraded half-way.
+    writer takes its lock at once, so that it never has to be upgraded half-way. A log that one large round made long is
+    cut back, for a Pi's card is small.
     """
 
     @event.listens_for(made, "connect")
     def connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"journal_size_limit={LOG_BYTES}"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(made, "begin")
@@ -121,13 +125,14 @@ class Claim:
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows, and replace the given columns of those whose primary key is there."""
-    if not rows:
-        return
-    insert = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
+    """Insert rows, all with the same columns, and replace these columns where the primary key is there already."""
+    if rows:
+        connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0])), rows)
+
+
+@lru_cache
+def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:
+    # Kept, because to put the statement together takes several times as long as to run it.
+    insert = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
     keys = [column.name for column in table.primary_key]
-    changed = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-    if changed:
-        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), rows)
-    else:
-        connection.execute(insert.on_conflict_do_nothing(), rows)
+    return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in columns if name not in keys})

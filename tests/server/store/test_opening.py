@@ -48,6 +48,17 @@ class TestDurability:
             assert models.latest(connection) is None
             assert meta.get(connection, "last_round") is None
 
+    def test_one_large_round_does_not_leave_a_long_log_for_ever(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dialect, "LOG_BYTES", 1 << 16)
+        log = path.with_name("bramble.db-wal")
+        with closing(Store(path)) as store:
+            with store.writing() as connection:
+                models.save(connection, 1, np.ones(3_000_000, np.float32), 1)
+            assert log.stat().st_size > 12_000_000
+            for number in (2, 3):
+                committed(store, number)
+            assert log.stat().st_size < 1 << 17
+
     def test_a_reader_sees_one_state_and_waits_for_nobody(self, store: Store) -> None:
         committed(store, 1)
         with store.reading() as reader:
