@@ -29,7 +29,7 @@ class Quantity:
     jump
         Largest change between two readings that needs no second look, however short the time between them.
     slope
-        Largest believable change per second.
+        How much that grows with each second between them.
     """
 
     key: str
@@ -41,6 +41,10 @@ class Quantity:
     jump: float
     slope: float
 
+    def step(self, seconds: float) -> float:
+        """Return the largest change over a time that needs no second look; after five minutes more time excuses no more."""
+        return self.jump + self.slope * min(abs(seconds), 300.0)
+
     def plausible(self, value: float) -> bool:
         """Say whether the value lies in the plausible range; NaN does not."""
         return self.low <= value <= self.high
@@ -51,15 +55,15 @@ _G = 9.80665
 TABLE: dict[str, Quantity] = {
     row.key: row
     for row in (
-        Quantity("temperature", "°C", "temperature", -60, 85, 0.01, 1.0, 0.5),
-        Quantity("humidity", "%", "humidity", 0, 100, 0.01, 5.0, 2.0),
-        Quantity("pressure", "hPa", "atmospheric_pressure", 300, 1100, 0.01, 1.0, 0.2),
-        Quantity("carbon_dioxide", "ppm", "carbon_dioxide", 0, 40_000, 1, 200, 50),
-        Quantity("illuminance", "lx", "illuminance", 0, 130_000, 0.5, 20_000, 50_000),
-        Quantity("gas_resistance", "Ω", None, 0, 1e8, 1, 1e7, 1e7),
-        Quantity("voltage", "V", "voltage", -32, 32, 0.0001, 5.0, 50),
-        Quantity("current", "A", "current", -40, 40, 0.0001, 5.0, 50),
-        Quantity("power", "W", "power", 0, 1300, 0.001, 50.0, 500),
+        Quantity("temperature", "°C", "temperature", -60, 85, 0.01, 1.0, 0.02),
+        Quantity("humidity", "%", "humidity", 0, 100, 0.01, 5.0, 0.05),
+        Quantity("pressure", "hPa", "atmospheric_pressure", 300, 1100, 0.01, 1.0, 0.02),
+        Quantity("carbon_dioxide", "ppm", "carbon_dioxide", 0, 40_000, 1, 200, 5),
+        Quantity("illuminance", "lx", "illuminance", 0, 130_000, 0.5, 500, 100),
+        Quantity("gas_resistance", "Ω", None, 0, 1e8, 1, 1e6, 1e5),
+        Quantity("voltage", "V", "voltage", -32, 32, 0.0001, 0.5, 0.1),
+        Quantity("current", "A", "current", -40, 40, 0.0001, 0.5, 0.1),
+        Quantity("power", "W", "power", -1300, 1300, 0.001, 10.0, 1.0),
         Quantity("acceleration_x", "m/s²", None, -16 * _G, 16 * _G, 0.001, 40, 2000),
         Quantity("acceleration_y", "m/s²", None, -16 * _G, 16 * _G, 0.001, 40, 2000),
         Quantity("acceleration_z", "m/s²", None, -16 * _G, 16 * _G, 0.001, 40, 2000),

@@ -15,7 +15,7 @@ class Quality(StrEnum):
 
     GOOD = "good"
     RANGE = "out of range"
-    JUMP = "changed faster than it can"
+    JUMP = "contradicted by a second measurement"
     FROZEN = "frozen"
     MISSING = "missing"
 
@@ -75,13 +75,12 @@ class Judge:
         self._equal = 0
 
     def suspects(self, measurement: Measurement) -> list[str]:
-        """Return the channels that changed faster than they can since the last trusted value; they deserve a second look."""
+        """Return the channels that deserve a second look: they changed a lot since the last trusted value, or there is none."""
         return [key for key, value in measurement.values.items() if self._jumped(key, value, measurement.at)]
 
     def agree(self, one: Measurement, two: Measurement, key: str) -> bool:
         """Say whether two measurements in short order can both be true."""
-        row = self._quantities[key]
-        return abs(one.values[key] - two.values[key]) <= row.jump + row.slope * abs(two.at - one.at)
+        return abs(one.values[key] - two.values[key]) <= self._quantities[key].step(two.at - one.at)
 
     def judge(self, measurement: Measurement, confirmed: bool) -> dict[str, Quality]:
         """Return each channel's quality, and remember what is good.
@@ -115,6 +114,5 @@ class Judge:
     def _jumped(self, key: str, value: float, at: float) -> bool:
         last = self._trusted.get(key)
         if last is None:
-            return False
-        row = self._quantities[key]
-        return abs(value - last[0]) > row.jump + row.slope * abs(at - last[1])
+            return True
+        return abs(value - last[0]) > self._quantities[key].step(at - last[1])

@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """How often one measurement is tried, with the chip initialised anew from the second time on."""
+CONFIRMATIONS = 2
+"""How many further measurements may be asked to confirm or refute a surprising one."""
 BACK_OFF_S, BACK_OFF_MAX_S = 1.0, 60.0
 """How long a sensor that is gone is left alone at first, and at most; doubled each time."""
 
@@ -78,15 +80,17 @@ class Sensor:
         return self._readings(measurement, confirmed)
 
     def _measure_and_confirm(self) -> tuple[Measurement, bool]:
-        """Measure; if a channel changed faster than it can, measure again and believe what two measurements say."""
-        measurement = self._measure()
-        suspects = self._judge.suspects(measurement)
-        if not suspects:
-            return measurement, False
-        second = self._measure()
-        if not self._judge.suspects(second):
-            return second, False
-        return second, all(self._judge.agree(measurement, second, key) for key in suspects)
+        """Measure; where a channel changed a lot, or nothing is known yet, measure again until two in a row agree."""
+        last = self._measure()
+        for _ in range(CONFIRMATIONS):
+            suspects = self._judge.suspects(last)
+            if not suspects:
+                return last, False
+            following = self._measure()
+            if all(self._judge.agree(last, following, key) for key in suspects):
+                return following, True
+            last = following
+        return last, False
 
     def _measure(self) -> Measurement:
         for attempt in range(1, ATTEMPTS + 1):
