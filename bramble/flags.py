@@ -139,7 +139,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
         show_default=False,
         metavar=_metavar(field.annotation),
     )
-    kind = Annotated[_flag_type(field.annotation, extra) | None, option]
+    kind: Any = Annotated[_flag_type(field.annotation, extra) | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
 
