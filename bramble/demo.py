@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bramble.processes import Family
 from bramble.settings import DemoSettings
-from edge_client.hal.sim import recordings
+from edge_client.hal.sim.recordings import builtin
 from protocol import BrambleError
 
 HOURS = 8760
@@ -97,10 +97,10 @@ def _live_through_the_year(settings: DemoSettings, family: Family, folder: Path,
 
 def _places(count: int) -> Iterator[tuple[str, Path]]:
     """Yield client names and recordings; past the last recording, the same places again with another number."""
-    builtin = sorted(recordings.builtin().items())
+    places = sorted(builtin().items())
     for index in range(count):
-        name, path = builtin[index % len(builtin)]
-        turn = index // len(builtin)
+        name, path = places[index % len(places)]
+        turn = index // len(places)
         yield (name if turn == 0 else f"{name}-{turn + 1}"), path
 
 
