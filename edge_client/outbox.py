@@ -114,6 +114,13 @@ class Outbox:
         with self._changed:
             self._changed.notify_all()
 
+    def holds(self, item: Item) -> bool:
+        """Return whether an item is still here."""
+        with self._changed:
+            if self._held is not None and self._held.seq == item.seq:
+                return True
+            return self._db.execute("SELECT 1 FROM outbox WHERE seq = ?", (item.seq,)).fetchone() is not None
+
     def remove(self, item: Item) -> None:
         """Forget an item that was answered; one that took its place stays."""
         with self._changed:

@@ -1,0 +1,278 @@
+"""The client: wires its parts together, and says what to do about each event."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import queue
+import signal
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import protocol
+from edge_client import health, mirror
+from edge_client.courier import Courier
+from edge_client.download import GraphDownload
+from edge_client.graphs import GraphCache
+from edge_client.hal import open_board
+from edge_client.hal.board import Board
+from edge_client.link import Link
+from edge_client.outbox import Item, Outbox
+from edge_client.recorder import Recorder, Sample
+from edge_client.sampling import Cycles, Sampler
+from edge_client.settings import ClientSettings
+from edge_client.trainer import Result, Trainer
+from edge_client.training import Training
+from protocol import BrambleError
+from protocol.messages import Channel, ClientUpdate, GenerateData, Handshake
+
+log = logging.getLogger(__name__)
+
+TESTED_UNTIL = "tested_until"
+MIRROR_S = 60.0
+"""Readings that real sensors take between cycles are mirrored together, this often."""
+
+
+class StartError(BrambleError):
+    """The client cannot start as configured; the text names what to change."""
+
+
+class Agent:
+    """One client, from its sensors to its link.
+
+    Parameters
+    ----------
+    settings
+        As configured.
+    board
+        Its sensors; closed by whoever opened them.
+    folder
+        Where it keeps its data; nobody else uses it.
+    token
+        Shown to the server.
+    tls
+        Verifies the server, for ``https``.
+    """
+
+    def __init__(self, settings: ClientSettings, board: Board, folder: Path, token: str | None, tls: ssl.SSLContext | None) -> None:
+        self._settings = settings
+        self._board = board
+        self._private = settings.mode == "private"
+        self._recorder = Recorder(folder / "readings.db", settings.keep_samples)
+        self._outbox = Outbox(folder / "outbox.db")
+        fetch = GraphDownload(settings.server, token, tls)
+        self._graphs = GraphCache(folder / "graphs", fetch)
+        self._trainer = Trainer(folder, fetch, settings.id)
+        handshake = Handshake(protocol.VERSION, settings.id, token, board.simulated, board.channels, _version()).to_wire()
+        self._link = Link(settings.server, handshake, tls=tls, longest_pause=settings.reconnect_max)
+        self._courier = Courier(self._outbox, self._link, self._accepted)
+        self._training = Training(self._train, self._outbox, lambda: health.read(folder), self._trained)
+        self._cycles = Cycles(board, self._recorder, self._outbox)
+        self._sampler = Sampler(board, settings.sample_every, self._keep) if self._private or settings.sensors == "linux" else None
+        self._memory = threading.Lock()
+        """Held while a reset forgets, and while an acceptance is noted: the one must not come in between the other."""
+        self._unmirrored: list[Sample] = []
+        self._mirrored_at = time.monotonic()
+        self._greeted = False
+        self._declined = False
+        for event, handler in (("client_update", self.client_update), ("generate_data", self.generate_data), ("reset", self.reset)):
+            self._link.on(event, handler)
+        self._link.on_up(self._came_up)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        for part in (self._training, self._cycles, self._sampler, self._courier, self._link):
+            if part is not None:
+                part.start()
+
+    def stop(self) -> bool:
+        """End within 4 s; return whether every thread has ended. What was not delivered stays in the outbox."""
+        self._link.stop(1.0)
+        self._courier.stop(1.0)
+        self._cycles.stop(0.5)
+        if self._sampler is not None:
+            self._sampler.stop(0.5)
+        ended = self._training.stop(1.0)
+        self._recorder.close()
+        self._outbox.close()
+        return ended
+
+    def client_update(self, payload: Any) -> None:
+        """Train from the weights that came."""
+        try:
+            update = ClientUpdate.from_wire(payload)
+        except BrambleError as error:
+            number = payload.get("round") if isinstance(payload, dict) else None
+            if type(number) is int and number >= 1:
+                self._training.fail(number, f"the request cannot be read: {error}")
+            else:
+                log.error("a client_update cannot be read: %s", error)
+            return
+        self._training.ask(update)
+
+    def generate_data(self, payload: Any) -> None:
+        """Take a synchronised batch of readings and mirror it; in private mode do neither."""
+        if self._private:
+            if not self._declined:
+                log.warning("the server asks for readings; this client runs in private mode and sends none")
+            self._declined = True
+            return
+        try:
+            self._cycles.ask(GenerateData.from_wire(payload))
+        except BrambleError as error:
+            log.error("a generate_data cannot be read: %s", error)
+
+    def reset(self, payload: Any) -> None:
+        """Forget readings, results, and how far they were tested."""
+
+        def clear() -> None:
+            with self._memory:
+                self._outbox.clear()
+                self._recorder.clear()
+                self._recorder.set(TESTED_UNTIL, None)
+                self._unmirrored = []
+
+        self._training.forget(lambda: self._cycles.forget(clear))
+        log.info("reset: local readings and results are forgotten")
+
+    def _train(self, update: ClientUpdate, received: float) -> Result:
+        tested_until = self._recorder.get(TESTED_UNTIL)
+        return self._trainer.run(update, self._recorder.columns, None if tested_until is None else float(tested_until), received)
+
+    def _trained(self, update: ClientUpdate, result: Result) -> None:
+        """Mirror the forecasts, stamped with the time they are for."""
+        if self._private or not result.forecasts:
+            return
+        manifest = self._graphs.get(update.graph).manifest
+        target = next(channel for channel in manifest.channels if channel.key == manifest.target)
+        forecast = Channel(f"{target.key}.forecast", target.unit)
+        samples = [(t, {forecast.key: value}) for t, value in result.forecasts]
+        for message in mirror.parts(None, samples, [forecast]):
+            self._outbox.put_readings(f"forecasts from {message.t[0]!r}", "data_update", message.to_wire())
+
+    def _accepted(self, item: Item) -> None:
+        if item.event == "training_complete":
+            log.info("round %d: the server took this client's update", item.payload["round"])
+            with self._memory:
+                if self._outbox.holds(item):
+                    # only now: what a lost or late result was tested on may be tested again, by the next global model
+                    self._recorder.set(TESTED_UNTIL, repr(item.note[TESTED_UNTIL]))
+
+    def _keep(self, sample: Sample) -> None:
+        self._recorder.append(*sample)
+        if self._private:
+            return
+        self._unmirrored.append(sample)
+        if time.monotonic() - self._mirrored_at >= MIRROR_S or len(self._unmirrored) * len(self._board.channels) >= mirror.PART:
+            for message in mirror.parts(None, self._unmirrored, self._board.channels):
+                self._outbox.put_readings(f"sampled from {message.t[0]!r}", "data_update", message.to_wire())
+            self._unmirrored = []
+            self._mirrored_at = time.monotonic()
+
+    def _came_up(self) -> None:
+        if not self._greeted:
+            with contextlib.suppress(OSError):  # whoever read it may be gone
+                print(f"bramble client {self._settings.id} connected to {self._settings.server}", flush=True)
+        self._greeted = True
+        self._outbox.wake()
+
+
+def run(settings: ClientSettings) -> int:
+    """Run a client until SIGINT or SIGTERM; return the exit code.
+
+    Raises
+    ------
+    BrambleError
+        If a setting turns out to be unusable. A server that does not answer is no reason to end.
+    """
+    asked_to_stop: queue.SimpleQueue[int] = queue.SimpleQueue()  # its `put` may be called from a signal handler
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, frame: asked_to_stop.put(received))
+    token = read_token(settings.token_file) if settings.token_file else None
+    tls = tls_context(settings.ca) if settings.server.startswith("https:") else None
+    if token and tls is None and urlsplit(settings.server).hostname not in ("127.0.0.1", "localhost", "::1"):
+        log.warning("the token goes to %s unencrypted; anyone on the network can read it", settings.server)
+    assert settings.sensors is not None
+    with _exclusive(settings.folder) as folder:
+        board = open_board(settings.sensors, replay=settings.replay, seed=settings.id, bus=settings.bus)
+        try:
+            agent = Agent(settings, board, folder, token, tls)
+            agent.start()
+            asked_to_stop.get()
+            if not agent.stop():
+                # A thread inside the training runtime cannot be ended, and Python would abort on it while it shuts down.
+                # Everything is stored and closed by now.
+                board.close()
+                logging.shutdown()
+                sys.stdout.flush()
+                os._exit(0)
+        finally:
+            board.close()
+    return 0
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file.
+
+    Raises
+    ------
+    StartError
+        If the file cannot be read, or does not hold one word.
+    """
+    try:
+        words = path.read_text("utf-8").split()
+    except OSError as error:
+        raise StartError(f"--token-file: cannot read {path} ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise StartError(f"--token-file: {path} is not a text") from error
+    if len(words) != 1 or len(words[0]) > protocol.fields.SENTENCE:
+        raise StartError(f"--token-file: {path} must hold one token and nothing else")
+    return words[0]
+
+
+def tls_context(ca: Path | None) -> ssl.SSLContext:
+    """Return a context that trusts the given authority, or those of the system.
+
+    Raises
+    ------
+    StartError
+        If the certificate cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError as error:
+        raise StartError(f"--ca: {ca} holds no certificate in PEM form") from error
+    except OSError as error:
+        raise StartError(f"--ca: cannot read {ca} ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def _exclusive(folder: Path) -> Iterator[Path]:
+    """Make the data folder and hold it, so that two clients never share one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise StartError(f"--data-dir: cannot use {folder} ({error.strerror})") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StartError(f"--data-dir: {folder} is in use by another client; give each its own") from error
+        yield folder
+
+
+def _version() -> str:
+    try:
+        return metadata.version("bramble-fl")
+    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
+        return ""

@@ -1,0 +1,72 @@
+"""Fetching graphs from the server over HTTP, with the same token and the same trust as the link."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.error
+import urllib.request
+
+from protocol import BrambleError
+
+LARGEST = 256 << 20
+"""Bytes of a graph beyond which the server is not believed."""
+
+
+class DownloadFailed(BrambleError):
+    """A graph did not come; the text says why."""
+
+
+class GraphDownload:
+    """Returns a graph's bytes for its digest. Whether they have that digest is for the caller to check.
+
+    Parameters
+    ----------
+    server
+        Root of the server.
+    token
+        Shown as a bearer token, if there is one.
+    tls
+        Verifies the server, for ``https``.
+    timeout
+        Seconds without a byte after which the server counts as gone.
+    """
+
+    def __init__(self, server: str, token: str | None, tls: ssl.SSLContext | None, timeout: float = 30.0) -> None:
+        self._server = server
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._timeout = timeout
+        # no proxy, and no redirect to another server that would then see the token
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({}), _NoRedirect()]
+        if tls is not None:
+            handlers.append(urllib.request.HTTPSHandler(context=tls))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def __call__(self, sha256: str) -> bytes:
+        """Fetch one graph.
+
+        Raises
+        ------
+        DownloadFailed
+            If the server refuses, does not answer, breaks off, or sends without end.
+        """
+        request = urllib.request.Request(f"{self._server}/graphs/{sha256}.tflite", headers=self._headers)
+        name = f"graph {sha256[:12]}"
+        try:
+            with self._opener.open(request, timeout=self._timeout) as response:
+                data: bytes = response.read(LARGEST + 1)
+                expected = response.headers.get("Content-Length")
+        except urllib.error.HTTPError as error:
+            with error:
+                raise DownloadFailed(f"{name}: the server answered HTTP {error.code}") from error
+        except (OSError, ValueError) as error:
+            raise DownloadFailed(f"{name}: {getattr(error, 'reason', None) or error}") from error
+        if len(data) > LARGEST:
+            raise DownloadFailed(f"{name}: more than {LARGEST} bytes")
+        if expected is not None and len(data) != int(expected):
+            raise DownloadFailed(f"{name}: broke off after {len(data)} of {expected} bytes")
+        return data
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None

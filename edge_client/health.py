@@ -1,0 +1,59 @@
+"""What a client can say of the machine it runs on, from files that cost nothing to read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
+THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
+MEMORY = Path("/proc/meminfo")
+
+
+def read(folder: Path) -> dict[str, float]:
+    """Return what there is to know; what this machine does not have is left out.
+
+    Parameters
+    ----------
+    folder
+        The client's data folder.
+
+    Returns
+    -------
+    dict
+        ``health_cpu_temperature`` in °C; ``health_throttled``, the firmware's bits (0: under-voltage now, 1: frequency capped,
+        2: throttled, 3: soft temperature limit; the same plus 16: since boot); ``health_memory_available`` and
+        ``health_disk_free`` in MiB; ``health_load``, the load average over a minute.
+    """
+    found = {
+        "health_cpu_temperature": _number(THERMAL, 10, 1e-3),
+        "health_throttled": _number(THROTTLED, 16, 1.0),
+        "health_memory_available": _available(),
+        "health_disk_free": _free(folder),
+        "health_load": os.getloadavg()[0],
+    }
+    return {name: round(value, 3) for name, value in found.items() if value is not None}
+
+
+def _number(path: Path, base: int, scale: float) -> float | None:
+    try:
+        return int(path.read_text().strip(), base) * scale
+    except (OSError, ValueError):
+        return None
+
+
+def _available() -> float | None:
+    try:
+        lines = MEMORY.read_text().splitlines()
+        kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+        return int(kilobytes) / 1024
+    except (OSError, ValueError, StopIteration):
+        return None
+
+
+def _free(folder: Path) -> float | None:
+    try:
+        return shutil.disk_usage(folder).free / 2**20
+    except OSError:
+        return None
