@@ -3,7 +3,8 @@
 A real board and a simulated one differ at the bus and nowhere else: the driver that runs on a laptop is the driver that runs on a Pi.
 """
 
-from edge_client.hal.board import Board, open_board
+from edge_client.hal.board import Board
+from edge_client.hal.opening import open_board
 from edge_client.hal.readings import Quality, Reading
 
 __all__ = ["Board", "Quality", "Reading", "open_board"]

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Callable, Collection
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
-from edge_client.hal import catalogue, detect
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.channels import describe
-from edge_client.hal.clock import SystemClock, VirtualClock
+from edge_client.hal.clock import Clock, SystemClock
+from edge_client.hal.drivers.base import Streaming
 from edge_client.hal.errors import SensorError
-from edge_client.hal.linux import LinuxBus
 from edge_client.hal.readings import Reading
+from edge_client.hal.sampler import Dated, Sampler, Sink, Source
 from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim import recordings
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.scene import Scene, World
-from edge_client.hal.sim.world import Layered, Nearby, Synthetic
+from edge_client.hal.stream import Stream
 from protocol.messages import Channel
+
+DRAIN_S = 0.1
+"""How often a queue of conversions is emptied; a queue holds several times as much."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often one sensor is sampled: every so many seconds, or as a stream of so many conversions a second."""
+
+    every: float
+    rate: float | None = None
 
 
 class Board:
@@ -36,20 +42,30 @@ class Board:
         Which channels to offer, or None for all.
     prepare
         Called with the time before each sample; a simulated board sets its world to it.
+    paces
+        How often each sensor is sampled by itself; by the driver's usual interval where none is given.
+    problems
+        Sensors that were configured and cannot be used, each with the reason.
     """
 
     def __init__(
         self,
         sensors: list[Sensor],
-        buses: list[I2CBus],
+        buses: Sequence[I2CBus],
         *,
+        clock: Clock | None = None,
         wanted: Collection[str] | None = None,
         prepare: Callable[[float | None], None] = lambda t: None,
+        paces: Sequence[Pace] | None = None,
+        problems: Sequence[SensorError] = (),
     ) -> None:
         self.sensors = sensors
+        self.buses = list(buses)
         self.simulated = any(sensor.simulated for sensor in sensors)
-        self._buses = buses
+        self.problems = list(problems)
+        self._clock = clock or SystemClock()
         self._prepare = prepare
+        self._paces = list(paces) if paces is not None else [Pace(sensor.driver.interval) for sensor in sensors]
         self._lock = threading.Lock()
         self._keys = _unique_keys(sensors, wanted)
         self.channels: tuple[Channel, ...] = tuple(describe(key) for key in self._keys.values())
@@ -75,9 +91,27 @@ class Board:
             self._prepare(t)
             return [reading for sensor in self.sensors for reading in sensor.read()]
 
+    def key(self, reading: Reading) -> str:
+        """Return the name that a reading's channel has among all of the board's."""
+        return self._keys.get((reading.sensor, reading.channel), reading.channel)
+
+    def sampler(self, sink: Sink) -> Sampler:
+        """Return a sampler, not yet started, that reads every sensor at its own pace."""
+        sources: list[tuple[Source, float]] = []
+        for sensor, pace in zip(self.sensors, self._paces, strict=True):
+            if pace.rate is not None and isinstance(sensor.driver, Streaming):
+                sources.append((Stream(sensor.driver, pace.rate, sensor.name, simulated=sensor.simulated), DRAIN_S))
+            else:
+                sources.append((sensor, pace.every))
+        return Sampler(sources, sink, self._clock)
+
+    def dated(self, append: Callable[[float, dict[str, float | None]], None]) -> Dated:
+        """Return a sink that hands values to a recorder, each with its time; undated ones wait until the wall clock is known."""
+        return Dated(append, self._clock, self.key)
+
     def close(self) -> None:
         """Release the buses; closing twice does no harm."""
-        for bus in self._buses:
+        for bus in self.buses:
             bus.close()
 
 
@@ -89,86 +123,3 @@ def _unique_keys(sensors: list[Sensor], wanted: Collection[str] | None) -> dict[
             if wanted is None or key in wanted:
                 keys[sensor.name, key] = key if key not in keys.values() else f"{sensor.name}.{key}"
     return keys
-
-
-def open_board(sensors: Literal["mock", "linux"], *, replay: Path | None = None, seed: str, bus: int = 1) -> Board:
-    """Open the sensors of this client.
-
-    Parameters
-    ----------
-    sensors
-        ``linux``: those found on the I2C bus. ``mock``: simulated ones; the driver is the same.
-    replay
-        Recording that simulated sensors replay; without it, one of the built-in ones, chosen by the seed.
-    seed
-        The client's id: makes simulated clients distinct, and the same again next time.
-    bus
-        Number of the I2C bus.
-
-    Raises
-    ------
-    SensorError
-        If the bus cannot be used, nothing is found on it, or the recording is malformed.
-    """
-    if sensors == "linux":
-        return _linux_board(bus)
-    if replay is not None:
-        recording = recordings.load(replay)
-        return _mock_board(recording, recording.channels, seed)
-    paths = list(recordings.builtin().values())
-    if not paths:
-        world = Synthetic(seed)
-        return _mock_board(world, ("temperature", "humidity", "pressure"), seed)
-    choice = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") % len(paths)
-    recording = recordings.load(paths[choice])
-    return _mock_board(Nearby(recording, seed), recording.channels, seed)
-
-
-def _linux_board(number: int) -> Board:
-    bus = LinuxBus(number)
-    try:
-        found = [item for item in detect.scan(bus) if item.drivers]
-        if not found:
-            raise SensorError(f"no sensor that a driver knows answers on {bus.name}; check the wiring, then run `bramble sensors scan`")
-        clock = SystemClock()
-        return Board([Sensor(item.drivers[0](bus, item.address, clock)) for item in found], [bus])
-    except SensorError:
-        bus.close()
-        raise
-
-
-def _mock_board(world: World, channels: Collection[str], seed: str) -> Board:
-    clock = VirtualClock()
-    scene = Scene(Layered(world, Synthetic(seed)), clock)
-    bus = SimulatedBus(clock)
-    chosen = []
-    for name in _covering(channels):
-        kind = catalogue.driver(name)
-        bus.attach(kind.addresses[0], catalogue.chip(name)(scene, clock, seed))
-        chosen.append(Sensor(kind(bus, None, clock), simulated=True))
-    last: float | None = None
-
-    def prepare(t: float | None) -> None:
-        nonlocal last
-        t = SystemClock().utc() if t is None else t
-        t = clock.now() if t is None else t
-        # Time passes between samples as it does in the world, so that back-off and rates of change mean what they say
-        clock.advance(t - last if last is not None else 0.0)
-        last = t
-        scene.pin(t)
-
-    return Board(chosen, [bus], wanted=channels, prepare=prepare)
-
-
-def _covering(channels: Collection[str]) -> list[str]:
-    """Return the names of sensors that together have these channels, the fewest from the front of the catalogue."""
-    missing, chosen = set(channels), []
-    while missing:
-        best = max(
-            (item for item in catalogue.drivers() if not isinstance(item, SensorError)), key=lambda item: len(missing & {*item.channels})
-        )
-        if not missing & {*best.channels}:
-            raise SensorError(f"no simulated sensor measures {', '.join(sorted(missing))}; leave the column out of the recording")
-        chosen.append(best.name)
-        missing -= {*best.channels}
-    return chosen

@@ -16,7 +16,7 @@ from edge_client.hal.sim.chips.base import Chip
 
 SENSORS_GROUP, CHIPS_GROUP = "bramble.sensors", "bramble.chips"
 
-_BUILTIN = {
+BUILTIN = {
     "bme280": "bme280:BME280",
     "bmp280": "bmp280:BMP280",
     "sht3x": "sht3x:SHT3x",
@@ -37,7 +37,7 @@ _BUILTIN = {
 
 def names() -> list[str]:
     """Return the names of all drivers, built-in and third parties'."""
-    return sorted({*_BUILTIN, *(point.name for point in entry_points(group=SENSORS_GROUP))})
+    return sorted({*BUILTIN, *(point.name for point in entry_points(group=SENSORS_GROUP))})
 
 
 def driver(name: str) -> type[Driver]:
@@ -78,13 +78,13 @@ def drivers() -> Iterator[type[Driver] | UnknownSensor]:
 
 
 def _load(name: str, package: str, group: str) -> object:
-    if name in _BUILTIN:
-        module, _, attribute = _BUILTIN[name].partition(":")
+    if name in BUILTIN:
+        module, _, attribute = BUILTIN[name].partition(":")
         return getattr(import_module(f"{package}.{module}"), attribute)
     points: tuple[EntryPoint, ...] = tuple(entry_points(group=group, name=name))
     if not points:
         raise UnknownSensor(
-            f"there is no {'driver' if group == SENSORS_GROUP else 'simulated chip'} {name!r}; there are {', '.join(sorted(_BUILTIN))}"
+            f"there is no {'driver' if group == SENSORS_GROUP else 'simulated chip'} {name!r}; there are {', '.join(sorted(BUILTIN))}"
         )
     try:
         return points[0].load()

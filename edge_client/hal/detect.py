@@ -69,3 +69,8 @@ def _look(bus: I2CBus, address: int, candidates: list[type[Driver]]) -> Found:
         chips = " or ".join(item.chip for item in possible)
         return Found(address, tuple(possible), f"perhaps {chips}: it has no identity to prove it; name it in the configuration")
     return Found(address, (), "unknown chip; no driver recognises it")
+
+
+def names(drivers: list[str]) -> list[str]:
+    """Return a name for each sensor: its driver's, numbered from the second of a kind on."""
+    return [name if drivers[:i].count(name) == 0 else f"{name}_{drivers[:i].count(name) + 1}" for i, name in enumerate(drivers)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import ioctl
@@ -13,7 +14,7 @@ from smbus2 import I2cFunc, SMBus, i2c_msg
 
 from edge_client.hal.bus import BaseBus, from_errno
 from edge_client.hal.clock import Clock
-from edge_client.hal.errors import BusBusy
+from edge_client.hal.errors import BusBusy, BusError
 
 I2C_SLAVE = 0x0703
 """The kernel's request (linux/i2c-dev.h) to talk to an address, refused while a driver of its own does."""
@@ -136,3 +137,51 @@ class LinuxBus(BaseBus):
             if not self._closed:
                 self._smbus.close()
             super().close()
+
+
+class ReopeningBus:
+    """A bus that is opened when it is first used, and again when it was gone: an adapter on USB takes its bus with it.
+
+    Parameters
+    ----------
+    number
+        The N of ``/dev/i2c-N``.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.name = f"/dev/i2c-{number}"
+        self._number = number
+        self._bus: LinuxBus | None = None
+        self._opening = threading.Lock()
+
+    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+        """Carry out one transaction; see ``I2CBus.transfer``."""
+        bus = self._opened()
+        try:
+            return bus.transfer(address, write, read)
+        except BusError:
+            self._forget(bus)
+            raise
+
+    def scan(self) -> list[int]:
+        """Return the addresses that answer, in order."""
+        return self._opened().scan()
+
+    def close(self) -> None:
+        """Release the device file; closing twice does no harm."""
+        if self._bus is not None:
+            self._bus.close()
+
+    def _opened(self) -> LinuxBus:
+        with self._opening:
+            if self._bus is None:
+                self._bus = LinuxBus(self._number)
+            return self._bus
+
+    def _forget(self, bus: LinuxBus) -> None:
+        """Let go of a bus whose device file has vanished."""
+        if not os.path.exists(self.name):
+            with self._opening:
+                if self._bus is bus:
+                    bus.close()
+                    self._bus = None

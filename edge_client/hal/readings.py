@@ -74,6 +74,11 @@ class Judge:
         self._last: Mapping[str, float] | None = None
         self._equal = 0
 
+    @property
+    def blank(self) -> bool:
+        """Whether there is no trusted value yet to compare with."""
+        return not self._trusted
+
     def suspects(self, measurement: Measurement) -> list[str]:
         """Return the channels that deserve a second look: they changed a lot since the last trusted value, or there is none."""
         return [key for key, value in measurement.values.items() if self._jumped(key, value, measurement.at)]

@@ -72,7 +72,7 @@ class Synthetic:
 
     def motion(self, t: float) -> int:
         """Return what moves the place: STILL, WALKING or SHAKEN."""
-        return random.Random(f"{self._seed} {int(t // MOTION_S)}").choices((STILL, WALKING, SHAKEN), (6, 3, 1))[0]
+        return _motion(self._seed, int(t // MOTION_S))
 
     def _day(self, t: float) -> float:
         return self._daily * cos(2 * pi * (t - WARMEST_HOUR) / DAY)
@@ -173,6 +173,11 @@ class _Both(Mapping[str, float]):
 def _ramp(seconds: float, width: float) -> float:
     """Return a smooth step from 0 to 1 around 0."""
     return 1 / (1 + exp(-max(min(seconds / width * 4, 40), -40)))
+
+
+@lru_cache(maxsize=4096)
+def _motion(seed: str, stretch: int) -> int:
+    return random.Random(f"{seed} {stretch}").choices((STILL, WALKING, SHAKEN), (6, 3, 1))[0]
 
 
 @lru_cache(maxsize=4096)

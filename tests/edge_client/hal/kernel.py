@@ -32,6 +32,8 @@ class Kernel:
         self.owned: set[int] = set()
         self.quick = True
         self.claims_plain = plain
+        self.missing: set[str] = set()
+        """Device files that are not there."""
         self.open_error: int | None = None
         self.slave: dict[int, int] = {}
         self.requests: list[int] = []
@@ -42,11 +44,19 @@ class Kernel:
         def fake_open(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
             if not str(path).startswith("/dev/i2c-"):
                 return real_open(path, flags, *args, **kwargs)
+            if str(path) in self.missing:
+                raise OSError(errno.ENOENT, "No such file or directory")
             if self.open_error is not None:
                 raise OSError(self.open_error, os.strerror(self.open_error))
             return real_open(self.file, os.O_RDWR | os.O_CREAT)
 
+        real_exists = os.path.exists
+
+        def fake_exists(path: Any) -> bool:
+            return str(path) not in self.missing if str(path).startswith("/dev/i2c-") else real_exists(path)
+
         monkeypatch.setattr(os, "open", fake_open)
+        monkeypatch.setattr(os.path, "exists", fake_exists)
         monkeypatch.setattr(smbus, "ioctl", self.ioctl)
         monkeypatch.setattr(linux, "ioctl", self.ioctl)
 

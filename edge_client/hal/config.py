@@ -1,0 +1,132 @@
+"""The sensor configuration: a TOML file that says which chip sits where, how often to read it, and how to correct it.
+
+::
+
+    [[sensor]]
+    driver = "bme280"
+    bus = 1
+    address = 0x76
+    name = "roof"                     # default: the driver's
+    every = 60                        # seconds; or rate = 200, in Hz
+    offset = { temperature = -0.4 }   # added to the value, in its unit, after the gain
+    gain = { humidity = 1.02 }
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_client.hal import catalogue, tables
+from edge_client.hal.bus import FIRST_ADDRESS, LAST_ADDRESS
+from edge_client.hal.drivers.base import Driver, Streaming
+from edge_client.hal.errors import ConfigError, SensorError, UnknownSensor
+
+KEYS = ("driver", "bus", "address", "name", "every", "rate", "offset", "gain")
+NAME = "[a-z][a-z0-9_]{0,30}"
+
+
+@dataclass(frozen=True)
+class SensorConfig:
+    """One sensor of the file; see the module for what its keys mean."""
+
+    driver: type[Driver]
+    address: int
+    bus: int = 1
+    name: str = ""
+    every: float = 60.0
+    rate: float | None = None
+    offset: dict[str, float] = field(default_factory=dict)
+    gain: dict[str, float] = field(default_factory=dict)
+
+
+def load(path: Path) -> tuple[list[SensorConfig], list[SensorError]]:
+    """Read a configuration.
+
+    Returns
+    -------
+    The sensors that are well described, and what is wrong with each of the others: a bad one never stops the good ones.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or is not TOML.
+    """
+    _, entries = tables.read(path, "sensor", ConfigError)
+    sensors: list[SensorConfig] = []
+    problems: list[SensorError] = []
+    for entry in entries:
+        try:
+            sensor = _sensor(entry)
+            for other in sensors:
+                if (other.bus, other.address) == (sensor.bus, sensor.address):
+                    entry.wrong(
+                        "address", f"{sensor.address:#04x} on bus {sensor.bus} is taken by {other.name}; two chips cannot share an address"
+                    )
+                if other.name == sensor.name:
+                    entry.wrong("name", f"another sensor is called {sensor.name!r} already; give this one a name of its own")
+            sensors.append(sensor)
+        except SensorError as error:
+            problems.append(error)
+    return sensors, problems
+
+
+def _alone(entry: tables.Entry, sensor: SensorConfig, others: list[SensorConfig]) -> None:
+    for other in others:
+        if (other.bus, other.address) == (sensor.bus, sensor.address):
+            place = f"{sensor.address:#04x} on bus {sensor.bus}"
+            entry.wrong("address", f"{place} is taken by {other.name}; two chips cannot share an address")
+        if other.name == sensor.name:
+            entry.wrong("name", f"another sensor is called {sensor.name!r} already; give this one a name of its own")
+
+
+def _sensor(entry: tables.Entry) -> SensorConfig:
+    entry.only(*KEYS)
+    try:
+        driver = catalogue.driver(entry.text("driver", ".*"))
+    except UnknownSensor as error:
+        entry.wrong("driver", str(error))
+    address = entry.integer("address", FIRST_ADDRESS, LAST_ADDRESS, driver.addresses[0])
+    if address not in driver.addresses:
+        entry.wrong(
+            "address", f"a {driver.chip} sits at {' or '.join(f'{known:#04x}' for known in driver.addresses)}, not at {address:#04x}"
+        )
+    if "rate" in entry.values and "every" in entry.values:
+        entry.wrong("rate", "stands beside 'every'; say one of the two")
+    rate = entry.number("rate", 1e-5, 10_000) if "rate" in entry.values else None
+    if rate is not None and issubclass(driver, Streaming) and rate > 1 and rate not in driver.rates:
+        entry.wrong("rate", f"a {driver.chip} queues at {', '.join(f'{known:g}' for known in driver.rates)} Hz, not at {rate:g}")
+    streaming = rate is not None and rate > 1 and issubclass(driver, Streaming)
+    every = 1 / rate if rate is not None else entry.number("every", 1e-4, 1e6, max(driver.interval, driver.fastest))
+    if every < driver.fastest and not streaming:
+        entry.wrong("every" if rate is None else "rate", f"a {driver.chip} is read every {driver.fastest:g} s at most")
+    corrections = {key: entry.numbers(key) for key in ("offset", "gain")}
+    for key, numbers in corrections.items():
+        for channel in numbers:
+            if channel not in driver.channels:
+                entry.wrong(key, f"a {driver.chip} has no channel {channel!r}; it has {', '.join(driver.channels)}")
+    return SensorConfig(
+        driver=driver,
+        address=address,
+        bus=entry.integer("bus", 0, 255, 1),
+        name=entry.text("name", NAME, driver.name),
+        every=every,
+        rate=rate if streaming else None,
+        **corrections,
+    )
+
+
+def dumps(sensors: Iterable[SensorConfig], notes: Iterable[str] = ()) -> str:
+    """Return the file that describes these sensors; notes become comments at its top."""
+    lines = [f"# {note}" for note in notes]
+    for sensor in sensors:
+        lines += ["", "[[sensor]]", f'driver = "{sensor.driver.name}"', f"bus = {sensor.bus}", f"address = {sensor.address:#04x}"]
+        if sensor.name and sensor.name != sensor.driver.name:
+            lines.append(f'name = "{sensor.name}"')
+        lines.append(f"rate = {sensor.rate:g}" if sensor.rate is not None else f"every = {sensor.every:g}")
+        for key, numbers in (("offset", sensor.offset), ("gain", sensor.gain)):
+            if numbers:
+                inner = ", ".join(f'"{channel}" = {value!r}' for channel, value in numbers.items())
+                lines.append(f"{key} = {{ {inner} }}")
+    return "\n".join(lines).lstrip("\n") + "\n"

@@ -1,0 +1,112 @@
+"""A sensor whose chip queues its conversions, under supervision: the counterpart of ``Sensor`` for bursts."""
+
+from __future__ import annotations
+
+import logging
+import random
+
+from edge_client.hal.channels import quantity
+from edge_client.hal.drivers.base import Streaming
+from edge_client.hal.errors import Overrun, SensorError
+from edge_client.hal.readings import Judge, Reading
+from edge_client.hal.sensor import BACK_OFF_MAX_S, BACK_OFF_S
+
+logger = logging.getLogger(__name__)
+
+
+class Stream:
+    """A queue that is drained without ever raising; each call returns every conversion that was made since the last.
+
+    Parameters
+    ----------
+    driver
+        The driver, not yet started.
+    hertz
+        Rate of the conversions.
+    name
+        What readings and logs call it.
+    simulated
+        Whether a chip model stands behind it.
+    """
+
+    def __init__(self, driver: Streaming, hertz: float, name: str | None = None, *, simulated: bool = False) -> None:
+        self.driver, self.hertz = driver, hertz
+        self.name = name or driver.name
+        self.simulated = simulated
+        self.sequence = 0
+        self.lost = 0
+        """Conversions that are missing, judged by the time that passed."""
+        self.error: SensorError | None = None
+        self._judge = Judge(driver.channels, driver.frozen_after)
+        self._running = False
+        self._since = 0.0
+        self._made = 0
+        self._failures = 0
+        self._again_at = 0.0
+        self._jitter = random.Random(self.name)
+
+    def read(self) -> list[Reading]:
+        """Fetch what is in the queue; start it, or start it anew, where that is needed."""
+        now = self.driver.clock.now()
+        if self.error is not None and now < self._again_at:
+            return []
+        try:
+            if not self._running:
+                self._start()
+                return []
+            measurements = self.driver.drain()
+        except Overrun as error:
+            self._account()
+            logger.warning("sensor %s: %s", self.name, error)
+            return []
+        except SensorError as error:
+            self._gone(error)
+            return []
+        self._made += len(measurements)
+        if measurements and self.error is not None:
+            logger.warning("sensor %s is back", self.name)
+            self.error, self._failures = None, 0
+        utc = self.driver.clock.utc()
+        shift = None if utc is None else utc - now
+        readings = []
+        for measurement in measurements:
+            self.sequence += 1
+            qualities = self._judge.judge(measurement, confirmed=self._judge.blank)
+            readings += [
+                Reading(
+                    self.name,
+                    key,
+                    value,
+                    quantity(key).unit,
+                    measurement.at,
+                    None if shift is None else measurement.at + shift,
+                    self.sequence,
+                    qualities[key],
+                    self.simulated,
+                )
+                for key, value in measurement.values.items()
+            ]
+        return readings
+
+    def _start(self) -> None:
+        self.driver.start(self.hertz)
+        self._running = True
+        self._since, self._made = self.driver.clock.now(), 0
+
+    def _account(self) -> None:
+        """Count what should have come since the start and did not, and count from now on."""
+        now = self.driver.clock.now()
+        if self._running:
+            self.lost += max(0, int((now - self._since) * self.hertz) - self._made)
+        self._since, self._made = now, 0
+
+    def _gone(self, error: SensorError) -> None:
+        self._account()
+        self._running = False
+        self._failures += 1
+        wait = min(BACK_OFF_S * 2 ** (self._failures - 2), BACK_OFF_MAX_S) * self._jitter.uniform(0.75, 1.25) if self._failures > 1 else 0.0
+        self._again_at = self.driver.clock.now() + wait
+        if self.error is None:
+            logger.warning("sensor %s is gone: %s", self.name, error)
+        self.error = error
+        self._judge.forget()

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_client.hal.clock import VirtualClock
+from edge_client.hal.readings import Quality, Reading
+from edge_client.hal.sampler import Dated, Sampler, Schedule
+
+
+class Source:
+    """Takes some time to read, and says when it was asked."""
+
+    def __init__(self, clock: VirtualClock, name: str = "roof", takes: float = 0.0) -> None:
+        self.clock, self.name, self.takes = clock, name, takes
+        self.asked: list[float] = []
+
+    def read(self) -> list[Reading]:
+        self.asked.append(self.clock.now())
+        self.clock.sleep(self.takes)
+        return [reading(self.asked[-1], sensor=self.name)]
+
+
+def reading(t: float, value: float | None = 1.0, sensor: str = "roof", channel: str = "temperature", **options: object) -> Reading:
+    quality = Quality.GOOD if value is not None else Quality.MISSING
+    values = {"utc": t, "sequence": 1, "quality": quality, "simulated": False, **options}
+    return Reading(sensor, channel, value, "°C", t, **values)  # type: ignore[arg-type]
+
+
+def run(source: Source, interval: float, until: float, clock: VirtualClock, late: float = 0.0) -> Sampler:
+    """Sample on a virtual clock; every wait ends a little late, as real ones do."""
+
+    def wait(seconds: float) -> bool:
+        clock.sleep(seconds + late)
+        return clock.now() > until
+
+    sampler = Sampler([(source, interval)], lambda readings: None, clock, wait)
+    sampler.run(source, interval)
+    return sampler
+
+
+def test_samples_keep_their_distance_without_drift(clock: VirtualClock) -> None:
+    source = Source(clock, takes=0.3)
+    sampler = run(source, 1.0, 1000.0, clock, late=0.01)
+    assert len(source.asked) == pytest.approx(1000, abs=1)
+    assert all(abs(at - (i + 0.01)) < 1e-6 for i, at in enumerate(source.asked)), "a late sample does not delay the next"
+    assert sampler.stats["roof"].missed == 0
+    assert sampler.stats["roof"].latest == pytest.approx(0.01)
+
+
+def test_missed_deadlines_are_counted_and_not_made_up(clock: VirtualClock) -> None:
+    source = Source(clock, takes=2.5)
+    sampler = run(source, 1.0, 100.0, clock)
+    stats = sampler.stats["roof"]
+    assert stats.taken + stats.missed == pytest.approx(100, abs=3)
+    assert stats.missed == pytest.approx(1.5 * stats.taken, abs=3), "each takes two deadlines and a half"
+    assert all(at == pytest.approx(round(at), abs=0.51) for at in source.asked)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e4), st.lists(st.floats(0, 10), max_size=40))
+def test_every_deadline_is_taken_or_counted(start: float, interval: float, delays: list[float]) -> None:
+    schedule, missed, now = Schedule(start, interval), 0, start
+    for delay in delays:
+        now = max(now, schedule.due) + delay * interval
+        missed += schedule.take(now)
+        assert schedule.due > now - 1e-6 * interval - abs(start) * 1e-9
+    passed = round((schedule.due - start) / interval)
+    assert missed + len(delays) == passed
+
+
+def test_an_interval_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="must be positive"):
+        Schedule(0, 0)
+
+
+def test_several_sensors_run_at_their_own_pace_in_real_threads(clock: VirtualClock) -> None:
+    taken: list[str] = []
+    enough = threading.Event()
+
+    def sink(readings: list[Reading]) -> None:
+        taken.extend(item.sensor for item in readings)
+        if taken.count("fast") >= 20 and taken.count("slow") >= 2:
+            enough.set()
+
+    sources = [Source(VirtualClock(), "fast"), Source(VirtualClock(), "slow")]
+    sampler = Sampler([(sources[0], 0.001), (sources[1], 0.01)], sink)
+    sampler.start()
+    assert enough.wait(30)
+    sampler.stop()
+    assert not any(thread.is_alive() for thread in sampler._threads)
+    assert sampler.stats["fast"].taken > sampler.stats["slow"].taken
+
+
+def test_a_sink_that_fails_does_not_end_the_sampling(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    source = Source(clock)
+
+    def sink(readings: list[Reading]) -> None:
+        raise OSError("disk full")
+
+    def wait(seconds: float) -> bool:
+        clock.sleep(seconds)
+        return clock.now() > 5
+
+    with caplog.at_level(logging.ERROR):
+        Sampler([(source, 1.0)], sink, clock, wait).run(source, 1.0)
+    assert len(source.asked) == 6
+    assert "readings of sensor roof were not taken" in caplog.text
+    assert "disk full" in caplog.text
+
+
+class Log:
+    def __init__(self) -> None:
+        self.rows: list[tuple[float, dict[str, float | None]]] = []
+
+    def __call__(self, t: float, values: dict[str, float | None]) -> None:
+        self.rows.append((t, values))
+
+
+def test_readings_of_one_time_are_one_row_and_bad_ones_have_no_value(clock: VirtualClock) -> None:
+    log = Log()
+    bad = reading(5.0, 900.0, channel="humidity", quality=Quality.RANGE)
+    Dated(log, clock)([reading(5.0, 20.0), bad, reading(6.0, 21.0)])
+    assert log.rows == [(5.0, {"temperature": 20.0, "humidity": None}), (6.0, {"temperature": 21.0})]
+
+
+def test_before_the_clock_is_known_readings_wait_and_are_dated_afterwards(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log()
+    sink = Dated(log, clock, lambda item: f"{item.sensor}.{item.channel}")
+    monkeypatch.setattr(clock, "utc", lambda: None)
+    for second in range(3):
+        sink([reading(float(second), 20.0 + second, utc=None)])
+    assert log.rows == []
+    clock.sleep(10)
+    monkeypatch.setattr(clock, "utc", lambda: 1_000_010.0)
+    sink([reading(10.0, 30.0, utc=1_000_010.0)])
+    assert [t for t, _ in log.rows] == [1_000_000.0, 1_000_001.0, 1_000_002.0, 1_000_010.0]
+    assert log.rows[0][1] == {"roof.temperature": 20.0}
+
+
+def test_what_waits_is_bounded(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log()
+    sink = Dated(log, clock, hold=5)
+    monkeypatch.setattr(clock, "utc", lambda: None)
+    for second in range(20):
+        sink([reading(float(second), float(second), utc=None)])
+    monkeypatch.setattr(clock, "utc", lambda: 0.0)
+    sink([reading(20.0, 20.0)])
+    assert len(log.rows) == 6
