@@ -20,6 +20,7 @@ from server.metrics import Metrics
 from server.settings import ServerSettings
 from server.store import Store
 from server.tokens import Tokens
+from server.websocket import Limits
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,9 @@ class Server:
         self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics)
         gate = Gate(self.fleet, tokens, settings.simulated_welcome)
         links = Inward(self.sio, gate, self.fleet, self.coordinator, graph.manifest.layout, self.metrics, self.complaints)
-        limit = 2 * codecs.encoded_size(graph.manifest.layout, "float32") + HEADROOM
-        self.metrics.watch(engine.attach(self.sio, limit, settings.ping_interval + settings.ping_timeout, links.complain))
+        largest = 2 * codecs.encoded_size(graph.manifest.layout, "float32") + HEADROOM
+        limits = Limits(largest, settings.ping_interval + settings.ping_timeout, links.admitted)
+        self.metrics.watch(engine.attach(self.sio, limits, links.complain))
         room = http.Room(settings, graph, self.store, self.fleet, self.coordinator, runtime, self.metrics, self.complaints, tokens)
         http.register(self.flask, room)
 

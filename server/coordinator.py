@@ -153,6 +153,8 @@ class Coordinator:
         def work(connection: Connection) -> int:
             if update.cycle is not None and update.cycle <= self._world.reset_at:
                 raise RefusedError("reset", f"cycle {update.cycle} was before the last reset")
+            if update.cycle is not None and update.cycle > self._world.cycle:
+                raise RefusedError("unknown cycle", f"cycle {update.cycle} has not been started")
             return mirror.add(connection, client, update)
 
         return self._writer.write(work, lambda: self._mirrored(client, update))
@@ -178,10 +180,10 @@ class Coordinator:
         state, actions = rounds.step(self._state, event)
         for action in actions:
             self._prepare(action, complete)  # what may fail comes before anything has changed
-        self._state = state
+        before, self._state = self._state, state
         for action in actions:
             self._perform(action, reply)
-        if actions:
+        if state is not before:
             self._changed()
 
     def _prepare(self, action: rounds.Action, complete: TrainingComplete | None) -> None:

@@ -22,7 +22,7 @@ from gevent.event import Event  # type: ignore[import-untyped]
 from gevent.pool import Pool  # type: ignore[import-untyped]
 
 from protocol.errors import BrambleError
-from server.websocket import Traffic, WebSocket
+from server.websocket import Limits, Traffic, WebSocket
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -41,24 +41,24 @@ class EngineError(BrambleError):
     """The server cannot listen; the text names the setting."""
 
 
-def attach(sio: SocketIO, limit: int, patience: float, complain: Callable[[str, str], None]) -> Traffic:
+def attach(sio: SocketIO, limits: Limits, complain: Callable[[str, str], None]) -> Traffic:
     """Have Engine.IO use our WebSocket, and return the traffic that it counts.
 
     Parameters
     ----------
     sio
         Made with ``OPTIONS``.
-    limit, patience, complain
+    limits, complain
         See :class:`server.websocket.WebSocket`.
     """
     traffic = Traffic()
     eio = sio.server.eio
 
     def websocket(handler: Callable[[WebSocket], Any], _server: Any) -> WebSocket:
-        return WebSocket(handler, limit, patience, traffic, complain)
+        return WebSocket(handler, limits, traffic, complain)
 
     eio._async = {**eio._async, "websocket": websocket}
-    eio.max_http_buffer_size = limit
+    eio.max_http_buffer_size = limits.message
     return traffic
 
 

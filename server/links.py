@@ -13,18 +13,20 @@ from flask_socketio import ConnectionRefusedError, SocketIO  # type: ignore[impo
 
 from protocol.errors import BrambleError
 from protocol.layout import Layout
-from protocol.messages import MAX_SAMPLES, DataUpdate, GenerateData, TrainingComplete, TrainingFailed
+from protocol.messages import DataUpdate, GenerateData, TrainingComplete, TrainingFailed
+from server import checks
 from server.complaints import Complaints, printable
 from server.coordinator import Coordinator, RefusedError
 from server.fleet import Client, Fleet
 from server.gate import Gate
 from server.metrics import Metrics
+from server.spool import SpoolError
+from server.store import StoreError
+from server.writer import InternalError
 
 log = logging.getLogger(__name__)
 
 _ATTACHMENTS = re.compile(r"[56](\d+)-")
-HUGE = 1e12
-"""A metric beyond this is no measurement; sums of such would not be finite either."""
 
 
 class Outward:
@@ -117,13 +119,13 @@ class Inward:
             self._coordinator.left(client)
         return None
 
-    def training_complete(self, *payload: Any) -> dict[str, Any]:
+    def training_complete(self, *payload: Any) -> Any:
         """Take an update."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
             try:
                 complete = TrainingComplete.from_wire(value, self._layout)
-                _sane(complete)
+                checks.metrics(complete)
                 self._coordinator.deliver(client.id, complete)
             except BrambleError as error:
                 self._metrics.update(error.code if isinstance(error, RefusedError) else "invalid")
@@ -133,7 +135,7 @@ class Inward:
 
         return self._answer("training_complete", False, payload, take)
 
-    def training_failed(self, *payload: Any) -> dict[str, Any]:
+    def training_failed(self, *payload: Any) -> Any:
         """Take an honest no."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
@@ -143,11 +145,12 @@ class Inward:
 
         return self._answer("training_failed", False, payload, take)
 
-    def data_update(self, *payload: Any) -> dict[str, Any]:
+    def data_update(self, *payload: Any) -> Any:
         """Take mirrored readings."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
             update = DataUpdate.from_wire(value)
+            checks.channels(client, update)
             count = self._coordinator.mirror(client.id, update)
             self._fleet.seen(client.sid or "", update.cycle)
             self._metrics.readings(count)
@@ -155,7 +158,7 @@ class Inward:
 
         return self._answer("data_update", 0, payload, take)
 
-    def unknown(self, event: Any = None, *payload: Any) -> dict[str, Any]:
+    def unknown(self, event: Any = None, *payload: Any) -> Any:
         """Refuse an event that is not in the contract."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
@@ -163,9 +166,7 @@ class Inward:
 
         return self._answer("event", False, (None,), take)
 
-    def _answer(
-        self, event: str, nothing: bool | int, payload: tuple[Any, ...], take: Callable[[Client, Any], dict[str, Any]]
-    ) -> dict[str, Any]:
+    def _answer(self, event: str, nothing: bool | int, payload: tuple[Any, ...], take: Callable[[Client, Any], dict[str, Any]]) -> Any:
         client = self._fleet.seen(request.sid)  # type: ignore[attr-defined]
         if client is None:
             return {"accepted": nothing, "reason": "this connection was replaced by a newer one"}
@@ -173,19 +174,14 @@ class Inward:
             if len(payload) != 1:
                 raise BrambleError(f"{event}: expected one object, got {len(payload)} arguments")
             return take(client, payload[0])
+        except (InternalError, StoreError, SpoolError) as error:
+            # Not the client's fault and perhaps over soon: without an acknowledgement it keeps what it has, and comes again.
+            log.error("%s: its %s could not be taken: %s", client.id, event, error)
+            return self._sio.server.not_handled
         except BrambleError as error:
             reason = printable(str(error))
             self._complaints.about(client.id, f"{event} refused: {reason}")
+            return {"accepted": nothing, "reason": reason}
         except Exception:
             log.exception("%s: its %s failed; nothing else is affected", client.id, event)
-            reason = "the server could not take it, its log says why"
-        return {"accepted": nothing, "reason": reason}
-
-
-def _sane(complete: TrainingComplete) -> None:
-    for name, value in complete.metrics.items():
-        if abs(value) > HUGE:
-            raise BrambleError(f"metrics.{printable(name)}: {value:g} is not a measurement")
-    tested = complete.metrics.get("test_samples", 0)
-    if not 0 <= tested <= MAX_SAMPLES:
-        raise BrambleError(f"metrics.test_samples: expected a number from 0 to {MAX_SAMPLES}")
+            return self._sio.server.not_handled

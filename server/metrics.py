@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from server.websocket import Traffic
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 REFUSALS = ("invalid", "round over", "unknown round", "not asked", "failed here")
 """Kinds of refused updates; few and fixed, because each becomes a time series."""

@@ -17,14 +17,16 @@ from typing import Any
 
 from gevent import socket  # type: ignore[import-untyped]
 from gevent.lock import RLock  # type: ignore[import-untyped]
-from wsproto.connection import Connection, ConnectionType
+from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
-from wsproto.utilities import LocalProtocolError, RemoteProtocolError, generate_accept_token
+from wsproto.utilities import LocalProtocolError, generate_accept_token
 
 READ = 1 << 16
 WRITE = 1 << 18
 """Bytes given to the socket at a time; each such piece is a sign of life when it has gone out."""
+HELLO_BYTES, HELLO_S = 1 << 16, 30
+"""Largest message before the handshake, and seconds that it may take."""
 _TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
 
 
@@ -34,6 +36,18 @@ class Traffic:
 
     received: int = 0
     sent: int = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is taken from a client."""
+
+    message: int
+    """Bytes of a message, once it is admitted."""
+    patience: float
+    """Seconds without a byte in either direction after which it counts as gone."""
+    admitted: Callable[[str], bool]
+    """Whether a client has shaken hands over this Engine.IO session."""
 
 
 class BadMessageError(Exception):
@@ -51,28 +65,25 @@ class WebSocket:
     ----------
     handler
         The bound method of the Engine.IO socket that reads and writes through this object until the connection ends.
-    limit
-        Largest message taken, in bytes.
-    patience
-        Seconds without a byte in either direction after which the client counts as gone.
+    limits
+        What is taken from a client.
     traffic
         Where bytes are counted.
     complain
         Told the Engine.IO session and a sentence when a client's own fault ends its connection.
     """
 
-    def __init__(
-        self, handler: Callable[[WebSocket], Any], limit: int, patience: float, traffic: Traffic, complain: Callable[[str, str], None]
-    ) -> None:
+    def __init__(self, handler: Callable[[WebSocket], Any], limits: Limits, traffic: Traffic, complain: Callable[[str, str], None]) -> None:
         self._handler = handler
         self._session: Any = handler.__self__  # type: ignore[attr-defined]
-        self._limit, self._patience, self._traffic, self._complain = limit, patience, traffic, complain
+        self._limits, self._traffic, self._complain = limits, traffic, complain
         self._frames = Connection(ConnectionType.SERVER)
         self._arrived: deque[str | bytes] = deque()
         self._parts: list[str | bytes] = []
         self._size = 0
         self._sending = RLock()
-        self._alive = time.monotonic()
+        self._opened = self._alive = time.monotonic()
+        self._admitted = False
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Upgrade the HTTP connection and serve it until it ends (RFC 6455, section 4.2.2)."""
@@ -83,7 +94,7 @@ class WebSocket:
         http = environ["bramble.http"]
         http.close_connection = True
         self._socket: Any = http.socket
-        self._socket.settimeout(self._patience)
+        self._socket.settimeout(self._limits.patience)
         accept = generate_accept_token(key.encode("latin-1")).decode()
         upgrade = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}"
         try:
@@ -91,6 +102,8 @@ class WebSocket:
             self._handler(self)
         except OSError:
             pass
+        except Exception as error:  # Engine.IO reads packets outside its own error handling
+            self._complain(self._session.sid, f"a message is not an Engine.IO packet ({type(error).__name__}); the connection is closed")
         finally:
             self._hang_up()
             # Where Engine.IO gave up on a message midway, the client would otherwise stay on its books as a ghost.
@@ -111,10 +124,9 @@ class WebSocket:
                     self._hang_up()
                     return None
             return self._arrived.popleft()
-        except (BadMessageError, RemoteProtocolError) as error:
+        except BadMessageError as error:
             self._complain(self._session.sid, str(error))
-            code = error.code if isinstance(error, BadMessageError) else CloseReason.PROTOCOL_ERROR
-            self.close(code, str(error))
+            self.close(error.code, str(error))
         except (OSError, LocalProtocolError):  # LocalProtocolError: bytes after goodbyes
             self._hang_up()
         return None
@@ -139,12 +151,20 @@ class WebSocket:
             try:
                 data: bytes = self._socket.recv(READ)
             except TimeoutError:
-                if time.monotonic() - self._alive < self._patience:
+                if time.monotonic() - self._alive < self._limits.patience:
                     continue  # it has been taking what it is being sent
                 raise
             self._traffic.received += len(data)
             self._sign_of_life()
+            self._check_admission()
             return data
+
+    def _check_admission(self) -> None:
+        """Let nobody stay for long, or send much, who has not been let in."""
+        if not self._admitted:
+            self._admitted = self._limits.admitted(self._session.sid)
+            if not self._admitted and time.monotonic() - self._opened > HELLO_S:
+                raise BadMessageError(f"no handshake within {HELLO_S} s", CloseReason.POLICY_VIOLATION)
 
     def _take(self, data: bytes) -> bool:
         """Feed received bytes; return whether the connection goes on."""
@@ -155,14 +175,18 @@ class WebSocket:
             elif isinstance(event, Ping):
                 self._send_raw(self._frames.send(event.response()))
             elif isinstance(event, CloseConnection):
+                if self._frames.state is ConnectionState.OPEN:  # not the client's goodbye: bytes that are no frame
+                    raise BadMessageError(f"not a WebSocket frame: {event.reason}", CloseReason(event.code))
                 self._send_raw(self._frames.send(event.response()))
                 return bool(self._arrived)
         return True
 
     def _assemble(self, event: Message[Any]) -> None:
         self._size += len(event.data)
-        if self._size > self._limit:
-            raise BadMessageError(f"a message is larger than the {self._limit} bytes that this server takes", CloseReason.MESSAGE_TOO_BIG)
+        if self._size > HELLO_BYTES:
+            limit = self._limits.message if self._admitted else HELLO_BYTES
+            if self._size > limit:
+                raise BadMessageError(f"a message is larger than the {limit} bytes that this server takes", CloseReason.MESSAGE_TOO_BIG)
         self._parts.append(event.data)
         if not event.message_finished:
             return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,6 +14,8 @@ from flask import Flask, request
 from server.http.errors import RequestError
 
 if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
     from server.http import Room
 
 OPEN_PATHS = ("/healthz",)
@@ -20,14 +24,15 @@ OPEN_PATHS = ("/healthz",)
 
 def register(app: Flask, room: Room) -> None:
     """Check every request before anything else sees it."""
-    hosts = KnownHosts(room.settings.allowed_hosts)
+    # Around Socket.IO too, which answers before Flask sees a request.
+    app.wsgi_app = _HostGuard(app.wsgi_app, KnownHosts(room.settings.allowed_hosts), room)  # type: ignore[method-assign]
 
     @app.before_request
     def guard() -> None:
-        if not hosts.know(request.headers.get("Host", "")):
-            _refuse(room, 403, "Host: not a name of this server; if it should be, add it to --allowed-hosts")
         if room.tokens and request.path not in OPEN_PATHS and not _authorized(room):
-            _refuse(room, 401, "Authorization: expected 'Bearer' and a token that this server knows", {"WWW-Authenticate": "Bearer"})
+            sentence = "Authorization: expected 'Bearer' and a token that this server knows"
+            room.complaints.about(f"HTTP from {request.remote_addr}", f"{request.method} {request.path[:100]} refused: {sentence}")
+            raise RequestError(401, sentence, {"WWW-Authenticate": "Bearer"})
 
 
 def _authorized(room: Room) -> bool:
@@ -38,11 +43,6 @@ def _authorized(room: Room) -> bool:
     if room.tokens.http(token.strip()):
         return True
     return request.path.startswith("/graphs/") and room.tokens.any_client(token.strip())
-
-
-def _refuse(room: Room, status: int, sentence: str, headers: dict[str, str] | None = None) -> None:
-    room.complaints.about(f"HTTP from {request.remote_addr}", f"{request.method} {request.path[:100]} refused: {sentence}")
-    raise RequestError(status, sentence, headers)
 
 
 def only_on_purpose() -> None:
@@ -96,3 +96,17 @@ class KnownHosts:
         except ValueError:
             return False
         return True
+
+
+class _HostGuard:
+    def __init__(self, app: WSGIApplication, hosts: KnownHosts, room: Room) -> None:
+        self._app, self._hosts, self._room = app, hosts, room
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        host = str(environ.get("HTTP_HOST", ""))
+        if self._hosts.know(host):
+            return self._app(environ, start_response)
+        sentence = "Host: not a name of this server; if it should be, add it to --allowed-hosts"
+        self._room.complaints.about(f"HTTP from {environ.get('REMOTE_ADDR')}", f"refused: {host!r} is not a name of this server")
+        start_response("403 Forbidden", [("Content-Type", "application/json")])
+        return [json.dumps({"error": sentence}).encode()]

@@ -1,0 +1,34 @@
+"""Servers and clients for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.server.pi import Pi
+from tests.server.process import ServerProcess
+from tests.waiting import wait_for
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server for all tests of a module, with long deadlines: a test ends its own rounds."""
+    with ServerProcess(tmp_path_factory.mktemp("server"), "--min-clients", "1", "--deadline", "1h") as process:
+        yield process
+
+
+@pytest.fixture
+def join(server: ServerProcess) -> Iterator[Callable[..., Pi]]:
+    """Connect clients to the module's server; they leave at the end, and a round that is open then ends."""
+    there: list[Pi] = []
+
+    def connect(client: str = "pi-1", **options: Any) -> Pi:
+        there.append(Pi(server.url, client, **options))
+        return there[-1]
+
+    yield connect
+    for pi in there:
+        pi.close()
+    wait_for(lambda: server.get("/status")["clients"] == 0 and server.get("/status")["running"] is None, "an empty server")

@@ -1,0 +1,108 @@
+"""A real server process on an ephemeral port, spoken to over real sockets."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from protocol.graph import GraphFile, Manifest, Metric
+from protocol.layout import Layout
+from protocol.messages import Channel, TrainConfig
+from tests.waiting import wait_for
+
+ROOT = Path(__file__).parents[2]
+SIZE = 6
+LAYOUT = Layout.of([("dense/kernel", [2, 2]), ("dense/bias", [2])])
+
+
+def write_graph(folder: Path, layout: Layout = LAYOUT) -> Path:
+    """Write a small task: the server never runs a graph, so any bytes do for its flatbuffer."""
+    channels = (Channel("temperature", "°C"), Channel("humidity", "%"))
+    metric = Metric("RMSE", "°C", "sqrt", "persistence: it will be as now")
+    manifest = Manifest("small", "a small task", channels, 4, 3600.0, 1, "temperature", layout, metric, TrainConfig())
+    initial = np.arange(layout.size, dtype=np.float32)
+    path = folder / "small.tflite"
+    path.write_bytes(GraphFile.pack(b"\x1c\0\0\0TFL3 not run by the server", manifest, initial).data)
+    return path
+
+
+class ServerProcess:
+    """``python -m server``, or another script with the same arguments, in its own process."""
+
+    def __init__(self, folder: Path, *flags: str, script: Path | None = None, graph: Path | None = None, **environment: str) -> None:
+        self.folder = folder
+        self.errors = folder / "server.log"
+        graph = graph or write_graph(folder)
+        command = [sys.executable, *([str(script)] if script else ["-m", "server"])]
+        command += ["--port", "0", "--data-dir", str(folder / "data"), "--task", str(graph), *flags]
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")}
+        with self.errors.open("ab") as errors:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env={**clean, "PYTHONPATH": str(ROOT), **environment}
+            )
+        assert self.process.stdout
+        ready = self.process.stdout.readline()
+        assert ready.startswith("bramble server ready on "), f"not ready: {ready!r} {self.log()}"
+        self.url = ready.split()[-1]
+        self.port = urlsplit(self.url).port or 0
+
+    def log(self) -> str:
+        """What the server has written to its log so far."""
+        return self.errors.read_text()
+
+    def logged(self, text: str) -> int:
+        """How many lines of the log contain a text; waits until there is one."""
+        wait_for(lambda: text in self.log(), f"{text!r} in the log")
+        return sum(text in line for line in self.log().splitlines())
+
+    def request(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> tuple[int, Any, Any]:
+        """Return status, body (parsed if it is JSON) and headers of one request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            content: Any = response.read()
+            if (response.headers["Content-Type"] or "").startswith("application/json") and content:
+                content = json.loads(content)
+            return response.status, content, response.headers
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Any:
+        """Return the body of a GET that must succeed."""
+        status, content, _ = self.request("GET", path)
+        assert status < 300, (status, content)
+        return content
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait(30)
+
+    def stop(self) -> int:
+        """Ask it to end; return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(30)
+        finally:
+            if self.process.poll() is None:
+                self.kill()
+            assert self.process.stdout
+            self.process.stdout.close()
+
+    def __enter__(self) -> ServerProcess:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()

@@ -1,0 +1,231 @@
+"""Rounds over real sockets: who is asked, what counts, how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protocol.messages import ClientUpdate
+from tests.server.pi import TIMING, Pi, update
+from tests.server.process import LAYOUT, ServerProcess
+from tests.waiting import wait_for
+
+Join = Callable[..., Pi]
+
+
+def weights_of(server: ServerProcess) -> list[float]:
+    status, data, _ = server.request("GET", "/model", {"Accept": "application/octet-stream"})
+    assert status == 200
+    return np.frombuffer(data, "<f4").tolist()  # type: ignore[no-any-return]
+
+
+def ended(server: ServerProcess, number: int) -> Any:
+    return wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, f"round {number} to end")
+
+
+def test_the_new_model_is_the_mean_weighted_by_samples(server: ServerProcess, join: Join) -> None:
+    first, second = join("pi-1"), join("pi-2")
+    answer = server.get("/")
+    assert answer["clients"] == ["pi-1", "pi-2"]
+    assert first.train(1.0, samples=30) == {"accepted": True}
+    status = server.get("/status")
+    assert (status["running"], status["waiting_for"]) == (answer["round"], ["pi-2"])
+    assert {name for name, client in server.get("/clients")["clients"].items() if client["training"]} == {"pi-2"}
+    assert server.get(f"/rounds/{answer['round']}")["updates"] == 1
+    assert second.train(5.0, samples=10) == {"accepted": True}
+    assert ended(server, answer["round"])["state"] == "committed"
+    assert weights_of(server) == [2.0] * LAYOUT.size
+
+
+def test_what_a_client_is_asked_is_the_contract_and_the_current_model(server: ServerProcess, join: Join) -> None:
+    pi = join()
+    before = server.get("/model")
+    number = server.get("/")["round"]
+    asked = ClientUpdate.from_wire(pi.next("client_update"))
+    assert (asked.round, asked.task, asked.graph) == (number, "small", before["graph"])
+    assert asked.layout == LAYOUT
+    assert asked.weights.tolist() == weights_of(server)
+    assert (asked.encoding, asked.reply_encoding, asked.config.deadline_s) == ("float32", "float32", 3600.0)
+    assert pi.call("training_complete", update(number, 3.0)) == {"accepted": True}
+    assert ended(server, number)["state"] == "committed"
+    assert weights_of(server) == [3.0] * LAYOUT.size
+    assert server.get("/model")["round"] == number
+
+
+def test_a_round_record_tells_each_clients_part(server: ServerProcess, join: Join) -> None:
+    pi = join()
+    number = server.get("/")["round"]
+    metrics = {"loss_before": 4.0, "loss_after": 3.0, "test_samples": 7, "test_error": 2.5, "test_baseline": 5.0}
+    pi.train(2.0, metrics=metrics, samples=12)
+    record = ended(server, number)
+    assert record["metrics"] == metrics
+    assert (record["selected"], record["updates"], record["reason"]) == (1, 1, None)
+    part = record["clients"]["pi-1"]
+    assert part["sent"] <= part["replied"] <= record["ended"]
+    assert {name: part[name] for name in TIMING} == TIMING
+    assert (part["bytes"], part["samples"], part["loss_before"], part["loss_after"]) == (4 * LAYOUT.size, 12, 4.0, 3.0)
+    assert (part["test_error"], part["test_baseline"], part["test_samples"]) == (2.5, 5.0, 7)
+    assert part["distance"] == pytest.approx(0.0, abs=1e-6)
+    assert part["cosine"] == pytest.approx(1.0)
+    latest = server.get("/model/clients")["pi-1"]
+    assert (latest["round"], latest["samples"], latest["metrics"]) == (number, 12, metrics)
+    assert latest["weights"] == {"dense/kernel": [[2.0, 2.0], [2.0, 2.0]], "dense/bias": [2.0, 2.0]}
+    assert latest["update_norm"] == part["update_norm"]
+
+
+def test_a_repeat_is_answered_as_the_first_was_and_counted_once(server: ServerProcess, join: Join) -> None:
+    pi, other = join("pi-1"), join("pi-2")
+    number = server.get("/")["round"]
+    assert pi.call("training_complete", update(number, 1.0)) == {"accepted": True}
+    assert pi.call("training_complete", update(number, 99.0)) == {"accepted": True}
+    assert other.call("training_complete", update(number, 3.0)) == {"accepted": True}
+    assert ended(server, number)["updates"] == 2
+    assert weights_of(server) == [2.0] * LAYOUT.size
+    assert pi.call("training_complete", update(number, 99.0)) == {"accepted": True}
+    assert weights_of(server) == [2.0] * LAYOUT.size
+
+
+def test_a_client_may_say_no_and_the_round_goes_on_without_it(server: ServerProcess, join: Join) -> None:
+    pi, other = join("pi-1"), join("pi-2")
+    number = server.get("/")["round"]
+    assert pi.call("training_failed", {"round": number, "reason": "no data\nyet"}) == {"accepted": True}
+    assert other.train(7.0) == {"accepted": True}
+    record = ended(server, number)
+    assert (record["state"], record["updates"]) == ("committed", 1)
+    assert record["clients"]["pi-1"]["reason"] == "no data?yet"
+    assert record["clients"]["pi-2"]["reason"] is None
+    assert server.logged(f"round {number}: goes on without pi-1: no data?yet") == 1
+
+
+def test_a_round_in_which_everybody_says_no_is_abandoned_and_the_model_stays(server: ServerProcess, join: Join) -> None:
+    pi = join()
+    before = weights_of(server)
+    number = server.get("/")["round"]
+    pi.call("training_failed", {"round": number, "reason": "busy"})
+    record = ended(server, number)
+    assert (record["state"], record["updates"]) == ("abandoned", 0)
+    assert "0 of 1 clients delivered" in record["reason"]
+    assert weights_of(server) == before
+
+
+def test_a_client_whose_connection_closes_leaves_the_round_at_once(server: ServerProcess, join: Join) -> None:
+    gone, stays = join("pi-1"), join("pi-2")
+    number = server.get("/")["round"]
+    gone.next("client_update")
+    stays.train(4.0)
+    gone.close()
+    record = wait_for(lambda: (r := server.get(f"/rounds/{number}"))["state"] == "committed" and r, "the round to go on", within=5.0)
+    assert record["clients"]["pi-1"]["reason"] == "disconnected"
+    assert record["ended"] - record["clients"]["pi-2"]["replied"] < 1.0
+
+
+def test_a_client_that_comes_back_while_its_round_is_open_is_asked_again(server: ServerProcess, join: Join) -> None:
+    first, stays = join("pi-1"), join("pi-2")
+    number = server.get("/")["round"]
+    first.next("client_update")
+    first.close()
+    wait_for(lambda: server.get("/status")["waiting_for"] == ["pi-2"], "the drop")
+    again = join("pi-1")
+    assert again.next("client_update")["round"] == number
+    assert again.call("training_complete", update(number, 1.0)) == {"accepted": True}
+    stays.train(3.0)
+    assert ended(server, number)["updates"] == 2
+    assert weights_of(server) == [2.0] * LAYOUT.size
+
+
+def test_a_dropped_client_may_deliver_after_all_without_training_twice(server: ServerProcess, join: Join) -> None:
+    first, _ = join("pi-1"), join("pi-2")
+    number = server.get("/")["round"]
+    first.next("client_update")
+    first.close()
+    wait_for(lambda: server.get("/status")["waiting_for"] == ["pi-2"], "the drop")
+    assert join("pi-1").call("training_complete", update(number, 1.0)) == {"accepted": True}
+    assert server.get(f"/rounds/{number}")["clients"]["pi-1"]["reason"] is None
+
+
+def test_a_client_that_joins_during_a_round_waits_for_the_next(server: ServerProcess, join: Join) -> None:
+    pi = join("pi-1")
+    number = server.get("/")["round"]
+    late = join("pi-2")
+    answer = late.call("training_complete", update(number))
+    assert answer == {"accepted": False, "reason": f"not asked to take part in round {number}"}
+    pi.train()
+    ended(server, number)
+    assert server.get("/") == {"round": number + 1, "clients": ["pi-1", "pi-2"]}
+    assert late.next("client_update")["round"] == number + 1
+
+
+def test_reset_returns_to_the_initial_model_forgets_and_tells_everybody(server: ServerProcess, join: Join) -> None:
+    pi, absent = join("pi-1"), join("pi-2")
+    absent.close()
+    wait_for(lambda: server.get("/status")["clients"] == 1, "pi-2 to leave")
+    number = server.get("/")["round"]
+    pi.train(9.0)
+    ended(server, number)
+    running = server.get("/")["round"]
+    assert server.get("/reset") == {"clients": 1}
+    assert pi.next("reset") == {}
+    assert weights_of(server) == list(range(LAYOUT.size))
+    assert (server.get("/model")["round"], server.get("/rounds"), server.get("/model/clients")) == (0, {"rounds": []}, {})
+    assert pi.call("training_complete", update(running)) == {"accepted": False, "reason": "round over"}
+    assert join("pi-2").next("reset") == {}, "a client that was away hears of it when it is back"
+    assert server.get("/")["round"] == running + 1, "a number that was on the wire is never used again"
+
+
+def test_float16_may_be_asked_for_in_both_directions(tmp_path: Path) -> None:
+    flags = ("--min-clients", "1", "--encoding", "float16", "--reply-encoding", "float16", "--epochs", "3", "--learning-rate", "0.5")
+    with ServerProcess(tmp_path, *flags) as server, Pi(server.url) as pi:
+        server.get("/")
+        asked = ClientUpdate.from_wire(pi.next("client_update"))
+        assert (asked.encoding, asked.reply_encoding) == ("float16", "float16")
+        assert asked.weights.tolist() == list(range(LAYOUT.size))
+        assert (asked.config.epochs, asked.config.learning_rate, asked.config.batch_size) == (3, 0.5, 32)
+        halves = np.full(LAYOUT.size, 0.5, "<f2").tobytes()
+        assert pi.call("training_complete", update(asked.round, encoding="float16", weights=halves)) == {"accepted": True}
+        assert ended(server, asked.round)["clients"]["pi-1"]["bytes"] == 2 * LAYOUT.size
+        assert weights_of(server) == [0.5] * LAYOUT.size
+
+
+def test_the_deadline_ends_a_round_with_those_who_delivered(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "--deadline", "0.4") as server, Pi(server.url, "pi-1") as pi, Pi(server.url, "pi-2"):
+        number = server.get("/")["round"]
+        pi.train(6.0)
+        record = ended(server, number)
+        assert (record["state"], record["updates"]) == ("committed", 1)
+        assert record["clients"]["pi-2"]["reason"] == "no answer before the deadline"
+        assert record["ended"] - record["started"] >= 0.4
+        assert weights_of(server) == [6.0] * LAYOUT.size
+        late = pi.call("training_complete", update(number + 1))
+        assert late == {"accepted": False, "reason": f"unknown round {number + 1}"}
+
+
+def test_fewer_updates_than_min_updates_abandon_the_round(tmp_path: Path) -> None:
+    with (
+        ServerProcess(tmp_path, "--min-updates", "2", "--deadline", "0.3") as server,
+        Pi(server.url, "pi-1") as pi,
+        Pi(server.url, "pi-2"),
+    ):
+        number = server.get("/")["round"]
+        pi.train(6.0)
+        record = ended(server, number)
+        assert (record["state"], record["updates"]) == ("abandoned", 1)
+        assert record["reason"] == "1 of 2 clients delivered, a round needs 2"
+        assert weights_of(server) == list(range(LAYOUT.size))
+        assert server.get("/status")["round"] == 0
+
+
+def test_weights_at_the_edge_of_float32_leave_everything_finite(server: ServerProcess, join: Join) -> None:
+    first, second = join("pi-1"), join("pi-2")
+    top = float(np.finfo(np.float32).max)
+    for value in (top, -top):
+        number = server.get("/")["round"]
+        first.train(value, samples=10_000_000, metrics={"loss_before": 1e12, "loss_after": 1e12})
+        second.train(value, samples=10_000_000)
+        record = ended(server, number)
+        assert record["state"] == "committed"
+        assert weights_of(server) == pytest.approx([value] * LAYOUT.size)
+        assert all(np.isfinite(record["clients"]["pi-1"][name]) for name in ("update_norm", "cosine", "distance"))
