@@ -1,0 +1,131 @@
+"""Lamp and buttons, driven by pin changes on gpiozero's own mock pins."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_client.hal import gpio
+from edge_client.hal.gpio import PATTERNS, GpioError, Panel, Pins, Status, open_factory
+
+
+@pytest.fixture
+def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "unset")
+    factory = open_factory("mock")
+    yield factory
+    factory.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return condition()
+
+
+def test_the_pin_factory_is_named_in_the_environment_too(factory: Any) -> None:
+    assert os.environ["GPIOZERO_PIN_FACTORY"] == "mock"
+
+
+def test_without_lgpio_the_real_pins_are_refused_and_never_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "unset")
+    monkeypatch.setenv("LG_WD", "unset")
+    monkeypatch.setitem(sys.modules, "lgpio", None)
+    with pytest.raises(GpioError, match="sudo apt install python3-lgpio"):
+        open_factory("lgpio", tmp_path)
+    assert os.environ["LG_WD"] == str(tmp_path)
+
+
+def test_without_gpiozero_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "unset")
+    monkeypatch.setitem(sys.modules, "gpiozero.pins.mock", None)
+    with pytest.raises(GpioError, match=r"pip install bramble-fl\[gpio\]"):
+        open_factory("mock")
+
+
+def test_every_state_has_a_pattern_of_its_own() -> None:
+    assert set(PATTERNS) == set(Status)
+    assert len({pattern for pattern in PATTERNS.values()}) == len(Status)
+    assert all(pattern[0] == 1 for pattern in PATTERNS.values()), "a change shows at once"
+
+
+def test_the_lamp_repeats_its_pattern(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpio, "TICK_S", 0.005)
+    panel = Panel(factory, Pins(led=17, label=None, reset=None))
+    pin = factory.pin(17)
+    for status, expected in ((Status.TRAINING, [1, 0, 1, 0, 1]), (Status.ERROR, [1, 0, 1, 0, 1, 0])):
+        panel.show(status)
+        pin.clear_states()
+        assert until(lambda: len(pin.states) > 8)
+        levels = [int(state.state) for state in pin.states]
+        start = levels.index(1)
+        assert levels[start : start + len(expected)] == expected
+    panel.show(Status.CONNECTED)
+    assert until(lambda: bool(pin.state))
+    panel.close()
+    assert not pin.state, "closing turns it off"
+
+
+def test_each_press_of_the_label_button_is_the_next_class(factory: Any, caplog: pytest.LogCaptureFixture) -> None:
+    labels: list[tuple[str, float]] = []
+    panel = Panel(factory, Pins(None, 27, None), classes=("walking", "sitting"), on_label=lambda label, t: labels.append((label, t)))
+    pin = factory.pin(27)
+    before = time.time()
+    for press in range(3):
+        pin.drive_low()
+        assert until(lambda count=press + 1: len(labels) == count)  # type: ignore[misc]
+        pin.drive_high()
+    assert [label for label, _ in labels] == ["walking", "sitting", "walking"]
+    assert all(before <= t <= time.time() for _, t in labels)
+    panel.close()
+
+
+def test_a_label_button_without_classes_says_so(factory: Any, caplog: pytest.LogCaptureFixture) -> None:
+    panel = Panel(factory, Pins(None, 27, None))
+    with caplog.at_level(logging.WARNING):
+        factory.pin(27).drive_low()
+        assert until(lambda: "no classes are configured" in caplog.text)
+    panel.close()
+
+
+def test_the_reset_button_must_be_held(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpio, "HOLD_S", 0.05)
+    reset = threading.Event()
+    panel = Panel(factory, Pins(None, None, 22), on_reset=reset.set)
+    pin = factory.pin(22)
+    pin.drive_low()
+    assert reset.wait(30)
+    pin.drive_high()
+    panel.close()
+
+
+def test_a_short_press_resets_nothing(factory: Any) -> None:
+    reset = threading.Event()
+    panel = Panel(factory, Pins(None, None, 22), on_reset=reset.set)
+    pin = factory.pin(22)
+    pin.drive_low()
+    pin.drive_high()
+    panel.close()
+    assert not reset.is_set()
+
+
+def test_two_devices_on_one_pin_are_refused_and_nothing_stays_open(factory: Any) -> None:
+    with pytest.raises(GpioError, match="two of them may be the same"):
+        Panel(factory, Pins(17, 17, None))
+    Panel(factory, Pins(17, None, None)).close()
+
+
+def test_a_panel_without_anything_is_harmless(factory: Any) -> None:
+    panel = Panel(factory, Pins(None, None, None))
+    panel.show(Status.TRAINING)
+    panel.close()
+    panel.close()
