@@ -65,7 +65,7 @@ class Board:
         self.problems = list(problems)
         self._clock = clock or SystemClock()
         self._prepare = prepare
-        self._paces = list(paces) if paces is not None else [Pace(sensor.driver.interval) for sensor in sensors]
+        self.paces = list(paces) if paces is not None else [Pace(sensor.driver.interval) for sensor in sensors]
         self._lock = threading.Lock()
         self._keys = _unique_keys(sensors, wanted)
         self.channels: tuple[Channel, ...] = tuple(describe(key) for key in self._keys.values())
@@ -91,6 +91,11 @@ class Board:
             self._prepare(t)
             return [reading for sensor in self.sensors for reading in sensor.read()]
 
+    def settle(self) -> None:
+        """Set a simulated world to now, for who talks to the drivers directly."""
+        with self._lock:
+            self._prepare(None)
+
     def key(self, reading: Reading) -> str:
         """Return the name that a reading's channel has among all of the board's."""
         return self._keys.get((reading.sensor, reading.channel), reading.channel)
@@ -98,7 +103,7 @@ class Board:
     def sampler(self, sink: Sink) -> Sampler:
         """Return a sampler, not yet started, that reads every sensor at its own pace."""
         sources: list[tuple[Source, float]] = []
-        for sensor, pace in zip(self.sensors, self._paces, strict=True):
+        for sensor, pace in zip(self.sensors, self.paces, strict=True):
             if pace.rate is not None and isinstance(sensor.driver, Streaming):
                 sources.append((Stream(sensor.driver, pace.rate, sensor.name, simulated=sensor.simulated), DRAIN_S))
             else:

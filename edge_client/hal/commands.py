@@ -1,0 +1,83 @@
+"""What ``bramble sensors`` does, as functions that return data."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edge_client.hal import catalogue, config, detect
+from edge_client.hal.board import Board
+from edge_client.hal.bus import I2CBus
+from edge_client.hal.config import SensorConfig
+from edge_client.hal.detect import Found
+from edge_client.hal.drivers.base import Driver
+from edge_client.hal.errors import UnknownSensor
+from edge_client.hal.linux import LinuxBus
+from edge_client.hal.opening import open_board
+from edge_client.hal.readings import Reading
+from edge_client.hal.sampler import Stats
+
+
+@dataclass(frozen=True)
+class Known:
+    """A driver that there is, or the reason why one cannot be had."""
+
+    name: str
+    driver: type[Driver] | None
+    problem: str = ""
+
+
+def known() -> list[Known]:
+    """Return every driver, built-in and third parties'."""
+    rows = []
+    for name in catalogue.names():
+        try:
+            rows.append(Known(name, catalogue.driver(name)))
+        except UnknownSensor as error:
+            rows.append(Known(name, None, str(error)))
+    return rows
+
+
+@contextmanager
+def opened(sensors: Literal["mock", "linux"], number: int, seed: str, configuration: Path | None = None) -> Iterator[I2CBus]:
+    """Open the bus alone, without any sensor: for a scan, which must work where no sensor does."""
+    if sensors == "linux":
+        bus: I2CBus = LinuxBus(number)
+        try:
+            yield bus
+        finally:
+            bus.close()
+    else:
+        board = open_board("mock", seed=seed, configuration=configuration)
+        try:
+            yield board.buses[0]
+        finally:
+            board.close()
+
+
+def found_config(found: list[Found], number: int) -> str:
+    """Return a configuration for what a scan found; chips that cannot be told apart are left for a person to decide."""
+    usable = [item for item in found if item.drivers]
+    names = detect.names([item.drivers[0].name for item in usable])
+    sensors = [
+        SensorConfig(item.drivers[0], item.address, number, name, max(item.drivers[0].interval, item.drivers[0].fastest))
+        for item, name in zip(usable, names, strict=True)
+    ]
+    notes = [f"{item.address:#04x}: {item.note}" for item in found if not item.certain]
+    return config.dumps(sensors, notes)
+
+
+def watch(board: Board) -> Iterator[tuple[list[Reading], dict[str, Stats]]]:
+    """Yield readings as they are taken, each sensor at its own pace, with how sampling goes; end by closing the iterator."""
+    taken: queue.Queue[list[Reading]] = queue.Queue()
+    sampler = board.sampler(taken.put)
+    sampler.start()
+    try:
+        while True:
+            yield taken.get(), sampler.stats
+    finally:
+        sampler.stop()

@@ -1,0 +1,142 @@
+"""``bramble sensors``: find, read, watch and check the sensors of this machine. Prints; decides nothing."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge_client.hal import Board, Reading, commands, detect, open_board
+from edge_client.hal.errors import ConfigError
+from edge_client.hal.selftest import selftest as run_selftest
+
+app = typer.Typer(help="Find, read, watch and check this machine's sensors.", no_args_is_help=True)
+
+Kind = Annotated[
+    Literal["mock", "linux"],
+    typer.Option("--sensors", envvar="BRAMBLE_SENSORS", help="linux reads the I2C bus, mock a simulated one; the drivers are the same."),
+]
+Bus = Annotated[int, typer.Option("--bus", envvar="BRAMBLE_BUS", help="Number of the I2C bus.")]
+Config = Annotated[Path | None, typer.Option("--sensors-file", envvar="BRAMBLE_SENSORS_FILE", help="File (TOML) that lists the sensors.")]
+Replay = Annotated[Path | None, typer.Option("--replay", envvar="BRAMBLE_REPLAY", help="Recording (CSV) that mock sensors replay.")]
+Faults = Annotated[Path | None, typer.Option("--faults", envvar="BRAMBLE_FAULTS", help="Script (TOML) of faults for mock sensors.")]
+Seed = Annotated[str, typer.Option("--id", envvar="BRAMBLE_ID", help="Client id, which makes mock sensors distinct.")]
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print(table: Table) -> None:
+    Console(soft_wrap=True).print(table)
+
+
+def _value(reading: Reading) -> str:
+    return "-" if reading.value is None else f"{reading.value:.3f}"
+
+
+def _doubt(reading: Reading) -> str:
+    return "" if reading.good else f" ({reading.quality.value})"
+
+
+@app.command("list")
+def list_() -> None:
+    """List the drivers that there are."""
+    table = _table("name", "chip", "addresses", "channels")
+    for row in commands.known():
+        if row.driver is None:
+            table.add_row(row.name, "-", "-", row.problem)
+        else:
+            addresses = ", ".join(f"{address:#04x}" for address in row.driver.addresses)
+            table.add_row(row.name, row.driver.chip, addresses, ", ".join(row.driver.channels))
+    _print(table)
+
+
+@app.command()
+def scan(
+    sensors: Kind = "linux",
+    bus: Bus = 1,
+    seed: Seed = "client",
+    config: Config = None,
+    write: Annotated[Path | None, typer.Option(help="Write a configuration for what is found to this file.")] = None,
+) -> None:
+    """Find the chips on the bus: by what they say of themselves, never by their address alone."""
+    if write is not None and write.exists():
+        raise ConfigError(f"{write} exists; name another file, or move it away first")
+    with commands.opened(sensors, bus, seed, config) as opened:
+        found = detect.scan(opened)
+        table = _table("address", "driver", "chip")
+        for item in found:
+            table.add_row(f"{item.address:#04x}", " or ".join(driver.name for driver in item.drivers) or "-", item.note)
+        _print(table)
+        if not found:
+            typer.echo(f"nothing answers on {opened.name}; check the wiring and the power")
+    if write is not None:
+        write.write_text(commands.found_config(found, bus), encoding="utf-8")
+        typer.echo(f"wrote {write}")
+
+
+@app.command()
+def read(
+    sensors: Kind = "linux", bus: Bus = 1, seed: Seed = "client", config: Config = None, replay: Replay = None, faults: Faults = None
+) -> None:
+    """Read every sensor once. Ends with code 1 if a reading is missing or doubtful."""
+    board = open_board(sensors, replay=replay, seed=seed, bus=bus, configuration=config, faults=faults)
+    try:
+        readings = board.read()
+    finally:
+        board.close()
+    table = _table("sensor", "channel", "value", "unit", "quality")
+    for reading in readings:
+        table.add_row(reading.sensor, reading.channel, _value(reading), reading.unit, reading.quality.value)
+    _print(table)
+    if board.problems or not all(reading.good for reading in readings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def watch(
+    sensors: Kind = "linux",
+    bus: Bus = 1,
+    seed: Seed = "client",
+    config: Config = None,
+    replay: Replay = None,
+    faults: Faults = None,
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many samples.")] = None,
+) -> None:
+    """Show readings as they come, each sensor at its own rate, with the deadlines that were missed. Ends with Ctrl-C."""
+    board = open_board(sensors, replay=replay, seed=seed, bus=bus, configuration=config, faults=faults, live=True)
+    try:
+        for batch, stats in itertools.islice(commands.watch(board), count):
+            latest = {reading.channel: reading for reading in batch}.values()
+            values = "  ".join(
+                f"{board.key(item)} {_value(item)} {item.unit}{'' if item.good else f' ({item.quality.value})'}" for item in latest
+            )
+            mine = stats[batch[0].sensor]
+            typer.echo(f"{batch[0].sensor}: {values}  [{mine.taken} taken, {mine.missed} missed]")
+    except KeyboardInterrupt:
+        pass
+    finally:
+        board.close()
+
+
+@app.command()
+def selftest(sensors: Kind = "linux", bus: Bus = 1, seed: Seed = "client", config: Config = None, faults: Faults = None) -> None:
+    """Check every sensor: identity, bytes, plausibility, rate. Prints what to do, and ends with code 1 if a check fails."""
+    board: Board = open_board(sensors, seed=seed, bus=bus, configuration=config, faults=faults)
+    failed = False
+    try:
+        for check in run_selftest(board):
+            typer.echo(f"{'ok  ' if check.passed else 'FAIL'} {check.sensor}: {check.what}: {check.note}")
+            failed = failed or not check.passed
+    finally:
+        board.close()
+    if failed:
+        raise typer.Exit(1)

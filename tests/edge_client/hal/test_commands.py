@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from edge_client.hal import catalogue, commands, config, detect, errors, open_board
+from edge_client.hal.clock import VirtualClock
+from edge_client.hal.selftest import Check, selftest
+from edge_client.hal.sim.bus import SimulatedBus
+from edge_client.hal.sim.chips.base import RegisterChip
+from edge_client.hal.sim.faults import Faults, Kind
+from edge_client.hal.sim.scene import Scene
+from edge_client.hal.sim.world import Synthetic
+
+ALL = {
+    "sht3x": 0x44,
+    "sht4x": 0x45,
+    "ina219": 0x40,
+    "tmp117": 0x48,
+    "tmp102": 0x49,
+    "ads1115": 0x4A,
+    "lm75": 0x4F,
+    "bh1750": 0x23,
+    "bme280": 0x76,
+    "bmp280": 0x77,
+    "mpu6050": 0x68,
+    "adxl345": 0x53,
+    "scd4x": 0x62,
+}
+
+
+class Mute(RegisterChip):
+    """A chip that no driver knows."""
+
+    name = "mute"
+
+
+@pytest.fixture
+def full(clock: VirtualClock) -> SimulatedBus:
+    """A bus with one chip of every kind, and one that nobody knows."""
+    bus = SimulatedBus(clock)
+    scene = Scene(Synthetic("a"), clock)
+    scene.follow(1_683_000_000.0)
+    for name, address in ALL.items():
+        bus.attach(address, catalogue.chip(name)(scene, clock))
+    bus.attach(0x3C, Mute(scene, clock))
+    clock.sleep(1)
+    return bus
+
+
+def test_a_scan_tells_every_chip_by_its_identity(full: SimulatedBus) -> None:
+    found = {item.address: item for item in detect.scan(full)}
+    assert set(found) == {*ALL.values(), 0x3C}
+    for name, address in ALL.items():
+        driver = catalogue.driver(name)
+        assert driver in found[address].drivers, name
+        assert found[address].certain == driver.certain, name
+    assert found[0x3C].drivers == ()
+    assert found[0x3C].note == "unknown chip; no driver recognises it"
+    assert found[0x76].note == "BME280, by its identity"
+    assert "it has no identity to prove it" in found[0x40].note
+
+
+def test_a_scan_rules_out_what_can_be_ruled_out(full: SimulatedBus) -> None:
+    found = {item.address: {driver.name for driver in item.drivers} for item in detect.scan(full)}
+    assert found[ALL["ads1115"]] == {"ads1115"}
+    assert found[ALL["tmp102"]] == {"tmp102"} or "ads1115" not in found[ALL["tmp102"]]
+    assert "ina219" not in found[ALL["lm75"]]
+
+
+def test_a_scan_leaves_the_chips_as_they_were(full: SimulatedBus) -> None:
+    drivers = [catalogue.driver(name)(full, address, full._clock) for name, address in ALL.items()]
+    for driver in drivers:
+        driver.setup()
+        driver.read()
+    detect.scan(full)
+    for driver in drivers:
+        full._clock.sleep(6)
+        assert driver.read().values
+
+
+def test_a_scan_of_a_bad_bus_goes_on(full: SimulatedBus) -> None:
+    full.faults = faults = Faults(full._clock)
+    faults.on(Kind.BUSY, address=0x76)
+    found = {item.address: item for item in detect.scan(full)}
+    assert "a kernel driver owns 0x76" in found[0x76].note
+    assert found[0x77].certain
+
+
+def test_what_a_scan_finds_becomes_a_configuration_that_works(full: SimulatedBus, tmp_path: Path) -> None:
+    path = tmp_path / "sensors.toml"
+    path.write_text(commands.found_config(detect.scan(full), 1))
+    sensors, problems = config.load(path)
+    assert problems == []
+    assert {sensor.address for sensor in sensors} == set(ALL.values())
+    assert "# 0x3c: unknown chip" in path.read_text()
+    assert len({sensor.name for sensor in sensors}) == len(sensors)
+
+
+def test_two_of_a_kind_have_names_of_their_own() -> None:
+    assert detect.names(["bme280", "sht3x", "bme280", "bme280"]) == ["bme280", "sht3x", "bme280_2", "bme280_3"]
+
+
+def test_every_driver_is_known() -> None:
+    rows = commands.known()
+    assert {row.name for row in rows} >= set(ALL)
+    assert all(row.driver is not None or row.problem for row in rows)
+
+
+def test_watching_shows_readings_and_how_sampling_goes() -> None:
+    board = open_board("mock", seed="pi-1", live=True)
+    board.paces = [type(board.paces[0])(0.02)]
+    with closing(commands.watch(board)) as rows:
+        seen = list(islice(rows, 3))
+    readings, stats = seen[-1]
+    assert [reading.channel for reading in readings] == ["temperature", "humidity", "pressure"]
+    assert stats["bme280"].taken >= 3
+
+
+def test_a_simulated_bus_can_be_opened_alone() -> None:
+    with commands.opened("mock", 1, "pi-1") as bus:
+        assert [item.note for item in detect.scan(bus)] == ["BME280, by its identity"]
+
+
+def checks(text: str, folder: Path, script: str = "") -> list[Check]:
+    path = folder / "sensors.toml"
+    path.write_text(text)
+    faults = folder / "faults.toml" if script else None
+    if faults is not None:
+        faults.write_text(script)
+    return list(selftest(open_board("mock", seed="pi-1", configuration=path, faults=faults)))
+
+
+def test_a_self_test_of_good_sensors_passes_every_check(tmp_path: Path) -> None:
+    rows = checks('[[sensor]]\ndriver = "bme280"\n[[sensor]]\ndriver = "mpu6050"\nrate = 200\n[[sensor]]\ndriver = "lm75"\n', tmp_path)
+    assert [row for row in rows if not row.passed] == []
+    assert [row.what for row in rows if row.sensor == "bme280"] == ["identity", "setup", "bytes", "plausible", "rate"]
+    notes = {(row.sensor, row.what): row.note for row in rows}
+    assert "perhaps LM75" in notes["lm75", "identity"]
+    assert "conversions came at 200 Hz" in notes["mpu6050", "stream"]
+    assert "hPa" in notes["bme280", "plausible"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "what", "remedy"),
+    [
+        ("unplug", "identity", "check the wiring, the power and the address"),
+        ("wrong_id", "identity", "run `bramble sensors scan`"),
+        ("permission", "identity", "add the user to the group i2c"),
+        ("busy", "identity", "a kernel driver owns 0x76"),
+    ],
+)
+def test_a_self_test_says_what_to_do(tmp_path: Path, fault: str, what: str, remedy: str) -> None:
+    rows = checks('[[sensor]]\ndriver = "bme280"\n', tmp_path, f'[[fault]]\nkind = "{fault}"\nseconds = 1000\n')
+    failed = [row for row in rows if not row.passed]
+    assert [row.what for row in failed] == [what]
+    assert remedy in failed[0].note
+
+
+def test_a_self_test_counts_damaged_bytes(tmp_path: Path) -> None:
+    rows = checks('[[sensor]]\ndriver = "sht3x"\n', tmp_path, '[[fault]]\nkind = "bad_crc"\nprobability = 0.4\nfrom = 0.005\n')
+    failed = [row for row in rows if not row.passed]
+    assert [row.what for row in failed] == ["bytes"]
+    assert "do not match their check sum" in failed[0].note
+
+
+def test_a_self_test_notices_a_rate_that_cannot_be_kept(tmp_path: Path) -> None:
+    board = open_board("mock", seed="pi-1")
+    board.paces = [type(board.paces[0])(0.001)]
+    failed = [row for row in selftest(board) if not row.passed]
+    assert [row.what for row in failed] == ["rate"]
+    assert "ask for it less often" in failed[0].note
+
+
+def test_a_self_test_notices_values_that_cannot_be(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("time,temperature\n0,84.9\n60,84.9\n")
+    board = open_board("mock", seed="pi-1", replay=path)
+    driver = board.sensors[0].driver
+    assert driver.name == "bme280"
+    original = driver.read
+    driver.read = lambda: original()._replace(values={"temperature": 900.0})  # type: ignore[method-assign]
+    failed = [row for row in selftest(board) if not row.passed]
+    assert [row.what for row in failed] == ["plausible"]
+    assert "temperature cannot be" in failed[0].note
+
+
+def test_a_self_test_begins_with_what_is_wrong_in_the_configuration(tmp_path: Path) -> None:
+    rows = checks('[[sensor]]\ndriver = "nonsense"\n[[sensor]]\ndriver = "bme280"\n', tmp_path)
+    assert rows[0].sensor == "configuration"
+    assert not rows[0].passed
+    assert "there is no driver 'nonsense'" in rows[0].note
+    assert all(row.passed for row in rows[1:])
+
+
+def test_a_linux_bus_that_is_not_there_is_named() -> None:
+    with pytest.raises(errors.NoSuchBus, match="there is no such bus"), commands.opened("linux", 250, "pi-1"):
+        pass
