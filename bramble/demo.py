@@ -70,7 +70,7 @@ def _live_through_the_year(settings: DemoSettings, family: Family, folder: Path,
     inspector = family.start(
         "inspector", "inspector", "--server", server.url, "--port", str(settings.inspector_port), ready="bramble inspector ready on "
     )
-    console.print(f"Watch the fleet learn: [bold]{inspector}[/]   (server: {server.url}, logs: {folder / 'logs'})")
+    console.print(f"Watch the fleet learn: [bold]{inspector}[/]   (server: {server.url}, logs: {folder / 'logs'})", soft_wrap=True)
     server.wait(lambda status: status["clients"] >= settings.clients, f"{settings.clients} clients to connect")
 
     metric = server.get("/status")["manifest"]["metric"]
@@ -89,7 +89,7 @@ def _live_through_the_year(settings: DemoSettings, family: Family, folder: Path,
             server.wait(lambda status: status["running"] is None, f"round {number}")
             record = server.get(f"/rounds/{number}")
             committed += record["state"] == "committed"
-            progress.console.print(_line(record, metric))
+            progress.console.print(_line(record, metric), soft_wrap=True)
             progress.update(bar, advance=1, description="living through the year")
     console.print(f"\n{committed} of {settings.rounds} rounds committed.")
     return committed
@@ -112,13 +112,14 @@ def _line(record: dict[str, Any], metric: dict[str, str]) -> str:
     means, seconds = record["metrics"], record["ended"] - record["started"]
     text = f"{head}  {record['updates']} clients  {seconds:5.1f} s"
     if "loss_before" in means:
-        text += f"  loss {means['loss_before']:.4f} to {means['loss_after']:.4f}"
+        text += f"  loss {means['loss_before']:.3f} to {means['loss_after']:.3f}"
     if means.get("test_samples"):
         shown = math.sqrt if metric["transform"] == "sqrt" else float
         error, baseline = shown(means["test_error"]), shown(means["test_baseline"])
         change = 100 * (error / baseline - 1) if baseline else 0.0
         colour = "green" if change < 0 else "yellow"
-        text += f"  {metric['name']} {error:.2f} {metric['unit']}, persistence {baseline:.2f} [{colour}]({change:+.0f} %)[/]"
+        name, unit = metric["baseline"].partition(":")[0], metric["unit"]
+        text += f"  {metric['name']} {error:.2f} {unit}, {name} {baseline:.2f} {unit} [{colour}]({change:+.0f} %)[/]"
     return text
 
 
