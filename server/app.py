@@ -10,7 +10,8 @@ from flask_socketio import SocketIO  # type: ignore[import-untyped]
 
 from protocol import codecs
 from protocol.errors import BrambleError
-from server import engine, http, tasks
+from protocol.notify import notify
+from server import engine, http, pulse, tasks
 from server.complaints import Complaints
 from server.coordinator import Coordinator
 from server.fleet import Fleet
@@ -49,11 +50,10 @@ class Server:
         self.store = Store(settings.database or settings.data_dir / "bramble.db")
         self.flask = Flask("server", static_folder=None)
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
-        self.flask.config["MAX_CONTENT_LENGTH"] = 1 << 16
         self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
         self.fleet, self.complaints = Fleet(), Complaints()
-        self.metrics = Metrics(lambda: len(self.fleet))
-        runtime = engine.Runtime(self.sio)
+        self.metrics = Metrics(lambda: len(self.fleet), self.fleet.health)
+        runtime = self.runtime = engine.Runtime(self.sio)
         outward = Outward(self.sio, self.fleet)
         self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics)
         gate = Gate(self.fleet, tokens, settings.simulated_welcome)
@@ -84,8 +84,10 @@ def run(settings: ServerSettings) -> int:
         listener = server.listen()
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         print(f"bramble server ready on {settings.scheme}://{host}:{listener.port}", flush=True)
+        pulse.start(server.runtime, server.coordinator.settle)
         engine.wait_for_signal()
         log.info("stopping")
+        notify(STOPPING=1)
         server.coordinator.stop()
         listener.stop()
     finally:

@@ -125,6 +125,10 @@ class Coordinator:
         """End the open round unused and stop."""
         self._writer.stop(lambda _: self._end_unused("server stopped"))
 
+    def settle(self) -> None:
+        """Return once everything that was asked for before is done."""
+        self._writer.submit(lambda _: None)
+
     def start_round(self) -> rounds.Open:
         """Open a round with all connected clients."""
         opened: rounds.Open = self._writer.submit(lambda reply: self._feed(rounds.Start(self._fleet.connected()), reply))

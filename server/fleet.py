@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from protocol.health import Health
 from protocol.messages import Channel, Handshake
 
 REMEMBERED = 10_000
@@ -29,6 +30,9 @@ class Client:
     last_seen: float
     """When its last message came."""
     last_cycle: int | None = None
+    health: Health | None = None
+    """Its last report on itself, and when it came."""
+    health_at: float | None = None
 
     @property
     def connected(self) -> bool:
@@ -76,6 +80,14 @@ class Fleet:
         self._clients[name] = client
         return client
 
+    def report(self, client: str, health: Health) -> None:
+        """Note what a client says of itself and its machine."""
+        self._clients[client] = replace(self._clients[client], health=health, health_at=time.time())
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        """Return the last report of each connected client that has sent one, by id."""
+        return {name: report for name, client in self._clients.items() if client.connected and (report := _told(client)) is not None}
+
     def get(self, client: str) -> Client | None:
         """Return a client by its id."""
         return self._clients.get(client)
@@ -113,6 +125,17 @@ class Fleet:
                 "last_seen": client.last_seen,
                 "last_cycle": client.last_cycle,
                 "training": name in busy,
+                "health": _told(client),
+                "health_at": client.health_at,
             }
             for name, client in sorted(self._clients.items())
         }
+
+
+def _told(client: Client) -> dict[str, Any] | None:
+    """Return a report as HTTP shows it, with the client's clock as an offset from this one: positive when it runs ahead."""
+    if client.health is None or client.health_at is None:
+        return None
+    told = client.health.to_wire()
+    told["clock_offset"] = round(told.pop("sent") - client.health_at, 3)
+    return told

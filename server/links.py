@@ -11,7 +11,9 @@ from typing import Any
 from flask import request
 from flask_socketio import ConnectionRefusedError, SocketIO  # type: ignore[import-untyped]
 
+from protocol import health
 from protocol.errors import BrambleError
+from protocol.health import Health
 from protocol.layout import Layout
 from protocol.messages import DataUpdate, GenerateData, TrainingComplete, TrainingFailed
 from server import checks
@@ -66,6 +68,7 @@ class Inward:
         sio.on_event("training_complete", self.training_complete)
         sio.on_event("training_failed", self.training_failed)
         sio.on_event("data_update", self.data_update)
+        sio.on_event(health.EVENT, self.health)
         sio.on_event("*", self.unknown)
         self._deeper = sio.server.eio.handlers["message"]
         sio.server.eio.on("message", self.message)
@@ -157,6 +160,15 @@ class Inward:
             return {"accepted": count}
 
         return self._answer("data_update", 0, payload, take)
+
+    def health(self, *payload: Any) -> Any:
+        """Take a client's report on itself and its machine."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            self._fleet.report(client.id, Health.from_wire(value))
+            return {"accepted": True}
+
+        return self._answer(health.EVENT, False, payload, take)
 
     def unknown(self, event: Any = None, *payload: Any) -> Any:
         """Refuse an event that is not in the contract."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from server.websocket import Traffic
@@ -24,9 +24,11 @@ class Metrics:
     ----------
     connected
         Returns how many clients are connected.
+    health
+        Returns the last report of each connected client, by id.
     """
 
-    def __init__(self, connected: Callable[[], int]) -> None:
+    def __init__(self, connected: Callable[[], int], health: Callable[[], Mapping[str, Mapping[str, float | None]]] = dict) -> None:
         self._registry = CollectorRegistry()
         rounds = Counter("bramble_rounds", "Rounds that ended, by how.", ["state"], registry=self._registry)
         self._rounds = {state: rounds.labels(state) for state in ("committed", "abandoned")}
@@ -37,6 +39,7 @@ class Metrics:
         self._error = Gauge("bramble_test_error", "Test-then-train error of the last committed round.", registry=self._registry)
         self._baseline = Gauge("bramble_test_baseline", "The baseline's error on the same data.", registry=self._registry)
         Gauge("bramble_clients_connected", "Clients connected now.", registry=self._registry).set_function(connected)
+        self._registry.register(_Health(health))
 
     def watch(self, traffic: Traffic) -> None:
         """Show these byte counts too."""
@@ -63,6 +66,32 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+_HEALTH = {
+    "sample_age": ("sample_age_seconds", "Age of the client's newest sample when it reported.", 1.0),
+    "soc_temperature": ("soc_celsius", "Temperature of the client's processor.", 1.0),
+    "throttled": ("throttled_bits", "The Pi firmware's get_throttled: bit 0 under-voltage, 1 capped, 2 throttled, 3 hot.", 1.0),
+    "memory_free": ("memory_free_bytes", "Free memory of the client's machine.", 1e6),
+    "disk_free": ("disk_free_bytes", "Free disk where the client keeps its data.", 1e6),
+    "clock_offset": ("clock_offset_seconds", "The client's clock minus the server's.", 1.0),
+}
+"""Field of a report to the metric's name, what it says, and its factor to Prometheus' base unit."""
+
+
+class _Health(Collector):
+    def __init__(self, health: Callable[[], Mapping[str, Mapping[str, float | None]]]) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        reports = self._health()
+        for field, (name, text, factor) in _HEALTH.items():
+            family = GaugeMetricFamily(f"bramble_client_{name}", text, labels=["client"])
+            for client, report in sorted(reports.items()):
+                value = report[field]
+                if value is not None:
+                    family.add_metric([client], value * factor)
+            yield family
 
 
 class _Bytes(Collector):
