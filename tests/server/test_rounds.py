@@ -287,6 +287,13 @@ def test_answers_recovered_from_an_earlier_run_are_given_again() -> None:
     assert state.answered == {5: {"a"}, 6: {"b"}}
 
 
+def test_answers_are_forgotten_oldest_first_in_whatever_order_they_were_recovered() -> None:
+    numbers = [7, 3, *range(8, 20), 5, 4, 6]
+    state = State(Rules(1), last=19, answered={number: frozenset({"a"}) for number in numbers})
+    state, _ = run(state, Start(["a"]), Update("a", 20))
+    assert sorted(state.answered) == list(range(5, 21))
+
+
 def test_a_state_is_never_changed_in_place() -> None:
     state = opened("a", "b")
     before = repr(state)

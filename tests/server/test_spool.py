@@ -44,13 +44,12 @@ def test_appending_goes_on_after_reading(tmp_path: Path) -> None:
 
 
 def test_a_clients_second_update_takes_the_place_of_its_first(tmp_path: Path) -> None:
-    first, second, third = vectors(3, 10)
+    first, second, third, fourth = vectors(4, 10)
     with Spool(10, tmp_path) as spool:
-        spool.append("a", first)
-        spool.append("b", second)
-        spool.append("a", third)
-        assert [client for client, _ in spool] == ["a", "b"]
-        np.testing.assert_array_equal([weights.copy() for _, weights in spool], [third, second])
+        for client, weights in (("a", first), ("b", second), ("a", third), ("c", fourth)):
+            spool.append(client, weights)
+        assert [client for client, _ in spool] == ["a", "b", "c"]
+        np.testing.assert_array_equal([weights.copy() for _, weights in spool], [third, second, fourth])
 
 
 def test_has_no_name_on_the_disk_that_a_killed_server_could_leave(tmp_path: Path) -> None:
