@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import logging
 import sys
@@ -49,8 +50,28 @@ def _room(module: str, extra: str) -> Callable[[Any], int]:
     return run
 
 
+def _without_subcommand(command: Callable[..., None]) -> Callable[..., None]:
+    """Run a command only when none below it is asked for."""
+
+    def body(ctx: typer.Context, **given: Any) -> None:
+        if ctx.invoked_subcommand is None:
+            command(**given)
+
+    signature = inspect.signature(command)
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    body.__signature__ = signature.replace(parameters=[context, *signature.parameters.values()])  # type: ignore[attr-defined]
+    body.__annotations__ = {"ctx": typer.Context, **command.__annotations__}
+    body.__doc__ = command.__doc__
+    return body
+
+
 app.command("server")(flags.command(ServerSettings, "server", _room("server.app", "server")))
-app.command("client")(flags.command(ClientSettings, "client", _room("edge_client.agent", "client")))
+client = typer.Typer(invoke_without_command=True)
+client.callback()(_without_subcommand(flags.command(ClientSettings, "client", _room("edge_client.agent", "client"))))
+client.command("check", help="Try out sensors, training runtime and the way to the server, beside a client that may be running.")(
+    flags.command(ClientSettings, "client", _room("edge_client.check", "client"))
+)
+app.add_typer(client, name="client")
 app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("inspector.app", "inspector")))
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from protocol import BrambleError
+from protocol.health import words
 
 ROUNDS = 50
 """How many of the newest rounds are searched for a client's last one."""
@@ -95,21 +96,25 @@ def show(status: dict[str, Any], console: Console) -> None:
     """Print a table."""
     server = status["server"]
     running = f", round {server['running']} runs" if server["running"] else ""
-    console.print(f"Server {server['version']}, {server['mode']} mode, task {server['task']}, {server['round']} rounds committed{running}")
-    table = Table("client", "", "version", "last sample", "last round", "SoC", "throttled", "memory", "disk", "clock")
+    console.print(
+        f"Server {server['version']}, {server['mode']} mode, task {server['task']}, last committed round {server['round']}{running}"
+    )
+    table = Table(
+        "client", "", "version", "sample", "round", "SoC °C", "throttled", "RAM MB", "disk GB", "clock s", box=None, padding=(0, 1)
+    )
     for name, client in sorted(status["clients"].items()):
         health = client.get("health") or {}
         table.add_row(
             name,
-            "[green]there[/]" if client["connected"] else f"[red]gone for {_span(time.time() - client['since'])}[/]",
+            "[green]there[/]" if client["connected"] else f"[red]gone {_span(time.time() - client['since'])}[/]",
             client["version"],
             _sample(client, health),
             _text(client["last_round"]),
-            _text(health.get("soc_temperature"), "{:.0f} °C"),
-            _text(health.get("throttled"), "{}"),
-            _text(health.get("memory_free"), "{:.0f} MB"),
-            _text(health.get("disk_free"), "{:.0f} MB"),
-            _text(health.get("clock_offset"), "{:+.1f} s"),
+            _text(health.get("soc_temperature"), "{:.0f}"),
+            "" if health.get("throttled") is None else words(health["throttled"]),
+            _text(health.get("memory_free"), "{:.0f}"),
+            _text(None if health.get("disk_free") is None else health["disk_free"] / 1024, "{:.1f}"),
+            _text(health.get("clock_offset"), "{:+.1f}"),
         )
     console.print(table)
 
@@ -141,7 +146,8 @@ class _Getter:
         try:
             if settings.token_file is not None:
                 self._headers["Authorization"] = f"Bearer {settings.token_file.read_text('utf-8').strip()}"
-            self._context = ssl.create_default_context(cafile=settings.ca)
+            tls = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=settings.ca))
+            self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), tls)
         except OSError as error:
             raise Unreachable(f"{error.filename or settings.ca}: cannot be read ({error.strerror}); check --token-file and --ca") from None
 
@@ -149,7 +155,7 @@ class _Getter:
         url = self._settings.server.rstrip("/") + path
         request = urllib.request.Request(url, headers=self._headers)
         try:
-            with urllib.request.urlopen(request, timeout=self._settings.timeout, context=self._context) as response:
+            with self._opener.open(request, timeout=self._settings.timeout) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             raise Unreachable(f"the server refuses {path}: {_sentence(error)}") from None

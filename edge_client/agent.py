@@ -28,16 +28,20 @@ from edge_client.hal.board import Board
 from edge_client.link import Link
 from edge_client.outbox import Item, Outbox
 from edge_client.recorder import Recorder, Sample
+from edge_client.report import Reporter
 from edge_client.sampling import Cycles, Sampler
 from edge_client.settings import ClientSettings
 from edge_client.trainer import Result, Trainer
 from edge_client.training import Training
 from protocol import BrambleError
 from protocol.messages import Channel, ClientUpdate, GenerateData, Handshake
+from protocol.notify import notify, watchdog_interval
 
 log = logging.getLogger(__name__)
 
 TESTED_UNTIL = "tested_until"
+STALL_S = 60.0
+"""Seconds beyond three sampling intervals after which a sampler that does not come back hangs; a bus with time-outs is slow, not dead."""
 MIRROR_S = 60.0
 """Readings that real sensors take between cycles are mirrored together, this often."""
 
@@ -78,6 +82,9 @@ class Agent:
         self._training = Training(self._train, self._outbox, lambda: health.read(folder), self._trained)
         self._cycles = Cycles(board, self._recorder, self._outbox)
         self._sampler = Sampler(board, settings.sample_every, self._keep) if self._private or settings.sensors == "linux" else None
+        self._reporter = Reporter(
+            self._link, folder, settings.sample_every if self._sampler else None, lambda: self._sampler.sampled if self._sampler else None
+        )
         self._memory = threading.Lock()
         """Held while a reset forgets, and while an acceptance is noted: the one must not come in between the other."""
         self._unmirrored: list[Sample] = []
@@ -90,13 +97,24 @@ class Agent:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        for part in (self._training, self._cycles, self._sampler, self._courier, self._link):
+        for part in (self._training, self._cycles, self._sampler, self._courier, self._link, self._reporter):
             if part is not None:
                 part.start()
+
+    def hangs(self) -> str | None:
+        """Return which part does not get on with its work, or None: what feeds the watchdog is that all of them do."""
+        parts = (self._training, self._cycles, self._courier, self._link, self._reporter)
+        for part in parts if self._sampler is None else (*parts, self._sampler):
+            if not part._thread.is_alive():
+                return type(part).__name__.lower()
+        if self._sampler is not None and time.monotonic() - self._sampler.turned > 3 * self._settings.sample_every + STALL_S:
+            return "sampler"
+        return None
 
     def stop(self) -> bool:
         """End within 4 s; return whether every thread has ended. What was not delivered stays in the outbox."""
         self._link.stop(1.0)
+        self._reporter.stop(0.5)
         self._courier.stop(1.0)
         self._cycles.stop(0.5)
         if self._sampler is not None:
@@ -183,6 +201,7 @@ class Agent:
             with contextlib.suppress(OSError):  # whoever read it may be gone
                 print(f"bramble client {self._settings.id} connected to {self._settings.server}", flush=True)
         self._greeted = True
+        self._reporter.wake()
         self._outbox.wake()
 
 
@@ -207,7 +226,9 @@ def run(settings: ClientSettings) -> int:
         try:
             agent = Agent(settings, board, folder, token, tls)
             agent.start()
-            asked_to_stop.get()
+            notify(READY=1)
+            _watch(agent, asked_to_stop)
+            notify(STOPPING=1)
             if not agent.stop():
                 # A thread inside the training runtime cannot be ended, and Python would abort on it while it shuts down.
                 # Everything is stored and closed by now.
@@ -218,6 +239,22 @@ def run(settings: ClientSettings) -> int:
         finally:
             board.close()
     return 0
+
+
+def _watch(agent: Agent, asked_to_stop: queue.SimpleQueue[int]) -> None:
+    """Feed systemd's watchdog, if it wants to be, until somebody asks to stop or a part hangs: then the watchdog bites."""
+    interval = watchdog_interval()
+    said = False
+    while True:
+        with contextlib.suppress(queue.Empty):
+            asked_to_stop.get(timeout=interval)
+            return
+        hanging = agent.hangs()
+        if hanging is None:
+            notify(WATCHDOG=1)
+        elif not said:
+            log.error("the %s hangs; systemd will restart this client", hanging)
+            said = True
 
 
 def read_token(path: Path) -> str:

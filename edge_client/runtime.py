@@ -88,6 +88,11 @@ class Runtime:
         return self._runners[name]
 
 
+def installed() -> str:
+    """Return the name of the runtime that will be used; RuntimeMissing if none loads."""
+    return str(_interpreter_module().__name__).partition(".")[0]
+
+
 def _interpreter_module() -> Any:
     problems = []
     for package in RUNTIMES:

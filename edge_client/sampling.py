@@ -47,6 +47,10 @@ class Sampler:
         self._keep = keep
         self._stopping = threading.Event()
         self._failing = False
+        self.turned = time.monotonic()
+        """When the sensors were last dealt with, successfully or not, on the monotonic clock."""
+        self.sampled: float | None = None
+        """When they were last read successfully."""
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
     def start(self) -> None:
@@ -64,6 +68,7 @@ class Sampler:
         tick = 0
         while not self._stopping.wait(max(0.0, began + tick * self._every - time.monotonic())):
             self._sample()
+            self.turned = time.monotonic()
             tick = max(tick + 1, int((time.monotonic() - began) / self._every))
 
     def _sample(self) -> None:
@@ -74,6 +79,7 @@ class Sampler:
                 log.exception("sampling failed; trying again every %g s", self._every)
             self._failing = True
             return
+        self.sampled = time.monotonic()
         if self._failing:
             log.warning("sampling works again")
         self._failing = False

@@ -42,9 +42,9 @@ class Health:
     throttled: int | None = None
     """Bits as in ``THROTTLED``."""
     memory_free: float | None = None
-    """Megabytes."""
+    """MiB."""
     disk_free: float | None = None
-    """Megabytes where the client keeps its data."""
+    """MiB where the client keeps its data."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Health:

@@ -72,8 +72,8 @@ _HEALTH = {
     "sample_age": ("sample_age_seconds", "Age of the client's newest sample when it reported.", 1.0),
     "soc_temperature": ("soc_celsius", "Temperature of the client's processor.", 1.0),
     "throttled": ("throttled_bits", "The Pi firmware's get_throttled: bit 0 under-voltage, 1 capped, 2 throttled, 3 hot.", 1.0),
-    "memory_free": ("memory_free_bytes", "Free memory of the client's machine.", 1e6),
-    "disk_free": ("disk_free_bytes", "Free disk where the client keeps its data.", 1e6),
+    "memory_free": ("memory_free_bytes", "Free memory of the client's machine.", 2.0**20),
+    "disk_free": ("disk_free_bytes", "Free disk where the client keeps its data.", 2.0**20),
     "clock_offset": ("clock_offset_seconds", "The client's clock minus the server's.", 1.0),
 }
 """Field of a report to the metric's name, what it says, and its factor to Prometheus' base unit."""

@@ -129,7 +129,7 @@ def server_certificate(vault: Vault, ca: Certified, names: list[str], now: dt.da
 def tokens(vault: Vault, names: list[str], renew: bool) -> dict[str, str]:
     """Return a token for each name: 256 random bits. The token of a name that is no longer there is forgotten."""
     before: dict[str, str] = yaml.safe_load(vault.read("tokens.yml") or b"") or {}
-    after = {name: (not renew and before.get(name)) or secrets.token_urlsafe(32) for name in sorted(set(names))}
+    after = {name: (not renew and before.get(name)) or secrets.token_urlsafe(32) for name in sorted({str(name) for name in names})}
     if after != before:
         vault.write("tokens.yml", yaml.safe_dump(after).encode(), private=True)
     return after

@@ -1,0 +1,83 @@
+"""``bramble client check``: whether this client can work as configured, tried out part by part and without disturbing one that runs."""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import NamedTuple
+
+from edge_client import agent
+from edge_client.hal import open_board
+from edge_client.runtime import installed
+from edge_client.settings import ClientSettings
+from protocol import BrambleError
+
+TIMEOUT_S = 10.0
+
+
+class Finding(NamedTuple):
+    """What became of one part: its name, whether it is in order, and a sentence."""
+
+    part: str
+    good: bool
+    sentence: str
+
+
+def run(settings: ClientSettings) -> int:
+    """Print a line for each part; return 0 if all are in order, else 1."""
+    findings = check(settings)
+    for finding in findings:
+        print(f"{'ok  ' if finding.good else 'FAIL'} {finding.part}: {finding.sentence}", file=sys.stdout if finding.good else sys.stderr)
+    return 0 if all(finding.good for finding in findings) else 1
+
+
+def check(settings: ClientSettings) -> list[Finding]:
+    """Try out the sensors, the training runtime and the way to the server."""
+    parts: dict[str, Callable[[ClientSettings], str]] = {"sensors": _sensors, "runtime": _runtime, "server": _server}
+    findings = []
+    for name, attempt in parts.items():
+        try:
+            findings.append(Finding(name, True, attempt(settings)))
+        except (BrambleError, OSError, ImportError) as error:
+            findings.append(Finding(name, False, str(error)))
+    return findings
+
+
+def _sensors(settings: ClientSettings) -> str:
+    assert settings.sensors is not None
+    board = open_board(settings.sensors, replay=settings.replay, seed=settings.id, bus=settings.bus)
+    try:
+        values = board.sample()
+    finally:
+        board.close()
+    read = {channel.key: f"{value:.2f} {channel.unit}" for channel in board.channels if (value := values.get(channel.key)) is not None}
+    if not read:
+        raise BrambleError("no sensor gave a reading; check the wiring, and with i2cdetect -y 1 whether it answers")
+    return ", ".join(f"{key} {value}" for key, value in read.items())
+
+
+def _runtime(settings: ClientSettings) -> str:
+    return f"{installed()} is there"
+
+
+def _server(settings: ClientSettings) -> str:
+    token = agent.read_token(settings.token_file) if settings.token_file else None
+    tls = agent.tls_context(settings.ca) if settings.server.startswith("https:") else None
+    # Of a graph that there is not: an answer shows that the server is one, trusted, and takes the token.
+    request = urllib.request.Request(f"{settings.server}/graphs/{'0' * 64}.tflite")
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls))
+    try:
+        with opener.open(request, timeout=TIMEOUT_S):
+            raise BrambleError(f"{settings.server} is no Bramble server")
+    except urllib.error.HTTPError as error:
+        if error.code == 401:
+            raise BrambleError(f"{settings.server} does not take this client's token; deploy it again, or see --token-file") from None
+        if error.code != 404:
+            raise BrambleError(f"{settings.server} answers with HTTP {error.code}; is it a Bramble server?") from None
+    except urllib.error.URLError as error:
+        raise BrambleError(f"{settings.server} cannot be reached ({error.reason}); is it running, and is --ca right?") from None
+    return f"{settings.server} answers and takes the token" if token else f"{settings.server} answers"

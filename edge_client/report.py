@@ -1,0 +1,86 @@
+"""Reports on the client itself and on its machine: on connecting, and every half minute."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_client import health
+from edge_client.link import Link, LinkDown, NoAnswer
+from protocol.health import EVENT, INTERVAL, Health
+
+log = logging.getLogger(__name__)
+
+ACK_S = 10.0
+"""Seconds to wait for the server's answer; a report that is lost is not repeated, the next one says more."""
+
+
+class Reporter:
+    """Sends reports while the link is up.
+
+    Parameters
+    ----------
+    folder
+        Where the client keeps its data; its disk is the one reported on.
+    every
+        The sampling interval in seconds, or None if only the server asks for samples.
+    sampled
+        Returns when the newest sample was taken, on the monotonic clock, or None.
+    """
+
+    def __init__(self, link: Link, folder: Path, every: float | None, sampled: Callable[[], float | None]) -> None:
+        self._link = link
+        self._folder = folder
+        self._every = every
+        self._sampled = sampled
+        self._due = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+
+    def start(self) -> None:
+        """Begin to report."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End."""
+        self._stopping = True
+        self._due.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def wake(self) -> None:
+        """Report now: the link has come up."""
+        self._due.set()
+
+    def read(self) -> Health:
+        """Return how things are."""
+        sampled, machine = self._sampled(), health.read(self._folder)
+        throttled = machine.get("health_throttled")
+        return Health(
+            sent=time.time(),
+            sample_age=None if sampled is None else time.monotonic() - sampled,
+            sample_every=self._every,
+            soc_temperature=machine.get("health_cpu_temperature"),
+            throttled=None if throttled is None else int(throttled),
+            memory_free=machine.get("health_memory_available"),
+            disk_free=machine.get("health_disk_free"),
+        )
+
+    def _run(self) -> None:
+        failing = False
+        while not self._stopping:
+            self._due.wait(INTERVAL)
+            self._due.clear()
+            if self._stopping or not self._link.up:
+                continue
+            try:
+                answer = self._link.call(EVENT, self.read().to_wire(), ACK_S)
+            except (LinkDown, NoAnswer):
+                continue
+            refused = not (isinstance(answer, dict) and answer.get("accepted") is True)
+            if refused and not failing:
+                log.warning("the server does not take this client's health report: %s", answer)
+            failing = refused
