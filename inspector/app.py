@@ -12,7 +12,7 @@ from pathlib import Path
 from dash import Dash
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from inspector import callbacks, guard, page
+from inspector import alive, callbacks, guard, page
 from inspector.client import InspectorError, ServerClient
 from inspector.feed import Feed
 from inspector.settings import InspectorSettings
@@ -84,6 +84,7 @@ def run(settings: InspectorSettings) -> int:
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     host = f"[{server.host}]" if ":" in server.host else server.host
     print(f"bramble inspector ready on http://{host}:{server.port}", flush=True)
+    alive.start(server.host, server.port)
     server.serve_forever()
     server.server_close()
     return 0
