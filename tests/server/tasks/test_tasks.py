@@ -1,0 +1,101 @@
+"""The built-in tasks are served from committed graphs, by name or by file, without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_client.hal.channels import TABLE
+from protocol.errors import ProtocolError
+from protocol.graph import GraphFile
+from server import tasks
+from server.tasks import climate
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_each_task_has_its_graph_committed_with_the_manifest_it_declares(name: str) -> None:
+    graph = tasks.load(name)
+    assert graph.manifest == tasks.create(name).manifest(graph.manifest.layout)
+    assert graph.manifest.task == name
+    assert np.isfinite(graph.initial).all()
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_the_manifest_committed_for_reading_is_the_one_in_the_graph(name: str) -> None:
+    assert json.loads((tasks.FOLDER / f"{name}.json").read_text("utf-8")) == tasks.load(name).manifest.to_wire()
+
+
+def test_no_committed_graph_is_without_its_task() -> None:
+    assert {path.stem for path in tasks.FOLDER.glob("*.tflite")} == set(tasks.TASKS)
+
+
+def test_a_horizon_changes_the_manifest_and_nothing_else() -> None:
+    usual, far = tasks.load("climate"), tasks.load("climate", horizon=6)
+    assert (usual.manifest.horizon, far.manifest.horizon) == (3, 6)
+    assert far.manifest.metric.baseline == "persistence: in 6 hours it will be as now"
+    assert far.flatbuffer == usual.flatbuffer
+    assert far.sha256 != usual.sha256
+    np.testing.assert_array_equal(far.initial, usual.initial)
+    same = replace(far.manifest, horizon=3, metric=usual.manifest.metric, description=usual.manifest.description)
+    assert same == usual.manifest
+
+
+def test_a_graph_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
+    far = tasks.load("climate", horizon=6)
+    (tmp_path / "mine.tflite").write_bytes(far.data)
+    loaded = tasks.load(str(tmp_path / "mine.tflite"))
+    assert (loaded.sha256, loaded.manifest) == (far.sha256, far.manifest)
+
+
+def test_an_unknown_task_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(tasks.TaskError, match=r"task: 'climte' is not one of climate; for a graph of your own, give the path"):
+        tasks.load("climte")
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(tasks.TaskError, match=r"task: cannot read .*mine\.tflite \(No such file or directory\)"):
+        tasks.load(str(tmp_path / "mine.tflite"))
+
+
+def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.tflite").write_bytes(b"TFL3 but no manifest")
+    with pytest.raises(ProtocolError, match="not a graph file with a manifest"):
+        tasks.load(str(tmp_path / "mine.tflite"))
+
+
+def test_a_horizon_for_a_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.tflite"
+    path.write_bytes(tasks.load("climate").data)
+    with pytest.raises(tasks.TaskError, match=r"horizon: the graph in .* has its own; export it again"):
+        tasks.load(str(path), horizon=4)
+
+
+def test_the_flatbuffer_is_the_graph_file_without_what_was_packed_behind_it() -> None:
+    graph = tasks.load("climate")
+    assert graph.data.startswith(graph.flatbuffer)
+    assert graph.flatbuffer[4:8] == b"TFL3"
+    again = GraphFile.pack(graph.flatbuffer, graph.manifest, graph.initial)
+    assert (again.flatbuffer, again.manifest) == (graph.flatbuffer, graph.manifest)
+
+
+def test_climate_scales_its_channels_by_the_channel_tables_ranges() -> None:
+    for channel, (low, high) in zip(climate.Climate.channels, climate.RANGES, strict=True):
+        quantity = TABLE[channel.key]
+        assert (channel.unit, low, high) == (quantity.unit, quantity.low, quantity.high)
+
+
+def test_serving_a_task_imports_no_tensorflow() -> None:
+    code = "import sys; from server import tasks; tasks.load('climate', horizon=5); print({'tensorflow', 'keras'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(tasks.__file__).parents[2])
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_defaults_of_a_local_run_travel_in_the_manifest() -> None:
+    config = asdict(tasks.load("climate").manifest.config)
+    assert {name: config[name] for name in ("epochs", "batch_size", "proximal_mu")} == {"epochs": 1, "batch_size": 32, "proximal_mu": 0.0}
