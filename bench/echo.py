@@ -18,6 +18,7 @@ from bench.loopback import write_graph
 from protocol.graph import GraphFile
 from protocol.messages import ClientUpdate
 from server import engine
+from server.websocket import Limits
 
 
 def serve(clients: int, rounds: int, parameters: int, websocket: str) -> None:
@@ -25,7 +26,7 @@ def serve(clients: int, rounds: int, parameters: int, websocket: str) -> None:
     app = Flask("echo")
     sio = SocketIO(app, **engine.OPTIONS, max_http_buffer_size=8 * parameters + (1 << 20), async_handlers=False)
     if websocket == "own":
-        engine.attach(sio, 8 * parameters + (1 << 20), 60.0, lambda *_: None)
+        engine.attach(sio, Limits(8 * parameters + (1 << 20), 60.0, lambda _: True), lambda *_: None)
     with tempfile.TemporaryDirectory() as folder:
         graph = GraphFile.read(write_graph(Path(folder), parameters).read_bytes())
     manifest = graph.manifest
