@@ -16,8 +16,15 @@ ATTEMPTS = 3
 """How often one measurement is tried, with the chip initialised anew from the second time on."""
 CONFIRMATIONS = 2
 """How many further measurements may be asked to confirm or refute a surprising one."""
-BACK_OFF_S, BACK_OFF_MAX_S = 1.0, 60.0
-"""How long a sensor that is gone is left alone at first, and at most; doubled each time."""
+BACK_OFF_S, BACK_OFF_MAX_S = 0.1, 60.0
+"""How long a sensor that failed twice in a row is left alone, and at most; doubled each time. After one failure it is tried at once."""
+
+
+def back_off(failures: int) -> float:
+    """Return for how many seconds to leave a sensor alone after so many failures in a row."""
+    if failures < 2:
+        return 0.0
+    return min(BACK_OFF_S * 2.0 ** min(failures - 2, 30), BACK_OFF_MAX_S)
 
 
 class Sensor:
@@ -132,8 +139,7 @@ class Sensor:
 
     def _gone(self, error: SensorError) -> None:
         self._failures += 1
-        wait = min(BACK_OFF_S * 2 ** (self._failures - 1), BACK_OFF_MAX_S) * self._jitter.uniform(0.75, 1.25)
-        self._again_at = self.driver.clock.now() + wait
+        self._again_at = self.driver.clock.now() + back_off(self._failures) * self._jitter.uniform(0.75, 1.25)
         if self.error is None:
             logger.warning("sensor %s is gone: %s", self.name, error)
         self.error = error

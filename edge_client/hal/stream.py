@@ -9,7 +9,7 @@ from edge_client.hal.channels import quantity
 from edge_client.hal.drivers.base import Streaming
 from edge_client.hal.errors import Overrun, SensorError
 from edge_client.hal.readings import Judge, Reading
-from edge_client.hal.sensor import BACK_OFF_MAX_S, BACK_OFF_S
+from edge_client.hal.sensor import back_off
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +104,7 @@ class Stream:
         self._account()
         self._running = False
         self._failures += 1
-        wait = min(BACK_OFF_S * 2 ** (self._failures - 2), BACK_OFF_MAX_S) * self._jitter.uniform(0.75, 1.25) if self._failures > 1 else 0.0
-        self._again_at = self.driver.clock.now() + wait
+        self._again_at = self.driver.clock.now() + back_off(self._failures) * self._jitter.uniform(0.75, 1.25)
         if self.error is None:
             logger.warning("sensor %s is gone: %s", self.name, error)
         self.error = error

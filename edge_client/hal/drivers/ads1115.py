@@ -76,6 +76,7 @@ class ADS1115(Driver):
         if not self._idle(settings):
             raise NotReady(f"{self} is still measuring after {CONVERSION_S * 1000:.1f} ms, longer than its data sheet allows")
         raw = steady(lambda: self._chip.read(CONVERSION), self)
+        self._idle(settings)  # once more: a brown-out in between would have left 0 to be read
         return float("nan") if raw in CLIPPED else raw * VOLTS
 
     def _idle(self, settings: int) -> bool:

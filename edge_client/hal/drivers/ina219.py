@@ -84,7 +84,9 @@ class INA219(Driver):
         self.clock.sleep(CONVERSION_S)
         at = self.clock.now()
         bus, shunt, current = read(BUS_VOLTAGE), read(SHUNT_VOLTAGE), read(CURRENT)
-        power = read(POWER)  # last, because it clears the flag that a conversion is ready
+        power = read(POWER)  # clears the flag that a conversion is ready
+        if VOLTS.get(read(BUS_VOLTAGE)) != VOLTS.get(bus):  # with little current, the power below tells little of the voltage
+            raise UnsteadyRead(f"{self}: two reads of the voltage differ; shorten the wires or slow the bus down")
         if read(CONFIGURATION) != SETTINGS or read(CALIBRATION) != self._calibration:
             raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
         if not READY.get(bus):

@@ -39,6 +39,7 @@ class LM75(Driver):
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         super().__init__(bus, address, clock)
         self._chip = Device(bus, self.address)
+        self._fresh_at = 0.0
 
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
@@ -54,10 +55,10 @@ class LM75(Driver):
     def setup(self) -> None:
         """Write the settings and wait for the first conversion."""
         self._chip.write(self.configuration, self.settings)
-        self.clock.sleep(self.conversion_s)
+        self._fresh_at = self.clock.now() + self.conversion_s
 
     def read(self) -> Measurement:
-        """Return the latest measurement.
+        """Return the latest measurement; one that was returned before is not returned again.
 
         Raises
         ------
@@ -66,13 +67,16 @@ class LM75(Driver):
         UnsteadyRead
             If the bytes were damaged on the way.
         """
+        self.clock.sleep(max(0.0, self._fresh_at - self.clock.now()))
         before = self._chip.read(TEMPERATURE)
         raw = self._chip.read(TEMPERATURE)
         if raw != before:  # damaged, or a conversion ended in between: then the next two agree
             raw = steady(lambda: self._chip.read(TEMPERATURE), self)
         if self._chip.read(self.configuration) != self.settings:
             raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
-        return Measurement(self.clock.now() - self.conversion_s / 2, {"temperature": raw * CELSIUS})
+        now = self.clock.now()
+        self._fresh_at = now + self.conversion_s
+        return Measurement(now - self.conversion_s / 2, {"temperature": raw * CELSIUS})
 
 
 class TMP105(LM75):
@@ -129,7 +133,9 @@ class TMP102(LM75):
         at = self.clock.now()
         if self._state() != 1:
             raise NotReady(f"{self} is still measuring after {self.conversion_s * 1000:.0f} ms, longer than its data sheet allows")
-        return Measurement(at, {"temperature": steady(lambda: self._chip.read(TEMPERATURE), self) * CELSIUS})
+        raw = steady(lambda: self._chip.read(TEMPERATURE), self)
+        self._state()  # once more: a brown-out in between would have left 0 °C to be read
+        return Measurement(at, {"temperature": raw * CELSIUS})
 
     def _state(self) -> int:
         """Return the one-shot bit, once the other settings are found to be what was written."""

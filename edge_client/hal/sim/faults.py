@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import random
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -111,34 +110,41 @@ class Faults:
         self._random = random.Random(f"faults {seed}")
         self._until: dict[tuple[Kind, int], float] = {}
         self._chips: dict[int, Chip] = {}
-        self._shift: dict[int, Callable[[str, float], float]] = {}
+        self._spiking: set[int] = set()
+        self._count_chances()
 
     def on(self, kind: Kind | str, probability: float = 1.0, **options: float | int | bool | None) -> Rule:
         """Switch a fault on, and return it; see ``Rule`` for the options."""
         rule = Rule(Kind(kind), probability, **options)  # type: ignore[arg-type]
         self.rules.append(rule)
+        self._count_chances()
         return rule
 
     def off(self, kind: Kind | str | None = None) -> None:
         """Switch faults of one kind off, or all, and end those that last."""
         self.rules = [rule for rule in self.rules if kind is not None and rule.kind != kind]
+        self._count_chances()
         for lasting, address in list(self._until):
             if kind is None or lasting == kind:
                 self._end(lasting, address)
 
     def active(self, address: int) -> set[Kind]:
-        """Return the lasting faults that an address suffers now."""
+        """Return the faults that an address suffers now: those that last, and a spike that the next conversion will feel."""
         now = self._clock.now()
-        return {kind for (kind, where), until in self._until.items() if until > now and where in (address, -1)}
+        lasting = {kind for (kind, where), until in self._until.items() if until > now and where in (address, -1)}
+        return lasting | ({Kind.SPIKE} if address in self._spiking else set())
 
     def transfer(self, address: int, chip: Chip | None, write: bytes, read: int) -> bytes:
         """Carry a transfer out, or let it fail as the kernel does."""
         now = self._clock.now()
-        for key in [key for key, until in self._until.items() if until <= now]:
-            self._end(*key)
+        if self._until:
+            for key in [key for key, until in self._until.items() if until <= now]:
+                self._end(*key)
+        begun = self._begun(address, chip, now)
+        if not begun and not self._until:
+            return carry(chip, write, read)
         if chip is not None:
             self._chips[address] = chip
-        begun = self._begun(address, chip, now)
         kinds = {rule.kind for rule in begun}
         for rule in begun:
             if rule.kind in LASTING or rule.kind is Kind.SPIKE:
@@ -152,8 +158,10 @@ class Faults:
 
     def _begun(self, address: int, chip: Chip | None, now: float) -> list[Rule]:
         """Return the rules that strike now: all those that are certain, and at most one of those left to chance, in one throw."""
-        begun = []
         throw = self._random.random()
+        if throw >= self._chance and not self._certain:
+            return []
+        begun = []
         for rule in self.rules:
             if rule.probability < 1.0:
                 throw -= rule.probability
@@ -164,6 +172,10 @@ class Faults:
                 self.counts[rule.kind, address] += 1
                 begun.append(rule)
         return begun
+
+    def _count_chances(self) -> None:
+        self._chance = sum(rule.probability for rule in self.rules if rule.probability < 1.0)
+        self._certain = any(rule.probability >= 1.0 for rule in self.rules)
 
     def _may_begin(self, rule: Rule, address: int, chip: Chip | None, now: float) -> bool:
         if rule.address not in (None, address) or not rule.start <= now <= rule.end:
@@ -185,10 +197,12 @@ class Faults:
         elif rule.kind is Kind.SPIKE and chip.disturb is None:
             sign = self._random.choice((-1, 1))
             felt: set[str] = set()
+            self._spiking.add(address)
 
             def spike(key: str, value: float) -> float:
                 if key in felt:  # the next conversion has begun
                     chip.disturb = None
+                    self._spiking.discard(address)
                     return value
                 felt.add(key)
                 return value + sign * rule.size * _span(key)

@@ -100,7 +100,7 @@ def test_what_a_retry_cannot_mend_is_not_retried(clock: VirtualClock) -> None:
 
 
 def test_quarantine_grows_to_a_bound_and_ends_by_itself(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
-    driver = Script(clock, *[WrongChip("x")] * 12, 20.0, 20.0)
+    driver = Script(clock, *[WrongChip("x")] * 15, 20.0, 20.0)
     sensor = Sensor(driver)
     waits, last = [], None
     with caplog.at_level(logging.INFO):
@@ -112,15 +112,15 @@ def test_quarantine_grows_to_a_bound_and_ends_by_itself(clock: VirtualClock, cap
                     waits.append(clock.now() - last)
                 last = clock.now()
             clock.sleep(0.05)
-    assert waits[0] == pytest.approx(1, abs=0.35)
-    assert waits[3] == pytest.approx(8, abs=2.1)
+    assert waits[0] == pytest.approx(0.05, abs=0.06)
+    assert waits[4] == pytest.approx(0.8, abs=0.3)
     assert max(waits) <= BACK_OFF_MAX_S * 1.25 + 0.1
     assert [record.message for record in caplog.records] == ["sensor script is gone: x", "sensor script is back"]
     assert sensor.error is None
 
 
 def test_every_lost_reading_is_counted(clock: VirtualClock) -> None:
-    sensor = Sensor(Script(clock, WrongChip("x"), 20.0))
+    sensor = Sensor(Script(clock, WrongChip("x"), WrongChip("x")))
     readings = [read(sensor) for _ in range(5)]
     assert sensor.lost == 5
     assert [reading.value for reading in readings] == [None] * 5

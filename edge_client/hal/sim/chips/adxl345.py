@@ -30,6 +30,7 @@ class ADXL345(PacedChip):
     def power_on(self) -> None:
         """Reset, and stand by."""
         super().power_on()
+        self.depth = 1
         self.queue: deque[bytes] = deque(maxlen=LEVELS)
 
     def written(self, address: int, value: int) -> None:
@@ -37,9 +38,11 @@ class ADXL345(PacedChip):
         if address in (0x2D, 0x2C):
             hertz = 3200 / (1 << (15 - (self.memory[0x2C] & 0x0F)))  # table 7
             self.run(hertz if self.memory[0x2D] & 0x08 else None)
-        elif address == 0x38 and value >> 6 == 0:
-            self.queue.clear()
-            self.memory[0x30] &= ~0x01
+        elif address == 0x38:
+            self.depth = LEVELS + 1 if value >> 6 == 2 else 1
+            if value >> 6 == 0:
+                self.queue.clear()
+                self.memory[0x30] &= ~0x01
 
     def convert(self, at: float) -> None:
         """Measure into the data registers, or into the queue ("FIFO")."""

@@ -26,11 +26,11 @@ class MPU6050(PacedChip):
         0x74: 0xFF,
     }
     identity = 0x75
-    oversight = 90  # more than the queue holds
 
     def power_on(self) -> None:
         """Reset, and sleep (section 4.28)."""
         super().power_on()
+        self.depth = 1
         self.queue = bytearray()
 
     def written(self, address: int, value: int) -> None:
@@ -41,9 +41,11 @@ class MPU6050(PacedChip):
             asleep = self.memory[0x6B] & 0x40
             base = 8000 if self.memory[0x1A] & 7 in (0, 7) else 1000  # section 4.2
             self.run(None if asleep else base / (1 + self.memory[0x19]))
-        elif address == 0x6A and value & 0x04:
-            self.queue.clear()
-            self.memory[0x6A] &= ~0x04
+        elif address == 0x6A:
+            if value & 0x04:
+                self.queue.clear()
+                self.memory[0x6A] &= ~0x04
+            self.depth = QUEUE // 12 + 1 if value & 0x40 else 1
 
     def convert(self, at: float) -> None:
         """Measure, and put it into the queue (sections 4.17 to 4.19)."""

@@ -8,8 +8,8 @@ from edge_client.hal.sim.chips.base import RegisterChip
 class PacedChip(RegisterChip):
     """A chip that converts at a steady rate from a moment on."""
 
-    oversight = 64
-    """Conversions that are made up for at most; those before are overwritten anyway."""
+    depth = 1
+    """Conversions that are made up for at most; those before are overwritten anyway. More while a queue keeps them."""
 
     def power_on(self) -> None:
         """Reset, and stand still."""
@@ -29,7 +29,7 @@ class PacedChip(RegisterChip):
             return
         due = int((self.clock.now() - self._since) / self._period + 1e-9)
         missed = due - self._made
-        for number in range(max(self._made, due - self.oversight) + 1, due + 1):
+        for number in range(max(self._made, due - self.depth) + 1, due + 1):
             self.convert(self._since + number * self._period)
         self._made = due
         if missed > 0:
