@@ -1,0 +1,66 @@
+"""A client's report on itself, from the socket to HTTP and Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.server.pi import Pi
+from tests.server.process import ServerProcess
+
+REPORT = {"sample_age": 2.5, "sample_every": 60.0, "soc_temperature": 48.5, "throttled": 5, "memory_free": 300.0, "disk_free": 9000.0}
+
+
+def metrics(server: ServerProcess) -> str:
+    content = server.get("/metrics")
+    assert isinstance(content, bytes)
+    return content.decode()
+
+
+def test_a_report_is_shown_with_the_clocks_offset(server: ServerProcess, join: Callable[..., Pi]) -> None:
+    pi = join("pi-health")
+    assert server.get("/clients")["clients"]["pi-health"]["health"] is None
+    assert pi.call("health", {**REPORT, "sent": time.time() - 40}) == {"accepted": True}
+    client = server.get("/clients")["clients"]["pi-health"]
+    assert client["health"].pop("clock_offset") == pytest.approx(-40, abs=10)
+    assert client["health"] == REPORT
+    assert client["health_at"] == pytest.approx(time.time(), abs=30)
+
+
+def test_prometheus_sees_who_is_there_in_base_units(server: ServerProcess, join: Callable[..., Pi]) -> None:
+    pi = join("pi-warm")
+    pi.call("health", {**REPORT, "sent": time.time()})
+    text = metrics(server)
+    assert 'bramble_client_soc_celsius{client="pi-warm"} 48.5' in text
+    memory = next(line for line in text.splitlines() if line.startswith('bramble_client_memory_free_bytes{client="pi-warm"}'))
+    assert float(memory.split()[1]) == 300 * 2**20
+
+
+def test_what_a_client_cannot_tell_is_no_time_series(server: ServerProcess, join: Callable[..., Pi]) -> None:
+    pi = join("pi-laptop")
+    pi.call("health", {"sent": time.time()})
+    assert 'soc_celsius{client="pi-laptop"}' not in metrics(server)
+    assert 'clock_offset_seconds{client="pi-laptop"}' in metrics(server)
+
+
+def test_a_client_that_left_is_no_time_series_but_keeps_its_last_report(server: ServerProcess, join: Callable[..., Pi]) -> None:
+    pi = join("pi-gone")
+    pi.call("health", {**REPORT, "sent": time.time()})
+    pi.close()
+    other = join("pi-stays")
+    other.call("health", {"sent": time.time()})  # the server takes messages in order, so by now it has noticed
+    while server.get("/clients")["clients"]["pi-gone"]["connected"]:
+        other.call("health", {"sent": time.time()})
+    assert 'client="pi-gone"' not in metrics(server)
+    assert server.get("/clients")["clients"]["pi-gone"]["health"]["soc_temperature"] == 48.5
+
+
+@pytest.mark.parametrize("report", [{}, {"sent": "now"}, {**REPORT, "sent": 1.0, "throttled": -1}, "fine", None])
+def test_a_malformed_report_is_refused_by_name_and_changes_nothing(server: ServerProcess, join: Callable[..., Pi], report: object) -> None:
+    pi = join("pi-odd")
+    answer = pi.call("health", report)
+    assert answer["accepted"] is False
+    assert "health" in answer["reason"]
+    assert server.get("/clients")["clients"]["pi-odd"]["health"] is None

@@ -1,0 +1,89 @@
+"""The watchdog is fed by a writer that answers, and by nothing else."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol import BrambleError
+from server import pulse
+from tests.server.process import ServerProcess
+from tests.waiting import wait_for
+
+
+class Threads:
+    """An engine of plain threads."""
+
+    def event(self) -> threading.Event:
+        return threading.Event()
+
+    def spawn(self, work: Callable[[], None]) -> Any:
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        return thread
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "300000")
+        monkeypatch.delenv("WATCHDOG_PID", raising=False)
+        yield listener
+
+
+def test_readiness_comes_first_and_then_every_answer_feeds_the_watchdog(systemd: socket.socket) -> None:
+    answers = 0
+    enough = threading.Event()
+
+    def answer() -> None:
+        nonlocal answers
+        answers += 1
+        if answers > 3:
+            enough.set()
+            raise BrambleError("the server is stopping")
+
+    pulse.start(Threads(), answer)
+    assert [systemd.recv(100) for _ in range(4)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+    assert enough.wait(30)
+
+
+def test_a_writer_that_hangs_starves_the_watchdog(systemd: socket.socket) -> None:
+    asked, let_go = threading.Event(), threading.Event()
+
+    def answer() -> None:
+        if let_go.is_set():
+            raise BrambleError("the server is stopping")
+        asked.set()
+        let_go.wait()
+
+    pulse.start(Threads(), answer)
+    assert systemd.recv(100) == b"READY=1"
+    assert asked.wait(30)
+    systemd.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        systemd.recv(100)
+    let_go.set()
+    systemd.settimeout(30)
+    assert systemd.recv(100) == b"WATCHDOG=1"
+
+
+def test_without_a_watchdog_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    pulse.start(Threads(), lambda: pytest.fail("asked"))
+
+
+def test_a_real_server_says_that_it_is_ready_lives_and_stops(systemd: socket.socket, tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as process:
+        assert systemd.recv(100) == b"READY=1"
+        assert systemd.recv(100) == b"WATCHDOG=1"
+        assert process.stop() == 0
+        wait_for(lambda: systemd.recv(100) == b"STOPPING=1", "the server to say that it stops")
