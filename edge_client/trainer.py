@@ -216,7 +216,8 @@ def _check(weights: Weights, metrics: dict[str, float], config: TrainConfig) -> 
     values = np.abs([weights.min(), weights.max(), *metrics.values()])
     # written so that a NaN fails too
     if not (values < DIVERGED).all():
-        raise TrainingFault(f"training diverged with learning rate {config.learning_rate:g}; lower learning_rate")
+        losses = f"loss {metrics['loss_before']:.3g} to {metrics['loss_after']:.3g}"
+        raise TrainingFault(f"training diverged with learning rate {config.learning_rate:g} ({losses}); lower learning_rate")
 
 
 def _missing(manifest: Manifest, columns: Columns) -> str:

@@ -24,6 +24,7 @@ class Climate(Task):
     window = 24
     step_s = 3600.0
     target = "temperature"
+    # chosen on the last but one tenth of five recordings' years: the last is the benchmark's, and nobody tunes on it
     config = TrainConfig(epochs=1, batch_size=32, learning_rate=0.03)
 
     def __init__(self, horizon: int = 3) -> None:

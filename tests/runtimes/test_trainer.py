@@ -213,7 +213,7 @@ def test_a_graph_for_another_layout_is_not_run(trainer: Trainer) -> None:
 
 @pytest.mark.parametrize("rate", [10.0, 1000.0])
 def test_training_that_diverges_is_reported_with_the_setting_to_change(trainer: Trainer, rate: float) -> None:
-    with pytest.raises(TrainingFault, match=f"training diverged with learning rate {rate:g}; lower learning_rate"):
+    with pytest.raises(TrainingFault, match=rf"training diverged with learning rate {rate:g} \(loss 0\.424 to .*\); lower learning_rate"):
         run(trainer, update(learning_rate=rate, epochs=3))
     assert run(trainer).complete.metrics["loss_after"] < 1
 
