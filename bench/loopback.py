@@ -100,13 +100,19 @@ class Server(Process):
 
 
 @contextmanager
-def running(*arguments: str, parameters: int = 10_000) -> Iterator[Server]:
-    """Run a real server in its own process with these flags, and a model of this size."""
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
-        flags = ("--port", "0", "--data-dir", str(folder), "--task", str(write_graph(folder, parameters)))
-        server = Server("-m", "server", *flags, *arguments, log=folder / "server.log")
-        stack.callback(server.end)
+def serve(folder: Path, *arguments: str) -> Iterator[Server]:
+    """Run a real server in its own process, with its data in this folder and these flags."""
+    server = Server("-m", "server", "--port", "0", "--data-dir", str(folder / "server"), *arguments, log=folder / "server.log")
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+@contextmanager
+def running(*arguments: str, parameters: int) -> Iterator[Server]:
+    """Run a server with these flags, and a model of this size that no client needs to understand."""
+    with tempfile.TemporaryDirectory() as name, serve(Path(name), "--task", str(write_graph(Path(name), parameters)), *arguments) as server:
         yield server
 
 
