@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# --no-compile: Python compiles what it imports anyway, and most of what is installed never is.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-main test-runtimes test-authoring check bench graphs screenshot clean
@@ -45,11 +46,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[server,client,inspector]'
+	@echo 'Setting up $(VENV), once ...'
+	@$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[server,client,inspector]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@echo 'Setting up $(VENV) for tests, once ...'
+	@$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.demo
 
 .venv-tflite/.ready: constraints-tflite.txt pyproject.toml
