@@ -78,6 +78,5 @@ def columns(
 
 
 def clear(connection: Connection) -> None:
-    """Forget all readings."""
-    connection.execute(delete(readings))
+    """Forget all readings, with the series that they belong to."""
     connection.execute(delete(series))

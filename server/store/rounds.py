@@ -93,8 +93,7 @@ def one(connection: Connection, number: int) -> dict[str, Any] | None:
 
 
 def clear(connection: Connection) -> None:
-    """Forget all rounds, but not which numbers are in use."""
-    connection.execute(delete(updates))
+    """Forget all rounds, their clients' parts included, but not which numbers are in use."""
     connection.execute(delete(rounds))
 
 

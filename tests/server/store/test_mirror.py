@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from sqlalchemy import func, select
 
 from protocol.messages import Column, DataUpdate
 from server.store import Store, mirror, reset
@@ -103,6 +104,7 @@ def test_a_reset_forgets_readings(store: Store) -> None:
     add(store, "a", message([10.0], temperature=[1.0]))
     with store.writing() as connection:
         reset(connection)
+        assert connection.scalar(select(func.count()).select_from(mirror.readings)) == 0
     with store.reading() as connection:
         assert mirror.columns(connection) == {}
 

@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from sqlalchemy import func, select
+
 from server.store import Store, reset, rounds
+from server.store.schema import updates
 
 METRICS = {"loss_before": 2.0, "loss_after": 1.0}
 
@@ -168,6 +171,13 @@ class TestRecovery:
         with reopen().writing() as connection:
             assert rounds.recover(connection, 1.0, 16) == (2, {})
             assert rounds.history(connection) == []
+
+
+def test_a_reset_forgets_the_clients_parts_too(store: Store) -> None:
+    finished(store, 1)
+    with store.writing() as connection:
+        reset(connection)
+        assert connection.scalar(select(func.count()).select_from(updates)) == 0
 
 
 def test_a_reason_without_end_is_cut(store: Store) -> None:
