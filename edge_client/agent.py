@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import protocol
 from edge_client import health, mirror
 from edge_client.courier import Courier
-from edge_client.download import GraphDownload
+from edge_client.download import DownloadFailed, GraphDownload
 from edge_client.graphs import GraphCache
 from edge_client.hal import open_board
 from edge_client.hal.board import Board
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 TESTED_UNTIL = "tested_until"
 STALL_S = 60.0
 """Seconds beyond three sampling intervals after which a sampler that does not come back hangs; a bus with time-outs is slow, not dead."""
+FETCHES, FETCH_WAIT_S = 3, 60.0
+"""Attempts to fetch a graph, and seconds that each waits for the link."""
 MIRROR_S = 60.0
 """Readings that real sensors take between cycles are mirrored together, this often."""
 
@@ -73,9 +75,9 @@ class Agent:
         self._private = settings.mode == "private"
         self._recorder = Recorder(folder / "readings.db", settings.keep_samples)
         self._outbox = Outbox(folder / "outbox.db")
-        fetch = GraphDownload(settings.server, token, tls)
-        self._graphs = GraphCache(folder / "graphs", fetch)
-        self._trainer = Trainer(folder, fetch, settings.id)
+        self._download = GraphDownload(settings.server, token, tls)
+        self._graphs = GraphCache(folder / "graphs", self._fetch)
+        self._trainer = Trainer(folder, self._fetch, settings.id)
         handshake = Handshake(protocol.VERSION, settings.id, token, board.simulated, board.channels, _version()).to_wire()
         self._link = Link(settings.server, handshake, tls=tls, longest_pause=settings.reconnect_max)
         self._courier = Courier(self._outbox, self._link, self._accepted)
@@ -165,6 +167,18 @@ class Agent:
     def _train(self, update: ClientUpdate, received: float) -> Result:
         tested_until = self._recorder.get(TESTED_UNTIL)
         return self._trainer.run(update, self._recorder.columns, None if tested_until is None else float(tested_until), received)
+
+    def _fetch(self, sha256: str) -> bytes:
+        """Fetch a graph; when the network fails meanwhile, again once it is back."""
+        for _ in range(FETCHES - 1):
+            self._link.wait_up(FETCH_WAIT_S)
+            try:
+                return self._download(sha256)
+            except DownloadFailed as error:
+                if not error.passing:
+                    raise
+                log.info("%s; fetching it again", error)
+        return self._download(sha256)
 
     def _trained(self, update: ClientUpdate, result: Result) -> None:
         """Mirror the forecasts, stamped with the time they are for."""

@@ -13,7 +13,11 @@ LARGEST = 256 << 20
 
 
 class DownloadFailed(BrambleError):
-    """A graph did not come; the text says why."""
+    """A graph did not come; the text says why, ``passing`` whether it may come at another time."""
+
+    def __init__(self, sentence: str, passing: bool) -> None:
+        super().__init__(sentence)
+        self.passing = passing
 
 
 class GraphDownload:
@@ -57,13 +61,13 @@ class GraphDownload:
                 expected = response.headers.get("Content-Length")
         except urllib.error.HTTPError as error:
             with error:
-                raise DownloadFailed(f"{name}: the server answered HTTP {error.code}") from error
+                raise DownloadFailed(f"{name}: the server answered HTTP {error.code}", error.code >= 500) from error
         except (OSError, ValueError) as error:
-            raise DownloadFailed(f"{name}: {getattr(error, 'reason', None) or error}") from error
+            raise DownloadFailed(f"{name}: {getattr(error, 'reason', None) or error}", True) from error
         if len(data) > LARGEST:
-            raise DownloadFailed(f"{name}: more than {LARGEST} bytes")
+            raise DownloadFailed(f"{name}: more than {LARGEST} bytes", False)
         if expected is not None and len(data) != int(expected):
-            raise DownloadFailed(f"{name}: broke off after {len(data)} of {expected} bytes")
+            raise DownloadFailed(f"{name}: broke off after {len(data)} of {expected} bytes", True)
         return data
 
 

@@ -83,7 +83,10 @@ class Training:
         return not self._thread.is_alive()
 
     def ask(self, update: ClientUpdate) -> None:
-        """Train as the server asks, unless that is going on, or done and only not yet delivered; does not block."""
+        """Train as the server asks, unless that is going on, or done and only not yet delivered; does not block.
+
+        One who answered no and is asked again tries again.
+        """
         job = _Job(update, time.time(), _digest(update))
         with self._changed:
             answer = self._outbox.answer()
@@ -127,6 +130,7 @@ class Training:
 
     def _answer(self, job: _Job) -> None:
         number = job.update.round
+        log.info("round %d: training", number)
         try:
             result = self._train(job.update, job.received)
         except NotEnoughData as error:
@@ -143,7 +147,7 @@ class Training:
             self._put(job, "training_failed", TrainingFailed(number, f"{type(error).__name__}: {error}"[:SENTENCE]), {})
         else:
             complete = replace(result.complete, metrics={**self._measures(), **result.complete.metrics})
-            if self._put(job, "training_complete", complete, {"tested_until": result.tested_until}):
+            if self._put(job, "training_complete", complete, {"request": job.request, "tested_until": result.tested_until}):
                 self._trained(job.update, result)
 
     def _put(self, job: _Job, event: str, message: TrainingComplete | TrainingFailed, note: dict[str, Any]) -> bool:
@@ -152,7 +156,7 @@ class Training:
             if not self._valid or self._next is not None:
                 log.info("round %d: the result is dropped: %s", message.round, "a newer round came" if self._valid else "a reset came")
                 return False
-            self._outbox.put_answer(event, payload, {**note, "request": job.request})
+            self._outbox.put_answer(event, payload, note)
             return True
 
 

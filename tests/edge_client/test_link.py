@@ -285,7 +285,7 @@ def test_an_unreachable_server_is_named_once_and_tried_until_it_is_there(
 def test_a_silent_cut_is_noticed_by_the_missing_pings_and_the_link_comes_back(
     serve: Callable[..., Server], connect: Callable[..., Link]
 ) -> None:
-    server = serve(ping=0.3)
+    server = serve(ping=1)
     with Proxy(server.port) as proxy:
         link = up(connect(f"http://127.0.0.1:{proxy.port}", timeout=1.0))
         proxy.cut()

@@ -1,0 +1,88 @@
+"""A real client process, as a Pi runs it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from tests.waiting import wait_for
+
+ROOT = Path(__file__).parents[2]
+CLIMATE = ROOT / "server" / "tasks" / "climate.tflite"
+
+
+def environment(**other: str) -> dict[str, str]:
+    """The tests' environment without anybody's settings."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")}
+    return {**clean, "PYTHONPATH": str(ROOT), **other}
+
+
+class ClientProcess:
+    """``python -m edge_client`` with mock sensors, in its own process; its data survive in ``folder``."""
+
+    def __init__(self, url: str, folder: Path, *flags: str, name: str = "pi-1") -> None:
+        self.name = name
+        self.folder = folder / name
+        self.errors = folder / f"{name}.log"
+        self._before = len(self.errors.read_text()) if self.errors.exists() else 0
+        command = [sys.executable, "-m", "edge_client", "--server", url, "--id", name, "--sensors", "mock"]
+        command += ["--data-dir", str(self.folder), "--reconnect-max", "0.2", *flags]
+        self.output = folder / f"{name}.out"
+        with self.errors.open("ab") as errors, self.output.open("wb") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=ROOT, env=environment())
+
+    def log(self) -> str:
+        """What this process has written to its log so far."""
+        return self.errors.read_text()[self._before :]
+
+    def wait_log(self, text: str, times: int = 1) -> None:
+        """Wait until so many lines of the log contain a text."""
+
+        def logged() -> bool:
+            assert self.process.poll() is None, f"{self.name} ended with code {self.process.poll()}:\n{self.log()}"
+            return self.logged(text) >= times
+
+        wait_for(logged, f"{text!r} in the log of {self.name}, {times} times")
+
+    def logged(self, text: str) -> int:
+        """How many lines of the log contain a text."""
+        return sum(text in line for line in self.log().splitlines())
+
+    def wait_connected(self) -> ClientProcess:
+        """Wait until it has shaken hands."""
+        wait_for(lambda: "connected to" in self.output.read_text() or self.process.poll() is not None, f"{self.name} to connect")
+        assert self.process.poll() is None, self.log()
+        return self
+
+    def waiting(self) -> list[str]:
+        """Events that wait in its outbox."""
+        path = self.folder / "outbox.db"
+        if not path.exists():
+            return []
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            return [row[0] for row in db.execute("SELECT event FROM outbox ORDER BY lane, seq")]
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait(30)
+
+    def stop(self) -> int:
+        """Ask it to end; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def __enter__(self) -> ClientProcess:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.kill()
+        if kind is not None:
+            print(f"--- log of {self.name}\n{self.errors.read_text()}")
