@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
 from sqlalchemy import func, select
 
 from server.store import Store, reset, rounds
