@@ -1,0 +1,188 @@
+"""Training against everything that happens meanwhile, with real processes on real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_client.link import Link
+from protocol.graph import GraphFile
+from protocol.messages import Timing, TrainingComplete
+from tests.edge_client.process import CLIMATE, ClientProcess
+from tests.network import Proxy
+from tests.server.pi import hello
+from tests.server.process import ServerProcess
+from tests.waiting import wait_for
+
+READINGS = 3000
+LONG = ("--epochs", "300", "--batch-size", "4", "--learning-rate", "1e-4")
+"""With so many readings, a run of several seconds."""
+ENDLESS = ("--epochs", "1000", "--batch-size", "1", "--learning-rate", "1e-5")
+"""With so many readings, a run of half a minute or more."""
+PING_S = 1.0
+"""Whole seconds: Engine.IO announces no fractions of them."""
+
+
+def serve(folder: Path, *flags: str) -> ServerProcess:
+    pings = ("--ping-interval", str(PING_S), "--ping-timeout", str(PING_S))
+    return ServerProcess(folder, "--task", str(CLIMATE), "--deadline", "10m", *pings, *flags)
+
+
+def give_data(server: ServerProcess, count: int = READINGS) -> None:
+    server.get(f"/generate?count={count}")
+    wait_for(lambda: not server.get("/status")["cycle_waiting_for"], "everybody's readings")
+
+
+def ended(server: ServerProcess, number: int) -> Any:
+    return wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, f"round {number} to end")
+
+
+def begun(client: ClientProcess) -> None:
+    """Wait until the first run is going on: it has all it needs from the server."""
+    wait_for(lambda: list((client.folder / "graphs").glob("*.tflite")), "the graph")
+
+
+@contextlib.contextmanager
+def companion(server: ServerProcess) -> Iterator[Callable[[int], Any]]:
+    """A second client, which keeps a round open until it is told to answer."""
+    graph = GraphFile.read(CLIMATE.read_bytes())
+    link = Link(server.url, hello("companion"))
+    link.start()
+    assert link.wait_up(30)
+
+    def answer(number: int) -> Any:
+        timing = Timing(1.0, 2.0, 3.0)
+        message = TrainingComplete(number, graph.manifest.layout, "float32", graph.initial, 1, {}, timing)
+        return link.call("training_complete", message.to_wire(), 30)
+
+    try:
+        yield answer
+    finally:
+        link.stop()
+
+
+def test_a_run_that_outlasts_the_pings_costs_no_heartbeat_and_its_update_arrives(tmp_path: Path) -> None:
+    with serve(tmp_path, "--min-clients", "1", *LONG) as server, ClientProcess(server.url, tmp_path) as client:
+        client.wait_connected()
+        give_data(server)
+        since = server.get("/clients")["clients"]["pi-1"]["since"]
+        record = ended(server, server.get("/")["round"])
+        part = record["clients"]["pi-1"]
+        assert part["train_end"] - part["train_start"] > 2 * PING_S, "the run was too short to show anything"
+        assert record["state"] == "committed"
+        assert part["samples"] > 2900
+        assert server.get("/clients")["clients"]["pi-1"]["since"] == since
+        assert client.logged("lost the connection") == 0
+
+
+def test_no_data_yet_is_an_honest_no_with_its_reason(tmp_path: Path) -> None:
+    with serve(tmp_path, "--min-clients", "1") as server, ClientProcess(server.url, tmp_path) as client:
+        client.wait_connected()
+        record = ended(server, server.get("/")["round"])
+        assert record["state"] == "abandoned"
+        assert "consecutive bins" in record["clients"]["pi-1"]["reason"]
+        wait_for(lambda: not client.waiting(), "the outbox to empty")
+        give_data(server, 60)
+        assert ended(server, server.get("/")["round"])["state"] == "committed"
+
+
+def test_a_silent_cut_while_it_trains_is_noticed_and_the_update_is_delivered_once(tmp_path: Path) -> None:
+    with serve(tmp_path, "--min-clients", "2", *LONG) as server, Proxy(server.port) as proxy:
+        with ClientProcess(f"http://127.0.0.1:{proxy.port}", tmp_path) as client:
+            client.wait_connected()
+            give_data(server)
+            with companion(server) as answer:
+                number = server.get("/")["round"]
+                begun(client)
+                proxy.cut()
+                wait_for(lambda: not server.get("/clients")["clients"]["pi-1"]["connected"], "the server to miss it")
+                client.wait_log("lost the connection")
+                proxy.mend()
+                wait_for(lambda: server.get("/status")["waiting_for"] == ["companion"], "the update")
+                client.wait_log("round 1: the server took")
+                assert answer(number) == {"accepted": True}
+            record = ended(server, number)
+            assert record["updates"] == 2
+            assert record["clients"]["pi-1"]["reason"] is None
+            assert client.logged("trained on") == 1
+            assert client.logged("the server took") == 1
+            wait_for(lambda: not client.waiting(), "the outbox to forget everything")
+
+
+def test_a_killed_server_costs_the_round_and_no_more(tmp_path: Path) -> None:
+    with serve(tmp_path, "--min-clients", "1", *LONG) as server, ClientProcess(server.url, tmp_path) as client:
+        client.wait_connected()
+        give_data(server)
+        server.get("/")
+        begun(client)
+        server.kill()
+        client.wait_log("lost the connection")
+        with serve(tmp_path, "--min-clients", "1", "--port", str(server.port), "--epochs", "1") as again:
+            client.wait_log("again")
+            client.wait_log("round 1: the server refused training_complete: round over")
+            assert again.get("/rounds/1")["state"] == "abandoned"
+            record = ended(again, again.get("/")["round"])
+            assert (record["round"], record["state"], record["updates"]) == (2, "committed", 1)
+            assert client.logged("lost the connection") == 1
+            # what was tested for the lost round was not lost: the next one tests it again
+            assert record["metrics"]["test_samples"] == record["clients"]["pi-1"]["samples"]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "too late"])
+def test_a_client_killed_with_an_unsent_update_delivers_it_when_it_is_back_and_forgets_it(tmp_path: Path, late: bool) -> None:
+    with serve(tmp_path, "--min-clients", "2", *LONG) as server, Proxy(server.port) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
+        with companion(server) as answer:
+            with ClientProcess(url, tmp_path) as client:
+                client.wait_connected()
+                wait_for(lambda: server.get("/status")["clients"] == 2, "both")
+                server.get(f"/generate?count={READINGS}")
+                wait_for(lambda: server.get("/status")["cycle_waiting_for"] == ["companion"], "its readings")
+                number = server.get("/")["round"]
+                begun(client)
+                proxy.cut()
+                wait_for(lambda: client.waiting()[:1] == ["training_complete"], "the result in the outbox")
+                client.kill()
+            wait_for(lambda: server.get("/status")["clients"] == 1, "the server to miss it")
+            if late:
+                assert answer(number) == {"accepted": True}
+                ended(server, number)
+            proxy.mend()
+            with ClientProcess(url, tmp_path) as client:
+                client.wait_log("the server refused training_complete: round over" if late else "round 1: the server took")
+                wait_for(lambda: not client.waiting(), "the outbox to forget everything")
+                assert client.logged("round 1: training") == 0
+                if not late:
+                    assert server.get("/status")["waiting_for"] == ["companion"]
+                    assert answer(number) == {"accepted": True}
+                assert ended(server, number)["updates"] == (1 if late else 2)
+
+
+def test_a_newer_round_supersedes_the_one_that_is_still_being_trained(tmp_path: Path) -> None:
+    with serve(tmp_path, "--min-clients", "1", "--deadline", "2s", *LONG) as server, ClientProcess(server.url, tmp_path) as client:
+        client.wait_connected()
+        give_data(server)
+        assert ended(server, server.get("/")["round"])["state"] == "abandoned"
+        assert client.logged("trained on") == 0, "the run was too short to show anything"
+        server.get("/")
+        client.wait_log("round 1: the result is dropped: a newer round came")
+        client.wait_log("round 2: training")
+        assert client.logged("refused") == 0
+
+
+def test_sigterm_in_the_middle_of_a_run_ends_the_client_in_five_seconds_with_code_0(tmp_path: Path) -> None:
+    with serve(tmp_path, "--min-clients", "1", *ENDLESS) as server, ClientProcess(server.url, tmp_path) as client:
+        client.wait_connected()
+        give_data(server)
+        server.get("/")
+        begun(client)
+        client.process.send_signal(signal.SIGTERM)
+        assert client.process.wait(5) == 0
+        assert client.logged("trained on") == 0, "the run was too short to show anything"
+        assert client.logged("Traceback") == 0
+        assert ended(server, 1)["state"] == "abandoned"
