@@ -108,6 +108,18 @@ def token(
     typer.echo(f'[{"http" if http else "clients"}]\n{name} = "{hashed}"', err=True)
 
 
+@app.command(
+    help="Find, read, watch and check this machine's sensors.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def sensors(ctx: typer.Context) -> None:
+    """Hand over to the sensors' own commands, which a running client has no need to load."""
+    from edge_client.sensors_cli import app as commands
+
+    commands(args=ctx.args, prog_name="bramble sensors")
+
+
 @task.command("export")
 def export(
     name: Annotated[str, typer.Argument(help="The task to export; without it all of them, in place.")] = "",
