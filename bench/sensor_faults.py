@@ -52,6 +52,10 @@ PHYSICAL = {Kind.FROZEN, Kind.DRIFT, Kind.SPIKE}
 """Faults of what the chip feels or converts: its bytes are then in order, and no check sum can betray them."""
 
 
+Job = tuple[str, int, tuple[Kind, ...], int]
+"""Chip, reads, faults, seed."""
+
+
 @dataclass
 class Outcome:
     """What became of the reads of one sensor."""
@@ -133,7 +137,7 @@ def truth(scene: Scene, channel: str) -> float:
     return scene.value(channel)
 
 
-def _job(job: tuple[str, int, tuple[Kind, ...], int]) -> Outcome:
+def _job(job: Job) -> Outcome:
     logging.disable(logging.CRITICAL)  # every failure would be a line
     name, reads, kinds, seed = job
     return trial(name, reads, kinds, seed=seed)
@@ -143,8 +147,8 @@ def main() -> list[Row]:
     """Read every chip under all faults together, then under each alone."""
     each = READS // len(TOLERANCE)
     parts = max(1, each // 50_000)
-    jobs = [(name, each // parts, tuple(Kind), seed) for name in TOLERANCE for seed in range(parts)]
-    alone = [(name, max(100, READS // 2000), (kind,), 0) for kind in Kind for name in TOLERANCE]
+    jobs: list[Job] = [(name, each // parts, tuple(Kind), seed) for name in TOLERANCE for seed in range(parts)]
+    alone: list[Job] = [(name, max(100, READS // 2000), (kind,), 0) for kind in Kind for name in TOLERANCE]
     with multiprocessing.get_context("spawn").Pool() as pool:
         together = pool.map(_job, jobs, chunksize=1)
         single = pool.map(_job, alone, chunksize=4)
@@ -180,7 +184,7 @@ def _by_chip(outcomes: list[Outcome]) -> list[Row]:
     return rows
 
 
-def _by_fault(jobs: list[tuple[str, int, tuple[Kind, ...], int]], outcomes: list[Outcome]) -> list[Row]:
+def _by_fault(jobs: list[Job], outcomes: list[Outcome]) -> list[Row]:
     rows = []
     for kind in Kind:
         mine = [o for job, o in zip(jobs, outcomes, strict=True) if job[2] == (kind,)]

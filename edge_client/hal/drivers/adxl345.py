@@ -98,15 +98,16 @@ class ADXL345(Streaming):
     def drain(self) -> list[Measurement]:
         """Fetch what is in the queue; see ``Streaming.drain``."""
         self._check(self._chip.block(WINDOW, 6) + bytes(6) + self._chip.block(FIFO_CTL.address, 2))
-        now = self.clock.now()
         overrun = OVERRUN.get(self._chip.read(INT_SOURCE))
         # Each read of the six data registers takes one entry out; over I2C the next one is ready by the time it is asked for
+        before = self.clock.now()
         count = ENTRIES.get(self._chip.read(FIFO_STATUS))
+        after = self.clock.now()
         raw = [struct.unpack("<3h", self._chip.block(DATA, 6)) for _ in range(count)]
         if overrun:
             self._pacer = Pacer(next(hertz for hertz, code in CODES.items() if code == self._rate))
             raise Overrun(f"{self}: its queue was full and conversions were lost; fetch them more often")
-        return [self._measurement(at, values) for at, values in zip(self._pacer.stamps(count, now), raw, strict=True)]
+        return [self._measurement(at, values) for at, values in zip(self._pacer.stamps(count, before, after), raw, strict=True)]
 
     def _measurement(self, at: float, raw: tuple[int, ...]) -> Measurement:
         return Measurement(at, dict(zip(self.channels, (n * ACCELERATION for n in raw), strict=True)))

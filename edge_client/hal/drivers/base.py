@@ -135,21 +135,21 @@ class Pacer:
         self._period = 1.0 / hertz
         self._last: float | None = None
 
-    def stamps(self, count: int, now: float) -> list[float]:
-        """Return the times of the next conversions, the newest of which ended within the last period.
+    def stamps(self, count: int, before: float, after: float) -> list[float]:
+        """Return the times of the next conversions.
 
         Parameters
         ----------
         count
-            How many came out of the queue.
-        now
-            When they were fetched.
+            How many were in the queue.
+        before, after
+            Between which times the chip was asked for that number; a busy machine may let a while pass in between.
         """
         if count == 0:
             return []
-        # The chip's clock runs a little faster or slower than it says: follow it, within what is known of the newest
-        due = now - self._period / 2 if self._last is None else self._last + count * self._period
-        newest = min(max(due, now - self._period), now)
+        # The chip's clock runs a little faster or slower than it says: follow it, within what is known of the newest conversion
+        due = (before + after - self._period) / 2 if self._last is None else self._last + count * self._period
+        newest = min(max(due, before - self._period), after)
         since = newest - count * self._period if self._last is None else max(self._last, newest - 2 * count * self._period)
         self._last = newest
         return [since + (newest - since) * (i + 1) / count for i in range(count)]

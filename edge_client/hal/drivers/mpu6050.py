@@ -106,8 +106,9 @@ class MPU6050(Streaming):
 
     def drain(self) -> list[Measurement]:
         """Fetch what is in the queue; see ``Streaming.drain``."""
+        before = self.clock.now()
         state = self._chip.block(USER_CTRL.address, 10)  # settings and fill level in one burst; one byte more would empty the queue
-        now = self.clock.now()
+        after = self.clock.now()
         if state[0] != FIFO_ON or state[1] != PLL:
             raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
         level = FIFO_COUNT.within(state, USER_CTRL.address)
@@ -119,7 +120,7 @@ class MPU6050(Streaming):
         if not level <= self._chip.read(FIFO_COUNT) <= QUEUE:
             raise UnsteadyRead(f"{self}: the fill level of its queue was damaged on the way; shorten the wires or slow the bus down")
         data = self._chip.block(FIFO_R_W.address, level)
-        stamps = self._pacer.stamps(level // FRAME, now)
+        stamps = self._pacer.stamps(level // FRAME, before, after)
         return [self._measurement(at, values) for at, values in zip(stamps, struct.iter_unpack(">6h", data), strict=True)]
 
     def _restart_queue(self) -> None:

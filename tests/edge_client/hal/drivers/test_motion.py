@@ -151,11 +151,20 @@ def test_stamps_follow_a_chip_whose_clock_is_off(error: float) -> None:
     for i in range(400):
         now += 0.05 + 0.007 * (i % 3)
         ready = int(now / true_period)
-        stamps += pacer.stamps(ready - made, now)
+        stamps += pacer.stamps(ready - made, now, now)
         made = ready
     assert all(b > a for a, b in itertools.pairwise(stamps))
     assert all(abs(stamp - (i + 1) * true_period) < 0.0101 for i, stamp in enumerate(stamps))
 
 
+def test_a_machine_that_was_busy_for_a_moment_does_not_shift_the_stamps() -> None:
+    pacer, stamps = Pacer(200.0), []
+    for i in range(1, 101):
+        now = i * 0.1
+        busy = 0.08 if i % 7 == 0 else 0.0
+        stamps += pacer.stamps(20, now - busy / 2, now + busy / 2)
+    assert all(abs(stamp - (i + 1) * 0.005) < 0.006 for i, stamp in enumerate(stamps))
+
+
 def test_no_conversions_need_no_stamps() -> None:
-    assert Pacer(200.0).stamps(0, 1.0) == []
+    assert Pacer(200.0).stamps(0, 1.0, 1.0) == []
