@@ -42,7 +42,6 @@ def register(app: Flask) -> None:
         sentence = {
             404: f"nothing is at {request.path[:200]}",
             405: f"{request.method} is not taken at {request.path[:200]}",
-            413: "the request is too large",
         }.get(error.code or 500, error.name.lower())
         headers = dict(error.get_headers()) if error.code == 405 else {}
         return _answer(error.code or 500, sentence, {"Allow": headers["Allow"]} if "Allow" in headers else None)

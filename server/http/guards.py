@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from server.http import Room
 
+LARGEST_BODY = 1 << 16
 OPEN_PATHS = ("/healthz",)
 """Paths that need no token."""
 
@@ -29,6 +30,8 @@ def register(app: Flask, room: Room) -> None:
 
     @app.before_request
     def guard() -> None:
+        if (request.content_length or 0) > LARGEST_BODY:
+            raise RequestError(413, f"the body is larger than {LARGEST_BODY} bytes, and nothing here reads one")
         if room.tokens and request.path not in OPEN_PATHS and not _authorized(room):
             sentence = "Authorization: expected 'Bearer' and a token that this server knows"
             room.complaints.about(f"HTTP from {request.remote_addr}", f"{request.method} {request.path[:100]} refused: {sentence}")

@@ -39,12 +39,11 @@ def write_graph(folder: Path, layout: Layout = LAYOUT) -> Path:
 class ServerProcess:
     """``python -m server``, or another script with the same arguments, in its own process."""
 
-    def __init__(self, folder: Path, *flags: str, script: Path | None = None, graph: Path | None = None, **environment: str) -> None:
+    def __init__(self, folder: Path, *flags: str, port: int = 0, script: Path | None = None, **environment: str) -> None:
         self.folder = folder
         self.errors = folder / "server.log"
-        graph = graph or write_graph(folder)
         command = [sys.executable, *([str(script)] if script else ["-m", "server"])]
-        command += ["--port", "0", "--data-dir", str(folder / "data"), "--task", str(graph), *flags]
+        command += ["--port", str(port), "--data-dir", str(folder / "data"), "--task", str(write_graph(folder)), *flags]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")}
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(

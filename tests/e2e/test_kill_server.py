@@ -1,0 +1,177 @@
+"""A real server, killed (SIGKILL) at several points of a round, more than once, and started again on the same data.
+
+The last committed round is there, the open one is closed as abandoned, clients come back by themselves, the next round runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.server.process import LAYOUT, ROOT, ServerProcess
+from tests.server.worker import Worker
+from tests.waiting import wait_for
+
+DYING = ROOT / "tests" / "server" / "dying.py"
+FLAGS = ("--min-clients", "2", "--min-updates", "2", "--deadline", "1h")
+
+
+class House:
+    """A server that dies and is started again on the same port and data, and two clients that live on."""
+
+    def __init__(self, folder: Path, die_at: str) -> None:
+        self.folder = folder
+        self.server = ServerProcess(folder, *FLAGS, script=DYING, DIE_AT=die_at)
+        self.workers = [Worker(self.server.url, f"pi-{number}") for number in range(2)]
+
+    def restart(self, die_at: str = "never:0") -> None:
+        """Start the server again, armed to die at a point."""
+        self.server.stop()
+        self.server = ServerProcess(self.folder, *FLAGS, port=self.server.port, script=DYING, DIE_AT=die_at)
+
+    def start_round(self) -> None:
+        """Start a round as soon as both clients are back; the server may die before it answers."""
+        wait_for(lambda: self.server.get("/status")["clients"] == 2, "both clients to come back by themselves")
+        with contextlib.suppress(OSError):
+            self.server.request("POST", "/")
+
+    def wait_dead(self) -> None:
+        """Wait until the server has killed itself."""
+        assert self.server.process.wait(60) == -9
+
+    def run_round(self) -> int:
+        """Run a round to its commit."""
+        self.start_round()
+        number: int = self.server.get("/status")["running"] or self.server.get("/status")["round"]
+        wait_for(lambda: self.server.get("/status")["round"] == number, f"round {number} to commit")
+        return number
+
+
+def committed(server: ServerProcess) -> list[int]:
+    """Return the committed rounds, and check that the model is what exactly these rounds made."""
+    history: list[dict[str, Any]] = server.get("/rounds?limit=1000")["rounds"]
+    assert [item["round"] for item in history] == sorted({item["round"] for item in history})
+    done = [item["round"] for item in history if item["state"] == "committed"]
+    assert all(item["updates"] == 2 for item in history if item["state"] == "committed")
+    weights = np.frombuffer(server.request("GET", "/model", {"Accept": "application/octet-stream"})[1], "<f4")
+    assert weights.tolist() == (np.arange(LAYOUT.size) + len(done)).tolist()
+    assert server.get("/model")["round"] == (done[-1] if done else 0)
+    return done
+
+
+@pytest.fixture
+def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+    house = House(tmp_path, getattr(request, "param", "never:0"))
+    yield house
+    for worker in house.workers:
+        worker.go.set()
+    for worker in house.workers:
+        worker.stop()
+    assert house.server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("house", "point", "outcome"),
+    [
+        (f"{point}:2", point, outcome)
+        for point, outcome in {
+            "before it is on record": None,
+            "before asking": "abandoned",
+            "before the commit": "abandoned",
+            "in the commit": "abandoned",
+            "after the commit": "committed",
+        }.items()
+    ],
+    indirect=["house"],
+)
+def test_a_server_that_dies_at_a_point_of_a_round_goes_on_from_the_last_commit(house: House, point: str, outcome: str | None) -> None:
+    expected, doomed = [house.run_round()], 2
+    for _ in range(2):
+        house.start_round()
+        house.wait_dead()
+        house.restart(f"{point}:{doomed + 1 if outcome is None else doomed + 2}")
+        if outcome == "committed":
+            expected.append(doomed)
+        assert committed(house.server) == expected
+        status, record, _ = house.server.request("GET", f"/rounds/{doomed}")
+        if outcome is None:
+            assert status == 404
+        else:
+            assert record["state"] == outcome
+        if outcome == "abandoned":
+            assert record["reason"] == "server restarted"
+            assert record["ended"] is not None
+        assert house.server.get("/status")["running"] is None
+        following = house.run_round()
+        assert following == (doomed if outcome is None else doomed + 1), "a number that was on the wire is not used again"
+        expected.append(following)
+        doomed = following + 1
+    assert committed(house.server) == expected
+
+
+def test_a_server_killed_while_its_clients_train_refuses_what_they_bring_and_asks_anew(house: House) -> None:
+    expected = [house.run_round()]
+    for _ in range(2):
+        for worker in house.workers:
+            worker.go.clear()
+        house.start_round()
+        doomed = house.server.get("/status")["running"]
+        wait_for(lambda doomed=doomed: all(worker.asked == doomed for worker in house.workers), "both to be asked")
+        house.server.kill()
+        house.restart()
+        for worker in house.workers:
+            worker.go.set()
+        assert committed(house.server) == expected
+        assert house.server.get(f"/rounds/{doomed}")["state"] == "abandoned"
+        expected.append(house.run_round())
+        assert committed(house.server) == expected
+
+
+def test_a_server_killed_between_two_updates_forgets_the_first_one(house: House) -> None:
+    expected = [house.run_round()]
+    early, late = house.workers
+    for _ in range(2):
+        late.go.clear()
+        house.start_round()
+        doomed = house.server.get("/status")["running"]
+        wait_for(lambda doomed=doomed: (doomed, {"accepted": True}) in early.acks, "the first update to be accepted")
+        assert house.server.get("/status")["waiting_for"] == ["pi-1"]
+        house.server.kill()
+        house.restart()
+        late.go.set()
+        assert committed(house.server) == expected
+        record = house.server.get(f"/rounds/{doomed}")
+        assert (record["state"], record["reason"]) == ("abandoned", "server restarted")
+        expected.append(house.run_round())
+    assert committed(house.server) == expected
+
+
+def test_a_server_killed_again_and_again_at_any_moment_loses_no_committed_round(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    flags = ("--min-updates", "2", "--deadline", "1h", "--rounds", "100000")
+    server = ServerProcess(tmp_path, *flags)
+    known = 0
+    with Worker(server.url, "pi-0"), Worker(server.url, "pi-1"):
+        for _ in range(4):
+            moment = chance.randint(4, 30)
+            wait_for(lambda server=server, moment=moment: server.get("/status")["revision"] >= moment, "rounds to go on")  # type: ignore[misc]
+            seen = server.get("/status")["round"]
+            server.kill()
+            server.stop()
+            server = ServerProcess(tmp_path, *flags, port=server.port)
+            history = server.get("/rounds?limit=1000")["rounds"]
+            done = [item["round"] for item in history if item["state"] == "committed"]
+            assert done[-1] >= seen >= known, "what was said to be committed is there"
+            known = done[-1]
+        wait_for(lambda: server.get("/status")["round"] > known, "one more commit")
+    server.kill()
+    server.stop()
+    # without clients nothing moves, so that the model and the history are of one moment
+    with ServerProcess(tmp_path, "--min-updates", "2") as still:
+        assert len(committed(still)) > 4

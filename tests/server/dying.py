@@ -1,0 +1,68 @@
+"""The server, made to kill itself at one point of one round: ``DIE_AT=point:round python dying.py <flags>``."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from bramble.cli import main
+from server.cohort import Cohort
+from server.links import Outward
+
+point, _, number = os.environ["DIE_AT"].partition(":")
+committing: list[Cohort] = []
+
+
+def die() -> None:
+    """End as a power cut would, with nothing flushed."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_round(method: Callable[..., Any], before: Callable[[], None] | None, after: Callable[[], None] | None) -> Callable[..., Any]:
+    """Wrap a method of the cohort so that something happens around it in the chosen round."""
+
+    def wrapped(self: Cohort, *arguments: Any) -> Any:
+        mine = self.number == int(number)
+        if mine and before:
+            before()
+        if mine:
+            committing.append(self)
+        result = method(self, *arguments)
+        if mine and after:
+            after()
+        return result
+
+    return wrapped
+
+
+def ask(self: Outward, clients: Any, update: dict[str, Any]) -> None:
+    """Die instead of asking anybody in the chosen round."""
+    if update["round"] == int(number):
+        die()
+    asked(self, clients, update)
+
+
+asked = Outward.ask
+match point:
+    case "before it is on record":
+        Cohort.opened = at_round(Cohort.opened, die, None)  # type: ignore[method-assign]
+    case "before asking":
+        Outward.ask = ask  # type: ignore[method-assign]
+    case "before the commit":
+        Cohort.commit = at_round(Cohort.commit, die, None)  # type: ignore[method-assign]
+    case "in the commit":
+        Cohort.commit = at_round(Cohort.commit, None, None)  # type: ignore[method-assign]
+        # everything is written in the transaction, and SQLite has not been told to commit it
+        event.listen(Engine, "commit", lambda connection: die() if committing else None)
+    case "after the commit":
+        Cohort.commit = at_round(Cohort.commit, None, die)  # type: ignore[method-assign]
+    case "never":
+        pass
+    case _:
+        sys.exit(f"there is no point {point!r}")
+
+main(["server", *sys.argv[1:]])

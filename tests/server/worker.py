@@ -1,0 +1,72 @@
+"""A client as the contract wants it: comes back by itself, repeats what was not acknowledged. Its training adds one to every weight."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+import socketio
+
+from protocol.messages import ClientUpdate, Timing, TrainingComplete
+from tests.server.pi import hello
+
+
+class Worker:
+    """One client with a thread of its own.
+
+    With every client adding one, the model is its initial value plus the number of committed rounds: a round that was lost
+    or counted twice would show.
+    """
+
+    def __init__(self, url: str, client: str) -> None:
+        self.go = threading.Event()
+        """Cleared, it makes training last until it is set again."""
+        self.go.set()
+        self.asked = 0
+        """The last round that it was asked for."""
+        self.acks: list[tuple[int, Any]] = []
+        self._url, self._auth = url, hello(client)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave."""
+        self._stopping = True
+        self.go.set()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _live(self) -> None:
+        while not self._stopping:
+            client = socketio.SimpleClient(reconnection=False)
+            try:
+                client.connect(self._url, transports=["websocket"], auth=self._auth)
+                while not self._stopping:
+                    with contextlib.suppress(socketio.exceptions.TimeoutError):
+                        self._hear(client, *client.receive(timeout=0.1))
+            except socketio.exceptions.SocketIOError:
+                time.sleep(0.02)  # the server is away: try again soon
+            finally:
+                client.disconnect()
+
+    def _hear(self, client: Any, event: str, payload: Any) -> None:
+        if event != "client_update":
+            return
+        update = ClientUpdate.from_wire(payload)
+        self.asked = update.round
+        self.go.wait()
+        now = time.time()
+        metrics = {"loss_before": 2.0, "loss_after": 1.0}
+        answer = TrainingComplete(update.round, update.layout, update.reply_encoding, update.weights + 1, 5, metrics, Timing(now, now, now))
+        # short: the call does not notice that the connection is gone, and the server asks again anyway
+        self.acks.append((update.round, client.call("training_complete", answer.to_wire(), timeout=3)))
