@@ -3,10 +3,62 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.api import Api
+from tests.fleet.controller import Controller, Play
+from tests.fleet.fleet import Fleet
 
 BOOTS = os.environ.get("BRAMBLE_FLEET") == "1"
 collect_ignore_glob = [] if BOOTS else ["test_*.py"]
+CLIENTS = {"pi-1", "pi-2", "pi-3a", "pi-3b"}
+"""Three hosts; the third runs two clients of the template."""
 
 
 def pytest_report_header() -> str:
     return "fleet: booted hosts" if BOOTS else "fleet: tests/fleet is left out here; it boots machines as root: make test-fleet"
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Iterator[Fleet]:
+    """A hub for server and inspector, and three Pis."""
+    with Fleet(["hub", "pi-1", "pi-2", "pi-3"]) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="session")
+def controller(fleet: Fleet) -> Controller:
+    """The controller with its inventory: mock sensors, and heartbeats short enough to notice a cut link soon."""
+    variables = {
+        "server_mode": "evaluation",
+        "client_sensors": "mock",
+        "server_deadline": "60s",
+        "server_settings": {"ping_interval": "2s", "ping_timeout": "15s"},
+        "client_settings": {"reconnect_max": "2s"},
+    }
+    controller = Controller(fleet, variables)
+    controller.host_variables["pi-3"]["client_instances"] = ["pi-3a", "pi-3b"]
+    return controller
+
+
+@pytest.fixture(scope="session")
+def source(controller: Controller) -> Path:
+    """The sources as they were when the tests began: somebody may go on editing."""
+    return controller.another_release("source", {})
+
+
+@pytest.fixture(scope="session")
+def first_play(controller: Controller, source: Path) -> Play:
+    """The first deployment, onto empty hosts."""
+    return controller.deploy(source=source).ok()
+
+
+@pytest.fixture
+def api(fleet: Fleet, first_play: Play) -> Api:
+    """The server of a fleet that is deployed and whole."""
+    api = Api(fleet.server)
+    api.wait_for(CLIENTS, 90)
+    return api

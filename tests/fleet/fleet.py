@@ -57,6 +57,16 @@ class Fleet:
         """All other hosts."""
         return list(self.hosts.values())[1:]
 
+    def cut(self, host: Host) -> None:
+        """Pull a host's cable."""
+        assert self.network is not None
+        self.network.cut(host.number)
+
+    def restore(self, host: Host) -> None:
+        """Plug it in again."""
+        assert self.network is not None
+        self.network.restore(host.number)
+
     def close(self) -> None:
         """Stop every host, delete the network and the folder."""
         for host in self.hosts.values():

@@ -1,0 +1,121 @@
+"""The controller: this machine's ansible-playbook, an inventory and a vault password of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.fleet.fleet import Fleet
+from tests.fleet.rootfs import USER, cache
+
+ROOT = Path(__file__).parents[2]
+RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Play:
+    """How a run of ansible-playbook ended."""
+
+    code: int
+    output: str
+    seconds: float
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Changed tasks by host."""
+        return {host: int(changed) for host, _, changed, _, _ in RECAP.findall(self.output)}
+
+    @property
+    def failed(self) -> list[str]:
+        """Hosts that failed or could not be reached."""
+        return [host for host, _, _, unreachable, failed in RECAP.findall(self.output) if int(unreachable) + int(failed)]
+
+    def ok(self) -> Play:
+        """Return self, or fail with the end of the output."""
+        assert self.code == 0, self.output[-6000:]
+        return self
+
+
+class Controller:
+    """Runs playbooks against a fleet.
+
+    Parameters
+    ----------
+    fleet
+        Booted hosts: the first is server and inspector, the others are clients.
+    variables
+        For all hosts.
+    """
+
+    def __init__(self, fleet: Fleet, variables: Mapping[str, Any]) -> None:
+        self._fleet = fleet
+        self.folder = fleet.folder / "controller"
+        self.folder.mkdir()
+        self.variables = dict(variables)
+        self.host_variables: dict[str, dict[str, Any]] = {name: {} for name in fleet.hosts}
+        self.password = self.folder / "password"
+        self.password.write_text("correct horse battery staple\n")
+        self.secrets = self.folder / "secrets"
+
+    def inventory(self) -> Path:
+        """Write the inventory as it is now."""
+        options = " ".join(f"'{option}'" if " " in option else option for option in self._fleet.server.ssh_options)
+        hosts = {
+            name: {"ansible_host": host.address, "ansible_ssh_common_args": options, **self.host_variables[name]}
+            for name, host in self._fleet.hosts.items()
+        }
+        server = self._fleet.server.name
+        clients = {name: hosts[name] for name in hosts if name != server}
+        folders = {"wheelhouse_folder": str(cache() / "wheelhouse"), "identity_folder": str(self.secrets)}
+        shared = {"ansible_user": USER, **folders, **self.variables}
+        groups = {"server": {"hosts": {server: hosts[server]}}, "inspector": {"hosts": {server: {}}}, "clients": {"hosts": clients}}
+        path = self.folder / "hosts.yml"
+        path.write_text(json.dumps({"all": {"vars": shared, "children": groups}}, indent=2))
+        return path
+
+    def play(self, playbook: str, *arguments: str, source: Path = ROOT, password: Path | None = None, timeout: float = 900) -> Play:
+        """Run a playbook of a source tree to its end."""
+        command = [
+            Path(sys.executable).parent / "ansible-playbook", playbook, "-i", self.inventory(), "--vault-password-file",
+            password or self.password, *arguments,
+        ]  # fmt: skip
+        # A control socket's path is short, and every inventory's own.
+        environment = {**os.environ, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp"), "ANSIBLE_NOCOLOR": "1"}
+        begun = time.monotonic()
+        done = subprocess.run(
+            command, cwd=source / "ansible", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, timeout=timeout,
+        )  # fmt: skip
+        play = Play(done.returncode, done.stdout, time.monotonic() - begun)
+        with open(self._fleet.folder / "plays.log", "a") as log:
+            log.write(f"=== {playbook} {' '.join(arguments)}: exit {play.code} after {play.seconds:.0f} s\n{play.output}\n")
+        return play
+
+    def deploy(self, *arguments: str, source: Path = ROOT) -> Play:
+        """Run deploy.yml."""
+        return self.play("deploy.yml", *arguments, source=source)
+
+    def another_release(self, name: str, edits: Mapping[str, tuple[str, str]]) -> Path:
+        """Copy the sources and replace a text in each of some files: another release, perhaps a broken one."""
+        copy = self._fleet.folder / name
+        keep = ("ansible", "systemd", "bramble", "protocol", "server", "edge_client", "inspector", "pyproject.toml", "README.md", "LICENSE")
+        copy.mkdir()
+        for part in keep:
+            if (ROOT / part).is_dir():
+                shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__", "secrets"))
+            else:
+                shutil.copy2(ROOT / part, copy / part)
+        for path, (old, new) in edits.items():
+            text = (copy / path).read_text()
+            assert old in text, f"{path} has no {old!r}"
+            (copy / path).write_text(text.replace(old, new, 1))
+        return copy

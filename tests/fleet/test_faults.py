@@ -1,0 +1,172 @@
+"""What a fleet in the field lives through: hung and killed processes, reboots, cut cables, full cards. It always comes back by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fleet.api import Api
+from tests.fleet.conftest import CLIENTS
+from tests.fleet.fleet import Fleet
+from tests.fleet.host import Host
+from tests.fleet.wait import until
+
+EVERY_UNIT = [
+    ("hub", "bramble-server"), ("hub", "bramble-inspector"), ("pi-1", "bramble-client"), ("pi-3", "bramble-client@pi-3a"),
+]  # fmt: skip
+IMPATIENT = "/run/systemd/system/{unit}.service.d/impatient.conf"
+every_unit = pytest.mark.parametrize(("name", "unit"), EVERY_UNIT, ids=[unit for _, unit in EVERY_UNIT])
+
+
+def restarts(host: Host, unit: str) -> int:
+    return int(host.output(f"systemctl show -P NRestarts {unit}"))
+
+
+def wait_restarted(host: Host, unit: str, pid: int, within: float = 90) -> None:
+    until(lambda: host.unit_pid(unit) not in (0, pid) and host.active(unit), f"systemd to restart {unit} on {host.name}", within)
+
+
+@every_unit
+def test_a_unit_that_is_killed_comes_back(api: Api, fleet: Fleet, name: str, unit: str) -> None:
+    host = fleet[name]
+    pid = host.unit_pid(unit)
+    host.run(f"kill -9 {pid}")
+    wait_restarted(host, unit, pid)
+    api.wait_for(CLIENTS)
+    api.generate()
+    assert api.round()["state"] == "committed"
+
+
+@every_unit
+def test_the_watchdog_restarts_what_hangs(api: Api, fleet: Fleet, name: str, unit: str) -> None:
+    host, drop_in = fleet[name], IMPATIENT.format(unit=unit)
+    host.run(f"mkdir -p {drop_in.rsplit('/', 1)[0]} && printf '[Service]\\nWatchdogSec=6\\n' >{drop_in} && systemctl daemon-reload")
+    try:
+        host.run(f"systemctl restart {unit}")
+        pid, before = host.unit_pid(unit), restarts(host, unit)
+        host.run(f"kill -STOP {pid}")
+        wait_restarted(host, unit, pid)
+        assert restarts(host, unit) > before
+        assert "Watchdog timeout" in host.journal(unit)
+    finally:
+        host.run(f"rm {drop_in} && systemctl daemon-reload && systemctl restart {unit}")
+    api.wait_for(CLIENTS)
+
+
+def test_the_watchdog_lets_a_healthy_unit_be(api: Api, fleet: Fleet) -> None:
+    host, unit = fleet["pi-2"], "bramble-client"
+    drop_in = IMPATIENT.format(unit=unit)
+    host.run(f"mkdir -p {drop_in.rsplit('/', 1)[0]} && printf '[Service]\\nWatchdogSec=6\\n' >{drop_in} && systemctl daemon-reload")
+    try:
+        host.run(f"systemctl restart {unit}")
+        pid = host.unit_pid(unit)
+        begun = float(host.output("cut -d' ' -f1 /proc/uptime"))
+        until(lambda: float(host.output("cut -d' ' -f1 /proc/uptime")) > begun + 14, "two limits to pass", every=2)
+        assert host.unit_pid(unit) == pid
+    finally:
+        host.run(f"rm {drop_in} && systemctl daemon-reload && systemctl restart {unit}")
+    api.wait_for(CLIENTS)
+
+
+def test_a_rebooted_client_takes_part_again(api: Api, fleet: Fleet) -> None:
+    fleet["pi-2"].reboot()
+    api.wait_for(CLIENTS, 90)
+    api.generate()
+    assert "pi-2" in api.trained(api.round()["round"])
+
+
+def test_a_power_cut_loses_no_committed_round(api: Api, fleet: Fleet) -> None:
+    api.generate()
+    last = api.round()
+    assert last["state"] == "committed"
+    fleet.server.power_cut()
+    fleet.server.boot()
+    fleet.server.reachable()
+    until(lambda: api.status()["round"] == last["round"], "the last committed round after a power cut", 90)
+    api.wait_for(CLIENTS, 90)
+    assert api.get(f"/rounds/{last['round']}")["state"] == "committed"
+    assert api.round()["state"] == "committed"
+
+
+def test_a_link_cut_mid_round_and_restored_costs_nothing(api: Api, fleet: Fleet) -> None:
+    """A client that hangs keeps the round open for a ping time-out; meanwhile another's cable is out, and in again."""
+    api.generate()
+    cut = fleet["pi-2"]
+    with stopped(fleet["pi-1"], "bramble-client"):
+        fleet.cut(cut)
+        try:
+            number = api.start_round()
+            api.wait(lambda status: set(status["waiting_for"]) == {"pi-1", "pi-2"}, "the others' updates")
+        finally:
+            fleet.restore(cut)
+        until(lambda: api.get(f"/rounds/{number}")["clients"]["pi-2"]["replied"], "the update of the client whose cable was out")
+    assert api.end_of(number)["state"] == "committed"
+    assert "pi-2" in api.trained(number)
+
+
+def test_a_link_that_stays_cut_leaves_the_fleet_and_comes_back(api: Api, fleet: Fleet) -> None:
+    api.generate()
+    cut = fleet["pi-2"]
+    fleet.cut(cut)
+    try:
+        record = api.round()
+        assert record["state"] == "committed"
+        assert api.trained(record["round"]) == CLIENTS - {"pi-2"}
+        api.wait_for(CLIENTS - {"pi-2"})
+    finally:
+        fleet.restore(cut)
+    api.wait_for(CLIENTS)
+    assert api.trained(api.round()["round"]) == CLIENTS
+
+
+def test_the_server_stopped_mid_round_gives_the_round_up_and_goes_on_with_the_next(api: Api, fleet: Fleet) -> None:
+    api.generate()
+    before = api.status()["round"]
+    with stopped(fleet["pi-1"], "bramble-client"):
+        number = api.start_round()
+        fleet.server.run("systemctl stop bramble-server")
+        fleet.server.run("systemctl start bramble-server")
+    record = api.get(f"/rounds/{number}")
+    assert record["state"] == "abandoned"
+    assert api.status()["round"] == before
+    api.wait_for(CLIENTS)
+    assert api.trained(api.round()["round"]) == CLIENTS
+
+
+def test_a_full_disk_stops_one_client_and_nobody_else(api: Api, fleet: Fleet) -> None:
+    """The client's data move to a small file system, which is then filled to the last byte."""
+    pi, data = fleet["pi-2"], "/var/lib/bramble-client"
+    pi.run(
+        f"systemctl stop bramble-client && mkdir -p /mnt/data && mount -t tmpfs -o size=40m tmpfs /mnt/data && cp -a {data}/. /mnt/data/ && "
+        f"mount --move /mnt/data {data} && chown bramble-client: {data} && chmod 700 {data} && systemctl start bramble-client"
+    )
+    api.wait_for(CLIENTS)
+    try:
+        pi.run(f"dd if=/dev/zero of={data}/filler bs=64k 2>/dev/null; df {data}", check=False)
+        api.get("/generate?count=2000", "POST")
+        api.wait(lambda status: set(status["cycle_waiting_for"]) <= {"pi-2"}, "everybody else's readings")
+        record = api.round()
+        assert record["state"] == "committed"
+        assert api.trained(record["round"]) >= CLIENTS - {"pi-2"}
+    finally:
+        pi.run(f"rm -f {data}/filler", check=False)
+    until(lambda: "pi-2" in api.connected(), "the client to be back once there is space", 120)
+    api.generate()
+    assert "pi-2" in api.trained(api.round()["round"])
+    pi.run(
+        f"systemctl stop bramble-client && cp -a {data} /tmp/data && umount {data} && cp -a /tmp/data/. {data}/ && rm -r /tmp/data && "
+        "systemctl start bramble-client"
+    )
+    api.wait_for(CLIENTS)
+
+
+class stopped:  # noqa: N801 - reads as a statement
+    """A unit's process frozen, so that it answers nothing and keeps its connection for a while."""
+
+    def __init__(self, host: Host, unit: str) -> None:
+        self._host, self._pid = host, host.unit_pid(unit)
+
+    def __enter__(self) -> None:
+        self._host.run(f"kill -STOP {self._pid}")
+
+    def __exit__(self, *_: object) -> None:
+        self._host.run(f"kill -CONT {self._pid}", check=False)

@@ -1,0 +1,94 @@
+"""Releases: a bad one undoes itself, a good one costs no round, and there is always a way back."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.api import Api
+from tests.fleet.conftest import CLIENTS
+from tests.fleet.controller import Controller
+from tests.fleet.fleet import Fleet
+
+CLIENT_BROKEN = {"edge_client/agent.py": ("def run(settings: ClientSettings) -> int:", "def run(settings: ClientSettings) -> int:\n    raise SystemExit(9)\n\n\ndef _run(settings: ClientSettings) -> int:")}  # fmt: skip
+BETTER = {"bramble/__init__.py": ('"""', '"""A better release. ')}
+
+
+def versions(api: Api) -> dict[str, str]:
+    return {name: client["version"] for name, client in api.get("/clients")["clients"].items() if client["connected"]}
+
+
+@pytest.mark.timeout(900)
+def test_a_broken_client_rolls_back_by_itself_and_stops_the_roll_out(controller: Controller, fleet: Fleet, api: Api) -> None:
+    before, server = versions(api), api.status()["version"]
+    broken = controller.another_release("broken", CLIENT_BROKEN)
+    play = controller.deploy("--limit", "localhost,hub,clients", source=broken)
+    assert play.code != 0
+    assert play.failed == ["pi-1"], "the roll-out went on after the first client failed"
+    assert f"release {before['pi-1']} runs again" in " ".join(play.output.split())
+    api.wait_for(CLIENTS)
+    assert versions(api) == before
+    assert api.status()["version"] != server, "the server itself was fine, and stays at its new release"
+    api.generate()
+    assert api.trained(api.round()["round"]) == CLIENTS
+    assert fleet["pi-1"].output("ls /opt/bramble/client/releases").count("+") == 2
+
+
+@pytest.mark.timeout(900)
+def test_an_upgrade_while_rounds_go_on_loses_none_of_them_and_no_reading(controller: Controller, fleet: Fleet, api: Api) -> None:
+    api.generate()
+    samples = "python3 -c \"import sqlite3,glob; print(sum(sqlite3.connect(p).execute('SELECT COUNT(*) FROM samples').fetchone()[0] " \
+        "for p in glob.glob('/var/lib/bramble-client/**/readings.db', recursive=True)))\""  # fmt: skip
+    kept = {pi.name: int(pi.output(samples)) for pi in fleet.clients}
+    records, stop = [], threading.Event()
+
+    def go_on() -> None:
+        while not stop.is_set():
+            records.append(api.round())
+
+    better = controller.another_release("better", BETTER)
+    controller.deploy("--limit", "localhost,hub", source=better).ok()
+    api.wait_for(CLIENTS)
+    rounds = threading.Thread(target=go_on)
+    rounds.start()
+    try:
+        controller.deploy(source=better).ok()
+    finally:
+        stop.set()
+        rounds.join()
+    assert set(versions(api).values()) == {api.status()["version"]}
+    assert len(records) >= 3
+    assert {record["state"] for record in records} == {"committed"}, [record for record in records if record["state"] != "committed"]
+    # Each client restarts once: it may miss the round it was in and the one that began meanwhile, no other.
+    for client in CLIENTS:
+        missed = [record["round"] for record in records if client not in api.trained(record["round"])]
+        assert len(missed) <= 2, f"{client} missed {missed} of {[record['round'] for record in records]}"
+    assert {pi.name: int(pi.output(samples)) for pi in fleet.clients} == kept
+
+
+@pytest.mark.timeout(900)
+def test_the_release_before_is_one_playbook_away(controller: Controller, api: Api, source: Path) -> None:
+    before = versions(api)
+    controller.play("rollback.yml", "--limit", "clients", source=source).ok()
+    api.wait_for(CLIENTS)
+    after = versions(api)
+    assert all(after[name] != before[name] for name in CLIENTS)
+    controller.play("rollback.yml", "--limit", "clients", source=source).ok()
+    api.wait_for(CLIENTS)
+    assert versions(api) == before
+
+
+@pytest.mark.timeout(300)
+def test_a_release_that_is_not_there_is_refused_by_name(controller: Controller, api: Api, source: Path) -> None:
+    play = controller.play("rollback.yml", "--limit", "pi-1", "-e", "release_version=9.9.9", source=source)
+    assert play.code != 0
+    assert "pi-1 has no release 9.9.9 of the client to roll back to" in " ".join(play.output.split())
+
+
+def test_three_releases_stay_and_the_running_one_is_among_them(fleet: Fleet, api: Api) -> None:
+    for pi in fleet.clients:
+        releases = pi.output("ls /opt/bramble/client/releases").split()
+        assert 2 <= len(releases) <= 3
+        assert Path(pi.output("readlink /opt/bramble/client/current")).name in releases

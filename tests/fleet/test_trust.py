@@ -1,0 +1,80 @@
+"""Identities: only a client's own token opens the door, one line shuts it, and everything can be made anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.api import Api
+from tests.fleet.conftest import CLIENTS
+from tests.fleet.controller import Controller
+from tests.fleet.fleet import Fleet
+from tests.fleet.wait import until
+
+CLIENT = "/opt/bramble/client/current/bin/bramble client --config /etc/bramble/client.toml --data-dir /tmp/intruder"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("", "token: not the one of client pi-1"),
+        ("--token-file /tmp/wrong", "token: not the one of client pi-1"),
+        ("--token-file /etc/bramble/client.token --id pi-2", "token: not the one of client pi-2"),
+        ("--token-file /etc/bramble/client.token --id pi-9", "token: not the one of client pi-9"),
+    ],
+    ids=["no token", "a wrong token", "another's token", "an unknown client"],
+)
+def test_a_client_without_its_own_token_is_refused(api: Api, fleet: Fleet, flags: str, said: str) -> None:
+    since = {name: client["since"] for name, client in api.get("/clients")["clients"].items()}
+    output = fleet["pi-1"].output(f"echo not-the-token >/tmp/wrong; timeout 8 {CLIENT} {flags} 2>&1 || true; rm -r /tmp/intruder")
+    assert said in output, output
+    assert {name: client["since"] for name, client in api.get("/clients")["clients"].items()} == since
+
+
+def test_a_client_that_trusts_another_authority_does_not_connect(api: Api, fleet: Fleet) -> None:
+    output = fleet["pi-1"].output(
+        f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=other -keyout /dev/null -out /tmp/other.crt 2>/dev/null; "
+        f"timeout 8 {CLIENT} --token-file /etc/bramble/client.token --ca /tmp/other.crt 2>&1 || true; rm -r /tmp/intruder"
+    )
+    assert "certificate is not trusted" in output, output
+
+
+def test_http_needs_a_token_and_speaks_tls_only(api: Api, fleet: Fleet) -> None:
+    curl = "curl --silent --max-time 10 --output /dev/null --write-out '%{http_code}'"
+    assert fleet.server.output(f"{curl} --cacert /etc/bramble/ca.crt https://localhost:5000/clients") == "401"
+    assert fleet.server.output(f"{curl} --cacert /etc/bramble/ca.crt https://localhost:5000/healthz") == "200"
+    assert fleet.server.output(f"{curl} http://localhost:5000/healthz || true") == "000"
+
+
+@pytest.mark.timeout(900)
+def test_one_line_of_the_inventory_shuts_a_client_out_and_lets_it_in_again(
+    controller: Controller, fleet: Fleet, api: Api, source: Path
+) -> None:
+    controller.host_variables["pi-2"]["client_revoked"] = True
+    try:
+        controller.deploy(source=source).ok()
+        fleet["pi-2"].run("systemctl restart bramble-client")
+        until(lambda: "refuses this client: token" in fleet["pi-2"].journal("bramble-client"), "the client to be refused")
+        api.wait_for(CLIENTS - {"pi-2"})
+        api.generate()
+        assert api.trained(api.round()["round"]) == CLIENTS - {"pi-2"}
+    finally:
+        del controller.host_variables["pi-2"]["client_revoked"]
+    controller.deploy(source=source).ok()
+    api.wait_for(CLIENTS, 120)
+
+
+@pytest.mark.timeout(900)
+def test_certificate_and_tokens_are_made_anew_by_running_the_playbook(controller: Controller, fleet: Fleet, api: Api, source: Path) -> None:
+    serial = "openssl x509 -noout -serial -in /etc/bramble/server.crt"
+    before = fleet.server.output(serial), fleet["pi-1"].output("cat /etc/bramble/client.token")
+    controller.deploy("-e", '{"identity_renew": ["certificate", "tokens"]}', source=source).ok()
+    after = fleet.server.output(serial), fleet["pi-1"].output("cat /etc/bramble/client.token")
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+    api.wait_for(CLIENTS)
+    served = fleet.server.output("openssl s_client -connect localhost:5000 </dev/null 2>/dev/null | openssl x509 -noout -serial")
+    assert served == after[0]
+    api.generate()
+    assert api.trained(api.round()["round"]) == CLIENTS

@@ -1,0 +1,31 @@
+"""After all that: nobody's journal holds a traceback, and no unit is left failed. Runs last, by its name."""
+
+from __future__ import annotations
+
+import re
+
+from tests.fleet.api import Api
+from tests.fleet.conftest import CLIENTS
+from tests.fleet.fleet import Fleet
+
+TRACE = re.compile(r"Traceback|Segmentation|core dumped|Exception ignored")
+
+
+def test_no_journal_holds_a_traceback(fleet: Fleet, api: Api) -> None:
+    found = {}
+    for host in fleet.hosts.values():
+        lines = host.output("journalctl --no-pager --output=short-iso --unit='bramble*'").splitlines()
+        found.update({host.name: lines[max(0, i - 2) : i + 12] for i, line in enumerate(lines) if TRACE.search(line)})
+    assert not found
+
+
+def test_no_unit_is_left_failed_and_everybody_is_there(fleet: Fleet, api: Api) -> None:
+    for host in fleet.hosts.values():
+        assert host.output("systemctl --failed --no-legend --plain") == "", host.name
+    assert api.connected() == CLIENTS
+
+
+def test_a_line_of_the_journal_is_one_event(fleet: Fleet, api: Api) -> None:
+    lines = fleet["pi-1"].output("journalctl --no-pager --output=cat --unit=bramble-client").splitlines()
+    ours = [line for line in lines if re.match(r"[A-Z]+ edge_client|\d{4}-\d\d-\d\d .* (INFO|WARNING|ERROR) ", line)]
+    assert ours
