@@ -13,6 +13,10 @@ from protocol.layout import Layout, Weights
 _DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 """The encodings that store one number per weight. Quantised ones, which carry a scale per tensor, get their place beside this table."""
 
+LARGEST = 1e18
+"""Largest magnitude of a weight. Its square still fits into float32; and a runtime that stops at the largest float32 instead of
+going to infinity (tflite-runtime does) is found out by it."""
+
 ENCODINGS = tuple(_DTYPES)
 """Names of the encodings that this version speaks."""
 
@@ -42,12 +46,12 @@ def encode(weights: Weights, encoding: str) -> bytes:
     Raises
     ------
     EncodingError
-        If the encoding is unknown, or a value is not finite in it (float16 ends at 65504).
+        If the encoding is unknown, or a value is not finite in it (float16 ends at 65504) or beyond ``LARGEST``.
     """
     dtype = _dtype(encoding)
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(weights, dtype)
-    _check_finite(array, encoding)
+    _check(array, encoding)
     return array.tobytes()
 
 
@@ -57,7 +61,7 @@ def decode(data: Any, layout: Layout, encoding: str) -> Weights:
     Raises
     ------
     EncodingError
-        If the encoding is unknown, the byte count does not fit, or a value is NaN or infinite.
+        If the encoding is unknown, the byte count does not fit, or a value is NaN, infinite or beyond ``LARGEST``.
     """
     dtype = _dtype(encoding)
     if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -67,11 +71,15 @@ def decode(data: Any, layout: Layout, encoding: str) -> Weights:
     if size != expected:
         raise EncodingError(f"weights: {size} bytes do not fit the layout, which takes {expected} as {encoding}")
     array = np.frombuffer(data, dtype)
-    _check_finite(array, encoding)
+    _check(array, encoding)
     return array.astype(np.float32, copy=False)
 
 
-def _check_finite(array: NDArray[Any], encoding: str) -> None:
-    if not np.isfinite(array).all():
-        where = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise EncodingError(f"weights: value {where} is not finite as {encoding}")
+def _check(array: NDArray[Any], encoding: str) -> None:
+    low, high = float(array.min()), float(array.max())  # both NaN if any value is
+    if -LARGEST <= low and high <= LARGEST:
+        return
+    where = int(np.flatnonzero(~(np.abs(array.astype(np.float64)) <= LARGEST))[0])
+    if np.isfinite(array[where]):
+        raise EncodingError(f"weights: value {where} is {array[where]:.3g}, beyond {LARGEST:g}: the training that made it diverged")
+    raise EncodingError(f"weights: value {where} is not finite as {encoding}")

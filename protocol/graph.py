@@ -49,8 +49,8 @@ class Manifest:
 
     * ``infer(x[N, window, channels], w...) -> y[N]``
     * ``evaluate(x, y[N], sw[N], w...) -> loss, error, baseline`` (scalars, weighted means by ``sw``)
-    * ``train(x, y, sw, lr, w...) -> loss, w0', w1', ...``: one step
-    * ``fit(x, y, idx[S, B] int32, sw[S, B], lr, mu, w...) -> loss, w0', w1', ...``: a whole local run; row s of ``idx`` picks
+    * ``train(x, y, sw, lr, w...) -> loss, next_w0, next_w1, ...``: one step
+    * ``fit(x, y, idx[S, B] int32, sw[S, B], lr, mu, w...) -> loss, next_w0, next_w1, ...``: a whole local run; row s of ``idx`` picks
       minibatch s, ``sw`` masks its padding, ``mu`` is FedProx's weight of the distance to the weights that came in
     """
 
@@ -110,7 +110,7 @@ class GraphFile:
     data: bytes = field(repr=False)
     sha256: str
     manifest: Manifest
-    initial: Weights = field(repr=False)
+    initial: Weights = field(repr=False, compare=False)
     """Initial weights, shape (layout.size,)."""
 
     @property

@@ -49,6 +49,14 @@ def test_a_value_that_is_not_finite_is_refused_both_ways(encoding: str, bad: flo
         decode(data, layout(2), encoding)
 
 
+@pytest.mark.parametrize("bad", [1.1e18, -3.4e38])
+def test_a_weight_beyond_all_measure_is_refused_as_diverged(bad: float) -> None:
+    weights = np.array([0, 0, bad], np.float32)
+    for attempt in (lambda: encode(weights, "float32"), lambda: decode(weights.tobytes(), layout(3), "float32")):
+        with pytest.raises(EncodingError, match=r"value 2 is .* diverged"):
+            attempt()
+
+
 def test_what_overflows_float16_is_refused_not_sent_as_infinity() -> None:
     with pytest.raises(EncodingError, match="float16"):
         encode(np.array([70000.0], np.float32), "float16")
