@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bramble import flags
+from bramble import flags, logs
 from bramble.fleet import FleetSettings
 from bramble.settings import DemoSettings
 from edge_client.settings import ClientSettings
@@ -32,8 +32,6 @@ task = typer.Typer(help="The tasks that a fleet can learn.", no_args_is_help=Tru
 app.add_typer(task, name="task")
 fleet = typer.Typer(help="The whole fleet at a glance.", no_args_is_help=True)
 app.add_typer(fleet, name="fleet")
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def _room(module: str, extra: str) -> Callable[[Any], int]:
@@ -92,7 +90,7 @@ def common(
     level = logging.getLevelNamesMapping().get(log_level.upper())
     if level is None:
         raise BrambleError(f"--log-level: '{log_level}' is not debug, info, warning or error")
-    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
+    logs.configure(level)
 
 
 @app.command()

@@ -136,8 +136,9 @@ def test_a_full_disk_stops_one_client_and_nobody_else(api: Api, fleet: Fleet) ->
     """The client's data move to a small file system, which is then filled to the last byte."""
     pi, data = fleet["pi-2"], "/var/lib/bramble-client"
     pi.run(
-        f"systemctl stop bramble-client && mkdir -p /mnt/data && mount -t tmpfs -o size=40m tmpfs /mnt/data && cp -a {data}/. /mnt/data/ && "
-        f"mount --move /mnt/data {data} && chown bramble-client: {data} && chmod 700 {data} && systemctl start bramble-client"
+        "systemctl stop bramble-client && mkdir -p /mnt/data && mount -t tmpfs -o size=40m tmpfs /mnt/data && "
+        f"cp -a {data}/. /mnt/data/ && mount --bind /mnt/data {data} && chown bramble-client: {data} && chmod 700 {data} && "
+        "systemctl start bramble-client"
     )
     api.wait_for(CLIENTS)
     try:
@@ -153,13 +154,13 @@ def test_a_full_disk_stops_one_client_and_nobody_else(api: Api, fleet: Fleet) ->
     api.generate()
     assert "pi-2" in api.trained(api.round()["round"])
     pi.run(
-        f"systemctl stop bramble-client && cp -a {data} /tmp/data && umount {data} && cp -a /tmp/data/. {data}/ && rm -r /tmp/data && "
-        "systemctl start bramble-client"
+        f"systemctl stop bramble-client && cp -a {data} /tmp/data && umount {data} /mnt/data && cp -a /tmp/data/. {data}/ && "
+        "rm -r /tmp/data && systemctl start bramble-client"
     )
     api.wait_for(CLIENTS)
 
 
-class stopped:  # noqa: N801 - reads as a statement
+class stopped:
     """A unit's process frozen, so that it answers nothing and keeps its connection for a while."""
 
     def __init__(self, host: Host, unit: str) -> None:

@@ -12,7 +12,8 @@ from tests.fleet.conftest import CLIENTS
 from tests.fleet.controller import Controller
 from tests.fleet.fleet import Fleet
 
-CLIENT_BROKEN = {"edge_client/agent.py": ("def run(settings: ClientSettings) -> int:", "def run(settings: ClientSettings) -> int:\n    raise SystemExit(9)\n\n\ndef _run(settings: ClientSettings) -> int:")}  # fmt: skip
+RUN = "def run(settings: ClientSettings) -> int:"
+CLIENT_BROKEN = {"edge_client/agent.py": (RUN, f"{RUN}\n    raise SystemExit(9)\n\n\ndef _never(settings: ClientSettings) -> int:")}
 BETTER = {"bramble/__init__.py": ('"""', '"""A better release. ')}
 
 
@@ -39,8 +40,9 @@ def test_a_broken_client_rolls_back_by_itself_and_stops_the_roll_out(controller:
 @pytest.mark.timeout(900)
 def test_an_upgrade_while_rounds_go_on_loses_none_of_them_and_no_reading(controller: Controller, fleet: Fleet, api: Api) -> None:
     api.generate()
-    samples = "python3 -c \"import sqlite3,glob; print(sum(sqlite3.connect(p).execute('SELECT COUNT(*) FROM samples').fetchone()[0] " \
-        "for p in glob.glob('/var/lib/bramble-client/**/readings.db', recursive=True)))\""  # fmt: skip
+    count = "sum(sqlite3.connect(p).execute('SELECT COUNT(*) FROM samples').fetchone()[0] for p in paths)"
+    paths = "glob.glob('/var/lib/bramble-client/**/readings.db', recursive=True)"
+    samples = f'python3 -c "import sqlite3, glob; paths = {paths}; print({count})"'
     kept = {pi.name: int(pi.output(samples)) for pi in fleet.clients}
     records, stop = [], threading.Event()
 

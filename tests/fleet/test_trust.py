@@ -34,7 +34,8 @@ def test_a_client_without_its_own_token_is_refused(api: Api, fleet: Fleet, flags
 
 def test_a_client_that_trusts_another_authority_does_not_connect(api: Api, fleet: Fleet) -> None:
     output = fleet["pi-1"].output(
-        f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=other -keyout /dev/null -out /tmp/other.crt 2>/dev/null; "
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=other -keyout /dev/null "
+        "-out /tmp/other.crt 2>/dev/null; "
         f"timeout 8 {CLIENT} --token-file /etc/bramble/client.token --ca /tmp/other.crt 2>&1 || true; rm -r /tmp/intruder"
     )
     assert "certificate is not trusted" in output, output

@@ -1,0 +1,40 @@
+"""One event, one line: on a terminal with the time, in systemd's journal, which knows the time, with the priority instead."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+TERMINAL = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+JOURNAL = "%(levelname)s %(name)s: %(message)s"
+_PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
+
+
+class JournalFormatter(logging.Formatter):
+    """Puts the syslog priority in front of every line, as ``sd-daemon(3)`` says, so that ``journalctl -p warning`` finds it."""
+
+    def __init__(self) -> None:
+        super().__init__(JOURNAL)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record."""
+        priority = next(number for level, number in _PRIORITIES.items() if record.levelno >= level or level == logging.DEBUG)
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+def to_journal() -> bool:
+    """Whether stderr goes to the journal: systemd names its device and inode."""
+    try:
+        device, inode = map(int, os.environ.get("JOURNAL_STREAM", "").split(":"))
+        status = os.fstat(sys.stderr.fileno())
+    except (ValueError, OSError):
+        return False
+    return (status.st_dev, status.st_ino) == (device, inode)
+
+
+def configure(level: int) -> None:
+    """Log to stderr from this level on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JournalFormatter() if to_journal() else logging.Formatter(TERMINAL))
+    logging.basicConfig(level=level, handlers=[handler])
