@@ -20,7 +20,7 @@ from tests.server.process import ServerProcess
 from tests.waiting import wait_for
 
 READINGS = 3000
-LONG = ("--epochs", "300", "--batch-size", "4", "--learning-rate", "1e-4")
+LONG = ("--epochs", "450", "--batch-size", "4", "--learning-rate", "1e-4")
 """With so many readings, a run of several seconds."""
 ENDLESS = ("--epochs", "1000", "--batch-size", "1", "--learning-rate", "1e-5")
 """With so many readings, a run of half a minute or more."""
