@@ -31,6 +31,7 @@ BUILTIN = {
     "mpu6050": "mpu6050:MPU6050",
     "adxl345": "adxl345:ADXL345",
     "scd4x": "scd4x:SCD4x",
+    "bme680": "bme680:BME680",
 }
 """Module and class of each; a driver and its simulated chip have the same, in their two packages."""
 

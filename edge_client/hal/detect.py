@@ -43,16 +43,13 @@ def scan(bus: I2CBus) -> list[Found]:
     BusError
         If the bus itself cannot be used.
     """
-    candidates = []
-    for item in catalogue.drivers():
-        if isinstance(item, UnknownSensor):
-            logger.warning("%s", item)
-        else:
-            candidates.append(item)
-    return [_look(bus, address, candidates) for address in bus.scan()]
+    kinds = list(catalogue.drivers())
+    candidates = [kind for kind in kinds if not isinstance(kind, UnknownSensor)]
+    missing = "; ".join(str(kind) for kind in kinds if isinstance(kind, UnknownSensor))
+    return [_look(bus, address, candidates, missing) for address in bus.scan()]
 
 
-def _look(bus: I2CBus, address: int, candidates: list[type[Driver]]) -> Found:
+def _look(bus: I2CBus, address: int, candidates: list[type[Driver]], missing: str) -> Found:
     here = sorted((item for item in candidates if address in item.addresses), key=lambda item: not item.certain)
     possible: list[type[Driver]] = []
     for item in here:
@@ -68,7 +65,7 @@ def _look(bus: I2CBus, address: int, candidates: list[type[Driver]]) -> Found:
     if possible:
         chips = " or ".join(item.chip for item in possible)
         return Found(address, tuple(possible), f"perhaps {chips}: it has no identity to prove it; name it in the configuration")
-    return Found(address, (), "unknown chip; no driver recognises it")
+    return Found(address, (), "unknown chip; no driver recognises it" + (f" ({missing})" if missing else ""))
 
 
 def names(drivers: list[str]) -> list[str]:

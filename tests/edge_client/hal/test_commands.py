@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -59,9 +60,17 @@ def test_a_scan_tells_every_chip_by_its_identity(full: SimulatedBus) -> None:
         assert driver in found[address].drivers, name
         assert found[address].certain == driver.certain, name
     assert found[0x3C].drivers == ()
-    assert found[0x3C].note == "unknown chip; no driver recognises it"
+    assert found[0x3C].note.startswith("unknown chip; no driver recognises it")
     assert found[0x76].note == "BME280, by its identity"
     assert "it has no identity to prove it" in found[0x40].note
+
+
+def test_a_scan_names_the_package_that_a_driver_lacks(full: SimulatedBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "edge_client.hal.drivers.bme680", raising=False)
+    monkeypatch.setitem(sys.modules, "bme680", None)
+    found = {item.address: item for item in detect.scan(full)}
+    assert "pip install bme680" in found[0x3C].note
+    assert found[0x76].certain
 
 
 def test_a_scan_rules_out_what_can_be_ruled_out(full: SimulatedBus) -> None:
@@ -106,7 +115,7 @@ def test_two_of_a_kind_have_names_of_their_own() -> None:
 
 def test_every_driver_is_known() -> None:
     rows = commands.known()
-    assert {row.name for row in rows} >= set(ALL)
+    assert {row.name for row in rows} >= {*ALL, "bme680"}
     assert all(row.driver is not None or row.problem for row in rows)
 
 

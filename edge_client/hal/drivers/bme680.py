@@ -1,0 +1,142 @@
+"""Bosch BME680: temperature, humidity, pressure, and the resistance of a gas sensor; through the package ``bme680``, if it is installed.
+
+The compensation of this chip is long and its heater needs care; the package is kept by people who know both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_client.hal.bus import I2CBus
+from edge_client.hal.clock import Clock
+from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.errors import NotReady, SensorError, SettingsLost, UnknownSensor, UnsteadyRead, WrongChip
+from edge_client.hal.registers import Device, Register
+
+try:
+    import bme680  # type: ignore[import-untyped]
+except ImportError as cause:
+    raise UnknownSensor("sensor 'bme680' needs a package of its own: pip install bme680") from cause
+
+# Data sheet BST-BME680-DS001, section 5.2, memory map
+ID, CONFIG = Register(0xD0), Register(0x75)
+FIELD_0 = 0x1D
+CHIP_ID = 0x61
+HEATER_C, HEATER_MS = 320, 150  # section 3.3.5, an example of a heater profile
+POLL_S = 0.03
+UNHEATED = float("nan")
+
+
+class BME680(Driver):
+    """One measurement a call, in forced mode, with a heated gas sensor."""
+
+    name = "bme680"
+    chip = "BME680"
+    addresses = (0x76, 0x77)
+    channels = ("temperature", "humidity", "pressure", "gas_resistance")
+    fastest = 1.0
+
+    def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
+        super().__init__(bus, address, clock)
+        self._chip = Device(bus, self.address)
+        self._transport = _Smbus(bus, self.clock)
+        self._package: Any = None
+
+    @classmethod
+    def identify(cls, bus: I2CBus, address: int) -> bool:
+        """Say whether the chip's id is a BME680's; its siblings sit at the same addresses with another."""
+        return Device(bus, address).read(ID) == CHIP_ID
+
+    def setup(self) -> None:
+        """Check the id; the package resets the chip and reads its calibration, twice, since nothing protects it on the way."""
+        found = self._chip.read(ID)
+        if found != CHIP_ID:
+            raise WrongChip(f"{self} has id {found:#04x}, not {CHIP_ID:#04x}; run `bramble sensors scan` to see what sits there")
+        first, self._package = self._open(), self._open()
+        if _calibration(first) != _calibration(self._package):
+            raise UnsteadyRead(f"{self}: two reads of its calibration differ; shorten the wires or slow the bus down")
+        self._package.set_gas_heater_profile(HEATER_C, HEATER_MS)
+        self._package.select_gas_heater_profile(0)
+        self._settings = self._read_settings()
+
+    def read(self) -> Measurement:
+        """Measure once; the gas resistance is NaN while the heater has not reached its temperature.
+
+        Raises
+        ------
+        SettingsLost
+            If the chip was without power since ``setup``.
+        NotReady
+            If no measurement comes.
+        UnsteadyRead
+            If the bytes were damaged on the way.
+        """
+        self._transport.fields.clear()
+        if not self._call(self._package.get_sensor_data):
+            raise NotReady(f"{self} has not measured in time; take its power away for a moment")
+        at = self.clock.now()
+        if self._read_settings() != self._settings:
+            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+        last = self._transport.fields[-1]
+        if bytes(self.bus.transfer(self.address, bytes((FIELD_0,)), len(last)))[2:] != last[2:]:
+            raise UnsteadyRead(f"{self}: two reads of the same registers differ; shorten the wires or slow the bus down")
+        data = self._package.data
+        gas = data.gas_resistance if data.heat_stable else UNHEATED
+        values = {"temperature": data.temperature, "humidity": data.humidity, "pressure": data.pressure, "gas_resistance": gas}
+        return Measurement(at, {key: float(value) for key, value in values.items()})
+
+    def _open(self) -> Any:
+        return self._call(lambda: bme680.BME680(self.address, self._transport))
+
+    def _call(self, action: Any) -> Any:
+        """Call the package; it turns the bus's errors into its own, so the original is raised again."""
+        self._transport.error = None
+        try:
+            return action()
+        except (RuntimeError, ArithmeticError, IndexError, TypeError) as cause:
+            raise self._transport.error or NotReady(f"{self} cannot be used: {cause}") from cause
+
+    def _read_settings(self) -> bytes:
+        """Return ctrl_hum, oversampling and filter: what a reset takes away."""
+        block = bytearray(self._chip.block(0x72, 4))
+        block[1] = 0  # status
+        block[2] &= ~3  # mode
+        return bytes(block)
+
+
+def _calibration(package: Any) -> dict[str, int]:
+    """Return the calibration that the package read, without what it computed since."""
+    return {key: value for key, value in vars(package.calibration_data).items() if key != "t_fine"}
+
+
+class _Smbus:
+    """What the package expects of a bus, over ours."""
+
+    def __init__(self, bus: I2CBus, clock: Clock) -> None:
+        self._bus, self._clock = bus, clock
+        self.error: SensorError | None = None
+        self.fields: list[bytes] = []
+
+    def read_byte_data(self, address: int, register: int) -> int:
+        if register == FIELD_0:
+            self._clock.sleep(POLL_S)  # the package waits by the wall clock, drivers by their own
+        return self._transfer(address, bytes((register,)), 1)[0]
+
+    def read_i2c_block_data(self, address: int, register: int, length: int) -> list[int]:
+        data = self._transfer(address, bytes((register,)), length)
+        if register == FIELD_0:
+            self.fields.append(data)
+        return list(data)
+
+    def write_byte_data(self, address: int, register: int, value: int) -> None:
+        self._transfer(address, bytes((register, int(value) & 0xFF)), 0)
+
+    def write_i2c_block_data(self, address: int, register: int, values: list[int]) -> None:
+        self._transfer(address, bytes((register, *values)), 0)
+
+    def _transfer(self, address: int, write: bytes, read: int) -> bytes:
+        try:
+            return self._bus.transfer(address, write, read)
+        except SensorError as error:
+            self.error = error
+            raise
