@@ -1,0 +1,154 @@
+"""``bramble fleet status`` against a stand-in for the server that answers as told."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bramble import fleet
+from bramble.fleet import FleetSettings, Unreachable
+
+HEALTH = {
+    "sample_age": 4.0, "sample_every": 60.0, "soc_temperature": 61.0, "throttled": 0x50001, "memory_free": 210.0, "disk_free": 2048.0,
+    "clock_offset": -1.25,
+}  # fmt: skip
+
+
+def client(**other: Any) -> dict[str, Any]:
+    now = time.time()
+    return {"connected": True, "version": "1.0", "since": now - 100, "health": HEALTH, "health_at": now, **other}
+
+
+class StandIn(ThreadingHTTPServer):
+    """Answers GET by path; a number is a status without JSON."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str | None]] = []
+        self.answers: dict[str, Any] = {
+            "/status": {"version": "1.0", "mode": "private", "task": "climate", "round": 7, "running": None},
+            "/clients": {"clients": {"pi-1": client(), "pi-2": client(connected=False, since=time.time() - 7200)}},
+            "/rounds": {
+                "rounds": [
+                    {"round": 6, "state": "committed", "clients": {"pi-1": {"samples": 5}, "pi-2": {"samples": 5}}},
+                    {"round": 7, "state": "committed", "clients": {"pi-1": {"samples": 5}, "pi-2": {"samples": None}}},
+                    {"round": 8, "state": "abandoned", "clients": {"pi-1": {"samples": 5}}},
+                ]
+            },
+        }
+        stand_in = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                stand_in.asked.append((self.path, self.headers["Authorization"]))
+                answer = stand_in.answers[self.path.partition("?")[0]]
+                self.send_response(answer if isinstance(answer, int) else answer.pop("status", 200))
+                self.end_headers()
+                self.wfile.write(b"<html>" if isinstance(answer, int) else json.dumps(answer).encode())
+
+            def log_message(self, *_: object) -> None: ...
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with StandIn() as stand_in:
+        threading.Thread(target=stand_in.serve_forever, daemon=True).start()
+        yield stand_in
+        stand_in.shutdown()
+
+
+def test_each_client_has_its_last_committed_round_and_whether_it_measures(server: StandIn) -> None:
+    status = fleet.read(FleetSettings(server=server.url))
+    assert status["server"] == {"version": "1.0", "mode": "private", "task": "climate", "round": 7, "running": None}
+    assert {name: item["last_round"] for name, item in status["clients"].items()} == {"pi-1": 7, "pi-2": 6}
+    assert {name: item["fresh"] for name, item in status["clients"].items()} == {"pi-1": True, "pi-2": False}
+
+
+def test_the_token_is_shown_to_the_server_on_every_request(server: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    fleet.read(FleetSettings(server=server.url + "/", token_file=tmp_path / "token"))
+    assert [path.partition("?")[0] for path, _ in server.asked] == ["/status", "/clients", "/rounds"]
+    assert {token for _, token in server.asked} == {"Bearer secret"}
+
+
+def test_a_fleet_without_rounds_is_not_asked_for_any(server: StandIn) -> None:
+    server.answers["/status"]["round"] = 0
+    assert fleet.read(FleetSettings(server=server.url))["clients"]["pi-1"]["last_round"] is None
+    assert all("/rounds" not in path for path, _ in server.asked)
+
+
+def test_json_is_for_scripts(server: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fleet.run(FleetSettings(server=server.url, as_json=True)) == 0
+    assert json.loads(capsys.readouterr().out)["clients"]["pi-1"]["version"] == "1.0"
+
+
+def test_the_table_says_what_a_person_wants_to_know(server: StandIn) -> None:
+    console = Console(width=140, record=True, file=io.StringIO())
+    fleet.show(fleet.read(FleetSettings(server=server.url)), console)
+    text = console.export_text()
+    for said in ("pi-1", "there", "4 s ago", "61", "under-voltage", "210", "2.0", "-1.2", "gone 2 h", "last committed round 7"):
+        assert said in text, said
+
+
+@pytest.mark.parametrize(
+    ("change", "fresh"),
+    [
+        ({}, True),
+        ({"connected": False}, False),
+        ({"health": None}, False),
+        ({"health": {**HEALTH, "sample_age": None}}, False),
+        ({"health": {**HEALTH, "sample_age": 185.0}}, True),
+        ({"health": {**HEALTH, "sample_age": 195.0}}, False),
+        ({"health": {**HEALTH, "sample_age": 100.0}, "health_at": time.time() - 1000}, False),
+        ({"health": {**HEALTH, "sample_age": None, "sample_every": None}}, True),
+    ],
+    ids=["measures", "gone", "never reported", "no sample", "a little late", "too late", "report is old", "measures on demand only"],
+)
+def test_fresh_is_three_intervals(change: dict[str, Any], fresh: bool) -> None:
+    assert fleet.fresh(client(**change), time.time()) is fresh
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"status": 401, "error": "Authorization: expected 'Bearer'"}, "refuses /clients: Authorization: expected 'Bearer'"),
+        (502, "refuses /clients: HTTP 502"),
+        (200, "cannot be asked"),
+    ],
+    ids=["refused with a sentence", "a proxy's page", "not JSON"],
+)
+def test_a_refusal_is_a_sentence(server: StandIn, answer: Any, said: str) -> None:
+    server.answers["/clients"] = answer
+    with pytest.raises(Unreachable, match=said):
+        fleet.read(FleetSettings(server=server.url))
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match=r"nothing.*check --token-file"):
+        fleet.read(FleetSettings(token_file=tmp_path / "nothing"))
+    with pytest.raises(Unreachable, match="check --token-file and --ca"):
+        fleet.read(FleetSettings(ca=tmp_path / "nothing"))
+
+
+def test_a_server_that_is_down_is_named() -> None:
+    with pytest.raises(Unreachable, match=r"http://127\.0\.0\.1:1 cannot be asked"):
+        fleet.read(FleetSettings(server="http://127.0.0.1:1"))
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (-3, "0 s"), (119, "119 s"), (150, "2 min"), (7300, "2 h"), (200_000, "2 d")])
+def test_spans_are_said_as_a_person_says_them(seconds: float, said: str) -> None:
+    assert fleet._span(seconds) == said

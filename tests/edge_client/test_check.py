@@ -1,0 +1,92 @@
+"""``bramble client check`` against a real server, and against everything that can be wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_client import check
+from edge_client.settings import ClientSettings
+from server.tokens import new_token
+from tests.edge_client.process import ROOT, environment
+from tests.server.process import ServerProcess
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A server that asks for tokens, and a file with one it takes."""
+    folder = tmp_path_factory.mktemp("secured")
+    token, hashed = new_token()
+    (folder / "tokens.toml").write_text(f'[clients]\npi-1 = "{hashed}"\n')
+    (folder / "token").write_text(token)
+    with ServerProcess(folder, "--tokens", str(folder / "tokens.toml")) as server:
+        yield server.url, folder / "token"
+
+
+def findings(**settings: object) -> dict[str, check.Finding]:
+    return {finding.part: finding for finding in check.check(ClientSettings(sensors="mock", id="pi-1", **settings))}  # type: ignore[arg-type]
+
+
+def test_a_client_that_can_work_is_told_so(secured: tuple[str, Path]) -> None:
+    url, token = secured
+    found = findings(server=url, token_file=token)
+    assert all(finding.good for finding in found.values()), found
+    assert "temperature" in found["sensors"].sentence
+    assert "takes the token" in found["server"].sentence
+
+
+def test_a_token_that_the_server_does_not_take_is_found(secured: tuple[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("not-the-token")
+    for token_file in (tmp_path / "other", None):
+        found = findings(server=secured[0], token_file=token_file)
+        assert not found["server"].good
+        assert "does not take this client's token" in found["server"].sentence
+        assert found["sensors"].good, "one part's trouble is no other's"
+
+
+def test_a_server_that_is_not_there_is_found(tmp_path: Path) -> None:
+    found = findings(server="http://127.0.0.1:1")
+    assert "http://127.0.0.1:1 cannot be reached" in found["server"].sentence
+
+
+def test_a_malformed_recording_is_found_by_line_and_column(secured: tuple[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "odd.csv").write_text("time,temperature\n2023-01-01T00:00Z,1\n2023-01-01T01:00Z,warm\n")
+    found = findings(server=secured[0], token_file=secured[1], replay=tmp_path / "odd.csv")
+    assert not found["sensors"].good
+    assert "line 3" in found["sensors"].sentence
+
+
+def test_sensors_that_give_nothing_are_found(secured: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mute:
+        channels = ()
+
+        def sample(self) -> dict[str, float | None]:
+            return {"temperature": None}
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(check, "open_board", lambda *arguments, **options: Mute())
+    assert "no sensor gave a reading" in findings(server=secured[0], token_file=secured[1])["sensors"].sentence
+
+
+@pytest.mark.parametrize(("flags", "code"), [([], 0), (["--server", "http://127.0.0.1:1"], 1)], ids=["good", "bad"])
+def test_the_command_says_so_by_its_code(secured: tuple[str, Path], flags: list[str], code: int) -> None:
+    command = [sys.executable, "-m", "bramble", "client", "check", "--sensors", "mock", "--id", "pi-1", "--token-file", str(secured[1])]
+    done = subprocess.run([*command, "--server", secured[0], *flags], capture_output=True, text=True, cwd=ROOT, env=environment())
+    assert done.returncode == code, done.stderr
+    assert "ok   sensors:" in done.stdout
+    assert ("FAIL server:" in done.stderr) == bool(code)
+
+
+def test_a_client_that_runs_is_not_disturbed(secured: tuple[str, Path], tmp_path: Path) -> None:
+    from tests.edge_client.process import ClientProcess
+
+    with ClientProcess(secured[0], tmp_path, "--token-file", str(secured[1])) as client:
+        client.wait_connected()
+        assert all(finding.good for finding in findings(server=secured[0], token_file=secured[1], data_dir=client.folder).values())
+        assert client.process.poll() is None
+        assert not client.logged("lost the connection")

@@ -1,0 +1,84 @@
+"""What a client reports of itself, and when."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_client import health, report
+from edge_client.link import LinkDown
+from edge_client.report import Reporter
+from protocol.health import EVENT, Health
+from tests.waiting import wait_for
+
+
+class Wire:
+    """A link that keeps what is sent over it."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.up = True
+        self.answer: Any = {"accepted": True} if answer is None else answer
+        self.sent: list[tuple[str, Any]] = []
+
+    def call(self, event: str, payload: Any, timeout: float) -> Any:
+        self.sent.append((event, payload))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def reporter(wire: Wire, folder: Path, every: float | None = 60.0, sampled: float | None = None) -> Reporter:
+    return Reporter(wire, folder, every, lambda: sampled)  # type: ignore[arg-type]
+
+
+def test_a_report_holds_the_machine_and_the_age_of_the_newest_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"health_cpu_temperature": 51.2, "health_throttled": 327680.0, "health_memory_available": 211.0, "health_disk_free": 9000.0}
+    monkeypatch.setattr(health, "read", lambda folder: said)
+    found = reporter(Wire(), tmp_path, sampled=time.monotonic() - 5).read()
+    assert (found.soc_temperature, found.throttled, found.memory_free, found.disk_free) == (51.2, 0x50000, 211.0, 9000.0)
+    assert found.sample_age == pytest.approx(5, abs=1)
+    assert found.sample_every == 60.0
+    assert found.sent == pytest.approx(time.time(), abs=5)
+
+
+def test_a_laptop_reports_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "read", lambda folder: {})
+    found = reporter(Wire(), tmp_path, every=None).read()
+    assert found == Health(sent=found.sent)
+    assert Health.from_wire(found.to_wire()) == found
+
+
+def test_a_link_that_comes_up_is_reported_over_at_once_and_then_at_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "INTERVAL", 0.05)
+    wire = Wire()
+    wire.up = False
+    part = reporter(wire, tmp_path)
+    part.start()
+    try:
+        assert wire.sent == []
+        wire.up = True
+        part.wake()
+        wait_for(lambda: len(wire.sent) >= 3, "three reports")
+    finally:
+        part.stop(10)
+    assert {event for event, _ in wire.sent} == {EVENT}
+    assert all(Health.from_wire(payload) for _, payload in wire.sent)
+
+
+@pytest.mark.parametrize("answer", [LinkDown("gone"), {"accepted": False, "reason": "health: odd"}, "?", 7])
+def test_a_report_that_fails_is_not_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: Any
+) -> None:
+    monkeypatch.setattr(report, "INTERVAL", 0.01)
+    wire = Wire(answer)
+    part = reporter(wire, tmp_path)
+    part.start()
+    try:
+        wait_for(lambda: len(wire.sent) >= 3, "it to go on")
+    finally:
+        part.stop(10)
+    refusals = [line for line in caplog.messages if "does not take this client's health report" in line]
+    assert len(refusals) == (0 if isinstance(answer, LinkDown) else 1), "said once, not every time"
