@@ -82,10 +82,18 @@ class Controller:
         path.write_text(json.dumps({"all": {"vars": shared, "children": groups}}, indent=2))
         return path
 
-    def play(self, playbook: str, *arguments: str, source: Path = ROOT, password: Path | None = None, timeout: float = 900) -> Play:
+    def play(
+        self,
+        playbook: str,
+        *arguments: str,
+        source: Path = ROOT,
+        password: Path | None = None,
+        inventory: Path | None = None,
+        timeout: float = 900,
+    ) -> Play:
         """Run a playbook of a source tree to its end."""
         command = [
-            Path(sys.executable).parent / "ansible-playbook", playbook, "-i", self.inventory(), "--vault-password-file",
+            Path(sys.executable).parent / "ansible-playbook", playbook, "-i", inventory or self.inventory(), "--vault-password-file",
             password or self.password, *arguments,
         ]  # fmt: skip
         # A control socket's path is short, and every inventory's own.

@@ -178,7 +178,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Return what the hosts need; the result holds secrets, so its task needs ``no_log``."""
+    """Make what is missing, and return it if ``reveal`` says so: then the task needs ``no_log``, which would hide a failure's reason."""
 
     _requires_connection = False
     _supports_check_mode = True
@@ -192,6 +192,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "folder": {"type": "path", "required": True},
                 "server_names": {"type": "list", "elements": "str", "required": True},
                 "names": {"type": "list", "elements": "str", "required": True},
+                "reveal": {"type": "bool", "default": False},
                 "renew": {"type": "list", "elements": "str", "choices": ["ca", "certificate", "tokens"], "default": []},
             }
         )
@@ -199,11 +200,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         now, renew = dt.datetime.now(dt.UTC), arguments["renew"]
         ca = authority(vault, now, "ca" in renew)
         key, certificate = server_certificate(vault, ca, arguments["server_names"], now, "certificate" in renew)
+        made_tokens = tokens(vault, arguments["names"], "tokens" in renew)
+        outcome = {"changed": bool(vault.changed), "made": vault.changed}
+        if not arguments["reveal"]:
+            return outcome
         return {
-            "tokens": tokens(vault, arguments["names"], "tokens" in renew),
+            **outcome,
+            "tokens": made_tokens,
             "ca_certificate": ca[1].public_bytes(serialization.Encoding.PEM).decode(),
             "server_certificate": certificate.public_bytes(serialization.Encoding.PEM).decode(),
             "server_key": _pem(key).decode(),
-            "changed": bool(vault.changed),
-            "made": vault.changed,
         }

@@ -1,0 +1,107 @@
+"""What a person gets wrong: a sentence that names it, nothing half done, the others served."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet.api import Api
+from tests.fleet.conftest import CLIENTS
+from tests.fleet.controller import Controller, Play
+from tests.fleet.fleet import Fleet
+
+
+def said(play: Play) -> str:
+    return " ".join(play.output.split())
+
+
+def refused(controller: Controller, source: Path, **variables: Any) -> Play:
+    play = controller.deploy("-e", json.dumps(variables), source=source)
+    assert play.code != 0
+    return play
+
+
+def test_a_misspelt_variable_is_refused_before_any_host_is_touched(controller: Controller, source: Path) -> None:
+    controller.variables["client_senors"] = "mock"
+    try:
+        play = controller.deploy(source=source)
+    finally:
+        del controller.variables["client_senors"]
+    assert play.code != 0
+    assert "client_senors is not a variable of any role: did you mean client_sensors?" in said(play)
+    assert "Look at every host" not in play.output
+
+
+def test_a_value_that_is_not_one_of_the_choices_is_refused_by_name(controller: Controller, source: Path, api: Api) -> None:
+    play = refused(controller, source, server_mode="evalution")
+    assert "server_mode must be one of: private, evaluation, got: evalution" in said(play)
+
+
+def test_an_inventory_without_clients_or_with_two_servers_is_refused(controller: Controller, source: Path, tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.yml"
+    hub = {"hub": {"ansible_host": "10.77.0.10"}}
+    groups = {"server": {"hosts": {**hub, "other": {}}}, "client": {"hosts": {"pi-1": {}}}}
+    inventory.write_text(json.dumps({"all": {"children": groups}}))
+    play = controller.play("deploy.yml", source=source, inventory=inventory)
+    assert play.code != 0
+    assert "the group server has 2 hosts" in said(play)
+    assert "client is not a group of Bramble's: did you mean clients?" in said(play)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("preflight_free_mb", 10_000_000, "MB free on /, a release needs 10000000 MB: delete something there, or take a larger card."),
+        ("preflight_clock_seconds", -1, "off the controller's: set it"),
+    ],
+)
+def test_a_host_that_does_not_fit_is_refused_with_the_remedy(
+    controller: Controller, source: Path, api: Api, variable: str, value: int, sentence: str
+) -> None:
+    play = refused(controller, source, **{variable: value})
+    assert sentence in said(play)
+    assert "nothing was changed on any host" in said(play) or "Build the release" not in play.output
+    api.wait_for(CLIENTS)
+
+
+@pytest.mark.timeout(600)
+def test_an_unsupported_system_is_left_out_and_the_others_are_served(controller: Controller, source: Path, fleet: Fleet, api: Api) -> None:
+    pi = fleet["pi-2"]
+    pi.run("cp /etc/os-release /tmp/os-release && sed -i 's/^VERSION_ID=.*/VERSION_ID=\"11\"/; s/bookworm/bullseye/g' /etc/os-release")
+    pi.run("echo 11.9 >/etc/debian_version")
+    try:
+        play = controller.deploy(source=source)
+    finally:
+        pi.run("cp /tmp/os-release /etc/os-release && echo 12.9 >/etc/debian_version")
+    assert play.failed == ["pi-2"]
+    assert "pi-2 runs Debian 11" in said(play)
+    assert "flash it with one of them" in said(play)
+    assert play.changed["pi-3"] == 0
+    api.wait_for(CLIENTS)
+
+
+@pytest.mark.timeout(600)
+def test_an_unreachable_host_does_not_keep_the_others_from_being_served(
+    controller: Controller, source: Path, fleet: Fleet, api: Api
+) -> None:
+    fleet.cut(fleet["pi-2"])
+    try:
+        play = controller.deploy(source=source)
+    finally:
+        fleet.restore(fleet["pi-2"])
+    assert play.code != 0
+    assert play.failed == ["pi-2"]
+    assert "pi-3" in play.changed
+    assert 'pi-2 = "sha256:' in fleet.server.output("cat /etc/bramble/tokens.toml"), "whoever is down for the moment keeps its place"
+    api.wait_for(CLIENTS)
+
+
+def test_a_wrong_vault_password_is_said_to_be_one(controller: Controller, source: Path, api: Api, tmp_path: Path) -> None:
+    (tmp_path / "wrong").write_text("wrong\n")
+    play = controller.play("deploy.yml", source=source, password=tmp_path / "wrong")
+    assert play.code != 0
+    assert "does not open with this vault password" in said(play)
+    api.wait_for(CLIENTS)

@@ -1,0 +1,168 @@
+"""Identities on the controller: made once, kept under vault, renewed in time. No host is needed for these."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from ansible.constants import DEFAULT_VAULT_IDENTITY
+from ansible.errors import AnsibleActionFail
+from ansible.parsing.vault import VaultLib, VaultSecret
+
+PLUGINS = Path(__file__).parents[2] / "ansible" / "plugins" / "action"
+NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+NAMES = ["hub", "192.168.1.10", "localhost"]
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, PLUGINS / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+identity, variables = load("bramble_identity"), load("bramble_variables")
+
+
+def vault(folder: Path, password: bytes | None = b"open sesame", dry: bool = False) -> Any:
+    secrets = [] if password is None else [(DEFAULT_VAULT_IDENTITY, VaultSecret(password))]
+    return identity.Vault(folder, VaultLib(secrets), dry)
+
+
+def make(files: Any, names: list[str] = NAMES, now: dt.datetime = NOW, ca: bool = False, certificate: bool = False) -> tuple[Any, Any]:
+    authority = identity.authority(files, now, ca)
+    return authority, identity.server_certificate(files, authority, names, now, certificate)
+
+
+def test_private_files_are_under_vault_and_public_ones_are_not(tmp_path: Path) -> None:
+    make(files := vault(tmp_path))
+    identity.tokens(files, ["pi-1"], False)
+    assert {path.name for path in tmp_path.iterdir()} == {"ca.key", "ca.crt", "server.key", "server.crt", "tokens.yml"}
+    for name in ("ca.key", "server.key", "tokens.yml"):
+        assert (tmp_path / name).read_text().startswith("$ANSIBLE_VAULT")
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
+    assert (tmp_path / "ca.crt").read_text().startswith("-----BEGIN CERTIFICATE")
+
+
+def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    first = make(vault(tmp_path))
+    tokens = identity.tokens(vault(tmp_path), ["pi-1", "pi-2"], False)
+    again = vault(tmp_path)
+    assert [pair[1] for pair in make(again)] == [pair[1] for pair in first]
+    assert identity.tokens(again, ["pi-2", "pi-1"], False) == tokens
+    assert again.changed == []
+
+
+def test_the_certificate_is_the_authoritys_and_names_the_server(tmp_path: Path) -> None:
+    authority, server = make(vault(tmp_path))
+    server[1].verify_directly_issued_by(authority[1])
+    assert identity._names(server[1]) == sorted(NAMES)
+    assert server[1].not_valid_before_utc < NOW, "a Pi's clock may be behind"
+    assert server[1].not_valid_after_utc - NOW <= dt.timedelta(days=398)
+
+
+@pytest.mark.parametrize(
+    ("change", "made"),
+    [
+        ({"now": NOW + dt.timedelta(days=360)}, []),
+        ({"now": NOW + dt.timedelta(days=370)}, ["server.key", "server.crt"]),
+        ({"now": NOW + dt.timedelta(days=500)}, ["server.key", "server.crt"]),
+        ({"now": NOW + dt.timedelta(days=3640)}, ["ca.crt", "server.key", "server.crt"]),
+        ({"names": [*NAMES, "hub.local"]}, ["server.key", "server.crt"]),
+        ({"certificate": True}, ["server.key", "server.crt"]),
+        ({"ca": True}, ["ca.crt"]),
+    ],
+    ids=["still good", "ends within 30 days", "expired", "the CA ends", "another name", "asked for", "the CA asked for"],
+)
+def test_what_is_made_anew_and_when(tmp_path: Path, change: dict[str, Any], made: list[str]) -> None:
+    make(vault(tmp_path))
+    files = vault(tmp_path)
+    make(files, **change)
+    assert files.changed == made
+
+
+def test_a_renewed_authority_vouches_for_what_the_old_one_signed_and_the_other_way_round(tmp_path: Path) -> None:
+    old, old_server = make(vault(tmp_path))
+    new, new_server = make(vault(tmp_path), ca=True, certificate=True)
+    assert new[1] != old[1]
+    old_server[1].verify_directly_issued_by(new[1])
+    new_server[1].verify_directly_issued_by(old[1])
+
+
+def test_the_certificate_of_another_authority_is_replaced(tmp_path: Path) -> None:
+    make(vault(tmp_path))
+    for name in ("ca.key", "ca.crt"):
+        (tmp_path / name).unlink()
+    files = vault(tmp_path)
+    authority, server = make(files)
+    server[1].verify_directly_issued_by(authority[1])
+    assert "server.crt" in files.changed
+
+
+def test_a_token_is_each_clients_own_and_leaves_with_it(tmp_path: Path) -> None:
+    tokens = identity.tokens(vault(tmp_path), ["pi-1", "pi-2"], False)
+    assert len(set(tokens.values())) == 2
+    assert all(len(token) >= 43 for token in tokens.values())
+    assert identity.tokens(vault(tmp_path), ["pi-1"], False) == {"pi-1": tokens["pi-1"]}
+    assert identity.tokens(vault(tmp_path), ["pi-1", "pi-2"], False)["pi-2"] != tokens["pi-2"], "who was revoked comes back under another"
+    assert not set(identity.tokens(vault(tmp_path), ["pi-1", "pi-2"], True).values()) & set(tokens.values())
+
+
+def test_a_wrong_password_is_said_to_be_one(tmp_path: Path) -> None:
+    make(vault(tmp_path))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(AnsibleActionFail, match=r"ca.key does not open with this vault password: pass the one"):
+        make(vault(tmp_path, b"wrong"))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_without_a_password_nothing_private_is_written(tmp_path: Path) -> None:
+    with pytest.raises(AnsibleActionFail, match="kept under vault: pass a vault password"):
+        make(vault(tmp_path / "new", None))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    files = vault(tmp_path / "new", dry=True)
+    make(files)
+    identity.tokens(files, ["pi-1"], False)
+    assert files.changed == ["ca.key", "ca.crt", "server.key", "server.crt", "tokens.yml"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_every_variable_of_the_example_inventories_is_known() -> None:
+    ansible = PLUGINS.parents[1]
+    known = variables.known_variables(ansible / "roles")
+    for inventory in ("production.example", "mock"):
+        document = yaml.safe_load((ansible / "inventories" / inventory / "hosts.yml").read_text())
+        names = set(yaml.safe_load((ansible / "inventories" / inventory / "group_vars" / "all.yml").read_text()))
+        for group in document["all"]["children"].values():
+            names.update(name for host in group["hosts"].values() for name in host or {})
+        assert variables.misspelt({name for name in names if not name.startswith("ansible_")}, known) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("client_senors", "did you mean client_sensors?"),
+        ("cilent_sensors", "did you mean client_sensors?"),
+        ("server_prot", "did you mean server_port?"),
+        ("client_colour_of_the_case", "client_colour_of_the_case is not a variable of any role"),
+    ],
+)
+def test_a_misspelt_variable_is_named_with_what_was_meant(name: str, said: str) -> None:
+    known = variables.known_variables(PLUGINS.parents[1] / "roles")
+    assert said in variables.misspelt({name, "client_sensors"}, known)[0]
+
+
+def test_variables_of_somebody_elses_are_left_alone() -> None:
+    assert variables.misspelt({"site", "backup_host", "rack"}, {"server_port", "client_sensors"}) == []
