@@ -23,7 +23,7 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, generate_accept_token
 
 READ = 1 << 16
-WRITE = 1 << 18
+WRITE = 1 << 16
 """Bytes given to the socket at a time; each such piece is a sign of life when it has gone out."""
 HELLO_BYTES, HELLO_S = 1 << 16, 30
 """Largest message before the handshake, and seconds that it may take."""

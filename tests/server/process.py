@@ -39,11 +39,13 @@ def write_graph(folder: Path, layout: Layout = LAYOUT) -> Path:
 class ServerProcess:
     """``python -m server``, or another script with the same arguments, in its own process."""
 
-    def __init__(self, folder: Path, *flags: str, port: int = 0, script: Path | None = None, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *flags: str, port: int = 0, layout: Layout = LAYOUT, script: Path | None = None, **environment: str
+    ) -> None:
         self.folder = folder
         self.errors = folder / "server.log"
         command = [sys.executable, *([str(script)] if script else ["-m", "server"])]
-        command += ["--port", str(port), "--data-dir", str(folder / "data"), "--task", str(write_graph(folder)), *flags]
+        command += ["--port", str(port), "--data-dir", str(folder / "data"), "--task", str(write_graph(folder, layout)), *flags]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")}
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(

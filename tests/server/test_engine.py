@@ -1,0 +1,204 @@
+"""The engine over real sockets: slow, silent, dead and endless peers; TLS; a clean end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import trustme
+
+from protocol.layout import Layout
+from protocol.messages import ClientUpdate
+from tests.network import Proxy
+from tests.server.pi import Closed, Pi, hello
+from tests.server.process import ServerProcess
+from tests.waiting import wait_for
+
+BIG = Layout.of([("dense/kernel", [2048, 2048])])
+"""16 MiB as float32: far more than any socket buffers, so that one send never takes it whole."""
+
+
+def small_buffer(url: str, size: int = 4096) -> socket.socket:
+    """Connect with a receive buffer that holds next to nothing."""
+    end = socket.socket()
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+    end.settimeout(30)
+    end.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+    return end
+
+
+def test_a_message_far_larger_than_the_socket_buffer_reaches_a_slow_reader_whole(tmp_path: Path) -> None:
+    patience = 2.0  # seconds without a sign of life; taking bytes is one, so a slow reader is not a dead one
+    with (
+        ServerProcess(tmp_path, "--min-clients", "1", "--ping-interval", "1", "--ping-timeout", "1", layout=BIG) as server,
+        Pi(server.url, "slow", socket=small_buffer(server.url)) as pi,
+    ):
+        number = server.get("/")["round"]
+        started, stream = time.monotonic(), bytearray()
+        while len(stream) < 4 * BIG.size:
+            slow = time.monotonic() - started < 2 * patience
+            stream += pi.socket.sock.recv(1 << 14 if slow else 1 << 20)
+            if slow:  # a request in between slows the reading down, and shows that the big message is in nobody's way
+                assert server.get("/status")["waiting_for"] == ["slow"]
+        assert len(stream) > 4 * BIG.size
+        assert server.get("/status")["running"] == number
+        head = stream.index(b"\x82\x7f")  # a final binary frame with a length of 64 bits
+        assert int.from_bytes(stream[head + 2 : head + 10], "big") == 4 * BIG.size
+        weights = np.frombuffer(bytes(stream[head + 10 : head + 10 + 4 * (BIG.size - 100)]), "<f4")
+        assert np.array_equal(weights, np.arange(BIG.size - 100, dtype=np.float32))
+
+
+def test_a_big_model_goes_both_ways_while_a_slow_client_takes_its_time(tmp_path: Path) -> None:
+    with (
+        ServerProcess(tmp_path, "--min-clients", "2", layout=BIG) as server,
+        Pi(server.url, "slow", socket=small_buffer(server.url)) as slow,
+        Pi(server.url, "quick") as quick,
+    ):
+        number = server.get("/")["round"]
+        for pi in (quick, slow):
+            update = ClientUpdate.from_wire(pi.next("client_update"))
+            assert np.array_equal(update.weights, np.arange(BIG.size, dtype=np.float32))
+            payload = {
+                "round": number,
+                "layout": BIG.to_wire(),
+                "encoding": "float32",
+                "weights": (update.weights + 1).tobytes(),
+                "samples": 1,
+                "metrics": {},
+                "timing": {"received": 1.0, "train_start": 1.0, "train_end": 1.0},
+            }
+            assert pi.call("training_complete", payload) == {"accepted": True}
+        wait_for(lambda: server.get("/status")["round"] == number, "the commit")
+        model = np.frombuffer(server.request("GET", "/model", {"Accept": "application/octet-stream"})[1], "<f4")
+        assert np.array_equal(model, np.arange(BIG.size, dtype=np.float32) + 1)
+
+
+def test_a_broadcast_is_not_copied_for_each_receiver(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "--min-clients", "20", layout=BIG) as server:
+        process = psutil.Process(server.process.pid)
+        fleet = [Pi(server.url, f"pi-{number}", socket=small_buffer(server.url)) for number in range(20)]
+        before = process.memory_info().rss
+        server.get("/")
+        # Nobody reads: every message is under way at once. Twenty copies of it would be 320 MiB.
+        wait_for(lambda: server.get("/metrics") and server.get("/status")["running"], "the round")
+        assert process.memory_info().rss - before < 6 * 4 * BIG.size
+        for pi in fleet:
+            pi.close()
+        wait_for(lambda: server.get("/status")["clients"] == 0, "writers to notice that nobody is there")
+
+
+def test_a_client_that_falls_silent_leaves_at_the_ping_timeout(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "--ping-interval", "0.3", "--ping-timeout", "0.5") as server, Proxy(server.port) as cable:
+        stays, cut = Pi(server.url, "stays"), Pi(f"http://127.0.0.1:{cable.port}", "cut")
+        number = server.get("/")["round"]
+        cut.next("client_update")
+        cable.cut()
+        silent = time.monotonic()
+
+        def left() -> bool:
+            stays.call("training_failed", {"round": 10**6, "reason": "still here"})  # and answers pings meanwhile
+            return server.get("/status")["waiting_for"] == ["stays"]
+
+        wait_for(left, "the silent one to leave", within=10.0)
+        assert 0.3 < time.monotonic() - silent < 5.0
+        assert stays.train(1.0) == {"accepted": True}
+        record = wait_for(lambda: (r := server.get(f"/rounds/{number}"))["state"] == "committed" and r, "the round to go on")
+        assert record["clients"]["cut"]["reason"] == "disconnected"
+        stays.close(), cut.close()
+
+
+def test_a_silent_client_leaves_even_while_a_message_to_it_is_stuck(tmp_path: Path) -> None:
+    flags = ("--min-clients", "1", "--ping-interval", "0.3", "--ping-timeout", "0.3")
+    with ServerProcess(tmp_path, *flags, layout=BIG) as server, Pi(server.url, "stuck", socket=small_buffer(server.url)):
+        number = server.get("/")["round"]
+        record = wait_for(lambda: (r := server.get(f"/rounds/{number}"))["state"] != "running" and r, "it to be dropped", within=20.0)
+        assert record["clients"]["stuck"]["reason"] == "disconnected"
+        assert server.get("/status")["clients"] == 0
+
+
+def test_a_client_that_floods_is_read_no_faster_than_it_is_answered(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "--min-clients", "1") as server, Pi(server.url, "good") as good:
+        process = psutil.Process(server.process.pid)
+        before = process.memory_info().rss
+        with Pi(server.url, "flood") as flood:
+            flood.socket.sock.settimeout(0.5)
+            reason = "x" * 60_000
+            try:
+                for _ in range(3000):
+                    flood.emit("training_failed", {"round": 10**6, "reason": reason})
+            except (Closed, TimeoutError):
+                pass
+            assert server.get("/healthz") == {"ok": True}
+        assert process.memory_info().rss - before < 64 << 20
+        server.get("/")
+        assert good.train() == {"accepted": True}
+        assert len(server.log()) < 100_000
+
+
+def test_tls_is_spoken_with_a_certificate_and_only_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+    key.write_bytes(certificate.private_key_pem.bytes())
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with ServerProcess(tmp_path, "--tls-cert", str(cert), "--tls-key", str(key), "--min-clients", "1", layout=BIG) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        with Pi(server.url, "pi-1", sslopt={"context": context}) as pi:
+            request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            with context.wrap_socket(socket.create_connection(("127.0.0.1", server.port)), server_hostname="localhost") as end:
+                end.sendall(request)
+                answer = b""
+                while part := end.recv(4096):
+                    answer += part
+            number = json.loads(answer.partition(b"\r\n\r\n")[2])["round"]
+            update = ClientUpdate.from_wire(pi.next("client_update"))
+            assert update.round == number
+            assert np.array_equal(update.weights, np.arange(BIG.size, dtype=np.float32))
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as plain, contextlib.suppress(ConnectionResetError):
+                plain.sendall(request)
+                assert not plain.recv(4096).startswith(b"HTTP")
+            assert server.logged("a TLS handshake with 127.0.0.1 failed") == 1
+            assert pi.call("training_failed", {"round": number, "reason": "no"}) == {"accepted": True}
+        assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("signal_number", [2, 15])
+def test_a_signal_ends_it_cleanly_in_time_with_an_open_round_and_clients_of_every_kind(signal_number: int, tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, "--min-clients", "2", layout=BIG)
+    polite, stuck = Pi(server.url, "polite"), Pi(server.url, "stuck", socket=small_buffer(server.url))
+    idle = socket.create_connection(("127.0.0.1", server.port))
+    number = server.get("/")["round"]
+    polite.next("client_update")
+    asked = time.monotonic()
+    server.process.send_signal(signal_number)
+    assert server.process.wait(30) == 0
+    assert time.monotonic() - asked < 5.0
+    polite.wait_closed()
+    stuck.close(), idle.close()
+    assert server.stop() == 0
+    assert "Traceback" not in server.log()
+    with ServerProcess(tmp_path, layout=BIG) as again:
+        record = again.get(f"/rounds/{number}")
+        assert (record["state"], record["reason"]) == ("abandoned", "server stopped")
+
+
+def test_connections_without_a_handshake_cost_nobody_else_anything(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "--min-clients", "1") as server:
+        idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(200)]
+        half = [Pi(server.url, connect=False) for _ in range(50)]
+        with Pi(server.url, auth=hello("pi-1")) as pi:
+            number = server.get("/")["round"]
+            pi.train()
+            wait_for(lambda: server.get("/status")["round"] == number, "the commit")
+        for end in (*idle, *half):
+            end.close()
+        assert server.get("/healthz") == {"ok": True}
