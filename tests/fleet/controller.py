@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -93,7 +92,7 @@ class Controller:
     ) -> Play:
         """Run a playbook of a source tree to its end."""
         command = [
-            Path(sys.executable).parent / "ansible-playbook", playbook, "-i", inventory or self.inventory(), "--vault-password-file",
+            ROOT / ".venv-fleet/bin/ansible-playbook", playbook, "-i", inventory or self.inventory(), "--vault-password-file",
             password or self.password, *arguments,
         ]  # fmt: skip
         # A control socket's path is short, and every inventory's own.

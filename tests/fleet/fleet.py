@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -11,6 +12,29 @@ from types import TracebackType
 from tests.fleet import rootfs
 from tests.fleet.host import Host
 from tests.fleet.network import Network
+
+SPACE = Path("/var/tmp")
+PREFIX = "bramble-fleet"
+ROOMY = 8 << 30
+"""Bytes of free memory from which on the hosts' disks are kept in memory: a fleet writes some 3 GB, and none of it is to last."""
+
+
+def _workspace() -> Path:
+    """Make the run's folder, in memory where there is plenty; clear away those of runs that were killed."""
+    for stale in SPACE.glob(f"{PREFIX}-*"):
+        owner = stale.name.split("-")[2]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            _clear(stale)
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getpid()}-", dir=SPACE))
+    if os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= ROOMY:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60%", "bramble-fleet", folder], check=True)
+    return folder
+
+
+def _clear(folder: Path) -> None:
+    if os.path.ismount(folder):
+        subprocess.run(["umount", "--lazy", folder], check=False)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Fleet:
@@ -26,8 +50,7 @@ class Fleet:
 
     def __init__(self, names: list[str], suites: dict[str, str] | None = None) -> None:
         bases = {name: rootfs.build((suites or {}).get(name, "bookworm")) for name in names}
-        # Not below /tmp, which may be a tmpfs: an overlay's upper layer needs a real file system.
-        self.folder = Path(tempfile.mkdtemp(prefix="bramble-fleet-", dir="/var/tmp"))
+        self.folder = _workspace()
         self.network: Network | None = None
         self.hosts: dict[str, Host] = {}
         try:
@@ -73,7 +96,7 @@ class Fleet:
             host.close()
         if self.network is not None:
             self.network.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _clear(self.folder)
 
     def __enter__(self) -> Fleet:
         return self

@@ -1,0 +1,87 @@
+"""From an inventory to a fleet that learns, on four hosts that really boot systemd. Needs root, and ``tests/fleet/run`` before it.
+
+The controller's cache is warm: the wheels are there and the release is built, as for the second of two fleets.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from typing import Any
+
+from bench.table import Row
+from tests.fleet.api import Api
+from tests.fleet.controller import ROOT, Controller
+from tests.fleet.fleet import Fleet
+
+CLIENTS = {"pi-1", "pi-2", "pi-3"}
+SETTINGS = {"server_mode": "evaluation", "client_sensors": "mock"}
+UPGRADE = {"bramble/__init__.py": ('"""', '"""An upgrade. ')}
+COUNT = "sum(sqlite3.connect(p).execute('SELECT COUNT(*) FROM samples').fetchone()[0] for p in ['/var/lib/bramble-client/readings.db'])"
+
+
+def _readings(fleet: Fleet) -> int:
+    return sum(int(pi.output(f'python3 -c "import sqlite3; print({COUNT})"')) for pi in fleet.clients)
+
+
+def _upgrade(fleet: Fleet, controller: Controller, api: Api) -> tuple[int, int, int]:
+    """Upgrade the clients while rounds go on; return rounds, rounds that a client missed though it was not restarting, readings lost."""
+    better = controller.another_release("upgrade", UPGRADE)
+    controller.deploy("--limit", "localhost,hub", source=better).ok()
+    api.wait_for(CLIENTS)
+    before, records, stop = _readings(fleet), list[dict[str, Any]](), threading.Event()
+
+    def go_on() -> None:
+        while not stop.is_set():
+            records.append(api.round())
+
+    rounds = threading.Thread(target=go_on)
+    rounds.start()
+    try:
+        controller.deploy(source=better).ok()
+    finally:
+        stop.set()
+        rounds.join()
+    lost = sum(record["state"] != "committed" for record in records)
+    for client in CLIENTS:
+        # One round it was in when it was stopped, and those that began before it was back: all of them follow one another.
+        missed = [record["round"] for record in records if client not in api.trained(record["round"])]
+        lost += sum(later - earlier > 1 for earlier, later in itertools.pairwise(missed))
+    return len(records), lost, before - _readings(fleet)
+
+
+def main() -> list[Row]:
+    """Deploy to empty hosts, again, and once more with another release."""
+    if os.geteuid() != 0 or not (ROOT / ".venv-fleet").exists():
+        raise RuntimeError("hosts boot for root only, and with .venv-fleet: run tests/fleet/run once, then this as root")
+    with Fleet(["hub", *sorted(CLIENTS)]) as fleet:
+        controller, api = Controller(fleet, SETTINGS), Api(fleet.server)
+        source = controller.another_release("source", {})
+        controller.deploy("--check", source=source).ok()
+        begun = time.monotonic()
+        controller.deploy(source=source).ok()
+        deployed = time.monotonic() - begun
+        api.generate()
+        record = api.round()
+        first_model = time.monotonic() - begun
+        if record["state"] != "committed":
+            raise RuntimeError(f"the first round was not committed: {record['reason']}")
+        again = controller.deploy(source=source).ok()
+        rounds, lost, readings = _upgrade(fleet, controller, api)
+    return [
+        Row(
+            "from an inventory to the first averaged model",
+            first_model,
+            "s",
+            240,
+            f"four booted hosts; the playbook alone {deployed:.0f} s",
+        ),
+        Row("the same playbook again", again.seconds, "s", 60, "nothing to do"),
+        Row("tasks that it changed", sum(again.changed.values()), "", 0),
+        Row(
+            "rounds lost in an upgrade of three clients", lost, "", 0, f"{rounds} rounds meanwhile, but for those of a client that restarts"
+        ),
+        Row("readings lost in it", readings, "", 0),
+    ]
