@@ -15,6 +15,7 @@ from edge_client.hal.sim.chips.base import RegisterChip
 from edge_client.hal.sim.faults import Faults, Kind
 from edge_client.hal.sim.scene import Scene
 from edge_client.hal.sim.world import Synthetic
+from tests.edge_client.hal.kernel import Kernel
 
 ALL = {
     "sht3x": 0x44,
@@ -203,6 +204,17 @@ def test_a_self_test_begins_with_what_is_wrong_in_the_configuration(tmp_path: Pa
     assert not rows[0].passed
     assert "there is no driver 'nonsense'" in rows[0].note
     assert all(row.passed for row in rows[1:])
+
+
+def test_a_linux_bus_is_scanned_and_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> None:
+    kernel = Kernel(tmp_path / "i2c")
+    kernel.install(monkeypatch)
+    scene = Scene(Synthetic("a"), clock)
+    kernel.chips[0x48] = catalogue.chip("tmp117")(scene, clock)
+    with commands.opened("linux", 1, "pi-1") as bus:
+        assert [item.note for item in detect.scan(bus)] == ["TMP117, by its identity"]
+    with pytest.raises(errors.BusClosed):
+        bus.scan()
 
 
 def test_a_linux_bus_that_is_not_there_is_named() -> None:

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import ctypes
+import time
+
+import pytest
+
+from edge_client.hal import clock as clocks
+from edge_client.hal.clock import SystemClock, VirtualClock, kernel_clock_synchronised
+
+
+def test_a_virtual_clock_waits_by_moving() -> None:
+    clock = VirtualClock(100.0)
+    before = time.perf_counter()
+    clock.sleep(3600)
+    clock.advance(5)
+    clock.sleep(-3)
+    assert clock.now() == clock.utc() == 3705
+    assert time.perf_counter() - before < 60
+
+
+def test_the_system_clock_is_the_machines() -> None:
+    clock = SystemClock()
+    before = time.monotonic()
+    clock.sleep(0.001)
+    assert before + 0.001 <= clock.now() <= time.monotonic()
+
+
+def test_utc_is_none_until_something_keeps_the_clock_and_then_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([False, False, True])
+    monkeypatch.setattr(clocks, "kernel_clock_synchronised", lambda: next(answers))
+    clock = SystemClock()
+    assert clock.utc() is None
+    assert clock.utc() is None
+    for _ in range(3):
+        assert clock.utc() == pytest.approx(time.time(), abs=60)
+
+
+class Library:
+    """A C library whose adjtimex answers what a test wants."""
+
+    def __init__(self, state: int | None) -> None:
+        if state is not None:
+            self.adjtimex = lambda buffer: state
+
+
+@pytest.mark.parametrize(
+    ("state", "synchronised"),
+    [
+        (0, True),  # TIME_OK
+        (5, False),  # TIME_ERROR: not synchronised
+        (-1, True),  # not allowed in this container: trust the host
+        (None, True),  # not Linux
+    ],
+)
+def test_the_kernel_is_asked_and_the_host_is_trusted_where_it_may_not_be(
+    monkeypatch: pytest.MonkeyPatch, state: int | None, synchronised: bool
+) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda *args, **options: Library(state))
+    assert kernel_clock_synchronised() is synchronised
+
+
+def test_asking_the_real_kernel_changes_nothing_and_answers() -> None:
+    before = time.time()
+    assert kernel_clock_synchronised() in (True, False)
+    assert abs(time.time() - before) < 60
