@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import queue
@@ -12,14 +11,13 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import protocol
-from edge_client import health, mirror
+from edge_client import mirror, startup
 from edge_client.courier import Courier
 from edge_client.download import DownloadFailed, GraphDownload
 from edge_client.graphs import GraphCache
@@ -46,10 +44,6 @@ FETCHES, FETCH_WAIT_S = 3, 60.0
 """Attempts to fetch a graph, and seconds that each waits for the link."""
 MIRROR_S = 60.0
 """Readings that real sensors take between cycles are mirrored together, this often."""
-
-
-class StartError(BrambleError):
-    """The client cannot start as configured; the text names what to change."""
 
 
 class Agent:
@@ -81,7 +75,7 @@ class Agent:
         handshake = Handshake(protocol.VERSION, settings.id, token, board.simulated, board.channels, _version()).to_wire()
         self._link = Link(settings.server, handshake, tls=tls, longest_pause=settings.reconnect_max)
         self._courier = Courier(self._outbox, self._link, self._accepted)
-        self._training = Training(self._train, self._outbox, lambda: health.read(folder), self._trained)
+        self._training = Training(self._train, self._outbox, self._trained)
         self._cycles = Cycles(board, self._recorder, self._outbox)
         self._sampler = Sampler(board, settings.sample_every, self._keep) if self._private or settings.sensors == "linux" else None
         self._reporter = Reporter(
@@ -230,12 +224,12 @@ def run(settings: ClientSettings) -> int:
     asked_to_stop: queue.SimpleQueue[int] = queue.SimpleQueue()  # its `put` may be called from a signal handler
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, frame: asked_to_stop.put(received))
-    token = read_token(settings.token_file) if settings.token_file else None
-    tls = tls_context(settings.ca) if settings.server.startswith("https:") else None
+    token = startup.read_token(settings.token_file) if settings.token_file else None
+    tls = startup.tls_context(settings.ca) if settings.server.startswith("https:") else None
     if token and tls is None and urlsplit(settings.server).hostname not in ("127.0.0.1", "localhost", "::1"):
         log.warning("the token goes to %s unencrypted; anyone on the network can read it", settings.server)
     assert settings.sensors is not None
-    with _exclusive(settings.folder) as folder:
+    with startup.exclusive(settings.folder) as folder:
         board = open_board(settings.sensors, replay=settings.replay, seed=settings.id, bus=settings.bus)
         try:
             agent = Agent(settings, board, folder, token, tls)
@@ -269,57 +263,6 @@ def _watch(agent: Agent, asked_to_stop: queue.SimpleQueue[int]) -> None:
         elif not said:
             log.error("the %s hangs; systemd will restart this client", hanging)
             said = True
-
-
-def read_token(path: Path) -> str:
-    """Return the token in a file.
-
-    Raises
-    ------
-    StartError
-        If the file cannot be read, or does not hold one word.
-    """
-    try:
-        words = path.read_text("utf-8").split()
-    except OSError as error:
-        raise StartError(f"--token-file: cannot read {path} ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise StartError(f"--token-file: {path} is not a text") from error
-    if len(words) != 1 or len(words[0]) > protocol.fields.SENTENCE:
-        raise StartError(f"--token-file: {path} must hold one token and nothing else")
-    return words[0]
-
-
-def tls_context(ca: Path | None) -> ssl.SSLContext:
-    """Return a context that trusts the given authority, or those of the system.
-
-    Raises
-    ------
-    StartError
-        If the certificate cannot be read.
-    """
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except ssl.SSLError as error:
-        raise StartError(f"--ca: {ca} holds no certificate in PEM form") from error
-    except OSError as error:
-        raise StartError(f"--ca: cannot read {ca} ({error.strerror})") from error
-
-
-@contextlib.contextmanager
-def _exclusive(folder: Path) -> Iterator[Path]:
-    """Make the data folder and hold it, so that two clients never share one."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
-    except OSError as error:
-        raise StartError(f"--data-dir: cannot use {folder} ({error.strerror})") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StartError(f"--data-dir: {folder} is in use by another client; give each its own") from error
-        yield folder
 
 
 def _version() -> str:

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import NamedTuple
 
-from edge_client import agent
+from edge_client import startup
 from edge_client.hal import open_board
 from edge_client.runtime import installed
 from edge_client.settings import ClientSettings
@@ -63,8 +63,8 @@ def _runtime(settings: ClientSettings) -> str:
 
 
 def _server(settings: ClientSettings) -> str:
-    token = agent.read_token(settings.token_file) if settings.token_file else None
-    tls = agent.tls_context(settings.ca) if settings.server.startswith("https:") else None
+    token = startup.read_token(settings.token_file) if settings.token_file else None
+    tls = startup.tls_context(settings.ca) if settings.server.startswith("https:") else None
     # Of a graph that there is not: an answer shows that the server is one, trusted, and takes the token.
     request = urllib.request.Request(f"{settings.server}/graphs/{'0' * 64}.tflite")
     if token is not None:

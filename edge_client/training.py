@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from typing import Any, Protocol
 
 from edge_client.outbox import Outbox
@@ -45,8 +45,6 @@ class Training:
         Does the work.
     outbox
         Takes the answers.
-    measures
-        Further metrics to send with a result.
     trained
         Called with each result that was put into the outbox.
     """
@@ -55,12 +53,10 @@ class Training:
         self,
         train: Train,
         outbox: Outbox,
-        measures: Callable[[], dict[str, float]] = dict,
         trained: Callable[[ClientUpdate, Result], None] = lambda update, result: None,
     ) -> None:
         self._train = train
         self._outbox = outbox
-        self._measures = measures
         self._trained = trained
         self._changed = threading.Condition()
         self._next: _Job | None = None
@@ -146,8 +142,7 @@ class Training:
             log.exception("round %d: training failed", number)
             self._put(job, "training_failed", TrainingFailed(number, f"{type(error).__name__}: {error}"[:SENTENCE]), {})
         else:
-            complete = replace(result.complete, metrics={**self._measures(), **result.complete.metrics})
-            if self._put(job, "training_complete", complete, {"request": job.request, "tested_until": result.tested_until}):
+            if self._put(job, "training_complete", result.complete, {"request": job.request, "tested_until": result.tested_until}):
                 self._trained(job.update, result)
 
     def _put(self, job: _Job, event: str, message: TrainingComplete | TrainingFailed, note: dict[str, Any]) -> bool:

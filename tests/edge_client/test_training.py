@@ -37,7 +37,7 @@ class Bench:
         self.outcome: queue.Queue[BaseException | float] = queue.Queue()
         self.trained: list[tuple[int, float]] = []
         self.runs = 0
-        self.training = Training(self._train, self.outbox, lambda: {"health_load": 0.5, "loss_after": 9.0}, self._note)
+        self.training = Training(self._train, self.outbox, self._note)
         self.training.start()
 
     def _train(self, update: ClientUpdate, received: float) -> Result:
@@ -84,12 +84,6 @@ def test_a_request_is_trained_and_its_answer_put_into_the_outbox(bench: Bench) -
     assert np.frombuffer(item.payload["weights"], "<f4").tolist() == [1.5] * 4
     assert item.note["tested_until"] == 0.5
     wait_for(lambda: bench.trained == [(3, 0.5)], "the note")
-
-
-def test_further_measures_go_with_a_result_and_never_replace_its_own(bench: Bench) -> None:
-    bench.training.ask(request(1))
-    bench.outcome.put(0.5)
-    assert bench.answer().payload["metrics"] == {"health_load": 0.5, "loss_after": 1.0}
 
 
 def test_the_same_request_again_while_it_is_trained_is_trained_once(bench: Bench) -> None:

@@ -1,0 +1,73 @@
+"""What a client needs before it can start, and the sentence for each thing that is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from protocol import BrambleError
+from protocol.fields import SENTENCE
+
+
+class StartError(BrambleError):
+    """The client cannot start as configured; the text names what to change."""
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file.
+
+    Raises
+    ------
+    StartError
+        If the file cannot be read, or does not hold one word.
+    """
+    try:
+        words = path.read_text("utf-8").split()
+    except OSError as error:
+        raise StartError(f"--token-file: cannot read {path} ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise StartError(f"--token-file: {path} is not a text") from error
+    if len(words) != 1 or len(words[0]) > SENTENCE:
+        raise StartError(f"--token-file: {path} must hold one token and nothing else")
+    return words[0]
+
+
+def tls_context(ca: Path | None) -> ssl.SSLContext:
+    """Return a context that trusts the given authority, or those of the system.
+
+    Raises
+    ------
+    StartError
+        If the certificate cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError as error:
+        raise StartError(f"--ca: {ca} holds no certificate in PEM form") from error
+    except OSError as error:
+        raise StartError(f"--ca: cannot read {ca} ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[Path]:
+    """Make the data folder and hold it, so that two clients never share one.
+
+    Raises
+    ------
+    StartError
+        If it cannot be made, or another client holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise StartError(f"--data-dir: cannot use {folder} ({error.strerror})") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StartError(f"--data-dir: {folder} is in use by another client; give each its own") from error
+        yield folder
