@@ -152,8 +152,8 @@ def rounds_ended(server: Server, count: int) -> list[dict[str, Any]]:
     """Wait until a server has run so many rounds; return them with their clients."""
 
     def ended() -> bool:
-        status = server.get("/status")
-        return status["running"] is None and len(server.get(f"/rounds?limit={count}")["rounds"]) >= count
+        rounds = server.get(f"/rounds?limit={count}")["rounds"]
+        return len(rounds) == count and all(item["ended"] for item in rounds)
 
     wait_for(ended, f"{count} rounds")
     rounds: list[dict[str, Any]] = server.get(f"/rounds?limit={count}&clients=1")["rounds"]
