@@ -97,9 +97,8 @@ def _serve(settings: InspectorSettings) -> BaseWSGIServer:
         # Bound here because werkzeug would print its own advice and end the process where the port is taken
         listener = socket.create_server(address[:2], family=family, backlog=128)
     except OSError as error:
-        raise InspectorError(
-            f"Cannot serve on {settings.host}:{settings.port} ({error.strerror}); choose another --host or --port."
-        ) from error
+        reason = (error.strerror or str(error)).split(" (")[0]
+        raise InspectorError(f"Cannot serve on {settings.host}:{settings.port} ({reason}); choose another --host or --port.") from error
     with listener:
         server = make_server(
             settings.host, listener.getsockname()[1], app.server, threaded=True, request_handler=_Handler, fd=listener.fileno()
@@ -125,6 +124,7 @@ class _Handler(WSGIRequestHandler):
     """Keeps connections open between a page's many small requests, and says nothing of each."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         logger.debug('"%s" %s', self.requestline, code)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
-from dash import Dash, Input, Output, State, ctx, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, Patch, State, ctx, html, no_update
 
 from inspector import fleet, header, words
 from inspector.client import JSON, InspectorError, ServerClient
@@ -20,7 +20,7 @@ from inspector.series import FORECAST
 def register(app: Dash, feed: Feed, client: ServerClient) -> None:
     """Attach every callback to ``app``."""
     _refresh(app, feed, client.url)
-    _actions(app, feed, client)
+    _actions(app, client)
 
 
 def _refresh(app: Dash, feed: Feed, server: str) -> None:
@@ -42,19 +42,26 @@ def _refresh(app: Dash, feed: Feed, server: str) -> None:
     }
     picks = {name: Input(name, "value") for name in ("focus", "channel", "span", "when", "measure")}
 
-    # One callback for all, which rests the clock while it runs: a slow server slows the page down and never piles up requests
-    @app.callback(
-        output=outputs,
-        inputs={"tick": Input("tick", "n_intervals"), "picks": picks, "drawn": State("drawn", "data")},
-        running=[(Output("tick", "disabled"), True, False)],
+    # The browser asks again only after an answer: a slow server slows the page down, and requests never pile up. (The
+    # callback's own `running` would stop the clock for good if this process went away in the middle of one.)
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("inspector", "next"),
+        Output("ask", "data"),
+        Output("gone", "className"),
+        Input("tick", "n_intervals"),
+        State("ask", "data"),
+        State("drawn", "data"),
     )
-    def refresh(tick: int, picks: JSON, drawn: JSON) -> JSON:
+
+    @app.callback(output=outputs, inputs={"ask": Input("ask", "data"), "picks": picks, "drawn": State("drawn", "data")})
+    def refresh(ask: int | None, picks: JSON, drawn: JSON) -> JSON:
         snapshot = feed.look()
         answer: JSON = {name: _hold(output) for name, output in outputs.items()}
         channels = _channels(snapshot)
         channel = picks["channel"] if picks["channel"] in channels else _default_channel(snapshot, channels)
         choice = Choice(tuple(picks["focus"] or ()), channel or "", SPANS[picks["span"]], picks["when"], picks["measure"], server)
-        new: JSON = {"header": f"{snapshot.changed['status']} {snapshot.changed['rounds']} {snapshot.changed['readings']}"}
+        new: JSON = {"answered": ask}
+        new["header"] = f"{snapshot.changed['status']} {snapshot.changed['rounds']} {snapshot.changed['readings']}"
         if new["header"] != drawn.get("header"):
             answer["alert"], answer["badges"], answer["summary"] = header.alert(snapshot), header.badges(snapshot), header.summary(snapshot)
             down = snapshot.down is not None
@@ -71,27 +78,26 @@ def _refresh(app: Dash, feed: Feed, server: str) -> None:
         if new["fleet"] != drawn.get("fleet"):
             answer["rows"], answer["table_style"] = fleet.rows(snapshot), fleet.height(len(snapshot.order))
         for panel in PANELS:
-            mark, was_empty = panel.mark(snapshot, choice), drawn.get(panel.name, ["", True])[1]
-            if mark != drawn.get(panel.name, [""])[0]:
+            mark, (old_mark, empty, view) = panel.mark(snapshot, choice), drawn.get(panel.name, ["", True, None])
+            if mark != old_mark:
                 figure = panel.draw(snapshot, choice)
-                was_empty = not figure["data"]
-                # An empty figure's layout would say nothing; the note covers it
-                answer["figures"][panel.name] = figure
-            new[panel.name] = [mark, was_empty]
-            answer["notes"][panel.name] = header.rich(panel.empty(snapshot, choice)) if was_empty else None
+                same_view = view is not None and view == figure["layout"].get("uirevision")
+                empty, view = not figure["data"], figure["layout"].get("uirevision")
+                answer["figures"][panel.name] = _new_data(figure) if same_view else figure
+            new[panel.name] = [mark, empty, view]
+            answer["notes"][panel.name] = header.rich(panel.empty(snapshot, choice)) if empty else None
         shown = max(1, len(forecast.rows(snapshot, choice.clients(snapshot))))
         answer["forecast_style"] = {"minHeight": f"{forecast.FRAME_PX + forecast.ROW_PX * shown}px"}
         answer["drawn"] = new
         return answer
 
 
-def _actions(app: Dash, feed: Feed, client: ServerClient) -> None:
+def _actions(app: Dash, client: ServerClient) -> None:
     def say(act: Callable[[], str]) -> list[JSON]:
         try:
             text, colour, title = act(), "teal", None
         except InspectorError as error:
             text, colour, title = str(error), "red", "The server says no"
-        feed.look(now=True)
         return [
             {
                 "action": "show",
@@ -149,6 +155,19 @@ def _hold(output: Any) -> Any:
     if isinstance(output, dict):
         return dict.fromkeys(output, no_update)
     return [no_update] * len(output) if isinstance(output, list) else no_update
+
+
+def _new_data(figure: style.Figure) -> Patch:
+    """Return what is new in a figure whose axes stay as the reader left them.
+
+    The browser keeps a zoom in the figure's layout, so a whole new figure would undo it.
+    """
+    patch = Patch()
+    patch["data"] = figure["data"]
+    for key in ("annotations", "hovermode"):
+        if key in figure["layout"]:
+            patch["layout"][key] = figure["layout"][key]
+    return patch
 
 
 def _channels(snapshot: Snapshot) -> dict[str, str]:

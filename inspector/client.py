@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class ServerClient:
 
     def _read(self, reply: requests.Response) -> JSON:
         try:
-            body = reply.json()
+            body = json.loads(reply.content)
         except ValueError:
             body = None
         if not isinstance(body, dict) or 300 <= reply.status_code < 400:
@@ -115,6 +116,6 @@ class ServerClient:
         if reply.status_code >= 400:
             sentence = str(body.get("error") or f"The server answered with status {reply.status_code}.")
             if reply.status_code == 401:
-                sentence += " Give the inspector its token with --token-file."
+                sentence = f"{sentence.rstrip('.')}; give the inspector its token with --token-file."
             raise ServerRefused(reply.status_code, sentence)
         return body

@@ -88,15 +88,15 @@ class Feed:
         # A page that outlives this process must not take an old mark for a new one
         self._name = secrets.token_hex(4)
 
-    def look(self, now: bool = False) -> Snapshot:
-        """Return the newest state; take a look at the server if the last one is old, or ``now`` is set.
+    def look(self) -> Snapshot:
+        """Return the newest state; take a look at the server if the last one is old.
 
         While another page's look is under way this returns what is known, so a slow server holds up one page's request only.
         """
-        if self._lock.acquire(blocking=now or not self._snapshot.changed):
+        if self._lock.acquire(blocking=not self._snapshot.changed):
             try:
                 age = time.monotonic() - self._looked
-                if now or age >= self._interval * 0.9:
+                if age >= self._interval * 0.9:
                     self._snapshot = self._next(self._snapshot, fresh=age > _STALE_S)
                     self._looked = time.monotonic()
             finally:

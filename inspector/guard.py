@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def known_hosts(host: str, more: str) -> frozenset[str]:
-    """Return the names a browser may open the page under, besides any address in digits.
+    """Return the names a browser may open the page under, besides addresses and names that no foreign DNS server answers for.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def known_hosts(host: str, more: str) -> frozenset[str]:
         Further names, comma-separated.
     """
     name = socket.gethostname().lower()
-    names = {"localhost", host.lower(), name, name.split(".")[0], f"{name.split('.')[0]}.local"}
+    names = {"localhost", host.lower(), name, name.split(".")[0]}
     return frozenset(names | {extra.strip().lower() for extra in more.split(",") if extra.strip()})
 
 
@@ -71,7 +71,7 @@ def refusal(hosts: Collection[str]) -> str | None:
     """Return why the current request is refused, or None."""
     header = request.headers.get("Host", "")
     name = _hostname(header)
-    if name is None or not (name in hosts or _is_address(name)):
+    if name is None or not (name in hosts or name.endswith((".local", ".localhost")) or _is_address(name)):
         return f"Host {header!r} is not a name of this inspector; add it with --allowed-hosts if it should be."
     site = request.headers.get("Sec-Fetch-Site", "none")
     opening = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"

@@ -22,8 +22,8 @@ def alert(snapshot: Snapshot) -> Any:
     if snapshot.down is None:
         return None
     since = " What is shown below is the last that was known." if snapshot.status else ""
-    text = f"{snapshot.down}{since} This page goes on by itself as soon as the server answers."
-    return dmc.Alert(rich(text), title="The server is out of reach", color="red", variant="light")
+    text = f"{words.full_stop(snapshot.down)}{since} This page goes on by itself as soon as the server answers."
+    return dmc.Alert(rich(text), title="No news from the server", color="red", variant="light")
 
 
 def badges(snapshot: Snapshot) -> list[Any]:

@@ -13,6 +13,7 @@ from inspector.figures import divergence
 SPANS = {"last 100": 100, "last 500": 500, "all": None}
 """How many of the task's steps the streams show."""
 _MEASURES = [{"value": key, "label": key.replace("_", " ")} for key in divergence.MEASURES]
+_GONE = "The process that serves this page does not answer. This page goes on by itself as soon as it does."
 _BUTTONS = ["select2d", "lasso2d", "toImage", "autoScale2d"]
 THEME = {
     "primaryColor": "pink",
@@ -28,12 +29,14 @@ def layout(server: str, interval: float) -> Any:
     return dmc.MantineProvider(
         [
             dcc.Interval(id="tick", interval=round(interval * 1000)),
+            dcc.Store(id="ask"),
             dcc.Store(id="drawn", data={}),
             dmc.NotificationContainer(id="toast", position="bottom-right", autoClose=6000),
             _confirm(),
             html.Header(_bar(server), className="bar"),
             html.Main(
                 [
+                    html.Div(dmc.Alert(_GONE, title="The inspector is out of reach", color="red"), id="gone", className="gone"),
                     html.Div(id="alert", role="alert"),
                     html.Div(id="summary", className="cards"),
                     html.Div(dmc.ChipGroup(id="focus", multiple=True, value=[]), className="focus", id="focus-strip"),

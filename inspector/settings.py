@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class InspectorSettings(BaseSettings):
-    """Where the server is, where the page is served, and how much of it is kept."""
+    """Serve the inspector: a page in the browser that shows the whole fleet learning, and starts its rounds."""
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore")
 

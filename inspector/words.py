@@ -20,6 +20,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def full_stop(text: str) -> str:
+    """Return ``text`` as something another sentence can follow."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 def ago(seconds: float) -> str:
     """Say how long ago something was, coarsely enough not to change at every look."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):

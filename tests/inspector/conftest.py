@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from dash import Dash
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from inspector.app import create_app
@@ -26,7 +28,7 @@ from tests.waiting import wait_for
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
+    "--disable-sync", "--host-resolver-rules=MAP evil.example 127.0.0.1",
 ]  # fmt: skip
 
 
@@ -104,23 +106,38 @@ def standin(cleanup: ExitStack) -> Standin:
     return server
 
 
+class Stage:
+    """One address for the inspector of every test, so that the browser loads its scripts once."""
+
+    app: Dash
+
+    def __init__(self) -> None:
+        self._server = make_server("127.0.0.1", 0, lambda environ, start: self.app.server.wsgi_app(environ, start), threaded=True)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    logging.getLogger("werkzeug").setLevel("WARNING")
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
 @pytest.fixture
-def inspect(cleanup: ExitStack) -> Callable[..., str]:
-    """Serves the inspector for a server's address; returns the page's."""
+def inspect(stage: Stage) -> Callable[..., str]:
+    """Serves the inspector of a server's address; returns the page's."""
 
     def serve(url: str, **settings: Any) -> str:
-        app = create_app(InspectorSettings(server=url, **{"interval": 0.2, **settings}))
-        server = make_server("127.0.0.1", 0, app.server, threaded=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-
-        def stop() -> None:
-            server.shutdown()
-            thread.join()
-            server.server_close()
-
-        cleanup.callback(stop)
-        return f"http://127.0.0.1:{server.server_port}/"
+        stage.app = create_app(InspectorSettings(server=url, **{"interval": 0.2, **settings}))
+        return stage.url
 
     return serve
 
@@ -138,7 +155,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext
         context = playwright.chromium.launch_persistent_context(
             profile, executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1400, "height": 1000}
         )
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
         yield context
         context.close()
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import math
 import socket
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,7 +35,8 @@ MANIFEST = {
 class Standin:
     """A scripted server. Tests change ``state`` (the answers by path) and call ``touch``, which raises the revision."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.token: str | None = None
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
@@ -59,7 +61,7 @@ class Standin:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self._port}"
 
     def up(self) -> None:
         """Listen, on the same port as before."""
@@ -67,6 +69,7 @@ class Standin:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -95,6 +98,8 @@ class Standin:
         self._connections = connections
         self._server = Server(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_port
+        if self._tls:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 

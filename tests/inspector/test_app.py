@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from inspector.app import create_app, run
+from inspector.client import InspectorError
+from inspector.settings import InspectorSettings
+from tests.inspector.standin import Standin
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(cleanup: ExitStack, *flags: str) -> tuple[subprocess.Popen[str], str]:
+    """Run the inspector as a process; return it and its address as it says it."""
+    process = subprocess.Popen([sys.executable, "-m", "inspector", "--port", "0", *flags], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    cleanup.enter_context(process)
+    cleanup.callback(process.kill)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("bramble inspector ready on http://"), line
+    return process, line.removeprefix("bramble inspector ready on ").strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_its_address_serves_and_ends_cleanly_when_told(number: int, cleanup: ExitStack) -> None:
+    process, url = start(cleanup)
+    assert requests.get(url, timeout=10).ok
+    process.send_signal(number)
+    assert process.wait(5) == 0
+    assert process.stdout is not None
+    assert process.stdout.read() == "", "the address is the only thing on stdout"
+
+
+def test_it_ends_within_seconds_though_a_page_keeps_its_connection_open(cleanup: ExitStack) -> None:
+    process, url = start(cleanup)
+    with requests.Session() as page:
+        page.get(url, timeout=10)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+
+
+def test_it_serves_ipv6_where_it_is_told_to(cleanup: ExitStack) -> None:
+    if not socket.has_ipv6 or not Path("/proc/net/if_inet6").read_text():
+        pytest.skip("this machine has no IPv6")
+    _, url = start(cleanup, "--host", "::1")
+    assert url.startswith("http://[::1]:")
+    assert requests.get(url, timeout=10).ok
+
+
+def test_a_taken_port_is_one_sentence_and_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert run(InspectorSettings(port=taken.getsockname()[1])) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "Address already in use); choose another --host or --port." in said.err
+
+
+def test_a_host_that_is_none_is_one_sentence_and_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(InspectorSettings(host="256.1.1.1")) == 1
+    assert "choose another --host or --port." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "", "two words\n", b"\xff\xfe"])
+def test_a_token_file_that_holds_no_token_is_named(tmp_path: Path, content: str | bytes | None) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InspectorError, match=str(path)):
+        create_app(InspectorSettings(token_file=path))
+
+
+def test_an_authority_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InspectorError, match="check --ca"):
+        create_app(InspectorSettings(ca=tmp_path / "ca.pem"))
+
+
+def test_serving_beyond_loopback_is_warned_of(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("werkzeug.serving.BaseWSGIServer.serve_forever", lambda self, poll_interval=0.5: None)
+    assert run(InspectorSettings(host="0.0.0.0", port=0)) == 0
+    assert "the page has no login" in caplog.text
+    caplog.clear()
+    assert run(InspectorSettings(port=0)) == 0
+    assert caplog.text == ""
+
+
+def test_nothing_the_page_can_read_holds_the_token(standin: Standin, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    standin.token = "s3cret-t0ken"
+    standin.add_clients("a")
+    (tmp_path / "token").write_text("s3cret-t0ken\n")
+    app = create_app(InspectorSettings(server=standin.url, token_file=tmp_path / "token"))
+    browser = app.server.test_client()
+    here = {"Host": "127.0.0.1"}
+    pages = []
+    for path in ("/", "/_dash-layout", "/_dash-dependencies", "/assets/clock.js"):
+        with browser.get(path, headers=here) as page:
+            pages.append(page.text)
+    answer = browser.post("/_dash-update-component", headers=here, json=refresh(app.server.test_client()))
+    assert answer.status_code == 200
+    assert json.loads(answer.text)["response"]["summary"]["children"], "the token opened the server"
+    assert all("s3cret" not in text for text in [*pages, answer.text, caplog.text])
+
+
+def refresh(browser: object) -> dict[str, object]:
+    """The request that a page sends to learn what is new."""
+    dependencies = browser.get("/_dash-dependencies", headers={"Host": "127.0.0.1"}).json  # type: ignore[attr-defined]
+    (callback,) = (entry for entry in dependencies if "drawn.data" in entry["output"] and "figure" in entry["output"])
+    values = {"ask": 0, "focus": [], "channel": None, "span": "last 500", "when": "before", "measure": "distance", "drawn": {}}
+    outputs = [{"id": part.rsplit(".", 1)[0], "property": part.rsplit(".", 1)[1]} for part in callback["output"].strip(".").split("...")]
+    return {
+        "output": callback["output"],
+        "outputs": outputs,
+        "inputs": [{**one, "value": values[one["id"]]} for one in callback["inputs"]],
+        "state": [{**one, "value": values[one["id"]]} for one in callback["state"]],
+        "changedPropIds": ["ask.data"],
+    }
+
+
+def test_every_asset_is_served_from_here(standin: Standin) -> None:
+    browser = create_app(InspectorSettings(server=standin.url)).server.test_client()
+    text = browser.get("/", headers={"Host": "127.0.0.1"}).text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "https://" not in text
+
+
+def test_the_machinery_that_runs_code_for_developers_is_off(standin: Standin) -> None:
+    browser = create_app(InspectorSettings(server=standin.url)).server.test_client()
+    for path in ("/_mcp", "/_reload-hash"):
+        reply = browser.post(path, headers={"Host": "127.0.0.1"}, json={})
+        assert reply.status_code in (404, 405) or b"MCP" not in reply.data
+    assert not os.environ.get("DASH_DEBUG")

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from inspector.settings import InspectorSettings
+
+
+def test_by_default_it_looks_at_this_machines_server_and_serves_this_machine_alone() -> None:
+    settings = InspectorSettings()
+    assert (settings.server, settings.host, settings.port) == ("http://127.0.0.1:5000", "127.0.0.1", 8050)
+
+
+def test_the_environment_sets_what_a_flag_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAMBLE_SERVER", "https://bramble.local:5000/")
+    monkeypatch.setenv("BRAMBLE_TOKEN_FILE", "/etc/bramble/token")
+    settings = InspectorSettings()
+    assert settings.server == "https://bramble.local:5000"
+    assert settings.token_file == Path("/etc/bramble/token")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:5000", "ftp://pi", "http://", "http://pi/?a=1", "", "pi"])
+def test_what_is_no_address_is_refused_with_an_example(address: str) -> None:
+    with pytest.raises(ValidationError, match="not a server's address; write it like http://127"):
+        InspectorSettings(server=address)
+
+
+def test_a_password_in_the_address_is_refused_because_the_page_shows_the_address() -> None:
+    with pytest.raises(ValidationError, match="give a token with --token-file"):
+        InspectorSettings(server="http://me:secret@pi:5000")
+
+
+@pytest.mark.parametrize("field", ["port", "interval", "timeout", "history"])
+def test_absurd_numbers_are_refused(field: str) -> None:
+    with pytest.raises(ValidationError, match=field):
+        InspectorSettings(**{field: -1})
+
+
+def test_every_setting_explains_itself() -> None:
+    assert all(field.description for field in InspectorSettings.model_fields.values())

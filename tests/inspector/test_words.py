@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from inspector import words
+from inspector.feed import Snapshot
+from tests.inspector.standin import MANIFEST
+
+STATUS = {
+    "mode": "evaluation", "clients": 2, "min_clients": 2, "running": None, "round": 0, "cycle": 0, "waiting_for": [], "manifest": MANIFEST,
+}  # fmt: skip
+
+
+def knowing(rounds: list[dict[str, Any]] | None = None, readings: Any = None, **status: Any) -> Snapshot:
+    return Snapshot(status=STATUS | status, rounds={entry["round"]: entry for entry in rounds or []}, readings=readings or {})
+
+
+ABANDONED = {"round": 4, "state": "abandoned", "reason": "0 of 2 updates came"}
+COMMITTED = {"round": 5, "state": "committed", "reason": None, "metrics": {}}
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "said"),
+    [
+        (Snapshot(), "the server has not answered"),
+        (knowing(mode="private"), "Private mode: readings never leave the clients"),
+        (knowing(clients=0), "`bramble client --server http://pi:5000 --id pi-1 --sensors mock`"),
+        (knowing(), "Press Generate"),
+    ],
+)
+def test_a_plot_without_readings_says_why_and_what_to_do(snapshot: Snapshot, said: str) -> None:
+    assert said in words.no_readings(snapshot, "http://pi:5000")
+
+
+def test_a_plot_without_forecasts_counts_the_readings_that_a_first_one_takes() -> None:
+    assert "27 readings (24 to look at, 3 ahead)" in words.no_forecasts(knowing(readings={"a": {}}), "http://pi:5000")
+    assert "Press Generate" in words.no_forecasts(knowing(), "http://pi:5000")
+    assert "Private mode" in words.no_forecasts(knowing(readings={"a": {}}, mode="private"), "http://pi:5000")
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "said"),
+    [
+        (Snapshot(), "the server has not answered"),
+        (knowing(running=3), "Round 3 is running"),
+        (knowing(clients=1), "A round needs 2 clients; 1 connected so far."),
+        (knowing([ABANDONED]), "Round 4 was abandoned: 0 of 2 updates came."),
+        (knowing(), "Press Start round"),
+    ],
+)
+def test_a_plot_without_rounds_says_why_and_what_to_do(snapshot: Snapshot, said: str) -> None:
+    assert said in words.no_rounds(snapshot)
+
+
+def test_a_plot_without_test_error_says_where_it_comes_from() -> None:
+    assert "readings that arrived since the round before" in words.no_error(knowing([COMMITTED]))
+    assert words.no_error(knowing(clients=1)) == words.no_rounds(knowing(clients=1))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-5, "just now"), (9, "just now"), (10, "10 s ago"), (59, "50 s ago"), (60, "1 min ago"), (7300, "2 h ago"), (200_000, "2 d ago")],
+)
+def test_times_are_told_coarsely(seconds: float, said: str) -> None:
+    assert words.ago(seconds) == said
+
+
+def test_a_long_list_of_names_is_cut() -> None:
+    assert words.several(["a", "b", "c", "d"]) == "a, b, c, d"
+    assert words.several([str(n) for n in range(50)]) == "0, 1, 2 and 47 more"
+    assert words.several([]) == ""
+
+
+def test_small_things_read_well() -> None:
+    assert (words.plural(1, "client"), words.plural(0, "client")) == ("1 client", "0 clients")
+    assert words.moment(1_672_531_200) == "2023-01-01 00:00 UTC"
+    assert (words.full_stop("busy"), words.full_stop("Busy.")) == ("busy.", "Busy.")
