@@ -11,7 +11,7 @@ from flask_socketio import SocketIO  # type: ignore[import-untyped]
 from protocol import codecs
 from protocol.errors import BrambleError
 from protocol.notify import notify
-from server import engine, http, pulse, tasks
+from server import engine, http, pulse, revocation, tasks
 from server.complaints import Complaints
 from server.coordinator import Coordinator
 from server.fleet import Fleet
@@ -42,7 +42,7 @@ class Server:
         self.settings = settings
         graph = tasks.load(settings.task, settings.horizon)
         codecs.encoded_size(graph.manifest.layout, settings.encoding)
-        tokens = Tokens(settings.tokens) if settings.tokens else None
+        tokens = self.tokens = Tokens(settings.tokens) if settings.tokens else None
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -70,6 +70,8 @@ class Server:
         listener = engine.Listener(self.flask, settings.host, settings.port, settings.tls_cert, settings.tls_key)
         self.coordinator.start()
         listener.start()
+        if self.tokens:
+            revocation.start(self.runtime, self.fleet, self.tokens, self.sio.server.disconnect)
         return listener
 
     def close(self) -> None:

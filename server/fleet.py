@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from protocol.health import Health
 from protocol.messages import Channel, Handshake
+from server.tokens import hash_of
 
 REMEMBERED = 10_000
 """Clients that are gone and still listed; beyond that the one gone longest is forgotten."""
@@ -30,6 +31,8 @@ class Client:
     last_seen: float
     """When its last message came."""
     last_cycle: int | None = None
+    credential: str = field(default="", repr=False)
+    """Hash of the token it connected with."""
     health: Health | None = None
     """Its last report on itself, and when it came."""
     health_at: float | None = None
@@ -51,7 +54,9 @@ class Fleet:
         """Take a connection in; return the session of an older connection of the same client, which it replaces."""
         now, former = time.time(), self._clients.pop(hello.client_id, None)
         last_cycle = former.last_cycle if former else None
-        client = Client(hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now, last_cycle)
+        client = Client(
+            hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now, last_cycle, hash_of(hello.token or "")
+        )
         self._clients[client.id] = client
         self._by_sid[sid] = client.id
         if former and former.sid:

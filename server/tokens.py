@@ -71,8 +71,11 @@ class Tokens:
 
     def client(self, client_id: str, token: str | None) -> bool:
         """Whether this is the token of this client."""
-        known = self._current()["clients"].get(client_id, _NOBODY)
-        return hmac.compare_digest(hash_of(token or ""), known)
+        return self.holds(client_id, hash_of(token or ""))
+
+    def holds(self, client_id: str, hashed: str) -> bool:
+        """Whether this is the hash of the token of this client."""
+        return hmac.compare_digest(hashed, self._current()["clients"].get(client_id, _NOBODY))
 
     def any_client(self, token: str | None) -> bool:
         """Whether this is the token of some client. Every entry is compared, whichever fits."""
