@@ -94,6 +94,15 @@ def test_http_says_whose_token_it_is(path: Path) -> None:
     assert known.http(two) == "grafana"
 
 
+def test_some_clients_token_is_known_without_its_name(path: Path) -> None:
+    (one, first), (two, second) = new_token(), new_token()
+    write(path, clients={"pi-1": first}, http={"inspector": second})
+    known = Tokens(path)
+    assert known.any_client(one)
+    assert not known.any_client(two)
+    assert not known.any_client(None)
+
+
 class TestChanges:
     def test_a_line_taken_out_is_revoked_without_a_restart(self, path: Path) -> None:
         (one, first), (two, second) = new_token(), new_token()
