@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from edge_client.settings import ClientSettings, hostname_id
+from protocol import fields
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SERVER", "ID", "SENSORS", "REPLAY", "DATA_DIR", "TOKEN_FILE", "CA", "MODE", "SAMPLE_EVERY"):
+        monkeypatch.delenv(f"BRAMBLE_{name}", raising=False)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("raspberrypi", "raspberrypi"),
+        ("Pi-Kitchen.local", "pi-kitchen"),
+        ("my_pi 4", "my-pi-4"),
+        ("-pi-", "pi"),
+        ("Küche", "k-che"),
+        ("x" * 80, "x" * 63),
+        ("ü", "client"),
+    ],
+)
+def test_a_machines_name_becomes_an_id_that_the_contract_takes(monkeypatch: pytest.MonkeyPatch, host: str, name: str) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    assert hostname_id() == name
+    assert fields.CLIENT_ID.fullmatch(name)
+    assert ClientSettings(sensors="mock").id == name
+
+
+def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAMBLE_SERVER", "https://garden.example:8443/")
+    monkeypatch.setenv("BRAMBLE_SENSORS", "linux")
+    monkeypatch.setenv("BRAMBLE_SAMPLE_EVERY", "5m")
+    settings = ClientSettings(id="pi-1")
+    assert (settings.server, settings.sensors, settings.sample_every) == ("https://garden.example:8443", "linux", 300)
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.5:5000", "https://garden.example", "http://[::1]:5000", "http://pi.local/"])
+def test_a_servers_address_is_taken_without_its_last_slash(url: str) -> None:
+    assert ClientSettings(sensors="mock", server=url).server == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "10.0.0.5:5000", "ws://10.0.0.5", "http://", "http://:5000", "http://pi:port", "http://pi:99999", "http://pi:0",
+     "http://pi/path", "http://pi?x=1", "http://pi#x", "http://me:secret@pi", "http://[::1", "file:///etc/passwd"],
+)  # fmt: skip
+def test_what_is_no_servers_address_is_refused_with_an_example(url: str) -> None:
+    with pytest.raises(ValidationError, match=r"such as http://192\.168\.1\.10:5000"):
+        ClientSettings(sensors="mock", server=url)
+
+
+@pytest.mark.parametrize("name", ["", "Pi", "-pi", "pi_1", "pi 1", "ü", "../pi", "p" * 64, "pi\n"])
+def test_an_id_that_the_contract_does_not_take_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="1 to 63 of a-z"):
+        ClientSettings(sensors="mock", id=name)
+
+
+def test_there_is_no_default_for_sensors_so_that_nobody_takes_mock_readings_for_real_ones() -> None:
+    with pytest.raises(ValidationError, match="--sensors is missing: say 'linux' for real sensors or 'mock' for simulated ones"):
+        ClientSettings(id="pi-1")
+
+
+def test_what_contradicts_each_other_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ValidationError, match="--replay is for mock sensors"):
+        ClientSettings(sensors="linux", replay=Path("garden.csv"))
+    with pytest.raises(ValidationError, match=r"write its address as https"):
+        ClientSettings(sensors="mock", ca=Path("ca.pem"))
+
+
+@pytest.mark.parametrize("every", ["0", "-5s", "soon", "2d", "nan"])
+def test_an_interval_that_is_none_is_refused(every: str) -> None:
+    with pytest.raises(ValidationError):
+        ClientSettings(sensors="mock", sample_every=every)  # type: ignore[arg-type]
+
+
+def test_data_go_where_they_are_told_to_else_where_systemd_says_else_into_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/pi")
+    assert ClientSettings(sensors="mock", id="pi-1").folder == Path("/home/pi/.local/share/bramble/pi-1")
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/bramble-client:/var/lib/other")
+    assert ClientSettings(sensors="mock", id="pi-1").folder == Path("/var/lib/bramble-client")
+    assert ClientSettings(sensors="mock", id="pi-1", data_dir=Path("/data")).folder == Path("/data")
