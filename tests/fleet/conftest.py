@@ -24,8 +24,8 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
-    """A hub for server and inspector, and three Pis."""
-    with Fleet(["hub", "pi-1", "pi-2", "pi-3"]) as booted:
+    """A hub for server and inspector, and three Pis: one runs Debian Trixie with Python 3.13, all others Bookworm with 3.11."""
+    with Fleet(["hub", "pi-1", "pi-2", "pi-3"], {"pi-2": "trixie"}) as booted:
         yield booted
 
 

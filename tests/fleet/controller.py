@@ -91,7 +91,7 @@ class Controller:
         timeout: float = 900,
     ) -> Play:
         """Run a playbook of a source tree to its end."""
-        command = [
+        command: list[str | Path] = [
             ROOT / ".venv-fleet/bin/ansible-playbook", playbook, "-i", inventory or self.inventory(), "--vault-password-file",
             password or self.password, *arguments,
         ]  # fmt: skip

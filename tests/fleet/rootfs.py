@@ -38,7 +38,15 @@ def build(suite: str = "bookworm") -> Path:
             shutil.rmtree(stale)
         unfinished = folder / f".{suite}-unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", "--skip=check/qemu", f"--include={','.join(PACKAGES)}", suite, unfinished]
+        command: list[str | Path] = [
+            "mmdebstrap",
+            "--quiet",
+            "--variant=minbase",
+            "--skip=check/qemu",
+            f"--include={','.join(PACKAGES)}",
+            suite,
+            unfinished,
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"mmdebstrap could not make a {suite} root file system: {done.stderr.strip()[-2000:]}")

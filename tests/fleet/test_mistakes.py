@@ -70,12 +70,12 @@ def test_a_host_that_does_not_fit_is_refused_with_the_remedy(
 @pytest.mark.timeout(600)
 def test_an_unsupported_system_is_left_out_and_the_others_are_served(controller: Controller, source: Path, fleet: Fleet, api: Api) -> None:
     pi = fleet["pi-2"]
-    pi.run("cp /etc/os-release /tmp/os-release && sed -i 's/^VERSION_ID=.*/VERSION_ID=\"11\"/; s/bookworm/bullseye/g' /etc/os-release")
-    pi.run("echo 11.9 >/etc/debian_version")
+    pi.run("cp --dereference /etc/os-release /etc/debian_version /root/ && echo 11.9 >/etc/debian_version")
+    pi.run("sed -i 's/^VERSION_ID=.*/VERSION_ID=\"11\"/; s/^VERSION_CODENAME=.*/VERSION_CODENAME=bullseye/' /etc/os-release")
     try:
         play = controller.deploy(source=source)
     finally:
-        pi.run("cp /tmp/os-release /etc/os-release && echo 12.9 >/etc/debian_version")
+        pi.run("cp /root/os-release /root/debian_version /etc/")
     assert play.failed == ["pi-2"]
     assert "pi-2 runs Debian 11" in said(play)
     assert "flash it with one of them" in said(play)

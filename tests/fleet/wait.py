@@ -17,7 +17,7 @@ def until(condition: Callable[[], T], what: str, within: float = 60.0, every: fl
             value = condition()
             problem = ""
         except (OSError, RuntimeError) as error:
-            value, problem = None, f" (last: {error})"  # type: ignore[assignment]
+            value, problem = None, f" (last: {error})"
         if value:
             return value
         if time.monotonic() > end:
