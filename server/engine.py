@@ -82,8 +82,17 @@ class Runtime:
 
     def offload(self, work: Callable[..., T], *arguments: Any) -> T:
         """Do blocking work (a database, large arrays) in a thread, while heartbeats go on; return its result or raise its error."""
-        result: T = gevent.get_hub().threadpool.apply(work, arguments)
-        return result
+
+        def attempt() -> tuple[T | None, BaseException | None]:  # gevent prints what a thread raises, besides raising it here
+            try:
+                return work(*arguments), None
+            except BaseException as error:
+                return None, error
+
+        result, error = gevent.get_hub().threadpool.apply(attempt)
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
 
 
 class Listener:

@@ -36,6 +36,14 @@ def write_graph(folder: Path, layout: Layout = LAYOUT) -> Path:
     return path
 
 
+class NotReady(Exception):
+    """The server ended before it was ready, with this exit code and this log."""
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__(f"exit code {code}: {said}")
+        self.code, self.said = code, said
+
+
 class ServerProcess:
     """``python -m server``, or another script with the same arguments, in its own process."""
 
@@ -53,7 +61,8 @@ class ServerProcess:
             )
         assert self.process.stdout
         ready = self.process.stdout.readline()
-        assert ready.startswith("bramble server ready on "), f"not ready: {ready!r} {self.log()}"
+        if not ready.startswith("bramble server ready on "):
+            raise NotReady(self.stop(), self.log())
         self.url = ready.split()[-1]
         self.port = urlsplit(self.url).port or 0
 

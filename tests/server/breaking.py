@@ -1,0 +1,61 @@
+"""The server, made to fail at one point of one round: ``BREAK=point:round python breaking.py <flags>``."""
+
+import os
+import sqlite3
+import sys
+from typing import Any
+
+from sqlalchemy.exc import OperationalError
+
+from bramble.cli import main
+from server.aggregate import AggregateError
+from server.cohort import Cohort
+from server.cycle import World
+from server.spool import Spool, SpoolError
+from server.strategies import FedAvg
+
+point, _, number = os.environ["BREAK"].partition(":")
+current = 0
+
+
+def disk_full() -> OperationalError:
+    """What SQLAlchemy raises when SQLite finds the disk full."""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorname = "SQLITE_FULL"
+    return OperationalError("INSERT", {}, error)
+
+
+def failing(method: Any, error: Exception) -> Any:
+    """Return a method that raises in the chosen round and is itself in all others."""
+
+    def wrapped(self: Any, *arguments: Any, **options: Any) -> Any:
+        if current == int(number):
+            raise error
+        return method(self, *arguments, **options)
+
+    return wrapped
+
+
+made = Cohort.__init__
+
+
+def make(self: Cohort, this: int, *arguments: Any) -> None:
+    """Note which round is the current one."""
+    global current
+    current = this
+    made(self, this, *arguments)
+
+
+Cohort.__init__ = make  # type: ignore[method-assign]
+TARGETS: dict[str, tuple[Any, str, Exception]] = {
+    "the model is not finite": (FedAvg, "finish", AggregateError("aggregate: value 0 of the new model is not finite")),
+    "the disk is full at the opening": (Cohort, "opened", disk_full()),
+    "the disk is full at the commit": (Cohort, "_write_parts", disk_full()),
+    "the disk is full for an update": (Spool, "append", SpoolError("spool: the update could not be put aside (No space left on device)")),
+    "a bug in the strategy": (FedAvg, "fold", ZeroDivisionError("bug")),
+    "a bug in the commit": (FedAvg, "finish", ZeroDivisionError("bug")),
+    "a bug in the clock": (World, "give_up", ZeroDivisionError("bug")),
+}
+where, name, error = TARGETS[point]
+setattr(where, name, failing(getattr(where, name), error))
+main(["server", *sys.argv[1:]])

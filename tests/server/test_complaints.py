@@ -1,0 +1,73 @@
+"""Complaints name the client, forge nothing, and fill no disk."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from server import complaints
+from server.complaints import BURST, INTERVAL, Complaints, printable
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_complaint_is_logged_once_with_the_clients_name(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    Complaints(clock).about("pi-1", "samples: expected an integer")
+    assert caplog.messages == ["pi-1: samples: expected an integer"]
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_a_flood_is_cut_short_and_what_was_left_out_is_counted(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    book = Complaints(clock)
+    for _ in range(1000):
+        book.about("pi-1", "no")
+    assert len(caplog.messages) == BURST
+    clock.now = INTERVAL
+    book.about("pi-1", "no")
+    assert caplog.messages[-1] == f"pi-1: no ({1000 - BURST} more complaints about it were not logged)"
+    clock.now = 2 * INTERVAL
+    book.about("pi-1", "no")
+    assert caplog.messages[-1] == "pi-1: no"
+
+
+def test_one_clients_flood_silences_nobody_else(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    book = Complaints(clock)
+    for _ in range(100):
+        book.about("loud", "no")
+    book.about("quiet", "no")
+    assert caplog.messages[-1] == "quiet: no"
+
+
+def test_names_without_end_take_no_memory_without_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(complaints, "REMEMBERED", 10)
+    book = Complaints(clock)
+    for number in range(100):
+        book.about(f"pi-{number}", "no")
+    assert len(book._buckets) == 10
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("plain °C", "plain °C"),
+        ("two\nlines", "two?lines"),
+        ("\x1b[31mred", "?[31mred"),
+        ("lone \ud800 surrogate", "lone ? surrogate"),
+        ("right\u202eleft", "right?left"),
+        ("x" * 1000, "x" * 300),
+    ],
+)
+def test_what_a_client_says_cannot_forge_the_log(given: str, shown: str) -> None:
+    assert printable(given) == shown

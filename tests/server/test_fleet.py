@@ -1,0 +1,78 @@
+"""Who is connected, on what terms."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocol.messages import Channel, Handshake
+from server import fleet as fleets
+from server.fleet import Fleet
+
+
+def hello(client: str, **other: object) -> Handshake:
+    return Handshake(1, client, **other)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    return Fleet()
+
+
+def test_a_client_is_there_from_joining_to_leaving(fleet: Fleet) -> None:
+    assert fleet.join(hello("pi-1"), "s1", "10.0.0.1") is None
+    assert (len(fleet), fleet.connected(), fleet.name("s1")) == (1, ["pi-1"], "pi-1")
+    assert fleet.leave("s1") == "pi-1"
+    assert (len(fleet), fleet.connected(), fleet.absent(), fleet.name("s1")) == (0, [], ["pi-1"], None)
+
+
+def test_a_newer_connection_replaces_the_older_which_then_leaves_unnoticed(fleet: Fleet) -> None:
+    fleet.join(hello("pi-1"), "old", "10.0.0.1")
+    assert fleet.join(hello("pi-1"), "new", "10.0.0.1") == "old"
+    assert fleet.leave("old") is None
+    assert (fleet.connected(), fleet.sids(["pi-1"])) == (["pi-1"], ["new"])
+    assert fleet.leave("new") == "pi-1"
+
+
+def test_sessions_are_those_of_connected_clients_only(fleet: Fleet) -> None:
+    for client in ("pi-1", "pi-2", "pi-3"):
+        fleet.join(hello(client), f"s-{client}", "10.0.0.1")
+    fleet.leave("s-pi-2")
+    assert fleet.sids(["pi-3", "pi-2", "pi-1", "stranger"]) == ["s-pi-3", "s-pi-1"]
+
+
+def test_a_message_is_noted_with_its_cycle_and_a_stranger_is_nobody(fleet: Fleet) -> None:
+    fleet.join(hello("pi-1"), "s1", "10.0.0.1")
+    before = fleet.get("pi-1")
+    client = fleet.seen("s1", cycle=4)
+    assert before
+    assert client
+    assert client.last_seen >= before.last_seen
+    assert client.last_cycle == 4
+    assert fleet.seen("s1").last_cycle == 4  # type: ignore[union-attr]
+    assert fleet.seen("stranger") is None
+    fleet.leave("s1")
+    fleet.join(hello("pi-1"), "s2", "10.0.0.1")
+    assert fleet.get("pi-1").last_cycle == 4, "what it sent stays known when it comes back"  # type: ignore[union-attr]
+
+
+def test_what_is_shown_tells_terms_and_work(fleet: Fleet) -> None:
+    fleet.join(hello("b", simulated=True, version="0.1.0", channels=(Channel("temperature", "°C"),)), "s1", "10.0.0.1")
+    fleet.join(hello("a"), "s2", "10.0.0.2")
+    fleet.leave("s2")
+    shown = fleet.to_json(training=["b"])
+    assert list(shown) == ["a", "b"]
+    assert (shown["a"]["connected"], shown["a"]["training"]) == (False, False)
+    assert (shown["b"]["connected"], shown["b"]["training"], shown["b"]["simulated"], shown["b"]["version"]) == (True, True, True, "0.1.0")
+    assert shown["b"]["channels"] == [{"key": "temperature", "unit": "°C"}]
+    assert "10.0.0.1" not in str(shown), "addresses are nobody's business"
+
+
+def test_of_clients_that_are_gone_only_so_many_are_remembered(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleets, "REMEMBERED", 3)
+    fleet.join(hello("stays"), "stays", "10.0.0.1")
+    for number in range(10):
+        fleet.join(hello(f"pi-{number}"), f"s{number}", "10.0.0.1")
+    for number in (5, *range(5), *range(6, 10)):
+        fleet.leave(f"s{number}")
+    assert fleet.absent() == ["pi-7", "pi-8", "pi-9"]
+    assert fleet.connected() == ["stays"]

@@ -1,0 +1,92 @@
+"""Settings: durations, defaults, and what does not fit together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from server.settings import ServerSettings
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("BRAMBLE_")]:
+        monkeypatch.delenv(name)
+
+
+def test_the_defaults_serve_one_machine_and_nobody_else() -> None:
+    settings = ServerSettings()
+    assert (settings.host, settings.port, settings.mode, settings.task) == ("127.0.0.1", 5000, "evaluation", "climate")
+    assert (settings.min_clients, settings.min_updates, settings.deadline) == (2, 1, 60.0)
+    assert (settings.rounds, settings.every, settings.tokens) == (None, None, None)
+    assert settings.scheme == "http"
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("90", 90.0), ("90s", 90.0), ("10m", 600.0), ("1.5h", 5400.0), (" 2 m ", 120.0), ("1d", 86400.0), (45, 45.0)]
+)
+def test_durations_are_written_as_people_write_them(given: Any, seconds: float) -> None:
+    assert ServerSettings(every=given).every == seconds
+
+
+@pytest.mark.parametrize("given", ["soon", "10 minutes", "-5s", "0", "m", "", "1e3", "nan", "1h30m"])
+def test_a_malformed_duration_is_refused(given: str) -> None:
+    with pytest.raises(ValidationError, match=r"every|duration|greater"):
+        ServerSettings(every=given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"rounds": 3, "every": "10m"}, "--rounds and --every exclude each other"),
+        ({"tls_cert": Path("cert.pem")}, "--tls-cert and --tls-key belong together"),
+        ({"tls_key": Path("key.pem")}, "--tls-cert and --tls-key belong together"),
+        ({"min_updates": 3}, "--min-updates 3 is more than --min-clients 2"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_with_the_remedy(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        ServerSettings(**given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"port": 65536}, {"port": -1}, {"mode": "open"}, {"min_clients": 0}, {"deadline": 0}, {"keep_models": 0}, {"encoding": "int4"}],
+)
+def test_values_out_of_range_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(given))):
+        ServerSettings(**given)
+
+
+def test_a_time_without_its_zone_is_refused() -> None:
+    with pytest.raises(ValidationError, match="data_start"):
+        ServerSettings(data_start="2023-01-01T00:00")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("mode", "allowed", "welcome"),
+    [
+        ("evaluation", None, True),
+        ("private", None, False),
+        ("evaluation", False, False),
+        ("private", True, True),
+    ],
+)
+def test_mock_sensors_are_welcome_in_evaluation_mode_unless_told_otherwise(mode: Any, allowed: bool | None, welcome: bool) -> None:
+    assert ServerSettings(mode=mode, allow_simulated=allowed).simulated_welcome is welcome
+
+
+def test_the_environment_sets_what_flags_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAMBLE_MIN_CLIENTS", "7")
+    monkeypatch.setenv("BRAMBLE_DEADLINE", "2m")
+    settings = ServerSettings(min_clients=3)
+    assert (settings.min_clients, settings.deadline) == (3, 120.0)
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert all(field.description for field in ServerSettings.model_fields.values())
