@@ -47,20 +47,13 @@ class Rig:
             return {key: abs(value - self._truth(self.scene, key)) for key, value in measurement.values.items()}
 
 
-class OneFlip:
-    """A bus that flips one bit of one transfer, in what is written or in what is read."""
+class Wrapped:
+    """A bus around another; what a subclass does not change is passed on."""
 
-    def __init__(self, bus: I2CBus, which: int, rng: random.Random, written: bool) -> None:
-        self._bus, self._left, self._rng, self._written = bus, which, rng, written
-        self.name = "a bus with one flipped bit"
+    name = "a bus with a fault"
 
-    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
-        """Carry out the transfer, with its flip if this is the one."""
-        mine = bool(write if self._written else read)
-        hit = mine and self._left == 0
-        self._left -= mine
-        data = self._bus.transfer(address, self._flip(write) if hit and self._written else write, read)
-        return self._flip(data) if hit and not self._written else data
+    def __init__(self, bus: I2CBus) -> None:
+        self._bus = bus
 
     def scan(self) -> list[int]:
         """Return the addresses that answer."""
@@ -69,6 +62,37 @@ class OneFlip:
     def close(self) -> None:
         """Release the bus."""
         self._bus.close()
+
+
+class PowerFails(Wrapped):
+    """A bus whose chip is without power for a moment before one of the transfers."""
+
+    def __init__(self, bus: I2CBus, which: int, chip: Chip) -> None:
+        super().__init__(bus)
+        self._left, self._chip = which, chip
+
+    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+        """Carry out the transfer."""
+        if self._left == 0:
+            self._chip.power_on()
+        self._left -= 1
+        return self._bus.transfer(address, write, read)
+
+
+class OneFlip(Wrapped):
+    """A bus that flips one bit of one transfer, in what is written or in what is read."""
+
+    def __init__(self, bus: I2CBus, which: int, rng: random.Random, written: bool) -> None:
+        super().__init__(bus)
+        self._left, self._rng, self._written = which, rng, written
+
+    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+        """Carry out the transfer, with its flip if this is the one."""
+        mine = bool(write if self._written else read)
+        hit = mine and self._left == 0
+        self._left -= mine
+        data = self._bus.transfer(address, self._flip(write) if hit and self._written else write, read)
+        return self._flip(data) if hit and not self._written else data
 
     def _flip(self, data: bytes) -> bytes:
         bit = self._rng.randrange(8 * len(data))
@@ -157,6 +181,21 @@ class DriverContract:
             assert all(reading.good for reading in readings), sensor.error
             assert self.right(rig, Measurement(readings[0].monotonic, {r.channel: r.value for r in readings if r.value is not None}))
             rig.clock.sleep(self.driver.fastest)
+
+    def test_a_brown_out_at_any_moment_is_never_a_wrong_reading(self) -> None:
+        """Whichever transfer of a measurement the power fails before, the driver notices, or the value is true."""
+        for which in range(40):
+            rig = self.rig()
+            rig.driver.setup()
+            rig.driver.read()
+            rig.clock.sleep(self.driver.fastest)
+            weak = self.driver(PowerFails(rig.bus, which, rig.chip), rig.driver.address, rig.clock)
+            try:
+                weak.setup()
+                measurement = weak.read()
+            except SensorError:
+                continue
+            assert self.right(rig, measurement), f"power failed before transfer {which}: {rig.errors(measurement)}"
 
     def test_a_flipped_bit_is_never_a_wrong_reading(self) -> None:
         """One damaged bit, in any transfer and either direction, is noticed or harmless."""

@@ -149,6 +149,16 @@ def test_retries_are_bounded_and_wait_a_little_longer_each_time(rig: Rig, memory
     assert 0.0015 <= rig.clock.now() <= 0.0045
 
 
+def test_waits_differ_so_that_two_masters_do_not_keep_colliding(rig: Rig, memory: Memory) -> None:
+    waits = set()
+    for _ in range(5):
+        memory.failures = [nack()]
+        before = rig.clock.now()
+        rig.bus.transfer(ADDRESS, b"\x10\x55")
+        waits.add(round(rig.clock.now() - before, 9))
+    assert len(waits) == 5
+
+
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EACCES, errno.ENOENT])
 def test_what_a_retry_cannot_mend_is_not_retried(rig: Rig, memory: Memory, number: int) -> None:
     memory.failures = [OSError(number, os.strerror(number))]

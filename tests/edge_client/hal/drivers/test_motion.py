@@ -130,6 +130,18 @@ def test_a_rate_that_the_chip_cannot_keep_is_refused(name: str) -> None:
         Bench(name, **STILL).driver.start(123)
 
 
+def test_mpu6050_queue_that_holds_half_a_conversion_is_restarted() -> None:
+    """Six axes shifted by a few bytes would all look plausible."""
+    bench = streaming("mpu6050")
+    bench.clock.sleep(0.05)
+    bench.chip.refresh()
+    del bench.chip.queue[:4]
+    with pytest.raises(errors.Overrun):
+        bench.driver.drain()
+    bench.clock.sleep(0.05)
+    assert [round(item.values["acceleration_z"], 1) for item in bench.driver.drain()] == [0.0] * 10
+
+
 def test_mpu6050_fill_level_that_was_damaged_is_noticed() -> None:
     bench = streaming("mpu6050")
     bench.clock.sleep(0.05)
