@@ -1,0 +1,131 @@
+"""What systemd hears of a client: ready, alive while all its parts get on, stopping."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edge_client import agent
+from edge_client.agent import STALL_S, Agent
+from edge_client.sampling import Sampler
+from tests.edge_client.process import ClientProcess
+from tests.waiting import wait_for
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "300000")
+        monkeypatch.delenv("WATCHDOG_PID", raising=False)
+        yield listener
+
+
+def test_a_real_client_is_ready_and_lives_without_a_server(systemd: socket.socket, tmp_path: Path) -> None:
+    """A Pi whose server is down measures on, so it is ready."""
+    with ClientProcess("http://127.0.0.1:1", tmp_path) as client:
+        assert [systemd.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+        client.process.terminate()
+        wait_for(lambda: systemd.recv(100) == b"STOPPING=1", "it to say that it stops")
+        assert client.process.wait(30) == 0
+
+
+class Fake:
+    """An agent that hangs when told to."""
+
+    def __init__(self) -> None:
+        self.hanging: str | None = None
+        self.asked = threading.Semaphore(0)
+
+    def hangs(self) -> str | None:
+        self.asked.release()
+        return self.hanging
+
+
+def test_a_part_that_hangs_starves_the_watchdog_and_is_named_once(systemd: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
+    fake, asked_to_stop = Fake(), queue.SimpleQueue[int]()
+    fake.hanging = "sampler"
+    watch: Any = agent._watch
+    thread = threading.Thread(target=watch, args=(fake, asked_to_stop))
+    thread.start()
+    for _ in range(3):
+        assert fake.asked.acquire(timeout=60)
+    asked_to_stop.put(15)
+    thread.join(60)
+    systemd.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        systemd.recv(100)
+    assert caplog.messages == ["the sampler hangs; systemd will restart this client"]
+
+
+def parts(sampler: Sampler | None, **dead: bool) -> Any:
+    """Return what ``Agent.hangs`` looks at, with threads that live or not."""
+    names = ("training", "cycles", "courier", "link", "reporter")
+    built = {
+        f"_{name}": type(name.capitalize(), (), {"_thread": SimpleNamespace(is_alive=lambda name=name: not dead.get(name))})()
+        for name in names
+    }
+    return SimpleNamespace(**built, _sampler=sampler, _settings=SimpleNamespace(sample_every=10.0))
+
+
+def test_a_client_whose_parts_all_live_is_alive() -> None:
+    assert Agent.hangs(parts(None)) is None
+
+
+@pytest.mark.parametrize("name", ["training", "cycles", "courier", "link", "reporter"])
+def test_a_part_whose_thread_has_ended_is_named(name: str) -> None:
+    assert Agent.hangs(parts(None, **{name: True})) == name
+
+
+class Board:
+    """Sensors that answer only when they are let."""
+
+    channels = ()
+    simulated = True
+
+    def __init__(self) -> None:
+        self.let = threading.Event()
+
+    def sample(self, t: float | None = None) -> dict[str, float | None]:
+        self.let.wait()
+        return {}
+
+
+def test_a_sampler_that_does_not_come_back_from_its_sensors_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = Board()
+    sampler = Sampler(board, 10.0, lambda sample: None)
+    sampler.start()
+    try:
+        assert Agent.hangs(parts(sampler)) is None
+        late = time.monotonic() + 3 * 10.0 + STALL_S + 1
+        monkeypatch.setattr(agent.time, "monotonic", lambda: late)
+        assert Agent.hangs(parts(sampler)) == "sampler"
+    finally:
+        monkeypatch.undo()
+        board.let.set()
+        sampler.stop(30)
+
+
+def test_a_sampler_whose_sensors_fail_advances_but_has_no_fresh_sample() -> None:
+    class Broken(Board):
+        def sample(self, t: float | None = None) -> dict[str, float | None]:
+            raise OSError(121, "Remote I/O error")
+
+    sampler = Sampler(Broken(), 0.01, lambda sample: None)
+    before = sampler.turned
+    sampler.start()
+    try:
+        wait_for(lambda: sampler.turned > before, "it to turn")
+        assert sampler.sampled is None
+    finally:
+        sampler.stop(30)
