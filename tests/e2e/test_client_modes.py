@@ -1,0 +1,134 @@
+"""What a client keeps to itself, what it mirrors, and what a reset makes it forget."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_client.hal.sim import recordings
+from edge_client.recorder import Recorder
+from tests.edge_client.process import CLIMATE, ClientProcess
+from tests.server.process import ServerProcess
+from tests.waiting import wait_for
+
+
+def serve(folder: Path, *flags: str) -> ServerProcess:
+    return ServerProcess(folder, "--task", str(CLIMATE), "--min-clients", "1", *flags)
+
+
+def give_data(server: ServerProcess, count: int) -> None:
+    server.get(f"/generate?count={count}")
+    wait_for(lambda: not server.get("/status")["cycle_waiting_for"], "everybody's readings")
+
+
+def train(server: ServerProcess) -> Any:
+    number = server.get("/")["round"]
+    return wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, f"round {number}")
+
+
+def samples(client: ClientProcess) -> int:
+    with contextlib.closing(sqlite3.connect(client.folder / "readings.db")) as db:
+        return int(db.execute("SELECT count(*) FROM samples").fetchone()[0])
+
+
+def test_in_evaluation_the_server_sees_what_the_client_stored_and_what_it_forecast(tmp_path: Path) -> None:
+    station = next(iter(recordings.builtin().values()))
+    with serve(tmp_path) as server, ClientProcess(server.url, tmp_path, "--replay", str(station)) as client:
+        client.wait_connected()
+        give_data(server, 100)
+        record = train(server)
+        data = wait_for(
+            lambda: (found := server.get("/data/all")["clients"]["pi-1"]).get("temperature.forecast") and found, "the forecasts"
+        )
+        assert len(data["temperature"]["t"]) == len(data["humidity"]["t"]) == len(data["pressure"]["t"]) == 100
+        assert samples(client) == 100
+        recording = recordings.load(station)
+        expected = [recording.at(t)["temperature"] for t in data["temperature"]["t"]]
+        assert np.allclose(data["temperature"]["value"], expected, atol=0.05)
+        forecast, unit = data["temperature.forecast"], data["temperature"]["unit"]
+        assert forecast["unit"] == unit == "°C"
+        assert len(forecast["t"]) == record["metrics"]["test_samples"] == record["clients"]["pi-1"]["samples"]
+        # the forecasts are for times that were measured, and their error is the one that was reported
+        measured = dict(zip(data["temperature"]["t"], data["temperature"]["value"], strict=True))
+        errors = [(value - measured[t]) ** 2 for t, value in zip(forecast["t"], forecast["value"], strict=True)]
+        assert math.isclose(np.mean(errors), record["metrics"]["test_error"], rel_tol=1e-3)
+
+
+def test_each_stretch_is_tested_once_before_anybody_trains_on_it(tmp_path: Path) -> None:
+    with serve(tmp_path) as server, ClientProcess(server.url, tmp_path) as client:
+        client.wait_connected()
+        give_data(server, 100)
+        first = train(server)["clients"]["pi-1"]
+        second = train(server)["clients"]["pi-1"]
+        give_data(server, 40)
+        third = train(server)["clients"]["pi-1"]
+        assert first["test_samples"] == first["samples"]
+        assert second["test_samples"] is None
+        assert third["test_samples"] == 40
+        assert third["samples"] == first["samples"] + 40
+
+
+def test_a_reset_makes_it_forget_its_readings_and_how_far_it_was_tested(tmp_path: Path) -> None:
+    with serve(tmp_path) as server, ClientProcess(server.url, tmp_path) as client:
+        client.wait_connected()
+        give_data(server, 100)
+        before = train(server)["clients"]["pi-1"]
+        wait_for(lambda: not client.waiting(), "the forecasts to be delivered")
+        server.get("/reset")
+        wait_for(lambda: samples(client) == 0, "the client to forget")
+        assert "consecutive bins" in train(server)["clients"]["pi-1"]["reason"]
+        give_data(server, 100)
+        after = train(server)["clients"]["pi-1"]
+        assert (after["samples"], after["test_samples"]) == (before["samples"], before["test_samples"])
+        assert math.isclose(after["test_error"], before["test_error"], rel_tol=0.05)  # the sensors' noise
+
+
+def test_a_reset_that_came_while_it_was_away_reaches_it_when_it_is_back(tmp_path: Path) -> None:
+    with serve(tmp_path) as server:
+        with ClientProcess(server.url, tmp_path) as client:
+            client.wait_connected()
+            give_data(server, 50)
+            client.kill()
+        wait_for(lambda: server.get("/status")["clients"] == 0, "the server to miss it")
+        server.get("/reset")
+        with ClientProcess(server.url, tmp_path) as client:
+            client.wait_log("reset: ")
+            assert samples(client) == 0
+
+
+def test_in_private_mode_it_trains_on_what_it_sampled_and_no_reading_leaves_it(tmp_path: Path) -> None:
+    (tmp_path / "pi-1").mkdir()
+    recorder = Recorder(tmp_path / "pi-1" / "readings.db", 10_000)
+    recorder.append_many((3600.0 * hour, {"temperature": math.sin(hour / 4), "humidity": 50.0, "pressure": 1000.0}) for hour in range(200))
+    recorder.close()
+    # the server would take readings: that none comes is the client's own doing
+    with serve(tmp_path) as server, ClientProcess(server.url, tmp_path, "--mode", "private", "--sample-every", "0.05") as client:
+        client.wait_connected()
+        wait_for(lambda: samples(client) > 200, "the sampler's own readings")
+        for _ in range(2):
+            server.get("/generate?count=10")
+        client.wait_log("this client runs in private mode and sends none")
+        record = train(server)
+        assert record["state"] == "committed"
+        assert record["clients"]["pi-1"]["test_samples"] > 100
+        assert server.get("/data/all") == {"clients": {}}
+        assert client.logged("private mode") == 1
+        assert client.waiting() == []
+        assert client.stop() == 0
+
+
+def test_a_private_server_takes_a_mock_client_only_if_it_is_told_to_and_never_asks_for_readings(tmp_path: Path) -> None:
+    with serve(tmp_path, "--mode", "private") as server:
+        with ClientProcess(server.url, tmp_path, "--mode", "private") as client:
+            client.wait_log("refuses this client: simulated: mock sensors are not let in here")
+    with serve(tmp_path, "--mode", "private", "--allow-simulated") as server:
+        with ClientProcess(server.url, tmp_path, "--mode", "private") as client:
+            client.wait_connected()
+            assert server.request("GET", "/generate")[0] == 403
+            assert server.request("GET", "/data/all")[0] == 403
+            assert client.stop() == 0
