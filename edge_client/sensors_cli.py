@@ -46,6 +46,12 @@ def _doubt(reading: Reading) -> str:
     return "" if reading.good else f" ({reading.quality.value})"
 
 
+def _addresses(addresses: tuple[int, ...]) -> str:
+    if len(addresses) > 4 and addresses == tuple(range(addresses[0], addresses[-1] + 1)):
+        return f"{addresses[0]:#04x} to {addresses[-1]:#04x}"
+    return ", ".join(f"{address:#04x}" for address in addresses)
+
+
 @app.command("list")
 def list_() -> None:
     """List the drivers that there are."""
@@ -54,8 +60,7 @@ def list_() -> None:
         if row.driver is None:
             table.add_row(row.name, "-", "-", row.problem)
         else:
-            addresses = ", ".join(f"{address:#04x}" for address in row.driver.addresses)
-            table.add_row(row.name, row.driver.chip, addresses, ", ".join(row.driver.channels))
+            table.add_row(row.name, row.driver.chip, _addresses(row.driver.addresses), ", ".join(row.driver.channels))
     _print(table)
 
 

@@ -24,6 +24,7 @@ def test_list_names_every_driver() -> None:
     output = run("list")
     for name in catalogue.names():
         assert name in output
+    assert "0x40 to 0x4f" in output
 
 
 def test_scan_finds_and_writes_a_configuration(tmp_path: Path) -> None:
