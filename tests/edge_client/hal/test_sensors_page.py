@@ -1,0 +1,46 @@
+"""The page on sensors is true: its files load, and its tables are complete."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from edge_client.hal import Quality, config
+from edge_client.hal.clock import VirtualClock
+from edge_client.hal.gpio import PATTERNS, Status
+from edge_client.hal.sim import script
+from edge_client.hal.sim.faults import Kind
+
+PAGE = (Path(__file__).parents[3] / "docs" / "sensors.md").read_text(encoding="utf-8")
+SENSORS, FAULTS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_its_configuration_loads(tmp_path: Path) -> None:
+    path = tmp_path / "sensors.toml"
+    path.write_text(SENSORS)
+    sensors, problems = config.load(path)
+    assert problems == []
+    assert [(sensor.name, sensor.rate) for sensor in sensors] == [("roof", None), ("mpu6050", 200.0)]
+
+
+def test_its_script_loads(tmp_path: Path) -> None:
+    path = tmp_path / "faults.toml"
+    path.write_text(FAULTS)
+    assert [rule.kind for rule in script.load(path, VirtualClock()).rules] == [Kind.NACK, Kind.UNPLUG]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_it_names_every_fault(kind: Kind) -> None:
+    assert f"`{kind}`" in PAGE
+
+
+@pytest.mark.parametrize("quality", list(Quality))
+def test_it_names_every_quality(quality: Quality) -> None:
+    assert f"| {quality} |" in PAGE
+
+
+def test_it_describes_every_pattern_of_the_lamp() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| (?:looking|connected|training|an error)[^|]* \|$", PAGE, re.MULTILINE)
+    assert len(rows) == len(PATTERNS) == len(Status)
