@@ -181,9 +181,10 @@ class Agent:
         manifest = self._graphs.get(update.graph).manifest
         target = next(channel for channel in manifest.channels if channel.key == manifest.target)
         forecast = Channel(f"{target.key}.forecast", target.unit)
-        samples = [(t, {forecast.key: value}) for t, value in result.forecasts]
-        for message in mirror.parts(None, samples, [forecast]):
-            self._outbox.put_readings(f"forecasts from {message.t[0]!r}", "data_update", message.to_wire())
+        for start in range(0, len(result.forecasts), mirror.PART):  # a year of them at once would take megabytes
+            samples = [(t, {forecast.key: value}) for t, value in result.forecasts[start : start + mirror.PART]]
+            for message in mirror.parts(None, samples, [forecast]):
+                self._outbox.put_readings(f"forecasts from {message.t[0]!r}", "data_update", message.to_wire())
 
     def _accepted(self, item: Item) -> None:
         if item.event == "training_complete":

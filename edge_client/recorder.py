@@ -40,8 +40,8 @@ class Recorder:
     cap
         Samples to keep; the oldest by time make room for new ones.
     commit_every
-        Seconds for which samples may gather in memory before they are committed together. What a killed process loses
-        is at most that much.
+        Seconds for which samples may gather in memory before they are committed together. A killed process or a power cut
+        loses at most that much; each commit flushes the disk once.
     """
 
     def __init__(self, path: Path, cap: int, commit_every: float = 10.0) -> None:
@@ -49,7 +49,7 @@ class Recorder:
         self._cap = cap
         self._commit_every = commit_every
         self._lock = threading.RLock()
-        self._db = open_database(path, _SCHEMA)
+        self._db = open_database(path, _SCHEMA, flushed=True)
         self._columns = {row[1] for row in self._db.execute("PRAGMA table_info(samples)")} - {"t"}
         self._rows: int = self._db.execute("SELECT count(*) FROM samples").fetchone()[0]
         self._pending: list[Sample] = []
