@@ -133,6 +133,7 @@ class Recorder:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._write()
+                rows = self._trim(self._rows + len(self._pending))
             except BaseException:
                 if self._db.in_transaction:  # SQLite itself rolls back some failures, a full disk among them
                     self._db.execute("ROLLBACK")
@@ -149,9 +150,8 @@ class Recorder:
             log.warning("%s takes samples again", self._path)
         self._failing = False
         self._committed_at = time.monotonic()
-        self._rows += len(self._pending)
+        self._rows = rows
         self._pending.clear()
-        self._trim()
 
     def _write(self) -> None:
         for key in sorted({key for _, values in self._pending for key in values} - self._columns):
@@ -167,16 +167,17 @@ class Recorder:
             conflict = f"DO UPDATE SET {update}" if keys else "DO NOTHING"
             self._db.executemany(f"INSERT INTO samples ({names}) VALUES ({marks}) ON CONFLICT (t) {conflict}", rows)
 
-    def _trim(self) -> None:
-        if self._rows <= self._cap:  # an upper bound: a sample that completed another was counted too
-            return
-        self._rows = self._db.execute("SELECT count(*) FROM samples").fetchone()[0]
-        if self._rows <= self._cap:
-            return
+    def _trim(self, rows: int) -> int:
+        """Drop the oldest beyond the cap; return how many there are, at most (one that completed another counts twice)."""
+        if rows <= self._cap:
+            return rows
+        rows = self._db.execute("SELECT count(*) FROM samples").fetchone()[0]
+        if rows <= self._cap:
+            return rows
         # a little more than needed, so that a full ring is not trimmed at every commit
-        drop = self._rows - self._cap + self._cap // 50
+        drop = rows - self._cap + self._cap // 50
         self._db.execute("DELETE FROM samples WHERE t < (SELECT t FROM samples ORDER BY t LIMIT 1 OFFSET ?)", (drop,))
-        self._rows -= drop
+        return rows - drop
 
 
 def _checked(t: float, values: Mapping[str, float | None]) -> Sample:
