@@ -12,7 +12,7 @@ from pathlib import Path
 from dash import Dash
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from inspector import alive, callbacks, guard, page
+from inspector import actions, alive, callbacks, guard, page
 from inspector.client import InspectorError, ServerClient
 from inspector.feed import Feed
 from inspector.settings import InspectorSettings
@@ -60,7 +60,8 @@ def create_app(settings: InspectorSettings) -> Dash:
         enable_mcp=False,
     )
     app.layout = page.layout(settings.server, settings.interval)
-    callbacks.register(app, Feed(client, settings.interval, settings.history), client)
+    callbacks.register(app, Feed(client, settings.interval, settings.history), settings.server)
+    actions.register(app, client)
     guard.install(app.server, guard.known_hosts(settings.host, settings.allowed_hosts), app.csp_hashes())
     return app
 

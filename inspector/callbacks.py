@@ -1,15 +1,14 @@
-"""What moves on the page: one callback that refreshes it, and one for each button."""
+"""Keeps the page up to date: one callback for everything on it that changes by itself or with what the reader picks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
-from dash import ClientsideFunction, Dash, Input, Output, Patch, State, ctx, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, Patch, State, html, no_update
 
-from inspector import fleet, header, words
-from inspector.client import JSON, InspectorError, ServerClient
+from inspector import fleet, header
+from inspector.client import JSON
 from inspector.feed import Feed, Snapshot
 from inspector.figures import forecast, style
 from inspector.page import SPANS
@@ -17,13 +16,8 @@ from inspector.panels import PANELS, Choice, candidates
 from inspector.series import FORECAST
 
 
-def register(app: Dash, feed: Feed, client: ServerClient) -> None:
-    """Attach every callback to ``app``."""
-    _refresh(app, feed, client.url)
-    _actions(app, client)
-
-
-def _refresh(app: Dash, feed: Feed, server: str) -> None:
+def register(app: Dash, feed: Feed, server: str) -> None:
+    """Refresh the page of ``app`` from ``feed``, which looks at the server at that address."""
     outputs = {
         "drawn": Output("drawn", "data"),
         "alert": Output("alert", "children"),
@@ -90,64 +84,6 @@ def _refresh(app: Dash, feed: Feed, server: str) -> None:
         answer["forecast_style"] = {"minHeight": f"{forecast.FRAME_PX + forecast.ROW_PX * shown}px"}
         answer["drawn"] = new
         return answer
-
-
-def _actions(app: Dash, client: ServerClient) -> None:
-    def say(act: Callable[[], str]) -> list[JSON]:
-        try:
-            text, colour, title = act(), "teal", None
-        except InspectorError as error:
-            text, colour, title = str(error), "red", "The server says no"
-        return [
-            {
-                "action": "show",
-                "message": header.rich(text),
-                "title": title,
-                "color": colour,
-                "autoClose": 6000 if colour == "teal" else 12000,
-            }
-        ]
-
-    def start() -> str:
-        answer = client.start()
-        return f"Round {answer['round']} started with {words.plural(len(answer['clients']), 'client')}."
-
-    def generate(count: int) -> str:
-        answer = client.generate(count)
-        return f"Cycle {answer['cycle']}: {words.plural(answer['clients'], 'client')} take {words.plural(count, 'reading')} each."
-
-    def reset() -> str:
-        return f"Reset: the server is back at the initial model and told {words.plural(client.reset()['clients'], 'client')}."
-
-    toast = Output("toast", "sendNotifications", allow_duplicate=True)
-
-    @app.callback(toast, Input("start", "n_clicks"), running=[(Output("start", "loading"), True, False)], prevent_initial_call=True)
-    def on_start(clicks: int) -> list[JSON]:
-        return say(start)
-
-    @app.callback(
-        toast,
-        Input("generate", "n_clicks"),
-        State("count", "value"),
-        running=[(Output("generate", "loading"), True, False)],
-        prevent_initial_call=True,
-    )
-    def on_generate(clicks: int, count: int | str | None) -> list[JSON]:
-        if not isinstance(count, int):
-            return [{"action": "show", "message": "Say how many readings to generate, for instance 168.", "color": "red"}]
-        return say(lambda: generate(count))
-
-    @app.callback(
-        toast,
-        Output("reset-modal", "opened"),
-        [Input(button, "n_clicks") for button in ("reset", "reset-cancel", "reset-confirm")],
-        running=[(Output("reset-confirm", "loading"), True, False)],
-        prevent_initial_call=True,
-    )
-    def on_reset(*clicks: int) -> tuple[Any, bool]:
-        if ctx.triggered_id == "reset-confirm":
-            return say(reset), False
-        return no_update, ctx.triggered_id == "reset"
 
 
 def _hold(output: Any) -> Any:

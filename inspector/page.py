@@ -99,7 +99,7 @@ def _panels() -> list[Any]:
         _panel("error", "Test error", "on readings nobody has trained on yet; dashed: baseline"),
         _panel("forecast", "Forecast against measurement", "newest readings; dotted: the model's forecast"),
         _panel("loss", "Training loss", "thick: all clients", [_pick("when", ["before", "after"], "before")]),
-        _panel("divergence", "Divergence", "each update from the global model", [_pick("measure", _MEASURES, "distance")]),
+        _panel("divergence", "Divergence", "from the global model", [_pick("measure", _MEASURES, "distance")]),
         dmc.Paper([html.H2("Fleet"), fleet.table()], className="panel fleet", withBorder=True),
     ]
 

@@ -1,0 +1,52 @@
+"""The whole way: simulated sensors, the code of a Pi, the server, the page."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.inspector.conftest import RealServer, Watched, traces
+from tests.waiting import wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+NAMES = ["pi-attic", "pi-cellar"]
+
+
+def test_two_real_clients_sample_forecast_and_learn_before_the_readers_eyes(
+    start_server: Callable[..., RealServer], inspect: Callable[..., str], watched: Watched, tmp_path: Path, cleanup: ExitStack
+) -> None:
+    server = start_server("--min-clients", "2", "--min-updates", "2")
+    for name in NAMES:
+        command = [sys.executable, "-m", "edge_client", "--server", server.url, "--id", name, "--sensors", "mock"]
+        client = subprocess.Popen([*command, "--data-dir", str(tmp_path / name)], stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
+        cleanup.callback(client.wait, 20)
+        cleanup.callback(client.terminate)
+    page = watched.open(inspect(server.url))
+    expect(page.locator("#card-clients")).to_have_text("2")
+    for number in (1, 2, 3):
+        page.locator("#count").fill("240")
+        page.get_by_role("button", name="Generate").click()
+        expect(page.locator("#data-line")).to_contain_text("until 2023-01-" + f"{10 * number:02d}")
+        page.get_by_role("button", name="Start round").click()
+        expect(page.locator("#round-line")).to_contain_text(f"idle; round {number} averaged 2 updates")
+    kept = server.get("/data/all")["clients"]
+    wait_for(lambda: len(traces(page, "forecast")) == 4, "the forecasts")
+    for name in NAMES:
+        for kind, key in (("measured", "temperature"), ("forecast", "temperature.forecast")):
+            drawn = traces(page, "forecast")[f"{name} {kind}"]
+            column = {t * 1000: v for t, v in zip(kept[name][key]["t"], kept[name][key]["value"], strict=True)}
+            points = {t: v for t, v in zip(drawn["x"], drawn["y"], strict=True) if v is not None}
+            assert len(points) > 200
+            assert points.items() <= column.items()
+    rounds = server.get("/rounds")["rounds"]
+    tested = {entry["round"]: math.sqrt(entry["metrics"]["test_error"]) for entry in rounds}
+    wait_for(lambda: traces(page, "error")["global model"]["x"] == [1, 2, 3], "the error")
+    assert traces(page, "error")["global model"]["y"] == pytest.approx([tested[number] for number in (1, 2, 3)])
