@@ -22,7 +22,8 @@ from edge_client.hal.sim.faults import Faults, Kind
 from edge_client.hal.sim.scene import Scene
 from edge_client.hal.sim.world import Synthetic
 
-READS = int(os.environ.get("READS", 10_000_000))
+PROMISED = 10_000_000
+READS = int(os.environ.get("READS", PROMISED))
 PROBABILITY = 0.01
 """How many of the reads each fault strikes."""
 LASTS = {Kind.STUCK: 0.001, Kind.UNPLUG: 1.5, Kind.FROZEN: 3.0, Kind.DRIFT: 3.0}
@@ -161,7 +162,7 @@ def _totals(outcomes: list[Outcome]) -> list[Row]:
         count for o in outcomes if o.name in CHECKED for names, count in o.wrong.items() if not {Kind(n) for n in _kinds(names)} & PHYSICAL
     )
     return [
-        Row("reads without a crash or a hang", reads, "", READS * 0.999, f"{faults:,} faults struck", bound="at least"),
+        Row("reads without a crash or a hang", reads, "", 0.999 * PROMISED, f"{faults:,} faults struck", bound="at least"),
         Row("readings that are not accounted for", sum(abs(o.unaccounted) for o in outcomes), "", 0, "good, doubted or missing"),
         Row("wrong values accepted from chips with a check sum", betrayed, "", 0, "all faults but those of the sensing element"),
     ]
