@@ -57,7 +57,7 @@ class Server:
         outward = Outward(self.sio, self.fleet)
         self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics)
         gate = Gate(self.fleet, tokens, settings.simulated_welcome)
-        links = Inward(self.sio, gate, self.fleet, self.coordinator, graph.manifest.layout, self.metrics, self.complaints)
+        links = self.links = Inward(self.sio, gate, self.fleet, self.coordinator, graph.manifest.layout, self.metrics, self.complaints)
         largest = 2 * codecs.encoded_size(graph.manifest.layout, "float32") + HEADROOM
         limits = Limits(largest, settings.ping_interval + settings.ping_timeout, links.admitted)
         self.metrics.watch(engine.attach(self.sio, limits, links.complain))
@@ -71,7 +71,7 @@ class Server:
         self.coordinator.start()
         listener.start()
         if self.tokens:
-            revocation.start(self.runtime, self.fleet, self.tokens, self.sio.server.disconnect)
+            revocation.start(self.runtime, self.fleet, self.tokens, self.links.hang_up)
         return listener
 
     def close(self) -> None:

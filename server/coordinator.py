@@ -28,6 +28,10 @@ from server.writer import Reply, Runtime, Writer
 log = logging.getLogger(__name__)
 
 
+STOP_S = 3.0
+"""Seconds that ending may take; a round that is still open after that is closed at the next start."""
+
+
 class RefusedError(BrambleError):
     """The answer is no. ``code`` is the kind of reason, for statistics and for HTTP's status."""
 
@@ -123,7 +127,7 @@ class Coordinator:
 
     def stop(self) -> None:
         """End the open round unused and stop."""
-        self._writer.stop(lambda _: self._end_unused("server stopped"))
+        self._writer.stop(lambda _: self._end_unused("server stopped"), STOP_S)
 
     def settle(self) -> None:
         """Return once everything that was asked for before is done."""

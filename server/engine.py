@@ -33,8 +33,16 @@ BACKLOG = 1024
 """Connections that may wait to be accepted: a whole fleet comes back at once after a restart."""
 IDLE = 30
 """Seconds that an HTTP client may take to send its next request."""
-STALLED_MS = 30_000
-"""Milliseconds after which the kernel gives up on a peer that acknowledges nothing."""
+_LINUX_OPTIONS = {
+    getattr(socket, name): value
+    for name, value in {
+        "TCP_USER_TIMEOUT": 30_000,  # milliseconds after which the kernel gives up on a peer that acknowledges nothing
+        # Bytes that may wait unsent in the kernel. Else they are megabytes, and a third of them must go before a writer
+        # hears that anything moves: over a slow link that takes longer than a client may be silent.
+        "TCP_NOTSENT_LOWAT": 1 << 16,
+    }.items()
+    if hasattr(socket, name)
+}
 
 
 class EngineError(BrambleError):
@@ -168,8 +176,8 @@ class _Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
 
     def __init__(self, sock: Any, address: Any, server: Any) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
+        for option, value in _LINUX_OPTIONS.items():
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
         super().__init__(sock, address, server)
 
     def read_requestline(self) -> str:

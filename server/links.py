@@ -82,7 +82,18 @@ class Inward:
             self._deeper(eio_sid, data)
         except Exception as error:
             self.complain(eio_sid, f"a message is not a Socket.IO packet ({type(error).__name__}); the connection is closed")
-            self._sio.server.eio.sockets[eio_sid].close(wait=False)
+            self._close(eio_sid)
+
+    def hang_up(self, sid: str) -> None:
+        """End a client's connection: say so, and close it whether the client listens or not."""
+        eio_sid = self._sio.server.manager.eio_sid_from_sid(sid, "/")
+        self._sio.server.disconnect(sid)
+        self._close(eio_sid)
+
+    def _close(self, eio_sid: str | None) -> None:
+        connection = self._sio.server.eio.sockets.get(eio_sid)
+        if connection:
+            connection.close(wait=False)
 
     def complain(self, eio_sid: str, sentence: str) -> None:
         """Log a client's fault; the Engine.IO session says whose."""
@@ -108,7 +119,7 @@ class Inward:
         former = self._fleet.join(hello, sid, address)
         if former:
             self._complaints.about(hello.client_id, "a new connection takes the place of the one it had")
-            self._sio.server.disconnect(former)
+            self.hang_up(former)
         self._coordinator.joined(hello.client_id)
         return None
 

@@ -23,8 +23,8 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, generate_accept_token
 
 READ = 1 << 16
-WRITE = 1 << 16
-"""Bytes given to the socket at a time; each such piece is a sign of life when it has gone out."""
+WRITE = 1 << 18
+"""Bytes offered to the socket at a time."""
 HELLO_BYTES, HELLO_S = 1 << 16, 30
 """Largest message before the handshake, and seconds that it may take."""
 _TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
@@ -208,11 +208,13 @@ class WebSocket:
         with self._sending:
             for part in parts:
                 view = memoryview(part)
-                for start in range(0, len(view), WRITE):
-                    piece = view[start : start + WRITE]
-                    self._socket.sendall(piece)
-                    self._traffic.sent += len(piece)
-                    self._sign_of_life()
+                while view:
+                    # A part may be all that the socket takes; that it takes any is a sign of life.
+                    count = self._socket.send(view[:WRITE])
+                    view = view[count:]
+                    self._traffic.sent += count
+                    if count:
+                        self._sign_of_life()
 
     def _sign_of_life(self) -> None:
         self._alive = time.monotonic()

@@ -109,8 +109,11 @@ class Writer:
         """Begin to work."""
         self._task = self._runtime.spawn(self._run)
 
-    def stop(self, work: Callable[[Reply], Any]) -> None:
-        """Do what is queued and this last job, then end; whoever comes later is answered with an error."""
+    def stop(self, work: Callable[[Reply], Any], within: float) -> None:
+        """Do what is queued and this last job, then end; whoever comes later is answered with an error.
+
+        Does not wait longer than ``within`` seconds: what is being written then is completed or rolled back by the store.
+        """
 
         def last(reply: Reply) -> None:
             try:
@@ -118,8 +121,8 @@ class Writer:
             finally:
                 self._stopping = True
 
-        self.submit(last)
-        self._task.join()
+        self.post(last)
+        self._task.join(timeout=within)
 
     def submit(self, work: Callable[[Reply], Any]) -> Any:
         """Run a job and wait for its answer: what it gave to the reply, or else what it returned."""

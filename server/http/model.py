@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from flask import Blueprint, Response, request
 
 from protocol import codecs
-from protocol.layout import Layout, Weights
+from protocol.layout import Layout
 from server.coordinator import Model
-from server.http import query
+from server.http import pieces, query
 from server.http.errors import RequestError
 from server.store import models
 
@@ -66,31 +66,29 @@ def _render(room: Room, layout: Layout, model: Model, kind: str) -> bytes:
         names = [tensor.name for tensor in layout.tensors]
         np.savez(file, **dict(zip(names, layout.split(model.weights), strict=True)))  # type: ignore[arg-type]
         return file.getvalue()
-    answer = {
-        "round": model.round,
-        "task": room.graph.manifest.task,
-        "graph": room.graph.sha256,
-        "layout": layout.to_wire(),
-        "weights": nested(layout, model.weights),
-        "metrics": model.metrics,
-    }
-    return json.dumps(answer).encode()
+    return pieces.rendered(pieces.members(_model(room, layout, model)))
+
+
+def _model(room: Room, layout: Layout, model: Model) -> Iterator[tuple[str, Iterable[str]]]:
+    yield "round", [json.dumps(model.round)]
+    yield "task", [json.dumps(room.graph.manifest.task)]
+    yield "graph", [json.dumps(room.graph.sha256)]
+    yield "layout", [json.dumps(layout.to_wire())]
+    yield "weights", pieces.weights(layout, model.weights)
+    yield "metrics", [json.dumps(model.metrics)]
 
 
 def _render_clients(room: Room, layout: Layout, weights: bool) -> bytes:
-    return b"{" + b", ".join(_clients(room, layout, weights)) + b"}"
+    return pieces.rendered(pieces.members(_clients(room, layout, weights)))
 
 
-def _clients(room: Room, layout: Layout, weights: bool) -> Iterator[bytes]:
-    """Render one client at a time: the arrays of a whole fleet are never in memory together."""
+def _clients(room: Room, layout: Layout, weights: bool) -> Iterator[tuple[str, Iterable[str]]]:
+    """Yield one client at a time: the arrays of a whole fleet are never in memory together."""
     with room.store.reading() as connection:
         for latest in models.latest_updates_of_all(connection, weights):
-            shown: dict[str, Any] = {name: value for name, value in vars(latest).items() if name not in ("client", "weights")}
+            shown: dict[str, Iterable[str]] = {
+                name: [json.dumps(value)] for name, value in vars(latest).items() if name not in ("client", "weights")
+            }
             if latest.weights is not None:
-                shown["weights"] = nested(layout, latest.weights)
-            yield f"{json.dumps(latest.client)}: {json.dumps(shown)}".encode()
-
-
-def nested(layout: Layout, weights: Weights) -> dict[str, Any]:
-    """Return each tensor by name as nested lists."""
-    return {tensor.name: array.tolist() for tensor, array in zip(layout.tensors, layout.split(weights), strict=True)}
+                shown["weights"] = pieces.weights(layout, latest.weights)
+            yield latest.client, pieces.members(shown.items())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response
+from sqlalchemy import Connection
 
-from server.http import query
+from server.http import pieces, query
 from server.http.errors import RequestError
 from server.store import mirror
 
@@ -35,4 +37,11 @@ def blueprint(room: Room) -> Blueprint:
 
 def _render(room: Room, since: float | None, limit: int, client: str | None) -> bytes:
     with room.store.reading() as connection:
-        return json.dumps({"clients": mirror.columns(connection, since, limit, client)}).encode()
+        names = mirror.clients(connection) if client is None else [client]
+        return pieces.rendered(pieces.members([("clients", pieces.members(_columns(connection, names, since, limit)))]))
+
+
+def _columns(connection: Connection, names: list[str], since: float | None, limit: int) -> Iterator[tuple[str, list[str]]]:
+    for name in names:
+        for client, columns in mirror.columns(connection, since, limit, name).items():
+            yield client, [json.dumps(columns)]

@@ -53,10 +53,10 @@ def engine(url: URL, writer: bool) -> Engine:
     """
     try:
         if url.get_backend_name() == "sqlite":
-            made = create_engine(url, connect_args={"timeout": BUSY_S})
+            made = create_engine(url, connect_args={"timeout": BUSY_S}, hide_parameters=True)
             _tune_sqlite(made, "BEGIN IMMEDIATE" if writer else "BEGIN")
         else:
-            made = create_engine(url, pool_pre_ping=True)
+            made = create_engine(url, pool_pre_ping=True, hide_parameters=True)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(f"database: the driver for {url.drivername} is not installed ({error})") from error
     return made

@@ -50,6 +50,11 @@ def _series(connection: Connection, client: str, channel: str, unit: str) -> int
     return int(found.id)
 
 
+def clients(connection: Connection) -> list[str]:
+    """Return the ids of all clients of which there are readings, in order."""
+    return list(connection.scalars(select(series.c.client).distinct().order_by(series.c.client)))
+
+
 def columns(
     connection: Connection, since: float | None = None, limit: int | None = None, client: str | None = None
 ) -> dict[str, dict[str, dict[str, Any]]]:

@@ -65,6 +65,7 @@ BAD_UPDATES: dict[str, tuple[Callable[[int], Any], str]] = {
     "numbers as JSON": (changed(weights=[1.0] * LAYOUT.size), "weights: expected bytes, got list"),
     "NaN": (changed(weights=nan_at(3, np.nan)), "weights: value 3 is not finite"),
     "infinity": (changed(weights=nan_at(5, -np.inf)), "weights: value 5 is not finite"),
+    "weights of a training that diverged": (changed(weights=nan_at(2, 3e18)), "weights: value 2 is 3e+18, beyond 1e+18"),
     "another model": (changed(layout=other_layout(("conv", [3, 2]))), "layout: 6 parameters in 1 tensors are not this task's model"),
     "a shape transposed": (
         changed(layout=other_layout(("dense/kernel", [4, 1]), ("dense/bias", [2]))),

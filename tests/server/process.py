@@ -36,6 +36,10 @@ def write_graph(folder: Path, layout: Layout = LAYOUT) -> Path:
     return path
 
 
+PATIENT = ("--ping-interval", "5m", "--ping-timeout", "5m")
+"""A test's client answers pings only while it waits for something; on a busy machine that may be long ago."""
+
+
 class NotReady(Exception):
     """The server ended before it was ready, with this exit code and this log."""
 
@@ -53,7 +57,7 @@ class ServerProcess:
         self.folder = folder
         self.errors = folder / "server.log"
         command = [sys.executable, *([str(script)] if script else ["-m", "server"])]
-        command += ["--port", str(port), "--data-dir", str(folder / "data"), "--task", str(write_graph(folder, layout)), *flags]
+        command += ["--port", str(port), "--data-dir", str(folder / "data"), "--task", str(write_graph(folder, layout)), *PATIENT, *flags]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")}
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(

@@ -25,7 +25,7 @@ BIG = Layout.of([("dense/kernel", [2048, 2048])])
 """16 MiB as float32: far more than any socket buffers, so that one send never takes it whole."""
 
 
-def small_buffer(url: str, size: int = 4096) -> socket.socket:
+def small_buffer(url: str, size: int = 1 << 16) -> socket.socket:
     """Connect with a receive buffer that holds next to nothing."""
     end = socket.socket()
     end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
@@ -44,7 +44,7 @@ def test_a_message_far_larger_than_the_socket_buffer_reaches_a_slow_reader_whole
         started, stream = time.monotonic(), bytearray()
         while len(stream) < 4 * BIG.size:
             slow = time.monotonic() - started < 2 * patience
-            stream += pi.socket.sock.recv(1 << 14 if slow else 1 << 20)
+            stream += pi.socket.sock.recv(1 << 12 if slow else 1 << 20)
             if slow:  # a request in between slows the reading down, and shows that the big message is in nobody's way
                 assert server.get("/status")["waiting_for"] == ["slow"]
         assert len(stream) > 4 * BIG.size

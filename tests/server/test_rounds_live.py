@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from protocol import codecs
 from protocol.messages import ClientUpdate
 from tests.server.pi import TIMING, Pi, update
 from tests.server.process import LAYOUT, ServerProcess
@@ -218,13 +219,13 @@ def test_fewer_updates_than_min_updates_abandon_the_round(tmp_path: Path) -> Non
         assert server.get("/status")["round"] == 0
 
 
-def test_weights_at_the_edge_of_float32_leave_everything_finite(server: ServerProcess, join: Join) -> None:
+def test_the_largest_weights_that_are_taken_leave_everything_finite(server: ServerProcess, join: Join) -> None:
     first, second = join("pi-1"), join("pi-2")
-    top = float(np.finfo(np.float32).max)
+    top = float(np.nextafter(np.float32(codecs.LARGEST), np.float32(0)))
     for value in (top, -top):
         number = server.get("/")["round"]
-        first.train(value, samples=10_000_000, metrics={"loss_before": 1e12, "loss_after": 1e12})
-        second.train(value, samples=10_000_000)
+        assert first.train(value, samples=10_000_000, metrics={"loss_before": 1e12, "loss_after": 1e12}) == {"accepted": True}
+        assert second.train(value, samples=10_000_000) == {"accepted": True}
         record = ended(server, number)
         assert record["state"] == "committed"
         assert weights_of(server) == pytest.approx([value] * LAYOUT.size)

@@ -81,7 +81,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     house = House(store)
     house.writer.start()
     yield house
-    house.writer.stop(lambda _: None)
+    house.writer.stop(lambda _: None, 30.0)
     store.close()
 
 
@@ -199,7 +199,7 @@ def test_what_comes_after_the_end_is_refused_instead_of_waiting_for_ever(tmp_pat
     house = House(store)
     house.writer.start()
     ended: list[str] = []
-    house.writer.stop(lambda _: ended.append("last words"))
+    house.writer.stop(lambda _: ended.append("last words"), 30.0)
     assert ended == ["last words"]
     with pytest.raises(InternalError, match="stopping"):
         house.writer.submit(lambda _: 1)

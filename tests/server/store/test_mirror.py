@@ -33,6 +33,13 @@ def test_readings_are_given_back_by_client_and_channel(store: Store) -> None:
         }
 
 
+def test_clients_with_readings_are_listed_once_and_in_order(store: Store) -> None:
+    add(store, "b", message([10.0], temperature=[1.0]))
+    add(store, "a", message([10.0], temperature=[1.0], humidity=[2.0]))
+    with store.reading() as connection:
+        assert mirror.clients(connection) == ["a", "b"]
+
+
 def test_a_message_that_comes_twice_is_answered_alike_and_stored_once(store: Store) -> None:
     once = message([10.0, 20.0], temperature=[1.0, 2.0])
     assert add(store, "a", once) == add(store, "a", once) == 2
