@@ -14,7 +14,13 @@ SPANS = {"last 100": 100, "last 500": 500, "all": None}
 """How many of the task's steps the streams show."""
 _MEASURES = [{"value": key, "label": key.replace("_", " ")} for key in divergence.MEASURES]
 _GONE = "The process that serves this page does not answer. This page goes on by itself as soon as it does."
-_BUTTONS = ["select2d", "lasso2d", "toImage", "autoScale2d"]
+_PLOT = {
+    "displaylogo": False,
+    # Plotly offers by default to upload a chart to its makers' cloud; a fleet's readings are not theirs
+    "showSendToCloud": False,
+    "plotlyServerURL": "",
+    "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "toImage", "autoScale2d"],
+}
 THEME = {
     "primaryColor": "pink",
     "primaryShade": 8,
@@ -108,7 +114,7 @@ def _panel(name: str, title: str, hint: str, controls: list[Any] | None = None) 
     plot = dcc.Graph(
         id=name,
         figure={"data": [], "layout": {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}},
-        config={"displaylogo": False, "displayModeBar": "hover", "modeBarButtonsToRemove": _BUTTONS},
+        config=_PLOT,
         responsive=True,
         className="plot",
     )

@@ -46,6 +46,7 @@ def layout(x: str, y: str, view: str, traces: int, **more: Any) -> Figure:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif", "size": 12},
         "showlegend": False,
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": BASELINE, "activecolor": GLOBAL},
         "hovermode": "x unified" if traces <= UNIFIED_UP_TO else "closest",
         "hoverlabel": {"bgcolor": "#212529", "bordercolor": "#495057", "font": {"color": "#f8f9fa", "size": 12}, "namelength": -1},
         "xaxis": axis(x),

@@ -104,6 +104,15 @@ def test_a_gap_in_the_readings_is_a_gap_in_the_line(standin: Standin, inspect: I
     assert traces(page, "streams")["b"]["y"].count(None) == 0
 
 
+def test_no_button_sends_a_chart_to_anybody(standin: Standin, inspect: Inspect, watched: Watched) -> None:
+    lively(standin, "a", "b")
+    page = watched.open(inspect(standin.url))
+    wait_for(lambda: len(traces(page, "loss")) == 3, "the plots")
+    titles = page.locator(".modebar-btn").evaluate_all("all => all.map(button => button.dataset.title)")
+    assert set(titles) == {"Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"}
+    assert page.evaluate("() => document.querySelector('#streams .js-plotly-plot')._context.plotlyServerURL") == ""
+
+
 def test_an_abandoned_round_is_shown_with_its_reason(standin: Standin, inspect: Inspect, watched: Watched) -> None:
     lively(standin, "a", "b", rounds=2)
     standin.add_round("abandoned", "1 of 2 updates came by the deadline", a={"reason": "not enough data: 12 of 27 readings"})
