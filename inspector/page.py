@@ -14,7 +14,7 @@ SPANS = {"last 100": 100, "last 500": 500, "all": None}
 """How many of the task's steps the streams show."""
 _MEASURES = [{"value": key, "label": key.replace("_", " ")} for key in divergence.MEASURES]
 _GONE = "The process that serves this page does not answer. This page goes on by itself as soon as it does."
-_PLOT = {
+_PLOT: Any = {
     "displaylogo": False,
     # Plotly offers by default to upload a chart to its makers' cloud; a fleet's readings are not theirs
     "showSendToCloud": False,
