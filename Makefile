@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # --no-compile: Python compiles what it imports anyway, and most of what is installed never is.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-main test-runtimes test-authoring check bench graphs screenshot clean
+.PHONY: demo test test-main test-runtimes test-authoring test-fleet check bench graphs screenshot clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/bramble demo $(ARGS)
@@ -24,6 +24,10 @@ test-runtimes: $(if $(shell $(PYTHON) -c 'import sys; print(int(sys.version_info
 # TensorFlow (1.6 GB) exports graphs and is needed nowhere else.
 test-authoring: .venv-authoring/.ready
 	BRAMBLE_REQUIRE_AUTHORING=1 .venv-authoring/bin/python -m pytest tests/authoring
+
+# Boots hosts on this machine and deploys to them; needs root on Debian or Ubuntu.
+test-fleet:
+	PYTHON=$(PYTHON) tests/fleet/run $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
