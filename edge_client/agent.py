@@ -21,8 +21,7 @@ from edge_client import mirror, startup
 from edge_client.courier import Courier
 from edge_client.download import DownloadFailed, GraphDownload
 from edge_client.graphs import GraphCache
-from edge_client.hal import open_board
-from edge_client.hal.board import Board
+from edge_client.hal import Board
 from edge_client.link import Link
 from edge_client.outbox import Item, Outbox
 from edge_client.recorder import Recorder, Sample
@@ -229,9 +228,8 @@ def run(settings: ClientSettings) -> int:
     tls = startup.tls_context(settings.ca) if settings.server.startswith("https:") else None
     if token and tls is None and urlsplit(settings.server).hostname not in ("127.0.0.1", "localhost", "::1"):
         log.warning("the token goes to %s unencrypted; anyone on the network can read it", settings.server)
-    assert settings.sensors is not None
     with startup.exclusive(settings.folder) as folder:
-        board = open_board(settings.sensors, replay=settings.replay, seed=settings.id, bus=settings.bus)
+        board = startup.open_sensors(settings)
         try:
             agent = Agent(settings, board, folder, token, tls)
             agent.start()

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from edge_client import startup
-from edge_client.hal import open_board
 from edge_client.runtime import installed
 from edge_client.settings import ClientSettings
 from protocol import BrambleError
@@ -46,8 +45,7 @@ def check(settings: ClientSettings) -> list[Finding]:
 
 
 def _sensors(settings: ClientSettings) -> str:
-    assert settings.sensors is not None
-    board = open_board(settings.sensors, replay=settings.replay, seed=settings.id, bus=settings.bus)
+    board = startup.open_sensors(settings)
     try:
         values = board.sample()
     finally:

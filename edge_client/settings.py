@@ -37,6 +37,8 @@ class ClientSettings(BaseSettings):
     )
     bus: int = Field(1, ge=0, le=255, description="Number of the I2C bus.")
     replay: Path | None = Field(None, description="Recording (CSV) that mock sensors replay, instead of a built-in one.")
+    sensors_file: Path | None = Field(None, description="File (TOML) that lists the sensors; without it, they are found on the bus.")
+    faults: Path | None = Field(None, description="Script (TOML) of faults for mock sensors.")
     data_dir: Path | None = Field(
         None,
         description="Folder for readings and unsent results.",
@@ -51,7 +53,7 @@ class ClientSettings(BaseSettings):
         60.0,
         gt=0,
         le=86400,
-        description="How often real sensors, or any in private mode, are read.",
+        description="How often real sensors, or any in private mode, are read where the sensors file says nothing else.",
         json_schema_extra={"cli": "str", "shown": "60s"},
     )
     keep_samples: int = Field(500_000, ge=100, description="Samples to keep on disk, some 40 bytes each; the oldest make room.")
@@ -88,6 +90,8 @@ class ClientSettings(BaseSettings):
             raise ValueError("--sensors is missing: say 'linux' for real sensors or 'mock' for simulated ones")
         if self.replay is not None and self.sensors != "mock":
             raise ValueError("--replay is for mock sensors: add --sensors mock, or leave it out")
+        if self.faults is not None and self.sensors != "mock":
+            raise ValueError("--faults is for mock sensors, real ones have their own: add --sensors mock, or leave it out")
         if self.ca is not None and not self.server.startswith("https:"):
             raise ValueError("--ca is for a server with TLS: write its address as https://...")
         return self

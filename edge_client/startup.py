@@ -8,6 +8,8 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge_client.hal import Board, open_board
+from edge_client.settings import ClientSettings
 from protocol import BrambleError
 from protocol.fields import SENTENCE
 
@@ -49,6 +51,26 @@ def tls_context(ca: Path | None) -> ssl.SSLContext:
         raise StartError(f"--ca: {ca} holds no certificate in PEM form") from error
     except OSError as error:
         raise StartError(f"--ca: cannot read {ca} ({error.strerror})") from error
+
+
+def open_sensors(settings: ClientSettings) -> Board:
+    """Return the board of sensors that the settings describe.
+
+    Raises
+    ------
+    SensorError
+        If the bus cannot be used, nothing is found on it, or a file is malformed.
+    """
+    assert settings.sensors is not None  # the settings refuse it
+    return open_board(
+        settings.sensors,
+        replay=settings.replay,
+        seed=settings.id,
+        bus=settings.bus,
+        configuration=settings.sensors_file,
+        faults=settings.faults,
+        every=settings.sample_every,
+    )
 
 
 @contextlib.contextmanager

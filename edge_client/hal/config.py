@@ -41,8 +41,13 @@ class SensorConfig:
     gain: dict[str, float] = field(default_factory=dict)
 
 
-def load(path: Path) -> tuple[list[SensorConfig], list[SensorError]]:
+def load(path: Path, every: float | None = None) -> tuple[list[SensorConfig], list[SensorError]]:
     """Read a configuration.
+
+    Parameters
+    ----------
+    every
+        Seconds between two readings of a sensor for which the file says nothing; what is usual for its chip if None.
 
     Returns
     -------
@@ -58,7 +63,7 @@ def load(path: Path) -> tuple[list[SensorConfig], list[SensorError]]:
     problems: list[SensorError] = []
     for entry in entries:
         try:
-            sensor = _sensor(entry)
+            sensor = _sensor(entry, every)
             for other in sensors:
                 if (other.bus, other.address) == (sensor.bus, sensor.address):
                     entry.wrong(
@@ -72,16 +77,7 @@ def load(path: Path) -> tuple[list[SensorConfig], list[SensorError]]:
     return sensors, problems
 
 
-def _alone(entry: tables.Entry, sensor: SensorConfig, others: list[SensorConfig]) -> None:
-    for other in others:
-        if (other.bus, other.address) == (sensor.bus, sensor.address):
-            place = f"{sensor.address:#04x} on bus {sensor.bus}"
-            entry.wrong("address", f"{place} is taken by {other.name}; two chips cannot share an address")
-        if other.name == sensor.name:
-            entry.wrong("name", f"another sensor is called {sensor.name!r} already; give this one a name of its own")
-
-
-def _sensor(entry: tables.Entry) -> SensorConfig:
+def _sensor(entry: tables.Entry, usual: float | None) -> SensorConfig:
     entry.only(*KEYS)
     try:
         driver = catalogue.driver(entry.text("driver", ".*"))
@@ -98,7 +94,7 @@ def _sensor(entry: tables.Entry) -> SensorConfig:
     if rate is not None and issubclass(driver, Streaming) and rate > 1 and rate not in driver.rates:
         entry.wrong("rate", f"a {driver.chip} queues at {', '.join(f'{known:g}' for known in driver.rates)} Hz, not at {rate:g}")
     streaming = rate is not None and rate > 1 and issubclass(driver, Streaming)
-    every = 1 / rate if rate is not None else entry.number("every", 1e-4, 1e6, max(driver.interval, driver.fastest))
+    every = 1 / rate if rate is not None else entry.number("every", 1e-4, 1e6, max(usual or driver.interval, driver.fastest))
     if every < driver.fastest and not streaming:
         entry.wrong("every" if rate is None else "rate", f"a {driver.chip} is read every {driver.fastest:g} s at most")
     corrections = {key: entry.numbers(key) for key in ("offset", "gain")}

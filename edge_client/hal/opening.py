@@ -35,6 +35,7 @@ def open_board(
     bus: int = 1,
     configuration: Path | None = None,
     faults: Path | None = None,
+    every: float | None = None,
     live: bool = False,
 ) -> Board:
     """Open the sensors of this client.
@@ -53,6 +54,8 @@ def open_board(
         File that lists the sensors; without it, they are found on the bus by their identity.
     faults
         Script of what goes wrong on a simulated bus.
+    every
+        Seconds between two readings of a sensor for which no configuration says it; what is usual for its chip if None.
     live
         Let simulated sensors run on the real clock, for sampling at a rate. Otherwise their time is the one that each sample is
         for, and waiting for a conversion takes none.
@@ -64,25 +67,29 @@ def open_board(
     """
     if faults is not None and sensors != "mock":
         raise ConfigError(f"{faults}: faults are for mock sensors; real ones have their own")
-    chosen = _configured(configuration) if configuration is not None else None
+    chosen = _configured(configuration, every) if configuration is not None else None
     if sensors == "linux":
-        return _configured_board(*chosen) if chosen is not None else _found_board(bus)
-    return _mock_board(*_world(replay, seed), seed, chosen, faults, live)
+        return _configured_board(*chosen) if chosen is not None else _found_board(bus, every)
+    return _mock_board(*_world(replay, seed), seed, chosen, faults, every, live)
 
 
-def _configured(path: Path) -> tuple[list[SensorConfig], list[SensorError]]:
-    chosen, problems = config.load(path)
+def _configured(path: Path, every: float | None) -> tuple[list[SensorConfig], list[SensorError]]:
+    chosen, problems = config.load(path, every)
+    if problems and not chosen:
+        raise ConfigError("; ".join(str(problem) for problem in problems))
+    if not chosen:
+        raise ConfigError(f"{path} lists no sensor; begin one with [[sensor]], or write it with `bramble sensors scan`")
     for problem in problems:
         logger.error("%s", problem)
-    if not chosen:
-        raise ConfigError(
-            str(problems[0]) if problems else f"{path} lists no sensor; begin one with [[sensor]], or write it with `bramble sensors scan`"
-        )
     return chosen, problems
 
 
 def _sensor(item: SensorConfig, bus: I2CBus, clock: Clock, simulated: bool) -> Sensor:
     return Sensor(item.driver(bus, item.address, clock), item.name, simulated=simulated, offset=item.offset, gain=item.gain)
+
+
+def _pace(driver: type[Driver] | Driver, every: float | None) -> Pace:
+    return Pace(max(every or driver.interval, driver.fastest))
 
 
 def _paces(chosen: list[SensorConfig]) -> list[Pace]:
@@ -97,7 +104,7 @@ def _configured_board(chosen: list[SensorConfig], problems: list[SensorError]) -
     return Board(sensors, list(buses.values()), paces=_paces(chosen), problems=problems)
 
 
-def _found_board(number: int) -> Board:
+def _found_board(number: int, every: float | None) -> Board:
     bus, clock = LinuxBus(number), SystemClock()
     try:
         found = [item for item in detect.scan(bus) if item.drivers]
@@ -110,7 +117,7 @@ def _found_board(number: int) -> Board:
     except SensorError:
         bus.close()
         raise
-    return Board(sensors, [bus])
+    return Board(sensors, [bus], paces=[_pace(sensor.driver, every) for sensor in sensors])
 
 
 def _world(replay: Path | None, seed: str) -> tuple[World, Collection[str]]:
@@ -132,11 +139,12 @@ def _mock_board(
     seed: str,
     chosen: tuple[list[SensorConfig], list[SensorError]] | None,
     faults: Path | None,
+    every: float | None,
     live: bool,
 ) -> Board:
     clock: Clock = SystemClock() if live else VirtualClock()
     scene = Scene(Layered(world, Synthetic(seed)), clock)
-    items, problems = chosen if chosen is not None else (_covering(channels), [])
+    items, problems = chosen if chosen is not None else (_covering(channels, every), [])
     buses: dict[int, SimulatedBus] = {}
     for item in items:
         bus = buses.setdefault(item.bus, SimulatedBus(clock, f"simulated bus {item.bus}"))
@@ -176,7 +184,7 @@ def _follow(scene: Scene) -> Callable[[float | None], None]:
     return prepare
 
 
-def _covering(channels: Collection[str]) -> list[SensorConfig]:
+def _covering(channels: Collection[str], every: float | None) -> list[SensorConfig]:
     """Return sensors that together have these channels, as few as possible."""
     missing, chosen = set(channels), list[SensorConfig]()
     kinds = [catalogue.driver(name) for name in catalogue.BUILTIN if name != "bme680"]
@@ -187,6 +195,6 @@ def _covering(channels: Collection[str]) -> list[SensorConfig]:
         free = [address for address in best.addresses if address not in taken]
         if not gained or not free:
             raise SensorError(f"no simulated sensor measures {', '.join(sorted(missing))}; leave the column out of the recording")
-        chosen.append(SensorConfig(best, free[0], name=best.name, every=best.interval))
+        chosen.append(SensorConfig(best, free[0], name=best.name, every=_pace(best, every).every))
         missing -= gained
     return chosen

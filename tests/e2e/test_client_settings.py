@@ -36,6 +36,16 @@ def file_as_folder(folder: Path) -> list[str]:
     return ["--data-dir", str(folder / "file")]
 
 
+def bad_sensors(folder: Path) -> list[str]:
+    (folder / "sensors.toml").write_text('[[sensor]]\ndriver = "bme280"\naddress = "roof"\n')
+    return ["--sensors-file", str(folder / "sensors.toml")]
+
+
+def bad_faults(folder: Path) -> list[str]:
+    (folder / "faults.toml").write_text('[[fault]]\nkind = "gremlins"\n')
+    return ["--faults", str(folder / "faults.toml")]
+
+
 BAD: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "no address": (lambda folder: ["--server", "not an address"], "--server"),
     "another scheme": (lambda folder: ["--server", "ftp://127.0.0.1"], "--server"),
@@ -45,6 +55,11 @@ BAD: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "no such interval": (lambda folder: ["--sample-every", "soon"], "--sample-every"),
     "a missing recording": (lambda folder: ["--replay", str(folder / "missing.csv")], "missing.csv"),
     "a malformed recording": (bad_recording, "bad.csv"),
+    "a missing sensors file": (lambda folder: ["--sensors-file", str(folder / "none.toml")], "none.toml"),
+    "a malformed sensors file": (bad_sensors, "sensors.toml, line 3, key 'address'"),
+    "a missing script of faults": (lambda folder: ["--faults", str(folder / "none.toml")], "none.toml"),
+    "a malformed script of faults": (bad_faults, "faults.toml, line 2, key 'kind'"),
+    "faults of real sensors": (lambda folder: ["--sensors", "linux", *bad_faults(folder)], "--faults is for mock sensors"),
     "a missing authority": (lambda folder: ["--server", "https://127.0.0.1", "--ca", str(folder / "none.pem")], "none.pem"),
     "a malformed authority": (bad_authority, "ca.pem"),
     "an authority without TLS": (lambda folder: ["--ca", str(folder / "ca.pem")], "https"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_client import check
+from edge_client import check, startup
 from edge_client.settings import ClientSettings
 from server.tokens import new_token
 from tests.edge_client.process import ROOT, environment
@@ -60,6 +60,20 @@ def test_a_malformed_recording_is_found_by_line_and_column(secured: tuple[str, P
     assert "line 3" in found["sensors"].sentence
 
 
+def test_a_malformed_sensors_file_is_found_by_line_and_key(secured: tuple[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "sensors.toml").write_text('[[sensor]]\ndriver = "bme280"\naddress = 0x10\n')
+    found = findings(server=secured[0], token_file=secured[1], sensors_file=tmp_path / "sensors.toml")
+    assert "sensors.toml, line 3, key 'address'" in found["sensors"].sentence
+
+
+def test_sensors_are_read_as_the_file_lists_them_and_with_their_faults(secured: tuple[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "sensors.toml").write_text('[[sensor]]\ndriver = "scd4x"\n')
+    (tmp_path / "faults.toml").write_text('[[fault]]\nkind = "unplug"\nseconds = 100\n')
+    settings: dict[str, object] = {"server": secured[0], "token_file": secured[1], "sensors_file": tmp_path / "sensors.toml"}
+    assert "carbon_dioxide" in findings(**settings)["sensors"].sentence
+    assert "no sensor gave a reading" in findings(**settings, faults=tmp_path / "faults.toml")["sensors"].sentence
+
+
 def test_sensors_that_give_nothing_are_found(secured: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     class Mute:
         channels = ()
@@ -69,7 +83,7 @@ def test_sensors_that_give_nothing_are_found(secured: tuple[str, Path], monkeypa
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr(check, "open_board", lambda *arguments, **options: Mute())
+    monkeypatch.setattr(startup, "open_board", lambda *arguments, **options: Mute())
     assert "no sensor gave a reading" in findings(server=secured[0], token_file=secured[1])["sensors"].sentence
 
 

@@ -12,7 +12,7 @@ from protocol import fields
 
 @pytest.fixture(autouse=True)
 def _nobodys_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SERVER", "ID", "SENSORS", "REPLAY", "DATA_DIR", "TOKEN_FILE", "CA", "MODE", "SAMPLE_EVERY"):
+    for name in ("SERVER", "ID", "SENSORS", "REPLAY", "SENSORS_FILE", "FAULTS", "DATA_DIR", "TOKEN_FILE", "CA", "MODE", "SAMPLE_EVERY"):
         monkeypatch.delenv(f"BRAMBLE_{name}", raising=False)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
 
@@ -40,7 +40,9 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("BRAMBLE_SERVER", "https://garden.example:8443/")
     monkeypatch.setenv("BRAMBLE_SENSORS", "linux")
     monkeypatch.setenv("BRAMBLE_SAMPLE_EVERY", "5m")
+    monkeypatch.setenv("BRAMBLE_SENSORS_FILE", "/etc/bramble/sensors.toml")
     settings = ClientSettings(id="pi-1")
+    assert settings.sensors_file == Path("/etc/bramble/sensors.toml")
     assert (settings.server, settings.sensors, settings.sample_every) == ("https://garden.example:8443", "linux", 300)
 
 
@@ -73,6 +75,8 @@ def test_there_is_no_default_for_sensors_so_that_nobody_takes_mock_readings_for_
 def test_what_contradicts_each_other_is_refused_with_the_remedy() -> None:
     with pytest.raises(ValidationError, match="--replay is for mock sensors"):
         ClientSettings(sensors="linux", replay=Path("garden.csv"))
+    with pytest.raises(ValidationError, match="--faults is for mock sensors, real ones have their own"):
+        ClientSettings(sensors="linux", faults=Path("faults.toml"))
     with pytest.raises(ValidationError, match=r"write its address as https"):
         ClientSettings(sensors="mock", ca=Path("ca.pem"))
 

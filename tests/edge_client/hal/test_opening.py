@@ -83,6 +83,18 @@ def test_a_configuration_without_a_good_sensor_is_refused(tmp_path: Path, text: 
         open_board("mock", seed="pi-1", configuration=write(tmp_path, text))
 
 
+def test_a_sensor_without_a_pace_of_its_own_is_read_as_often_as_is_said(tmp_path: Path, kernel: Kernel) -> None:
+    path = write(tmp_path, entry("bme280", "every = 7") + entry("sht3x") + entry("scd4x"))
+    board = open_board("mock", seed="pi-1", configuration=path, every=2.0)
+    slowest = catalogue.driver("scd4x").fastest
+    assert slowest > 2, "a chip is never read faster than it converts"
+    assert [pace.every for pace in board.paces] == [7.0, 2.0, slowest]
+    assert [pace.every for pace in open_board("mock", seed="pi-1", every=2.0).paces] == [2.0]
+    assert [pace.every for pace in open_board("linux", seed="pi-1", every=2.0).paces] == [2.0]
+    usual = catalogue.driver("bme280").interval
+    assert [pace.every for pace in open_board("linux", seed="pi-1").paces] == [usual]
+
+
 def test_faults_come_from_a_script(tmp_path: Path) -> None:
     script = write(tmp_path, '[[fault]]\nkind = "unplug"\nat = 7200\nseconds = 3600\n', "faults.toml")
     board = open_board("mock", seed="pi-1", faults=script)
