@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,9 @@ from edge_client.link import Link, LinkDown, NoAnswer
 from edge_client.outbox import Item, Outbox
 
 log = logging.getLogger(__name__)
+
+PAUSE_S = 5.0
+"""Seconds before sending is tried again after it failed on this side."""
 
 
 class Courier:
@@ -31,6 +35,7 @@ class Courier:
         self._ack_timeout = ack_timeout
         self._stopping = threading.Event()
         self._said: set[str] = set()
+        self._full = False
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
     def start(self) -> None:
@@ -48,10 +53,17 @@ class Courier:
         while not self._stopping.is_set():
             try:
                 self._carry_one()
+                self._full = False
+            except sqlite3.Error as error:
+                # what was answered is sent again, and answered again as the first time
+                if not self._full:
+                    log.error("the outbox cannot be written (%s); sending goes on when there is room on its disk", error)
+                self._full = True
+                self._stopping.wait(PAUSE_S)
             except Exception:
                 if not self._stopping.is_set():
                     log.exception("sending failed; trying again")
-                self._stopping.wait(5)
+                self._stopping.wait(PAUSE_S)
 
     def _carry_one(self) -> None:
         item = self._outbox.wait(60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edge_client import courier as module
 from edge_client.courier import Courier
 from edge_client.link import Link
 from edge_client.outbox import Item, Outbox
@@ -96,6 +98,31 @@ def test_a_refusal_is_final_said_in_the_servers_words_and_not_accepted(
     assert len(server.heard) == 1
     assert accepted == []
     assert "round 7: the server refused training_complete: round over" in caplog.text
+
+
+def test_a_full_disk_is_said_once_and_what_was_answered_is_sent_until_it_can_be_forgotten(
+    server: Server, outbox: Outbox, send: Send, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_S", 0.01)
+    remove, attempts = outbox.remove, 0
+
+    def full_at_first(item: Item) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts <= 3:
+            raise sqlite3.OperationalError("database or disk is full")
+        remove(item)
+
+    monkeypatch.setattr(outbox, "remove", full_at_first)
+    server.answer = lambda event, data: {"accepted": True}
+    outbox.put_answer("training_complete", {"round": 7}, {})
+    send()
+    emptied(outbox)
+    assert server.heard == [("training_complete", {"round": 7})] * 4
+    assert [record.getMessage() for record in caplog.records] == [
+        "the outbox cannot be written (database or disk is full); sending goes on when there is room on its disk"
+    ]
+    assert caplog.records[0].exc_info is None
 
 
 def test_refused_readings_are_said_once_per_reason(server: Server, outbox: Outbox, send: Send, caplog: pytest.LogCaptureFixture) -> None:
