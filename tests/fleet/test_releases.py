@@ -67,7 +67,8 @@ def test_an_upgrade_while_rounds_go_on_loses_none_of_them_and_no_reading(control
     # Each client restarts once: it misses the rounds that began or ran while it was away, which follow one another, and no other.
     for client in CLIENTS:
         missed = [record["round"] for record in records if client not in api.trained(record["round"])]
-        assert all(later - earlier == 1 for earlier, later in itertools.pairwise(missed)), f"{client} missed {missed}"
+        reasons = [api.get(f"/rounds/{number}")["clients"].get(client) for number in missed]
+        assert all(later - earlier == 1 for earlier, later in itertools.pairwise(missed)), f"{client} missed {missed}: {reasons}"
     assert {pi.name: int(pi.output(samples)) for pi in fleet.clients} == kept
 
 
