@@ -10,7 +10,6 @@ import signal
 import ssl
 import sys
 import threading
-import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,9 @@ from edge_client.graphs import GraphCache
 from edge_client.hal import Board
 from edge_client.link import Link
 from edge_client.outbox import Item, Outbox
-from edge_client.recorder import Recorder, Sample
+from edge_client.recorder import Recorder
 from edge_client.report import Reporter
-from edge_client.sampling import Cycles, Sampler
+from edge_client.sampling import Cycles, SelfPaced
 from edge_client.settings import ClientSettings
 from edge_client.trainer import Result, Trainer
 from edge_client.training import Training
@@ -38,11 +37,9 @@ log = logging.getLogger(__name__)
 
 TESTED_UNTIL = "tested_until"
 STALL_S = 60.0
-"""Seconds beyond three sampling intervals after which a sampler that does not come back hangs; a bus with time-outs is slow, not dead."""
+"""Seconds beyond three sampling intervals after which a sensor that does not come back hangs; a bus with time-outs is slow, not dead."""
 FETCHES, FETCH_WAIT_S = 3, 60.0
 """Attempts to fetch a graph, and seconds that each waits for the link."""
-MIRROR_S = 60.0
-"""Readings that real sensors take between cycles are mirrored together, this often."""
 
 
 class Agent:
@@ -76,14 +73,11 @@ class Agent:
         self._courier = Courier(self._outbox, self._link, self._accepted)
         self._training = Training(self._train, self._outbox, self._trained)
         self._cycles = Cycles(board, self._recorder, self._outbox)
-        self._sampler = Sampler(board, settings.sample_every, self._keep) if self._private or settings.sensors == "linux" else None
-        self._reporter = Reporter(
-            self._link, folder, settings.sample_every if self._sampler else None, lambda: self._sampler.sampled if self._sampler else None
-        )
+        self._paced = SelfPaced(board, self._recorder, None if self._private else self._outbox) if settings.self_paced else None
+        paced = self._paced
+        self._reporter = Reporter(self._link, folder, paced.every if paced else None, lambda: paced.sampled if paced else None)
         self._memory = threading.Lock()
         """Held while a reset forgets, and while an acceptance is noted: the one must not come in between the other."""
-        self._unmirrored: list[Sample] = []
-        self._mirrored_at = time.monotonic()
         self._greeted = False
         self._declined = False
         for event, handler in (("client_update", self.client_update), ("generate_data", self.generate_data), ("reset", self.reset)):
@@ -92,19 +86,17 @@ class Agent:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        for part in (self._training, self._cycles, self._sampler, self._courier, self._link, self._reporter):
+        for part in (self._training, self._cycles, self._paced, self._courier, self._link, self._reporter):
             if part is not None:
                 part.start()
 
     def hangs(self) -> str | None:
         """Return which part does not get on with its work, or None: what feeds the watchdog is that all of them do."""
-        parts = (self._training, self._cycles, self._courier, self._link, self._reporter)
-        for part in parts if self._sampler is None else (*parts, self._sampler):
+        for part in (self._training, self._cycles, self._courier, self._link, self._reporter):
             if not part._thread.is_alive():
                 return type(part).__name__.lower()
-        if self._sampler is not None and time.monotonic() - self._sampler.turned > 3 * self._settings.sample_every + STALL_S:
-            return "sampler"
-        return None
+        stuck = self._paced.stuck(STALL_S) if self._paced is not None else None
+        return f"sampling of sensor {stuck}" if stuck else None
 
     def stop(self) -> bool:
         """End within 4 s; return whether every thread has ended. What was not delivered stays in the outbox."""
@@ -112,8 +104,8 @@ class Agent:
         self._reporter.stop(0.5)
         self._courier.stop(1.0)
         self._cycles.stop(0.5)
-        if self._sampler is not None:
-            self._sampler.stop(0.5)
+        if self._paced is not None:
+            self._paced.stop(0.5)
         ended = self._training.stop(1.0)
         self._recorder.close()
         self._outbox.close()
@@ -152,9 +144,10 @@ class Agent:
                 self._outbox.clear()
                 self._recorder.clear()
                 self._recorder.set(TESTED_UNTIL, None)
-                self._unmirrored = []
 
-        self._training.forget(lambda: self._cycles.forget(clear))
+        paced = self._paced
+        everything = clear if paced is None else lambda: paced.forget(clear)
+        self._training.forget(lambda: self._cycles.forget(everything))
         log.info("reset: local readings and results are forgotten")
 
     def _train(self, update: ClientUpdate, received: float) -> Result:
@@ -192,17 +185,6 @@ class Agent:
                 if self._outbox.holds(item):
                     # only now: what a lost or late result was tested on may be tested again, by the next global model
                     self._recorder.set(TESTED_UNTIL, repr(item.note[TESTED_UNTIL]))
-
-    def _keep(self, sample: Sample) -> None:
-        self._recorder.append(*sample)
-        if self._private:
-            return
-        self._unmirrored.append(sample)
-        if time.monotonic() - self._mirrored_at >= MIRROR_S or len(self._unmirrored) * len(self._board.channels) >= mirror.PART:
-            for message in mirror.parts(None, self._unmirrored, self._board.channels):
-                self._outbox.put_readings(f"sampled from {message.t[0]!r}", "data_update", message.to_wire())
-            self._unmirrored = []
-            self._mirrored_at = time.monotonic()
 
     def _came_up(self) -> None:
         if not self._greeted:

@@ -1,4 +1,4 @@
-"""When the sensors are read: at a fixed rate, or when the server asks for a synchronised cycle."""
+"""When the sensors are read: each at its own pace, or when the server asks for a synchronised cycle."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from edge_client import mirror
+from edge_client.hal import Board, Reading
 from edge_client.outbox import Outbox
 from edge_client.recorder import Recorder, Sample
 from protocol.messages import Channel, GenerateData
 
 log = logging.getLogger(__name__)
+
+MIRROR_S = 60.0
+"""Readings that sensors take at their own pace are mirrored together, this often."""
 
 
 class Sensors(Protocol):
@@ -27,62 +31,85 @@ class Sensors(Protocol):
         """Read every sensor once."""
 
 
-class Sampler:
-    """Reads the sensors at a fixed rate on the monotonic clock, and stamps with the wall clock.
-
-    A reading that comes late does not shift the ones after it, and those that were missed, while the machine was suspended
-    for instance, are not made up for.
+class SelfPaced:
+    """Samples every sensor at its own pace, keeps the readings, and mirrors them if it may.
 
     Parameters
     ----------
-    every
-        Seconds from one sample to the next.
-    keep
-        Called with each sample.
+    recorder
+        Takes each reading, with no value where there is reason to doubt it.
+    outbox
+        Takes what is mirrored to the server, or None to mirror nothing.
     """
 
-    def __init__(self, sensors: Sensors, every: float, keep: Callable[[Sample], None]) -> None:
-        self._sensors = sensors
-        self._every = every
-        self._keep = keep
-        self._stopping = threading.Event()
-        self._failing = False
-        self.turned = time.monotonic()
-        """When the sensors were last dealt with, successfully or not, on the monotonic clock."""
+    def __init__(self, board: Board, recorder: Recorder, outbox: Outbox | None) -> None:
+        self._channels = board.channels
+        self._recorder = recorder
+        self._outbox = outbox
+        self._dated = board.dated(self._keep)
+        self._sampler = board.sampler(self._take)
+        self._lock = threading.Lock()
+        self._unmirrored: list[Sample] = []
+        self._mirrored_at = time.monotonic()
         self.sampled: float | None = None
-        """When they were last read successfully."""
-        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+        """When a good reading was taken last, on the monotonic clock."""
+
+    @property
+    def every(self) -> float:
+        """The shortest interval of any sensor, in seconds."""
+        return self._sampler.shortest
 
     def start(self) -> None:
         """Begin to sample, at once."""
-        self._thread.start()
+        self._sampler.start()
 
     def stop(self, timeout: float) -> None:
-        """End."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
+        """End, and say how it went. What was not mirrored yet waits in the outbox."""
+        self._sampler.stop(timeout)
+        with self._lock:
+            if self._outbox is not None:
+                self._mirror(self._outbox)
+        for name, stats in self._sampler.stats.items():
+            log.info("sensor %s: %d samples, %d deadlines missed, at most %.3g s late", name, stats.taken, stats.missed, stats.latest)
+        if self._dated.held:
+            log.warning("%d readings are lost: this machine's clock was never synchronised", self._dated.held)
 
-    def _run(self) -> None:
-        began = time.monotonic()
-        tick = 0
-        while not self._stopping.wait(max(0.0, began + tick * self._every - time.monotonic())):
-            self._sample()
-            self.turned = time.monotonic()
-            tick = max(tick + 1, int((time.monotonic() - began) / self._every))
+    def stuck(self, patience: float) -> str | None:
+        """Return which sensor is not sampled any more, see :meth:`edge_client.hal.sampler.Sampler.stuck`."""
+        return self._sampler.stuck(patience)
 
-    def _sample(self) -> None:
-        try:
-            self._keep((time.time(), self._sensors.sample()))
-        except Exception:
-            if not self._failing:
-                log.exception("sampling failed; trying again every %g s", self._every)
-            self._failing = True
+    def forget(self, clear: Callable[[], None]) -> None:
+        """Drop what is not dated or mirrored yet, and run ``clear`` while no reading is being kept."""
+        with self._lock:
+            self._dated.forget()
+            self._unmirrored = []
+            clear()
+
+    def _take(self, readings: list[Reading]) -> None:
+        with self._lock:
+            if any(reading.good for reading in readings):
+                self.sampled = time.monotonic()
+            self._dated(readings)
+
+    def _keep(self, t: float, values: dict[str, float | None]) -> None:
+        self._recorder.append(t, values)
+        if self._outbox is None:
             return
-        self.sampled = time.monotonic()
-        if self._failing:
-            log.warning("sampling works again")
-        self._failing = False
+        self._unmirrored.append((t, values))
+        if time.monotonic() - self._mirrored_at >= MIRROR_S or len(self._unmirrored) * len(self._channels) >= mirror.PART:
+            self._mirror(self._outbox)
+
+    def _mirror(self, outbox: Outbox) -> None:
+        """Send each sensor's readings by themselves: the others were read at other times, and did not fail."""
+        groups: dict[frozenset[str], list[Sample]] = {}
+        for sample in self._unmirrored:
+            groups.setdefault(frozenset(sample[1]), []).append(sample)
+        self._unmirrored = []
+        self._mirrored_at = time.monotonic()
+        for keys, samples in groups.items():
+            channels = [channel for channel in self._channels if channel.key in keys]
+            for message in mirror.parts(None, samples, channels):
+                outbox.put_readings(f"{channels[0].key} sampled from {message.t[0]!r}", "data_update", message.to_wire())
 
 
 class Cycles:

@@ -97,6 +97,11 @@ class ClientSettings(BaseSettings):
         return self
 
     @property
+    def self_paced(self) -> bool:
+        """Whether the sensors are read at a pace of their own, and not only when the server asks."""
+        return self.mode == "private" or self.sensors == "linux"
+
+    @property
     def folder(self) -> Path:
         """Where this client keeps its data."""
         if self.data_dir is not None:

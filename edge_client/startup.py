@@ -70,6 +70,7 @@ def open_sensors(settings: ClientSettings) -> Board:
         configuration=settings.sensors_file,
         faults=settings.faults,
         every=settings.sample_every,
+        live=settings.self_paced,
     )
 
 

@@ -67,6 +67,7 @@ class Board:
         self._prepare = prepare
         self.paces = list(paces) if paces is not None else [Pace(sensor.driver.interval) for sensor in sensors]
         self._lock = threading.Lock()
+        self._streams: list[Stream] = []
         self._keys = _unique_keys(sensors, wanted)
         self.channels: tuple[Channel, ...] = tuple(describe(key) for key in self._keys.values())
 
@@ -86,10 +87,11 @@ class Board:
         return values
 
     def read(self, t: float | None = None) -> list[Reading]:
-        """Measure every sensor once and return all that is known of each reading."""
+        """Measure every sensor once and return all that is known of each reading; one whose queue a sampler empties is left to it."""
+        streaming = {stream.name for stream in self._streams}
         with self._lock:
             self._prepare(t)
-            return [reading for sensor in self.sensors for reading in sensor.read()]
+            return [reading for sensor in self.sensors if sensor.name not in streaming for reading in sensor.read()]
 
     def settle(self) -> None:
         """Set a simulated world to now, for who talks to the drivers directly."""
@@ -101,18 +103,20 @@ class Board:
         return self._keys.get((reading.sensor, reading.channel), reading.channel)
 
     def sampler(self, sink: Sink) -> Sampler:
-        """Return a sampler, not yet started, that reads every sensor at its own pace."""
+        """Return a sampler, not yet started, that reads every sensor at its own pace. A board has one at most."""
         sources: list[tuple[Source, float]] = []
         for sensor, pace in zip(self.sensors, self.paces, strict=True):
             if pace.rate is not None and isinstance(sensor.driver, Streaming):
-                sources.append((Stream(sensor.driver, pace.rate, sensor.name, simulated=sensor.simulated), DRAIN_S))
+                stream = Stream(sensor.driver, pace.rate, sensor.name, simulated=sensor.simulated, correct=sensor.correct)
+                self._streams.append(stream)
+                sources.append((stream, DRAIN_S))
             else:
                 sources.append((sensor, pace.every))
         return Sampler(sources, sink, self._clock)
 
     def dated(self, append: Callable[[float, dict[str, float | None]], None]) -> Dated:
         """Return a sink that hands values to a recorder, each with its time; undated ones wait until the wall clock is known."""
-        return Dated(append, self._clock, self.key)
+        return Dated(append, self._clock, lambda reading: self._keys.get((reading.sensor, reading.channel)))
 
     def close(self) -> None:
         """Release the buses; closing twice does no harm."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import time
 from typing import Protocol
 
@@ -44,6 +43,14 @@ class SystemClock:
         time.sleep(seconds)
 
 
+class HostClock(SystemClock):
+    """The machine's own clocks, its wall clock taken as it is: for simulated sensors, which nothing outside is in step with."""
+
+    def utc(self) -> float:
+        """Return the wall clock."""
+        return time.time()
+
+
 class VirtualClock:
     """A clock that waits by moving itself forward: a conversion of ten milliseconds costs no time."""
 
@@ -67,7 +74,7 @@ class VirtualClock:
 
 def kernel_clock_synchronised() -> bool:
     """Say whether the kernel's clock is disciplined, by adjtimex(2); where the call is not allowed, trust the host."""
-    library = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+    library = ctypes.CDLL(None, use_errno=True)  # what is loaded already; to look for it on the disk would fork each time
     try:
         adjtimex = library.adjtimex
     except AttributeError:  # not Linux: a laptop, whose clock is kept

@@ -11,7 +11,7 @@ from typing import Literal
 from edge_client.hal import catalogue, config, detect
 from edge_client.hal.board import Board, Pace
 from edge_client.hal.bus import I2CBus
-from edge_client.hal.clock import Clock, SystemClock, VirtualClock
+from edge_client.hal.clock import Clock, HostClock, SystemClock, VirtualClock
 from edge_client.hal.config import SensorConfig
 from edge_client.hal.drivers.base import Driver
 from edge_client.hal.errors import ConfigError, SensorError
@@ -142,7 +142,7 @@ def _mock_board(
     every: float | None,
     live: bool,
 ) -> Board:
-    clock: Clock = SystemClock() if live else VirtualClock()
+    clock: Clock = HostClock() if live else VirtualClock()
     scene = Scene(Layered(world, Synthetic(seed)), clock)
     items, problems = chosen if chosen is not None else (_covering(channels, every), [])
     buses: dict[int, SimulatedBus] = {}
@@ -152,7 +152,7 @@ def _mock_board(
     for bus in buses.values():
         bus.faults = script.load(faults, clock) if faults is not None else None
     sensors = [_sensor(item, buses[item.bus], clock, simulated=True) for item in items]
-    prepare = _follow(scene) if live else _pin(scene, clock)
+    prepare = _follow(scene, clock) if live else _pin(scene, clock)
     wanted = channels if chosen is None else None
     return Board(sensors, list(buses.values()), clock=clock, wanted=wanted, prepare=prepare, paces=_paces(items), problems=problems)
 
@@ -173,9 +173,9 @@ def _pin(scene: Scene, clock: Clock) -> Callable[[float | None], None]:
     return prepare
 
 
-def _follow(scene: Scene) -> Callable[[float | None], None]:
+def _follow(scene: Scene, clock: Clock) -> Callable[[float | None], None]:
     """Let the world move with the real clock, from now or from the time of the last sample."""
-    scene.follow(SystemClock().utc() or 0.0)
+    scene.follow(clock.utc() or 0.0)
 
     def prepare(t: float | None) -> None:
         if t is not None:

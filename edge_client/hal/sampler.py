@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -100,21 +102,44 @@ class Sampler:
         self._stop = threading.Event()
         self._wait = wait or self._stop.wait
         self._turn = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[str, threading.Thread] = {}
+        self._turned: dict[str, float] = {}
+        self._failing: set[str] = set()
         self.stats: dict[str, Stats] = {source.name: Stats() for source, _ in self._sources}
+
+    @property
+    def shortest(self) -> float:
+        """The shortest interval of any source, in seconds."""
+        return min(interval for _, interval in self._sources)
 
     def start(self) -> None:
         """Begin."""
         for source, interval in self._sources:
+            self._turned[source.name] = self._clock.now()
             thread = threading.Thread(target=self.run, args=(source, interval), name=f"sample {source.name}", daemon=True)
             thread.start()
-            self._threads.append(thread)
+            self._threads[source.name] = thread
 
     def stop(self, timeout: float = 5.0) -> None:
-        """End; a sample that is under way is finished first, if it does not take longer than the time-out."""
+        """End within so many seconds; samples that are under way are finished first, if they do not take longer."""
         self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout)
+        deadline = time.monotonic() + timeout
+        for thread in self._threads.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def stuck(self, patience: float) -> str | None:
+        """Return the name of a source that nobody samples any more, or None.
+
+        Parameters
+        ----------
+        patience
+            Seconds beyond three intervals after which a source that does not come back is given up; a bus with time-outs is slow, not dead.
+        """
+        now = self._clock.now()
+        for source, interval in self._sources:
+            if not self._threads[source.name].is_alive() or now - self._turned[source.name] > 3 * interval + patience:
+                return source.name
+        return None
 
     def run(self, source: Source, interval: float) -> None:
         """Sample one source until told to stop."""
@@ -123,18 +148,25 @@ class Sampler:
             now = self._clock.now()
             stats.missed += schedule.take(now)
             stats.latest = max(stats.latest, now - (schedule.due - interval))
-            readings = source.read()
+            self._sample(source)
             stats.taken += 1
-            if readings:
-                self._deliver(source, readings)
+            self._turned[source.name] = self._clock.now()
 
-    def _deliver(self, source: Source, readings: list[Reading]) -> None:
+    def _sample(self, source: Source) -> None:
         try:
-            with self._turn:
-                self._sink(readings)
+            readings = source.read()
+            if readings:
+                with self._turn:
+                    self._sink(readings)
         except Exception:
-            # A full disk or a closed database must not end the sampling of this sensor, nor of the others
-            logger.exception("readings of sensor %s were not taken", source.name)
+            # A driver's mistake or a closed database must not end the sampling of this sensor, nor of the others
+            if source.name not in self._failing:
+                logger.exception("sampling sensor %s failed; trying again at its pace", source.name)
+            self._failing.add(source.name)
+            return
+        if source.name in self._failing:
+            logger.warning("sampling sensor %s works again", source.name)
+        self._failing.discard(source.name)
 
 
 class Dated:
@@ -147,7 +179,7 @@ class Dated:
     clock
         The clock by which the readings were made.
     key
-        Names the channel of a reading.
+        Names the channel of a reading; one without a name is left out.
     hold
         How many undated readings to hold at most; the oldest make room.
     """
@@ -156,28 +188,49 @@ class Dated:
         self,
         append: Callable[[float, dict[str, float | None]], None],
         clock: Clock,
-        key: Callable[[Reading], str] = lambda reading: reading.channel,
+        key: Callable[[Reading], str | None] = lambda reading: reading.channel,
         hold: int = 100_000,
     ) -> None:
         self._append, self._clock, self._key, self._hold = append, clock, key, hold
-        self._undated: list[list[Reading]] = []
+        self._undated: deque[list[Reading]] = deque()
+        self._waiting = False
+        self.held = 0
+        """How many readings wait for a date."""
 
     def __call__(self, readings: list[Reading]) -> None:
         """Take readings of one source."""
         self._undated.append(readings)
+        self.held += len(readings)
+        while self.held > self._hold and len(self._undated) > 1:
+            self._drop()
         utc = self._clock.utc()
         if utc is None:
-            del self._undated[: -self._hold]
+            if not self._waiting:
+                logger.warning("this machine's clock is not synchronised, so readings wait in memory; see `timedatectl` if that lasts")
+            self._waiting = True
             return
+        if self._waiting:
+            logger.info("the clock is synchronised: %d readings that waited for it are dated", self.held)
+            self._waiting = False
         shift = utc - self._clock.now()
-        for batch in self._undated:
-            self._store(batch, shift)
+        while self._undated:
+            self._store(self._undated[0], shift)
+            self._drop()
+
+    def forget(self) -> None:
+        """Drop what waits."""
         self._undated.clear()
+        self.held = 0
+
+    def _drop(self) -> None:
+        self.held -= len(self._undated.popleft())
 
     def _store(self, batch: list[Reading], shift: float) -> None:
         rows: dict[float, dict[str, float | None]] = {}
         for reading in batch:
-            stamp = reading.utc if reading.utc is not None else reading.monotonic + shift
-            rows.setdefault(stamp, {})[self._key(reading)] = reading.value if reading.good else None
+            key = self._key(reading)
+            if key is not None:
+                stamp = reading.utc if reading.utc is not None else reading.monotonic + shift
+                rows.setdefault(stamp, {})[key] = reading.value if reading.good else None
         for stamp, values in rows.items():
             self._append(stamp, values)

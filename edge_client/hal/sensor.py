@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 
 from edge_client.hal.channels import quantity
 from edge_client.hal.drivers.base import Driver, Measurement
@@ -65,13 +66,28 @@ class Sensor:
         self._offset, self._gain = offset or {}, gain or {}
         self._judge = Judge(driver.channels, driver.frozen_after)
         self._ready = False
+        self._lock = threading.Lock()
         self._doubted: set[str] = set()
         self._failures = 0
         self._again_at = 0.0
         self._jitter = random.Random(self.name)
 
     def read(self) -> list[Reading]:
-        """Measure once, and return a reading for every channel of the sensor, whatever happens."""
+        """Measure once, and return a reading for every channel of the sensor, whatever happens.
+
+        Any thread may ask; one is served at a time.
+        """
+        with self._lock:
+            return self._read()
+
+    def correct(self, measurement: Measurement) -> Measurement:
+        """Apply the corrections to what the chip says."""
+        if not self._gain and not self._offset:
+            return measurement
+        values = {key: value * self._gain.get(key, 1.0) + self._offset.get(key, 0.0) for key, value in measurement.values.items()}
+        return Measurement(measurement.at, values)
+
+    def _read(self) -> list[Reading]:
         clock = self.driver.clock
         self.sequence += 1
         if self.error is not None and clock.now() < self._again_at:
@@ -105,18 +121,12 @@ class Sensor:
                 if not self._ready:
                     self.driver.setup()
                     self._ready = True
-                return self._correct(self.driver.read())
+                return self.correct(self.driver.read())
             except SensorError as error:
                 self._ready = False
                 if not error.transient or attempt == ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
-
-    def _correct(self, measurement: Measurement) -> Measurement:
-        if not self._gain and not self._offset:
-            return measurement
-        values = {key: value * self._gain.get(key, 1.0) + self._offset.get(key, 0.0) for key, value in measurement.values.items()}
-        return Measurement(measurement.at, values)
 
     def _readings(self, measurement: Measurement, confirmed: bool) -> list[Reading]:
         values = measurement.values

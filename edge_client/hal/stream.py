@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Callable
 
 from edge_client.hal.channels import quantity
-from edge_client.hal.drivers.base import Streaming
+from edge_client.hal.drivers.base import Measurement, Streaming
 from edge_client.hal.errors import Overrun, SensorError
 from edge_client.hal.readings import Judge, Reading
 from edge_client.hal.sensor import back_off
@@ -27,12 +28,23 @@ class Stream:
         What readings and logs call it.
     simulated
         Whether a chip model stands behind it.
+    correct
+        Applies the user's corrections to a measurement.
     """
 
-    def __init__(self, driver: Streaming, hertz: float, name: str | None = None, *, simulated: bool = False) -> None:
+    def __init__(
+        self,
+        driver: Streaming,
+        hertz: float,
+        name: str | None = None,
+        *,
+        simulated: bool = False,
+        correct: Callable[[Measurement], Measurement] = lambda measurement: measurement,
+    ) -> None:
         self.driver, self.hertz = driver, hertz
         self.name = name or driver.name
         self.simulated = simulated
+        self._correct = correct
         self.sequence = 0
         self.lost = 0
         """Conversions that are missing, judged by the time that passed."""
@@ -54,7 +66,7 @@ class Stream:
             if not self._running:
                 self._start()
                 return []
-            measurements = self.driver.drain()
+            measurements = [self._correct(measurement) for measurement in self.driver.drain()]
         except Overrun as error:
             self._account()
             logger.warning("sensor %s: %s", self.name, error)

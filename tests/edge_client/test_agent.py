@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 
 from edge_client import agent as agent_module
+from edge_client import sampling
 from edge_client.agent import TESTED_UNTIL, Agent
 from edge_client.download import DownloadFailed
-from edge_client.hal import open_board
+from edge_client.hal import Reading, open_board
 from edge_client.settings import ClientSettings
 from protocol.graph import GraphFile
 from protocol.messages import ClientUpdate, DataUpdate, GenerateData, Handshake, TrainingComplete, TrainingFailed
@@ -45,7 +47,7 @@ def make(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         if graph:
             (tmp_path / "graphs").mkdir(exist_ok=True)
             (tmp_path / "graphs" / f"{GRAPH.sha256}.tflite").write_bytes(GRAPH.data)
-        board = open_board("mock", seed="pi-1")
+        board = open_board("mock", seed="pi-1", every=settings.sample_every, live=settings.self_paced)
         agent = Agent(settings, board, tmp_path, "s3cret", None)
         agents.append((agent, board))
         agent.start()
@@ -206,13 +208,13 @@ def test_a_graph_that_the_network_keeps_from_coming_is_an_honest_no(server: Serv
 def test_real_sensors_in_evaluation_are_sampled_by_the_clock_and_mirrored_without_a_cycle(
     server: Server, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_module, "MIRROR_S", 0.05)
+    monkeypatch.setattr(sampling, "MIRROR_S", 0.05)
     agent = make(sensors="linux", sample_every=0.01)
     updates = [DataUpdate.from_wire(data) for data in heard(server, "data_update", 3)]
     assert {message.cycle for message in updates} == {None}
     times = [t for message in updates for t in message.t]
     assert times == sorted(set(times))
-    assert {channel.key for channel in agent._board.channels} == updates[0].channels.keys()
+    assert {"temperature", "humidity", "pressure"} == updates[0].channels.keys()
     assert agent._recorder.columns(["temperature"])[0].size >= len(times)
 
 
@@ -227,6 +229,32 @@ def test_in_private_mode_readings_stay_here_and_the_servers_wish_is_declined_onc
     wait_for(lambda: agent._recorder.columns(["temperature"])[0].size > 5, "samples")
     assert [name for name, _ in server.heard if name == "data_update"] == []
     assert caplog.text.count("private mode") == 1
+
+
+def test_a_reset_forgets_what_a_self_paced_client_sampled(server: Server, make: Make) -> None:
+    agent = make(mode="private", sample_every=0.05)
+    wait_for(lambda: agent._recorder.columns(["temperature"])[0].size > 5, "samples")
+    before = agent._recorder.columns(["temperature"])[0][-1]
+    server.sio.emit("reset", {})
+    wait_for(lambda: (times := agent._recorder.columns(["temperature"])[0]).size and times[0] > before, "only later ones")
+
+
+def test_a_self_paced_client_ends_in_time_with_a_sensor_that_does_not_come_back(
+    server: Server, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = make(mode="private", sample_every=0.05)
+    let, hanging = threading.Event(), threading.Event()
+
+    def hang() -> list[Reading]:
+        hanging.set()
+        let.wait(60)
+        return []
+
+    monkeypatch.setattr(agent._board.sensors[0], "read", hang)
+    assert hanging.wait(60)
+    agent.stop()
+    assert not let.is_set(), "it did not wait for the sensor"
+    let.set()
 
 
 def test_a_part_that_died_is_named_to_whoever_watches(server: Server, make: Make) -> None:

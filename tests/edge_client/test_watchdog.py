@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +13,7 @@ from typing import Any
 import pytest
 
 from edge_client import agent
-from edge_client.agent import STALL_S, Agent
-from edge_client.sampling import Sampler
+from edge_client.agent import Agent
 from tests.edge_client.process import ClientProcess
 from tests.waiting import wait_for
 
@@ -54,7 +52,7 @@ class Fake:
 
 def test_a_part_that_hangs_starves_the_watchdog_and_is_named_once(systemd: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
     fake, asked_to_stop = Fake(), queue.SimpleQueue[int]()
-    fake.hanging = "sampler"
+    fake.hanging = "sampling of sensor roof"
     watch: Any = agent._watch
     thread = threading.Thread(target=watch, args=(fake, asked_to_stop))
     thread.start()
@@ -65,67 +63,27 @@ def test_a_part_that_hangs_starves_the_watchdog_and_is_named_once(systemd: socke
     systemd.setblocking(False)
     with pytest.raises(BlockingIOError):
         systemd.recv(100)
-    assert caplog.messages == ["the sampler hangs; systemd will restart this client"]
+    assert caplog.messages == ["the sampling of sensor roof hangs; systemd will restart this client"]
 
 
-def parts(sampler: Sampler | None, **dead: bool) -> Any:
-    """Return what ``Agent.hangs`` looks at, with threads that live or not."""
+def parts(stuck: str | None = None, **dead: bool) -> Any:
+    """Return what ``Agent.hangs`` looks at, with threads that live or not, and perhaps a sensor that is stuck."""
     names = ("training", "cycles", "courier", "link", "reporter")
     built = {
         f"_{name}": type(name.capitalize(), (), {"_thread": SimpleNamespace(is_alive=lambda name=name: not dead.get(name))})()
         for name in names
     }
-    return SimpleNamespace(**built, _sampler=sampler, _settings=SimpleNamespace(sample_every=10.0))
+    return SimpleNamespace(**built, _paced=SimpleNamespace(stuck=lambda patience: stuck))
 
 
 def test_a_client_whose_parts_all_live_is_alive() -> None:
-    assert Agent.hangs(parts(None)) is None
+    assert Agent.hangs(parts()) is None
 
 
 @pytest.mark.parametrize("name", ["training", "cycles", "courier", "link", "reporter"])
 def test_a_part_whose_thread_has_ended_is_named(name: str) -> None:
-    assert Agent.hangs(parts(None, **{name: True})) == name
+    assert Agent.hangs(parts(**{name: True})) == name
 
 
-class Board:
-    """Sensors that answer only when they are let."""
-
-    channels = ()
-    simulated = True
-
-    def __init__(self) -> None:
-        self.let = threading.Event()
-
-    def sample(self, t: float | None = None) -> dict[str, float | None]:
-        self.let.wait()
-        return {}
-
-
-def test_a_sampler_that_does_not_come_back_from_its_sensors_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    board = Board()
-    sampler = Sampler(board, 10.0, lambda sample: None)
-    sampler.start()
-    try:
-        assert Agent.hangs(parts(sampler)) is None
-        late = time.monotonic() + 3 * 10.0 + STALL_S + 1
-        monkeypatch.setattr(agent.time, "monotonic", lambda: late)
-        assert Agent.hangs(parts(sampler)) == "sampler"
-    finally:
-        monkeypatch.undo()
-        board.let.set()
-        sampler.stop(30)
-
-
-def test_a_sampler_whose_sensors_fail_advances_but_has_no_fresh_sample() -> None:
-    class Broken(Board):
-        def sample(self, t: float | None = None) -> dict[str, float | None]:
-            raise OSError(121, "Remote I/O error")
-
-    sampler = Sampler(Broken(), 0.01, lambda sample: None)
-    before = sampler.turned
-    sampler.start()
-    try:
-        wait_for(lambda: sampler.turned > before, "it to turn")
-        assert sampler.sampled is None
-    finally:
-        sampler.stop(30)
+def test_a_sensor_that_is_not_sampled_any_more_is_named() -> None:
+    assert Agent.hangs(parts(stuck="roof")) == "sampling of sensor roof"

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from edge_client.hal import clock as clocks
-from edge_client.hal.clock import SystemClock, VirtualClock, kernel_clock_synchronised
+from edge_client.hal.clock import HostClock, SystemClock, VirtualClock, kernel_clock_synchronised
 
 
 def test_a_virtual_clock_waits_by_moving() -> None:
@@ -34,6 +34,11 @@ def test_utc_is_none_until_something_keeps_the_clock_and_then_for_good(monkeypat
     assert clock.utc() is None
     for _ in range(3):
         assert clock.utc() == pytest.approx(time.time(), abs=60)
+
+
+def test_a_hosts_wall_clock_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clocks, "kernel_clock_synchronised", lambda: False)
+    assert HostClock().utc() == pytest.approx(time.time(), abs=60)
 
 
 class Library:

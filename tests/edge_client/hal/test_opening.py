@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import threading
+import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,13 @@ def test_a_bus_that_goes_and_comes_back_is_opened_again(tmp_path: Path, kernel: 
     board.close()
 
 
+def test_a_live_simulated_world_needs_no_synchronised_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_client.hal.clock.kernel_clock_synchronised", lambda: False)
+    board = open_board("mock", seed="pi-1", live=True)
+    stamps = [reading.utc for reading in board.read()]
+    assert stamps == [pytest.approx(time.time(), abs=60)] * len(stamps)
+
+
 def test_a_live_board_samples_at_its_own_pace(tmp_path: Path) -> None:
     board = open_board(
         "mock", seed="pi-1", live=True, configuration=write(tmp_path, entry("mpu6050", "rate = 200") + entry("bme280", "every = 0.05"))
@@ -164,6 +173,27 @@ def test_a_live_board_samples_at_its_own_pace(tmp_path: Path) -> None:
     sampler.stop()
     motion = [reading.monotonic for reading in taken if reading.channel == "acceleration_x"]
     assert motion == sorted(motion)
+    assert {reading.sensor for reading in board.read()} == {"bme280"}, "a queue that a sampler empties is left to it"
+
+
+def test_a_stream_is_corrected_as_the_configuration_says(tmp_path: Path) -> None:
+    text = entry("mpu6050", "rate = 200", "offset = { acceleration_x = 50 }")
+    board = open_board("mock", seed="pi-1", live=True, configuration=write(tmp_path, text))
+    first: queue.SimpleQueue[list[Reading]] = queue.SimpleQueue()
+    sampler = board.sampler(first.put)
+    sampler.start()
+    values = [reading.value for reading in first.get(timeout=60) if reading.channel == "acceleration_x"]
+    sampler.stop()
+    assert values
+    assert all(value is not None and value > 25 for value in values)
+
+
+def test_a_channel_that_the_board_does_not_offer_is_not_recorded(tmp_path: Path) -> None:
+    path = write(tmp_path, "time,temperature\n0,20\n60,21\n", "x.csv")
+    board = open_board("mock", seed="pi-1", replay=path)
+    rows: list[dict[str, Any]] = []
+    board.dated(lambda t, values: rows.append(values))(board.read(0.0))
+    assert [set(values) for values in rows] == [{"temperature"}]
 
 
 def test_a_board_hands_its_readings_to_a_recorder(tmp_path: Path) -> None:

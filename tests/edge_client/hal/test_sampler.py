@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge_client.hal.clock import VirtualClock
 from edge_client.hal.readings import Quality, Reading
-from edge_client.hal.sampler import Dated, Sampler, Schedule
+from edge_client.hal.sampler import Dated, Sampler, Schedule, Sink
 
 
 class Source:
@@ -31,14 +31,18 @@ def reading(t: float, value: float | None = 1.0, sensor: str = "roof", channel: 
     return Reading(sensor, channel, value, "°C", t, **values)  # type: ignore[arg-type]
 
 
-def run(source: Source, interval: float, until: float, clock: VirtualClock, late: float = 0.0) -> Sampler:
+def nowhere(readings: list[Reading]) -> None:
+    """Take readings and drop them."""
+
+
+def run(source: Source, interval: float, until: float, clock: VirtualClock, late: float = 0.0, sink: Sink = nowhere) -> Sampler:
     """Sample on a virtual clock; every wait ends a little late, as real ones do."""
 
     def wait(seconds: float) -> bool:
         clock.sleep(seconds + late)
         return clock.now() > until
 
-    sampler = Sampler([(source, interval)], lambda readings: None, clock, wait)
+    sampler = Sampler([(source, interval)], sink, clock, wait)
     sampler.run(source, interval)
     return sampler
 
@@ -91,7 +95,7 @@ def test_several_sensors_run_at_their_own_pace_in_real_threads(clock: VirtualClo
     sampler.start()
     assert enough.wait(30)
     sampler.stop()
-    assert not any(thread.is_alive() for thread in sampler._threads)
+    assert not any(thread.is_alive() for thread in sampler._threads.values())
     assert sampler.stats["fast"].taken > sampler.stats["slow"].taken
 
 
@@ -108,8 +112,81 @@ def test_a_sink_that_fails_does_not_end_the_sampling(clock: VirtualClock, caplog
     with caplog.at_level(logging.ERROR):
         Sampler([(source, 1.0)], sink, clock, wait).run(source, 1.0)
     assert len(source.asked) == 6
-    assert "readings of sensor roof were not taken" in caplog.text
+    assert caplog.text.count("sampling sensor roof failed; trying again at its pace") == 1, "said once"
     assert "disk full" in caplog.text
+
+
+def test_a_source_that_raises_is_said_once_and_once_when_it_works_again(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    class Faulty(Source):
+        def read(self) -> list[Reading]:
+            readings = super().read()
+            if len(self.asked) <= 3:
+                raise ZeroDivisionError("a driver's mistake")
+            return readings
+
+    source, taken = Faulty(clock), list[Reading]()
+    run(source, 1.0, 6.0, clock, sink=taken.extend)
+    assert [item.monotonic for item in taken] == [3.0, 4.0, 5.0, 6.0]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("ERROR", "sampling sensor roof failed; trying again at its pace"),
+        ("WARNING", "sampling sensor roof works again"),
+    ]
+
+
+class Hanging:
+    """A source that does not come back until it is let."""
+
+    name = "roof"
+
+    def __init__(self) -> None:
+        self.let, self.asked = threading.Event(), threading.Event()
+
+    def read(self) -> list[Reading]:
+        self.asked.set()
+        self.let.wait(60)
+        return []
+
+
+def test_a_source_that_does_not_come_back_is_stuck_after_three_intervals_and_some_patience(clock: VirtualClock) -> None:
+    source = Hanging()
+    sampler = Sampler([(source, 10.0)], lambda readings: None, clock)
+    sampler.start()
+    assert source.asked.wait(30)
+    clock.advance(89.0)
+    assert sampler.stuck(60.0) is None
+    clock.advance(2.0)
+    assert sampler.stuck(60.0) == "roof"
+    source.let.set()
+    sampler.stop(30)
+
+
+def test_a_source_whose_thread_has_ended_is_stuck(clock: VirtualClock) -> None:
+    sampler = Sampler([(Source(clock), 10.0)], lambda readings: None, clock)
+    sampler.start()
+    assert sampler.stuck(60.0) is None
+    sampler.stop(30)
+    assert sampler.stuck(60.0) == "roof"
+
+
+def test_stop_waits_for_all_sources_together_no_longer_than_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [Hanging() for _ in range(20)]
+    for index, source in enumerate(sources):
+        source.name = f"roof{index}"
+    sampler = Sampler([(source, 10.0) for source in sources], lambda readings: None)
+    sampler.start()
+    waits: list[float] = []
+    for thread in sampler._threads.values():
+        monkeypatch.setattr(thread, "join", lambda timeout: waits.append(timeout))
+    now = iter(range(100))
+    monkeypatch.setattr("edge_client.hal.sampler.time.monotonic", lambda: float(next(now)))
+    sampler.stop(5.0)
+    assert waits == [4.0, 3.0, 2.0, 1.0, *[0.0] * 16]
+    for source in sources:
+        source.let.set()
+
+
+def test_the_shortest_interval_is_known(clock: VirtualClock) -> None:
+    assert Sampler([(Source(clock, "a"), 60.0), (Source(clock, "b"), 5.0)], lambda readings: None, clock).shortest == 5.0
 
 
 class Log:
@@ -127,7 +204,45 @@ def test_readings_of_one_time_are_one_row_and_bad_ones_have_no_value(clock: Virt
     assert log.rows == [(5.0, {"temperature": 20.0, "humidity": None}), (6.0, {"temperature": 21.0})]
 
 
-def test_before_the_clock_is_known_readings_wait_and_are_dated_afterwards(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_channel_without_a_name_is_left_out(clock: VirtualClock) -> None:
+    log = Log()
+    sink = Dated(log, clock, lambda item: item.channel if item.channel != "humidity" else None)
+    sink([reading(5.0, 20.0), reading(5.0, 50.0, channel="humidity"), reading(6.0, 51.0, channel="humidity")])
+    assert log.rows == [(5.0, {"temperature": 20.0})]
+
+
+def test_what_could_not_be_handed_on_comes_with_the_next_reading(clock: VirtualClock) -> None:
+    log, failures = Log(), [OSError("disk full")]
+
+    def append(t: float, values: dict[str, float | None]) -> None:
+        if failures:
+            raise failures.pop()
+        log(t, values)
+
+    sink = Dated(append, clock)
+    with pytest.raises(OSError, match="disk full"):
+        sink([reading(1.0)])
+    sink([reading(2.0)])
+    assert [t for t, _ in log.rows] == [1.0, 2.0]
+    assert sink.held == 0
+
+
+def test_what_waits_can_be_forgotten(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log()
+    sink = Dated(log, clock)
+    monkeypatch.setattr(clock, "utc", lambda: None)
+    sink([reading(1.0, utc=None), reading(1.0, utc=None, channel="humidity")])
+    assert sink.held == 2
+    sink.forget()
+    monkeypatch.undo()
+    sink([reading(2.0)])
+    assert [t for t, _ in log.rows] == [2.0]
+
+
+def test_before_the_clock_is_known_readings_wait_and_are_dated_afterwards(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     log = Log()
     sink = Dated(log, clock, lambda item: f"{item.sensor}.{item.channel}")
     monkeypatch.setattr(clock, "utc", lambda: None)
@@ -139,6 +254,9 @@ def test_before_the_clock_is_known_readings_wait_and_are_dated_afterwards(clock:
     sink([reading(10.0, 30.0, utc=1_000_010.0)])
     assert [t for t, _ in log.rows] == [1_000_000.0, 1_000_001.0, 1_000_002.0, 1_000_010.0]
     assert log.rows[0][1] == {"roof.temperature": 20.0}
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"], "said once, and once when it is over"
+    assert "this machine's clock is not synchronised, so readings wait in memory; see `timedatectl`" in caplog.messages[0]
+    assert "4 readings that waited for it are dated" in caplog.messages[1]
 
 
 def test_what_waits_is_bounded(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,4 +267,4 @@ def test_what_waits_is_bounded(clock: VirtualClock, monkeypatch: pytest.MonkeyPa
         sink([reading(float(second), float(second), utc=None)])
     monkeypatch.setattr(clock, "utc", lambda: 0.0)
     sink([reading(20.0, 20.0)])
-    assert len(log.rows) == 6
+    assert [t for t, _ in log.rows] == [16.0, 17.0, 18.0, 19.0, 20.0]

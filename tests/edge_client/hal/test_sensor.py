@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -71,6 +72,27 @@ def test_utc_is_the_conversions_not_the_reads(clock: VirtualClock, monkeypatch: 
     monkeypatch.setattr(driver, "read", lambda: Measurement(clock.now() - 0.25, {"temperature": 1.0}))
     clock.sleep(10)
     assert read(Sensor(driver)).utc == 9.75
+
+
+def test_threads_that_read_one_sensor_take_turns(clock: VirtualClock) -> None:
+    inside, met = threading.Barrier(2), list[int]()
+
+    class Shared(Script):
+        def read(self) -> Measurement:
+            try:
+                met.append(inside.wait(0.1))  # passes only if another thread is here as well
+            except threading.BrokenBarrierError:
+                inside.reset()
+            return super().read()
+
+    sensor = Sensor(Shared(clock, 20.0, 20.0))
+    threads = [threading.Thread(target=sensor.read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sensor.sequence == 2
+    assert met == []
 
 
 def test_offset_and_gain_correct_the_value(clock: VirtualClock) -> None:
