@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import threading
 import time
+import types
+from pathlib import Path
 from typing import Any
 
 from bench.table import Row
-from tests.fleet.api import Api
-from tests.fleet.controller import ROOT, Controller
-from tests.fleet.fleet import Fleet
+
+# Some distributions leave a package `tests` in site-packages, which would hide this project's folder of that name.
+sys.modules["tests"] = types.ModuleType("tests")
+sys.modules["tests"].__path__ = [str(Path(__file__).parents[1] / "tests")]
+
+from tests.fleet.api import Api  # noqa: E402
+from tests.fleet.controller import ROOT, Controller  # noqa: E402
+from tests.fleet.fleet import Fleet  # noqa: E402
 
 CLIENTS = {"pi-1", "pi-2", "pi-3"}
 SETTINGS = {"server_mode": "evaluation", "client_sensors": "mock"}
