@@ -59,7 +59,8 @@ class Server:
         gate = Gate(self.fleet, tokens, settings.simulated_welcome)
         links = self.links = Inward(self.sio, gate, self.fleet, self.coordinator, graph.manifest.layout, self.metrics, self.complaints)
         largest = 2 * codecs.encoded_size(graph.manifest.layout, "float32") + HEADROOM
-        limits = Limits(largest, settings.ping_interval + settings.ping_timeout, links.admitted)
+        patience = settings.ping_interval + settings.ping_timeout
+        limits = Limits(largest, patience, links.admitted, engine.places(largest))
         self.metrics.watch(engine.attach(self.sio, limits, links.complain))
         room = http.Room(settings, graph, self.store, self.fleet, self.coordinator, runtime, self.metrics, self.complaints, tokens)
         http.register(self.flask, room)

@@ -19,6 +19,7 @@ from flask import Flask
 from flask_socketio import SocketIO  # type: ignore[import-untyped]
 from gevent import pywsgi, socket, ssl
 from gevent.event import Event  # type: ignore[import-untyped]
+from gevent.lock import BoundedSemaphore  # type: ignore[import-untyped]
 from gevent.pool import Pool  # type: ignore[import-untyped]
 
 from protocol.errors import BrambleError
@@ -31,6 +32,8 @@ OPTIONS: dict[str, Any] = {"async_mode": "gevent", "transports": ["websocket"], 
 """Options of Flask-SocketIO that belong to the engine. The mode is always named: left to itself it would try others first."""
 BACKLOG = 1024
 """Connections that may wait to be accepted: a whole fleet comes back at once after a restart."""
+MESSAGE_MEMORY = 1 << 27
+"""Bytes that large messages may take while they arrive."""
 IDLE = 30
 """Seconds that an HTTP client may take to send its next request."""
 _LINUX_OPTIONS = {
@@ -68,6 +71,11 @@ def attach(sio: SocketIO, limits: Limits, complain: Callable[[str, str], None]) 
     eio._async = {**eio._async, "websocket": websocket}
     eio.max_http_buffer_size = limits.message
     return traffic
+
+
+def places(largest: int) -> Any:
+    """Return the semaphore for large messages, given the largest: an eighth of a gigabyte's worth of them, but never fewer than four."""
+    return BoundedSemaphore(max(4, MESSAGE_MEMORY // largest))
 
 
 class Runtime:

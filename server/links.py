@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from flask import request
-from flask_socketio import ConnectionRefusedError, SocketIO  # type: ignore[import-untyped]
+from flask_socketio import SocketIO  # type: ignore[import-untyped]
+from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]
 
 from protocol import health
 from protocol.errors import BrambleError
@@ -61,17 +61,19 @@ class Inward:
     def __init__(
         self, sio: SocketIO, gate: Gate, fleet: Fleet, coordinator: Coordinator, layout: Layout, metrics: Metrics, complaints: Complaints
     ) -> None:
-        self._sio, self._gate, self._fleet, self._coordinator = sio, gate, fleet, coordinator
+        self._server, self._gate, self._fleet, self._coordinator = sio.server, gate, fleet, coordinator
         self._layout, self._metrics, self._complaints = layout, metrics, complaints
-        sio.on_event("connect", self.connect)
-        sio.on_event("disconnect", self.disconnect)
-        sio.on_event("training_complete", self.training_complete)
-        sio.on_event("training_failed", self.training_failed)
-        sio.on_event("data_update", self.data_update)
-        sio.on_event(health.EVENT, self.health)
-        sio.on_event("*", self.unknown)
-        self._deeper = sio.server.eio.handlers["message"]
-        sio.server.eio.on("message", self.message)
+        # Past Flask-SocketIO's own decorators: these match a URL for each message and leave the failure, whose traceback
+        # holds the message, to the garbage collector. With large models that is gigabytes until it comes round.
+        self._server.on("connect", self.connect)
+        self._server.on("disconnect", self.disconnect)
+        self._server.on("training_complete", self.training_complete)
+        self._server.on("training_failed", self.training_failed)
+        self._server.on("data_update", self.data_update)
+        self._server.on(health.EVENT, self.health)
+        self._server.on("*", lambda event, sid, *payload: self.unknown(sid, event))
+        self._deeper = self._server.eio.handlers["message"]
+        self._server.eio.on("message", self.message)
 
     def message(self, eio_sid: str, data: Any) -> None:
         """Pass an Engine.IO message on to Socket.IO, and end the connection if it is not one of its packets."""
@@ -86,31 +88,32 @@ class Inward:
 
     def hang_up(self, sid: str) -> None:
         """End a client's connection: say so, and close it whether the client listens or not."""
-        eio_sid = self._sio.server.manager.eio_sid_from_sid(sid, "/")
-        self._sio.server.disconnect(sid)
+        eio_sid = self._server.manager.eio_sid_from_sid(sid, "/")
+        self._server.disconnect(sid)
         self._close(eio_sid)
 
     def _close(self, eio_sid: str | None) -> None:
-        connection = self._sio.server.eio.sockets.get(eio_sid)
+        connection = self._server.eio.sockets.get(eio_sid)
         if connection:
             connection.close(wait=False)
 
     def complain(self, eio_sid: str, sentence: str) -> None:
         """Log a client's fault; the Engine.IO session says whose."""
-        sid = self._sio.server.manager.sid_from_eio_sid(eio_sid, "/")
-        environ = self._sio.server.environ.get(eio_sid, {})
+        sid = self._server.manager.sid_from_eio_sid(eio_sid, "/")
+        environ = self._server.environ.get(eio_sid, {})
         self._complaints.about(self._fleet.name(sid) or f"a connection from {environ.get('REMOTE_ADDR', '?')}", sentence)
 
     def admitted(self, eio_sid: str) -> bool:
         """Whether a client has shaken hands over this Engine.IO session."""
-        sid = self._sio.server.manager.sid_from_eio_sid(eio_sid, "/")
+        sid = self._server.manager.sid_from_eio_sid(eio_sid, "/")
         return sid is not None and self._fleet.name(sid) is not None
 
-    def connect(self, auth: Any = None) -> Any:
+    def connect(self, sid: str, *details: Any) -> Any:
         """Take a client in, or refuse it with a sentence."""
-        sid, address = request.sid, request.remote_addr or "?"  # type: ignore[attr-defined]
-        if self._sio.server.manager.is_connected(sid, "/"):
-            return self.unknown("connect")  # an event that a client sent by this name
+        if self._server.manager.is_connected(sid, "/"):
+            return self.unknown(sid, "connect")  # an event that a client sent by this name
+        environ, auth = details
+        address = str(environ.get("REMOTE_ADDR", "?"))
         try:
             hello = self._gate.check(auth, address)
         except BrambleError as error:
@@ -123,17 +126,16 @@ class Inward:
         self._coordinator.joined(hello.client_id)
         return None
 
-    def disconnect(self, reason: Any = None) -> Any:
+    def disconnect(self, sid: str, *reason: Any) -> Any:
         """Note that a connection ended."""
-        sid = request.sid  # type: ignore[attr-defined]
-        if self._sio.server.manager.is_connected(sid, "/"):
-            return self.unknown("disconnect")  # an event that a client sent by this name
+        if self._server.manager.is_connected(sid, "/"):
+            return self.unknown(sid, "disconnect")  # an event that a client sent by this name
         client = self._fleet.leave(sid)
         if client:
             self._coordinator.left(client)
         return None
 
-    def training_complete(self, *payload: Any) -> Any:
+    def training_complete(self, sid: str, *payload: Any) -> Any:
         """Take an update."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
@@ -147,9 +149,9 @@ class Inward:
             self._metrics.update("accepted")
             return {"accepted": True}
 
-        return self._answer("training_complete", False, payload, take)
+        return self._answer(sid, "training_complete", False, payload, take)
 
-    def training_failed(self, *payload: Any) -> Any:
+    def training_failed(self, sid: str, *payload: Any) -> Any:
         """Take an honest no."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
@@ -157,9 +159,9 @@ class Inward:
             self._coordinator.fail(client.id, replace(failed, reason=printable(failed.reason)))
             return {"accepted": True}
 
-        return self._answer("training_failed", False, payload, take)
+        return self._answer(sid, "training_failed", False, payload, take)
 
-    def data_update(self, *payload: Any) -> Any:
+    def data_update(self, sid: str, *payload: Any) -> Any:
         """Take mirrored readings."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
@@ -170,27 +172,29 @@ class Inward:
             self._metrics.readings(count)
             return {"accepted": count}
 
-        return self._answer("data_update", 0, payload, take)
+        return self._answer(sid, "data_update", 0, payload, take)
 
-    def health(self, *payload: Any) -> Any:
+    def health(self, sid: str, *payload: Any) -> Any:
         """Take a client's report on itself and its machine."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
             self._fleet.report(client.id, Health.from_wire(value))
             return {"accepted": True}
 
-        return self._answer(health.EVENT, False, payload, take)
+        return self._answer(sid, health.EVENT, False, payload, take)
 
-    def unknown(self, event: Any = None, *payload: Any) -> Any:
+    def unknown(self, sid: str, event: Any) -> Any:
         """Refuse an event that is not in the contract."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
             raise BrambleError(f"unknown event {printable(str(event))[:60]!r}")
 
-        return self._answer("event", False, (None,), take)
+        return self._answer(sid, "event", False, (None,), take)
 
-    def _answer(self, event: str, nothing: bool | int, payload: tuple[Any, ...], take: Callable[[Client, Any], dict[str, Any]]) -> Any:
-        client = self._fleet.seen(request.sid)  # type: ignore[attr-defined]
+    def _answer(
+        self, sid: str, event: str, nothing: bool | int, payload: tuple[Any, ...], take: Callable[[Client, Any], dict[str, Any]]
+    ) -> Any:
+        client = self._fleet.seen(sid)
         if client is None:
             return {"accepted": nothing, "reason": "this connection was replaced by a newer one"}
         try:
@@ -200,11 +204,11 @@ class Inward:
         except (InternalError, StoreError, SpoolError) as error:
             # Not the client's fault and perhaps over soon: without an acknowledgement it keeps what it has, and comes again.
             log.error("%s: its %s could not be taken: %s", client.id, event, error)
-            return self._sio.server.not_handled
+            return self._server.not_handled
         except BrambleError as error:
             reason = printable(str(error))
             self._complaints.about(client.id, f"{event} refused: {reason}")
             return {"accepted": nothing, "reason": reason}
         except Exception:
             log.exception("%s: its %s failed; nothing else is affected", client.id, event)
-            return self._sio.server.not_handled
+            return self._server.not_handled

@@ -2,8 +2,9 @@
 
 What this does that Engine.IO's own wrapper does not, each held by a test: a message larger than the socket's buffer is
 sent whole; a broadcast is not copied for each receiver; a client is read no faster than its messages are handled; an
-oversized or malformed message is named in the log; and whoever moves bytes counts as alive, so that a large model on a
-slow link does not look like a dead client.
+oversized or malformed message is named in the log; whoever moves bytes counts as alive, so that a large model on a slow
+link does not look like a dead client, nor the server to it; and however many clients send large messages at once, only so
+many are in memory.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from engineio.packet import NOOP, Packet  # type: ignore[import-untyped]
 from gevent import socket  # type: ignore[import-untyped]
 from gevent.lock import RLock  # type: ignore[import-untyped]
 from wsproto.connection import Connection, ConnectionState, ConnectionType
@@ -25,6 +27,8 @@ from wsproto.utilities import LocalProtocolError, generate_accept_token
 READ = 1 << 16
 WRITE = 1 << 18
 """Bytes offered to the socket at a time."""
+LARGE = 1 << 20
+"""Bytes beyond which a message takes one of the places for large ones."""
 HELLO_BYTES, HELLO_S = 1 << 16, 30
 """Largest message before the handshake, and seconds that it may take."""
 _TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
@@ -48,6 +52,8 @@ class Limits:
     """Seconds without a byte in either direction after which it counts as gone."""
     admitted: Callable[[str], bool]
     """Whether a client has shaken hands over this Engine.IO session."""
+    places: Any
+    """A semaphore: how many large messages may be in memory at once."""
 
 
 class BadMessageError(Exception):
@@ -82,8 +88,8 @@ class WebSocket:
         self._parts: list[str | bytes] = []
         self._size = 0
         self._sending = RLock()
-        self._opened = self._alive = time.monotonic()
-        self._admitted = False
+        self._opened = self._alive = self._spoken = time.monotonic()
+        self._admitted = self._placed = self._handed = False
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Upgrade the HTTP connection and serve it until it ends (RFC 6455, section 4.2.2)."""
@@ -106,6 +112,7 @@ class WebSocket:
             self._complain(self._session.sid, f"a message is not an Engine.IO packet ({type(error).__name__}); the connection is closed")
         finally:
             self._hang_up()
+            self._give_place_back()
             # Where Engine.IO gave up on a message midway, the client would otherwise stay on its books as a ghost.
             self._session.close(wait=False, abort=True, reason=self._session.server.reason.TRANSPORT_ERROR)
         return []
@@ -118,11 +125,18 @@ class WebSocket:
     def wait(self) -> str | bytes | None:
         """Return the next message, or ``None`` once the connection has ended."""
         try:
+            if self._placed and not self._parts and not self._arrived:
+                if self._handed:
+                    # Engine.IO's loop holds on to a message until it has the next one: it gets a small one at once.
+                    self._handed = False
+                    return str(NOOP)
+                self._give_place_back()
             while not self._arrived:
                 data = self._receive()
                 if not data or not self._take(data):
                     self._hang_up()
                     return None
+            self._handed = self._placed
             return self._arrived.popleft()
         except BadMessageError as error:
             self._complain(self._session.sid, str(error))
@@ -157,6 +171,8 @@ class WebSocket:
             self._traffic.received += len(data)
             self._sign_of_life()
             self._check_admission()
+            if self._parts:
+                self._keep_company()
             return data
 
     def _check_admission(self) -> None:
@@ -187,6 +203,8 @@ class WebSocket:
             limit = self._limits.message if self._admitted else HELLO_BYTES
             if self._size > limit:
                 raise BadMessageError(f"a message is larger than the {limit} bytes that this server takes", CloseReason.MESSAGE_TOO_BIG)
+            if self._size > LARGE and not self._placed:
+                self._take_place()
         self._parts.append(event.data)
         if not event.message_finished:
             return
@@ -196,6 +214,28 @@ class WebSocket:
         if isinstance(message, str) and message[:1] not in tuple("0123456"):
             raise BadMessageError("a message is not an Engine.IO packet")
         self._arrived.append(message)
+
+    def _take_place(self) -> None:
+        """Read on only when there is a place; until then the client's bytes wait in its own memory."""
+        while not self._limits.places.acquire(timeout=1.0):
+            self._sign_of_life()
+            self._keep_company()
+        self._placed = True
+
+    def _give_place_back(self) -> None:
+        if self._placed:
+            self._placed = False
+            self._limits.places.release()
+
+    def _keep_company(self) -> None:
+        """Let a client that has been sending for long hear something.
+
+        Its answers to pings queue behind what it sends, so it gets no further pings. It would soon think the server dead, and
+        Engine.IO's writer, too, ends a connection over which nothing goes out.
+        """
+        if time.monotonic() - self._spoken > self._limits.patience / 4:
+            self._spoken = time.monotonic()
+            self._session.send(Packet(NOOP))
 
     def _send_frame(self, opcode: int, payload: bytes) -> None:
         header = frame_header(opcode, len(payload))

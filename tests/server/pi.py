@@ -59,6 +59,8 @@ class Pi:
         self._acks: dict[int, list[Any]] = {}
         self._events: deque[tuple[str, Any]] = deque()
         self._last = 0
+        self.noops = 0
+        """Packets that came and mean nothing but that the server is there."""
         if source := options.pop("source", None):
             target = urlsplit(url)
             options["socket"] = socket.create_connection((target.hostname, target.port), within, source)
@@ -177,6 +179,8 @@ class Pi:
         assert isinstance(frame, str), "an attachment without its event"
         if frame == "2":
             self.send("3")
+        elif frame == "6":
+            self.noops += 1
         elif frame[:2] == "43":
             number, _, body = frame[2:].partition("[")
             self._acks[int(number)] = json.loads("[" + body)

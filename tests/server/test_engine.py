@@ -6,8 +6,11 @@ import contextlib
 import json
 import socket
 import ssl
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -65,16 +68,8 @@ def test_a_big_model_goes_both_ways_while_a_slow_client_takes_its_time(tmp_path:
         for pi in (quick, slow):
             update = ClientUpdate.from_wire(pi.next("client_update"))
             assert np.array_equal(update.weights, np.arange(BIG.size, dtype=np.float32))
-            payload = {
-                "round": number,
-                "layout": BIG.to_wire(),
-                "encoding": "float32",
-                "weights": (update.weights + 1).tobytes(),
-                "samples": 1,
-                "metrics": {},
-                "timing": {"received": 1.0, "train_start": 1.0, "train_end": 1.0},
-            }
-            assert pi.call("training_complete", payload) == {"accepted": True}
+            answer = {**answer_of(BIG.size, number), "weights": (update.weights + 1).tobytes()}
+            assert pi.call("training_complete", answer) == {"accepted": True}
         wait_for(lambda: server.get("/status")["round"] == number, "the commit")
         model = np.frombuffer(server.request("GET", "/model", {"Accept": "application/octet-stream"})[1], "<f4")
         assert np.array_equal(model, np.arange(BIG.size, dtype=np.float32) + 1)
@@ -92,6 +87,66 @@ def test_a_broadcast_is_not_copied_for_each_receiver(tmp_path: Path) -> None:
         for pi in fleet:
             pi.close()
         wait_for(lambda: server.get("/status")["clients"] == 0, "writers to notice that nobody is there")
+
+
+def answer_of(size: int, number: int) -> dict[str, Any]:
+    return {
+        "round": number,
+        "layout": BIG.to_wire(),
+        "encoding": "float32",
+        "weights": bytes(4 * size),
+        "samples": 1,
+        "metrics": {},
+        "timing": {"received": 1.0, "train_start": 1.0, "train_end": 1.0},
+    }
+
+
+def test_a_client_that_sends_for_longer_than_it_may_be_silent_stays_and_hears_from_the_server(tmp_path: Path) -> None:
+    patience = 4.0
+    with (
+        ServerProcess(tmp_path, "--min-clients", "1", "--ping-interval", "2", "--ping-timeout", "2", layout=BIG) as server,
+        Pi(server.url, "uploads") as pi,
+    ):
+        number = server.get("/")["round"]
+        pi.next("client_update")
+        connection, started = pi.socket.sock, time.monotonic()
+
+        def slowly(data: bytes) -> int:
+            slow = time.monotonic() - started < 2 * patience
+            if slow:
+                assert server.get("/status")["waiting_for"] == ["uploads"]
+            return int(connection.send(data[:4096] if slow else data))
+
+        pi.socket._send = slowly  # meanwhile it answers no pings: all that it says queues behind the large message
+        assert pi.call("training_complete", answer_of(BIG.size, number)) == {"accepted": True}
+        assert pi.noops >= 2
+
+
+def test_large_messages_that_come_at_once_are_not_all_in_memory(tmp_path: Path) -> None:
+    fleet = 24
+    with ServerProcess(tmp_path, "--min-clients", str(fleet), layout=BIG) as server:
+        process = psutil.Process(server.process.pid)
+        clients = [Pi(server.url, f"pi-{number}") for number in range(fleet)]
+        number = server.get("/")["round"]
+        for pi in clients:
+            pi.next("client_update")
+        before, peak, gate = process.memory_info().rss, 0, threading.Barrier(fleet)
+
+        def deliver(pi: Pi) -> Any:
+            gate.wait(30)
+            return pi.call("training_complete", answer_of(BIG.size, number))
+
+        with ThreadPoolExecutor(fleet) as pool:
+            answers = [pool.submit(deliver, pi) for pi in clients]
+            while not all(answer.done() for answer in answers):
+                peak = max(peak, process.memory_info().rss)
+                assert server.get("/healthz") == {"ok": True}
+            assert [answer.result() for answer in answers] == [{"accepted": True}] * fleet
+        wait_for(lambda: server.get("/status")["round"] == number, "the commit")
+        # all of them together would be 384 MiB, and more while they are put together
+        assert peak - before < 250 << 20
+        for pi in clients:
+            pi.close()
 
 
 def test_a_client_that_falls_silent_leaves_at_the_ping_timeout(tmp_path: Path) -> None:
