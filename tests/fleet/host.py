@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -98,7 +99,12 @@ class Host:
         if fresh:
             self.hang_up()
         arguments = ["ssh", *self.ssh_options, *share, f"{USER}@{self.address}", f"sudo sh -c {shlex.quote(command)}"]
-        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+        # Files, not pipes: the process that keeps the shared connection may hold on to them long after this command is done.
+        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+            ended = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, timeout=timeout)
+            output.seek(0)
+            errors.seek(0)
+            done = subprocess.CompletedProcess(ended.args, ended.returncode, output.read(), errors.read())
         if check and done.returncode:
             raise RuntimeError(f"{self.name}: {command}: exit {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}")
         return done
