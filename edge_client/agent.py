@@ -19,8 +19,10 @@ import protocol
 from edge_client import mirror, startup
 from edge_client.courier import Courier
 from edge_client.download import DownloadFailed, GraphDownload
+from edge_client.frontpanel import FrontPanel, open_pins
 from edge_client.graphs import GraphCache
 from edge_client.hal import Board
+from edge_client.hal.gpio import Status
 from edge_client.link import Link
 from edge_client.outbox import Item, Outbox
 from edge_client.recorder import Recorder
@@ -98,6 +100,18 @@ class Agent:
         stuck = self._paced.stuck(STALL_S) if self._paced is not None else None
         return f"sampling of sensor {stuck}" if stuck else None
 
+    def status(self) -> Status:
+        """Return what the LED should show."""
+        if self._training.running:
+            return Status.TRAINING
+        if self._training.failing or self._board.failing or self.hangs():
+            return Status.ERROR
+        return Status.CONNECTED if self._link.up else Status.CONNECTING
+
+    def label(self, label: str, t: float) -> None:
+        """Note what a person says is being measured."""
+        self._recorder.label(t, label)
+
     def stop(self) -> bool:
         """End within 4 s; return whether every thread has ended. What was not delivered stays in the outbox."""
         self._link.stop(1.0)
@@ -136,8 +150,8 @@ class Agent:
         except BrambleError as error:
             log.error("a generate_data cannot be read: %s", error)
 
-    def reset(self, payload: Any) -> None:
-        """Forget readings, results, and how far they were tested."""
+    def reset(self, payload: Any = None) -> None:
+        """Forget readings, labels, results, and how far they were tested."""
 
         def clear() -> None:
             with self._memory:
@@ -211,13 +225,19 @@ def run(settings: ClientSettings) -> int:
     if token and tls is None and urlsplit(settings.server).hostname not in ("127.0.0.1", "localhost", "::1"):
         log.warning("the token goes to %s unencrypted; anyone on the network can read it", settings.server)
     with startup.exclusive(settings.folder) as folder:
+        pins = open_pins(settings, folder) if settings.gpio else None
         board = startup.open_sensors(settings)
         try:
             agent = Agent(settings, board, folder, token, tls)
+            panel = FrontPanel(pins, settings.classes, agent.status, agent.label, agent.reset) if pins is not None else None
             agent.start()
+            if panel is not None:
+                panel.start()
             notify(READY=1)
             _watch(agent, asked_to_stop)
             notify(STOPPING=1)
+            if panel is not None:
+                panel.stop(0.5)
             if not agent.stop():
                 # A thread inside the training runtime cannot be ended, and Python would abort on it while it shuts down.
                 # Everything is stored and closed by now.

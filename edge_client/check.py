@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from edge_client import startup
+from edge_client.frontpanel import open_pins
 from edge_client.runtime import installed
 from edge_client.settings import ClientSettings
 from protocol import BrambleError
@@ -33,8 +36,10 @@ def run(settings: ClientSettings) -> int:
 
 
 def check(settings: ClientSettings) -> list[Finding]:
-    """Try out the sensors, the training runtime and the way to the server."""
+    """Try out the sensors, the pins if they are used, the training runtime and the way to the server."""
     parts: dict[str, Callable[[ClientSettings], str]] = {"sensors": _sensors, "runtime": _runtime, "server": _server}
+    if settings.gpio:
+        parts["pins"] = _pins
     findings = []
     for name, attempt in parts.items():
         try:
@@ -54,6 +59,12 @@ def _sensors(settings: ClientSettings) -> str:
     if not read:
         raise BrambleError("no sensor gave a reading; check the wiring, and with i2cdetect -y 1 whether it answers")
     return ", ".join(f"{key} {value}" for key, value in read.items())
+
+
+def _pins(settings: ClientSettings) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        open_pins(settings, Path(folder)).close()
+    return "lamp and buttons can be used"
 
 
 def _runtime(settings: ClientSettings) -> str:

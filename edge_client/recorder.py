@@ -24,6 +24,7 @@ Sample = tuple[float, Mapping[str, float | None]]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS samples (t REAL PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS labels (t REAL PRIMARY KEY, label TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 _HELD = 10_000
@@ -31,14 +32,14 @@ _HELD = 10_000
 
 
 class Recorder:
-    """Keeps samples and a few named values. Any thread may call any method.
+    """Keeps samples, a person's labels and a few named values. Any thread may call any method.
 
     Parameters
     ----------
     path
         The database file, one row a sample and one column a channel.
     cap
-        Samples to keep; the oldest by time make room for new ones.
+        Samples to keep, and labels; the oldest by time make room for new ones.
     commit_every
         Seconds for which samples may gather in memory before they are committed together. A killed process or a power cut
         loses at most that much; each commit flushes the disk once.
@@ -99,10 +100,25 @@ class Recorder:
         values[np.isinf(values)] = np.nan
         return table[:, 0].copy(), values.copy()
 
+    def label(self, t: float, label: str) -> None:
+        """Note what a person says is being measured from a time on, in seconds since 1970-01-01 UTC."""
+        with self._lock:
+            try:
+                self._db.execute("INSERT OR REPLACE INTO labels VALUES (?, ?)", (t, label))
+                self._db.execute("DELETE FROM labels WHERE t <= (SELECT t FROM labels ORDER BY t DESC LIMIT 1 OFFSET ?)", (self._cap,))
+            except sqlite3.Error as error:
+                log.error("%s takes no label (%s); press again once there is room on its disk", self._path, error)
+
+    def labels(self) -> list[tuple[float, str]]:
+        """Return the labels in order of time; each holds until the next."""
+        with self._lock:
+            return [(float(t), str(label)) for t, label in self._db.execute("SELECT t, label FROM labels ORDER BY t")]
+
     def clear(self) -> None:
-        """Forget every sample; named values stay."""
+        """Forget every sample and label; named values stay."""
         with self._lock:
             self._pending.clear()
+            self._db.execute("DELETE FROM labels")
             self._db.execute("DELETE FROM samples")
             self._rows = 0
 

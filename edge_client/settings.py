@@ -39,6 +39,10 @@ class ClientSettings(BaseSettings):
     replay: Path | None = Field(None, description="Recording (CSV) that mock sensors replay, instead of a built-in one.")
     sensors_file: Path | None = Field(None, description="File (TOML) that lists the sensors; without it, they are found on the bus.")
     faults: Path | None = Field(None, description="Script (TOML) of faults for mock sensors.")
+    gpio: bool = Field(
+        False, description="Use a status LED, a label button and a reset button.", json_schema_extra={"flags": "--gpio/--no-gpio"}
+    )
+    labels: str = Field("", description="Classes that the label button goes through, with commas between them.")
     data_dir: Path | None = Field(
         None,
         description="Folder for readings and unsent results.",
@@ -92,9 +96,16 @@ class ClientSettings(BaseSettings):
             raise ValueError("--replay is for mock sensors: add --sensors mock, or leave it out")
         if self.faults is not None and self.sensors != "mock":
             raise ValueError("--faults is for mock sensors, real ones have their own: add --sensors mock, or leave it out")
+        if self.labels and not self.gpio:
+            raise ValueError("--labels is for the label button: add --gpio, or leave it out")
         if self.ca is not None and not self.server.startswith("https:"):
             raise ValueError("--ca is for a server with TLS: write its address as https://...")
         return self
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the label button goes through, in this order."""
+        return tuple(name for part in self.labels.split(",") if (name := part.strip()))
 
     @property
     def self_paced(self) -> bool:

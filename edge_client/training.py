@@ -63,6 +63,8 @@ class Training:
         self._running: _Job | None = None
         self._valid = True
         self._stopping = False
+        self.failing = False
+        """Whether the last run failed; one that had too little data to begin with did not."""
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
 
     def start(self) -> None:
@@ -77,6 +79,11 @@ class Training:
         if self._thread.is_alive():
             self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is going on."""
+        return self._running is not None
 
     def ask(self, update: ClientUpdate) -> None:
         """Train as the server asks, unless that is going on, or done and only not yet delivered; does not block.
@@ -127,9 +134,11 @@ class Training:
     def _answer(self, job: _Job) -> None:
         number = job.update.round
         log.info("round %d: training", number)
+        failing = True
         try:
             result = self._train(job.update, job.received)
         except NotEnoughData as error:
+            failing = False
             log.info("round %d: not trained: %s", number, error)
             self._put(job, "training_failed", TrainingFailed(number, str(error)[:SENTENCE]), {})
         except MemoryError:
@@ -142,8 +151,11 @@ class Training:
             log.exception("round %d: training failed", number)
             self._put(job, "training_failed", TrainingFailed(number, f"{type(error).__name__}: {error}"[:SENTENCE]), {})
         else:
+            failing = False
             if self._put(job, "training_complete", result.complete, {"request": job.request, "tested_until": result.tested_until}):
                 self._trained(job.update, result)
+        finally:
+            self.failing = failing
 
     def _put(self, job: _Job, event: str, message: TrainingComplete | TrainingFailed, note: dict[str, Any]) -> bool:
         payload = message.to_wire()

@@ -93,6 +93,11 @@ class Board:
             self._prepare(t)
             return [reading for sensor in self.sensors if sensor.name not in streaming for reading in sensor.read()]
 
+    @property
+    def failing(self) -> bool:
+        """Whether a sensor is gone."""
+        return any(sensor.error is not None for sensor in self.sensors) or any(stream.error is not None for stream in self._streams)
+
     def settle(self) -> None:
         """Set a simulated world to now, for who talks to the drivers directly."""
         with self._lock:

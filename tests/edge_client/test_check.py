@@ -87,6 +87,17 @@ def test_sensors_that_give_nothing_are_found(secured: tuple[str, Path], monkeypa
     assert "no sensor gave a reading" in findings(server=secured[0], token_file=secured[1])["sensors"].sentence
 
 
+def test_pins_are_tried_out_if_they_are_used(secured: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "unset")
+    monkeypatch.setenv("LG_WD", "unset")
+    assert "pins" not in findings(server=secured[0], token_file=secured[1])
+    assert findings(server=secured[0], token_file=secured[1], gpio=True)["pins"].good
+    monkeypatch.setitem(sys.modules, "gpiozero.pins.mock", None)
+    found = findings(server=secured[0], token_file=secured[1], gpio=True)["pins"]
+    assert not found.good
+    assert "pip install bramble-fl[gpio]" in found.sentence
+
+
 @pytest.mark.parametrize(("flags", "code"), [([], 0), (["--server", "http://127.0.0.1:1"], 1)], ids=["good", "bad"])
 def test_the_command_says_so_by_its_code(secured: tuple[str, Path], flags: list[str], code: int) -> None:
     command = [sys.executable, "-m", "bramble", "client", "check", "--sensors", "mock", "--id", "pi-1", "--token-file", str(secured[1])]

@@ -128,6 +128,29 @@ def test_many_pending_samples_are_committed_before_their_time(make: Callable[...
     assert rows_on_disk(tmp_path / "readings.db") == 1001
 
 
+def test_labels_are_kept_in_order_of_time_and_outlive_the_process(make: Callable[..., Recorder]) -> None:
+    recorder = make()
+    recorder.label(20.0, "sitting")
+    recorder.label(10.0, "walking")
+    assert recorder.labels() == [(10.0, "walking"), (20.0, "sitting")]
+    recorder.close()
+    assert make().labels() == [(10.0, "walking"), (20.0, "sitting")]
+
+
+def test_old_labels_make_room(make: Callable[..., Recorder]) -> None:
+    recorder = make(cap=5)
+    for t in range(9):
+        recorder.label(float(t), "walking")
+    assert [t for t, _ in recorder.labels()] == [4.0, 5.0, 6.0, 7.0, 8.0]
+
+
+def test_clear_forgets_labels_too(make: Callable[..., Recorder]) -> None:
+    recorder = make()
+    recorder.label(10.0, "walking")
+    recorder.clear()
+    assert recorder.labels() == []
+
+
 def test_clear_forgets_samples_pending_ones_too_and_keeps_named_values(make: Callable[..., Recorder]) -> None:
     recorder = make(commit_every=3600.0)
     recorder.set("cycle", "7")

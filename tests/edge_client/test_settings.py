@@ -12,7 +12,21 @@ from protocol import fields
 
 @pytest.fixture(autouse=True)
 def _nobodys_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SERVER", "ID", "SENSORS", "REPLAY", "SENSORS_FILE", "FAULTS", "DATA_DIR", "TOKEN_FILE", "CA", "MODE", "SAMPLE_EVERY"):
+    for name in (
+        "SERVER",
+        "ID",
+        "SENSORS",
+        "REPLAY",
+        "SENSORS_FILE",
+        "FAULTS",
+        "GPIO",
+        "LABELS",
+        "DATA_DIR",
+        "TOKEN_FILE",
+        "CA",
+        "MODE",
+        "SAMPLE_EVERY",
+    ):
         monkeypatch.delenv(f"BRAMBLE_{name}", raising=False)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
 
@@ -77,6 +91,8 @@ def test_what_contradicts_each_other_is_refused_with_the_remedy() -> None:
         ClientSettings(sensors="linux", replay=Path("garden.csv"))
     with pytest.raises(ValidationError, match="--faults is for mock sensors, real ones have their own"):
         ClientSettings(sensors="linux", faults=Path("faults.toml"))
+    with pytest.raises(ValidationError, match="--labels is for the label button: add --gpio"):
+        ClientSettings(sensors="mock", labels="walking")
     with pytest.raises(ValidationError, match=r"write its address as https"):
         ClientSettings(sensors="mock", ca=Path("ca.pem"))
 
@@ -85,6 +101,21 @@ def test_what_contradicts_each_other_is_refused_with_the_remedy() -> None:
 def test_an_interval_that_is_none_is_refused(every: str) -> None:
     with pytest.raises(ValidationError):
         ClientSettings(sensors="mock", sample_every=every)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "classes"), [("", ()), ("walking", ("walking",)), (" walking, sitting ,,lying down", ("walking", "sitting", "lying down"))]
+)
+def test_labels_stand_between_commas(text: str, classes: tuple[str, ...]) -> None:
+    assert ClientSettings(sensors="mock", gpio=True, labels=text).classes == classes
+
+
+@pytest.mark.parametrize(
+    ("sensors", "mode", "self_paced"),
+    [("mock", "evaluation", False), ("mock", "private", True), ("linux", "evaluation", True), ("linux", "private", True)],
+)
+def test_only_simulated_sensors_in_evaluation_wait_for_the_server(sensors: str, mode: str, self_paced: bool) -> None:
+    assert ClientSettings(sensors=sensors, mode=mode).self_paced is self_paced  # type: ignore[arg-type]
 
 
 def test_data_go_where_they_are_told_to_else_where_systemd_says_else_into_the_home(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,6 +248,19 @@ def test_a_request_that_cannot_be_read_is_answered_too(bench: Bench) -> None:
     assert bench.answer().payload == {"round": 5, "reason": "the request cannot be read: layout: expected a list"}
 
 
+def test_it_says_whether_it_runs_and_whether_the_last_run_failed(bench: Bench) -> None:
+    training = bench.training
+    assert (training.running, training.failing) == (False, False)
+    outcomes: list[BaseException | float] = [RuntimeError("odd"), NotEnoughData("too few"), RuntimeError("odd"), 1.0]
+    for number, (outcome, failing) in enumerate(zip(outcomes, (True, False, True, False), strict=True), 1):
+        training.ask(request(number))
+        bench.wait_begun(number)
+        assert training.running
+        bench.outcome.put(outcome)
+        bench.wait_idle()
+        assert training.failing is failing
+
+
 def test_stop_does_not_wait_for_a_run_longer_than_it_is_told_to(bench: Bench) -> None:
     bench.training.ask(request(1))
     bench.wait_begun(1)

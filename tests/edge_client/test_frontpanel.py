@@ -1,0 +1,178 @@
+"""Lamp and buttons of a client, driven by pin changes on gpiozero's own mock pins, with a real agent behind them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_client.agent import Agent
+from edge_client.frontpanel import FrontPanel, open_pins
+from edge_client.hal import gpio, open_board
+from edge_client.hal.gpio import Status
+from edge_client.settings import ClientSettings
+from edge_client.trainer import NotEnoughData
+from protocol import BrambleError
+from protocol.messages import GenerateData
+from tests.edge_client.process import ClientProcess
+from tests.edge_client.socketserver import Server
+from tests.edge_client.test_agent import GRAPH, START, heard, update
+from tests.waiting import wait_for
+
+LED, LABEL, RESET = 17, 27, 22
+
+
+class Front:
+    """An agent with lamp and buttons, as ``run`` puts them together, and a record of what the lamp was told to show."""
+
+    def __init__(self, folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.settings = ClientSettings(
+            id="pi-1", server=server.url, sensors="mock", gpio=True, labels="walking,sitting", reconnect_max=0.05
+        )
+        (folder / "graphs").mkdir()
+        (folder / "graphs" / f"{GRAPH.sha256}.tflite").write_bytes(GRAPH.data)
+        self.pins = open_pins(self.settings, folder)
+        self.board = open_board("mock", seed="pi-1")
+        self.agent = Agent(self.settings, self.board, folder, None, None)
+        self.panel = FrontPanel(self.pins, self.settings.classes, self.agent.status, self.agent.label, self.agent.reset)
+        self.shown: list[Status] = []
+        show = self.panel._panel.show
+
+        def noted(status: Status) -> None:
+            self.shown.append(status)
+            show(status)
+
+        monkeypatch.setattr(self.panel._panel, "show", noted)
+
+    def wait_shown(self, status: Status) -> None:
+        wait_for(lambda: self.shown and self.shown[-1] is status, f"the lamp to show {status}")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    if made.sio.eio.service_task_handle is not None:  # the test has not stopped it
+        made.stop()
+
+
+@pytest.fixture
+def front(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+    for name in ("GPIOZERO_PIN_FACTORY", "LG_WD"):
+        monkeypatch.setenv(name, "unset")
+    monkeypatch.setattr(gpio, "HOLD_S", 0.05)
+    monkeypatch.setattr(gpio, "TICK_S", 0.005)
+    made = Front(tmp_path, server, monkeypatch)
+    made.agent.start()
+    made.panel.start()
+    yield made
+    made.panel.stop(30)
+    made.agent.stop()
+    made.board.close()
+
+
+def press(front: Front, pin: int, done: Callable[[], object]) -> None:
+    front.pins.pin(pin).drive_low()
+    wait_for(done, "the press")
+    front.pins.pin(pin).drive_high()
+
+
+def test_the_lamp_is_on_while_connected_and_blinks_while_there_is_no_server(front: Front, server: Server) -> None:
+    front.wait_shown(Status.CONNECTED)
+    led = front.pins.pin(LED)
+    wait_for(lambda: led.state, "light")
+    server.stop()
+    front.wait_shown(Status.CONNECTING)
+    led.clear_states()
+    wait_for(lambda: len(led.states) > 4, "blinking")
+
+
+def test_the_lamp_shows_training_then_an_error_and_a_round_that_works_ends_it(
+    front: Front, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, outcomes = threading.Semaphore(0), list[Exception]([BrambleError("odd"), NotEnoughData("too few")])
+
+    def run(*arguments: Any) -> Any:
+        gate.acquire()
+        raise outcomes.pop(0)
+
+    front.wait_shown(Status.CONNECTED)
+    monkeypatch.setattr(front.agent._trainer, "run", run)
+    for number, after in ((1, Status.ERROR), (2, Status.CONNECTED)):
+        server.sio.emit("client_update", update(number))
+        front.wait_shown(Status.TRAINING)
+        gate.release()
+        front.wait_shown(after)
+    assert front.shown[-5:] == [Status.CONNECTED, Status.TRAINING, Status.ERROR, Status.TRAINING, Status.CONNECTED]
+
+
+def test_the_lamp_shows_a_sensor_that_is_gone_until_it_is_back(front: Front) -> None:
+    front.wait_shown(Status.CONNECTED)
+    (sensor,) = front.board.sensors
+    sensor.error = gpio.GpioError("gone")
+    front.wait_shown(Status.ERROR)
+    front.board.sample(START)
+    front.wait_shown(Status.CONNECTED)
+
+
+def test_the_lamp_shows_a_part_that_hangs(front: Front) -> None:
+    front.wait_shown(Status.CONNECTED)
+    front.agent._cycles.stop(60)
+    front.wait_shown(Status.ERROR)
+
+
+def test_each_press_of_the_label_button_is_stored_and_never_sent(front: Front, server: Server) -> None:
+    front.wait_shown(Status.CONNECTED)
+    for count in (1, 2, 3):
+        press(front, LABEL, lambda count=count: len(front.agent._recorder.labels()) == count)
+    stored = front.agent._recorder.labels()
+    assert [label for _, label in stored] == ["walking", "sitting", "walking"]
+    assert min(t for t, _ in stored) > 1.6e9
+    assert [name for name, _ in server.heard if name not in ("connect", "health")] == []
+
+
+def test_holding_the_reset_button_forgets_what_a_reset_by_the_server_does(front: Front, server: Server) -> None:
+    server_asks = GenerateData(1, START, 3600.0, 60).to_wire()
+    front.wait_shown(Status.CONNECTED)
+    server.sio.emit("generate_data", server_asks)
+    heard(server, "data_update")
+    front.agent.label("walking", START)
+    wait_for(lambda: front.agent._recorder.columns(["temperature"])[0].size == 60, "readings")
+    press(front, RESET, lambda: front.agent._recorder.columns(["temperature"])[0].size == 0)
+    assert front.agent._recorder.labels() == []
+    assert front.agent._outbox.next() is None
+
+
+def test_a_short_press_of_the_reset_button_forgets_nothing(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    front.agent.label("walking", START)
+    pin = front.pins.pin(RESET)
+    pin.drive_low()
+    pin.drive_high()
+    front.panel.stop(30)
+    assert front.agent._recorder.labels() == [(START, "walking")]
+
+
+def test_when_it_ends_the_lamp_is_off(front: Front) -> None:
+    front.wait_shown(Status.CONNECTED)
+    pin = front.pins.pin(LED)
+    wait_for(lambda: pin.state, "light")
+    front.panel.stop(30)
+    assert not pin.state
+
+
+def test_real_sensors_have_real_pins_and_mock_sensors_mock_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: list[str] = []
+    monkeypatch.setattr("edge_client.frontpanel.open_factory", lambda kind, folder: kinds.append(kind))
+    for sensors in ("linux", "mock"):
+        open_pins(ClientSettings(id="pi-1", sensors=sensors, gpio=True), tmp_path)  # type: ignore[arg-type]
+    assert kinds == ["lgpio", "mock"]
+
+
+def test_a_real_client_runs_and_ends_with_lamp_and_buttons(server: Server, tmp_path: Path) -> None:
+    with ClientProcess(server.url, tmp_path, "--gpio", "--labels", "walking,sitting") as client:
+        client.wait_connected()
+        assert client.stop() == 0
+        assert "Traceback" not in client.log()
