@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 import server.store
 from protocol.errors import BrambleError
 from protocol.graph import GraphFile
-from protocol.layout import Weights
 from protocol.messages import ClientUpdate, DataUpdate, GenerateData, TrainConfig, TrainingComplete, TrainingFailed
 from server import rounds, strategies
 from server.cohort import Cohort
@@ -23,6 +22,7 @@ from server.metrics import Metrics
 from server.schedule import Schedule
 from server.settings import ServerSettings
 from server.store import Store, meta, mirror, models
+from server.view import Model, View
 from server.writer import Reply, Runtime, Writer
 
 log = logging.getLogger(__name__)
@@ -51,27 +51,6 @@ class Outward(Protocol):
 
     def reset(self, clients: Iterable[str] | None = None) -> None:
         """Send ``reset`` to these clients, or to all."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """A global model: of which round (0: the initial one), its weights of shape (parameters,), that round's metrics."""
-
-    round: int
-    weights: Weights = field(repr=False)
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class View:
-    """What others may see, always consistent: replaced as a whole by the coordinator. ``revision`` grows with every change."""
-
-    revision: int
-    model: Model
-    running: int | None = None
-    waiting_for: tuple[str, ...] = ()
-    cycle: int = 0
-    cycle_waiting_for: tuple[str, ...] = ()
 
 
 class Coordinator:

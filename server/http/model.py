@@ -12,10 +12,10 @@ from flask import Blueprint, Response, request
 
 from protocol import codecs
 from protocol.layout import Layout
-from server.coordinator import Model
 from server.http import pieces, query
 from server.http.errors import RequestError
 from server.store import models
+from server.view import Model
 
 if TYPE_CHECKING:
     from server.http import Room

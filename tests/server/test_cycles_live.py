@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from protocol.messages import GenerateData
+from server.tokens import hash_of
 from tests.server.pi import Pi, hello, readings
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
@@ -130,3 +131,38 @@ def test_in_private_mode_no_reading_is_asked_for_taken_or_shown(tmp_path: Path) 
         assert set(latest) == {"round", "samples", "metrics", "update_norm", "cosine", "distance"}, "norms and distances, no weights"
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "bramble.db")) as database:
         assert database.execute("SELECT count(*) FROM readings").fetchone() == (0,)
+
+
+def test_a_client_that_was_away_at_a_reset_hears_of_it_even_after_a_restart(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        Pi(server.url, "away").close()
+        wait_for(lambda: server.get("/clients")["clients"].get("away", {}).get("connected") is False, "it to leave")
+        assert server.get("/reset") == {"clients": 0}
+    with ServerProcess(tmp_path) as server:
+        with Pi(server.url, "away") as pi:
+            assert pi.next("reset") == {}
+        with Pi(server.url, "away") as pi:
+            server.get("/generate?count=1")
+            pi.next("generate_data")
+            assert not [event for event, _ in pi._events if event == "reset"], "once is enough"
+
+
+def test_nothing_private_is_logged_at_any_level(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text(f'[clients]\npi-1 = "{hash_of("my-secret-token")}"\n[http]\nme = "{hash_of("http-secret")}"\n')
+    flags = ("--tokens", str(tokens), "--min-clients", "1")
+    with (
+        ServerProcess(tmp_path, *flags, BRAMBLE_LOG_LEVEL="debug") as server,
+        Pi(server.url, auth=hello("pi-1", token="my-secret-token")) as pi,
+    ):
+        bearer = {"Authorization": "Bearer http-secret"}
+        reading = {"cycle": None, "t": [1.0], "channels": {"temperature": {"unit": "°C", "value": [23.456789]}}}
+        assert pi.call("data_update", reading) == {"accepted": 1}
+        assert server.request("GET", "/", bearer)[0] == 202
+        assert pi.train(0.1234567, metrics={"loss_before": 9.87654321}) == {"accepted": True}
+        wait_for(lambda: server.request("GET", "/status", bearer)[1]["round"] == 1, "the commit")
+        bad = {"cycle": None, "t": [1.0], "channels": {"temperature": {"unit": "°C", "value": [23.456789, "warm"]}}}
+        assert pi.call("data_update", bad)["accepted"] == 0
+        assert server.request("GET", "/data/all", {"Authorization": "Bearer http-secretx"})[0] == 401
+    for private in ("secret", "23.45", "9.87", "0.123"):
+        assert private not in server.log(), private

@@ -1,0 +1,80 @@
+"""Who may connect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol.errors import BrambleError
+from protocol.messages import Handshake
+from server.fleet import Fleet
+from server.gate import Gate
+from server.tokens import Tokens, hash_of
+
+
+def auth(client: str = "pi-1", **other: Any) -> dict[str, Any]:
+    return {"protocol": 1, "client_id": client, "token": None, "simulated": False, "channels": [], "version": "1", **other}
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    return Fleet()
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Tokens:
+    path = tmp_path / "tokens.toml"
+    path.write_text(f'[clients]\npi-1 = "{hash_of("one")}"\npi-2 = "{hash_of("two")}"\n')
+    return Tokens(path)
+
+
+def test_a_good_handshake_comes_back_read(fleet: Fleet) -> None:
+    assert Gate(fleet, None, True).check(auth(simulated=True), "10.0.0.1") == Handshake(1, "pi-1", None, True, (), "1")
+
+
+def test_another_protocol_is_named_before_its_unknown_fields(fleet: Fleet) -> None:
+    with pytest.raises(BrambleError, match="protocol: 3 is not spoken here, this server speaks 1"):
+        Gate(fleet, None, True).check({"protocol": 3, "who": "pi-1"}, "10.0.0.1")
+
+
+def test_without_tokens_an_id_belongs_to_the_address_that_it_is_connected_from(fleet: Fleet) -> None:
+    gate = Gate(fleet, None, True)
+    fleet.join(gate.check(auth(), "10.0.0.1"), "s1", "10.0.0.1")
+    gate.check(auth(), "10.0.0.1")
+    with pytest.raises(BrambleError, match="connected from another address"):
+        gate.check(auth(), "10.0.0.2")
+    fleet.leave("s1")
+    gate.check(auth(), "10.0.0.2")
+
+
+def test_with_tokens_an_id_belongs_to_its_token_from_wherever(fleet: Fleet, tokens: Tokens) -> None:
+    gate = Gate(fleet, tokens, True)
+    fleet.join(gate.check(auth(token="one"), "10.0.0.1"), "s1", "10.0.0.1")
+    gate.check(auth(token="one"), "10.0.0.2")
+    for wrong in (None, "", "two", "One", hash_of("one")):
+        with pytest.raises(BrambleError, match="token: not the one of client pi-1"):
+            gate.check(auth(token=wrong), "10.0.0.1")
+    with pytest.raises(BrambleError, match="token: not the one of client pi-9"):
+        gate.check(auth("pi-9", token="one"), "10.0.0.1")
+
+
+def test_simulated_clients_are_let_in_only_where_they_are_welcome(fleet: Fleet) -> None:
+    Gate(fleet, None, False).check(auth(), "10.0.0.1")
+    with pytest.raises(BrambleError, match="--allow-simulated"):
+        Gate(fleet, None, False).check(auth(simulated=True), "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (auth(), "pi-1 (10.0.0.1)"),
+        ({"client_id": "evil\nline"}, "evil?line (10.0.0.1)"),
+        ({"client_id": 7}, "a client at 10.0.0.1"),
+        (None, "a client at 10.0.0.1"),
+        ("pi-1", "a client at 10.0.0.1"),
+    ],
+)
+def test_the_log_names_whoever_it_was_as_well_as_it_can(given: Any, name: str, fleet: Fleet) -> None:
+    assert Gate(fleet, None, True).name_of(given, "10.0.0.1") == name
