@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# --no-compile: Python compiles what it imports anyway, and most of what is installed never is.
+# --no-compile, below: Python compiles what it imports anyway, and most of what is installed never is.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-main test-runtimes test-authoring test-fleet check bench graphs screenshot clean
