@@ -5,6 +5,7 @@ import resource
 import signal
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -74,23 +75,27 @@ def test_memory_does_not_grow_with_the_clients(tmp_path: Path) -> None:
     assert peak < 3 * update.nbytes
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """A limit on file sizes stands in for a full disk: the kernel cuts the write short, then refuses the next."""
+    """A limit on file sizes stands in for a full disk: the kernel cuts the write short, then refuses the next.
+
+    It holds for the whole process, so it must be gone before the test's outcome is written to a log.
+    """
     former_signal = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     former = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (6000, former[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, former)
-    signal.signal(signal.SIGXFSZ, former_signal)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+        signal.signal(signal.SIGXFSZ, former_signal)
 
 
-@pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_is_a_sentence_and_costs_only_the_update_that_did_not_fit(tmp_path: Path) -> None:
     first, second = vectors(2, 1000)
     with Spool(1000, tmp_path) as spool:
         spool.append("pi-1", first)
-        with pytest.raises(SpoolError, match="the update of pi-2 could not be put aside"):
+        with small_disk(), pytest.raises(SpoolError, match="the update of pi-2 could not be put aside"):
             spool.append("pi-2", second)
         assert [client for client, _ in spool] == ["pi-1"]
         np.testing.assert_array_equal(next(iter(spool))[1], first)
