@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 HEADROOM = 8 << 20
 """Bytes that a message may be larger than two models. Up to that an update that is too large is read and refused by name."""
 
+READERS = 4
+"""HTTP answers that are read and rendered at once."""
+
 
 class Server:
     """A server, wired and not yet listening.
@@ -53,7 +56,7 @@ class Server:
         self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
         self.fleet, self.complaints = Fleet(), Complaints()
         self.metrics = Metrics(lambda: len(self.fleet), self.fleet.health)
-        runtime = self.runtime = engine.Runtime(self.sio)
+        runtime = self.runtime = engine.Runtime(self.sio, threads=1)
         outward = Outward(self.sio, self.fleet)
         self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics)
         gate = Gate(self.fleet, tokens, settings.simulated_welcome)
@@ -62,13 +65,14 @@ class Server:
         patience = settings.ping_interval + settings.ping_timeout
         limits = Limits(largest, patience, links.admitted, engine.places(largest))
         self.metrics.watch(engine.attach(self.sio, limits, links.complain))
-        room = http.Room(settings, graph, self.store, self.fleet, self.coordinator, runtime, self.metrics, self.complaints, tokens)
+        readers = engine.Runtime(self.sio, threads=READERS)
+        room = http.Room(settings, graph, self.store, self.fleet, self.coordinator, readers, self.metrics, self.complaints, tokens)
         http.register(self.flask, room)
 
     def listen(self) -> engine.Listener:
         """Start to work and to accept connections."""
         settings = self.settings
-        listener = engine.Listener(self.flask, settings.host, settings.port, settings.tls_cert, settings.tls_key)
+        listener = engine.Listener(self.flask, settings.host, settings.port, self.complaints.about, settings.tls_cert, settings.tls_key)
         self.coordinator.start()
         listener.start()
         if self.tokens:

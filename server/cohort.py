@@ -36,7 +36,7 @@ class Cohort:
     """
 
     def __init__(self, number: int, clients: tuple[str, ...], model: Weights, strategy: Strategy, folder: Path) -> None:
-        self.number, self.started = number, time.time()
+        self.number, self.started, self._start = number, time.time(), time.monotonic()
         self._model, self._strategy = model, strategy
         self._spool = Spool(len(model), folder)
         self._reports: dict[str, tuple[int, dict[str, float]]] = {}
@@ -82,6 +82,11 @@ class Cohort:
     def parts(self) -> dict[str, dict[str, Any]]:
         """Return what is known of each client's part so far."""
         return {client: dict(part) for client, part in self._parts.items()}
+
+    @property
+    def seconds(self) -> float:
+        """How long the round has been open, whatever was done to the machine's clock meanwhile."""
+        return time.monotonic() - self._start
 
     @property
     def delivered(self) -> int:

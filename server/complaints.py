@@ -1,4 +1,4 @@
-"""Complaints about clients: each is logged with the client's name, and nobody can fill the disk with them."""
+"""What the log says about clients: each complaint is logged with the client's name, and nobody can fill the disk with them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Complaints:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float, int]] = OrderedDict()
 
-    def about(self, name: str, sentence: str) -> None:
+    def about(self, name: str, sentence: str, level: int = logging.WARNING) -> None:
         """Log a sentence about a client, unless it has been the subject of too many of late."""
         now = self._clock()
         tokens, when, unsaid = self._buckets.pop(name, (float(BURST), now, 0))
         tokens = min(BURST, tokens + (now - when) / INTERVAL)
         if tokens >= 1:
-            more = f" ({unsaid} more complaints about it were not logged)" if unsaid else ""
-            log.warning("%s: %s%s", name, printable(sentence), more)
+            more = f" ({unsaid} more about it were not logged)" if unsaid else ""
+            log.log(level, "%s: %s%s", name, printable(sentence), more)
             tokens, unsaid = tokens - 1, 0
         else:
             unsaid += 1

@@ -236,9 +236,8 @@ class Coordinator:
             self._abandon(str(error) if isinstance(error, BrambleError) else "the server failed to commit it, its log says why")
             return
         self._view = replace(self._view, model=Model(cohort.number, model, metrics))
-        seconds = time.time() - cohort.started
-        log.info("round %d: committed, %d updates in %.2f s%s", cohort.number, cohort.delivered, seconds, _losses(metrics))
-        self._closed("committed", seconds)
+        log.info("round %d: committed, %d updates in %.2f s%s", cohort.number, cohort.delivered, cohort.seconds, _losses(metrics))
+        self._closed("committed")
 
     def _abandon(self, reason: str) -> None:
         cohort = self._cohort
@@ -248,10 +247,11 @@ class Coordinator:
             self._runtime.offload(cohort.abandon, self._store, reason)
         except BrambleError as error:
             log.error("round %d: its end is not on record: %s", cohort.number, error)
-        self._closed("abandoned", time.time() - cohort.started)
+        self._closed("abandoned")
 
-    def _closed(self, state: str, seconds: float) -> None:
+    def _closed(self, state: str) -> None:
         assert self._cohort is not None
+        seconds = self._cohort.seconds
         self._cohort.close()
         self._cohort = None
         self._schedule.ended(time.monotonic(), state == "committed")

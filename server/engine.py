@@ -9,9 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
 import gevent  # type: ignore[import-untyped]
@@ -21,6 +19,7 @@ from gevent import pywsgi, socket, ssl
 from gevent.event import Event  # type: ignore[import-untyped]
 from gevent.lock import BoundedSemaphore  # type: ignore[import-untyped]
 from gevent.pool import Pool  # type: ignore[import-untyped]
+from gevent.threadpool import ThreadPool  # type: ignore[import-untyped]
 
 from protocol.errors import BrambleError
 from server.websocket import Limits, Traffic, WebSocket
@@ -79,10 +78,17 @@ def places(largest: int) -> Any:
 
 
 class Runtime:
-    """What the rest of the room uses of the engine, see :class:`server.writer.Runtime`."""
+    """What the rest of the room uses of the engine, see :class:`server.writer.Runtime`.
 
-    def __init__(self, sio: SocketIO) -> None:
+    Parameters
+    ----------
+    threads
+        How many may block at once. The writer has one of its own, so that no crowd of readers stands in its way.
+    """
+
+    def __init__(self, sio: SocketIO, threads: int) -> None:
         self._eio = sio.server.eio
+        self._threads = ThreadPool(threads)
 
     def queue(self) -> Any:
         """Return a queue as in the standard library."""
@@ -105,7 +111,7 @@ class Runtime:
             except BaseException as error:
                 return None, error
 
-        result, error = gevent.get_hub().threadpool.apply(attempt)
+        result, error = self._threads.apply(attempt)
         if error is not None:
             raise error
         return result  # type: ignore[no-any-return]
@@ -120,6 +126,8 @@ class Listener:
         The WSGI application.
     host, port
         Where to listen; port 0 takes a free one.
+    complain
+        Told the address and a sentence when a request or a TLS handshake is not one.
     cert, key
         PEM files to serve TLS with.
 
@@ -129,7 +137,9 @@ class Listener:
         If the address cannot be bound, or the certificate not be read.
     """
 
-    def __init__(self, app: Flask, host: str, port: int, cert: Path | None = None, key: Path | None = None) -> None:
+    def __init__(
+        self, app: Flask, host: str, port: int, complain: Callable[[str, str], None], cert: Path | None = None, key: Path | None = None
+    ) -> None:
         try:
             family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
             listener = socket.socket(family, kind)
@@ -146,6 +156,8 @@ class Listener:
             listener, app, log=None, error_log=log, spawn=Pool(), handler_class=_Handler, environ={"SERVER_NAME": host}, **context
         )
 
+        self._server.complain = complain
+
     def start(self) -> None:
         """Accept connections from now on."""
         self._server.start()
@@ -158,14 +170,9 @@ class Listener:
 def wait_for_signal() -> None:
     """Return at SIGINT or SIGTERM."""
     asked = Event()
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
-
-    handlers = [gevent.signal_handler(number, partial(ask, number, None)) for number in (signal.SIGINT, signal.SIGTERM)]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, asked.set)
     asked.wait()
-    for handler in handlers:
-        handler.cancel()
 
 
 def _tls(cert: Path | None, key: Path | None) -> Any:
@@ -199,7 +206,7 @@ class _Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         return environ
 
     def _handle_client_error(self, ex: Exception) -> Any:
-        log.info("a request from %s is not HTTP: %s", self.client_address[0], type(ex).__name__)
+        self.server.complain(self.client_address[0], f"a request is not HTTP ({type(ex).__name__})")
         return "400", pywsgi._BAD_REQUEST_RESPONSE
 
     def _log_error(self, t: Any, v: Any, tb: Any) -> None:
@@ -208,12 +215,14 @@ class _Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
 
 
 class _Server(pywsgi.WSGIServer):  # type: ignore[misc]
+    complain: Callable[[str, str], None]
+
     def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> Any:
         client_socket.settimeout(IDLE)
         try:
             wrapped = self.wrap_socket(client_socket, **self.ssl_args)
         except OSError as error:
-            log.info("a TLS handshake with %s failed: %s", address[0], getattr(error, "reason", None) or type(error).__name__)
+            self.complain(address[0], f"a TLS handshake failed ({getattr(error, 'reason', None) or type(error).__name__})")
             client_socket.close()
             return
         try:

@@ -62,7 +62,7 @@ class Inward:
         self, sio: SocketIO, gate: Gate, fleet: Fleet, coordinator: Coordinator, layout: Layout, metrics: Metrics, complaints: Complaints
     ) -> None:
         self._server, self._gate, self._fleet, self._coordinator = sio.server, gate, fleet, coordinator
-        self._layout, self._metrics, self._complaints = layout, metrics, complaints
+        self._layout, self._metrics, self._complaints, self._arrivals = layout, metrics, complaints, Complaints()
         # Past Flask-SocketIO's own decorators: these match a URL for each message and leave the failure, whose traceback
         # holds the message, to the garbage collector. With large models that is gigabytes until it comes round.
         self._server.on("connect", self.connect)
@@ -123,6 +123,7 @@ class Inward:
         if former:
             self._complaints.about(hello.client_id, "a new connection takes the place of the one it had")
             self.hang_up(former)
+        self._arrivals.about(hello.client_id, f"connected from {address}", logging.INFO)
         self._coordinator.joined(hello.client_id)
         return None
 
@@ -132,6 +133,7 @@ class Inward:
             return self.unknown(sid, "disconnect")  # an event that a client sent by this name
         client = self._fleet.leave(sid)
         if client:
+            self._arrivals.about(client, f"left ({', '.join(map(str, reason))})", logging.INFO)
             self._coordinator.left(client)
         return None
 

@@ -8,6 +8,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from protocol.errors import BrambleError
+from server.complaints import printable
 from server.coordinator import RefusedError
 from server.store import StoreError
 from server.writer import InternalError
@@ -49,10 +50,14 @@ def register(app: Flask) -> None:
     @app.errorhandler(Exception)
     def failure(error: Exception) -> Response:
         if isinstance(error, StoreError | InternalError):
-            log.error("%s %s: %s", request.method, request.path, error)
+            log.error("%s: %s", _asked(), error)
             return _answer(503, str(error))
-        log.error("%s %s failed", request.method, request.path, exc_info=error)
+        log.error("%s failed", _asked(), exc_info=error)
         return _answer(500, "the server could not do that, its log says why")
+
+
+def _asked() -> str:
+    return printable(f"{request.method} {request.path}")
 
 
 def _answer(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Flask, request
+from flask import Flask, Response, request
 
 from server.http.errors import RequestError
 
@@ -36,6 +36,13 @@ def register(app: Flask, room: Room) -> None:
             sentence = "Authorization: expected 'Bearer' and a token that this server knows"
             room.complaints.about(f"HTTP from {request.remote_addr}", f"{request.method} {request.path[:100]} refused: {sentence}")
             raise RequestError(401, sentence, {"WWW-Authenticate": "Bearer"})
+
+    @app.after_request
+    def harden(response: Response) -> Response:
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response
 
 
 def _authorized(room: Room) -> bool:

@@ -137,7 +137,7 @@ def test_bytes_that_are_no_websocket_frame_end_only_their_connection(case: str, 
     bad.socket.sock.sendall(BAD_WEBSOCKET[case])
     bad.wait_closed()
     wait_for(lambda: not server.get("/clients")["clients"][name]["connected"], "the fleet to know", within=5.0)
-    assert server.logged(f"{name}: ") == 1
+    assert server.logged(f"WARNING server.complaints: {name}: ") == 1
     assert "Traceback" not in server.log()
 
 
@@ -211,4 +211,5 @@ def test_bytes_that_are_not_http_are_answered_and_forgotten(server: ServerProces
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
             connection.sendall(garbage)
             assert connection.recv(100).startswith(b"HTTP/1.1 400")
+    assert server.logged("127.0.0.1: a request is not HTTP") == 3
     assert "Traceback" not in server.log()

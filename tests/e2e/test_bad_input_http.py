@@ -165,6 +165,13 @@ def test_names_of_this_server_are_known(host: str, server: ServerProcess) -> Non
     assert status == 200
 
 
+def test_answers_are_kept_by_nobody_and_read_by_no_other_site(server: ServerProcess) -> None:
+    for path in ("/status", "/clients", "/data/all", "/nothing", "/model/clients"):
+        _, _, headers = server.request("GET", path)
+        assert headers["Cache-Control"] == "no-store"
+        assert (headers["X-Content-Type-Options"], headers["Cross-Origin-Resource-Policy"]) == ("nosniff", "same-origin")
+
+
 def test_a_huge_body_is_refused(server: ServerProcess, pi: Pi) -> None:
     status, sentence = error(server.request("POST", "/", body=b"x" * (1 << 17)))
     assert (status, sentence) == (413, "the body is larger than 65536 bytes, and nothing here reads one")

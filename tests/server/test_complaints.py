@@ -36,10 +36,16 @@ def test_a_flood_is_cut_short_and_what_was_left_out_is_counted(clock: Clock, cap
     assert len(caplog.messages) == BURST
     clock.now = INTERVAL
     book.about("pi-1", "no")
-    assert caplog.messages[-1] == f"pi-1: no ({1000 - BURST} more complaints about it were not logged)"
+    assert caplog.messages[-1] == f"pi-1: no ({1000 - BURST} more about it were not logged)"
     clock.now = 2 * INTERVAL
     book.about("pi-1", "no")
     assert caplog.messages[-1] == "pi-1: no"
+
+
+def test_what_is_no_complaint_may_be_said_at_another_level(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    Complaints(clock).about("pi-1", "connected", logging.INFO)
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [(logging.INFO, "pi-1: connected")]
 
 
 def test_one_clients_flood_silences_nobody_else(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

@@ -221,7 +221,7 @@ def test_tls_is_spoken_with_a_certificate_and_only_tls(tmp_path: Path) -> None:
             with socket.create_connection(("127.0.0.1", server.port), timeout=30) as plain, contextlib.suppress(ConnectionResetError):
                 plain.sendall(request)
                 assert not plain.recv(4096).startswith(b"HTTP")
-            assert server.logged("a TLS handshake with 127.0.0.1 failed") == 1
+            assert server.logged("127.0.0.1: a TLS handshake failed") == 1
             assert pi.call("training_failed", {"round": number, "reason": "no"}) == {"accepted": True}
         assert "Traceback" not in server.log()
 

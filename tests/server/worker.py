@@ -57,7 +57,10 @@ class Worker:
             except socketio.exceptions.SocketIOError:
                 time.sleep(0.02)  # the server is away: try again soon
             finally:
+                inner: Any = client.client
                 client.disconnect()
+                if inner and inner.eio.ws:  # python-engineio leaves it open when a connection is reset, or refused half-way
+                    inner.eio.ws.shutdown()
 
     def _hear(self, client: Any, event: str, payload: Any) -> None:
         if event != "client_update":
