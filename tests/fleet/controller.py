@@ -96,7 +96,12 @@ class Controller:
             password or self.password, *arguments,
         ]  # fmt: skip
         # A control socket's path is short, and every inventory's own.
-        environment = {**os.environ, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp"), "ANSIBLE_NOCOLOR": "1"}
+        environment = {
+            **os.environ,
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOG_PATH": str(self.folder / "ansible.log"),
+        }
         begun = time.monotonic()
         done = subprocess.run(
             command, cwd=source / "ansible", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
