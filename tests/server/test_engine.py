@@ -257,3 +257,27 @@ def test_connections_without_a_handshake_cost_nobody_else_anything(tmp_path: Pat
         for end in (*idle, *half):
             end.close()
         assert server.get("/healthz") == {"ok": True}
+
+
+def test_who_does_not_shake_hands_in_time_is_hung_up_on(tmp_path: Path) -> None:
+    script = tmp_path / "hasty.py"
+    script.write_text(
+        "import sys\nfrom bramble.cli import main\nimport server.websocket\n"
+        "server.websocket.HELLO_S = 0.2\nmain(['server', *sys.argv[1:]])\n"
+    )
+    with ServerProcess(tmp_path, "--ping-interval", "0.2", script=script) as server, Pi(server.url, "quick") as quick:
+        stranger = Pi(server.url, connect=False)
+        stranger.wait_closed()  # and answers pings meanwhile, which keep nobody here
+        assert server.logged("a connection from 127.0.0.1: no handshake within 0.2 s") == 1
+        assert quick.call("training_complete", None)["accepted"] is False, "who has, stays"
+
+
+def test_ipv6_is_spoken_and_its_address_written_in_brackets(tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with ServerProcess(tmp_path, "--host", "::1") as server:
+        assert server.url == f"http://[::1]:{server.port}"
+        with Pi(server.url, "six") as pi:
+            assert pi.call("training_complete", None)["accepted"] is False
