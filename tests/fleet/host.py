@@ -89,7 +89,7 @@ class Host:
         def up() -> bool:
             if self._process is None or self._process.poll() is not None:
                 raise AssertionError(f"{self.name} did not boot: {(self.folder / 'console.log').read_text(errors='replace')[-2000:]}")
-            return self.run("true", check=False, fresh=True).returncode == 0
+            return self.run("true", check=False, fresh=True, timeout=10).returncode == 0
 
         until(up, f"{self.name} to answer ssh", within)
 
@@ -131,7 +131,7 @@ class Host:
         until(lambda: self._booted_since(before), f"{self.name} to come back from a reboot", 90)
 
     def _booted_since(self, before: str) -> bool:
-        done = self.run("cut -d' ' -f22 /proc/1/stat", check=False, fresh=True)
+        done = self.run("cut -d' ' -f22 /proc/1/stat", check=False, fresh=True, timeout=10)
         return done.returncode == 0 and done.stdout.strip() != before
 
     def power_cut(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,7 +17,7 @@ def until(condition: Callable[[], T], what: str, within: float = 60.0, every: fl
         try:
             value = condition()
             problem = ""
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
             value, problem = None, f" (last: {error})"
         if value:
             return value
