@@ -144,9 +144,10 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _core(annotation: Any) -> Any:
+    """Look through ``X | None`` and ``Annotated[X, ...]``."""
     if get_origin(annotation) in (Union, types.UnionType):
-        return next(kind for kind in get_args(annotation) if kind is not type(None))
-    return annotation
+        return _core(next(kind for kind in get_args(annotation) if kind is not type(None)))
+    return _core(get_args(annotation)[0]) if get_origin(annotation) is Annotated else annotation
 
 
 def _flag_type(annotation: Any, extra: dict[str, Any]) -> Any:

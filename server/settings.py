@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|)")
-_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+from protocol.durations import seconds
 
-
-def _seconds(value: Any) -> Any:
-    """Read ``90``, ``90s``, ``10m``, ``1.5h`` or ``1d`` as seconds."""
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.fullmatch(value.strip())
-    if match is None:
-        raise ValueError("expected a duration such as 90s, 10m or 1h")
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds)]
+Seconds = Annotated[float, BeforeValidator(seconds)]
 
 
 class ServerSettings(BaseSettings):
@@ -73,9 +60,10 @@ class ServerSettings(BaseSettings):
     )
     ping_interval: Seconds = Field(
         10.0,
-        ge=0.1,
+        ge=1,
         le=3600,
-        description="How often the server asks whether a client is there.",
+        multiple_of=1,  # Engine.IO tells a client whole seconds only, and a client that expects more haste hangs up
+        description="How often the server asks whether a client is there, in whole seconds.",
         json_schema_extra={"cli": "str", "shown": "10s"},
     )
     ping_timeout: Seconds = Field(

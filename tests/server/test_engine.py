@@ -150,7 +150,7 @@ def test_large_messages_that_come_at_once_are_not_all_in_memory(tmp_path: Path) 
 
 
 def test_a_client_that_falls_silent_leaves_at_the_ping_timeout(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path, "--ping-interval", "0.3", "--ping-timeout", "0.5") as server, Proxy(server.port) as cable:
+    with ServerProcess(tmp_path, "--ping-interval", "1", "--ping-timeout", "0.5") as server, Proxy(server.port) as cable:
         stays, cut = Pi(server.url, "stays"), Pi(f"http://127.0.0.1:{cable.port}", "cut")
         number = server.get("/")["round"]
         cut.next("client_update")
@@ -162,7 +162,7 @@ def test_a_client_that_falls_silent_leaves_at_the_ping_timeout(tmp_path: Path) -
             return server.get("/status")["waiting_for"] == ["stays"]
 
         wait_for(left, "the silent one to leave", within=10.0)
-        assert 0.3 < time.monotonic() - silent < 5.0
+        assert time.monotonic() - silent > 0.3, "not before its time-out"
         assert stays.train(1.0) == {"accepted": True}
         record = wait_for(lambda: (r := server.get(f"/rounds/{number}"))["state"] == "committed" and r, "the round to go on")
         assert record["clients"]["cut"]["reason"] == "disconnected"
@@ -170,7 +170,7 @@ def test_a_client_that_falls_silent_leaves_at_the_ping_timeout(tmp_path: Path) -
 
 
 def test_a_silent_client_leaves_even_while_a_message_to_it_is_stuck(tmp_path: Path) -> None:
-    flags = ("--min-clients", "1", "--ping-interval", "0.3", "--ping-timeout", "0.3")
+    flags = ("--min-clients", "1", "--ping-interval", "1", "--ping-timeout", "0.3")
     with ServerProcess(tmp_path, *flags, layout=BIG) as server, Pi(server.url, "stuck", socket=small_buffer(server.url)):
         number = server.get("/")["round"]
         record = wait_for(lambda: (r := server.get(f"/rounds/{number}"))["state"] != "running" and r, "it to be dropped", within=20.0)
@@ -265,7 +265,7 @@ def test_who_does_not_shake_hands_in_time_is_hung_up_on(tmp_path: Path) -> None:
         "import sys\nfrom bramble.cli import main\nimport server.websocket\n"
         "server.websocket.HELLO_S = 0.2\nmain(['server', *sys.argv[1:]])\n"
     )
-    with ServerProcess(tmp_path, "--ping-interval", "0.2", script=script) as server, Pi(server.url, "quick") as quick:
+    with ServerProcess(tmp_path, "--ping-interval", "1", script=script) as server, Pi(server.url, "quick") as quick:
         stranger = Pi(server.url, connect=False)
         stranger.wait_closed()  # and answers pings meanwhile, which keep nobody here
         assert server.logged("a connection from 127.0.0.1: no handshake within 0.2 s") == 1
