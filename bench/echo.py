@@ -26,7 +26,8 @@ def serve(clients: int, rounds: int, parameters: int, websocket: str) -> None:
     app = Flask("echo")
     sio = SocketIO(app, **engine.OPTIONS, max_http_buffer_size=8 * parameters + (1 << 20), async_handlers=False)
     if websocket == "own":
-        engine.attach(sio, Limits(8 * parameters + (1 << 20), 60.0, lambda _: True), lambda *_: None)
+        largest = 8 * parameters + (1 << 20)
+        engine.attach(sio, Limits(largest, 60.0, lambda _: True, engine.places(largest)), lambda *_: None)
     with tempfile.TemporaryDirectory() as folder:
         graph = GraphFile.read(write_graph(Path(folder), parameters).read_bytes())
     manifest = graph.manifest
@@ -51,7 +52,7 @@ def serve(clients: int, rounds: int, parameters: int, websocket: str) -> None:
             sio.start_background_task(ask)
         return {"accepted": True}
 
-    listener = engine.Listener(app, "127.0.0.1", 0)
+    listener = engine.Listener(app, "127.0.0.1", 0, lambda *_: None)
     listener.start()
     print(f"echo ready on http://127.0.0.1:{listener.port}", flush=True)
     engine.wait_for_signal()

@@ -41,9 +41,9 @@ class Site:
     def load(cls, name: str, graph: GraphFile) -> Site:
         """Read a recording at the task's step."""
         recording, step = recordings.load(recordings.builtin()[name]), graph.manifest.step_s
-        times = recording.first + step * np.arange(round(recording.duration / step))
+        times = np.asarray(recording.first + step * np.arange(round(recording.duration / step)), np.float64)
         keys = [channel.key for channel in graph.manifest.channels]
-        return cls(name, times, np.array([[recording.at(t)[key] for key in keys] for t in times]))
+        return cls(name, times, np.array([[recording.at(t)[key] for key in keys] for t in times], np.float64))
 
     @property
     def cut(self) -> int:
