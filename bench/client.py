@@ -147,7 +147,7 @@ def leaving(python: Path, end: signal.Signals, *flags: str) -> float:
         server = stack.enter_context(serve(folder, "--min-clients", "2", *ENDLESS, *flags))
         dying, other = (stack.enter_context(Client(python, server, folder, client)) for client in ("pi-1", "pi-2"))
         connected(server, 2)
-        give_data(server, 500)
+        give_data(server, 3500)
         server.get("/")
         wait_for(lambda: list((folder / dying.name / "graphs").glob("*.tflite")), "training to begin")
         began = dying.send(end)
