@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -158,6 +159,8 @@ class Cycles:
             request, resets = asked
             try:
                 self._take(request, resets)
+            except sqlite3.Error as error:
+                log.error("cycle %d cannot be noted as taken (%s); asked for again, it is taken again", request.cycle, error)
             except Exception:
                 log.exception("cycle %d failed", request.cycle)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import re
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -121,6 +122,29 @@ def test_real_sensors_are_read_now_and_stamped_as_read(tmp_path: Path) -> None:
     assert len(update.t) == 5
     assert min(update.t) > 1.6e9
     room.close()
+
+
+def test_a_full_disk_is_said_in_one_line_and_the_next_cycle_is_taken(
+    room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    note, full = room.recorder.set, True
+
+    def noted(name: str, value: str | None) -> None:
+        if full:
+            raise sqlite3.OperationalError("database or disk is full")
+        note(name, value)
+
+    monkeypatch.setattr(room.recorder, "set", noted)
+    room.cycles.ask(GenerateData(1, 1000.0, 60.0, 3))
+    wait_for(lambda: caplog.records, "the complaint")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("cycle 1 cannot be noted as taken (database or disk is full)")
+    assert record.exc_info is None
+    full = False
+    request = GenerateData(2, 2000.0, 60.0, 3)
+    room.cycles.ask(request)
+    room.done(request)
+    assert [update.cycle for update in room.updates()] == [1, 2]
 
 
 def test_a_long_cycle_is_mirrored_in_parts_while_it_is_taken(room: Room) -> None:
