@@ -15,8 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from bramble import flags, logs
-from bramble.fleet import FleetSettings
-from bramble.settings import DemoSettings
+from bramble.settings import DemoSettings, FleetSettings
 from edge_client.settings import ClientSettings
 from inspector.settings import InspectorSettings
 from protocol import BrambleError

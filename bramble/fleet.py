@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import ssl
 import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from bramble.settings import FleetSettings
+from inspector.client import InspectorError, ServerClient
 from protocol import BrambleError
 from protocol.health import words
 
@@ -25,20 +21,8 @@ PATIENCE = 3
 """Sampling intervals after which a client's newest sample is no longer fresh."""
 
 
-class FleetSettings(BaseSettings):
-    """Show every client: version, newest sample, last round, and how the machine is."""
-
-    model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore")
-
-    server: str = Field("http://127.0.0.1:5000", description="Address of the server.")
-    token_file: Path | None = Field(None, description="File with a token of the http section.")
-    ca: Path | None = Field(None, description="Certificate (PEM) of the authority that signed the server's.")
-    timeout: float = Field(10.0, gt=0, le=300, description="Seconds to wait for an answer.")
-    as_json: bool = Field(False, description="Print JSON instead of a table.", json_schema_extra={"flags": "--json"})
-
-
 class Unreachable(BrambleError):
-    """The server does not answer as it should; the text says what to look at."""
+    """The server does not answer, or refuses; the text says what to look at."""
 
 
 def run(settings: FleetSettings) -> int:
@@ -65,10 +49,13 @@ def read(settings: FleetSettings) -> dict[str, Any]:
     Unreachable
         If it cannot be asked, or refuses.
     """
-    get = _Getter(settings)
-    status, clients = get("/status"), get("/clients")["clients"]
-    last = max(status["round"], status["running"] or 0)
-    rounds = get(f"/rounds?since={max(0, last - ROUNDS)}&limit={ROUNDS}&clients=1")["rounds"] if last else []
+    try:
+        server = ServerClient.from_files(settings.server.rstrip("/"), settings.token_file, settings.ca, settings.timeout)
+        status, clients = server.status(), server.clients()
+        last = max(status["round"], status["running"] or 0)
+        rounds = server.rounds(max(0, last - ROUNDS), ROUNDS) if last else []
+    except InspectorError as error:
+        raise Unreachable(str(error)) from error
     took_part: dict[str, int] = {}
     for record in rounds:
         if record["state"] == "committed":
@@ -77,8 +64,7 @@ def read(settings: FleetSettings) -> dict[str, Any]:
     for name, client in clients.items():
         client["last_round"] = took_part.get(name)
         client["fresh"] = fresh(client, now)
-    server = {name: status[name] for name in ("version", "mode", "task", "round", "running")}
-    return {"server": server, "clients": clients}
+    return {"server": {name: status[name] for name in ("version", "mode", "task", "round", "running")}, "clients": clients}
 
 
 def fresh(client: dict[str, Any], now: float) -> bool:
@@ -100,7 +86,19 @@ def show(status: dict[str, Any], console: Console) -> None:
         f"Server {server['version']}, {server['mode']} mode, task {server['task']}, last committed round {server['round']}{running}"
     )
     table = Table(
-        "client", "", "version", "sample", "round", "SoC °C", "throttled", "RAM MB", "disk GB", "clock s", box=None, padding=(0, 1)
+        "client",
+        "",
+        "version",
+        "sample",
+        "sensors",
+        "round",
+        "SoC °C",
+        "throttled",
+        "RAM MB",
+        "disk GB",
+        "clock s",
+        box=None,
+        padding=(0, 1),
     )
     for name, client in sorted(status["clients"].items()):
         health = client.get("health") or {}
@@ -109,6 +107,7 @@ def show(status: dict[str, Any], console: Console) -> None:
             "[green]there[/]" if client["connected"] else f"[red]gone {_span(time.time() - client['since'])}[/]",
             client["version"],
             _sample(client, health),
+            _sensors(health),
             _text(client["last_round"]),
             _text(health.get("soc_temperature"), "{:.0f}"),
             "" if health.get("throttled") is None else words(health["throttled"]),
@@ -127,6 +126,14 @@ def _sample(client: dict[str, Any], health: dict[str, Any]) -> str:
     return text if client["fresh"] else f"[red]{text}[/]"
 
 
+def _sensors(health: dict[str, Any]) -> str:
+    """Return what is wrong with a client's sensors; nothing if all is well."""
+    wrong = [f"[red]{escape(name)} is gone[/]" for name in health.get("sensors_gone", ())]
+    if health.get("samples_missed"):
+        wrong.append(f"{health['samples_missed']:,} missed")
+    return ", ".join(wrong)
+
+
 def _text(value: Any, form: str = "{}") -> str:
     return "" if value is None else form.format(value)
 
@@ -137,37 +144,3 @@ def _span(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(0.0, seconds):.0f} s"
-
-
-class _Getter:
-    def __init__(self, settings: FleetSettings) -> None:
-        self._settings = settings
-        self._headers = {}
-        try:
-            if settings.token_file is not None:
-                self._headers["Authorization"] = f"Bearer {settings.token_file.read_text('utf-8').strip()}"
-            tls = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=settings.ca))
-            self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), tls)
-        except OSError as error:
-            raise Unreachable(f"{error.filename or settings.ca}: cannot be read ({error.strerror}); check --token-file and --ca") from None
-
-    def __call__(self, path: str) -> Any:
-        url = self._settings.server.rstrip("/") + path
-        request = urllib.request.Request(url, headers=self._headers)
-        try:
-            with self._opener.open(request, timeout=self._settings.timeout) as response:
-                return json.load(response)
-        except urllib.error.HTTPError as error:
-            raise Unreachable(f"the server refuses {path}: {_sentence(error)}") from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise Unreachable(
-                f"the server at {self._settings.server} cannot be asked ({reason}); is it running, and is --ca right?"
-            ) from None
-
-
-def _sentence(error: urllib.error.HTTPError) -> str:
-    try:
-        return str(json.load(error)["error"])
-    except (ValueError, KeyError, TypeError, OSError):
-        return f"HTTP {error.code}"

@@ -1,4 +1,4 @@
-"""Settings of the demo."""
+"""Settings of the commands that belong to no room."""
 
 from __future__ import annotations
 
@@ -21,3 +21,15 @@ class DemoSettings(BaseSettings):
     port: int = Field(5000, ge=0, le=65535, description="Port of the server; 0 takes a free one.")
     inspector_port: int = Field(8050, ge=0, le=65535, description="Port of the inspector; 0 takes a free one.")
     data_dir: Path | None = Field(None, description="Keep data and logs here; without it a temporary folder is removed at the end.")
+
+
+class FleetSettings(BaseSettings):
+    """Show every client: version, newest sample, last round, and how the machine is."""
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore")
+
+    server: str = Field("http://127.0.0.1:5000", description="Address of the server.")
+    token_file: Path | None = Field(None, description="File with a token of the http section.")
+    ca: Path | None = Field(None, description="Certificate (PEM) of the authority that signed the server's.")
+    timeout: float = Field(10.0, gt=0, le=300, description="Seconds to wait for an answer.")
+    as_json: bool = Field(False, description="Print JSON instead of a table.", json_schema_extra={"flags": "--json"})

@@ -76,8 +76,7 @@ class Agent:
         self._training = Training(self._train, self._outbox, self._trained)
         self._cycles = Cycles(board, self._recorder, self._outbox)
         self._paced = SelfPaced(board, self._recorder, None if self._private else self._outbox) if settings.self_paced else None
-        paced = self._paced
-        self._reporter = Reporter(self._link, folder, paced.every if paced else None, lambda: paced.sampled if paced else None)
+        self._reporter = Reporter(self._link, folder, self._paced, lambda: board.gone)
         self._memory = threading.Lock()
         """Held while a reset forgets, and while an acceptance is noted: the one must not come in between the other."""
         self._greeted = False
@@ -104,7 +103,7 @@ class Agent:
         """Return what the LED should show."""
         if self._training.running:
             return Status.TRAINING
-        if self._training.failing or self._board.failing or self.hangs():
+        if self._training.failing or self._board.gone or self.hangs():
             return Status.ERROR
         return Status.CONNECTED if self._link.up else Status.CONNECTING
 

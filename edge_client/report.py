@@ -5,17 +5,34 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from edge_client import health
 from edge_client.link import Link, LinkDown, NoAnswer
-from protocol.health import EVENT, INTERVAL, Health
+from protocol.health import EVENT, INTERVAL, MOST_SENSORS, Health
 
 log = logging.getLogger(__name__)
 
 ACK_S = 10.0
 """Seconds to wait for the server's answer; a report that is lost is not repeated, the next one says more."""
+
+
+class Sampling(Protocol):
+    """What there is to say of sensors that are read at a pace of their own."""
+
+    @property
+    def every(self) -> float:
+        """The shortest interval of any sensor, in seconds."""
+
+    @property
+    def missed(self) -> int:
+        """Deadlines that were missed."""
+
+    @property
+    def sampled(self) -> float | None:
+        """When a good reading was taken last, on the monotonic clock."""
 
 
 class Reporter:
@@ -25,17 +42,17 @@ class Reporter:
     ----------
     folder
         Where the client keeps its data; its disk is the one reported on.
-    every
-        The sampling interval in seconds, or None if only the server asks for samples.
-    sampled
-        Returns when the newest sample was taken, on the monotonic clock, or None.
+    sampling
+        How sampling goes, or None if only the server asks for samples.
+    gone
+        Returns the names of the sensors that do not answer.
     """
 
-    def __init__(self, link: Link, folder: Path, every: float | None, sampled: Callable[[], float | None]) -> None:
+    def __init__(self, link: Link, folder: Path, sampling: Sampling | None, gone: Callable[[], Sequence[str]]) -> None:
         self._link = link
         self._folder = folder
-        self._every = every
-        self._sampled = sampled
+        self._sampling = sampling
+        self._gone = gone
         self._due = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -57,12 +74,15 @@ class Reporter:
 
     def read(self) -> Health:
         """Return how things are."""
-        sampled, machine = self._sampled(), health.read(self._folder)
+        sampling, machine = self._sampling, health.read(self._folder)
+        sampled = None if sampling is None else sampling.sampled
         throttled = machine.get("health_throttled")
         return Health(
             sent=time.time(),
             sample_age=None if sampled is None else time.monotonic() - sampled,
-            sample_every=self._every,
+            sample_every=None if sampling is None else sampling.every,
+            samples_missed=None if sampling is None else sampling.missed,
+            sensors_gone=tuple(self._gone()[:MOST_SENSORS]),
             soc_temperature=machine.get("health_cpu_temperature"),
             throttled=None if throttled is None else int(throttled),
             memory_free=machine.get("health_memory_available"),

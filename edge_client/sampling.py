@@ -60,6 +60,11 @@ class SelfPaced:
         """The shortest interval of any sensor, in seconds."""
         return self._sampler.shortest
 
+    @property
+    def missed(self) -> int:
+        """How many deadlines of all sensors passed while a sensor, or the machine, was busy."""
+        return sum(stats.missed for stats in self._sampler.stats.values())
+
     def start(self) -> None:
         """Begin to sample, at once."""
         self._sampler.start()

@@ -45,9 +45,7 @@ def create_app(settings: InspectorSettings) -> Dash:
     InspectorError
         If the token's or the authority's file cannot be read.
     """
-    if settings.ca is not None and not settings.ca.is_file():
-        raise InspectorError(f"There is no certificate authority at {settings.ca}; check --ca.")
-    client = ServerClient(settings.server, _token(settings.token_file), settings.ca, settings.timeout)
+    client = ServerClient.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
     app = Dash(
         "inspector",
         title="Bramble",
@@ -107,18 +105,6 @@ def _serve(settings: InspectorSettings) -> BaseWSGIServer:
     if settings.host not in ("127.0.0.1", "::1", "localhost"):
         logger.warning("the page has no login: whoever reaches %s:%d can start and reset rounds", settings.host, server.port)
     return server
-
-
-def _token(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InspectorError(f"Cannot read the token in {path} ({error}); check --token-file.") from error
-    if not token or any(character.isspace() for character in token):
-        raise InspectorError(f"{path} does not hold one token; write it alone into the file.")
-    return token
 
 
 class _Handler(WSGIRequestHandler):

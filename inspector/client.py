@@ -53,6 +53,27 @@ class ServerClient:
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
 
+    @classmethod
+    def from_files(cls, url: str, token_file: Path | None, ca: Path | None, timeout: float) -> ServerClient:
+        """Take the token, if there is one, from a file.
+
+        Raises
+        ------
+        InspectorError
+            If the token's or the authority's file cannot be read.
+        """
+        if ca is not None and not ca.is_file():
+            raise InspectorError(f"There is no certificate authority at {ca}; check --ca.")
+        if token_file is None:
+            return cls(url, None, ca, timeout)
+        try:
+            token = token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InspectorError(f"Cannot read the token in {token_file} ({error}); check --token-file.") from error
+        if not token or any(character.isspace() for character in token):
+            raise InspectorError(f"{token_file} does not hold one token; write it alone into the file.")
+        return cls(url, token, ca, timeout)
+
     def status(self) -> JSON:
         """Round, mode, task and who is awaited; ``revision`` grows with every change."""
         return self._ask("GET", "/status")
@@ -116,6 +137,6 @@ class ServerClient:
         if reply.status_code >= 400:
             sentence = str(body.get("error") or f"The server answered with status {reply.status_code}.")
             if reply.status_code == 401:
-                sentence = f"{sentence.rstrip('.')}; give the inspector its token with --token-file."
+                sentence = f"{sentence.rstrip('.')}; give a token with --token-file."
             raise ServerRefused(reply.status_code, sentence)
         return body

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from protocol import fields
+from protocol.errors import ProtocolError
 from protocol.messages import YEAR_3000
 
 EVENT = "health"
@@ -22,6 +24,10 @@ THROTTLED = {
     19: "hot before",
 }
 """Bits of the Pi firmware's ``get_throttled``: what is, and what has been since the boot."""
+MOST_SENSORS = 32
+"""How many sensors one report names at most."""
+SENSOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+"""What a sensor may be called."""
 _NUMBERS = {
     "sample_age": (0, 1e10), "sample_every": (0, 1e6), "soc_temperature": (-100, 200), "memory_free": (0, 1e9), "disk_free": (0, 1e12),
 }  # fmt: skip
@@ -37,6 +43,10 @@ class Health:
     """Seconds since the newest sample was taken, by the monotonic clock."""
     sample_every: float | None = None
     """Interval in seconds at which sensors are read; None when only the server asks for samples."""
+    samples_missed: int | None = None
+    """Deadlines since the client began that passed while a sensor, or the machine, was busy."""
+    sensors_gone: tuple[str, ...] = ()
+    """Names of the sensors that do not answer."""
     soc_temperature: float | None = None
     """Degrees Celsius."""
     throttled: int | None = None
@@ -49,21 +59,25 @@ class Health:
     @classmethod
     def from_wire(cls, value: Any) -> Health:
         """Read and check the wire form."""
-        item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, "throttled"))
+        item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, "samples_missed", "sensors_gone", "throttled"))
         numbers = {
-            name: None if item.get(name) is None else fields.number(item[name], f"health.{name}", low, high)
+            name: fields.optional(fields.number, item.get(name), f"health.{name}", low=low, high=high)
             for name, (low, high) in _NUMBERS.items()
         }
-        throttled = item.get("throttled")
+        gone = item.get("sensors_gone", ())
+        if not isinstance(gone, list | tuple) or len(gone) > MOST_SENSORS:
+            raise ProtocolError(f"health.sensors_gone: expected a list of at most {MOST_SENSORS} names")
         return cls(
             sent=fields.number(item["sent"], "health.sent", 0, YEAR_3000),
-            throttled=None if throttled is None else fields.integer(throttled, "health.throttled", 0, 2**32 - 1),
+            samples_missed=fields.optional(fields.integer, item.get("samples_missed"), "health.samples_missed"),
+            sensors_gone=tuple(fields.text(name, "health.sensors_gone", pattern=SENSOR) for name in gone),
+            throttled=fields.optional(fields.integer, item.get("throttled"), "health.throttled", high=2**32 - 1),
             **numbers,
         )
 
     def to_wire(self) -> dict[str, Any]:
         """Return the wire form."""
-        return asdict(self)
+        return {**asdict(self), "sensors_gone": list(self.sensors_gone)}
 
 
 def words(throttled: int) -> str:

@@ -70,6 +70,7 @@ class Metrics:
 
 _HEALTH = {
     "sample_age": ("sample_age_seconds", "Age of the client's newest sample when it reported.", 1.0),
+    "samples_missed": ("samples_missed", "Samples that the client could not take in time since it began.", 1.0),
     "soc_temperature": ("soc_celsius", "Temperature of the client's processor.", 1.0),
     "throttled": ("throttled_bits", "The Pi firmware's get_throttled: bit 0 under-voltage, 1 capped, 2 throttled, 3 hot.", 1.0),
     "memory_free": ("memory_free_bytes", "Free memory of the client's machine.", 2.0**20),

@@ -94,9 +94,10 @@ class Board:
             return [reading for sensor in self.sensors if sensor.name not in streaming for reading in sensor.read()]
 
     @property
-    def failing(self) -> bool:
-        """Whether a sensor is gone."""
-        return any(sensor.error is not None for sensor in self.sensors) or any(stream.error is not None for stream in self._streams)
+    def gone(self) -> list[str]:
+        """The names of the sensors that do not answer as they should."""
+        sources: list[Sensor | Stream] = [*self.sensors, *self._streams]
+        return [source.name for source in sources if source.error is not None]
 
     def settle(self) -> None:
         """Set a simulated world to now, for who talks to the drivers directly."""

@@ -15,11 +15,12 @@ import pytest
 from rich.console import Console
 
 from bramble import fleet
-from bramble.fleet import FleetSettings, Unreachable
+from bramble.fleet import Unreachable
+from bramble.settings import FleetSettings
 
 HEALTH = {
     "sample_age": 4.0, "sample_every": 60.0, "soc_temperature": 61.0, "throttled": 0x50001, "memory_free": 210.0, "disk_free": 2048.0,
-    "clock_offset": -1.25,
+    "clock_offset": -1.25, "samples_missed": 12345, "sensors_gone": ["roof", "[bold]x"],
 }  # fmt: skip
 
 
@@ -97,10 +98,22 @@ def test_json_is_for_scripts(server: StandIn, capsys: pytest.CaptureFixture[str]
 
 
 def test_the_table_says_what_a_person_wants_to_know(server: StandIn) -> None:
-    console = Console(width=140, record=True, file=io.StringIO())
+    console = Console(width=180, record=True, file=io.StringIO())
     fleet.show(fleet.read(FleetSettings(server=server.url)), console)
     text = console.export_text()
-    for said in ("pi-1", "there", "4 s ago", "61", "under-voltage", "210", "2.0", "-1.2", "gone 2 h", "last committed round 7"):
+    for said in (
+        "pi-1",
+        "there",
+        "4 s ago",
+        "61",
+        "under-voltage",
+        "210",
+        "2.0",
+        "-1.2",
+        "gone 2 h",
+        "roof is gone, [bold]x is gone, 12,345 missed",
+        "last committed round 7",
+    ):
         assert said in text, said
 
 
@@ -125,9 +138,9 @@ def test_fresh_is_three_intervals(change: dict[str, Any], fresh: bool) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ({"status": 401, "error": "Authorization: expected 'Bearer'"}, "refuses /clients: Authorization: expected 'Bearer'"),
-        (502, "refuses /clients: HTTP 502"),
-        (200, "cannot be asked"),
+        ({"status": 401, "error": "Authorization: expected 'Bearer'"}, "Authorization: expected 'Bearer'; give a token with --token-file"),
+        (502, r"status 502\) is not a Bramble server; check --server"),
+        (200, "is not a Bramble server; check --server"),
     ],
     ids=["refused with a sentence", "a proxy's page", "not JSON"],
 )
@@ -140,12 +153,12 @@ def test_a_refusal_is_a_sentence(server: StandIn, answer: Any, said: str) -> Non
 def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match=r"nothing.*check --token-file"):
         fleet.read(FleetSettings(token_file=tmp_path / "nothing"))
-    with pytest.raises(Unreachable, match="check --token-file and --ca"):
+    with pytest.raises(Unreachable, match=r"nothing; check --ca"):
         fleet.read(FleetSettings(ca=tmp_path / "nothing"))
 
 
 def test_a_server_that_is_down_is_named() -> None:
-    with pytest.raises(Unreachable, match=r"http://127\.0\.0\.1:1 cannot be asked"):
+    with pytest.raises(Unreachable, match=r"No server answers at http://127\.0\.0\.1:1"):
         fleet.read(FleetSettings(server="http://127.0.0.1:1"))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +32,32 @@ class Wire:
         return self.answer
 
 
-def reporter(wire: Wire, folder: Path, every: float | None = 60.0, sampled: float | None = None) -> Reporter:
-    return Reporter(wire, folder, every, lambda: sampled)  # type: ignore[arg-type]
+@dataclass
+class Pace:
+    """Sampling as a report sees it."""
+
+    every: float = 60.0
+    missed: int = 0
+    sampled: float | None = None
+
+
+def reporter(wire: Wire, folder: Path, sampling: Pace | None = None, gone: Sequence[str] = ()) -> Reporter:
+    return Reporter(wire, folder, sampling, lambda: gone)  # type: ignore[arg-type]
 
 
 def test_a_report_holds_the_machine_and_the_age_of_the_newest_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = {"health_cpu_temperature": 51.2, "health_throttled": 327680.0, "health_memory_available": 211.0, "health_disk_free": 9000.0}
     monkeypatch.setattr(health, "read", lambda folder: said)
-    found = reporter(Wire(), tmp_path, sampled=time.monotonic() - 5).read()
+    found = reporter(Wire(), tmp_path, Pace(missed=4, sampled=time.monotonic() - 5), ["roof"]).read()
     assert (found.soc_temperature, found.throttled, found.memory_free, found.disk_free) == (51.2, 0x50000, 211.0, 9000.0)
     assert found.sample_age == pytest.approx(5, abs=1)
-    assert found.sample_every == 60.0
+    assert (found.sample_every, found.samples_missed, found.sensors_gone) == (60.0, 4, ("roof",))
     assert found.sent == pytest.approx(time.time(), abs=5)
 
 
 def test_a_laptop_reports_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "read", lambda folder: {})
-    found = reporter(Wire(), tmp_path, every=None).read()
+    found = reporter(Wire(), tmp_path).read()
     assert found == Health(sent=found.sent)
     assert Health.from_wire(found.to_wire()) == found
 

@@ -264,6 +264,7 @@ def test_each_sensor_is_read_at_its_own_pace_and_kept_with_the_time_of_its_conve
         assert paced.sampling.stuck(60) is None
         assert time.monotonic() - (paced.sampling.sampled or 0.0) < 60
     stats = paced.sampling._sampler.stats
+    assert paced.sampling.missed == stats["roof"].missed + stats["wall"].missed
     assert stats["roof"].taken + stats["roof"].missed > stats["wall"].taken + stats["wall"].missed
 
 
@@ -313,7 +314,9 @@ def test_a_doubtful_reading_is_kept_without_its_value_and_makes_no_sample_fresh(
 
 def test_a_sensor_that_is_gone_and_comes_back_is_said_once_each(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Paced(tmp_path, BME280, '[[fault]]\nkind = "unplug"\nat = 0.2\nseconds = 0.5\n') as paced:
+        wait_for(lambda: paced.board.gone == ["roof"], "it to go")
         wait_for(lambda: "sensor roof is back" in caplog.text, "it to come back")
+        assert paced.board.gone == []
         before = paced.count("temperature")
         wait_for(lambda: paced.count("temperature") > before, "readings again")
     assert [text.split(":")[0] for text in caplog.messages if "roof is" in text] == ["sensor roof is gone", "sensor roof is back"]

@@ -10,7 +10,10 @@ import pytest
 from tests.server.pi import Pi
 from tests.server.process import ServerProcess
 
-REPORT = {"sample_age": 2.5, "sample_every": 60.0, "soc_temperature": 48.5, "throttled": 5, "memory_free": 300.0, "disk_free": 9000.0}
+REPORT = {
+    "sample_age": 2.5, "sample_every": 60.0, "samples_missed": 7, "sensors_gone": ["roof"], "soc_temperature": 48.5, "throttled": 5,
+    "memory_free": 300.0, "disk_free": 9000.0,
+}  # fmt: skip
 
 
 def metrics(server: ServerProcess) -> str:
@@ -34,6 +37,7 @@ def test_prometheus_sees_who_is_there_in_base_units(server: ServerProcess, join:
     pi.call("health", {**REPORT, "sent": time.time()})
     text = metrics(server)
     assert 'bramble_client_soc_celsius{client="pi-warm"} 48.5' in text
+    assert 'bramble_client_samples_missed{client="pi-warm"} 7.0' in text
     memory = next(line for line in text.splitlines() if line.startswith('bramble_client_memory_free_bytes{client="pi-warm"}'))
     assert float(memory.split()[1]) == 300 * 2**20
 
