@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from edge_client.hal.gpio import Panel, Status, open_factory
 from edge_client.settings import ClientSettings
+
+log = logging.getLogger(__name__)
 
 LOOK_S = 0.2
 """Seconds between two looks at how the client is."""
@@ -61,6 +64,7 @@ class FrontPanel:
         on_reset: Callable[[], None],
     ) -> None:
         self._pins = pins
+        self._classes = classes
         self._status = status
         self._panel = Panel(pins, classes=classes, on_label=on_label, on_reset=on_reset)
         self._stopping = threading.Event()
@@ -68,6 +72,7 @@ class FrontPanel:
 
     def start(self) -> None:
         """Begin to show."""
+        log.info("lamp and buttons are ready%s", f"; the label button goes through {', '.join(self._classes)}" if self._classes else "")
         self._thread.start()
 
     def stop(self, timeout: float) -> None:

@@ -17,6 +17,9 @@ collect_ignore_glob = [] if BOOTS else ["test_*.py"]
 CLIENTS = {"pi-1", "pi-2", "pi-3a", "pi-3b"}
 """Three hosts; the third runs two clients of the template."""
 
+SENSORS = "".join(f'[[sensor]]\ndriver = "{driver}"\n' for driver in ("bme280", "bh1750"))
+"""What pi-1 has: a sensor more than the others."""
+
 
 def pytest_report_header() -> str:
     return "fleet: booted hosts" if BOOTS else "fleet: tests/fleet is left out here; it boots machines as root: make test-fleet"
@@ -40,6 +43,10 @@ def controller(fleet: Fleet) -> Controller:
         "client_settings": {"reconnect_max": "2s"},
     }
     controller = Controller(fleet, variables)
+    (controller.folder / "sensors.toml").write_text(SENSORS)
+    controller.host_variables["pi-1"] |= {
+        "client_sensors_file": str(controller.folder / "sensors.toml"), "client_gpio": True, "client_labels": ["empty", "occupied"],
+    }  # fmt: skip
     controller.host_variables["pi-3"]["client_instances"] = ["pi-3a", "pi-3b"]
     return controller
 

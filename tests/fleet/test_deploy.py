@@ -57,6 +57,13 @@ def test_the_fleet_learns_for_three_rounds_through_its_units(api: Api) -> None:
     assert api.status()["round"] >= 3
 
 
+def test_a_client_has_the_sensors_and_buttons_of_its_host_variables(fleet: Fleet, api: Api) -> None:
+    channels = {name: {channel["key"] for channel in client["channels"]} for name, client in api.get("/clients")["clients"].items()}
+    assert channels["pi-1"] == channels["pi-2"] | {"illuminance"}
+    assert 'labels = "empty,occupied"' in fleet["pi-1"].output("cat /etc/bramble/client.toml")
+    assert "the label button goes through empty, occupied" in fleet["pi-1"].journal("bramble-client")
+
+
 def test_the_inspector_shows_its_page(fleet: Fleet, first_play: Play) -> None:
     page = fleet.server.output("curl --silent --fail http://127.0.0.1:8050/")
     assert "Bramble" in page
