@@ -43,8 +43,9 @@ class Cohort:
         self._parts: dict[str, dict[str, Any]] = {client: _blank(sent=self.started) for client in clients}
         strategy.begin(model)
 
-    def opened(self, connection: Connection) -> None:
-        """Record the round as running."""
+    def opened(self, connection: Connection, keep: int) -> None:
+        """Record the round as running, and keep only so many in all."""
+        rounds.trim(connection, self.number, keep)
         rounds.opened(connection, self.number, self.started, list(self._parts), sent=self.started)
 
     def asked_again(self, client: str) -> None:

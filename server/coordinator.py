@@ -142,7 +142,7 @@ class Coordinator:
                 raise RefusedError("reset", f"cycle {update.cycle} was before the last reset")
             if update.cycle is not None and update.cycle > self._world.cycle:
                 raise RefusedError("unknown cycle", f"cycle {update.cycle} has not been started")
-            return mirror.add(connection, client, update)
+            return mirror.add(connection, client, update, self._settings.keep_readings)
 
         return self._writer.write(work, lambda: self._mirrored(client, update))
 
@@ -178,7 +178,7 @@ class Coordinator:
             case rounds.Open(number, clients):
                 cohort = Cohort(number, clients, self._view.model.weights, self._strategy, self._settings.data_dir)
                 try:
-                    self._write(cohort.opened)
+                    self._write(lambda connection: cohort.opened(connection, self._settings.keep_rounds))
                 except BaseException:
                     cohort.close()
                     raise

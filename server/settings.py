@@ -70,6 +70,13 @@ class ServerSettings(BaseSettings):
         10.0, ge=0.1, le=3600, description="Silence after which a client counts as gone.", json_schema_extra={"cli": "str", "shown": "10s"}
     )
     keep_models: int = Field(20, ge=1, description="Models of past rounds to keep.")
+    keep_rounds: int = Field(10_000, ge=100, description="Rounds to keep in the history, with each client's part in them.")
+    keep_readings: Seconds = Field(
+        730 * 86400.0,
+        gt=0,
+        description="How long mirrored readings are kept.",
+        json_schema_extra={"cli": "str", "shown": "730d"},
+    )
     data_start: AwareDatetime = Field(
         datetime(2023, 1, 1, tzinfo=UTC),
         description="Where the simulated world's clock starts.",

@@ -5,6 +5,8 @@ They sit apart: nothing that averages imports this module, and an import contrac
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any
 
 from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, String, Table, UniqueConstraint, delete, select
@@ -33,11 +35,21 @@ readings = Table(
 )
 
 
-def add(connection: Connection, client: str, update: DataUpdate) -> int:
-    """Keep the readings of a message; return how many it brought. One that is there already, by time, is replaced."""
+def add(connection: Connection, client: str, update: DataUpdate, keep: float = math.inf) -> int:
+    """Keep the readings of a message; return how many it brought. One that is there already, by time, is replaced.
+
+    Parameters
+    ----------
+    keep
+        Seconds for which readings are kept: older ones of the same channels are let go, counted from the newest of the message. A
+        clock that runs ahead must not cost what is there, so never from later than now.
+    """
+    oldest = min(update.t[-1], time.time()) - keep if update.t else -math.inf
     for key, column in update.channels.items():
         number = _series(connection, client, key, column.unit)
         upsert(connection, readings, [{"series": number, "t": t, "value": v} for t, v in zip(update.t, column.value, strict=True)])
+        if oldest > -math.inf:  # a single seek in the index where nothing is due
+            connection.execute(delete(readings).where(readings.c.series == number, readings.c.t < oldest))
     return len(update.t) * len(update.channels)
 
 

@@ -21,6 +21,11 @@ def opened(connection: Connection, number: int, started: float, clients: Sequenc
     meta.put(connection, "last_round", number)
 
 
+def trim(connection: Connection, number: int, keep: int) -> None:
+    """Forget the rounds, and the clients' parts in them, that are not among the last ``keep`` up to this number."""
+    connection.execute(delete(rounds).where(rounds.c.round <= number - keep))
+
+
 def part(connection: Connection, number: int, client: str, *, reason: str | None = None, **measures: float | None) -> None:
     """Record what is now known of a client's part in a round: any of ``schema.MEASURES``, or why it dropped.
 

@@ -50,7 +50,7 @@ def opened(store: Store, tmp_path: Path) -> Iterator[Callable[..., Cohort]]:
     def open_with(*clients: str, strategy: Strategy | None = None) -> Cohort:
         cohorts.append(Cohort(1, clients, OLD, strategy or FedAvg(), tmp_path))
         with store.writing() as connection:
-            cohorts[-1].opened(connection)
+            cohorts[-1].opened(connection, 100)
         return cohorts[-1]
 
     yield open_with

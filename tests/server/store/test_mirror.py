@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 from sqlalchemy import func, select
@@ -105,6 +106,27 @@ def test_a_long_stretch_is_stored_whole(store: Store) -> None:
     assert add(store, "a", message(times, temperature=list(times))) == 10_000
     with store.reading() as connection:
         assert mirror.columns(connection)["a"]["temperature"]["value"] == times
+
+
+def test_readings_are_let_go_when_their_time_is_over_in_their_own_channels_only(store: Store) -> None:
+    add(store, "a", message([10.0, 20.0, 30.0], temperature=[1.0, 2.0, 3.0], humidity=[1.0, 2.0, 3.0]))
+    add(store, "b", message([10.0], temperature=[1.0]))
+    with store.writing() as connection:
+        mirror.add(connection, "a", message([40.0], temperature=[4.0]), keep=20.0)
+    with store.reading() as connection:
+        found = mirror.columns(connection)
+    assert found["a"]["temperature"]["t"] == [20.0, 30.0, 40.0]
+    assert found["a"]["humidity"]["t"] == [10.0, 20.0, 30.0]
+    assert found["b"]["temperature"]["t"] == [10.0]
+
+
+def test_a_clock_that_runs_ahead_costs_no_reading(store: Store) -> None:
+    now = time.time()
+    add(store, "a", message([now - 50, now - 10], temperature=[1.0, 2.0]))
+    with store.writing() as connection:
+        mirror.add(connection, "a", message([now + 1e9], temperature=[3.0]), keep=3600.0)
+    with store.reading() as connection:
+        assert len(mirror.columns(connection)["a"]["temperature"]["t"]) == 3
 
 
 def test_a_reset_forgets_readings(store: Store) -> None:

@@ -122,6 +122,16 @@ class TestHistory:
             assert rounds.history(connection, clients=True) == []
 
 
+def test_the_history_keeps_the_last_rounds_with_their_clients_parts(store: Store) -> None:
+    for number in range(1, 6):
+        finished(store, number)
+    with store.writing() as connection:
+        rounds.trim(connection, 6, keep=4)
+    with store.reading() as connection:
+        assert [item["round"] for item in rounds.history(connection)] == [3, 4, 5]
+        assert connection.scalar(select(func.count()).select_from(updates)) == 6
+
+
 def test_the_last_committed_round_is_not_the_last_one(store: Store) -> None:
     with store.reading() as connection:
         assert rounds.last_committed(connection) == 0
