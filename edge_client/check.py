@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 import tempfile
 import urllib.error
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_client import startup
+from edge_client import startup, trust
 from edge_client.frontpanel import open_pins
 from edge_client.runtime import installed
 from edge_client.settings import ClientSettings
@@ -88,5 +89,7 @@ def _server(settings: ClientSettings) -> str:
         if error.code != 404:
             raise BrambleError(f"{settings.server} answers with HTTP {error.code}; is it a Bramble server?") from None
     except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise BrambleError(f"{settings.server} cannot be believed: {trust.refusal(error.reason)}") from None
         raise BrambleError(f"{settings.server} cannot be reached ({error.reason}); is it running, and is --ca right?") from None
     return f"{settings.server} answers and takes the token" if token else f"{settings.server} answers"

@@ -15,6 +15,7 @@ from typing import Any
 import websocket
 from socketio.exceptions import SocketIOError  # type: ignore[import-untyped, unused-ignore]
 
+from edge_client import trust
 from edge_client.engine import Connection
 from protocol import BrambleError
 
@@ -253,7 +254,7 @@ def _cause(error: BaseException) -> str:
         link = link.__cause__ or link.__context__
     for item in reversed(chain):
         if isinstance(item, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {item.verify_message}; name its authority with --ca"
+            return trust.refusal(item)
         if isinstance(item, websocket.WebSocketBadStatusException):
             return f"it answered the handshake with HTTP {item.status_code}; is this a Bramble server?"
         if isinstance(item, socket.gaierror):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import socket
 import ssl
@@ -306,6 +307,35 @@ def test_tls_with_an_unknown_authority_is_not_trusted_and_the_remedy_is_named(
     assert not link.up
     assert "its certificate is not trusted" in records(caplog)[0]
     assert "--ca" in records(caplog)[0]
+    assert server.auth == []
+
+
+DAY = dt.timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "starts", "ends", "said"),
+    [
+        ("127.0.0.1", -20, -10, "its certificate has expired by this machine's clock"),
+        ("127.0.0.1", 10, 20, "its certificate is not valid yet by this machine's clock"),
+        ("10.9.8.7", -10, 10, "its certificate is for another name"),
+        ("pi.local", -10, 10, "its certificate is for another name"),
+    ],
+    ids=["expired", "of the future", "another address", "a name"],
+)
+def test_what_is_wrong_with_a_certificate_is_said_with_the_remedy(
+    serve: Callable[..., Server], connect: Callable[..., Link], authority: trustme.CA, caplog: pytest.LogCaptureFixture,
+    name: str, starts: int, ends: int, said: str,
+) -> None:  # fmt: skip
+    context, now = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), dt.datetime.now(dt.UTC)
+    authority.issue_cert(name, not_before=now + starts * DAY, not_after=now + ends * DAY).configure_cert(context)
+    server = serve(tls=context)
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    link = connect(server.url, tls=trusted)
+    wait_for(lambda: records(caplog), "a sentence")
+    assert not link.up
+    assert said in records(caplog)[0]
     assert server.auth == []
 
 
