@@ -17,9 +17,6 @@ from edge_client.hal.sensor import Sensor
 from edge_client.hal.stream import Stream
 from protocol.messages import Channel
 
-DRAIN_S = 0.1
-"""How often a queue of conversions is emptied; a queue holds several times as much."""
-
 
 @dataclass(frozen=True)
 class Pace:
@@ -115,7 +112,7 @@ class Board:
             if pace.rate is not None and isinstance(sensor.driver, Streaming):
                 stream = Stream(sensor.driver, pace.rate, sensor.name, simulated=sensor.simulated, correct=sensor.correct)
                 self._streams.append(stream)
-                sources.append((stream, DRAIN_S))
+                sources.append((stream, sensor.driver.patience(pace.rate)))
             else:
                 sources.append((sensor, pace.every))
         return Sampler(sources, sink, self._clock)
@@ -136,5 +133,8 @@ def _unique_keys(sensors: list[Sensor], wanted: Collection[str] | None) -> dict[
     for sensor in sensors:
         for key in sensor.driver.channels:
             if wanted is None or key in wanted:
-                keys[sensor.name, key] = key if key not in keys.values() else f"{sensor.name}.{key}"
+                offered = key
+                while offered in keys.values():
+                    offered = f"{sensor.name}.{offered}"
+                keys[sensor.name, key] = offered
     return keys

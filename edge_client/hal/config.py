@@ -115,7 +115,7 @@ def _sensor(entry: tables.Entry, usual: float | None) -> SensorConfig:
 
 def dumps(sensors: Iterable[SensorConfig], notes: Iterable[str] = ()) -> str:
     """Return the file that describes these sensors; notes become comments at its top."""
-    lines = [f"# {note}" for note in notes]
+    lines = [f"# {' '.join(note.split())}" for note in notes]  # one line each, whatever a third party's error says
     for sensor in sensors:
         lines += ["", "[[sensor]]", f'driver = "{sensor.driver.name}"', f"bus = {sensor.bus}", f"address = {sensor.address:#04x}"]
         if sensor.name and sensor.name != sensor.driver.name:

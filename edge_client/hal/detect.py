@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from edge_client.hal import catalogue
 from edge_client.hal.bus import I2CBus
-from edge_client.hal.drivers.base import Driver
-from edge_client.hal.errors import BusBusy, SensorError, UnknownSensor
+from edge_client.hal.drivers.base import Driver, guarded
+from edge_client.hal.errors import BusBusy, DriverFailure, SensorError, UnknownSensor
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +54,16 @@ def _look(bus: I2CBus, address: int, candidates: list[type[Driver]], missing: st
     possible: list[type[Driver]] = []
     for item in here:
         try:
-            if item.identify(bus, address):
-                if item.certain:
-                    return Found(address, (item,), f"{item.chip}, by its identity")
+            with guarded(item.chip):
+                fits = item.identify(bus, address)
+            if fits and item.certain:
+                return Found(address, (item,), f"{item.chip}, by its identity")
+            if fits:
                 possible.append(item)
         except BusBusy as error:
             return Found(address, (), str(error))
+        except DriverFailure as error:
+            logger.warning("%s", error)
         except SensorError as error:
             logger.debug("%s did not answer as a %s: %s", hex(address), item.chip, error)
     if possible:

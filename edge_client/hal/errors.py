@@ -94,6 +94,10 @@ class Overrun(SensorError):
     transient = True
 
 
+class DriverFailure(SensorError):
+    """A driver, perhaps a third party's, made a mistake of its own."""
+
+
 class UnknownSensor(SensorError):
     """No driver has this name."""
 

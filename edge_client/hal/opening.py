@@ -14,7 +14,7 @@ from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock, HostClock, SystemClock, VirtualClock
 from edge_client.hal.config import SensorConfig
 from edge_client.hal.drivers.base import Driver
-from edge_client.hal.errors import ConfigError, SensorError
+from edge_client.hal.errors import ConfigError, SensorError, UnknownSensor
 from edge_client.hal.linux import LinuxBus, ReopeningBus
 from edge_client.hal.sensor import Sensor
 from edge_client.hal.sim import recordings, script
@@ -144,11 +144,20 @@ def _mock_board(
 ) -> Board:
     clock: Clock = HostClock() if live else VirtualClock()
     scene = Scene(Layered(world, Synthetic(seed)), clock)
-    items, problems = chosen if chosen is not None else (_covering(channels, every), [])
+    wished, problems = chosen if chosen is not None else (_covering(channels, every), [])
     buses: dict[int, SimulatedBus] = {}
-    for item in items:
-        bus = buses.setdefault(item.bus, SimulatedBus(clock, f"simulated bus {item.bus}"))
-        bus.attach(item.address, catalogue.chip(item.driver.name)(scene, clock, f"{seed} {item.bus} {item.address}"))
+    items: list[SensorConfig] = []
+    for item in wished:
+        try:
+            chip = catalogue.chip(item.driver.name)(scene, clock, f"{seed} {item.bus} {item.address}")
+        except UnknownSensor as error:  # a third party's driver may come without a chip
+            problems.append(error)
+            logger.error("%s", error)
+            continue
+        buses.setdefault(item.bus, SimulatedBus(clock, f"simulated bus {item.bus}")).attach(item.address, chip)
+        items.append(item)
+    if not items:
+        raise ConfigError("; ".join(str(problem) for problem in problems))
     for bus in buses.values():
         bus.faults = script.load(faults, clock) if faults is not None else None
     sensors = [_sensor(item, buses[item.bus], clock, simulated=True) for item in items]

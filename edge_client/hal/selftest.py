@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from edge_client.hal.board import DRAIN_S, Board, Pace
+from edge_client.hal.board import Board, Pace
 from edge_client.hal.channels import quantity
-from edge_client.hal.drivers.base import Driver, Measurement, Streaming
+from edge_client.hal.drivers.base import Driver, Measurement, Streaming, guarded
 from edge_client.hal.errors import SensorError
 from edge_client.hal.sensor import Sensor
 
@@ -47,7 +47,7 @@ def _sensor(board: Board, sensor: Sensor, pace: Pace) -> Iterator[Check]:
     if not ready.passed:
         return
     measurements, errors, seconds = _reads(driver)
-    yield Check(sensor.name, "bytes", not errors, _spoilt(errors))
+    yield Check(sensor.name, "bytes", not errors, _spoilt(errors, len(errors) + len(measurements)))
     if measurements:
         yield _plausible(sensor, measurements)
         yield _rate(sensor, pace, seconds)
@@ -57,7 +57,8 @@ def _sensor(board: Board, sensor: Sensor, pace: Pace) -> Iterator[Check]:
 
 def _attempt(sensor: Sensor, what: str, action: Callable[[], str]) -> Check:
     try:
-        return Check(sensor.name, what, True, action())
+        with guarded(sensor.driver):
+            return Check(sensor.name, what, True, action())
     except SensorError as error:
         return Check(sensor.name, what, False, str(error))
 
@@ -81,15 +82,16 @@ def _reads(driver: Driver) -> tuple[list[Measurement], list[SensorError], float]
     for _ in range(READS if driver.fastest < 1 else 2):
         start = driver.clock.now()
         try:
-            measurements.append(driver.read())
+            with guarded(driver):
+                measurements.append(driver.read())
             longest = max(longest, driver.clock.now() - start)
         except SensorError as error:
             errors.append(error)
     return measurements, errors, longest
 
 
-def _spoilt(errors: list[SensorError]) -> str:
-    return f"{len(errors)} of {READS} reads failed, such as: {errors[-1]}" if errors else "all arrived undamaged"
+def _spoilt(errors: list[SensorError], reads: int) -> str:
+    return f"{len(errors)} of {reads} reads failed, such as: {errors[-1]}" if errors else "all arrived undamaged"
 
 
 def _plausible(sensor: Sensor, measurements: list[Measurement]) -> Check:
@@ -112,7 +114,7 @@ def _stream(driver: Streaming, hertz: float) -> str:
     driver.start(hertz)
     began, count = driver.clock.now(), 0
     while driver.clock.now() - began < STREAM_S:
-        driver.clock.sleep(DRAIN_S)
+        driver.clock.sleep(driver.patience(hertz))
         count += len(driver.drain())
     wanted = (driver.clock.now() - began) * hertz
     if count < ON_TIME * wanted - 1:

@@ -7,8 +7,8 @@ import random
 import threading
 
 from edge_client.hal.channels import quantity
-from edge_client.hal.drivers.base import Driver, Measurement
-from edge_client.hal.errors import SensorError
+from edge_client.hal.drivers.base import Driver, Measurement, guarded
+from edge_client.hal.errors import DriverFailure, SensorError
 from edge_client.hal.readings import Judge, Quality, Reading
 
 logger = logging.getLogger(__name__)
@@ -118,10 +118,11 @@ class Sensor:
     def _measure(self) -> Measurement:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                if not self._ready:
-                    self.driver.setup()
-                    self._ready = True
-                return self.correct(self.driver.read())
+                with guarded(self.driver):
+                    if not self._ready:
+                        self.driver.setup()
+                        self._ready = True
+                    return self.correct(self.driver.read())
             except SensorError as error:
                 self._ready = False
                 if not error.transient or attempt == ATTEMPTS:
@@ -151,7 +152,7 @@ class Sensor:
         self._failures += 1
         self._again_at = self.driver.clock.now() + back_off(self._failures) * self._jitter.uniform(0.75, 1.25)
         if self.error is None:
-            logger.warning("sensor %s is gone: %s", self.name, error)
+            logger.warning("sensor %s is gone: %s", self.name, error, exc_info=isinstance(error, DriverFailure))
         self.error = error
         self._judge.forget()
 

@@ -7,8 +7,8 @@ import random
 from collections.abc import Callable
 
 from edge_client.hal.channels import quantity
-from edge_client.hal.drivers.base import Measurement, Streaming
-from edge_client.hal.errors import Overrun, SensorError
+from edge_client.hal.drivers.base import Measurement, Streaming, guarded
+from edge_client.hal.errors import DriverFailure, Overrun, SensorError
 from edge_client.hal.readings import Judge, Reading
 from edge_client.hal.sensor import back_off
 
@@ -51,6 +51,7 @@ class Stream:
         self.error: SensorError | None = None
         self._judge = Judge(driver.channels, driver.frozen_after)
         self._running = False
+        self._late = False
         self._since = 0.0
         self._made = 0
         self._failures = 0
@@ -63,23 +64,29 @@ class Stream:
         if self.error is not None and now < self._again_at:
             return []
         try:
-            if not self._running:
-                self._start()
-                return []
-            measurements = [self._correct(measurement) for measurement in self.driver.drain()]
+            with guarded(self.driver):
+                if not self._running:
+                    self._start()
+                    return []
+                measurements = [self._correct(measurement) for measurement in self.driver.drain()]
         except Overrun as error:
             self._account()
-            logger.warning("sensor %s: %s", self.name, error)
+            if not self._late:
+                logger.warning("sensor %s: %s", self.name, error)
+            self._late = True
             return []
         except SensorError as error:
             self._gone(error)
             return []
         self._made += len(measurements)
+        if measurements and self._late:
+            logger.warning("sensor %s keeps up again; %d conversions were lost so far", self.name, self.lost)
+            self._late = False
         if measurements and self.error is not None:
             logger.warning("sensor %s is back", self.name)
             self.error, self._failures = None, 0
         utc = self.driver.clock.utc()
-        shift = None if utc is None else utc - now
+        shift = None if utc is None else utc - self.driver.clock.now()
         readings = []
         for measurement in measurements:
             self.sequence += 1
@@ -109,7 +116,7 @@ class Stream:
         """Count what should have come since the start and did not, and count from now on."""
         now = self.driver.clock.now()
         if self._running:
-            self.lost += max(0, int((now - self._since) * self.hertz) - self._made)
+            self.lost += max(0, round((now - self._since) * self.hertz) - self._made)
         self._since, self._made = now, 0
 
     def _gone(self, error: SensorError) -> None:
@@ -118,6 +125,6 @@ class Stream:
         self._failures += 1
         self._again_at = self.driver.clock.now() + back_off(self._failures) * self._jitter.uniform(0.75, 1.25)
         if self.error is None:
-            logger.warning("sensor %s is gone: %s", self.name, error)
+            logger.warning("sensor %s is gone: %s", self.name, error, exc_info=isinstance(error, DriverFailure))
         self.error = error
         self._judge.forget()

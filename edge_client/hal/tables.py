@@ -65,7 +65,7 @@ class Entry:
         if not isinstance(value, dict):
             self.wrong(key, f"expected numbers by channel, such as {{ temperature = -0.5 }}, not {value!r}")
         for name, number in value.items():
-            if isinstance(number, bool) or not isinstance(number, (int, float)):
+            if isinstance(number, bool) or not isinstance(number, (int, float)) or not abs(number) <= 1e9:
                 self.wrong(key, f"expected a number for {name}, not {number!r}")
         return {name: float(number) for name, number in value.items()}
 

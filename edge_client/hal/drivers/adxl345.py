@@ -40,6 +40,7 @@ class ADXL345(Streaming):
     fastest = 0.0025
     frozen_after = 20
     rates = tuple(CODES)
+    queue = 32
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         super().__init__(bus, address, clock)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar, NamedTuple, TypeVar
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock, SystemClock
-from edge_client.hal.errors import UnsteadyRead
+from edge_client.hal.errors import DriverFailure, SensorError, UnsteadyRead
 
 T = TypeVar("T")
 
@@ -107,11 +108,35 @@ def settled(read: Callable[[], bytes], fresh: Callable[[bytes], bool], data: sli
     raise UnsteadyRead(f"{what}: two reads of the same conversion differ; shorten the wires or slow the bus down")
 
 
+@contextmanager
+def guarded(what: object) -> Iterator[None]:
+    """Turn a driver's own mistakes into sensor errors: one driver that is wrong must not stop the other sensors.
+
+    Raises
+    ------
+    DriverFailure
+        In place of whatever is no ``SensorError``.
+    """
+    try:
+        yield
+    except SensorError:
+        raise
+    except Exception as cause:
+        raise DriverFailure(f"the driver of {what} is wrong ({type(cause).__name__}: {cause}); tell its author") from cause
+
+
 class Streaming(Driver):
     """A driver whose chip keeps conversions in a queue, to be fetched in bursts."""
 
     rates: ClassVar[tuple[float, ...]]
     """Rates that the chip can keep, Hz."""
+    queue: ClassVar[int] = 32
+    """Conversions that the queue holds at least."""
+
+    @classmethod
+    def patience(cls, hertz: float) -> float:
+        """Return for how many seconds the queue may be left alone: half of the time in which it fills, and a tenth at most."""
+        return min(0.1, cls.queue / hertz / 2)
 
     @abstractmethod
     def start(self, hertz: float) -> None:

@@ -44,6 +44,7 @@ class MPU6050(Streaming):
     fastest = 0.002
     frozen_after = 5
     rates = (50.0, 100.0, 200.0, 250.0, 500.0)
+    queue = QUEUE // FRAME
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         super().__init__(bus, address, clock)

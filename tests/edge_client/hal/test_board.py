@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import Quality, errors, open_board
+from edge_client.hal import Quality, catalogue, errors, open_board
 from edge_client.hal.board import Board
 from edge_client.hal.clock import VirtualClock
 from edge_client.hal.drivers.bme280 import BME280
@@ -132,3 +132,12 @@ def test_a_linux_board_never_falls_back_to_simulation(kernel: Kernel) -> None:
     kernel.open_error = 13
     with pytest.raises(errors.PermissionDenied, match="add the user to the group i2c"):
         open_board("linux", seed="pi-1")
+
+
+def test_no_two_channels_share_a_name_whatever_the_sensors_are_called(clock: VirtualClock, scene: Scene, bus: SimulatedBus) -> None:
+    """A second voltage of a sensor that is called ``a0`` is not the voltage of an ADS1115's input."""
+    kinds = {"supply": "ina219", "inputs": "ads1115", "a0": "ina219"}
+    sensors = [Sensor(catalogue.driver(kind)(bus, None, clock), name) for name, kind in kinds.items()]
+    keys = [channel.key for channel in Board(sensors, [bus]).channels]
+    assert len(keys) == len(set(keys)) == 10
+    assert {"voltage", "a0.voltage", "a0.a0.voltage", "a0.current"} <= set(keys)
