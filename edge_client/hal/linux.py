@@ -14,7 +14,7 @@ from smbus2 import I2cFunc, SMBus, i2c_msg
 
 from edge_client.hal.bus import BaseBus, from_errno
 from edge_client.hal.clock import Clock
-from edge_client.hal.errors import BusBusy, BusError
+from edge_client.hal.errors import BusBusy, BusClosed, BusError
 
 I2C_SLAVE = 0x0703
 """The kernel's request (linux/i2c-dev.h) to talk to an address, refused while a driver of its own does."""
@@ -153,6 +153,7 @@ class ReopeningBus:
         self._number = number
         self._bus: LinuxBus | None = None
         self._opening = threading.Lock()
+        self._closed = False
 
     def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
         """Carry out one transaction; see ``I2CBus.transfer``."""
@@ -169,11 +170,15 @@ class ReopeningBus:
 
     def close(self) -> None:
         """Release the device file; closing twice does no harm."""
-        if self._bus is not None:
-            self._bus.close()
+        with self._opening:
+            self._closed = True
+            if self._bus is not None:
+                self._bus.close()
 
     def _opened(self) -> LinuxBus:
         with self._opening:
+            if self._closed:
+                raise BusClosed(f"{self.name} is closed; open it again before you use it")
             if self._bus is None:
                 self._bus = LinuxBus(self._number)
             return self._bus

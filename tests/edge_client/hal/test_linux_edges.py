@@ -1,0 +1,207 @@
+"""The kernel's bus at its limits: what SMBus calls just carry, what a scan touches, a bus that comes and goes."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+from pathlib import Path
+
+import pytest
+import smbus2.smbus2 as smbus
+
+from edge_client.hal import errors
+from edge_client.hal.bus import FIRST_ADDRESS, LAST_ADDRESS, MAX_TRANSFER
+from edge_client.hal.clock import VirtualClock
+from edge_client.hal.linux import LOCK_S, LinuxBus, ReopeningBus
+from edge_client.hal.sim.bus import SimulatedBus
+from edge_client.hal.sim.chips.base import RegisterChip
+from edge_client.hal.sim.scene import Scene
+from tests.edge_client.hal.kernel import Kernel, holds_lock
+
+
+class Memory(RegisterChip):
+    """256 registers that keep what is written."""
+
+    name = "memory"
+    writable = dict.fromkeys(range(256), 0xFF)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: Scene, clock: VirtualClock) -> Kernel:
+    kernel = Kernel(tmp_path / "i2c")
+    kernel.install(monkeypatch)
+    kernel.chips[0x50] = Memory(scene, clock)
+    return kernel
+
+
+@pytest.fixture
+def bus(kernel: Kernel, clock: VirtualClock) -> LinuxBus:
+    return LinuxBus(1, clock)
+
+
+@pytest.mark.parametrize("address", [FIRST_ADDRESS, LAST_ADDRESS])
+def test_the_first_and_the_last_address_are_addresses(bus: SimulatedBus, scene: Scene, clock: VirtualClock, address: int) -> None:
+    simulated = SimulatedBus(clock)
+    simulated.attach(address, Memory(scene, clock))
+    assert simulated.transfer(address, b"\x10", 2) == bytes(2)
+    assert simulated.scan() == [address]
+
+
+def test_the_largest_transfer_is_carried(scene: Scene, clock: VirtualClock) -> None:
+    simulated = SimulatedBus(clock)
+    simulated.attach(0x50, Memory(scene, clock))
+    assert len(simulated.transfer(0x50, b"\x00", MAX_TRANSFER)) == MAX_TRANSFER
+    assert simulated.transfer(0x50, bytes(MAX_TRANSFER)) == b""
+
+
+def test_the_longest_write_that_smbus_carries_has_32_bytes_after_the_register(kernel: Kernel, bus: LinuxBus) -> None:
+    kernel.plain = False
+    bus.transfer(0x50, bytes((0x10, *range(1, 33))))
+    assert bus.transfer(0x50, b"\x10", 32) == bytes(range(1, 33))
+    with pytest.raises(errors.UnsupportedTransfer):
+        bus.transfer(0x50, bytes(34))
+
+
+def test_a_block_over_smbus_may_end_at_the_last_register_and_not_beyond(kernel: Kernel, bus: LinuxBus) -> None:
+    kernel.plain = False
+    bus.transfer(0x50, b"\xff\x77")
+    assert bus.transfer(0x50, b"\xd8", 40)[-1] == 0x77
+    with pytest.raises(errors.UnsupportedTransfer):
+        bus.transfer(0x50, b"\xd9", 40)
+    assert len(bus.transfer(0x50, b"\xf0", 32)) == 32, "one call leaves the pointer to the chip"
+
+
+def test_a_write_of_a_pointer_alone_is_carried_over_smbus(kernel: Kernel, bus: LinuxBus) -> None:
+    kernel.plain = False
+    bus.transfer(0x50, b"\x20\x31\x32")
+    bus.transfer(0x50, b"\x21")
+    assert bus.transfer(0x50, b"", 1) == b"\x32"
+
+
+def test_a_scan_reads_from_nobody_who_acknowledges_a_quick_command(kernel: Kernel, bus: LinuxBus) -> None:
+    kernel.chips[0x50].read = lambda length: pytest.fail("a read moves a pointer, or clears a flag")  # type: ignore[method-assign]
+    assert bus.scan() == [0x50]
+    assert smbus.I2C_RDWR not in kernel.requests
+
+
+def test_an_adapter_without_quick_commands_reads_each_address_once(kernel: Kernel, bus: LinuxBus) -> None:
+    kernel.quick = False
+    bus.scan()
+    assert kernel.requests.count(smbus.I2C_RDWR) == LAST_ADDRESS - FIRST_ADDRESS + 1
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.EACCES, errors.PermissionDenied), (errno.ENOENT, errors.NoSuchBus)])
+def test_a_scan_of_a_bus_that_may_not_be_used_finds_no_empty_bus_but_says_so(
+    kernel: Kernel, bus: LinuxBus, number: int, kind: type[errors.BusError]
+) -> None:
+    def refuse(length: bytes) -> None:
+        raise OSError(number, "refused")
+
+    kernel.chips[0x50].write = refuse  # type: ignore[method-assign]
+    with pytest.raises(kind) as caught:
+        bus.scan()
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_another_process_is_waited_for_until_it_lets_go(kernel: Kernel, bus: LinuxBus, clock: VirtualClock) -> None:
+    release = holds_lock(kernel.file)
+    sleep = clock.sleep
+
+    def let_go(seconds: float) -> None:
+        sleep(seconds)
+        if clock.now() > LOCK_S / 2:
+            release_once()
+
+    released: list[bool] = []
+
+    def release_once() -> None:
+        if not released:
+            released.append(True)
+            release()
+
+    clock.sleep = let_go  # type: ignore[method-assign]
+    assert bus.transfer(0x50, b"\x00", 1) == b"\x00"
+    assert LOCK_S / 2 < clock.now() < LOCK_S
+
+
+def test_the_device_is_locked_during_a_transfer_and_only_then(kernel: Kernel, bus: LinuxBus) -> None:
+    def free() -> bool:
+        with kernel.file.open("rb") as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    seen: list[bool] = []
+    original = kernel.chips[0x50].write
+    kernel.chips[0x50].write = lambda data: (seen.append(free()), original(data))[1]  # type: ignore[method-assign, func-returns-value]
+    bus.transfer(0x50, b"\x00", 1)
+    assert seen == [False]
+    assert free()
+
+
+def test_an_address_is_claimed_once_and_not_at_every_transfer(kernel: Kernel, bus: LinuxBus) -> None:
+    for _ in range(3):
+        bus.transfer(0x50, b"\x00", 1)
+    assert kernel.requests.count(smbus.I2C_SLAVE) == 1
+
+
+def test_a_closed_device_is_closed_once(kernel: Kernel, bus: LinuxBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[int] = []
+    monkeypatch.setattr(smbus.SMBus, "close", lambda self: closed.append(1))
+    bus.close()
+    bus.close()
+    assert closed == [1]
+
+
+def test_a_bus_can_be_named_by_its_path(kernel: Kernel) -> None:
+    assert LinuxBus("/dev/i2c-5").name == "/dev/i2c-5"
+    assert LinuxBus(5).name == "/dev/i2c-5"
+
+
+def test_a_reopening_bus_is_a_bus_that_opens_when_it_is_used(kernel: Kernel) -> None:
+    bus = ReopeningBus(1)
+    assert bus.name == "/dev/i2c-1"
+    assert kernel.requests == []
+    assert bus.transfer(0x50, b"\x00", 1) == b"\x00"
+    assert bus.scan() == [0x50]
+    assert kernel.requests.count(smbus.I2C_FUNCS) == 1, "opened once"
+    bus.close()
+    with pytest.raises(errors.BusClosed):
+        bus.transfer(0x50, b"\x00", 1)
+
+
+def test_a_reopening_bus_that_was_closed_before_its_first_use_stays_closed(kernel: Kernel) -> None:
+    bus = ReopeningBus(1)
+    bus.close()
+    bus.close()
+    with pytest.raises(errors.BusClosed, match="/dev/i2c-1 is closed"):
+        bus.transfer(0x50, b"\x00", 1)
+    assert kernel.requests == []
+
+
+def test_a_failure_does_not_reopen_a_bus_that_is_still_there(kernel: Kernel) -> None:
+    bus = ReopeningBus(1)
+    with pytest.raises(errors.NoAcknowledge):
+        bus.transfer(0x51, b"\x00", 1)
+    bus.transfer(0x50, b"\x00", 1)
+    assert kernel.requests.count(smbus.I2C_FUNCS) == 1
+
+
+def test_a_bus_whose_device_has_gone_is_let_go_and_opened_again_when_it_is_back(kernel: Kernel) -> None:
+    bus = ReopeningBus(1)
+    bus.transfer(0x50, b"\x00", 1)
+    first = bus._bus
+    chip = kernel.chips.pop(0x50)
+    kernel.missing = {"/dev/i2c-1"}
+    with pytest.raises(errors.NoAcknowledge):
+        bus.transfer(0x50, b"\x00", 1)
+    assert first is not None
+    with pytest.raises(errors.BusClosed):
+        first.transfer(0x50, b"\x00", 1)
+    with pytest.raises(errors.NoSuchBus):
+        bus.transfer(0x50, b"\x00", 1)
+    kernel.missing, kernel.chips[0x50] = set(), chip
+    assert bus.transfer(0x50, b"\x00", 1) == b"\x00"
+    bus.close()
