@@ -116,16 +116,16 @@ class Controller:
         """Run deploy.yml."""
         return self.play("deploy.yml", *arguments, source=source)
 
-    def another_release(self, name: str, edits: Mapping[str, tuple[str, str]]) -> Path:
-        """Copy the sources and replace a text in each of some files: another release, perhaps a broken one."""
+    def another_release(self, name: str, edits: Mapping[str, tuple[str, str]], source: Path = ROOT) -> Path:
+        """Copy sources and replace a text in each of some files: another release, perhaps a broken one."""
         copy = self._fleet.folder / name
         keep = ("ansible", "systemd", "bramble", "protocol", "server", "edge_client", "inspector", "pyproject.toml", "README.md", "LICENSE")
         copy.mkdir()
         for part in keep:
-            if (ROOT / part).is_dir():
-                shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__", "secrets"))
+            if (source / part).is_dir():
+                shutil.copytree(source / part, copy / part, ignore=shutil.ignore_patterns("__pycache__", "secrets"))
             else:
-                shutil.copy2(ROOT / part, copy / part)
+                shutil.copy2(source / part, copy / part)
         for path, (old, new) in edits.items():
             text = (copy / path).read_text()
             assert old in text, f"{path} has no {old!r}"

@@ -23,9 +23,9 @@ def versions(api: Api) -> dict[str, str]:
 
 
 @pytest.mark.timeout(900)
-def test_a_broken_client_rolls_back_by_itself_and_stops_the_roll_out(controller: Controller, fleet: Fleet, api: Api) -> None:
+def test_a_broken_client_rolls_back_by_itself_and_stops_the_roll_out(controller: Controller, fleet: Fleet, api: Api, source: Path) -> None:
     before, server = versions(api), api.status()["version"]
-    broken = controller.another_release("broken", CLIENT_BROKEN)
+    broken = controller.another_release("broken", CLIENT_BROKEN, source)
     play = controller.deploy("--limit", "localhost,hub,clients", source=broken)
     assert play.code != 0
     assert play.failed == ["pi-1"], "the roll-out went on after the first client failed"
@@ -39,7 +39,9 @@ def test_a_broken_client_rolls_back_by_itself_and_stops_the_roll_out(controller:
 
 
 @pytest.mark.timeout(900)
-def test_an_upgrade_while_rounds_go_on_loses_none_of_them_and_no_reading(controller: Controller, fleet: Fleet, api: Api) -> None:
+def test_an_upgrade_while_rounds_go_on_loses_none_of_them_and_no_reading(
+    controller: Controller, fleet: Fleet, api: Api, source: Path
+) -> None:
     api.generate()
     count = "sum(sqlite3.connect(p).execute('SELECT COUNT(*) FROM samples').fetchone()[0] for p in paths)"
     paths = "glob.glob('/var/lib/bramble-client/**/readings.db', recursive=True)"
@@ -51,7 +53,7 @@ def test_an_upgrade_while_rounds_go_on_loses_none_of_them_and_no_reading(control
         while not stop.is_set():
             records.append(api.round())
 
-    better = controller.another_release("better", BETTER)
+    better = controller.another_release("better", BETTER, source)
     controller.deploy("--limit", "localhost,hub", source=better).ok()
     api.wait_for(CLIENTS)
     rounds = threading.Thread(target=go_on)
