@@ -11,6 +11,20 @@ from edge_client.hal.sim.bus import SimulatedBus
 from edge_client.hal.sim.chips.base import Chip
 from edge_client.hal.sim.scene import Scene
 
+STILL = {f"{kind}_{axis}": 0.0 for kind in ("acceleration", "rotation") for axis in "xyz"}
+WORLD = {
+    "temperature": 25.0,
+    "humidity": 50.0,
+    "pressure": 1000.0,
+    "voltage": 4.0,
+    "current": 0.1,
+    "illuminance": 100.0,
+    "carbon_dioxide": 500.0,
+    "gas_resistance": 90_000.0,
+    **STILL,
+}
+"""Something for every chip to measure."""
+
 
 class Flat:
     """The same values at any time."""
@@ -54,3 +68,14 @@ class Bench:
 
     def ask(self, *data: int, read: int = 2) -> int:
         return int.from_bytes(self.bus.transfer(self.driver.address, bytes(data), read), "big")
+
+
+def stopped(name: str, **options: Any) -> Bench:
+    """A chip that is set up and has measured once, whose registers a test can fill from now on."""
+    bench = Bench(name, options=options, **WORLD)
+    bench.driver.setup()
+    bench.clock.sleep(0.5)
+    if name != "scd4x":
+        bench.read()
+    bench.chip.frozen = True
+    return bench

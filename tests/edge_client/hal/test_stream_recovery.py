@@ -14,10 +14,9 @@ from edge_client.hal.drivers.base import Streaming
 from edge_client.hal.errors import NoAcknowledge, Overrun, SettingsLost
 from edge_client.hal.sim.faults import Faults, Kind
 from edge_client.hal.stream import Stream
-from tests.edge_client.hal.bench import Bench
+from tests.edge_client.hal.bench import WORLD, Bench
 from tests.edge_client.hal.scripted import ScriptedQueue, said
 
-STILL = {"temperature": 20.0, **{f"{kind}_{axis}": 0.0 for kind in ("acceleration", "rotation") for axis in "xyz"}}
 FULL, GONE = Overrun("full"), NoAcknowledge("nothing answers")
 
 
@@ -172,7 +171,7 @@ def test_a_drivers_own_mistake_is_an_absence_and_shows_where_it_was_made(clock: 
 
 @pytest.mark.parametrize(("name", "hertz"), [("adxl345", 400.0), ("adxl345", 25.0), ("mpu6050", 500.0), ("mpu6050", 50.0)])
 def test_a_queue_is_emptied_well_before_it_is_full(name: str, hertz: float) -> None:
-    bench = Bench(name, **STILL)
+    bench = Bench(name, **WORLD)
     kind = type(bench.driver)
     assert issubclass(kind, Streaming)
     pause = kind.patience(hertz)
@@ -215,7 +214,7 @@ def test_whatever_happens_nothing_is_raised_lost_silently_or_said_twice(
 
 
 def test_a_bus_that_fails_one_transfer_in_twenty_costs_no_stream(caplog: pytest.LogCaptureFixture) -> None:
-    bench = Bench("adxl345", **STILL)
+    bench = Bench("adxl345", **WORLD)
     del bench.chip.random.gauss
     source, count = Stream(bench.driver, 200.0), 0
     source.read()

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.edge_client.hal.bench import Bench
+from tests.edge_client.hal.bench import WORLD, Bench
 
-WORLD = {
-    "temperature": 21.0,
-    "humidity": 48.0,
-    "pressure": 1006.0,
-    "voltage": 5.0,
-    "current": 0.1,
-    "gas_resistance": 90_000.0,
-    **{f"{kind}_{axis}": 0.0 for kind in ("acceleration", "rotation") for axis in "xyz"},
-}
 WORDS = ("tmp117", "tmp102", "tmp105", "lm75", "ads1115", "ina219")
 BYTES = ("bme280", "bmp280", "bme680", "mpu6050", "adxl345")
 

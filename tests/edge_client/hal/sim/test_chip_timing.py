@@ -5,17 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge_client.hal import errors
-from tests.edge_client.hal.bench import Bench
+from tests.edge_client.hal.bench import WORLD, Bench
 
-WORLD = {
-    "temperature": 25.0,
-    "humidity": 50.0,
-    "pressure": 1000.0,
-    "voltage": 4.0,
-    "current": 0.1,
-    "illuminance": 100.0,
-    "carbon_dioxide": 500.0,
-}
 A_MOMENT = 1e-4
 
 

@@ -6,21 +6,20 @@ import struct
 
 import pytest
 
-from tests.edge_client.hal.bench import Bench
+from tests.edge_client.hal.bench import WORLD, Bench
 
 G = 9.80665
-STILL = {"temperature": 25.0, **{f"{kind}_{axis}": 0.0 for kind in ("acceleration", "rotation") for axis in "xyz"}}
 A_MOMENT = 1e-5
 
 
 def mpu6050(**world: float) -> Bench:
-    bench = Bench("mpu6050", **{**STILL, **world})
+    bench = Bench("mpu6050", **{**WORLD, **world})
     bench.send(0x6B, 0x01)
     return bench
 
 
 def adxl345(**world: float) -> Bench:
-    bench = Bench("adxl345", **{**STILL, **world})
+    bench = Bench("adxl345", **{**WORLD, **world})
     bench.send(0x2D, 0x08)
     return bench
 
@@ -128,7 +127,7 @@ def test_mpu6050_asleep_stands_still() -> None:
 
 @pytest.mark.parametrize("name", ["mpu6050", "adxl345"])
 def test_a_frozen_chip_goes_on_filling_its_queue_with_one_value(name: str) -> None:
-    bench = Bench(name, **STILL)
+    bench = Bench(name, **WORLD)
     bench.driver.start(200.0)
     bench.clock.sleep(0.02)
     bench.driver.drain()
