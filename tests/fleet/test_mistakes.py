@@ -68,15 +68,20 @@ def test_a_host_that_does_not_fit_is_refused_with_the_remedy(
 
 
 @pytest.mark.timeout(600)
-def test_an_unsupported_system_is_left_out_and_the_others_are_served(controller: Controller, source: Path, fleet: Fleet, api: Api) -> None:
+def test_an_unsupported_system_and_a_host_without_pins_are_left_out_and_the_others_are_served(
+    controller: Controller, source: Path, fleet: Fleet, api: Api
+) -> None:
     pi = fleet["pi-2"]
+    controller.host_variables["pi-1"]["client_sensors"] = "linux"
     pi.run("cp --dereference /etc/os-release /etc/debian_version /root/ && echo 11.9 >/etc/debian_version")
     pi.run("sed -i 's/^VERSION_ID=.*/VERSION_ID=\"11\"/; s/^VERSION_CODENAME=.*/VERSION_CODENAME=bullseye/' /etc/os-release")
     try:
         play = controller.deploy(source=source)
     finally:
         pi.run("cp /root/os-release /root/debian_version /etc/")
-    assert play.failed == ["pi-2"]
+        del controller.host_variables["pi-1"]["client_sensors"]
+    assert play.failed == ["pi-1", "pi-2"]
+    assert "pi-1 has no python3-lgpio" in said(play)
     assert "pi-2 runs Debian 11" in said(play)
     assert "flash it with one of them" in said(play)
     assert play.changed["pi-3"] == 0
@@ -84,16 +89,20 @@ def test_an_unsupported_system_is_left_out_and_the_others_are_served(controller:
 
 
 @pytest.mark.timeout(600)
-def test_an_unreachable_host_does_not_keep_the_others_from_being_served(
+def test_a_host_that_is_unreachable_or_has_no_bus_does_not_keep_the_others_from_being_served(
     controller: Controller, source: Path, fleet: Fleet, api: Api
 ) -> None:
     fleet.cut(fleet["pi-2"])
+    former = dict(controller.host_variables["pi-1"])
+    controller.host_variables["pi-1"] |= {"client_sensors": "linux", "client_gpio": False}
     try:
         play = controller.deploy(source=source)
     finally:
         fleet.restore(fleet["pi-2"])
+        controller.host_variables["pi-1"] = former
     assert play.code != 0
-    assert play.failed == ["pi-2"]
+    assert play.failed == ["pi-1", "pi-2"]
+    assert "pi-1 has no /dev/i2c-1: add dtparam=i2c_arm=on to /boot/firmware/config.txt" in said(play)
     assert "pi-3" in play.changed
     assert '"pi-2" = "sha256:' in fleet.server.output("cat /etc/bramble/tokens.toml"), "whoever is down for the moment keeps its place"
     api.wait_for(CLIENTS)
