@@ -224,3 +224,28 @@ def test_scd4x_frozen_gives_the_last_measurement_as_new() -> None:
     bench.world.values["carbon_dioxide"] = 900.0
     bench.clock.sleep(5)
     assert answer(bench, 0xEC, 0x05, wait=0.001, length=9) == first
+
+
+@pytest.mark.parametrize(
+    ("name", "celsius", "percent", "raw"),
+    [
+        ("sht3x", -45.0, 0.0, (0x0000, 0x0000)),
+        ("sht3x", 0.0, 10.0, (16852, 6554)),
+        ("sht3x", 85.0, 90.0, (48683, 58982)),
+        ("sht4x", -45.0, -6.0, (0x0000, 0x0000)),
+        ("sht4x", 0.0, 10.0, (16852, 8388)),
+        ("sht4x", 85.0, 90.0, (48683, 50331)),
+        ("scd4x", 0.0, 10.0, (500, 16852, 6554)),
+        ("scd4x", 60.0, 90.0, (500, 39321, 58982)),
+    ],
+)
+def test_the_words_are_those_that_the_published_formulas_turn_into_what_is_felt(
+    name: str, celsius: float, percent: float, raw: tuple[int, ...]
+) -> None:
+    bench = opened(name)
+    bench.world.values.update(temperature=celsius, humidity=percent)
+    if name == "scd4x":
+        bench.send(0x21, 0xB1)
+        bench.clock.sleep(5)
+    order = {"sht3x": (0x24, 0x00), "sht4x": (0xFD,), "scd4x": (0xEC, 0x05)}[name]
+    assert answer(bench, *order, length=3 * len(raw)) == packed(*raw)
