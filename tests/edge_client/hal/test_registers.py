@@ -51,3 +51,38 @@ def test_a_device_reads_and_writes_registers(bus: SimulatedBus, scene: Scene) ->
     assert device.read(Register(0xD0)) == 0x60
     device.write(Register(0xF5), 0xA0)
     assert device.block(0xF4, 2) == b"\x00\xa0"
+
+
+def test_a_field_is_one_unsigned_bit_unless_it_is_told() -> None:
+    assert (Field(3).mask, Field(3).get(0xFF), Field(3).put(0, 1)) == (0x08, 1, 0x08)
+    with pytest.raises(ValueError, match="does not fit a field of 1 bits, from 0 to 1"):
+        Field(3).put(0, 2)
+
+
+@pytest.mark.parametrize(("field", "mask"), [(Field(0, 3), 0x07), (Field(5, 2), 0x60), (Field(4, 12), 0xFFF0)])
+def test_a_fields_mask_is_its_bits_in_place(field: Field, mask: int) -> None:
+    assert field.mask == mask
+    assert field.put(0xFFFF, 0) == 0xFFFF & ~mask
+
+
+def test_a_signed_field_reads_the_ends_of_its_range() -> None:
+    field = Field(4, 4, signed=True)
+    assert [field.get(raw << 4) for raw in (0, 7, 8, 15)] == [0, 7, -8, -1]
+    assert (field.put(0, -8), field.put(0, 7)) == (0x80, 0x70)
+
+
+def test_a_register_is_one_unsigned_byte_unless_it_is_told() -> None:
+    assert (Register(0x10).decode(b"\xff"), Register(0x10).encode(255)) == (255, b"\xff")
+    with pytest.raises(OverflowError):
+        Register(0x10).encode(256)
+    assert Register(0x12, 2, True, "little").within(b"\x00\x00\xfe\xff", 0x10) == -2
+
+
+def test_a_device_names_the_register_and_reads_just_it(bus: SimulatedBus) -> None:
+    heard: list[tuple[int, bytes, int]] = []
+    bus.transfer = lambda address, write=b"", read=0: (heard.append((address, write, read)), bytes(read))[1]  # type: ignore[method-assign]
+    device = Device(bus, 0x48)
+    device.read(Register(0x0F, 2))
+    device.write(Register(0x01, 2), 0x0C20)
+    device.block(0x88, 24)
+    assert heard == [(0x48, b"\x0f", 2), (0x48, b"\x01\x0c\x20", 0), (0x48, b"\x88", 24)]

@@ -106,3 +106,34 @@ def test_the_built_in_recordings_are_a_year_of_hours_each() -> None:
         assert recording.first == START, name
         assert recording.duration == 8760 * 3600, name
         assert set(recording.channels) == {"temperature", "humidity", "pressure"}, name
+
+
+def test_a_recording_of_one_line_is_that_for_ever_and_of_uneven_steps_closes_with_the_median(tmp_path: Path) -> None:
+    assert Recording([5.0], {"pressure": [1000.0]}).at(1e9) == {"pressure": 1000.0}
+    uneven = Recording([0.0, 10.0, 20.0, 90.0], {"pressure": [0.0, 1.0, 2.0, 9.0]})
+    assert uneven.duration == 100.0
+    assert uneven.at(95.0)["pressure"] == pytest.approx(4.5), "half way back to the first"
+    assert uneven.at(-5.0) == uneven.at(95.0)
+
+
+def test_a_recording_may_begin_at_any_time_and_be_zipped(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv.gz"
+    path.write_bytes(gzip.compress(b"time,temperature\n1000,1\n1010,2\n\n1020,3\n"))
+    recording = load(path)
+    assert (recording.first, recording.duration) == (1000.0, 30.0)
+    assert [recording.at(t)["temperature"] for t in (1000, 1005, 1020, 1030)] == [1.0, 1.5, 3.0, 1.0]
+
+
+def test_a_quote_that_is_never_closed_is_no_csv(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text('time,temperature\n0,"1\n')
+    with pytest.raises(RecordingError, match=r"line \d, column 1: not CSV"):
+        load(path)
+
+
+@pytest.mark.parametrize(("data", "place"), [(b"time,temperature\n0,1\n1,\xff\n", "line 3, column 2"), (b"\xff\n", "line 1, column 1")])
+def test_bytes_that_are_no_text_are_found_at_their_place(tmp_path: Path, data: bytes, place: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(data)
+    with pytest.raises(RecordingError, match=f"{place}: not UTF-8 text"):
+        load(path)
