@@ -126,16 +126,17 @@ class BaseBus(ABC):
 
 
 _SILENT = "nothing answers at {address}; check the wiring, the power and the address"
+_LATE = (
+    "the transfer with {address} timed out; a chip may hold the bus or stretch the clock: "
+    "take its power away for a moment, or slow the bus down with dtparam=i2c_baudrate=10000"
+)
 _FORBIDDEN = "no permission to open it; add the user to the group i2c (sudo usermod -aG i2c $USER) and log in again"
 _KINDS: dict[int, tuple[type[BusError], str]] = {
     errno.EREMOTEIO: (NoAcknowledge, _SILENT),
     errno.ENODEV: (NoAcknowledge, _SILENT),
     errno.ENXIO: (NoAcknowledge, _SILENT),
-    errno.ETIMEDOUT: (
-        BusTimeout,
-        "the transfer with {address} timed out; a chip may hold the bus or stretch the clock: "
-        "take its power away for a moment, or slow the bus down with dtparam=i2c_baudrate=10000",
-    ),
+    errno.ETIMEDOUT: (BusTimeout, _LATE),
+    errno.EIO: (BusTimeout, _LATE),  # what a Pi's adapters (bcm2835, designware) report for a clock that was stretched too long
     errno.EAGAIN: (ArbitrationLost, "lost the bus while talking to {address}; look for a second master or a data line that is held low"),
     errno.EBUSY: (BusBusy, "a kernel driver owns {address}; unload it, or remove its dtoverlay line from config.txt, and start again"),
     errno.EACCES: (PermissionDenied, _FORBIDDEN),

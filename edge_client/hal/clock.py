@@ -74,7 +74,7 @@ class VirtualClock:
 
 def kernel_clock_synchronised() -> bool:
     """Say whether the kernel's clock is disciplined, by adjtimex(2); where the call is not allowed, trust the host."""
-    library = ctypes.CDLL(None, use_errno=True)  # what is loaded already; to look for it on the disk would fork each time
+    library = ctypes.CDLL(None)  # what is loaded already; to look for it on the disk would fork each time
     try:
         adjtimex = library.adjtimex
     except AttributeError:  # not Linux: a laptop, whose clock is kept

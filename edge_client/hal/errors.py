@@ -23,7 +23,7 @@ class NoAcknowledge(BusError):
 
 
 class BusTimeout(BusError):
-    """The transfer did not end in time (errno 110)."""
+    """The transfer did not end in time (errno 110, or 5 on a Pi)."""
 
     transient = True
 

@@ -104,7 +104,7 @@ class Judge:
     def forget(self) -> None:
         """Start anew, after a time without readings."""
         self._trusted.clear()
-        self._last, self._equal = None, 0
+        self._last = None
 
     def _one(self, key: str, value: float, at: float, frozen: bool, confirmed: bool) -> Quality:
         if not self._quantities[key].plausible(value):

@@ -116,7 +116,8 @@ class Sensor:
         return last, False
 
     def _measure(self) -> Measurement:
-        for attempt in range(1, ATTEMPTS + 1):
+        attempt = 1
+        while True:
             try:
                 with guarded(self.driver):
                     if not self._ready:
@@ -127,7 +128,7 @@ class Sensor:
                 self._ready = False
                 if not error.transient or attempt == ATTEMPTS:
                     raise
-        raise AssertionError("unreachable")
+                attempt += 1
 
     def _readings(self, measurement: Measurement, confirmed: bool) -> list[Reading]:
         values = measurement.values

@@ -16,18 +16,12 @@ from edge_client.hal.errors import NotReady, SettingsLost, WrongChip
 from edge_client.hal.registers import Device, Field, Register
 
 # Section 4.2, memory map
-ID = Register(0xD0)
-RESET = Register(0xE0)
-STATUS = Register(0xF3)
-CTRL_MEAS = Register(0xF4)
-CONFIG = Register(0xF5)
+ID, RESET, STATUS, CTRL_MEAS, CONFIG = Register(0xD0), Register(0xE0), Register(0xF3), Register(0xF4), Register(0xF5)
 CALIBRATION, CALIBRATION_SIZE = 0x88, 24
 FIRST, SIZE = 0xF3, 10  # status to temp_xlsb, in one burst as section 3.9 asks
 
-MEASURING = Field(3)
-COPYING = Field(0)
-OSRS_T, OSRS_P, MODE = Field(5, 3), Field(2, 3), Field(0, 2)
-T_SB = Field(5, 3)
+MEASURING, COPYING = Field(3), Field(0)
+OSRS_T, OSRS_P, MODE, T_SB = Field(5, 3), Field(2, 3), Field(0, 2), Field(5, 3)
 
 SOFT_RESET = 0xB6  # section 4.3.2
 FORCED = 1

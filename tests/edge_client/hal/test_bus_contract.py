@@ -121,7 +121,8 @@ def test_nobody_there_is_an_error_that_names_the_address(rig: Rig) -> None:
         (errno.EACCES, errors.PermissionDenied, "add the user to the group i2c"),
         (errno.EPERM, errors.PermissionDenied, "add the user to the group i2c"),
         (errno.ENOENT, errors.NoSuchBus, "enable I2C"),
-        (errno.EIO, errors.BusError, "check the wiring and the kernel's log"),
+        (errno.EIO, errors.BusTimeout, "slow the bus down"),
+        (errno.EPROTO, errors.BusError, "check the wiring and the kernel's log"),
     ],
 )
 def test_every_errno_becomes_a_typed_error_with_a_remedy(
