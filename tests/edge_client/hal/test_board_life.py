@@ -137,6 +137,7 @@ def test_sensors_on_two_buses_share_no_bus(tmp_path: Path, kernel: Kernel) -> No
     text = "".join(f'[[sensor]]\ndriver = "bme280"\nbus = {bus}\nname = "b{bus}"\n' for bus in (1, 2))
     for kind in ("linux", "mock"):
         board = open_board(kind, seed="pi-1", configuration=configured(tmp_path, text))  # type: ignore[arg-type]
+        assert board.simulated is (kind == "mock")
         assert len({id(bus) for bus in board.buses}) == 2
         assert [sensor.driver.bus for sensor in board.sensors] == board.buses
         board.close()
@@ -177,6 +178,13 @@ def test_as_few_sensors_as_possible_cover_a_recording(tmp_path: Path) -> None:
     assert [sensor.name for sensor in open_board("mock", seed="pi-1", replay=path).sensors] == ["scd4x"]
 
 
+def test_without_a_bus_it_is_the_pis_first(kernel: Kernel, scene: Scene, clock: VirtualClock) -> None:
+    kernel.chips[0x48] = TMP117(scene, clock)
+    board = open_board("linux", seed="pi-1")
+    assert [bus.name for bus in board.buses] == ["/dev/i2c-1"]
+    board.close()
+
+
 def test_every_client_has_a_recording_and_all_recordings_have_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[Path] = []
     short = recordings.Recording([T0], {"temperature": [20.0]})
@@ -184,3 +192,5 @@ def test_every_client_has_a_recording_and_all_recordings_have_clients(monkeypatc
     for i in range(40):
         open_board("mock", seed=f"pi-{i}")
     assert set(chosen) == set(recordings.builtin().values())
+    first = [path.name.removesuffix(".csv.gz") for path in chosen[:6]]
+    assert first == ["chicago", "greensboro", "chicago", "miami", "greensboro", "golden"], "the same in every version"

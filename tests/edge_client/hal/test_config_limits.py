@@ -49,6 +49,13 @@ def test_what_is_beyond_a_range_does_not(tmp_path: Path, lines: str) -> None:
     assert "expected a" in str(problem)
 
 
+def test_a_rate_above_one_hertz_is_one_of_the_chips(tmp_path: Path) -> None:
+    path = tmp_path / "sensors.toml"
+    path.write_text('[[sensor]]\ndriver = "adxl345"\nrate = 1.5\n')
+    _, (problem,) = config.load(path)
+    assert "line 3, key 'rate': a ADXL345 queues at 25, 50, 100, 200, 400 Hz, not at 1.5" in str(problem)
+
+
 def test_a_sensor_of_no_description_is_on_bus_1_and_read_every_minute() -> None:
     plain = config.SensorConfig(TMP117, 0x48)
     assert (plain.bus, plain.name, plain.every, plain.rate) == (1, "", 60.0, None)

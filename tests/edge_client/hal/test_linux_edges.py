@@ -84,6 +84,13 @@ def test_a_scan_reads_from_nobody_who_acknowledges_a_quick_command(kernel: Kerne
     assert smbus.I2C_RDWR not in kernel.requests
 
 
+def test_a_scan_of_a_simulated_bus_reads_from_nobody_either(scene: Scene, clock: VirtualClock) -> None:
+    simulated, chip = SimulatedBus(clock), Memory(scene, clock)
+    simulated.attach(0x50, chip)
+    chip.read = lambda length: pytest.fail("a read moves a pointer, or clears a flag")  # type: ignore[method-assign]
+    assert simulated.scan() == [0x50]
+
+
 def test_an_adapter_without_quick_commands_reads_each_address_once(kernel: Kernel, bus: LinuxBus) -> None:
     kernel.quick = False
     bus.scan()
@@ -151,6 +158,7 @@ def test_a_closed_device_is_closed_once(kernel: Kernel, bus: LinuxBus, monkeypat
     closed: list[int] = []
     monkeypatch.setattr(smbus.SMBus, "close", lambda self: closed.append(1))
     bus.close()
+    assert closed == [1]
     bus.close()
     assert closed == [1]
 
@@ -167,9 +175,12 @@ def test_a_reopening_bus_is_a_bus_that_opens_when_it_is_used(kernel: Kernel) -> 
     assert bus.transfer(0x50, b"\x00", 1) == b"\x00"
     assert bus.scan() == [0x50]
     assert kernel.requests.count(smbus.I2C_FUNCS) == 1, "opened once"
+    device = bus._bus
     bus.close()
-    with pytest.raises(errors.BusClosed):
-        bus.transfer(0x50, b"\x00", 1)
+    for closed in (bus, device):
+        assert closed is not None
+        with pytest.raises(errors.BusClosed):
+            closed.transfer(0x50, b"\x00", 1)
 
 
 def test_a_reopening_bus_that_was_closed_before_its_first_use_stays_closed(kernel: Kernel) -> None:

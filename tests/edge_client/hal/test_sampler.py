@@ -149,6 +149,7 @@ class Hanging:
 
 def test_a_source_that_does_not_come_back_is_stuck_after_three_intervals_and_some_patience(clock: VirtualClock) -> None:
     source = Hanging()
+    clock.advance(1000.0)
     sampler = Sampler([(source, 10.0)], lambda readings: None, clock)
     sampler.start()
     assert source.asked.wait(30)

@@ -152,7 +152,7 @@ def test_a_failing_drain_starts_the_queue_anew_and_counts_what_did_not_come(cloc
 def test_the_first_value_after_an_absence_is_compared_with_none_before_it(clock: VirtualClock) -> None:
     driver, source = stream(clock, 2, GONE, 1)
     source.read()
-    drain(source, clock, 2)
+    drain(source, clock, 2, pause=0.001)
     driver.made = 1_000_000  # the next value is 100 m/s² away
     clock.sleep(0.001)
     source.read()

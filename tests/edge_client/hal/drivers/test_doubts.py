@@ -233,3 +233,58 @@ def test_stamps_are_evenly_spaced_and_end_with_the_newest() -> None:
     assert pacer.stamps(3, 1.0, 1.0) == pytest.approx([0.975, 0.985, 0.995]), "half a period of doubt about the newest"
     assert pacer.stamps(2, 1.02, 1.02) == pytest.approx([1.005, 1.015])
     assert pacer.stamps(1, 1.0, 1.0)[0] <= 1.0, "never in the future"
+
+
+@pytest.mark.parametrize("bit", [14, 12, 3, 2])
+def test_sht3x_is_known_by_a_good_check_sum_and_by_bits_that_read_0(bit: int) -> None:
+    """SHT3x-DIS, table 18."""
+    bench = Bench("sht3x", **WORLD)
+    assert bench.driver.identify(bench.bus, 0x44)
+    bench.chip.status |= 1 << bit
+    assert not bench.driver.identify(bench.bus, 0x44)
+    bench = Bench("sht3x", **WORLD)
+    bench.chip.impostor = True
+    assert not bench.driver.identify(bench.bus, 0x44)
+
+
+def test_sht4x_and_scd4x_are_known_by_the_check_sums_of_their_serial_numbers() -> None:
+    for name in ("sht4x", "scd4x"):
+        bench = Bench(name, **WORLD)
+        assert bench.driver.identify(bench.bus, bench.driver.address) is True
+        bench.chip.impostor = True
+        assert bench.driver.identify(bench.bus, bench.driver.address) is False
+
+
+def test_scd4x_waits_for_a_measurement_that_is_a_little_late_and_for_none_that_does_not_come() -> None:
+    bench = Bench("scd4x", **WORLD)
+    bench.driver.setup()
+    bench.chip._next += 0.4
+    assert bench.read()["carbon_dioxide"] == 500.0
+    bench.chip._next += 100.0
+    before = bench.clock.now()
+    with pytest.raises(errors.NotReady):
+        bench.read()
+    assert 10.5 < bench.clock.now() - before < 11.5, "until one is due, and a period and a fifth more"
+
+
+def test_adxl345_dates_anew_after_its_queue_ran_over() -> None:
+    bench = Bench("adxl345", **WORLD)
+    bench.driver.start(100.0)
+    bench.clock.sleep(5.0)
+    with pytest.raises(errors.Overrun):
+        bench.driver.drain()
+    bench.clock.sleep(0.1)
+    stamps = [item.at for item in bench.driver.drain()]
+    assert len(stamps) == pytest.approx(10, abs=1)
+    assert bench.clock.now() - 0.12 < stamps[0]
+
+
+@pytest.mark.parametrize(("name", "hertz"), [("mpu6050", 50.0), ("mpu6050", 500.0), ("adxl345", 25.0), ("adxl345", 400.0)])
+def test_a_queue_runs_at_the_rate_that_was_asked_for(name: str, hertz: float) -> None:
+    bench = Bench(name, **WORLD)
+    bench.driver.start(hertz)
+    bench.driver.drain()
+    bench.clock.sleep(16 / hertz)
+    stamps = [item.at for item in bench.driver.drain()]
+    assert len(stamps) == pytest.approx(16, abs=1)
+    assert stamps[-1] - stamps[0] == pytest.approx((len(stamps) - 1) / hertz, rel=0.15)
