@@ -131,9 +131,6 @@ class _Smbus:
     def write_byte_data(self, address: int, register: int, value: int) -> None:
         self._transfer(address, bytes((register, int(value) & 0xFF)), 0)
 
-    def write_i2c_block_data(self, address: int, register: int, values: list[int]) -> None:
-        self._transfer(address, bytes((register, *values)), 0)
-
     def _transfer(self, address: int, write: bytes, read: int) -> bytes:
         try:
             return self._bus.transfer(address, write, read)

@@ -74,3 +74,105 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     with pytest.raises(errors.UnknownSensor, match="pip install bme680"):
         catalogue.driver("bme680")
     assert "bme680" in catalogue.names()
+
+
+def ready() -> Bench:
+    bench = Bench("bme680", **WORLD)
+    bench.driver.setup()
+    return bench
+
+
+def test_a_chip_that_never_measures_is_not_ready() -> None:
+    bench = ready()
+    bench.chip.refresh = lambda: None
+    with pytest.raises(errors.NotReady, match="has not measured in time; take its power away"):
+        bench.read()
+
+
+def test_data_that_read_differently_twice_are_damage() -> None:
+    bench = ready()
+    original, blocks = bench.bus.transfer, [0]
+
+    def transfer(address: int, write: bytes = b"", read: int = 0) -> bytes:
+        data = original(address, write, read)
+        if write == b"\x1d" and read > 1:
+            blocks[0] += 1
+            data = data[:6] + bytes((data[6] ^ blocks[0] % 2,)) + data[7:]
+        return data
+
+    bench.bus.transfer = transfer  # type: ignore[method-assign]
+    with pytest.raises(errors.UnsteadyRead, match="two reads of the same registers differ"):
+        bench.read()
+
+
+@pytest.mark.parametrize("register", [0x72, 0x74, 0x75])
+def test_oversampling_or_filter_of_another_make_are_settings_that_were_lost(register: int) -> None:
+    bench = ready()
+    bench.read()
+    original = bench.chip._measure
+
+    def measured() -> None:
+        original()
+        bench.chip.memory[register] ^= 0x04
+
+    bench.chip._measure = measured
+    with pytest.raises(errors.SettingsLost, match="check its power supply"):
+        bench.read()
+
+
+def test_the_status_of_a_measurement_is_no_setting() -> None:
+    bench = ready()
+    bench.chip.memory[0x73] ^= 0x10
+    assert bench.read()
+
+
+def test_the_heater_is_told_how_warm_and_for_how_long() -> None:
+    """Section 3.3.5, heater profile 0: gas_wait_0 counts 1 ms steps times 4 for each of its two highest bits; run_gas is on."""
+    bench = ready()
+    bench.read()
+    wait = bench.chip.memory[0x64]
+    assert (wait & 0x3F) * 4 ** (wait >> 6) == pytest.approx(150, abs=3)
+    assert bench.chip.memory[0x5A] > 0, "res_heat_0"
+    assert bench.chip.memory[0x71] & 0x1F == 0x10, "profile 0, gas on"
+
+
+def test_after_a_bus_error_the_next_error_is_the_packages_own() -> None:
+    bench = ready()
+    chip = bench.bus.detach(0x76)
+    with pytest.raises(errors.NoAcknowledge):
+        bench.read()
+    bench.bus.attach(0x76, chip)
+
+    def fail() -> bool:
+        raise RuntimeError("the package's reason")
+
+    bench.driver._package.get_sensor_data = fail
+    with pytest.raises(errors.NotReady, match="BME680 at 0x76 cannot be used: the package's reason"):
+        bench.read()
+
+
+def test_another_chip_is_refused_with_the_identity_that_it_has() -> None:
+    bench = Bench("bme680", **WORLD)
+    bench.chip.impostor = True
+    with pytest.raises(errors.WrongChip, match="has id 0x3b, not 0x61"):
+        bench.driver.setup()
+    assert not bench.driver.identify(bench.bus, 0x76)
+
+
+def test_it_sits_where_its_siblings_do_and_is_read_once_a_second_at_most() -> None:
+    kind = catalogue.driver("bme680")
+    assert (set(kind.addresses), kind.certain, kind.fastest) == ({0x76, 0x77}, True, 1.0)
+    bench = ready()
+    before = bench.clock.now()
+    bench.read()
+    assert 0.15 < bench.clock.now() - before < 1.0, "the heater's time is in it"
+
+
+@pytest.mark.parametrize("pressure", [330.0, 700.0, 1090.0])
+@pytest.mark.parametrize("humidity", [0.0, 33.0, 100.0])
+def test_the_package_and_the_data_sheets_formulas_agree_over_the_range(pressure: float, humidity: float) -> None:
+    bench = Bench("bme680", **{**WORLD, "pressure": pressure, "humidity": humidity})
+    bench.driver.setup()
+    values = bench.read()
+    assert values["pressure"] == pytest.approx(pressure, abs=0.1)
+    assert values["humidity"] == pytest.approx(humidity, abs=0.2)
