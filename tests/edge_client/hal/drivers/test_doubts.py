@@ -57,7 +57,7 @@ def test_a_conversion_is_settled_when_two_reads_show_the_same() -> None:
     assert settle(b"\x01A", b"\x01B", b"\x01C", b"\x01D", b"\x00D") == b"\x00D"
 
 
-@pytest.mark.parametrize("blocks", [(b"\x01A", b"\x00B"), (b"\x01A", b"\x01B", b"\x00C"), tuple(b"\x01" + bytes((i,)) for i in range(9))])
+@pytest.mark.parametrize("blocks", [(b"\x01A", b"\x00B"), (b"\x01A", b"\x01B", b"\x00C"), tuple(b"\x01" + bytes((i,)) for i in range(5))])
 def test_a_conversion_that_differs_or_never_settles_is_damage(blocks: tuple[bytes, ...]) -> None:
     with pytest.raises(errors.UnsteadyRead, match="two reads of the same conversion differ"):
         settle(*blocks)
