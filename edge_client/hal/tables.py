@@ -117,7 +117,7 @@ def _entry(path: Path, places: list[tuple[int, dict[str, int]]], i: int, values:
 
 def _line_of(text: str, key: str) -> int:
     for number, line in enumerate(text.splitlines(), 1):
-        if re.match(rf"\s*\[*\s*{re.escape(key)}\b", line):
+        if re.match(rf"\s*\[*\s*[\"']?{re.escape(key)}(?![A-Za-z0-9_-])", line):
             return number
     return 1
 
@@ -130,7 +130,7 @@ def _places(text: str, table: str) -> Iterator[tuple[int, dict[str, int]]]:
             if current:
                 yield current
             current = (number, {})
-        elif current and (match := re.match(rf"\s*(?:\[\s*{table}\.)?([A-Za-z0-9_-]+)\s*[=.\]]", line)):
+        elif current and (match := re.match(rf"\s*(?:\[\s*{table}\.)?[\"']?([A-Za-z0-9_-]+)[\"']?\s*[=.\]]", line)):
             current[1].setdefault(match[1], number)
     if current:
         yield current

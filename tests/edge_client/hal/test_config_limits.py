@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import config
+from edge_client.hal import config, errors
 from edge_client.hal.drivers.tmp117 import TMP117
 
 
@@ -77,3 +77,19 @@ def test_a_dotted_key_and_a_table_of_its_own_are_found_at_their_line(tmp_path: P
     path.write_text(f'[[sensor]]\ndriver = "bme280"\n{lines}\n')
     _, (problem,) = config.load(path)
     assert f"line {line}, key 'offset': expected a number for temperature, not True" in str(problem)
+
+
+@pytest.mark.parametrize("key", ["every", '"every"', "'every'", "  every  "])
+def test_a_key_is_found_at_its_line_however_it_is_quoted(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "sensors.toml"
+    path.write_text(f'[[sensor]]\ndriver = "bme280"\n\n{key} = 0\n')
+    _, (problem,) = config.load(path)
+    assert "line 4, key 'every': expected a number" in str(problem)
+
+
+@pytest.mark.parametrize("key", ["bus-number", '"bus number"', "[bus]", "[[bus]]"])
+def test_a_key_that_stands_before_the_first_entry_is_found_at_its_line(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "sensors.toml"
+    path.write_text(f"# a comment\n\n{key}{'' if key.startswith('[') else ' = 1'}\n")
+    with pytest.raises(errors.ConfigError, match=r"line 3, key 'bus[ -]?(number)?': is not known here; entries begin with"):
+        config.load(path)
