@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal.contract import DriverContract
+from edge_client.hal.clock import VirtualClock
+from edge_client.hal.contract import DriverContract, Wrapped
 from edge_client.hal.drivers.base import Driver
+from edge_client.hal.errors import BusClosed
+from edge_client.hal.sim.bus import SimulatedBus
 from edge_client.hal.sim.chips.base import Chip
 
 PAGE = (Path(__file__).parents[3] / "docs" / "add-a-sensor.md").read_text(encoding="utf-8")
@@ -127,3 +130,19 @@ def test_a_chip_that_says_another_thing_than_its_driver_is_noticed() -> None:
 
 def test_a_tolerance_that_is_too_narrow_for_the_chips_noise_fails() -> None:
     assert list(failures(contract(build(DRIVER_TEXT), build(CHIP_TEXT), temperature=1e-4)))
+
+
+def test_a_stranger_may_be_refused_by_an_error_as_well() -> None:
+    driver = build(
+        DRIVER_TEXT, (IDENTIFY, f"if not ({IDENTIFY.removeprefix('return ')}): raise WrongChip('a stranger')\n        return True")
+    )
+    assert list(failures(contract(driver, build(CHIP_TEXT)))) == []
+
+
+def test_a_wrapped_bus_is_the_bus_but_for_its_fault(clock: VirtualClock) -> None:
+    bus = SimulatedBus(clock)
+    wrapped = Wrapped(bus)
+    assert wrapped.scan() == []
+    wrapped.close()
+    with pytest.raises(BusClosed):
+        bus.scan()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from edge_client.hal.sim.chips.base import Chip, nack
@@ -44,9 +45,9 @@ class CommandChip(Chip):
         self.answer = None
         self.command(int.from_bytes(data[: self.command_bytes], "big"), data[self.command_bytes :])
 
+    @abstractmethod
     def command(self, code: int, parameters: bytes) -> None:
         """Carry out a command; raise ``nack()`` for one that the chip does not have."""
-        raise NotImplementedError
 
     def read(self, length: int) -> bytes:
         """Give the answer, once: a chip that works, or has none, does not acknowledge."""

@@ -213,3 +213,41 @@ def test_a_frozen_chip_ends_its_conversions_and_keeps_its_values(name: str) -> N
     bench.chip.frozen = False
     bench.clock.sleep(10)
     assert all(new > old for new, old in zip(bench.read().values(), values.values(), strict=True))
+
+
+def test_ina219_says_that_a_conversion_is_ready_until_its_power_is_read_or_the_next_is_ordered() -> None:
+    """SBOS448G, section 8.6.3.2: CNVR."""
+
+    def is_ready() -> bool:
+        return bool(bench.ask(0x02) & 2)
+
+    bench = Bench("ina219", **WORLD)
+    bench.send(0x00, 0x39, 0x9B)
+    assert not is_ready()
+    bench.clock.sleep(0.002)
+    for register in (0x00, 0x01, 0x02, 0x04, 0x05):
+        bench.ask(register)
+    assert is_ready(), "other registers do not clear it"
+    bench.send(0x00, 0x39, 0x98)
+    assert is_ready(), "nor does a mode without conversion"
+    bench.send(0x00, 0x39, 0x9B)
+    assert not is_ready()
+    bench.clock.sleep(0.002)
+    assert is_ready()
+    bench.ask(0x03)
+    assert not is_ready()
+
+
+@pytest.mark.parametrize(("amperes", "calibration", "overflow"), [(0.1, 0x1000, False), (3.2, 0xFFFE, True), (-3.2, 0xFFFE, True)])
+def test_ina219_says_that_current_or_power_ran_over(amperes: float, calibration: int, overflow: bool) -> None:
+    """Section 8.6.3.2: OVF."""
+    bench = Bench("ina219", **{**WORLD, "current": amperes})
+    bench.send(0x05, *calibration.to_bytes(2, "big"))
+    bench.clock.sleep(0.002)
+    assert bool(bench.ask(0x02) & 1) is overflow
+
+
+def test_ina219_knows_no_negative_bus_voltage() -> None:
+    bench = Bench("ina219", **{**WORLD, "voltage": -5.0})
+    bench.clock.sleep(0.002)
+    assert bench.ask(0x02) >> 3 == 0
