@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from edge_client import health
+from edge_client import health as machine
 from edge_client.link import Link, LinkDown, NoAnswer
 from protocol.health import EVENT, INTERVAL, MOST_SENSORS, Health
 
@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 ACK_S = 10.0
 """Seconds to wait for the server's answer; a report that is lost is not repeated, the next one says more."""
+
+SOON_S = 2.0
+"""Seconds until the next report while there is no sample yet: whoever deploys a release waits for the first one."""
 
 
 class Sampling(Protocol):
@@ -74,30 +77,32 @@ class Reporter:
 
     def read(self) -> Health:
         """Return how things are."""
-        sampling, machine = self._sampling, health.read(self._folder)
+        sampling, found = self._sampling, machine.read(self._folder)
         sampled = None if sampling is None else sampling.sampled
-        throttled = machine.get("health_throttled")
+        throttled = found.get("health_throttled")
         return Health(
             sent=time.time(),
             sample_age=None if sampled is None else time.monotonic() - sampled,
             sample_every=None if sampling is None else sampling.every,
             samples_missed=None if sampling is None else sampling.missed,
             sensors_gone=tuple(self._gone()[:MOST_SENSORS]),
-            soc_temperature=machine.get("health_cpu_temperature"),
+            soc_temperature=found.get("health_cpu_temperature"),
             throttled=None if throttled is None else int(throttled),
-            memory_free=machine.get("health_memory_available"),
-            disk_free=machine.get("health_disk_free"),
+            memory_free=found.get("health_memory_available"),
+            disk_free=found.get("health_disk_free"),
         )
 
     def _run(self) -> None:
-        failing = False
+        failing, pause = False, INTERVAL
         while not self._stopping:
-            self._due.wait(INTERVAL)
+            self._due.wait(pause)
             self._due.clear()
             if self._stopping or not self._link.up:
                 continue
+            health = self.read()
+            pause = SOON_S if health.sample_every is not None and health.sample_age is None else INTERVAL
             try:
-                answer = self._link.call(EVENT, self.read().to_wire(), ACK_S)
+                answer = self._link.call(EVENT, health.to_wire(), ACK_S)
             except (LinkDown, NoAnswer):
                 continue
             refused = not (isinstance(answer, dict) and answer.get("accepted") is True)

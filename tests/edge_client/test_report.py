@@ -79,6 +79,23 @@ def test_a_link_that_comes_up_is_reported_over_at_once_and_then_at_the_interval(
     assert all(Health.from_wire(payload) for _, payload in wire.sent)
 
 
+def test_the_first_sample_is_reported_soon_after_it_was_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "SOON_S", 0.02)
+    wire, pace = Wire(), Pace()
+    part = reporter(wire, tmp_path, pace)
+    part.start()
+    part.wake()
+    try:
+        wait_for(lambda: len(wire.sent) >= 3, "reports that there is no sample yet")
+        pace.sampled = time.monotonic()
+        wait_for(lambda: wire.sent[-1][1]["sample_age"] is not None, "the first sample to be told of")
+    finally:
+        part.stop(10)
+    told = [payload["sample_age"] is not None for _, payload in wire.sent]
+    assert told == sorted(told)
+    assert told.count(True) == 1, "and then at the interval again"
+
+
 @pytest.mark.parametrize("answer", [LinkDown("gone"), {"accepted": False, "reason": "health: odd"}, "?", 7])
 def test_a_report_that_fails_is_not_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: Any

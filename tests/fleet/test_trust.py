@@ -64,14 +64,14 @@ def test_one_line_of_the_inventory_shuts_a_client_out_and_lets_it_in_again(
 ) -> None:
     controller.host_variables["pi-2"]["client_revoked"] = True
     try:
-        controller.deploy(source=source).ok()
+        controller.deploy("--limit", "localhost,hub", source=source).ok()
         until(lambda: "refuses this client: token" in fleet["pi-2"].journal("bramble-client"), "the client to be refused")
         api.wait_for(CLIENTS - {"pi-2"})
         api.generate()
         assert api.trained(api.round()["round"]) == CLIENTS - {"pi-2"}
     finally:
         del controller.host_variables["pi-2"]["client_revoked"]
-    controller.deploy(source=source).ok()
+    controller.deploy("--limit", "localhost,hub,pi-2", source=source).ok()
     api.wait_for(CLIENTS, 120)
 
 
