@@ -173,7 +173,7 @@ def test_sensirions_chips_acknowledge_no_read_and_no_command_while_they_measure(
     with pytest.raises(OSError, match="Remote I/O"):
         bench.chip.write(bytes(order))
     bench.clock.sleep(seconds + 1e-6 - (bench.clock.now() - before))
-    assert len(bench.bus.transfer(0x44, b"", 6)) == 6
+    assert len(bench.chip.read(6)) == 6
 
 
 @pytest.mark.parametrize(("order", "first"), [((0x21, 0xB1), 5.0), ((0x21, 0xAC), 30.0)])
@@ -251,3 +251,33 @@ def test_ina219_knows_no_negative_bus_voltage() -> None:
     bench = Bench("ina219", **{**WORLD, "voltage": -5.0})
     bench.clock.sleep(0.002)
     assert bench.ask(0x02) >> 3 == 0
+
+
+@pytest.mark.parametrize(("mode", "seconds"), [(0x10, 0.12), (0x11, 0.12), (0x13, 0.016)])
+def test_bh1750_goes_on_measuring_at_its_pace_whoever_looks(mode: int, seconds: float) -> None:
+    def count() -> int:
+        return int.from_bytes(bench.bus.transfer(0x23, b"", 2), "big")
+
+    bench = Bench("bh1750", **WORLD)
+    bench.send(mode)
+    for pause in (1.5, 1.0, 1.0, 6.0):
+        bench.clock.sleep(pause * seconds)
+        shown = count()
+        warmer(bench)
+        bench.clock.sleep(0.4 * seconds)
+        assert count() == shown
+        bench.clock.sleep(0.2 * seconds)
+        assert count() > shown
+        bench.clock.sleep(0.4 * seconds)
+
+
+def test_bh1750_that_measures_is_powered_and_one_that_was_told_to_power_down_is_not() -> None:
+    bench = Bench("bh1750", **WORLD)
+    assert not bench.chip.powered
+    bench.send(0x10)
+    bench.clock.sleep(0.13)
+    bench.send(0x07)
+    assert bench.bus.transfer(0x23, b"", 2) == b"\x00\x00", "a reset is heard"
+    bench.send(0x00)
+    bench.clock.sleep(1)
+    assert bench.bus.transfer(0x23, b"", 2) == b"\x00\x00", "and nothing is measured any more"

@@ -115,6 +115,7 @@ def test_sht4x_has_a_serial_number_and_takes_no_parameters() -> None:
     bench.send(0x94)
     assert refused(bench, 0x89)
     bench.clock.sleep(0.0007)
+    assert not refused(bench, 0x89), "section 3.2: 1 ms at most"
     assert answer(bench, 0x89, length=6) == SERIAL_4X
 
 
