@@ -67,7 +67,7 @@ class _Canned:
         self._bus, self._answers, self.replaying = bus, dict[bytes, bytes](), False
         self._flip = 0
 
-    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def transfer(self, address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         if not self.replaying:
             self._answers[write] = self._bus.transfer(address, write, read)
         if read > 4:

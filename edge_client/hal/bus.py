@@ -43,8 +43,13 @@ class I2CBus(Protocol):
     def name(self) -> str:
         """What errors call the bus, for instance ``/dev/i2c-1``."""
 
-    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def transfer(self, address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         """Write the bytes, then read that many; both in one transaction. With neither, only the address is sent.
+
+        Parameters
+        ----------
+        once
+            Whether the chip gives what is read only once, as a queue does. A transfer that broke off under way is then not repeated.
 
         Raises
         ------
@@ -71,7 +76,7 @@ class BaseBus(ABC):
         self._lock = threading.RLock()
         self._closed = False
 
-    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def transfer(self, address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         """Carry out one transaction; see ``I2CBus.transfer``."""
         if not FIRST_ADDRESS <= address <= LAST_ADDRESS:
             raise ValueError(f"address {address:#04x} is reserved: a device has one from {FIRST_ADDRESS:#04x} to {LAST_ADDRESS:#04x}")
@@ -89,7 +94,8 @@ class BaseBus(ABC):
                 error: BusError = ShortRead(f"{self.name}: {address:#04x} sent {len(data)} of {read} bytes; check its wiring and power")
             except OSError as cause:
                 error = from_errno(cause, self.name, address)
-            if not error.transient or attempt == ATTEMPTS:
+            # Whoever did not acknowledge has given nothing; of what was given, a second attempt would miss the beginning
+            if not error.transient or attempt == ATTEMPTS or (once and not isinstance(error, NoAcknowledge)):
                 raise error
             self._clock.sleep(RETRY_S * 2 ** (attempt - 1) * self._jitter.uniform(0.5, 1.5))
             attempt += 1

@@ -71,12 +71,12 @@ class PowerFails(Wrapped):
         super().__init__(bus)
         self._left, self._chip = which, chip
 
-    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def transfer(self, address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         """Carry out the transfer."""
         if self._left == 0:
             self._chip.power_on()
         self._left -= 1
-        return self._bus.transfer(address, write, read)
+        return self._bus.transfer(address, write, read, once)
 
 
 class OneFlip(Wrapped):
@@ -86,12 +86,12 @@ class OneFlip(Wrapped):
         super().__init__(bus)
         self._left, self._rng, self._written = which, rng, written
 
-    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def transfer(self, address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         """Carry out the transfer, with its flip if this is the one."""
         mine = bool(write if self._written else read)
         hit = mine and self._left == 0
         self._left -= mine
-        data = self._bus.transfer(address, self._flip(write) if hit and self._written else write, read)
+        data = self._bus.transfer(address, self._flip(write) if hit and self._written else write, read, once)
         return self._flip(data) if hit and not self._written else data
 
     def _flip(self, data: bytes) -> bytes:

@@ -155,11 +155,11 @@ class ReopeningBus:
         self._opening = threading.Lock()
         self._closed = False
 
-    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def transfer(self, address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         """Carry out one transaction; see ``I2CBus.transfer``."""
         bus = self._opened()
         try:
-            return bus.transfer(address, write, read)
+            return bus.transfer(address, write, read, once)
         except BusError:
             self._forget(bus)
             raise

@@ -101,3 +101,7 @@ class Device:
     def block(self, start: int, length: int) -> bytes:
         """Read a run of bytes from a register on; the chip moves its pointer by itself."""
         return self.bus.transfer(self.address, bytes((start,)), length)
+
+    def take(self, start: int, length: int) -> bytes:
+        """Read bytes that the chip gives only once, out of a queue."""
+        return self.bus.transfer(self.address, bytes((start,)), length, once=True)

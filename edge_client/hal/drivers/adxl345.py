@@ -10,13 +10,13 @@ import struct
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Measurement, Pacer, Streaming, settled
-from edge_client.hal.errors import NotReady, Overrun, SettingsLost, WrongChip
+from edge_client.hal.errors import NotReady, Overrun, SettingsLost, UnsteadyRead, WrongChip
 from edge_client.hal.registers import Device, Field, Register
 
 # "Register map", table 19
 DEVID, BW_RATE, POWER_CTL, INT_SOURCE, DATA_FORMAT = Register(0x00), Register(0x2C), Register(0x2D), Register(0x30), Register(0x31)
-DATA, FIFO_CTL, FIFO_STATUS = 0x32, Register(0x38), Register(0x39)
-WINDOW, SIZE = 0x2C, 14  # BW_RATE to FIFO_STATUS in one burst
+DATA, FIFO_CTL = 0x32, Register(0x38)
+WINDOW, SIZE = 0x2C, 14  # BW_RATE to FIFO_STATUS (0x39) in one burst
 DATA_READY, OVERRUN, ENTRIES = Field(7), Field(0), Field(0, 6)
 
 ID = 0xE5
@@ -98,17 +98,25 @@ class ADXL345(Streaming):
 
     def drain(self) -> list[Measurement]:
         """Fetch what is in the queue; see ``Streaming.drain``."""
-        self._check(self._chip.block(WINDOW, 6) + bytes(6) + self._chip.block(FIFO_CTL.address, 2))
         overrun = OVERRUN.get(self._chip.read(INT_SOURCE))
-        # Each read of the six data registers takes one entry out; over I2C the next one is ready by the time it is asked for
         before = self.clock.now()
-        count = ENTRIES.get(self._chip.read(FIFO_STATUS))
+        count = self._entries()
         after = self.clock.now()
-        raw = [struct.unpack("<3h", self._chip.block(DATA, 6)) for _ in range(count)]
+        if not count <= self._entries() <= count + self._pacer.most(self.clock.now() - before):
+            raise UnsteadyRead(f"{self}: the fill level of its queue was damaged on the way; shorten the wires or slow the bus down")
+        # Each read of the six data registers takes one entry out; over I2C the next one is ready by the time it is asked for
+        raw = [struct.unpack("<3h", self._chip.take(DATA, 6)) for _ in range(count)]
+        self._entries()  # once more: a brown-out in between would have left zeros to be read
         if overrun:
-            self._pacer = Pacer(next(hertz for hertz, code in CODES.items() if code == self._rate))
+            self._pacer.restart()
             raise Overrun(f"{self}: its queue was full and conversions were lost; fetch them more often")
         return [self._measurement(at, values) for at, values in zip(self._pacer.stamps(count, before, after), raw, strict=True)]
+
+    def _entries(self) -> int:
+        # Two bursts, around the data: reading those would take one conversion out of the queue
+        block = self._chip.block(WINDOW, 6) + bytes(6) + self._chip.block(FIFO_CTL.address, 2)
+        self._check(block)
+        return ENTRIES.get(block[-1])
 
     def _measurement(self, at: float, raw: tuple[int, ...]) -> Measurement:
         return Measurement(at, dict(zip(self.channels, (n * ACCELERATION for n in raw), strict=True)))

@@ -160,6 +160,14 @@ class Pacer:
         self._period = 1.0 / hertz
         self._last: float | None = None
 
+    def restart(self) -> None:
+        """Begin anew: conversions were lost, and the next one does not follow the last."""
+        self._last = None
+
+    def most(self, seconds: float) -> int:
+        """Return how many conversions may be made in some seconds, by a chip that is a little fast."""
+        return int(1.1 * seconds / self._period) + 2
+
     def stamps(self, count: int, before: float, after: float) -> list[float]:
         """Return the times of the next conversions.
 

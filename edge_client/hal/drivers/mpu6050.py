@@ -108,21 +108,26 @@ class MPU6050(Streaming):
     def drain(self) -> list[Measurement]:
         """Fetch what is in the queue; see ``Streaming.drain``."""
         before = self.clock.now()
-        state = self._chip.block(USER_CTRL.address, 10)  # settings and fill level in one burst; one byte more would empty the queue
+        level = self._level()
         after = self.clock.now()
-        if state[0] != FIFO_ON or state[1] != PLL:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
-        level = FIFO_COUNT.within(state, USER_CTRL.address)
         if level > QUEUE - FRAME or level % FRAME:
             self._restart_queue()
+            self._pacer.restart()
             raise Overrun(f"{self}: its queue was full and conversions were lost; fetch them more often")
         if level == 0:
             return []
-        if not level <= self._chip.read(FIFO_COUNT) <= QUEUE:
+        if not level <= self._level() <= level + FRAME * self._pacer.most(self.clock.now() - before):
             raise UnsteadyRead(f"{self}: the fill level of its queue was damaged on the way; shorten the wires or slow the bus down")
-        data = self._chip.block(FIFO_R_W.address, level)
+        data = self._chip.take(FIFO_R_W.address, level)
+        self._level()  # once more: a brown-out in between would have left zeros to be read
         stamps = self._pacer.stamps(level // FRAME, before, after)
         return [self._measurement(at, values) for at, values in zip(stamps, struct.iter_unpack(">6h", data), strict=True)]
+
+    def _level(self) -> int:
+        state = self._chip.block(USER_CTRL.address, 10)  # settings and fill level in one burst; one byte more would empty the queue
+        if state[0] != FIFO_ON or state[1] != PLL:
+            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+        return FIFO_COUNT.within(state, USER_CTRL.address)
 
     def _restart_queue(self) -> None:
         self._chip.write(USER_CTRL, FIFO_RESET)

@@ -267,18 +267,6 @@ def test_scd4x_waits_for_a_measurement_that_is_a_little_late_and_for_none_that_d
     assert 10.5 < bench.clock.now() - before < 11.5, "until one is due, and a period and a fifth more"
 
 
-def test_adxl345_dates_anew_after_its_queue_ran_over() -> None:
-    bench = Bench("adxl345", **WORLD)
-    bench.driver.start(100.0)
-    bench.clock.sleep(5.0)
-    with pytest.raises(errors.Overrun):
-        bench.driver.drain()
-    bench.clock.sleep(0.1)
-    stamps = [item.at for item in bench.driver.drain()]
-    assert len(stamps) == pytest.approx(10, abs=1)
-    assert bench.clock.now() - 0.12 < stamps[0]
-
-
 @pytest.mark.parametrize(("name", "hertz"), [("mpu6050", 50.0), ("mpu6050", 500.0), ("adxl345", 25.0), ("adxl345", 400.0)])
 def test_a_queue_runs_at_the_rate_that_was_asked_for(name: str, hertz: float) -> None:
     bench = Bench(name, **WORLD)

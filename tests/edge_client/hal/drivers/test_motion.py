@@ -145,11 +145,11 @@ def test_mpu6050_queue_that_holds_half_a_conversion_is_restarted() -> None:
 def test_mpu6050_fill_level_that_was_damaged_is_noticed() -> None:
     bench = streaming("mpu6050")
     bench.clock.sleep(0.05)
-    original = bench.bus.transfer
+    original, levels = bench.bus.transfer, [b"\x01\x20"]  # 288 bytes: 24 conversions
 
-    def transfer(address: int, write: bytes = b"", read: int = 0) -> bytes:
-        data = original(address, write, read)
-        return data[:-2] + bytes((data[-2] | 0x01, 0x20)) if write == b"\x6a" else data  # 288 bytes: 24 conversions
+    def transfer(address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
+        data = original(address, write, read, once)
+        return data[:-2] + levels.pop() if write == b"\x6a" and levels else data
 
     bench.bus.transfer = transfer  # type: ignore[method-assign]
     with pytest.raises(errors.UnsteadyRead, match="the fill level of its queue was damaged"):
