@@ -53,6 +53,13 @@ class LinuxBus(BaseBus):
         self._fd = self._smbus.fd or 0
         self._owned: set[int] = set()
 
+    def transfer(self, address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
+        """Carry out one transaction; see ``I2CBus.transfer``."""
+        if once and read > SMBUS_BLOCK and not self._plain:
+            # Cut into blocks, the rest would be read from the registers that come after the queue's
+            raise from_errno(OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP)), self.name, address)
+        return super().transfer(address, write, read, once)
+
     def _attempt(self, address: int, write: bytes, read: int) -> bytes:
         with self._turn(address):
             if address not in self._owned:
@@ -81,10 +88,8 @@ class LinuxBus(BaseBus):
     def _by_smbus(self, address: int, write: bytes, read: int) -> bytes:
         """Carry out what has an SMBus equivalent: register reads in blocks of 32 (the chip's pointer moves by itself), short writes."""
         bus = self._smbus
-        if not write:
-            if read == 1:
-                return bytes((bus.read_byte(address),))
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        if not write and read == 1:
+            return bytes((bus.read_byte(address),))
         if not read:
             if len(write) == 1:
                 bus.write_byte(address, write[0])

@@ -12,10 +12,13 @@ import smbus2.smbus2 as smbus
 from edge_client.hal import errors
 from edge_client.hal.bus import FIRST_ADDRESS, LAST_ADDRESS, MAX_TRANSFER
 from edge_client.hal.clock import VirtualClock
+from edge_client.hal.drivers.mpu6050 import MPU6050 as Driver
 from edge_client.hal.linux import LOCK_S, LinuxBus, ReopeningBus
 from edge_client.hal.sim.bus import SimulatedBus
 from edge_client.hal.sim.chips.base import RegisterChip
+from edge_client.hal.sim.chips.mpu6050 import MPU6050
 from edge_client.hal.sim.scene import Scene
+from tests.edge_client.hal.bench import WORLD
 from tests.edge_client.hal.kernel import Kernel, holds_lock
 
 
@@ -216,3 +219,21 @@ def test_a_bus_whose_device_has_gone_is_let_go_and_opened_again_when_it_is_back(
     kernel.missing, kernel.chips[0x50] = set(), chip
     assert bus.transfer(0x50, b"\x00", 1) == b"\x00"
     bus.close()
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_queue_is_read_in_one_piece_or_not_at_all(kernel: Kernel, bus: LinuxBus, scene: Scene, clock: VirtualClock, plain: bool) -> None:
+    """Cut into blocks of 32, as registers are over SMBus, the second block would come from other registers than the queue's."""
+    scene.pin(0.0)
+    scene._values = dict(WORLD)
+    kernel.plain = plain
+    kernel.chips[0x68] = MPU6050(scene, clock)
+    driver = Driver(bus, None, clock)
+    driver.start(200.0)
+    clock.sleep(0.05)
+    if plain:
+        assert {round(item.values["acceleration_x"], 0) for item in driver.drain()} == {0.0}
+    else:
+        with pytest.raises(errors.UnsupportedTransfer, match="use another bus for this sensor"):
+            driver.drain()
+        assert len(bus.transfer(0x68, b"\x3b", 40)) == 40, "registers are read as before"
