@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import config, errors
+from edge_client.hal import config, errors, tables
 from edge_client.hal.drivers.tmp117 import TMP117
 
 
@@ -93,3 +93,13 @@ def test_a_key_that_stands_before_the_first_entry_is_found_at_its_line(tmp_path:
     path.write_text(f"# a comment\n\n{key}{'' if key.startswith('[') else ' = 1'}\n")
     with pytest.raises(errors.ConfigError, match=r"line 3, key 'bus[ -]?(number)?': is not known here; entries begin with"):
         config.load(path)
+
+
+@pytest.mark.parametrize("read", ["number", "integer"])
+def test_a_number_that_has_no_default_must_be_there(tmp_path: Path, read: str) -> None:
+    entry = tables.Entry(tmp_path / "x.toml", 7, {"wrong": "text"}, {"wrong": 9}, errors.ConfigError)
+    with pytest.raises(errors.ConfigError, match="line 7, key 'much': is missing"):
+        getattr(entry, read)("much", 0, 1)
+    with pytest.raises(errors.ConfigError, match="line 9, key 'wrong': expected a"):
+        getattr(entry, read)("wrong", 0, 1)
+    assert getattr(entry, read)("much", 0, 1, 1) == 1

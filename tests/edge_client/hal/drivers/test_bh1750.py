@@ -77,3 +77,43 @@ def test_modes_power_and_reset() -> None:
     bench.world.values["illuminance"] = 200.0
     bench.clock.sleep(0.02)
     assert int.from_bytes(bench.bus.transfer(0x23, b"", 2), "big") == 240, "continuous"
+
+
+def levelled(*levels: float) -> Bench:
+    bench = Bench("bh1750", illuminance=1000.0)
+    bench.driver.setup()
+    left = iter(levels)
+    bench.chip.feel = lambda key, noise=0.0: next(left)
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("levels", "conversions"), [((1000.0, 1003.0), 2), ((1000.0, 1030.0, 1015.0), 3), ((0.0, 0.8), 2), ((0.0, 2.0, 1.0), 3)]
+)
+def test_two_conversions_that_agree_are_enough_and_of_two_that_nearly_do_there_is_a_third(
+    levels: tuple[float, ...], conversions: int
+) -> None:
+    """They agree within half a per cent and one count, nearly within a tenth and four counts."""
+    bench = levelled(*levels)
+    before = bench.clock.now()
+    assert bench.read()["illuminance"] == pytest.approx(levels[-1], abs=0.9)
+    assert bench.clock.now() - before == pytest.approx(0.18 * conversions)
+
+
+@pytest.mark.parametrize("step", [1.15, 0.87])
+def test_two_conversions_that_differ_by_more_than_a_tenth_are_measured_anew(step: float) -> None:
+    assert levelled(1000.0, 1000.0 * step, 1000.0 * step).read()["illuminance"] == pytest.approx(1000.0 * step, abs=0.9)
+
+
+def test_after_four_conversions_that_all_differ_it_gives_up() -> None:
+    bench = levelled(100.0, 200.0, 400.0, 800.0, 1600.0)
+    before = bench.clock.now()
+    with pytest.raises(errors.UnsteadyRead, match="no two measurements agree"):
+        bench.driver.read()
+    assert bench.clock.now() - before == pytest.approx(4 * 0.18)
+
+
+def test_a_measurement_is_stamped_in_the_middle_of_its_conversion() -> None:
+    bench = levelled(1000.0, 1000.0)
+    measurement = bench.driver.read()
+    assert measurement.at == pytest.approx(bench.clock.now() - 0.09)
