@@ -10,7 +10,7 @@ from typing import Any
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Driver, Measurement
-from edge_client.hal.errors import NotReady, SensorError, SettingsLost, UnknownSensor, UnsteadyRead, WrongChip
+from edge_client.hal.errors import NotReady, SettingsLost, UnknownSensor, UnsteadyRead, WrongChip
 from edge_client.hal.registers import Device, Register
 
 try:
@@ -89,12 +89,11 @@ class BME680(Driver):
         return self._call(lambda: bme680.BME680(self.address, self._transport))
 
     def _call(self, action: Any) -> Any:
-        """Call the package; it turns the bus's errors into its own, so the original is raised again."""
-        self._transport.error = None
+        """Call the package. The bus's errors pass through it; its own, such as those of damaged bytes, become ours."""
         try:
             return action()
         except (RuntimeError, ArithmeticError, IndexError, TypeError) as cause:
-            raise self._transport.error or NotReady(f"{self} cannot be used: {cause}") from cause
+            raise NotReady(f"{self} cannot be used: {cause}") from cause
 
     def _read_settings(self) -> bytes:
         """Return ctrl_hum, oversampling and filter: what a reset takes away."""
@@ -114,26 +113,18 @@ class _Smbus:
 
     def __init__(self, bus: I2CBus, clock: Clock) -> None:
         self._bus, self._clock = bus, clock
-        self.error: SensorError | None = None
         self.fields: list[bytes] = []
 
     def read_byte_data(self, address: int, register: int) -> int:
         if register == FIELD_0:
             self._clock.sleep(POLL_S)  # the package waits by the wall clock, drivers by their own
-        return self._transfer(address, bytes((register,)), 1)[0]
+        return self._bus.transfer(address, bytes((register,)), 1)[0]
 
     def read_i2c_block_data(self, address: int, register: int, length: int) -> list[int]:
-        data = self._transfer(address, bytes((register,)), length)
+        data = self._bus.transfer(address, bytes((register,)), length)
         if register == FIELD_0:
             self.fields.append(data)
         return list(data)
 
     def write_byte_data(self, address: int, register: int, value: int) -> None:
-        self._transfer(address, bytes((register, int(value) & 0xFF)), 0)
-
-    def _transfer(self, address: int, write: bytes, read: int) -> bytes:
-        try:
-            return self._bus.transfer(address, write, read)
-        except SensorError as error:
-            self.error = error
-            raise
+        self._bus.transfer(address, bytes((register, int(value) & 0xFF)))
