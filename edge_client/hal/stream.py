@@ -8,11 +8,14 @@ from collections.abc import Callable
 
 from edge_client.hal.channels import quantity
 from edge_client.hal.drivers.base import Measurement, Streaming, guarded
-from edge_client.hal.errors import DriverFailure, Overrun, SensorError
+from edge_client.hal.errors import DriverFailure, NotReady, Overrun, SensorError
 from edge_client.hal.readings import Judge, Reading
 from edge_client.hal.sensor import back_off
 
 logger = logging.getLogger(__name__)
+
+SILENT_S, SILENT_PERIODS = 1.0, 10.0
+"""After how long without a conversion a queue that still answers is given up: so many seconds, and as long as so many conversions take."""
 
 
 class Stream:
@@ -47,13 +50,15 @@ class Stream:
         self._correct = correct
         self.sequence = 0
         self.lost = 0
-        """Conversions that are missing, judged by the time that passed."""
+        """Conversions that are missing since the first start, judged by the time that passed."""
         self.error: SensorError | None = None
         self._judge = Judge(driver.channels, driver.frozen_after)
         self._running = False
         self._late = False
-        self._since = 0.0
+        self._since: float | None = None
+        """From when on conversions are counted; None before the first start."""
         self._made = 0
+        self._latest = 0.0
         self._failures = 0
         self._again_at = 0.0
         self._jitter = random.Random(self.name)
@@ -71,12 +76,18 @@ class Stream:
                 measurements = [self._correct(measurement) for measurement in self.driver.drain()]
         except Overrun as error:
             self._account()
+            self._latest = now
             if not self._late:
                 logger.warning("sensor %s: %s", self.name, error)
             self._late = True
             return []
         except SensorError as error:
             self._gone(error)
+            return []
+        if measurements:
+            self._latest = now
+        elif now - self._latest > max(SILENT_S, SILENT_PERIODS / self.hertz):
+            self._gone(NotReady(f"{self.driver} has not measured for {now - self._latest:.1f} s; take its power away for a moment"))
             return []
         self._made += len(measurements)
         if measurements and self._late:
@@ -110,14 +121,17 @@ class Stream:
     def _start(self) -> None:
         self.driver.start(self.hertz)
         self._running = True
-        self._since, self._made = self.driver.clock.now(), 0
+        if self._since is None:
+            self._since = self.driver.clock.now()
+        self._account()
+        self._latest = self._since
 
     def _account(self) -> None:
-        """Count what should have come since the start and did not, and count from now on."""
+        """Count what should have come and did not, absences included, and count from now on."""
         now = self.driver.clock.now()
-        if self._running:
+        if self._since is not None:
             self.lost += max(0, round((now - self._since) * self.hertz) - self._made)
-        self._since, self._made = now, 0
+            self._since, self._made = now, 0
 
     def _gone(self, error: SensorError) -> None:
         self._account()

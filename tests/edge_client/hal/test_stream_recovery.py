@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edge_client.hal import Quality
 from edge_client.hal.clock import VirtualClock
 from edge_client.hal.drivers.base import Streaming
-from edge_client.hal.errors import NoAcknowledge, Overrun, SettingsLost
+from edge_client.hal.errors import NoAcknowledge, NotReady, Overrun, SettingsLost
 from edge_client.hal.sim.faults import Faults, Kind
 from edge_client.hal.stream import Stream
 from tests.edge_client.hal.bench import WORLD, Bench
@@ -147,6 +147,56 @@ def test_a_failing_drain_starts_the_queue_anew_and_counts_what_did_not_come(cloc
     assert drain(source, clock) == [0], "this one starts"
     assert len(driver.starts) == 2
     assert drain(source, clock) == [10]
+
+
+@pytest.mark.parametrize("name", ["mpu6050", "adxl345"])
+def test_a_chip_that_answers_and_no_longer_measures_is_gone_and_started_anew(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(name, **WORLD)
+    source = Stream(bench.driver, 200.0)
+    source.read()
+    assert sum(drain(source, bench.clock, 5)) > 0
+    bench.chip.run(None)  # its oscillator has stopped
+    drain(source, bench.clock, 9)
+    assert source.error is None, "a queue may be empty for a moment"
+    drain(source, bench.clock, 2)
+    assert source.error is not None
+    assert "has not measured for 1.0 s; take its power away for a moment" in caplog.text
+    assert drain(source, bench.clock, 3)[-1] > 0, "the start set the chip up anew"
+    assert source.error is None
+    assert said(caplog) == [f"sensor {name} is gone", f"sensor {name} is back"]
+
+
+def test_a_queue_that_ran_over_did_measure(clock: VirtualClock) -> None:
+    _, source = stream(clock, *[FULL] * 30, 0, 10)
+    source.read()
+    drain(source, clock, 31)
+    assert source.error is None
+
+
+@pytest.mark.parametrize(("hertz", "patience"), [(100.0, 1.0), (2.0, 5.0)])
+def test_how_long_a_queue_may_be_empty_depends_on_its_rate(clock: VirtualClock, hertz: float, patience: float) -> None:
+    source = Stream(ScriptedQueue(clock, []), hertz)
+    source.read()
+    clock.sleep(patience)
+    source.read()
+    assert source.error is None
+    clock.sleep(0.01)
+    source.read()
+    assert isinstance(source.error, NotReady)
+
+
+def test_what_an_absence_costs_is_counted_when_it_ends(clock: VirtualClock) -> None:
+    driver, source = stream(clock, 10, GONE, 10)
+    source.read()
+    drain(source, clock, 2)
+    driver.failing = GONE
+    for _ in range(1000):
+        drain(source, clock)
+    driver.failing = None
+    while not source.read():
+        clock.sleep(0.1)
+    assert source.error is None
+    assert source.lost + 20 == pytest.approx(100 * clock.now(), abs=15)
 
 
 def test_the_first_value_after_an_absence_is_compared_with_none_before_it(clock: VirtualClock) -> None:
