@@ -158,3 +158,12 @@ def test_a_bmp280_has_no_humidity_registers() -> None:
     made.send(0xF4, 0x25)
     made.clock.sleep(0.02)
     assert made.ask(0xFD) == 0
+
+
+def test_the_calibration_for_humidity_lies_where_table_16_says() -> None:
+    """dig_H4 and dig_H5, of 12 bits each, share the byte 0xE5."""
+    made = Bench("bme280", **WEATHER)
+    made.chip.trim_h = (0x4B, -2, 0xC8, 0x139, -0x7F2, -5)
+    made.chip.power_on()
+    assert made.ask(0xA1, read=1) == 0x4B
+    assert made.ask(0xE1, read=7) == int.from_bytes(bytes((0xFE, 0xFF, 0xC8, 0x13, 0xE9, 0x80, 0xFB)), "big")
