@@ -42,6 +42,16 @@ class _Engine(engineio.Client):  # type: ignore[misc, unused-ignore]
 
 
 class _WebSocket(websocket.WebSocket):
+    failure: Exception | None = None
+    """What ended it, which the library keeps to itself."""
+
+    def recv(self) -> Any:
+        try:
+            return super().recv()
+        except Exception as error:
+            self.failure = error
+            raise
+
     def close(self, status: int = websocket.STATUS_NORMAL, reason: str | bytes = b"", timeout: float | None = 0) -> None:
         if self.connected:
             with contextlib.suppress(websocket.WebSocketException, OSError):
@@ -88,6 +98,11 @@ class Connection(socketio.Client):  # type: ignore[misc, unused-ignore]
             If there is no connection in the end.
         """
         self.connect(url, auth=auth, transports=["websocket"], namespaces=["/"], wait_timeout=self.timeout)
+
+    @property
+    def failure(self) -> Exception | None:
+        """What ended it, or None after a goodbye."""
+        return None if self._socket is None else self._socket.failure
 
     def discard(self) -> None:
         """Close the socket, whatever state the connection is in."""

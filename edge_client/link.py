@@ -201,7 +201,7 @@ class Link:
             return 0.0
         if time.monotonic() - began >= self.STEADY_S:
             self._unreachable.reset()
-        self._say_once(f"lost the connection to the server at {self.url}; connecting again")
+        self._say_once(f"lost the connection to the server at {self.url} ({connection.failure or 'it said goodbye'}); connecting again")
         return self._unreachable.next()
 
     def _came_up(self, connection: Connection) -> None:

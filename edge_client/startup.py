@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge_client.hal import Board, open_board
 from edge_client.settings import ClientSettings
+from edge_client.tls import TlsSocket
 from protocol import BrambleError
 from protocol.fields import SENTENCE
 
@@ -46,11 +47,13 @@ def tls_context(ca: Path | None) -> ssl.SSLContext:
         If the certificate cannot be read.
     """
     try:
-        return ssl.create_default_context(cafile=ca)
+        context = ssl.create_default_context(cafile=ca)
     except ssl.SSLError as error:
         raise StartError(f"--ca: {ca} holds no certificate in PEM form") from error
     except OSError as error:
         raise StartError(f"--ca: cannot read {ca} ({error.strerror})") from error
+    context.sslsocket_class = TlsSocket
+    return context
 
 
 def open_sensors(settings: ClientSettings) -> Board:

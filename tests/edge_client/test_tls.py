@@ -1,0 +1,123 @@
+"""The TLS socket that is read and written at once, against a peer on loopback."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from edge_client.startup import tls_context
+from edge_client.tls import TlsSocket
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[TlsSocket, ssl.SSLSocket]]:
+    """A client's socket and the server's, hands shaken."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    peers: list[ssl.SSLSocket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=lambda: peers.append(context.wrap_socket(listener.accept()[0], server_side=True)))
+        thread.start()
+        raw = socket.create_connection(listener.getsockname(), timeout=30)
+        client = tls_context(tmp_path / "ca.pem").wrap_socket(raw, server_hostname="127.0.0.1")
+        thread.join(30)
+    assert isinstance(client, TlsSocket)
+    with client, peers[0] as peer:
+        yield client, peer
+
+
+def received(sock: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count and (more := sock.recv(65536)):
+        data += more
+    return data
+
+
+def test_it_speaks_tls_both_ways_and_sees_the_end(pair: tuple[TlsSocket, ssl.SSLSocket]) -> None:
+    client, peer = pair
+    client.sendall(b"question")
+    assert received(peer, 8) == b"question"
+    peer.sendall(b"answer")
+    buffer = bytearray(6)
+    assert client.recv_into(buffer) == 6
+    assert buffer == b"answer"
+    peer.close()
+    assert client.recv(10) == b""
+
+
+def test_a_time_out_is_kept_and_counts(pair: tuple[TlsSocket, ssl.SSLSocket]) -> None:
+    client, _ = pair
+    assert client.gettimeout() == 30
+    client.settimeout(0.05)
+    assert client.gettimeout() == 0.05
+    with pytest.raises(TimeoutError):
+        client.recv(1)
+
+
+def test_a_peer_that_does_not_read_is_waited_for_and_then_given_up(pair: tuple[TlsSocket, ssl.SSLSocket]) -> None:
+    client, peer = pair
+    client.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        client.sendall(bytes(64 << 20))
+    client.settimeout(60)
+    assert peer.recv(1) == b"\0"
+
+
+def test_who_waits_for_bytes_keeps_nobody_from_sending(pair: tuple[TlsSocket, ssl.SSLSocket]) -> None:
+    client, peer = pair
+    answers: list[bytes] = []
+    reader = threading.Thread(target=lambda: answers.append(client.recv(6)))
+    reader.start()
+    client.sendall(b"question")
+    assert received(peer, 8) == b"question"
+    peer.sendall(b"answer")
+    reader.join(30)
+    assert answers == [b"answer"]
+
+
+def test_no_two_threads_are_in_openssl_at_once(pair: tuple[TlsSocket, ssl.SSLSocket], monkeypatch: pytest.MonkeyPatch) -> None:
+    client, peer = pair
+    inside, most = [0], [0]
+
+    def watched(name: str) -> None:
+        original = getattr(ssl.SSLSocket, name)
+
+        def call(self: ssl.SSLSocket, *arguments: object) -> object:
+            if self is not client:
+                return original(self, *arguments)
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            time.sleep(0.001)  # long enough for the other thread to come in, if it can
+            try:
+                return original(self, *arguments)
+            finally:
+                inside[0] -= 1
+
+        monkeypatch.setattr(ssl.SSLSocket, name, call)
+
+    watched("recv")
+    watched("send")
+    total = 100_000
+
+    def echo() -> None:
+        while data := peer.recv(4096):
+            peer.sendall(data)
+
+    echoing = threading.Thread(target=echo, daemon=True)
+    echoing.start()
+    writing = threading.Thread(target=lambda: [client.sendall(bytes(1000)) for _ in range(total // 1000)])
+    writing.start()
+    assert len(received(client, total)) == total
+    writing.join(30)
+    client.close()
+    echoing.join(30)
+    assert most == [1]
