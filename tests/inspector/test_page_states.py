@@ -62,7 +62,7 @@ def test_a_server_that_keeps_silent_is_said_and_clicks_still_work(standin: Stand
 def test_a_missing_token_is_said_with_the_flag_that_gives_it(standin: Standin, inspect: Inspect, watched: Watched) -> None:
     standin.token = "s3cret"
     page = watched.open(inspect(standin.url))
-    expect(page.locator("#alert")).to_contain_text("asks for a token; give the inspector its token with --token-file.")
+    expect(page.locator("#alert")).to_contain_text("asks for a token; give a token with --token-file.")
 
 
 def test_fifty_clients_are_drawn_within_what_a_browser_can_bear(standin: Standin, inspect: Inspect, watched: Watched) -> None:
