@@ -62,10 +62,20 @@ class Fleet:
             for host in self.hosts.values():
                 host.boot()
             for host in self.hosts.values():
-                host.reachable()
+                self._await(host)
         except BaseException:
             self.close()
             raise
+
+    @staticmethod
+    def _await(host: Host) -> None:
+        """Wait for a host; one that hangs while several boot at once is switched off and on again, once."""
+        try:
+            host.reachable(45)
+        except AssertionError:
+            host.power_cut()
+            host.boot()
+            host.reachable()
 
     def __getitem__(self, name: str) -> Host:
         return self.hosts[name]
