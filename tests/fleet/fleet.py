@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -109,6 +110,7 @@ class Fleet:
         _clear(self.folder)
 
     def __enter__(self) -> Fleet:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # who is asked to end must still shut its hosts down
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
