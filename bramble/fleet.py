@@ -85,27 +85,14 @@ def show(status: dict[str, Any], console: Console) -> None:
     console.print(
         f"Server {server['version']}, {server['mode']} mode, task {server['task']}, last committed round {server['round']}{running}"
     )
-    table = Table(
-        "client",
-        "",
-        "version",
-        "sample",
-        "sensors",
-        "round",
-        "SoC °C",
-        "throttled",
-        "RAM MB",
-        "disk GB",
-        "clock s",
-        box=None,
-        padding=(0, 1),
-    )
+    columns = ("client", "", "version", "sample", "sensors", "round", "SoC °C", "throttled", "RAM MB", "disk GB", "clock s")
+    table = Table(*columns, box=None, padding=(0, 1))
     for name, client in sorted(status["clients"].items()):
         health = client.get("health") or {}
         table.add_row(
             name,
             "[green]there[/]" if client["connected"] else f"[red]gone {_span(time.time() - client['since'])}[/]",
-            client["version"],
+            escape(client["version"]),
             _sample(client, health),
             _sensors(health),
             _text(client["last_round"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -28,7 +29,7 @@ class Metrics:
         Returns the last report of each connected client, by id.
     """
 
-    def __init__(self, connected: Callable[[], int], health: Callable[[], Mapping[str, Mapping[str, float | None]]] = dict) -> None:
+    def __init__(self, connected: Callable[[], int], health: Callable[[], Mapping[str, Mapping[str, Any]]] = dict) -> None:
         self._registry = CollectorRegistry()
         rounds = Counter("bramble_rounds", "Rounds that ended, by how.", ["state"], registry=self._registry)
         self._rounds = {state: rounds.labels(state) for state in ("committed", "abandoned")}
@@ -71,6 +72,7 @@ class Metrics:
 _HEALTH = {
     "sample_age": ("sample_age_seconds", "Age of the client's newest sample when it reported.", 1.0),
     "samples_missed": ("samples_missed", "Samples that the client could not take in time since it began.", 1.0),
+    "sensors_gone": ("sensors_gone", "Sensors of the client that do not answer.", 1.0),
     "soc_temperature": ("soc_celsius", "Temperature of the client's processor.", 1.0),
     "throttled": ("throttled_bits", "The Pi firmware's get_throttled: bit 0 under-voltage, 1 capped, 2 throttled, 3 hot.", 1.0),
     "memory_free": ("memory_free_bytes", "Free memory of the client's machine.", 2.0**20),
@@ -81,7 +83,7 @@ _HEALTH = {
 
 
 class _Health(Collector):
-    def __init__(self, health: Callable[[], Mapping[str, Mapping[str, float | None]]]) -> None:
+    def __init__(self, health: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
         self._health = health
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -90,6 +92,8 @@ class _Health(Collector):
             family = GaugeMetricFamily(f"bramble_client_{name}", text, labels=["client"])
             for client, report in sorted(reports.items()):
                 value = report[field]
+                if isinstance(value, list):  # of names
+                    value = len(value)
                 if value is not None:
                     family.add_metric([client], value * factor)
             yield family

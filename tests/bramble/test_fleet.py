@@ -36,7 +36,7 @@ class StandIn(ThreadingHTTPServer):
         self.asked: list[tuple[str, str | None]] = []
         self.answers: dict[str, Any] = {
             "/status": {"version": "1.0", "mode": "private", "task": "climate", "round": 7, "running": None},
-            "/clients": {"clients": {"pi-1": client(), "pi-2": client(connected=False, since=time.time() - 7200)}},
+            "/clients": {"clients": {"pi-1": client(), "pi-2": client(connected=False, since=time.time() - 7200, version="[/odd]")}},
             "/rounds": {
                 "rounds": [
                     {"round": 6, "state": "committed", "clients": {"pi-1": {"samples": 5}, "pi-2": {"samples": 5}}},
@@ -111,6 +111,7 @@ def test_the_table_says_what_a_person_wants_to_know(server: StandIn) -> None:
         "2.0",
         "-1.2",
         "gone 2 h",
+        "[/odd]",
         "roof is gone, [bold]x is gone, 12,345 missed",
         "last committed round 7",
     ):

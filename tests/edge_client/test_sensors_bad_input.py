@@ -7,21 +7,12 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from edge_client.hal import catalogue, errors
 from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.sensors_cli import app
+from tests.edge_client.sensors_command import run
 
 GOOD = '[[sensor]]\ndriver = "bme280"\n'
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    result = CliRunner().invoke(app, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 def configured(folder: Path, text: str) -> tuple[str, ...]:

@@ -5,19 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from edge_client.hal import catalogue, config
 from edge_client.hal.errors import ConfigError
-from edge_client.sensors_cli import app
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    result = CliRunner().invoke(app, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.output
+from tests.edge_client.sensors_command import run
 
 
 def test_list_names_every_driver() -> None:

@@ -37,6 +37,7 @@ def test_prometheus_sees_who_is_there_in_base_units(server: ServerProcess, join:
     pi.call("health", {**REPORT, "sent": time.time()})
     text = metrics(server)
     assert 'bramble_client_soc_celsius{client="pi-warm"} 48.5' in text
+    assert 'bramble_client_sensors_gone{client="pi-warm"} 1.0' in text
     assert 'bramble_client_samples_missed{client="pi-warm"} 7.0' in text
     memory = next(line for line in text.splitlines() if line.startswith('bramble_client_memory_free_bytes{client="pi-warm"}'))
     assert float(memory.split()[1]) == 300 * 2**20

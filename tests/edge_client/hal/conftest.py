@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from edge_client.hal.clock import VirtualClock
+from edge_client.hal.gpio import open_factory
 from edge_client.hal.sim.bus import SimulatedBus
 from edge_client.hal.sim.scene import Scene
+from tests.edge_client.hal.kernel import Kernel
 
 
 class Still:
@@ -39,3 +45,21 @@ def scene(world: Still, clock: VirtualClock) -> Scene:
 @pytest.fixture
 def bus(clock: VirtualClock) -> SimulatedBus:
     return SimulatedBus(clock)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Kernel:
+    """Linux with its buses faked below smbus2; who opens a board by itself has the test's clock."""
+    kernel = Kernel(tmp_path / "i2c")
+    kernel.install(monkeypatch)
+    monkeypatch.setattr("edge_client.hal.opening.SystemClock", lambda: clock)
+    return kernel
+
+
+@pytest.fixture
+def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """gpiozero with simulated pins."""
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "unset")
+    factory = open_factory("mock")
+    yield factory
+    factory.close()

@@ -103,14 +103,6 @@ def test_two_sensors_with_one_quantity_have_two_channels(clock: VirtualClock, sc
     assert not board.simulated
 
 
-@pytest.fixture
-def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Kernel:
-    kernel = Kernel(tmp_path / "i2c")
-    kernel.install(monkeypatch)
-    monkeypatch.setattr("edge_client.hal.opening.SystemClock", lambda: clock)
-    return kernel
-
-
 def test_a_linux_board_finds_its_sensors_by_identity(kernel: Kernel, scene: Scene, clock: VirtualClock) -> None:
     kernel.chips[0x77] = Chip(scene, clock)
     board = open_board("linux", seed="pi-1")

@@ -29,14 +29,6 @@ def configured(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.fixture
-def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Kernel:
-    kernel = Kernel(tmp_path / "i2c")
-    kernel.install(monkeypatch)
-    monkeypatch.setattr("edge_client.hal.opening.SystemClock", lambda: clock)
-    return kernel
-
-
 def test_what_does_not_answer_is_gone_by_its_name_sensors_and_streams_alike(clock: VirtualClock, bus: SimulatedBus) -> None:
     queue = ScriptedQueue(clock, [])
     queue.failing = WIND

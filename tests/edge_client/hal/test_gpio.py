@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,6 @@ import pytest
 
 from edge_client.hal import gpio
 from edge_client.hal.gpio import PATTERNS, GpioError, Panel, Pins, Status, open_factory
-
-
-@pytest.fixture
-def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "unset")
-    factory = open_factory("mock")
-    yield factory
-    factory.close()
 
 
 def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:

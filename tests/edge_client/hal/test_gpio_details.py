@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
 from itertools import groupby, islice
 from pathlib import Path
 from types import ModuleType
@@ -16,14 +15,6 @@ from edge_client.hal import gpio
 from edge_client.hal.gpio import PATTERNS, TICK_S, GpioError, Panel, Pins, Status, open_factory
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sensors.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "unset")
-    factory = open_factory("mock")
-    yield factory
-    factory.close()
 
 
 def rhythm(status: Status) -> list[tuple[int, float]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import smbus2.smbus2 as smbus
@@ -18,9 +17,7 @@ from tests.edge_client.hal.kernel import Kernel, holds_lock
 
 
 @pytest.fixture
-def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: Scene, clock: VirtualClock) -> Kernel:
-    kernel = Kernel(tmp_path / "i2c")
-    kernel.install(monkeypatch)
+def kernel(kernel: Kernel, scene: Scene, clock: VirtualClock) -> Kernel:
     kernel.chips[0x76] = BME280(scene, clock)
     return kernel
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-from pathlib import Path
 
 import pytest
 import smbus2.smbus2 as smbus
@@ -30,9 +29,7 @@ class Memory(RegisterChip):
 
 
 @pytest.fixture
-def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: Scene, clock: VirtualClock) -> Kernel:
-    kernel = Kernel(tmp_path / "i2c")
-    kernel.install(monkeypatch)
+def kernel(kernel: Kernel, scene: Scene, clock: VirtualClock) -> Kernel:
     kernel.chips[0x50] = Memory(scene, clock)
     return kernel
 
