@@ -66,7 +66,8 @@ class TlsSocket(ssl.SSLSocket):
                 event = selectors.EVENT_READ
             except ssl.SSLWantWriteError:
                 event = selectors.EVENT_WRITE
-            with selectors.DefaultSelector() as selector:
+            # Not epoll: it forgets a descriptor that another thread closes, and would wait on for nothing.
+            with selectors.PollSelector() as selector:
                 selector.register(self, event)
                 if not selector.select(None if end is None else max(0.0, end - time.monotonic())):
                     raise TimeoutError("timed out")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,23 +16,36 @@ import trustme
 from edge_client.startup import tls_context
 from edge_client.tls import TlsSocket
 
+Pair = tuple[TlsSocket, ssl.SSLSocket]
+
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[TlsSocket, ssl.SSLSocket]]:
-    """A client's socket and the server's, hands shaken."""
+def connect(tmp_path: Path) -> Callable[[], Pair]:
+    """Make connections: a client's socket and the server's, hands shaken."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    peers: list[ssl.SSLSocket] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=lambda: peers.append(context.wrap_socket(listener.accept()[0], server_side=True)))
-        thread.start()
-        raw = socket.create_connection(listener.getsockname(), timeout=30)
-        client = tls_context(tmp_path / "ca.pem").wrap_socket(raw, server_hostname="127.0.0.1")
-        thread.join(30)
-    assert isinstance(client, TlsSocket)
-    with client, peers[0] as peer:
+
+    def one() -> Pair:
+        peers: list[ssl.SSLSocket] = []
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = threading.Thread(target=lambda: peers.append(context.wrap_socket(listener.accept()[0], server_side=True)))
+            thread.start()
+            raw = socket.create_connection(listener.getsockname(), timeout=30)
+            client = tls_context(tmp_path / "ca.pem").wrap_socket(raw, server_hostname="127.0.0.1")
+            thread.join(30)
+        assert isinstance(client, TlsSocket)
+        return client, peers[0]
+
+    return one
+
+
+@pytest.fixture
+def pair(connect: Callable[[], Pair]) -> Iterator[Pair]:
+    """One connection."""
+    client, peer = connect()
+    with client, peer:
         yield client, peer
 
 
@@ -42,7 +56,7 @@ def received(sock: socket.socket, count: int) -> bytes:
     return data
 
 
-def test_it_speaks_tls_both_ways_and_sees_the_end(pair: tuple[TlsSocket, ssl.SSLSocket]) -> None:
+def test_it_speaks_tls_both_ways_and_sees_the_end(pair: Pair) -> None:
     client, peer = pair
     client.sendall(b"question")
     assert received(peer, 8) == b"question"
@@ -54,7 +68,7 @@ def test_it_speaks_tls_both_ways_and_sees_the_end(pair: tuple[TlsSocket, ssl.SSL
     assert client.recv(10) == b""
 
 
-def test_a_time_out_is_kept_and_counts(pair: tuple[TlsSocket, ssl.SSLSocket]) -> None:
+def test_a_time_out_is_kept_and_counts(pair: Pair) -> None:
     client, _ = pair
     assert client.gettimeout() == 30
     client.settimeout(0.05)
@@ -63,7 +77,7 @@ def test_a_time_out_is_kept_and_counts(pair: tuple[TlsSocket, ssl.SSLSocket]) ->
         client.recv(1)
 
 
-def test_a_peer_that_does_not_read_is_waited_for_and_then_given_up(pair: tuple[TlsSocket, ssl.SSLSocket]) -> None:
+def test_a_peer_that_does_not_read_is_waited_for_and_then_given_up(pair: Pair) -> None:
     client, peer = pair
     client.settimeout(0.2)
     with pytest.raises(TimeoutError):
@@ -72,7 +86,7 @@ def test_a_peer_that_does_not_read_is_waited_for_and_then_given_up(pair: tuple[T
     assert peer.recv(1) == b"\0"
 
 
-def test_who_waits_for_bytes_keeps_nobody_from_sending(pair: tuple[TlsSocket, ssl.SSLSocket]) -> None:
+def test_who_waits_for_bytes_keeps_nobody_from_sending(pair: Pair) -> None:
     client, peer = pair
     answers: list[bytes] = []
     reader = threading.Thread(target=lambda: answers.append(client.recv(6)))
@@ -84,7 +98,25 @@ def test_who_waits_for_bytes_keeps_nobody_from_sending(pair: tuple[TlsSocket, ss
     assert answers == [b"answer"]
 
 
-def test_no_two_threads_are_in_openssl_at_once(pair: tuple[TlsSocket, ssl.SSLSocket], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_for_bytes_is_woken_when_another_closes_the_socket(connect: Callable[[], Pair]) -> None:
+    """As a refused client does it: shut down and closed at once, which epoll slept through in one of four."""
+    for _ in range(40):
+        client, peer = connect()
+
+        def read(client: TlsSocket = client) -> None:
+            with contextlib.suppress(OSError, ValueError):
+                client.recv(1)
+
+        with peer:
+            reader = threading.Thread(target=read, daemon=True)
+            reader.start()
+            client.shutdown(socket.SHUT_RDWR)
+            client.close()
+            reader.join(20)
+            assert not reader.is_alive()
+
+
+def test_no_two_threads_are_in_openssl_at_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     client, peer = pair
     inside, most = [0], [0]
 
