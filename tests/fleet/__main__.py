@@ -12,7 +12,7 @@ from tests.fleet.rootfs import USER
 
 def main() -> None:
     """Boot, say how to reach the hosts, wait."""
-    with Fleet(["hub", "pi-1", "pi-2", "pi-3"]) as fleet:
+    with Fleet(["hub", "pi-1", "pi-2", "pi-3"], {"pi-2": "trixie"}) as fleet:
         controller = Controller(fleet, {"server_mode": "evaluation", "client_sensors": "mock"})
         inventory, hub = controller.inventory(), fleet.server
         print("Booted: " + ", ".join(f"{name} ({host.address})" for name, host in fleet.hosts.items()))

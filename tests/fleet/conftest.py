@@ -69,3 +69,10 @@ def api(fleet: Fleet, first_play: Play) -> Api:
     api = Api(fleet.server)
     api.wait_for(CLIENTS, 90)
     return api
+
+
+@pytest.fixture(scope="session")
+def renewed(controller: Controller, source: Path, first_play: Play) -> Play:
+    """One more play: everybody's identities made anew, and private mode, in which the fleet stays. Its gate saw fresh samples."""
+    controller.variables.update(server_mode="private", server_allow_simulated=True, client_sample_every="2s")
+    return controller.deploy("-e", '{"identity_renew": ["certificate", "tokens"]}', source=source).ok()

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -50,7 +51,9 @@ class Fleet:
     """
 
     def __init__(self, names: list[str], suites: dict[str, str] | None = None) -> None:
-        bases = {name: rootfs.build((suites or {}).get(name, "bookworm")) for name in names}
+        suite_of = {name: (suites or {}).get(name, "bookworm") for name in names}
+        with ThreadPoolExecutor() as pool:
+            bases = dict(zip(suite_of, pool.map(rootfs.build, suite_of.values()), strict=True))
         self.folder = _workspace()
         self.network: Network | None = None
         self.hosts: dict[str, Host] = {}

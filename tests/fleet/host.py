@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 from tests.fleet.network import Network
 from tests.fleet.rootfs import USER
 from tests.fleet.wait import until
 
-# nspawn exits with 133 when the machine inside asks for a reboot; everything mounted here goes with this process.
-BOOT = """
-mkdir -p /run/systemd/nspawn
-mount -t tmpfs tmpfs /run/systemd/nspawn
-mount -t overlay overlay -o "lowerdir=$BASE,upperdir=$FOLDER/up,workdir=$FOLDER/work" "$FOLDER/root"
-printf '%s\\n' "$NAME" >"$FOLDER/root/etc/hostname"
-printf '127.0.0.1 localhost\\n127.0.1.1 %s\\n' "$NAME" >"$FOLDER/root/etc/hosts"
-: >"$FOLDER/root/etc/resolv.conf"
-while :; do
-  setpriv --pdeathsig KILL systemd-nspawn -D "$FOLDER/root" --boot --machine="$NAME" --register=no --keep-unit --console=pipe \\
-    --network-namespace-path="/run/netns/$NAMESPACE" --resolv-conf=off --kill-signal=SIGRTMIN+3
-  code=$?
-  [ $code = 133 ] || exit $code
-done
-"""
+MACHINE = Path(__file__).with_name("machine.sh")
+OWN = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child", "sh", MACHINE)
+"""Runs in namespaces of its own, which end with this process."""
 
 
 class Host:
@@ -74,14 +59,14 @@ class Host:
 
     def boot(self) -> None:
         """Start the machine; ``reachable`` waits for it."""
-        environment = {
-            **os.environ, "BASE": str(self._base), "FOLDER": str(self.folder), "NAME": self.name, "NAMESPACE": self.namespace,
-        }  # fmt: skip
         with open(self.folder / "console.log", "ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "unshare", "-m", "--propagation", "private", "sh", "-c", BOOT],
-                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                [*OWN, "boot"], env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "BASE": str(self._base), "FOLDER": str(self.folder), "NAME": self.name, "NAMESPACE": self.namespace}
 
     def reachable(self, within: float = 90.0) -> None:
         """Wait until systemd has started everything and ssh answers."""
@@ -137,7 +122,14 @@ class Host:
     def power_cut(self) -> None:
         """Kill every process of the machine at once."""
         self.hang_up()
-        self._kill()
+        if self._process is None or self._process.poll() is not None:
+            return
+        pid = self._process.pid
+        first = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        self._process.kill()
+        self._process.wait()
+        # The kernel lets the first process of a PID namespace go when all others are gone.
+        until(lambda: not any(Path("/proc", process).exists() for process in first), f"the end of {self.name}")
 
     def unit_pid(self, unit: str) -> int:
         """Return the main process of a unit, 0 for none."""
@@ -153,40 +145,6 @@ class Host:
         return self.output(f"journalctl --no-pager --output=short-iso{chosen}")
 
     def close(self) -> None:
-        """Shut down in order; kill what is left after ten seconds."""
-        self.hang_up()
-        if self._process is None or self._process.poll() is not None:
-            return
-        for child in _children(self._process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
-        self._kill()
-
-    def _kill(self) -> None:
-        if self._process is None:
-            return
-        everything = [*_descendants(self._process.pid), self._process.pid]
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        for pid in everything:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self._process.wait()
-        end = time.monotonic() + 10
-        while any(os.path.exists(f"/proc/{pid}") for pid in everything) and time.monotonic() < end:
-            time.sleep(0.05)
-
-
-def _children(pid: int) -> list[int]:
-    with contextlib.suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
-def _descendants(pid: int) -> list[int]:
-    found: list[int] = []
-    for child in _children(pid):
-        found += [*_descendants(child), child]
-    return found
+        """Switch it off for good."""
+        self.power_cut()
+        subprocess.run([*OWN, "clear"], env=self._environment, check=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.fleet.api import Api
@@ -13,19 +15,22 @@ from tests.fleet.wait import until
 EVERY_UNIT = [
     ("hub", "bramble-server"), ("hub", "bramble-inspector"), ("pi-1", "bramble-client"), ("pi-3", "bramble-client@pi-3a"),
 ]  # fmt: skip
-IMPATIENT = "/run/systemd/system/{unit}.service.d/impatient.conf"
-every_unit = pytest.mark.parametrize(("name", "unit"), EVERY_UNIT, ids=[unit for _, unit in EVERY_UNIT])
+HEALTHY = ("pi-2", "bramble-client")
 
 
 def restarts(host: Host, unit: str) -> int:
     return int(host.output(f"systemctl show -P NRestarts {unit}"))
 
 
+def uptime(host: Host) -> float:
+    return float(host.output("cut -d' ' -f1 /proc/uptime"))
+
+
 def wait_restarted(host: Host, unit: str, pid: int, within: float = 90) -> None:
     until(lambda: host.unit_pid(unit) not in (0, pid) and host.active(unit), f"systemd to restart {unit} on {host.name}", within)
 
 
-@every_unit
+@pytest.mark.parametrize(("name", "unit"), EVERY_UNIT, ids=[unit for _, unit in EVERY_UNIT])
 def test_a_unit_that_is_killed_comes_back(api: Api, fleet: Fleet, name: str, unit: str) -> None:
     host = fleet[name]
     pid = host.unit_pid(unit)
@@ -36,34 +41,33 @@ def test_a_unit_that_is_killed_comes_back(api: Api, fleet: Fleet, name: str, uni
     assert api.round()["state"] == "committed"
 
 
-@every_unit
-def test_the_watchdog_restarts_what_hangs(api: Api, fleet: Fleet, name: str, unit: str) -> None:
-    host, drop_in = fleet[name], IMPATIENT.format(unit=unit)
-    host.run(f"mkdir -p {drop_in.rsplit('/', 1)[0]} && printf '[Service]\\nWatchdogSec=6\\n' >{drop_in} && systemctl daemon-reload")
-    try:
-        host.run(f"systemctl restart {unit}")
-        pid, before = host.unit_pid(unit), restarts(host, unit)
-        host.run(f"kill -STOP {pid}")
-        wait_restarted(host, unit, pid)
-        assert restarts(host, unit) > before
-        assert "Watchdog timeout" in host.journal(unit)
-    finally:
-        host.run(f"rm {drop_in} && systemctl daemon-reload && systemctl restart {unit}")
+@pytest.fixture
+def impatient(api: Api, fleet: Fleet) -> Iterator[None]:
+    """Watchdogs that bark after six seconds."""
+    drop_in, units = "/run/systemd/system/{unit}.service.d/impatient.conf", [*EVERY_UNIT, HEALTHY]
+    for name, unit in units:
+        path = drop_in.format(unit=unit)
+        fleet[name].run(f"mkdir -p {path.rsplit('/', 1)[0]} && printf '[Service]\\nWatchdogSec=6\\n' >{path}")
+        fleet[name].run(f"systemctl daemon-reload && systemctl restart {unit}")
+    api.wait_for(CLIENTS)
+    yield
+    for name, unit in units:
+        fleet[name].run(f"rm {drop_in.format(unit=unit)} && systemctl daemon-reload && systemctl restart {unit}")
     api.wait_for(CLIENTS)
 
 
-def test_the_watchdog_lets_a_healthy_unit_be(api: Api, fleet: Fleet) -> None:
-    host, unit = fleet["pi-2"], "bramble-client"
-    drop_in = IMPATIENT.format(unit=unit)
-    host.run(f"mkdir -p {drop_in.rsplit('/', 1)[0]} && printf '[Service]\\nWatchdogSec=6\\n' >{drop_in} && systemctl daemon-reload")
-    try:
-        host.run(f"systemctl restart {unit}")
-        pid = host.unit_pid(unit)
-        begun = float(host.output("cut -d' ' -f1 /proc/uptime"))
-        until(lambda: float(host.output("cut -d' ' -f1 /proc/uptime")) > begun + 14, "two limits to pass", every=2)
-        assert host.unit_pid(unit) == pid
-    finally:
-        host.run(f"rm {drop_in} && systemctl daemon-reload && systemctl restart {unit}")
+def test_the_watchdog_restarts_what_hangs_all_at_once_and_lets_the_healthy_be(api: Api, fleet: Fleet, impatient: None) -> None:
+    before = {(name, unit): (fleet[name].unit_pid(unit), restarts(fleet[name], unit)) for name, unit in EVERY_UNIT}
+    healthy = fleet[HEALTHY[0]]
+    pid, begun = healthy.unit_pid(HEALTHY[1]), uptime(healthy)
+    for (name, _), (hung, _) in before.items():
+        fleet[name].run(f"kill -STOP {hung}")
+    for (name, unit), (hung, count) in before.items():
+        wait_restarted(fleet[name], unit, hung)
+        assert restarts(fleet[name], unit) > count
+        assert "Watchdog timeout" in fleet[name].journal(unit)
+    until(lambda: uptime(healthy) > begun + 13, "two of its limits to pass", every=1)
+    assert healthy.unit_pid(HEALTHY[1]) == pid
     api.wait_for(CLIENTS)
 
 

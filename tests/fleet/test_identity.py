@@ -166,3 +166,23 @@ def test_a_misspelt_variable_is_named_with_what_was_meant(name: str, said: str) 
 
 def test_variables_of_somebody_elses_are_left_alone() -> None:
     assert variables.misspelt({"site", "backup_host", "rack"}, {"server_port", "client_sensors"}) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"server_mode": "evalution"}, ["value of server_mode must be one of: private, evaluation, got: evalution"]),
+        ({"server_port": "five thousand"}, ["argument 'server_port' is of type"]),
+        ({"client_labels": {"empty": 1}}, ["argument 'client_labels' is of type"]),
+        (
+            {"identity_renew": ["tokens", "everything"]},
+            ["value of identity_renew must be one or more of: ca, certificate, tokens. Got no match for"],
+        ),
+        ({"client_gpio": "yes"}, ["value of client_gpio must be true or false, got the text: yes"]),
+        ({"server_mode": "private", "server_port": 5001, "client_gpio": True, "client_sample_every": None}, []),
+    ],
+    ids=lambda value: next(iter(value), "all well") if isinstance(value, dict) else "",
+)
+def test_a_value_that_its_variable_cannot_have_is_named(values: dict[str, Any], said: list[str]) -> None:
+    sentences = variables.unfit(values, variables.known_variables(PLUGINS.parents[1] / "roles"))
+    assert [sentence[: len(begin)] for sentence, begin in zip(sentences, said, strict=True)] == said

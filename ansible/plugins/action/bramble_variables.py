@@ -1,13 +1,16 @@
-"""Refuse an inventory that misspells a variable or lacks a group, before any host is touched."""
+"""Refuse an inventory that misspells a variable or a value or lacks a group, before any host is touched."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible.plugins.action import ActionBase
 
@@ -16,22 +19,36 @@ NEAR = 0.85
 """How alike a variable of nobody's must be to one of ours to count as a misspelling of it."""
 
 
-def known_variables(roles: Path) -> set[str]:
-    """Return every variable that some role's argument_specs declare."""
-    names: set[str] = set()
+def known_variables(roles: Path) -> dict[str, dict[str, Any]]:
+    """Return every variable that some role's argument_specs declare, each with its type and choices."""
+    known: dict[str, dict[str, Any]] = {}
     for file in roles.glob("*/meta/argument_specs.yml"):
         for entry in yaml.safe_load(file.read_text("utf-8"))["argument_specs"].values():
-            names.update(entry.get("options", {}))
-    return names
+            for name, option in entry.get("options", {}).items():
+                known[name] = {key: option[key] for key in ("type", "elements", "choices") if key in option}
+    return known
 
 
-def misspelt(names: set[str], known: set[str]) -> list[str]:
+def misspelt(names: set[str], known: Iterable[str]) -> list[str]:
     """Return one sentence for each name that no role knows and that was meant to be one."""
-    sentences = []
+    sentences, known = [], set(known)
     for name in sorted(names - known):
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.6 if name.startswith(PREFIXES) else NEAR)
         if near or name.startswith(PREFIXES):
             sentences.append(f"{name} is not a variable of any role" + (f": did you mean {near[0]}?" if near else ""))
+    return sentences
+
+
+def unfit(values: Mapping[str, Any], known: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Return one sentence for each value that its variable cannot have."""
+    sentences = []
+    for name in sorted(values.keys() & known.keys()):
+        if known[name].get("type") == "bool" and isinstance(values[name], str):  # the specification takes it, a condition does not
+            sentences.append(
+                f"value of {name} must be true or false, got the text: {values[name]}; -e takes truth as '{{\"{name}\": true}}'"
+            )
+        else:
+            sentences += ArgumentSpecValidator({name: known[name]}).validate({name: values[name]}).error_messages
     return sentences
 
 
@@ -55,7 +72,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         problems += [f"{group} is not a group of Bramble's: did you mean {near[0]}?" for group, near in _near_groups(groups)]
         seen: dict[str, list[str]] = {}
         for host in groups.get("all", []):
-            for sentence in misspelt(set(self._inventory_names(task_vars, host)), known):
+            values = self._inventory(task_vars["hostvars"], host, known)
+            for sentence in misspelt(set(values), known) + unfit(values, known):
                 seen.setdefault(sentence, []).append(host)
         problems += [f"{sentence} (set for {', '.join(hosts[:3])}{' ...' if len(hosts) > 3 else ''})" for sentence, hosts in seen.items()]
         if problems:
@@ -63,9 +81,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return {"changed": False}
 
     @staticmethod
-    def _inventory_names(task_vars: dict[str, Any], host: str) -> list[str]:
-        # Role defaults and facts are in hostvars as well; the first are known, the second start with ansible_.
-        return [str(name) for name in task_vars["hostvars"].raw_get(host) if not str(name).startswith("ansible_")]
+    def _inventory(hostvars: Any, host: str, known: Iterable[str]) -> dict[str, Any]:
+        """Return what the inventory says about a host; a template that cannot be filled in yet is left to its role."""
+        # Facts are in there as well; they start with ansible_.
+        values: dict[str, Any] = {str(name): None for name in hostvars.raw_get(host) if not str(name).startswith("ansible_")}
+        filled_in = hostvars[host]
+        for name in values.keys() & set(known):
+            with contextlib.suppress(AnsibleError):
+                values[name] = filled_in[name]
+        return values
 
 
 def _near_groups(groups: dict[str, Any]) -> list[tuple[str, list[str]]]:
