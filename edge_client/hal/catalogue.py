@@ -6,11 +6,12 @@ Nothing is imported before it is needed: a plug-in that does not import hurts no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from edge_client.hal.drivers.base import Driver
+from edge_client.hal.drivers.base import NAME, Driver
 from edge_client.hal.errors import UnknownSensor
 from edge_client.hal.sim.chips.base import Chip
 
@@ -47,11 +48,13 @@ def driver(name: str) -> type[Driver]:
     Raises
     ------
     UnknownSensor
-        If there is no such driver, or a plug-in does not import.
+        If there is no such driver, a plug-in does not import, or what it offers cannot be used.
     """
     found = _load(name, "edge_client.hal.drivers", SENSORS_GROUP)
     if not (isinstance(found, type) and issubclass(found, Driver)):
         raise UnknownSensor(f"sensor {name!r}: its plug-in offers {found!r}, which is not a Driver; ask its author")
+    if not re.fullmatch(NAME, called := str(getattr(found, "name", ""))):
+        raise UnknownSensor(f"sensor {name!r}: its driver is called {called!r}, which does not fit {NAME}; ask its author")
     return found
 
 

@@ -20,11 +20,10 @@ from pathlib import Path
 
 from edge_client.hal import catalogue, tables
 from edge_client.hal.bus import FIRST_ADDRESS, LAST_ADDRESS
-from edge_client.hal.drivers.base import Driver, Streaming
+from edge_client.hal.drivers.base import NAME, Driver, Streaming
 from edge_client.hal.errors import ConfigError, SensorError, UnknownSensor
 
 KEYS = ("driver", "bus", "address", "name", "every", "rate", "offset", "gain")
-NAME = "[a-z][a-z0-9_]{0,30}"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from edge_client.hal.clock import Clock, SystemClock
 from edge_client.hal.errors import DriverFailure, SensorError, UnsteadyRead
 
 T = TypeVar("T")
+NAME = "[a-z][a-z0-9_]{0,30}"
+"""What a driver, and a sensor, may be called: reports, files and channels carry the name."""
 
 
 class Measurement(NamedTuple):

@@ -13,6 +13,7 @@ import pytest
 
 from edge_client.hal import Board, catalogue, errors, open_board
 from edge_client.hal.clock import VirtualClock
+from edge_client.hal.drivers.tmp117 import TMP117
 from edge_client.hal.readings import Reading
 from edge_client.hal.sim.chips.bme280 import BME280
 from edge_client.hal.sim.scene import Scene
@@ -224,11 +225,16 @@ def test_a_third_partys_driver_is_found_by_its_entry_point(tmp_path: Path, monke
     assert board.sample(T0)["temperature"] is not None
 
 
+class Oddly(TMP117):
+    name = "Smoke & Gas"
+
+
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
         ("no_such_module:Driver", r"no_such_module:Driver does not import \(ModuleNotFoundError.*repair or remove that package"),
         ("edge_client.hal.crc:crc8", "which is not a Driver; ask its author"),
+        ("tests.edge_client.hal.test_opening:Oddly", r"its driver is called 'Smoke & Gas', which does not fit .*; ask its author"),
     ],
 )
 def test_a_plug_in_that_does_not_import_stops_only_itself(
