@@ -84,8 +84,27 @@ class Runtime:
             raise GraphFailed(f"graph: no signature {name!r}, only {', '.join(sorted(self.signatures)) or 'none'}")
         if name not in self._runners:
             runner = self._interpreter.get_signature_runner(name)
+            runner._interpreter_wrapper = _ScalarsStay(runner._interpreter_wrapper)
             self._runners[name] = (runner, runner.get_input_details())
         return self._runners[name]
+
+
+class _ScalarsStay:
+    """A runner's interpreter that is not told the shape of a scalar, which can have no other.
+
+    A runner tells it every argument's shape in every call, and ai-edge-litert (all of 1.4 to 2.3) reads beyond an empty shape on
+    aarch64: each 64-bit Pi would crash in its first round.
+    """
+
+    def __init__(self, interpreter: Any) -> None:
+        self._interpreter = interpreter
+
+    def ResizeInputTensor(self, index: int, shape: NDArray[np.int32], *options: Any) -> None:
+        if shape.size:
+            self._interpreter.ResizeInputTensor(index, shape, *options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._interpreter, name)
 
 
 def installed() -> str:

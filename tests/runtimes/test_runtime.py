@@ -8,6 +8,7 @@ import time
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,35 @@ def test_numbers_and_other_types_become_what_the_graph_takes(runtime: Runtime) -
     loose = runtime("train", x=X[:, ::-1][:, ::-1].astype(np.float64), y=[1] * 5, sw=np.ones(5, bool), lr=1, **WEIGHTS)
     for name in exact:
         np.testing.assert_array_equal(loose[name], exact[name])
+
+
+def test_no_runtime_is_told_the_shape_of_a_scalar(runtime: Runtime) -> None:
+    """On aarch64 one of them does not survive it; there it is this call that would end the process."""
+    told: list[int] = []
+
+    class Interpreter:
+        def __init__(self, behind: Any) -> None:
+            self.behind = behind
+
+        def ResizeInputTensor(self, index: int, shape: Any, *options: Any) -> None:
+            told.append(len(shape))
+            self.behind.ResizeInputTensor(index, shape, *options)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.behind, name)
+
+    make = runtime._interpreter.get_signature_runner
+
+    def watched(name: str) -> Any:
+        runner = make(name)
+        runner._interpreter_wrapper = Interpreter(runner._interpreter_wrapper)
+        return runner
+
+    runtime._interpreter.get_signature_runner = watched
+    for rate in (0.0, 1.0):
+        trained = runtime("train", x=X, y=Y, sw=Y, lr=rate, **WEIGHTS)
+    assert any(np.any(trained[f"next_{name}"] != tensor) for name, tensor in WEIGHTS.items())
+    assert set(told) == {1, 2, 3}
 
 
 REFUSED: dict[str, tuple[str, dict[str, object], str]] = {
