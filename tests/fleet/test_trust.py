@@ -8,7 +8,7 @@ import pytest
 
 from tests.fleet.api import Api
 from tests.fleet.conftest import CLIENTS
-from tests.fleet.controller import Controller
+from tests.fleet.controller import Controller, Play
 from tests.fleet.fleet import Fleet
 from tests.fleet.host import Host
 from tests.fleet.wait import until
@@ -72,7 +72,7 @@ def test_one_line_of_the_inventory_shuts_a_client_out(controller: Controller, fl
 
 
 @pytest.mark.timeout(900)
-def test_it_comes_back_with_everybodys_identities_made_anew(fleet: Fleet, request: pytest.FixtureRequest) -> None:
+def test_it_comes_back_with_everybodys_identities_made_anew(fleet: Fleet, first_play: Play, request: pytest.FixtureRequest) -> None:
     serial = "openssl x509 -noout -serial"
     commands = {"hub": f"{serial} -in /etc/bramble/server.crt", "pi-1": "cat /etc/bramble/client.token"}
     before = {name: fleet[name].output(command) for name, command in commands.items()}
