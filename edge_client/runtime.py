@@ -92,8 +92,8 @@ class Runtime:
 class _ScalarsStay:
     """A runner's interpreter that is not told the shape of a scalar, which can have no other.
 
-    A runner tells it every argument's shape in every call, and ai-edge-litert (all of 1.4 to 2.3) reads beyond an empty shape on
-    aarch64: each 64-bit Pi would crash in its first round.
+    A runner tells it every argument's shape in every call. On aarch64, emulated, ai-edge-litert (1.4 to 2.3) does not survive an empty
+    one: a segmentation fault in its ``ResizeInputTensor``. tflite-runtime does.
     """
 
     def __init__(self, interpreter: Any) -> None:
