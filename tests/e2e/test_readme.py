@@ -63,7 +63,9 @@ def test_the_walk_through_on_a_laptop_works_line_by_line(tmp_path: Path) -> None
     }
     text = f"set -eu\n{body}\n{last}\n".replace("bramble server &", f"bramble server --port {server} &")
     with (tmp_path / "out").open("w+", encoding="utf-8") as out:
-        process = subprocess.Popen(["bash", "-c", text], stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+        process = subprocess.Popen(
+            ["bash", "-c", text], stdout=out, stderr=subprocess.STDOUT, cwd=tmp_path, env=environment, start_new_session=True
+        )
         try:
             process.wait(180)
         finally:
