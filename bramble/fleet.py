@@ -10,19 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bramble.api import Server
 from bramble.settings import FleetSettings
-from inspector.client import InspectorError, ServerClient
-from protocol import BrambleError
 from protocol.health import words
 
 ROUNDS = 50
 """How many of the newest rounds are searched for a client's last one."""
 PATIENCE = 3
 """Sampling intervals after which a client's newest sample is no longer fresh."""
-
-
-class Unreachable(BrambleError):
-    """The server does not answer, or refuses; the text says what to look at."""
 
 
 def run(settings: FleetSettings) -> int:
@@ -46,16 +41,13 @@ def read(settings: FleetSettings) -> dict[str, Any]:
 
     Raises
     ------
-    Unreachable
+    ServerError
         If it cannot be asked, or refuses.
     """
-    try:
-        server = ServerClient.from_files(settings.server.rstrip("/"), settings.token_file, settings.ca, settings.timeout)
-        status, clients = server.status(), server.clients()
-        last = max(status["round"], status["running"] or 0)
-        rounds = server.rounds(max(0, last - ROUNDS), ROUNDS) if last else []
-    except InspectorError as error:
-        raise Unreachable(str(error)) from error
+    server = Server.from_files(settings.server.rstrip("/"), settings.token_file, settings.ca, settings.timeout)
+    status, clients = server.status(), server.clients()
+    last = max(status["round"], status["running"] or 0)
+    rounds = server.rounds(max(0, last - ROUNDS), ROUNDS) if last else []
     took_part: dict[str, int] = {}
     for record in rounds:
         if record["state"] == "committed":

@@ -7,11 +7,12 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, ctx, no_update
 
+from bramble.api import JSON, Server, ServerRefused
 from inspector import header, words
-from inspector.client import JSON, InspectorError, ServerClient, ServerRefused
+from protocol import BrambleError
 
 
-def register(app: Dash, client: ServerClient) -> None:
+def register(app: Dash, client: Server) -> None:
     """Attach Start round, Generate and Reset."""
     toast = Output("toast", "sendNotifications", allow_duplicate=True)
 
@@ -42,19 +43,19 @@ def register(app: Dash, client: ServerClient) -> None:
         return no_update, ctx.triggered_id == "reset"
 
 
-def _start(client: ServerClient) -> str:
+def _start(client: Server) -> str:
     answer = client.start()
     return f"Round {answer['round']} started with {words.plural(len(answer['clients']), 'client')}."
 
 
-def _generate(client: ServerClient, count: int | str | None) -> str:
+def _generate(client: Server, count: int | str | None) -> str:
     if not isinstance(count, int):
-        raise InspectorError("Say how many readings to generate, for instance 168.")
+        raise BrambleError("Say how many readings to generate, for instance 168.")
     answer = client.generate(count)
     return f"Cycle {answer['cycle']}: {words.plural(answer['clients'], 'client')} take {words.plural(count, 'reading')} each."
 
 
-def _reset(client: ServerClient) -> str:
+def _reset(client: Server) -> str:
     return f"Reset: the server is back at the initial model and told {words.plural(client.reset()['clients'], 'client')}."
 
 
@@ -63,7 +64,7 @@ def _tell(act: Callable[[], str]) -> list[JSON]:
     good: JSON = {"title": None, "color": "teal", "autoClose": 6000}
     try:
         look, text = good, act()
-    except InspectorError as error:
+    except BrambleError as error:
         title = "The server says no" if isinstance(error, ServerRefused) else "Nothing was started"
         look, text = {"title": title, "color": "red", "autoClose": 12000}, str(error)
     return [{"action": "show", "message": header.rich(text), **look}]

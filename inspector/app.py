@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-import sys
 import threading
 from pathlib import Path
 
 from dash import Dash
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from bramble.api import Server
 from inspector import actions, alive, callbacks, guard, page
-from inspector.client import InspectorError, ServerClient
 from inspector.feed import Feed
 from inspector.settings import InspectorSettings
+from protocol import BrambleError
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +42,10 @@ def create_app(settings: InspectorSettings) -> Dash:
 
     Raises
     ------
-    InspectorError
+    BrambleError
         If the token's or the authority's file cannot be read.
     """
-    client = ServerClient.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    client = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
     app = Dash(
         "inspector",
         title="Bramble",
@@ -70,13 +70,14 @@ def run(settings: InspectorSettings) -> int:
     Returns
     -------
     int
-        0 after a clean end, 1 after one sentence on stderr on why it could not start.
+        0, after a clean end.
+
+    Raises
+    ------
+    BrambleError
+        If it cannot start: in one sentence.
     """
-    try:
-        server = _serve(settings)
-    except InspectorError as error:
-        print(error, file=sys.stderr)
-        return 1
+    server = _serve(settings)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             # shutdown() waits for the serving loop, which the handler interrupts: so not in this thread
@@ -97,7 +98,7 @@ def _serve(settings: InspectorSettings) -> BaseWSGIServer:
         listener = socket.create_server(address[:2], family=family, backlog=128)
     except OSError as error:
         reason = (error.strerror or str(error)).split(" (")[0]
-        raise InspectorError(f"Cannot serve on {settings.host}:{settings.port} ({reason}); choose another --host or --port.") from error
+        raise BrambleError(f"Cannot serve on {settings.host}:{settings.port} ({reason}); choose another --host or --port.") from error
     with listener:
         server = make_server(
             settings.host, listener.getsockname()[1], app.server, threaded=True, request_handler=_Handler, fd=listener.fileno()

@@ -7,8 +7,8 @@ from typing import Any
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
 from dash import ClientsideFunction, Dash, Input, Output, Patch, State, html, no_update
 
+from bramble.api import JSON
 from inspector import fleet, header
-from inspector.client import JSON
 from inspector.feed import Feed, Snapshot
 from inspector.figures import forecast, style
 from inspector.page import SPANS

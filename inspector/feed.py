@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bramble.api import JSON, Server, ServerError
 from inspector import series
-from inspector.client import JSON, InspectorError, ServerClient
 from inspector.series import Readings
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Feed:
         Newest readings kept of each channel.
     """
 
-    def __init__(self, client: ServerClient, interval: float, history: int) -> None:
+    def __init__(self, client: Server, interval: float, history: int) -> None:
         self._client = client
         self._interval = interval
         self._history = history
@@ -106,7 +106,7 @@ class Feed:
     def _next(self, old: Snapshot, fresh: bool) -> Snapshot:
         try:
             new = self._fetch(old, fresh or old.down is not None)
-        except InspectorError as error:
+        except ServerError as error:
             if old.down != str(error):
                 logger.warning("%s", error)
             new = replace(old, down=str(error))

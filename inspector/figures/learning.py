@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from inspector.client import JSON
+from bramble.api import JSON
 from inspector.feed import Snapshot
 from inspector.figures import style
 from inspector.figures.metric import Metric

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from inspector.client import JSON
+from bramble.api import JSON
 from inspector.feed import Snapshot
 
 

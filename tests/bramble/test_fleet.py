@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from bramble import fleet
-from bramble.fleet import Unreachable
+from bramble.api import ServerError
 from bramble.settings import FleetSettings
 
 HEALTH = {
@@ -147,19 +147,19 @@ def test_fresh_is_three_intervals(change: dict[str, Any], fresh: bool) -> None:
 )
 def test_a_refusal_is_a_sentence(server: StandIn, answer: Any, said: str) -> None:
     server.answers["/clients"] = answer
-    with pytest.raises(Unreachable, match=said):
+    with pytest.raises(ServerError, match=said):
         fleet.read(FleetSettings(server=server.url))
 
 
 def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
-    with pytest.raises(Unreachable, match=r"nothing.*check --token-file"):
+    with pytest.raises(ServerError, match=r"nothing.*check --token-file"):
         fleet.read(FleetSettings(token_file=tmp_path / "nothing"))
-    with pytest.raises(Unreachable, match=r"nothing; check --ca"):
+    with pytest.raises(ServerError, match=r"nothing; check --ca"):
         fleet.read(FleetSettings(ca=tmp_path / "nothing"))
 
 
 def test_a_server_that_is_down_is_named() -> None:
-    with pytest.raises(Unreachable, match=r"No server answers at http://127\.0\.0\.1:1"):
+    with pytest.raises(ServerError, match=r"No server answers at http://127\.0\.0\.1:1"):
         fleet.read(FleetSettings(server="http://127.0.0.1:1"))
 
 

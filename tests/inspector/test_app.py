@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from inspector.app import create_app, run
-from inspector.client import InspectorError
 from inspector.settings import InspectorSettings
+from protocol import BrambleError
 from tests.inspector.standin import Standin
 
 ROOT = Path(__file__).parents[2]
@@ -57,18 +57,19 @@ def test_it_serves_ipv6_where_it_is_told_to(cleanup: ExitStack) -> None:
     assert requests.get(url, timeout=10).ok
 
 
-def test_a_taken_port_is_one_sentence_and_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_one_sentence_and_code_1() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert run(InspectorSettings(port=taken.getsockname()[1])) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    assert "Address already in use); choose another --host or --port." in said.err
+        command = [sys.executable, "-m", "inspector", "--port", str(taken.getsockname()[1])]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "Address already in use); choose another --host or --port." in done.stderr
 
 
-def test_a_host_that_is_none_is_one_sentence_and_code_1(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(InspectorSettings(host="256.1.1.1")) == 1
-    assert "choose another --host or --port." in capsys.readouterr().err
+def test_a_host_that_is_none_is_named() -> None:
+    with pytest.raises(BrambleError, match=r"choose another --host or --port\."):
+        run(InspectorSettings(host="256.1.1.1"))
 
 
 @pytest.mark.parametrize("content", [None, "", "two words\n", b"\xff\xfe"])
@@ -76,12 +77,12 @@ def test_a_token_file_that_holds_no_token_is_named(tmp_path: Path, content: str 
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(InspectorError, match=str(path)):
+    with pytest.raises(BrambleError, match=str(path)):
         create_app(InspectorSettings(token_file=path))
 
 
 def test_an_authority_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InspectorError, match="check --ca"):
+    with pytest.raises(BrambleError, match="check --ca"):
         create_app(InspectorSettings(ca=tmp_path / "ca.pem"))
 
 

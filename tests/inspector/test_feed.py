@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from inspector.client import ServerClient
+from bramble.api import Server
 from inspector.feed import MAX_ROUNDS, Feed, Snapshot
 from tests.inspector.standin import STEP, T0, Standin
 from tests.waiting import wait_for
@@ -15,7 +15,7 @@ NAMES = ("a", "b", "c")
 
 def feed_of(standin: Standin, history: int = 1000, timeout: float = 5.0) -> Feed:
     """A feed that looks every time it is asked."""
-    return Feed(ServerClient(standin.url, timeout=timeout), interval=0.0, history=history)
+    return Feed(Server(standin.url, timeout=timeout), interval=0.0, history=history)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_while_nothing_changes_only_the_status_is_asked(lively: Standin) -> None
 
 
 def test_several_pages_within_one_interval_cost_one_look(lively: Standin) -> None:
-    feed = Feed(ServerClient(lively.url), interval=60.0, history=100)
+    feed = Feed(Server(lively.url), interval=60.0, history=100)
     feed.look()
     asked = len(lively.asked)
     feed.look()

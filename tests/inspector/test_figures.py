@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from inspector.client import ServerClient
+from bramble.api import Server
 from inspector.feed import Feed, Snapshot
 from inspector.figures import divergence, forecast, learning, streams, style
 from inspector.figures.metric import Metric
@@ -28,7 +28,7 @@ def lively(standin: Standin) -> Standin:
 
 
 def snapshot(standin: Standin) -> Snapshot:
-    return Feed(ServerClient(standin.url), interval=0.0, history=10_000).look()
+    return Feed(Server(standin.url), interval=0.0, history=10_000).look()
 
 
 def by_name(figure: style.Figure) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The server's HTTP interface as Python calls, with errors a person can act on."""
+"""The one HTTP client of a Bramble server: what its endpoints answer as Python values, and errors that a person can act on.
+
+The command, the demo, the inspector and tests all speak through it. It knows nothing but ``protocol``.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,20 @@ from typing import Any
 
 import requests
 
+from protocol import BrambleError
+
 JSON = dict[str, Any]
 
 
-class InspectorError(Exception):
-    """The inspector cannot do what it was asked; the text is one sentence with the remedy."""
+class ServerError(BrambleError):
+    """The server cannot be asked, or says no; the text is one sentence with the remedy."""
 
 
-class ServerDown(InspectorError):
+class ServerDown(ServerError):
     """The server does not answer, or what answers is not a Bramble server."""
 
 
-class ServerRefused(InspectorError):
+class ServerRefused(ServerError):
     """The server answered no; the text is its own sentence."""
 
     def __init__(self, status: int, sentence: str) -> None:
@@ -27,7 +32,7 @@ class ServerRefused(InspectorError):
         self.status = status
 
 
-class ServerClient:
+class Server:
     """Talks to one Bramble server.
 
     Parameters
@@ -54,24 +59,24 @@ class ServerClient:
             self._session.headers["Authorization"] = f"Bearer {token}"
 
     @classmethod
-    def from_files(cls, url: str, token_file: Path | None, ca: Path | None, timeout: float) -> ServerClient:
+    def from_files(cls, url: str, token_file: Path | None, ca: Path | None, timeout: float) -> Server:
         """Take the token, if there is one, from a file.
 
         Raises
         ------
-        InspectorError
+        ServerError
             If the token's or the authority's file cannot be read.
         """
         if ca is not None and not ca.is_file():
-            raise InspectorError(f"There is no certificate authority at {ca}; check --ca.")
+            raise ServerError(f"There is no certificate authority at {ca}; check --ca.")
         if token_file is None:
             return cls(url, None, ca, timeout)
         try:
             token = token_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise InspectorError(f"Cannot read the token in {token_file} ({error}); check --token-file.") from error
+            raise ServerError(f"Cannot read the token in {token_file} ({error}); check --token-file.") from error
         if not token or any(character.isspace() for character in token):
-            raise InspectorError(f"{token_file} does not hold one token; write it alone into the file.")
+            raise ServerError(f"{token_file} does not hold one token; write it alone into the file.")
         return cls(url, token, ca, timeout)
 
     def status(self) -> JSON:
