@@ -6,6 +6,7 @@ The command, the demo, the inspector and tests all speak through it. It knows no
 from __future__ import annotations
 
 import json
+from http.client import HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,8 @@ class Server:
         except requests.exceptions.Timeout as error:
             raise ServerDown(f"The server at {self.url} did not answer within {self._timeout:g} s.") from error
         except (requests.exceptions.RequestException, OSError) as error:
+            if _speaks_no_http(error):
+                raise ServerDown(f"What answers at {self.url} does not speak HTTP; check the address and the port.") from error
             raise ServerDown(f"No server answers at {self.url}; start one with `bramble server`.") from error
         return self._read(reply)
 
@@ -145,3 +148,12 @@ class Server:
                 sentence = f"{sentence.rstrip('.')}; give a token with --token-file."
             raise ServerRefused(reply.status_code, sentence)
         return body
+
+
+def _speaks_no_http(error: BaseException) -> bool:
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, HTTPException) and not isinstance(link, RemoteDisconnected):
+            return True
+        link = link.__cause__ or link.__context__
+    return False

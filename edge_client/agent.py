@@ -67,11 +67,11 @@ class Agent:
         self._private = settings.mode == "private"
         self._recorder = Recorder(folder / "readings.db", settings.keep_samples)
         self._outbox = Outbox(folder / "outbox.db")
-        self._download = GraphDownload(settings.server, token, tls)
+        self._download = GraphDownload(settings.server, token, tls, proxy=settings.proxy)
         self._graphs = GraphCache(folder / "graphs", self._fetch)
         self._trainer = Trainer(folder, self._fetch, settings.id)
         handshake = Handshake(protocol.VERSION, settings.id, token, board.simulated, board.channels, _version()).to_wire()
-        self._link = Link(settings.server, handshake, tls=tls, longest_pause=settings.reconnect_max)
+        self._link = Link(settings.server, handshake, tls=tls, proxy=settings.proxy, longest_pause=settings.reconnect_max)
         self._courier = Courier(self._outbox, self._link, self._accepted)
         self._training = Training(self._train, self._outbox, self._trained)
         self._cycles = Cycles(board, self._recorder, self._outbox)

@@ -8,10 +8,11 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_client import startup, trust
+from edge_client import route, startup, trust
 from edge_client.frontpanel import open_pins
 from edge_client.runtime import installed
 from edge_client.settings import ClientSettings
@@ -79,9 +80,8 @@ def _server(settings: ClientSettings) -> str:
     request = urllib.request.Request(f"{settings.server}/graphs/{'0' * 64}.tflite")
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls))
     try:
-        with opener.open(request, timeout=TIMEOUT_S):
+        with route.opener(tls, settings.proxy).open(request, timeout=TIMEOUT_S):
             raise BrambleError(f"{settings.server} is no Bramble server")
     except urllib.error.HTTPError as error:
         if error.code == 401:
@@ -92,4 +92,6 @@ def _server(settings: ClientSettings) -> str:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise BrambleError(f"{settings.server} cannot be believed: {trust.refusal(error.reason)}") from None
         raise BrambleError(f"{settings.server} cannot be reached ({error.reason}); is it running, and is --ca right?") from None
+    except HTTPException:
+        raise BrambleError(f"{settings.server}: {route.NOT_HTTP}") from None
     return f"{settings.server} answers and takes the token" if token else f"{settings.server} answers"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ssl
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 
+from edge_client import route
 from protocol import BrambleError
 
 LARGEST = 256 << 20
@@ -33,17 +35,15 @@ class GraphDownload:
         Verifies the server, for ``https``.
     timeout
         Seconds without a byte after which the server counts as gone.
+    proxy
+        The one HTTP proxy to use, or None.
     """
 
-    def __init__(self, server: str, token: str | None, tls: ssl.SSLContext | None, timeout: float = 30.0) -> None:
+    def __init__(self, server: str, token: str | None, tls: ssl.SSLContext | None, timeout: float = 30.0, proxy: str | None = None) -> None:
         self._server = server
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._timeout = timeout
-        # no proxy, and no redirect to another server that would then see the token
-        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({}), _NoRedirect()]
-        if tls is not None:
-            handlers.append(urllib.request.HTTPSHandler(context=tls))
-        self._opener = urllib.request.build_opener(*handlers)
+        self._opener = route.opener(tls, proxy)
 
     def __call__(self, sha256: str) -> bytes:
         """Fetch one graph.
@@ -64,13 +64,10 @@ class GraphDownload:
                 raise DownloadFailed(f"{name}: the server answered HTTP {error.code}", error.code >= 500) from error
         except (OSError, ValueError) as error:
             raise DownloadFailed(f"{name}: {getattr(error, 'reason', None) or error}", True) from error
+        except HTTPException as error:
+            raise DownloadFailed(f"{name}: {route.NOT_HTTP}", True) from error
         if len(data) > LARGEST:
             raise DownloadFailed(f"{name}: more than {LARGEST} bytes", False)
         if expected is not None and len(data) != int(expected):
             raise DownloadFailed(f"{name}: broke off after {len(data)} of {expected} bytes", True)
         return data
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        return None

@@ -24,6 +24,8 @@ import engineio  # type: ignore[import-untyped, unused-ignore]
 import socketio  # type: ignore[import-untyped, unused-ignore]
 import websocket
 
+from edge_client import route
+
 _silent = logging.getLogger(f"{__name__}.quiet")
 # what matters of these libraries' reports is said by the link, in a sentence; at `info` they would print the token
 _silent.setLevel(logging.CRITICAL + 1)
@@ -70,13 +72,13 @@ class Connection(socketio.Client):  # type: ignore[misc, unused-ignore]
         Seconds for the TCP connection, and again for the handshake.
     tls
         Context that verifies the server, for ``https``.
+    proxy
+        The one HTTP proxy to use, or None.
     """
 
-    def __init__(self, timeout: float, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, timeout: float, tls: ssl.SSLContext | None, proxy: str | None = None) -> None:
         # no Origin header: only browsers are asked where their page came from
-        options: dict[str, Any] = {"suppress_origin": True, "class_": self._make_socket}
-        if tls is not None:
-            options["sslopt"] = {"context": tls}
+        options = {"suppress_origin": True, "class_": self._make_socket, **route.websocket_options(tls, proxy)}
         self.timeout = timeout
         self.closed = threading.Event()
         self._socket: _WebSocket | None = None
@@ -97,7 +99,8 @@ class Connection(socketio.Client):  # type: ignore[misc, unused-ignore]
         socketio.exceptions.ConnectionError
             If there is no connection in the end.
         """
-        self.connect(url, auth=auth, transports=["websocket"], namespaces=["/"], wait_timeout=self.timeout)
+        path = route.socketio_path(url)
+        self.connect(url, auth=auth, transports=["websocket"], namespaces=["/"], socketio_path=path, wait_timeout=self.timeout)
 
     @property
     def failure(self) -> Exception | None:

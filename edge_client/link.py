@@ -15,7 +15,7 @@ from typing import Any
 import websocket
 from socketio.exceptions import SocketIOError  # type: ignore[import-untyped, unused-ignore]
 
-from edge_client import trust
+from edge_client import route, trust
 from edge_client.engine import Connection
 from protocol import BrambleError
 
@@ -73,6 +73,8 @@ class Link:
         What the client says of itself; it may hold the token and is never logged.
     tls
         Verifies the server, for ``https``.
+    proxy
+        The one HTTP proxy to use, or None.
     longest_pause
         Longest pause between two attempts, seconds. After a refusal, which only a person can mend, it is ten times that.
     timeout
@@ -84,11 +86,18 @@ class Link:
     throwing each other out, keeps them growing."""
 
     def __init__(
-        self, url: str, handshake: dict[str, Any], *, tls: ssl.SSLContext | None = None, longest_pause: float = 30.0, timeout: float = 20.0
+        self,
+        url: str,
+        handshake: dict[str, Any],
+        *,
+        tls: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        longest_pause: float = 30.0,
+        timeout: float = 20.0,
     ) -> None:
         self.url = url
         self._handshake = handshake
-        self._tls = tls
+        self._tls, self._proxy = tls, proxy
         self._timeout = timeout
         self._unreachable = Backoff(min(1.0, longest_pause), longest_pause)
         self._refused = Backoff(min(5.0, 10 * longest_pause), 10 * longest_pause)
@@ -177,7 +186,7 @@ class Link:
 
     def _one_connection(self) -> float:
         """Live through one connection, from the attempt to its end; return the pause until the next."""
-        connection = Connection(self._timeout, self._tls)
+        connection = Connection(self._timeout, self._tls, self._proxy)
         refusals: list[Any] = []
         for event, handler in self._handlers.items():
             connection.on(event, _guarded(event, handler))
@@ -256,7 +265,11 @@ def _cause(error: BaseException) -> str:
         if isinstance(item, ssl.SSLCertVerificationError):
             return trust.refusal(item)
         if isinstance(item, websocket.WebSocketBadStatusException):
-            return f"it answered the handshake with HTTP {item.status_code}; is this a Bramble server?"
+            return _status(item.status_code)
+        if isinstance(item, websocket.WebSocketProxyException):
+            return f"the proxy that --proxy names does not let it through: {item}"
+        if route.speaks_no_http(item):
+            return route.NOT_HTTP
         if isinstance(item, socket.gaierror):
             return "its name is not known"
         if isinstance(item, TimeoutError | websocket.WebSocketTimeoutException):
@@ -266,3 +279,10 @@ def _cause(error: BaseException) -> str:
         if isinstance(item, OSError) and item.strerror:
             return item.strerror.lower()
     return str(chain[-1])
+
+
+def _status(status: int) -> str:
+    sentence = f"it answered the handshake with HTTP {status}; is this a Bramble server?"
+    if status in (400, 426):
+        sentence += " A proxy on the way that does not pass on Upgrade: websocket makes it say that too"
+    return sentence

@@ -49,6 +49,9 @@ class ClientSettings(BaseSettings):
         json_schema_extra={"shown": "$STATE_DIRECTORY, or ~/.local/share/bramble/ID"},
     )
     token_file: Path | None = Field(None, description="File that holds this client's token.")
+    proxy: str | None = Field(
+        None, description="HTTP proxy on the way to the server, such as http://proxy.example:3128; the environment's are never used."
+    )
     ca: Path | None = Field(None, description="Certificate (PEM) of the authority that signed the server's.")
     mode: Literal["evaluation", "private"] = Field(
         "evaluation", description="evaluation mirrors readings to the server when it asks for them; private never sends one."
@@ -71,14 +74,28 @@ class ClientSettings(BaseSettings):
 
     @field_validator("server")
     @classmethod
-    def _is_a_root_url(cls, value: str) -> str:
+    def _is_an_address(cls, value: str) -> str:
         try:
             url = urlsplit(value)
             usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and "@" not in url.netloc
         except ValueError:
             usable = False
-        if not usable or url.path not in ("", "/") or url.query or url.fragment:
-            raise ValueError("expected the server's address, such as http://192.168.1.10:5000 or https://server.example")
+        if not usable or url.query or url.fragment:
+            raise ValueError("expected the server's address, such as http://192.168.1.10:5000 or https://host.example/bramble")
+        return value.rstrip("/")
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_a_proxy(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        try:
+            url = urlsplit(value)
+            usable = url.scheme == "http" and bool(url.hostname) and url.port != 0 and url.path in ("", "/")
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("expected an HTTP proxy's address, such as http://proxy.example:3128")
         return value.rstrip("/")
 
     @field_validator("id")

@@ -12,7 +12,7 @@ from dash import Dash
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from bramble.api import Server
-from inspector import actions, alive, callbacks, guard, page
+from inspector import actions, alive, callbacks, guard, page, prefix
 from inspector.feed import Feed
 from inspector.settings import InspectorSettings
 from protocol import BrambleError
@@ -52,6 +52,8 @@ def create_app(settings: InspectorSettings) -> Dash:
         update_title="",
         index_string=_INDEX,
         serve_locally=True,
+        requests_pathname_prefix=f"{settings.prefix}/",
+        routes_pathname_prefix="/",
         assets_folder=str(Path(__file__).parent / "assets"),
         include_pages_meta=False,
         add_log_handler=False,
@@ -60,6 +62,7 @@ def create_app(settings: InspectorSettings) -> Dash:
     app.layout = page.layout(settings.server, settings.interval)
     callbacks.register(app, Feed(client, settings.interval, settings.history), settings.server)
     actions.register(app, client)
+    prefix.install(app.server, settings.prefix)
     guard.install(app.server, guard.known_hosts(settings.host, settings.allowed_hosts), app.csp_hashes())
     return app
 
@@ -83,7 +86,7 @@ def run(settings: InspectorSettings) -> int:
             # shutdown() waits for the serving loop, which the handler interrupts: so not in this thread
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     host = f"[{server.host}]" if ":" in server.host else server.host
-    print(f"bramble inspector ready on http://{host}:{server.port}", flush=True)
+    print(f"bramble inspector ready on http://{host}:{server.port}{settings.prefix}", flush=True)
     alive.start(server.host, server.port)
     server.serve_forever()
     server.server_close()

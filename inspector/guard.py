@@ -78,9 +78,16 @@ def refusal(hosts: Collection[str]) -> str | None:
     if site not in ("same-origin", "none") and not opening:
         return "A page from another site may not use this inspector."
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != header.lower():
+    if origin is not None and _authority(origin) != header.lower():
         return f"Origin {origin!r} may not use this inspector."
     return None
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _hostname(header: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,12 +18,20 @@ class InspectorSettings(BaseSettings):
     server: str = Field("http://127.0.0.1:5000", description="Address of the Bramble server.")
     host: str = Field("127.0.0.1", description="Address to serve the page on. The page has no login: keep it on loopback.")
     port: int = Field(8050, ge=0, le=65535, description="Port to serve the page on; 0 takes a free one.")
+    prefix: str = Field("", description="Path under which a proxy in front offers the page, such as /fleet.")
     token_file: Path | None = Field(None, description="File with the token that the server asks for.")
     ca: Path | None = Field(None, description="Certificate authority (PEM) that signed the server's certificate.")
     allowed_hosts: str = Field("", description="More names browsers may open the page under, comma-separated.")
     interval: float = Field(1.0, ge=0.2, le=60, description="Seconds between two looks at the server.")
     timeout: float = Field(5.0, gt=0, le=120, description="Seconds to wait for an answer of the server.")
     history: int = Field(2000, ge=10, le=10_000, description="Newest readings of each channel to keep and show.")
+
+    @field_validator("prefix")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        if value.strip("/") and not re.fullmatch(r"/[A-Za-z0-9._~/-]+", value):
+            raise ValueError(f"{value!r} is not a path; write it like /fleet")
+        return value.rstrip("/")
 
     @field_validator("server")
     @classmethod

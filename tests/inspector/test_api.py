@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -80,6 +81,21 @@ def test_no_server_at_all_says_how_to_start_one(standin: Standin) -> None:
     standin.down()
     with pytest.raises(ServerDown, match=f"No server answers at {standin.url}; start one with `bramble server`"):
         Server(standin.url).status()
+
+
+def test_a_server_of_another_protocol_is_told_in_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            with listener.accept()[0] as client:
+                client.recv(4096)
+                client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        with pytest.raises(ServerDown, match=r"does not speak HTTP; check the address and the port\."):
+            Server(f"http://127.0.0.1:{listener.getsockname()[1]}").status()
+        thread.join(30)
 
 
 def test_a_server_that_keeps_silent_is_given_up(standin: Standin) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import requests
 from inspector.app import create_app, run
 from inspector.settings import InspectorSettings
 from protocol import BrambleError
+from tests.http_proxy import HttpProxy
 from tests.inspector.standin import Standin
 
 ROOT = Path(__file__).parents[2]
@@ -141,3 +143,25 @@ def test_the_machinery_that_runs_code_for_developers_is_off(standin: Standin) ->
         reply = browser.post(path, headers={"Host": "127.0.0.1"}, json={})
         assert reply.status_code in (404, 405) or b"MCP" not in reply.data
     assert not os.environ.get("DASH_DEBUG")
+
+
+@pytest.mark.parametrize("strip", [True, False], ids=["a proxy that takes the path away", "a proxy that leaves it"])
+def test_it_serves_under_a_path_of_its_host(cleanup: ExitStack, strip: bool) -> None:
+    _, url = start(cleanup, "--prefix", "/labs/fleet/")
+    assert url.endswith("/labs/fleet")
+    port = int(url.rsplit(":", 1)[1].partition("/")[0])
+    front = cleanup.enter_context(HttpProxy(port, prefix="/labs/fleet", strip=strip))
+    page = requests.get(f"{front.url}/labs/fleet/", timeout=10)
+    assert page.ok
+    scripts = re.findall(r'<script src="([^"]+)"', page.text)
+    assert scripts
+    assert all(script.startswith("/labs/fleet/") for script in scripts)
+    assert requests.get(front.url + scripts[0], timeout=10).ok
+    assert requests.get(f"{front.url}/labs/fleet/assets/bramble.svg", timeout=10).ok
+    assert requests.get(f"{front.url}/labs/fleet/_dash-layout", timeout=10).ok
+
+
+def test_a_prefix_without_its_slash_leads_to_the_page(cleanup: ExitStack) -> None:
+    _, url = start(cleanup, "--prefix", "/fleet")
+    moved = requests.get(url, timeout=10, allow_redirects=False)
+    assert (moved.status_code, moved.headers["Location"]) == (308, "/fleet/")

@@ -82,3 +82,8 @@ def test_the_page_may_not_be_framed_nor_fetch_from_elsewhere() -> None:
     assert "unsafe-eval" not in policy
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "\xf8"])
+def test_an_origin_that_is_none_is_refused_and_breaks_nothing(origin: str) -> None:
+    assert status(client_of(), Origin=origin) == 403

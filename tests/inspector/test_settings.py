@@ -40,3 +40,9 @@ def test_absurd_numbers_are_refused(field: str) -> None:
 
 def test_every_setting_explains_itself() -> None:
     assert all(field.description for field in InspectorSettings.model_fields.values())
+
+
+@pytest.mark.parametrize("prefix", ["fleet", "/a b", "/fleet?x", "http://host/fleet"])
+def test_a_prefix_that_is_no_path_is_refused(prefix: str) -> None:
+    with pytest.raises(ValidationError, match="is not a path; write it like /fleet"):
+        InspectorSettings(prefix=prefix)
