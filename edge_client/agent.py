@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import queue
+import secrets
 import signal
 import ssl
 import sys
@@ -32,7 +33,7 @@ from edge_client.settings import ClientSettings
 from edge_client.trainer import Result, Trainer
 from edge_client.training import Training
 from protocol import BrambleError
-from protocol.messages import Channel, ClientUpdate, GenerateData, Handshake
+from protocol.messages import Channel, ClientUpdate, GenerateData, Handshake, Notice
 from protocol.notify import notify, watchdog_interval
 
 log = logging.getLogger(__name__)
@@ -70,8 +71,8 @@ class Agent:
         self._download = GraphDownload(settings.server, token, tls, proxy=settings.proxy)
         self._graphs = GraphCache(folder / "graphs", self._fetch)
         self._trainer = Trainer(folder, self._fetch, settings.id)
-        handshake = Handshake(protocol.VERSION, settings.id, token, board.simulated, board.channels, _version()).to_wire()
-        self._link = Link(settings.server, handshake, tls=tls, proxy=settings.proxy, longest_pause=settings.reconnect_max)
+        hello = Handshake(protocol.VERSION, settings.id, token, board.simulated, board.channels, _version(), instance=secrets.token_hex(8))
+        self._link = Link(settings.server, hello.to_wire(), tls=tls, proxy=settings.proxy, longest_pause=settings.reconnect_max)
         self._courier = Courier(self._outbox, self._link, self._accepted)
         self._training = Training(self._train, self._outbox, self._trained)
         self._cycles = Cycles(board, self._recorder, self._outbox)
@@ -81,8 +82,9 @@ class Agent:
         """Held while a reset forgets, and while an acceptance is noted: the one must not come in between the other."""
         self._greeted = False
         self._declined = False
-        for event, handler in (("client_update", self.client_update), ("generate_data", self.generate_data), ("reset", self.reset)):
-            self._link.on(event, handler)
+        self._noticed: dict[str, str] = {}
+        for handler in (self.client_update, self.generate_data, self.reset, self.notice):
+            self._link.on(handler.__name__, handler)
         self._link.on_up(self._came_up)
 
     def start(self) -> None:
@@ -148,6 +150,17 @@ class Agent:
             self._cycles.ask(GenerateData.from_wire(payload))
         except BrambleError as error:
             log.error("a generate_data cannot be read: %s", error)
+
+    def notice(self, payload: Any) -> None:
+        """Log what the server has to say to whoever looks after this client; the same at every connection only once."""
+        try:
+            notice = Notice.from_wire(payload)
+        except BrambleError as error:
+            log.error("a notice cannot be read: %s", error)
+            return
+        if self._noticed.get(notice.about) != notice.sentence:
+            self._noticed[notice.about] = notice.sentence
+            log.warning("the server says: %s", notice.sentence)
 
     def reset(self, payload: Any = None) -> None:
         """Forget readings, labels, results, and how far they were tested."""

@@ -12,6 +12,8 @@ from protocol.errors import ProtocolError
 T = TypeVar("T")
 CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 CHANNEL_KEY = re.compile(r"[a-z][a-z0-9_.]{0,62}")
+FEATURE = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+INSTANCE = re.compile(r"[A-Za-z0-9_-]*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SENTENCE = 500
 """Longest reason or label that is kept; a longer one is cut, so that no peer can fill a log."""

@@ -20,6 +20,9 @@ MAX_SAMPLES = 10_000_000
 MAX_READINGS = 10_000
 """Readings of one channel in one message; a longer stretch is sent in parts."""
 MAX_CHANNELS = 64
+MAX_FEATURES = 64
+NOTICES = ("channels", "name")
+"""What a server's notice may be about: channels that do not fit the task, a name that two clients have."""
 YEAR_3000 = 32_503_680_000.0
 
 
@@ -47,14 +50,21 @@ class Handshake:
     simulated: bool = False
     channels: tuple[Channel, ...] = ()
     version: str = ""
+    features: tuple[str, ...] = ()
+    """What it can do beyond the contract's first version, by name; a name that the server does not know means nothing to it."""
+    instance: str = ""
+    """Random for each process, so that two clients with one id can be told from one that came back."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Handshake:
         """Read and check the wire form. Whether the version and the token are good is the server's question."""
-        item = fields.mapping(value, "handshake", ("protocol", "client_id"), ("token", "simulated", "channels", "version"))
-        channels = item.get("channels", [])
+        since_2 = ("features", "instance") if isinstance(value, dict) and value.get("protocol") != 1 else ()
+        item = fields.mapping(value, "handshake", ("protocol", "client_id"), ("token", "simulated", "channels", "version", *since_2))
+        channels, features = item.get("channels", []), item.get("features", [])
         if not isinstance(channels, list) or len(channels) > MAX_CHANNELS:
             raise ProtocolError(f"channels: expected a list of at most {MAX_CHANNELS}")
+        if not isinstance(features, list) or len(features) > MAX_FEATURES:
+            raise ProtocolError(f"features: expected a list of at most {MAX_FEATURES} names")
         return cls(
             protocol=fields.integer(item["protocol"], "protocol", 0, 10**6),
             client_id=fields.text(item["client_id"], "client_id", 63, fields.CLIENT_ID),
@@ -62,11 +72,14 @@ class Handshake:
             simulated=fields.flag(item.get("simulated", False), "simulated"),
             channels=tuple(Channel.from_wire(channel) for channel in channels),
             version=fields.text(item.get("version", ""), "version", 40),
+            features=tuple(fields.text(name, "features", 63, fields.FEATURE) for name in features),
+            instance=fields.text(item.get("instance", ""), "instance", 64, fields.INSTANCE),
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the wire form."""
-        return {**asdict(self), "channels": [asdict(channel) for channel in self.channels]}
+        """Return the wire form; a handshake of version 1 has the fields of that version."""
+        wire = {**asdict(self), "channels": [asdict(channel) for channel in self.channels], "features": list(self.features)}
+        return {name: value for name, value in wire.items() if self.protocol != 1 or name not in ("features", "instance")}
 
 
 @dataclass(frozen=True)
@@ -246,6 +259,28 @@ class GenerateData:
             step=fields.number(item["step"], "step", 1e-3, 1e7),
             count=fields.integer(item["count"], "count", 1, MAX_READINGS),
         )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the wire form."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Server to one client, since version 2: what a person who reads this client's log should know. Nothing is to be done by itself."""
+
+    about: str
+    """One of ``NOTICES``."""
+    sentence: str
+
+    @classmethod
+    def from_wire(cls, value: Any) -> Notice:
+        """Read and check the wire form."""
+        item = fields.mapping(value, "notice", ("about", "sentence"))
+        about, sentence = item["about"], fields.text(item["sentence"], "notice.sentence")
+        if about not in NOTICES or not sentence.isprintable():
+            raise ProtocolError(f"notice: expected a printable sentence about one of {', '.join(NOTICES)}")
+        return cls(about, sentence)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the wire form."""

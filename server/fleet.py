@@ -36,6 +36,11 @@ class Client:
     health: Health | None = None
     """Its last report on itself, and when it came."""
     health_at: float | None = None
+    protocol: int = 1
+    """Version of the contract that it speaks: 1 is sent exactly the fields of that version."""
+    features: tuple[str, ...] = ()
+    instance: str = field(default="", repr=False)
+    """Which process it is; empty where a client of version 1 does not tell."""
 
     @property
     def connected(self) -> bool:
@@ -55,8 +60,9 @@ class Fleet:
         now, former = time.time(), self._clients.pop(hello.client_id, None)
         last_cycle = former.last_cycle if former else None
         client = Client(
-            hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now, last_cycle, hash_of(hello.token or "")
-        )
+            hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now, last_cycle, hash_of(hello.token or ""),
+            protocol=hello.protocol, features=hello.features, instance=hello.instance,
+        )  # fmt: skip
         self._clients[client.id] = client
         self._by_sid[sid] = client.id
         if former and former.sid:
@@ -105,10 +111,10 @@ class Fleet:
         """Return the ids of all connected clients, in order."""
         return sorted(self._by_sid.values())
 
-    def sids(self, clients: Iterable[str]) -> list[str]:
-        """Return the sessions of those clients that are connected."""
+    def sids(self, clients: Iterable[str], since: int = 1) -> list[str]:
+        """Return the sessions of those clients that are connected and speak at least this version of the contract."""
         found = (self._clients.get(name) for name in clients)
-        return [client.sid for client in found if client and client.sid]
+        return [client.sid for client in found if client and client.sid and client.protocol >= since]
 
     def absent(self) -> list[str]:
         """Return the ids of clients that were here and are not."""
@@ -125,6 +131,7 @@ class Fleet:
                 "connected": client.connected,
                 "simulated": client.simulated,
                 "version": client.version,
+                "protocol": client.protocol,
                 "channels": [{"key": channel.key, "unit": channel.unit} for channel in client.channels],
                 "since": client.since,
                 "last_seen": client.last_seen,

@@ -43,8 +43,9 @@ class Gate:
             With the sentence for the client.
         """
         spoken = auth.get("protocol") if isinstance(auth, dict) else None
-        if type(spoken) is int and spoken != protocol.VERSION:  # before its fields, which may well be others
-            raise HandshakeError(f"protocol: {spoken} is not spoken here, this server speaks {protocol.VERSION}")
+        if type(spoken) is int and spoken not in protocol.SPOKEN:  # before its fields, which may well be others
+            known, behind = " and ".join(map(str, protocol.SPOKEN)), "server" if spoken > protocol.VERSION else "client"
+            raise HandshakeError(f"protocol: {spoken} is not spoken here, this server speaks {known}; upgrade the {behind}")
         hello = Handshake.from_wire(auth)
         if self._tokens and not self._tokens.client(hello.client_id, hello.token):
             raise HandshakeError(f"token: not the one of client {hello.client_id}")

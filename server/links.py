@@ -15,7 +15,7 @@ from protocol import health
 from protocol.errors import BrambleError
 from protocol.health import Health
 from protocol.layout import Layout
-from protocol.messages import DataUpdate, GenerateData, TrainingComplete, TrainingFailed
+from protocol.messages import DataUpdate, GenerateData, Notice, TrainingComplete, TrainingFailed
 from server import checks
 from server.complaints import Complaints, printable
 from server.coordinator import Coordinator, RefusedError
@@ -41,6 +41,10 @@ class Outward:
         """Send ``client_update`` to those of the clients that are connected."""
         self._to(clients, "client_update", update)
 
+    def notice(self, client: str, notice: Notice) -> None:
+        """Tell a client what a person who reads its log should know."""
+        self._to([client], "notice", notice.to_wire(), since=2)
+
     def generate(self, message: GenerateData) -> None:
         """Send ``generate_data`` to all."""
         self._to(self._fleet.connected(), "generate_data", message.to_wire())
@@ -49,8 +53,9 @@ class Outward:
         """Send ``reset`` to these clients, or to all."""
         self._to(self._fleet.connected() if clients is None else clients, "reset", {})
 
-    def _to(self, clients: Iterable[str], event: str, payload: dict[str, Any]) -> None:
-        sids = self._fleet.sids(clients)
+    def _to(self, clients: Iterable[str], event: str, payload: dict[str, Any], *, since: int = 1) -> None:
+        """Send an event to those of the clients that are connected and speak at least this version of the contract."""
+        sids = self._fleet.sids(clients, since)
         if sids:  # to nobody would mean to everybody
             self._sio.emit(event, payload, to=sids)
 

@@ -79,11 +79,26 @@ def give_data(server: Server, count: int = 60, cycle: int = 1) -> None:
 def test_it_introduces_itself_as_the_contract_says_and_greets_once(server: Server, make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     agent = make()
     hello = Handshake.from_wire(server.auth[0])
-    assert (hello.protocol, hello.client_id, hello.token, hello.simulated) == (1, "pi-1", "s3cret", True)
+    assert (hello.protocol, hello.client_id, hello.token, hello.simulated) == (2, "pi-1", "s3cret", True)
     assert {"temperature", "humidity", "pressure"} <= {channel.key for channel in hello.channels}
     server.sio.disconnect(server.sids[-1])
     wait_for(lambda: len(server.auth) == 2 and agent._link.up, "the second connection")
+    assert len(hello.instance) == 16
+    assert server.auth[0] == server.auth[1], "it is still the same process"
     assert capsys.readouterr().out == f"bramble client pi-1 connected to {server.url}\n"
+
+
+def test_a_notice_of_the_server_is_logged_at_however_many_connections_once(
+    server: Server, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    make()
+    said = {"about": "channels", "sentence": "this client does not measure humidity"}
+    for notice in (said, said, {"about": "name", "sentence": "two have one name"}, said, {"about": "name", "sentence": "\x1b[2J"}):
+        server.sio.emit("notice", notice)
+    wait_for(lambda: "a notice cannot be read" in caplog.text, "the last notice")
+    assert caplog.text.count("the server says: this client does not measure humidity") == 1
+    assert caplog.text.count("the server says: two have one name") == 1
+    assert "\x1b" not in caplog.text
 
 
 def test_it_trains_what_it_measured_and_mirrors_its_forecasts(server: Server, make: Make) -> None:

@@ -20,6 +20,7 @@ UPDATE = m.ClientUpdate(3, "climate", "ab" * 32, LAYOUT, "float32", "float16", W
 COMPLETE = m.TrainingComplete(3, LAYOUT, "float32", WEIGHTS, 120, {"loss_before": 1.0, "loss_after": 0.5}, m.Timing(1.0, 2.0, 3.0))
 DATA = m.DataUpdate(None, (0.0, 60.0), {"temperature": m.Column("°C", (21.5, None))})
 HANDSHAKE = m.Handshake(1, "pi-kitchen", "secret", True, (m.Channel("temperature", "°C"),), "0.1.0")
+HANDSHAKE_2 = m.Handshake(2, "pi-kitchen", "secret", True, (m.Channel("temperature", "°C"),), "0.2.0", ("signed-graphs",), "5f2a9c11")
 
 
 def test_client_update_survives_the_wire() -> None:
@@ -41,6 +42,8 @@ def test_training_complete_survives_the_wire_and_knows_its_size() -> None:
         (m.GenerateData(1, 1672531200.0, 3600.0, 24), m.GenerateData.from_wire),
         (DATA, m.DataUpdate.from_wire),
         (HANDSHAKE, m.Handshake.from_wire),
+        (HANDSHAKE_2, m.Handshake.from_wire),
+        (m.Notice("channels", "this client does not measure humidity"), m.Notice.from_wire),
     ],
 )
 def test_a_message_survives_the_wire(message: Any, read: Any) -> None:
@@ -53,6 +56,41 @@ def test_a_token_is_not_in_the_handshakes_repr() -> None:
 
 def test_a_minimal_handshake_is_enough() -> None:
     assert m.Handshake.from_wire({"protocol": 1, "client_id": "a"}) == m.Handshake(1, "a")
+    assert m.Handshake.from_wire({"protocol": 2, "client_id": "a"}) == m.Handshake(2, "a")
+
+
+def test_a_handshake_of_version_1_has_exactly_the_fields_of_release_0_1() -> None:
+    assert set(HANDSHAKE.to_wire()) == {"protocol", "client_id", "token", "simulated", "channels", "version"}
+    for field, value in (("features", []), ("instance", "5f2a9c11")):
+        with pytest.raises(ProtocolError, match=f"handshake: unknown field {field}"):
+            m.Handshake.from_wire({**HANDSHAKE.to_wire(), field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("features", None),
+        ("features", "signed-graphs"),
+        ("features", ["Signed"]),
+        ("features", [7]),
+        ("features", ["f"] * 65),
+        ("instance", None),
+        ("instance", "two words"),
+        ("instance", "x" * 65),
+        ("instance", "line\n"),
+    ],
+)
+def test_what_version_2_adds_is_checked_by_name(field: str, value: object) -> None:
+    with pytest.raises(ProtocolError, match=field):
+        m.Handshake.from_wire({**HANDSHAKE_2.to_wire(), field: value})
+
+
+@pytest.mark.parametrize(
+    "other", [{"about": "weather"}, {"about": ["name"]}, {"sentence": "\x1b[2J"}, {"sentence": "a\nb"}, {"do": "reboot"}]
+)
+def test_a_bad_notice_is_refused(other: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError, match="notice"):
+        m.Notice.from_wire({"about": "name", "sentence": "two have one name", **other})
 
 
 @pytest.mark.parametrize("client_id", ["", "Pi", "-pi", "pi_1", "pi\n", "a" * 64, "../x", "pi kitchen", None, 3])

@@ -35,8 +35,19 @@ def test_a_good_handshake_comes_back_read(fleet: Fleet) -> None:
 
 
 def test_another_protocol_is_named_before_its_unknown_fields(fleet: Fleet) -> None:
-    with pytest.raises(BrambleError, match="protocol: 3 is not spoken here, this server speaks 1"):
-        Gate(fleet, None, True).check({"protocol": 3, "who": "pi-1"}, "10.0.0.1")
+    gate = Gate(fleet, None, True)
+    with pytest.raises(BrambleError, match="protocol: 3 is not spoken here, this server speaks 1 and 2; upgrade the server"):
+        gate.check({"protocol": 3, "who": "pi-1"}, "10.0.0.1")
+    with pytest.raises(BrambleError, match="protocol: 0 is not spoken here, this server speaks 1 and 2; upgrade the client"):
+        gate.check({"protocol": 0, "who": "pi-1"}, "10.0.0.1")
+
+
+def test_clients_of_release_0_1_and_of_this_one_are_let_in(fleet: Fleet) -> None:
+    gate = Gate(fleet, None, True)
+    assert gate.check(auth(), "10.0.0.1").protocol == 1
+    assert gate.check(auth(protocol=2, features=["x"], instance="ab"), "10.0.0.1").instance == "ab"
+    with pytest.raises(BrambleError, match="handshake: unknown field instance"):
+        gate.check(auth(instance="ab"), "10.0.0.1")
 
 
 def test_without_tokens_an_id_belongs_to_the_address_that_it_is_connected_from(fleet: Fleet) -> None:

@@ -1,0 +1,31 @@
+"""A server that takes clients of release 0.1 and of this one, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.server.pi import Pi, hello, update
+from tests.server.process import ServerProcess
+from tests.waiting import wait_for
+
+ASKED = {"round", "task", "graph", "layout", "encoding", "reply_encoding", "weights", "config"}
+CONFIG = {"epochs", "batch_size", "learning_rate", "seed", "proximal_mu", "deadline_s"}
+"""What a client of version 1 is sent, and refuses anything beyond."""
+
+
+def test_both_versions_train_in_one_round_and_the_older_is_sent_its_own_fields_alone(
+    server: ServerProcess, join: Callable[..., Pi]
+) -> None:
+    old, new = join("pi-old"), join("pi-new", auth=hello("pi-new", protocol=2, features=["anything"], instance="ab12"))
+    shown = server.get("/clients")["clients"]
+    assert (shown["pi-old"]["protocol"], shown["pi-new"]["protocol"]) == (1, 2)
+    number = server.get("/")["round"]
+    asked = old.next("client_update")
+    assert (set(asked), set(asked["config"])) == (ASKED, CONFIG)
+    server.get("/generate?count=1")
+    assert set(old.next("generate_data")) == {"cycle", "t", "step", "count"}
+    for pi in (old, new):
+        assert pi.call("training_complete", update(number)) == {"accepted": True}
+    wait_for(lambda: server.get("/status")["round"] == number, "the commit")
+    server.get("/reset")
+    assert old.next("reset") == {}
