@@ -88,7 +88,7 @@ class BaseBus(ABC):
                 with self._lock:
                     if self._closed:
                         raise BusClosed(f"{self.name} is closed; open it again before you read from {address:#04x}")
-                    data = self._attempt(address, write, read)
+                    data = self._attempt(address, write, read, once)
                 if len(data) == read:
                     return data
                 error: BusError = ShortRead(f"{self.name}: {address:#04x} sent {len(data)} of {read} bytes; check its wiring and power")
@@ -119,10 +119,10 @@ class BaseBus(ABC):
 
     def _probe(self, address: int) -> None:
         """Send only the address; raise OSError if nothing acknowledges it."""
-        self._attempt(address, b"", 0)
+        self._attempt(address, b"", 0, once=False)
 
     @abstractmethod
-    def _attempt(self, address: int, write: bytes, read: int) -> bytes:
+    def _attempt(self, address: int, write: bytes, read: int, once: bool) -> bytes:
         """Carry out one transaction; raise OSError as the kernel does."""
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ _KINDS: dict[int, tuple[type[BusError], str]] = {
     errno.ETIMEDOUT: (BusTimeout, _LATE),
     errno.EIO: (BusTimeout, _LATE),  # what a Pi's adapters (bcm2835, designware) report for a clock that was stretched too long
     errno.EAGAIN: (ArbitrationLost, "lost the bus while talking to {address}; look for a second master or a data line that is held low"),
-    errno.EBUSY: (BusBusy, "a kernel driver owns {address}; unload it, or remove its dtoverlay line from config.txt, and start again"),
+    errno.EBUSY: (BusBusy, "a kernel driver owns {address}; unload it, or remove its dtoverlay line from config.txt"),
     errno.EACCES: (PermissionDenied, _FORBIDDEN),
     errno.EPERM: (PermissionDenied, _FORBIDDEN),
     errno.ENOENT: (NoSuchBus, "there is no such bus; enable I2C (sudo raspi-config nonint do_i2c 0) or name another one"),

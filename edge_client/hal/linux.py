@@ -28,8 +28,8 @@ _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS}
 class LinuxBus(BaseBus):
     """An I2C bus of the kernel.
 
-    Threads share one object. Processes that use this class take turns, by a lock on the device file. Where the adapter has no
-    I2C_RDWR (the kernel's i2c-stub, some SMBus controllers), SMBus calls take its place as far as they go.
+    Threads share one object. Processes that use this class take turns, by a lock on the device file. What the adapter cannot carry
+    by I2C_RDWR (the kernel's i2c-stub and some SMBus controllers nothing, others no long message), SMBus calls carry as far as they go.
 
     Parameters
     ----------
@@ -51,21 +51,11 @@ class LinuxBus(BaseBus):
             raise from_errno(cause, name, 0) from cause
         self._plain = bool(self._smbus.funcs & I2cFunc.I2C)
         self._fd = self._smbus.fd or 0
-        self._owned: set[int] = set()
 
-    def transfer(self, address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
-        """Carry out one transaction; see ``I2CBus.transfer``."""
-        if once and read > SMBUS_BLOCK and not self._plain:
-            # Cut into blocks, the rest would be read from the registers that come after the queue's
-            raise from_errno(OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP)), self.name, address)
-        return super().transfer(address, write, read, once)
-
-    def _attempt(self, address: int, write: bytes, read: int) -> bytes:
+    def _attempt(self, address: int, write: bytes, read: int, once: bool) -> bytes:
         with self._turn(address):
-            if address not in self._owned:
-                # I2C_RDWR does not ask whether a kernel driver owns the address; I2C_SLAVE does, with EBUSY
-                ioctl(self._fd, I2C_SLAVE, address)
-                self._owned.add(address)
+            # I2C_RDWR does not ask whether a kernel driver owns the address; I2C_SLAVE does, with EBUSY. One may be bound at any time
+            ioctl(self._fd, I2C_SLAVE, address)
             if not write and not read:
                 self._smbus.write_quick(address)
                 return b""
@@ -73,9 +63,12 @@ class LinuxBus(BaseBus):
                 try:
                     return self._combined(address, write, read)
                 except OSError as cause:
+                    # Of this transfer alone: an adapter may refuse a long message, or one in a bad moment, and carry the next
                     if cause.errno not in _UNSUPPORTED:
                         raise
-                    self._plain = False
+            if once and read > SMBUS_BLOCK:
+                # Cut into blocks, the rest would be read from the registers that come after the queue's
+                raise _unsupported()
             return self._by_smbus(address, write, read)
 
     def _combined(self, address: int, write: bytes, read: int) -> bytes:
@@ -96,10 +89,10 @@ class LinuxBus(BaseBus):
             elif len(write) - 1 <= SMBUS_BLOCK:
                 bus.write_i2c_block_data(address, write[0], list(write[1:]))
             else:
-                raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+                raise _unsupported()
             return b""
         if len(write) != 1 or (read > SMBUS_BLOCK and write[0] + read > 256):
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+            raise _unsupported()
         data = b""
         while len(data) < read:
             part = bus.read_i2c_block_data(address, write[0] + len(data), min(SMBUS_BLOCK, read - len(data)))
@@ -111,11 +104,11 @@ class LinuxBus(BaseBus):
     def _probe(self, address: int) -> None:
         """Send only the address, as i2cdetect does; where the adapter cannot, read one byte."""
         try:
-            self._attempt(address, b"", 0)
+            self._attempt(address, b"", 0, once=False)
         except OSError as cause:
             if cause.errno not in _UNSUPPORTED:
                 raise
-            self._attempt(address, b"", 1)
+            self._attempt(address, b"", 1, once=False)
 
     @contextmanager
     def _turn(self, address: int) -> Iterator[None]:
@@ -144,8 +137,15 @@ class LinuxBus(BaseBus):
             super().close()
 
 
+def _unsupported() -> OSError:
+    return OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
 class ReopeningBus:
     """A bus that is opened when it is first used, and again when it was gone: an adapter on USB takes its bus with it.
+
+    The kernel keeps an adapter that was pulled out, and whoever unplugs it in software waits, until the last one lets go of its
+    device file. So this class does, as soon as a transfer or a scan fails and the file's name has vanished.
 
     Parameters
     ----------
@@ -153,9 +153,9 @@ class ReopeningBus:
         The N of ``/dev/i2c-N``.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, clock: Clock | None = None) -> None:
         self.name = f"/dev/i2c-{number}"
-        self._number = number
+        self._number, self._clock = number, clock
         self._bus: LinuxBus | None = None
         self._opening = threading.Lock()
         self._closed = False
@@ -171,7 +171,15 @@ class ReopeningBus:
 
     def scan(self) -> list[int]:
         """Return the addresses that answer, in order."""
-        return self._opened().scan()
+        bus = self._opened()
+        try:
+            found = bus.scan()
+        except BusError:
+            self._forget(bus)
+            raise
+        if not found:  # on a bus that has gone nothing answers
+            self._forget(bus)
+        return found
 
     def close(self) -> None:
         """Release the device file; closing twice does no harm."""
@@ -185,7 +193,7 @@ class ReopeningBus:
             if self._closed:
                 raise BusClosed(f"{self.name} is closed; open it again before you use it")
             if self._bus is None:
-                self._bus = LinuxBus(self._number)
+                self._bus = LinuxBus(self._number, self._clock)
             return self._bus
 
     def _forget(self, bus: LinuxBus) -> None:

@@ -35,6 +35,9 @@ class Kernel:
         self.missing: set[str] = set()
         """Device files that are not there."""
         self.open_error: int | None = None
+        self.open_files: set[int] = set()
+        """Descriptors of the device file that nobody has closed yet."""
+        self._away: dict[int, Chip] = {}
         self.slave: dict[int, int] = {}
         self.requests: list[int] = []
 
@@ -48,7 +51,15 @@ class Kernel:
                 raise OSError(errno.ENOENT, "No such file or directory")
             if self.open_error is not None:
                 raise OSError(self.open_error, os.strerror(self.open_error))
-            return real_open(self.file, os.O_RDWR | os.O_CREAT)
+            fd = real_open(self.file, os.O_RDWR | os.O_CREAT)
+            self.open_files.add(fd)
+            return fd
+
+        real_close = os.close
+
+        def fake_close(fd: int) -> None:
+            self.open_files.discard(fd)
+            real_close(fd)
 
         real_exists = os.path.exists
 
@@ -56,9 +67,26 @@ class Kernel:
             return str(path) not in self.missing if str(path).startswith("/dev/i2c-") else real_exists(path)
 
         monkeypatch.setattr(os, "open", fake_open)
+        monkeypatch.setattr(os, "close", fake_close)
         monkeypatch.setattr(os.path, "exists", fake_exists)
         monkeypatch.setattr(smbus, "ioctl", self.ioctl)
         monkeypatch.setattr(linux, "ioctl", self.ioctl)
+
+    @property
+    def held(self) -> int:
+        """How many descriptors keep the kernel from letting the adapter go."""
+        return len(self.open_files)
+
+    def pull_out(self, name: str = "/dev/i2c-1") -> None:
+        """Take the adapter away, and its chips with it."""
+        self.missing = {name}
+        self._away = dict(self.chips)
+        self.chips.clear()
+
+    def plug_in(self) -> None:
+        """Bring the adapter back, with its chips."""
+        self.missing = set()
+        self.chips.update(self._away)
 
     def ioctl(self, fd: int, request: int, argument: Any) -> int:
         self.requests.append(request)

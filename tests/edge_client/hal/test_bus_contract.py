@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from edge_client.hal import errors
-from edge_client.hal.bus import ATTEMPTS, BaseBus, I2CBus
+from edge_client.hal.bus import ATTEMPTS, I2CBus
 from edge_client.hal.clock import VirtualClock
-from edge_client.hal.linux import LinuxBus
+from edge_client.hal.linux import LinuxBus, ReopeningBus
 from edge_client.hal.sim.bus import SimulatedBus
 from edge_client.hal.sim.chips.base import Chip, RegisterChip, nack
 from edge_client.hal.sim.scene import Scene
@@ -51,22 +51,22 @@ class Memory(RegisterChip):
 class Rig:
     """A bus, a way to put chips on it, and the clock that its waits go by."""
 
-    def __init__(self, bus: BaseBus, attach: Callable[[int, Chip], None], clock: VirtualClock) -> None:
-        self.bus, self.attach, self.clock = bus, attach, clock
+    def __init__(self, bus: I2CBus, attach: Callable[[int, Chip], None], clock: VirtualClock, kernel: Kernel | None = None) -> None:
+        self.bus, self.attach, self.clock, self.kernel = bus, attach, clock, kernel
 
 
-@pytest.fixture(params=["simulated", "i2c", "smbus", "refusing"])
+@pytest.fixture(params=["simulated", "i2c", "smbus", "refusing", "reopening"])
 def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Iterator[Rig]:
-    """Every bus there is without hardware; ``refusing`` says that it has I2C_RDWR, and then has not."""
+    """Every bus there is without hardware; ``refusing`` says that it has I2C_RDWR, and then has not, ``reopening`` is what a board has."""
     if request.param == "simulated":
         simulated = SimulatedBus(clock)
         yield Rig(simulated, simulated.attach, clock)
         return
-    kernel = Kernel(tmp_path / "i2c", plain=request.param == "i2c")
+    kernel = Kernel(tmp_path / "i2c", plain=request.param in ("i2c", "reopening"))
     kernel.claims_plain = request.param != "smbus"
     kernel.install(monkeypatch)
-    bus = LinuxBus(1, clock)
-    yield Rig(bus, kernel.chips.__setitem__, clock)
+    bus: I2CBus = ReopeningBus(1, clock) if request.param == "reopening" else LinuxBus(1, clock)
+    yield Rig(bus, kernel.chips.__setitem__, clock, kernel)
     bus.close()
 
 
@@ -208,6 +208,74 @@ def test_a_closed_bus_says_so_and_closes_twice(rig: Rig, memory: Memory) -> None
         rig.bus.transfer(ADDRESS, b"\x00", 1)
     with pytest.raises(errors.BusClosed, match="is closed; open it again"):
         rig.bus.scan()
+
+
+def test_a_transfer_that_is_not_supported_spoils_none_but_itself(rig: Rig, memory: Memory) -> None:
+    memory.memory[:] = bytes(range(256))
+    before = _carried(lambda: rig.bus.transfer(ADDRESS, b"", 100)) is None
+    memory.failures = [OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))]
+    assert _carried(lambda: rig.bus.transfer(ADDRESS, b"\x05", 100)) in (None, bytes(range(5, 105))), "carried otherwise, or refused"
+    memory.failures.clear()
+    afterwards = _carried(lambda: rig.bus.transfer(ADDRESS, b"", 100)) is None
+    assert afterwards == before, "the adapter can do what it could"
+
+
+def test_a_queue_is_never_cut_into_pieces_by_a_transfer_that_is_not_supported(rig: Rig, memory: Memory) -> None:
+    memory.failures = [OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))]
+    with pytest.raises(errors.UnsupportedTransfer):
+        rig.bus.transfer(ADDRESS, b"\x05", 100, once=True)
+
+
+def test_transfers_with_two_chips_never_meet_the_wrong_one(rig: Rig, memory: Memory, scene: Scene, clock: VirtualClock) -> None:
+    """Whichever kernel calls carry them: some set the address for themselves, some take the one that was set before."""
+    other = Memory(scene, clock)
+    rig.attach(0x50, other)
+    memory.memory[:], other.memory[:] = bytes([1] * 256), bytes([2] * 256)
+    for _ in range(2):
+        rig.bus.scan()
+        for address, value in ((ADDRESS, 1), (0x50, 2), (ADDRESS, 1)):
+            assert rig.bus.transfer(address, b"\x10", 2) == bytes([value] * 2)
+            memory.failures = [OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))]
+            assert _carried(lambda at=address: rig.bus.transfer(at, b"\x10", 2)) in (None, bytes([value] * 2))  # type: ignore[misc]
+            memory.failures.clear()
+
+
+def test_a_kernel_driver_that_binds_later_is_noticed_and_so_is_its_leaving(rig: Rig, memory: Memory) -> None:
+    rig.bus.transfer(ADDRESS, b"\x10\x55")
+    if rig.kernel is None:
+        return  # a simulated bus has no kernel, and no drivers in it
+    rig.kernel.owned.add(ADDRESS)
+    with pytest.raises(errors.BusBusy, match="a kernel driver owns 0x48; unload it"):
+        rig.bus.transfer(ADDRESS, b"\x10", 1)
+    rig.kernel.owned.clear()
+    assert rig.bus.transfer(ADDRESS, b"\x10", 1) == b"\x55"
+
+
+@pytest.mark.parametrize("first", ["a transfer", "a scan"])
+def test_a_bus_that_went_away_is_let_go_and_is_back_when_it_is_back(rig: Rig, memory: Memory, first: str) -> None:
+    """The kernel holds an adapter that is gone until everybody has closed its file."""
+    if not isinstance(rig.bus, ReopeningBus) or rig.kernel is None:
+        return  # what a board does not keep is opened anew by whoever needs it
+    rig.bus.transfer(ADDRESS, b"\x10\x55")
+    rig.kernel.pull_out()
+    if first == "a scan":
+        assert rig.bus.scan() == []
+    else:
+        with pytest.raises(errors.NoAcknowledge):
+            rig.bus.transfer(ADDRESS, b"\x10", 1)
+    assert rig.kernel.held == 0
+    with pytest.raises(errors.NoSuchBus):
+        rig.bus.transfer(ADDRESS, b"\x10", 1)
+    rig.kernel.plug_in()
+    assert rig.bus.transfer(ADDRESS, b"\x10", 1) == b"\x55"
+
+
+def _carried(transfer: Callable[[], bytes]) -> bytes | None:
+    """Return what a transfer brings, or None if the adapter cannot carry it."""
+    try:
+        return transfer()
+    except errors.UnsupportedTransfer:
+        return None
 
 
 @pytest.mark.skipif(not glob("/dev/i2c-*"), reason="this machine has no /dev/i2c-N")

@@ -53,15 +53,17 @@ def test_one_transaction_is_one_call_with_a_repeated_start(kernel: Kernel, bus: 
     bus.transfer(0x76, b"\xd0", 1)
     kernel.requests.clear()
     assert bus.transfer(0x76, b"\xd0", 1) == b"\x60"
-    assert kernel.requests == [smbus.I2C_RDWR]
+    assert kernel.requests == [smbus.I2C_SLAVE, smbus.I2C_RDWR]
 
 
-def test_an_adapter_that_refuses_i2c_rdwr_is_asked_only_once(kernel: Kernel, bus: LinuxBus) -> None:
+def test_an_adapter_that_refuses_a_transfer_is_asked_again_for_the_next(kernel: Kernel, bus: LinuxBus) -> None:
     kernel.plain = False
     assert bus.transfer(0x76, b"\xd0", 1) == b"\x60"
+    assert smbus.I2C_SMBUS in kernel.requests
+    kernel.plain = True
     kernel.requests.clear()
     assert bus.transfer(0x76, b"\xd0", 1) == b"\x60"
-    assert smbus.I2C_RDWR not in kernel.requests
+    assert kernel.requests == [smbus.I2C_SLAVE, smbus.I2C_RDWR]
 
 
 @pytest.mark.parametrize(("write", "read"), [(b"", 6), (b"\xf3\x2d", 3), (bytes(40), 0), (b"\xf0", 40)])

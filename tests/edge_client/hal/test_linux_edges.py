@@ -148,12 +148,6 @@ def test_the_device_is_locked_during_a_transfer_and_only_then(kernel: Kernel, bu
     assert free()
 
 
-def test_an_address_is_claimed_once_and_not_at_every_transfer(kernel: Kernel, bus: LinuxBus) -> None:
-    for _ in range(3):
-        bus.transfer(0x50, b"\x00", 1)
-    assert kernel.requests.count(smbus.I2C_SLAVE) == 1
-
-
 def test_a_closed_device_is_closed_once(kernel: Kernel, bus: LinuxBus, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[int] = []
     monkeypatch.setattr(smbus.SMBus, "close", lambda self: closed.append(1))
