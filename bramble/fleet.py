@@ -89,7 +89,7 @@ def show(status: dict[str, Any], console: Console) -> None:
             _sensors(health),
             _text(client["last_round"]),
             _text(health.get("soc_temperature"), "{:.0f}"),
-            "" if health.get("throttled") is None else words(health["throttled"]),
+            _throttled(health),
             _text(health.get("memory_free"), "{:.0f}"),
             _text(None if health.get("disk_free") is None else health["disk_free"] / 1024, "{:.1f}"),
             _text(health.get("clock_offset"), "{:+.1f}"),
@@ -111,6 +111,13 @@ def _sensors(health: dict[str, Any]) -> str:
     if health.get("samples_missed"):
         wrong.append(f"{health['samples_missed']:,} missed")
     return ", ".join(wrong)
+
+
+def _throttled(health: dict[str, Any]) -> str:
+    """Return what the firmware says; a machine that cannot tell is not one that is well."""
+    if not health:
+        return ""
+    return "not known" if health.get("throttled") is None else words(health["throttled"])
 
 
 def _text(value: Any, form: str = "{}") -> str:

@@ -20,7 +20,7 @@ import protocol
 from edge_client import mirror, startup
 from edge_client.courier import Courier
 from edge_client.download import DownloadFailed, GraphDownload
-from edge_client.frontpanel import FrontPanel, open_pins
+from edge_client.frontpanel import open_panel
 from edge_client.graphs import GraphCache
 from edge_client.hal import Board
 from edge_client.hal.gpio import Status
@@ -237,11 +237,10 @@ def run(settings: ClientSettings) -> int:
     if token and tls is None and urlsplit(settings.server).hostname not in ("127.0.0.1", "localhost", "::1"):
         log.warning("the token goes to %s unencrypted; anyone on the network can read it", settings.server)
     with startup.exclusive(settings.folder) as folder:
-        pins = open_pins(settings, folder) if settings.gpio else None
         board = startup.open_sensors(settings)
         try:
             agent = Agent(settings, board, folder, token, tls)
-            panel = FrontPanel(pins, settings.classes, agent.status, agent.label, agent.reset) if pins is not None else None
+            panel = open_panel(settings, folder, agent.status, agent.label, agent.reset)
             agent.start()
             if panel is not None:
                 panel.start()

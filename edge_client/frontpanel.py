@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_client.hal.gpio import Panel, Status, open_factory
+from edge_client.hal.gpio import GpioError, Panel, Status, open_factory
 from edge_client.settings import ClientSettings
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,27 @@ def open_pins(settings: ClientSettings, folder: Path) -> Any:
         If what it needs is not installed, or the pins cannot be opened.
     """
     return open_factory("lgpio" if settings.sensors == "linux" else "mock", folder)
+
+
+def open_panel(
+    settings: ClientSettings,
+    folder: Path,
+    status: Callable[[], Status],
+    on_label: Callable[[str, float], None],
+    on_reset: Callable[[], None],
+) -> FrontPanel | None:
+    """Return the front panel of a client, or None where pins are not wanted or fail: who measures does so without a lamp, too."""
+    if not settings.gpio:
+        return None
+    pins = None
+    try:
+        pins = open_pins(settings, folder)
+        return FrontPanel(pins, settings.classes, status, on_label, on_reset)
+    except GpioError as error:
+        log.error("this client runs without lamp and buttons: %s", error)
+        if pins is not None:
+            pins.close()
+        return None
 
 
 class FrontPanel:
@@ -79,13 +100,23 @@ class FrontPanel:
         """Turn the LED off and release the pins."""
         self._stopping.set()
         self._thread.join(timeout)
-        self._panel.close()
-        self._pins.close()
+        try:
+            self._panel.close()
+            self._pins.close()
+        except Exception as error:  # as in `_run`; a client ends in good order all the same
+            log.warning("lamp and buttons were not released (%s)", error)
 
     def _run(self) -> None:
         shown: Status | None = None
+        failing = False
         while not self._stopping.wait(LOOK_S):
             status = self._status()
-            if status is not shown:
+            if status is shown:
+                continue
+            try:
                 self._panel.show(status)
-                shown = status
+                shown, failing = status, False
+            except Exception as error:  # gpiozero and lgpio raise their own kinds, without a common base
+                if not failing:
+                    log.error("the lamp cannot show %r (%s); it is tried again", status.value, error)
+                failing = True

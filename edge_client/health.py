@@ -7,7 +7,11 @@ import shutil
 from pathlib import Path
 
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
-THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
+PLATFORM, HWMON = Path("/sys/bus/platform/devices"), Path("/sys/class/hwmon")
+THROTTLED = "*firmware/get_throttled"
+"""The firmware's node is called ``soc:firmware`` up to a Pi 4, and ``soc@107c000000:firmware`` or alike on a Pi 5."""
+UNDER_VOLTAGE = "in0_lcrit_alarm"
+"""Of the hwmon device ``rpi_volt``: 1 while the supply is too weak (linux, drivers/hwmon/raspberrypi-hwmon.c)."""
 MEMORY = Path("/proc/meminfo")
 
 
@@ -23,12 +27,12 @@ def read(folder: Path) -> dict[str, float]:
     -------
     dict
         ``health_cpu_temperature`` in °C; ``health_throttled``, the firmware's bits (0: under-voltage now, 1: frequency capped,
-        2: throttled, 3: soft temperature limit; the same plus 16: since boot); ``health_memory_available`` and
-        ``health_disk_free`` in MiB; ``health_load``, the load average over a minute.
+        2: throttled, 3: soft temperature limit; the same plus 16: since boot), of which a machine that has only ``rpi_volt`` tells
+        bit 0; ``health_memory_available`` and ``health_disk_free`` in MiB; ``health_load``, the load average over a minute.
     """
     found = {
         "health_cpu_temperature": _number(THERMAL, 10, 1e-3),
-        "health_throttled": _number(THROTTLED, 16, 1.0),
+        "health_throttled": _throttled(),
         "health_memory_available": _available(),
         "health_disk_free": _free(folder),
         "health_load": os.getloadavg()[0],
@@ -38,9 +42,29 @@ def read(folder: Path) -> dict[str, float]:
 
 def _number(path: Path, base: int, scale: float) -> float | None:
     try:
-        return int(path.read_text().strip(), base) * scale
-    except (OSError, ValueError):
+        return int(_text(path), base) * scale
+    except ValueError:
         return None
+
+
+def _throttled() -> float | None:
+    """Return the firmware's bits; None where nothing tells, which is not the same as that all is well."""
+    for path in sorted(PLATFORM.glob(THROTTLED)):
+        bits = _number(path, 16, 1.0)
+        if bits is not None and bits >= 0:
+            return bits
+    for name in sorted(HWMON.glob("*/name")):
+        if _text(name) == "rpi_volt":
+            alarm = _number(name.with_name(UNDER_VOLTAGE), 10, 1.0)
+            return None if alarm is None else float(alarm != 0)
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def _available() -> float | None:

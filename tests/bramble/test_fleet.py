@@ -92,6 +92,12 @@ def test_a_fleet_without_rounds_is_not_asked_for_any(server: StandIn) -> None:
     assert all("/rounds" not in path for path, _ in server.asked)
 
 
+@pytest.mark.parametrize(("bits", "said"), [(None, "not known"), (0, "no"), (4, "throttled")])
+def test_a_machine_that_cannot_tell_of_its_supply_is_not_said_to_be_well(bits: int | None, said: str) -> None:
+    assert fleet._throttled({**HEALTH, "throttled": bits}) == said
+    assert fleet._throttled({}) == "", "a client that has not reported yet"
+
+
 def test_json_is_for_scripts(server: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     assert fleet.run(FleetSettings(server=server.url, as_json=True)) == 0
     assert json.loads(capsys.readouterr().out)["clients"]["pi-1"]["version"] == "1.0"

@@ -82,27 +82,6 @@ def test_a_bad_setting_is_one_sentence_on_stderr_and_an_exit_code(tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
-WITHOUT_GPIOZERO = """
-import sys
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name == "gpiozero":
-            raise ModuleNotFoundError("No module named 'gpiozero'", name=name)
-
-sys.meta_path.insert(0, Absent())
-"""
-
-
-def test_lamp_and_buttons_without_their_library_are_one_sentence_that_names_the_extra(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(WITHOUT_GPIOZERO)
-    command = [sys.executable, "-m", "edge_client", "--sensors", "mock", "--gpio", "--data-dir", str(tmp_path / "data")]
-    without = environment(PYTHONPATH=f"{tmp_path}:{ROOT}")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, env=without)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "bramble: gpiozero is not installed: pip install bramble-fl[gpio]\n"
-
-
 def test_sensors_have_to_be_named(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edge_client", "--data-dir", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, env=environment())

@@ -26,7 +26,7 @@ def environment(**other: str) -> dict[str, str]:
 class ClientProcess:
     """``python -m edge_client`` with mock sensors, in its own process; its data survive in ``folder``."""
 
-    def __init__(self, url: str, folder: Path, *flags: str, name: str = "pi-1") -> None:
+    def __init__(self, url: str, folder: Path, *flags: str, name: str = "pi-1", **variables: str) -> None:
         self.name = name
         self.folder = folder / name
         self.errors = folder / f"{name}.log"
@@ -35,7 +35,7 @@ class ClientProcess:
         command += ["--data-dir", str(self.folder), "--reconnect-max", "0.2", *flags]
         self.output = folder / f"{name}.out"
         with self.errors.open("ab") as errors, self.output.open("wb") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=ROOT, env=environment())
+            self.process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=ROOT, env=environment(**variables))
 
     def log(self) -> str:
         """What this process has written to its log so far."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edge_client import frontpanel
 from edge_client.agent import Agent
 from edge_client.frontpanel import FrontPanel, open_pins
 from edge_client.hal import gpio, open_board
@@ -17,7 +18,7 @@ from edge_client.settings import ClientSettings
 from edge_client.trainer import NotEnoughData
 from protocol import BrambleError
 from protocol.messages import GenerateData
-from tests.edge_client.process import ClientProcess
+from tests.edge_client.process import ROOT, ClientProcess
 from tests.edge_client.socketserver import Server
 from tests.edge_client.test_agent import GRAPH, START, heard, update
 from tests.waiting import wait_for
@@ -57,6 +58,12 @@ def server() -> Iterator[Server]:
     yield made
     if made.sio.eio.service_task_handle is not None:  # the test has not stopped it
         made.stop()
+
+
+@pytest.fixture
+def factory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "unset")
+    return gpio.open_factory("mock", tmp_path)
 
 
 @pytest.fixture
@@ -176,3 +183,58 @@ def test_a_real_client_runs_and_ends_with_lamp_and_buttons(server: Server, tmp_p
         client.wait_connected()
         assert client.stop() == 0
         assert "Traceback" not in client.log()
+
+
+WITHOUT_GPIOZERO = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name == "gpiozero":
+            raise ModuleNotFoundError("No module named 'gpiozero'", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def test_a_client_whose_pins_cannot_be_used_measures_all_the_same(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_GPIOZERO)
+    with ClientProcess(server.url, tmp_path, "--gpio", "--mode", "private", PYTHONPATH=f"{tmp_path}:{ROOT}") as client:
+        client.wait_connected()
+        client.wait_log("runs without lamp and buttons: gpiozero is not installed: pip install bramble-fl[gpio]")
+        wait_for(lambda: any(said["sample_age"] is not None for name, said in server.heard if name == "health"), "a sample")
+        assert client.stop() == 0
+        assert "Traceback" not in client.log()
+
+
+def test_pins_that_another_program_holds_are_said_and_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, factory: Any
+) -> None:
+    closed: list[bool] = []
+    monkeypatch.setattr(factory, "close", lambda: closed.append(True))
+    monkeypatch.setattr(frontpanel, "open_factory", lambda kind, folder: factory)
+    monkeypatch.setattr("gpiozero.Button", lambda *arguments, **options: 1 / 0)
+    settings = ClientSettings(id="pi-1", sensors="mock", gpio=True)
+    assert frontpanel.open_panel(settings, tmp_path, lambda: Status.CONNECTED, lambda label, t: None, lambda: None) is None
+    assert closed == [True]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "two of them may be the same, or another program holds one" in caplog.text
+
+
+def test_a_lamp_that_fails_under_way_is_said_once_and_tried_again(
+    front: Front, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    front.wait_shown(Status.CONNECTED)
+    tries: list[Status] = []
+
+    def broken(status: Status) -> None:
+        tries.append(status)
+        if len(tries) < 4:
+            raise OSError("the chip is gone")
+        front.shown.append(status)
+
+    monkeypatch.setattr(front.panel._panel, "show", broken)
+    front.board.sensors[0].error = gpio.GpioError("gone")
+    front.wait_shown(Status.ERROR)
+    assert tries == [Status.ERROR] * 4
+    assert sum("the lamp cannot show 'error' (the chip is gone)" in record.getMessage() for record in caplog.records) == 1
