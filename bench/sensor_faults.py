@@ -120,10 +120,10 @@ def _transfers(sensor: Sensor, bus: SimulatedBus) -> int:
     """Return how many transfers an undisturbed read has."""
     count, attempt = 0, bus._attempt
 
-    def counted(address: int, write: bytes, read: int) -> bytes:
+    def counted(address: int, write: bytes, read: int, once: bool) -> bytes:
         nonlocal count
         count += 1
-        return attempt(address, write, read)
+        return attempt(address, write, read, once)
 
     bus._attempt = counted  # type: ignore[method-assign]
     sensor.read()
