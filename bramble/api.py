@@ -6,6 +6,8 @@ The command, the demo, the inspector and tests all speak through it. It knows no
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from http.client import HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ import requests
 from protocol import BrambleError
 
 JSON = dict[str, Any]
+
+PAUSE_S = 0.1
+"""Between two looks at a server that is waited for."""
 
 
 class ServerError(BrambleError):
@@ -39,7 +44,7 @@ class Server:
     Parameters
     ----------
     url
-        Address without a trailing slash.
+        Its address.
     token
         Bearer token, or None where the server asks for none.
     ca
@@ -49,7 +54,7 @@ class Server:
     """
 
     def __init__(self, url: str, token: str | None = None, ca: Path | None = None, timeout: float = 5.0) -> None:
-        self.url = url
+        self.url = url.rstrip("/")
         self._timeout = timeout
         self._session = requests.Session()
         # A .netrc or a proxy of the environment must not redirect a fleet's token
@@ -93,6 +98,55 @@ class Server:
         """At most ``limit`` rounds after ``since``, ascending, each with its clients' measures."""
         rounds: list[JSON] = self._ask("GET", "/rounds", since=since, limit=limit, clients=1)["rounds"]
         return rounds
+
+    def round(self, number: int) -> JSON:
+        """One round, with its clients' measures."""
+        return self._ask("GET", f"/rounds/{number}")
+
+    def wait(
+        self,
+        condition: Callable[[JSON], bool],
+        what: str,
+        within: float = 300.0,
+        *,
+        unanswered: bool = False,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> JSON:
+        """Ask for the status until it meets a condition, and return it.
+
+        Parameters
+        ----------
+        condition
+            Of the answer of ``status``.
+        what
+            What is waited for, in words.
+        within
+            Seconds after which it is given up.
+        unanswered
+            Whether a server that does not answer yet is waited for too.
+        meanwhile
+            Called before each question; may raise.
+
+        Raises
+        ------
+        ServerError
+            If the time is up, the server refuses, or does not answer.
+        """
+        until = time.monotonic() + within
+        while True:
+            meanwhile()
+            trouble = f"the server waits for {what} still"
+            try:
+                status = self.status()
+                if condition(status):
+                    return status
+            except ServerDown as error:
+                if not unanswered:
+                    raise
+                trouble = str(error)
+            if time.monotonic() > until:
+                raise ServerError(f"Waited {within:g} s for {what} in vain: {trouble.rstrip('.')}.")
+            time.sleep(PAUSE_S)
 
     def updates(self) -> dict[str, JSON]:
         """Measures of each client's latest update, without the weights."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from bramble import flags, logs
-from bramble.settings import DemoSettings, FleetSettings
+from bramble.settings import DemoSettings, FleetSettings, ListRoundsSettings, StartRoundSettings
 from edge_client.settings import ClientSettings
 from inspector.settings import InspectorSettings
 from protocol import BrambleError
@@ -31,17 +31,19 @@ task = typer.Typer(help="The tasks that a fleet can learn.", no_args_is_help=Tru
 app.add_typer(task, name="task")
 fleet = typer.Typer(help="The whole fleet at a glance.", no_args_is_help=True)
 app.add_typer(fleet, name="fleet")
+rounds = typer.Typer(help="Rounds of federated averaging.", no_args_is_help=True)
+app.add_typer(rounds, name="round")
 
 
-def _room(module: str, extra: str) -> Callable[[Any], int]:
-    """Import a room's ``run`` only when it is called, and say which extra brings what is missing."""
+def _room(module: str, extra: str, verb: str = "run") -> Callable[[Any], int]:
+    """Import a room's function only when it is called, and say which extra brings what is missing."""
 
     def run(settings: Any) -> int:
         try:
             room = importlib.import_module(module)
         except ModuleNotFoundError as error:
             raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[{extra}]'") from error
-        code: int = room.run(settings)
+        code: int = getattr(room, verb)(settings)
         return code
 
     return run
@@ -71,6 +73,8 @@ client.command("check", help="Try out sensors, training runtime and the way to t
 app.add_typer(client, name="client")
 app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("inspector.app", "inspector")))
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))
+rounds.command("start")(flags.command(StartRoundSettings, "fleet", _room("bramble.round", "server", "start")))
+rounds.command("list")(flags.command(ListRoundsSettings, "fleet", _room("bramble.round", "server", "listed")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))
 
 

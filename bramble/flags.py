@@ -1,11 +1,13 @@
-"""One settings class, three ways to set it: flags, then ``BRAMBLE_*`` in the environment, then a table of a TOML file."""
+"""One settings class, three ways to set it: flags, then ``BRAMBLE_ROOM_*`` in the environment, then a table of a TOML file."""
 
 from __future__ import annotations
 
+import difflib
 import inspect
+import os
 import tomllib
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -17,6 +19,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from protocol import BrambleError
 
 S = TypeVar("S", bound=BaseSettings)
+
+
+SHARED = ("server", "ca")
+"""What means the same to every command, and so is one variable for all of them: ``BRAMBLE_SERVER``, ``BRAMBLE_CA``."""
+
+SECRETIVE = ("token", "proxy", "database", "password")
+"""Words in the names of settings whose value may hold a secret, and so is not shown."""
+
+_tables: dict[str, set[str]] = {table: set() for table in ("server", "client", "inspector", "fleet", "demo")}
+"""Tables of a TOML file that some command reads, and the settings that they may hold."""
 
 
 class SettingError(BrambleError):
@@ -44,6 +56,8 @@ def load(cls: type[S], table: str, flags: dict[str, Any], config: Path | None) -
     """
     given = {name: value for name, value in flags.items() if value is not None}
     from_file = _read_toml(config, table, cls) if config else {}
+    _refuse_former_variables(cls)
+    shared = {name: value for name in SHARED if name in cls.model_fields and (value := os.environ.get(f"BRAMBLE_{name.upper()}"))}
 
     class Layered(cls):  # type: ignore[misc, valid-type]
         @classmethod
@@ -55,13 +69,25 @@ def load(cls: type[S], table: str, flags: dict[str, Any], config: Path | None) -
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource | Callable[[], dict[str, Any]], ...]:
-            return init_settings, env_settings, lambda: from_file
+            return init_settings, env_settings, lambda: shared, lambda: from_file
 
     Layered.__name__ = cls.__name__
     try:
         return Layered(**given)
     except ValidationError as error:
-        raise SettingError("; ".join(_sentence(item, given, from_file) for item in error.errors())) from None
+        raise SettingError("; ".join(_sentence(item, given, shared, from_file, cls) for item in error.errors())) from None
+
+
+def variable(cls: type[BaseSettings], name: str) -> str:
+    """Return the variable that sets a field, with the command's name in it, so that a server's port is not the inspector's too."""
+    return f"BRAMBLE_{name.upper()}" if name in SHARED else f"{cls.model_config['env_prefix']}{name.upper()}"
+
+
+def _refuse_former_variables(cls: type[BaseSettings]) -> None:
+    for name in cls.model_fields:
+        former, now = f"BRAMBLE_{name.upper()}", variable(cls, name)
+        if former != now and former in os.environ and now not in os.environ:
+            raise SettingError(f"{former}: several commands would take it for theirs; write {now}")
 
 
 def _read_toml(path: Path, table: str, cls: type[BaseSettings]) -> dict[str, Any]:
@@ -71,28 +97,45 @@ def _read_toml(path: Path, table: str, cls: type[BaseSettings]) -> dict[str, Any
         raise SettingError(f"--config: cannot read {path} ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"--config: {path} is not TOML: {error}") from None
+    _refuse_unknown_tables(path, document, table)
     values = document.get(table, {})
     if not isinstance(values, dict):
         raise SettingError(f"{path}: '{table}' must be a table, written [{table}]")
     values = {name.replace("-", "_"): value for name, value in values.items()}
-    unknown = sorted(set(values) - set(cls.model_fields))
+    known = set(cls.model_fields) | _tables.get(table, set())
+    unknown = sorted(set(values) - known)
     if unknown:
-        raise SettingError(f"{path}: [{table}] has no setting '{unknown[0]}'; it knows {', '.join(sorted(cls.model_fields))}")
-    return values
+        raise SettingError(
+            f"{path}: [{table}] has no setting '{unknown[0]}'{_meant(unknown[0], known)}; it knows {', '.join(sorted(known))}"
+        )
+    return {name: value for name, value in values.items() if name in cls.model_fields}
 
 
-def _sentence(item: Any, given: dict[str, Any], from_file: dict[str, Any]) -> str:
+def _refuse_unknown_tables(path: Path, document: dict[str, Any], table: str) -> None:
+    known = {table, *_tables}
+    for name, value in document.items():
+        if name not in known:
+            what = f"table [{name}]" if isinstance(value, dict) else f"setting '{name}' outside of a table"
+            raise SettingError(f"{path}: no command reads the {what}{_meant(name, known)}; it knows [{'], ['.join(sorted(known))}]")
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f", did you mean '{close[0]}'?" if close else ""
+
+
+def _sentence(item: Any, given: dict[str, Any], shared: dict[str, Any], from_file: dict[str, Any], cls: type[BaseSettings]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not item["loc"]:
         return message
     name = str(item["loc"][0])
     if name in given:
         where = flag_name(name)
-    elif name in from_file:
-        where = f"'{name}' in the TOML file"
+    elif name in shared or variable(cls, name) in os.environ or name not in from_file:
+        where = variable(cls, name)
     else:
-        where = f"BRAMBLE_{name.upper()}"
-    shown = "" if "token" in name else f", got {str(item['input'])[:60]!r}"
+        where = f"'{name}' in the TOML file"
+    shown = "" if any(word in name for word in SECRETIVE) else f", got {str(item['input'])[:60]!r}"
     return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
 
 
@@ -118,7 +161,8 @@ def command(cls: type[S], table: str, run: Callable[[S], int]) -> Callable[..., 
         config = flags.pop("config")
         raise typer.Exit(run(load(cls, table, flags, config)))
 
-    parameters = [_option(name, field) for name, field in cls.model_fields.items()]
+    _tables.setdefault(table, set()).update(cls.model_fields)
+    parameters = [_option(cls, name, field) for name, field in cls.model_fields.items()]
     config = Annotated[
         Path | None, typer.Option("--config", help=f"TOML file; its table \\[{table}] may set any of these.", envvar="BRAMBLE_CONFIG")
     ]
@@ -129,13 +173,14 @@ def command(cls: type[S], table: str, run: Callable[[S], int]) -> Callable[..., 
     return body
 
 
-def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+def _option(cls: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Parameter:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     default = field.get_default(call_default_factory=True)
-    shown = "" if default is None else f"default: {extra.get('shown', default)}, "
+    shown = extra.get("shown", default)
+    shown = "" if shown in (None, "") else f"default: {shown}, "
     option = typer.Option(
         str(extra.get("flags", flag_name(name))),
-        help=f"{field.description or ''} \\[{shown}env: BRAMBLE_{name.upper()}]",
+        help=f"{field.description or ''} \\[{shown}env: {variable(cls, name)}]",
         show_default=False,
         metavar=_metavar(field.annotation),
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from bramble import terminal
 from bramble.api import Server
 from bramble.settings import FleetSettings
 from protocol.health import words
@@ -18,16 +18,18 @@ ROUNDS = 50
 """How many of the newest rounds are searched for a client's last one."""
 PATIENCE = 3
 """Sampling intervals after which a client's newest sample is no longer fresh."""
+SICK = 3
+"""Exit code where a client needs looking after."""
 
 
 def run(settings: FleetSettings) -> int:
-    """Print the fleet's status; return 0."""
+    """Print the fleet's status; return 0 if everybody is well, ``SICK`` if not. With ``--json`` the reader is the judge, and it is 0."""
     status = read(settings)
     if settings.as_json:
         print(json.dumps(status, indent=2))
-    else:
-        show(status, Console())
-    return 0
+        return 0
+    show(status, terminal.console())
+    return SICK if any(sick(client) for client in status["clients"].values()) else 0
 
 
 def read(settings: FleetSettings) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def read(settings: FleetSettings) -> dict[str, Any]:
     ServerError
         If it cannot be asked, or refuses.
     """
-    server = Server.from_files(settings.server.rstrip("/"), settings.token_file, settings.ca, settings.timeout)
+    server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
     status, clients = server.status(), server.clients()
     last = max(status["round"], status["running"] or 0)
     rounds = server.rounds(max(0, last - ROUNDS), ROUNDS) if last else []
@@ -57,6 +59,11 @@ def read(settings: FleetSettings) -> dict[str, Any]:
         client["last_round"] = took_part.get(name)
         client["fresh"] = fresh(client, now)
     return {"server": {name: status[name] for name in ("version", "mode", "task", "round", "running")}, "clients": clients}
+
+
+def sick(client: dict[str, Any]) -> bool:
+    """Whether somebody should look after a client: it is gone, does not measure, or lacks a sensor."""
+    return not client["fresh"] or bool((client.get("health") or {}).get("sensors_gone"))
 
 
 def fresh(client: dict[str, Any], now: float) -> bool:
@@ -78,10 +85,10 @@ def show(status: dict[str, Any], console: Console) -> None:
         f"Server {server['version']}, {server['mode']} mode, task {server['task']}, last committed round {server['round']}{running}"
     )
     columns = ("client", "", "version", "sample", "sensors", "round", "SoC °C", "throttled", "RAM MB", "disk GB", "clock s")
-    table = Table(*columns, box=None, padding=(0, 1))
+    rows = []
     for name, client in sorted(status["clients"].items()):
         health = client.get("health") or {}
-        table.add_row(
+        row = (
             name,
             "[green]there[/]" if client["connected"] else f"[red]gone {_span(time.time() - client['since'])}[/]",
             escape(client["version"]),
@@ -94,7 +101,8 @@ def show(status: dict[str, Any], console: Console) -> None:
             _text(None if health.get("disk_free") is None else health["disk_free"] / 1024, "{:.1f}"),
             _text(health.get("clock_offset"), "{:+.1f}"),
         )
-    console.print(table)
+        rows.append(row)
+    console.print(terminal.table(columns, rows))
 
 
 def _sample(client: dict[str, Any], health: dict[str, Any]) -> str:

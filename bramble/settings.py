@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from protocol.durations import seconds
+
+Seconds = Annotated[float, BeforeValidator(seconds)]
 
 
 class DemoSettings(BaseSettings):
     """Run the whole product on this machine: the server, mock-sensor clients as real processes, and the inspector."""
 
-    model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_DEMO_", extra="ignore")
 
     clients: int = Field(5, ge=1, le=50, description="How many clients; each replays the recording of another place.")
     rounds: int = Field(10, ge=1, le=150, description="How many rounds; together they live through the recorded year.")
@@ -23,13 +28,46 @@ class DemoSettings(BaseSettings):
     data_dir: Path | None = Field(None, description="Keep data and logs here; without it a temporary folder is removed at the end.")
 
 
-class FleetSettings(BaseSettings):
-    """Show every client: version, newest sample, last round, and how the machine is."""
+class OperatorSettings(BaseSettings):
+    """How a command reaches the server over HTTP."""
 
-    model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_FLEET_", extra="ignore")
 
     server: str = Field("http://127.0.0.1:5000", description="Address of the server.")
     token_file: Path | None = Field(None, description="File with a token of the http section.")
     ca: Path | None = Field(None, description="Certificate (PEM) of the authority that signed the server's.")
     timeout: float = Field(10.0, gt=0, le=300, description="Seconds to wait for an answer.")
+
+
+class FleetSettings(OperatorSettings):
+    """Show every client: version, newest sample, last round, and how the machine is.
+
+    The exit code is 3 if a client is gone, does not measure or lacks a sensor, and 1 if the server does not answer.
+    """
+
+    as_json: bool = Field(
+        False, description="Print JSON instead of a table; the exit code is then 0, whoever is sick.", json_schema_extra={"flags": "--json"}
+    )
+
+
+class StartRoundSettings(OperatorSettings):
+    """Start a round of federated averaging; with --wait, from before the server is up until the round has ended."""
+
+    generate: int | None = Field(
+        None, ge=1, le=10_000, description="First have every client take so many readings, and wait until all have (evaluation mode)."
+    )
+    wait: bool = Field(
+        False,
+        description="Wait for the server and enough clients, then for the round; the exit code is 1 if it was abandoned.",
+        json_schema_extra={"flags": "--wait"},
+    )
+    within: Seconds = Field(
+        300.0, gt=0, le=1e6, description="Longest time to wait for each of these.", json_schema_extra={"cli": "str", "shown": "5m"}
+    )
+
+
+class ListRoundsSettings(OperatorSettings):
+    """Show the newest rounds, one in a line."""
+
+    limit: int = Field(20, ge=1, le=1000, description="How many.")
     as_json: bool = Field(False, description="Print JSON instead of a table.", json_schema_extra={"flags": "--json"})

@@ -18,13 +18,17 @@ app = typer.Typer(help="Find, read, watch and check this machine's sensors.", no
 
 Kind = Annotated[
     Literal["mock", "linux"],
-    typer.Option("--sensors", envvar="BRAMBLE_SENSORS", help="linux reads the I2C bus, mock a simulated one; the drivers are the same."),
+    typer.Option(
+        "--sensors", envvar="BRAMBLE_CLIENT_SENSORS", help="linux reads the I2C bus, mock a simulated one; the drivers are the same."
+    ),
 ]
-Bus = Annotated[int, typer.Option("--bus", envvar="BRAMBLE_BUS", help="Number of the I2C bus.")]
-Config = Annotated[Path | None, typer.Option("--sensors-file", envvar="BRAMBLE_SENSORS_FILE", help="File (TOML) that lists the sensors.")]
-Replay = Annotated[Path | None, typer.Option("--replay", envvar="BRAMBLE_REPLAY", help="Recording (CSV) that mock sensors replay.")]
-Faults = Annotated[Path | None, typer.Option("--faults", envvar="BRAMBLE_FAULTS", help="Script (TOML) of faults for mock sensors.")]
-Seed = Annotated[str, typer.Option("--id", envvar="BRAMBLE_ID", help="Client id, which makes mock sensors distinct.")]
+Bus = Annotated[int, typer.Option("--bus", envvar="BRAMBLE_CLIENT_BUS", help="Number of the I2C bus.")]
+Config = Annotated[
+    Path | None, typer.Option("--sensors-file", envvar="BRAMBLE_CLIENT_SENSORS_FILE", help="File (TOML) that lists the sensors.")
+]
+Replay = Annotated[Path | None, typer.Option("--replay", envvar="BRAMBLE_CLIENT_REPLAY", help="Recording (CSV) that mock sensors replay.")]
+Faults = Annotated[Path | None, typer.Option("--faults", envvar="BRAMBLE_CLIENT_FAULTS", help="Script (TOML) of faults for mock sensors.")]
+Seed = Annotated[str, typer.Option("--id", envvar="BRAMBLE_CLIENT_ID", help="Client id, which makes mock sensors distinct.")]
 
 
 def _table(*columns: str) -> Table:

@@ -1,4 +1,4 @@
-"""Settings of a client: flags, BRAMBLE_* environment variables, and the table [client] of a TOML file."""
+"""Settings of a client: flags, BRAMBLE_CLIENT_* environment variables, and the table [client] of a TOML file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def hostname_id() -> str:
 class ClientSettings(BaseSettings):
     """Run a client: it samples sensors, trains on what they measured, and sends the server weights only."""
 
-    model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore", validate_default=True)
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_CLIENT_", extra="ignore", validate_default=True)
 
     server: str = Field("http://127.0.0.1:5000", description="Where the server listens.")
     id: str = Field(

@@ -1,4 +1,4 @@
-"""Settings of ``bramble inspector``: flags, ``BRAMBLE_...`` in the environment, or ``[inspector]`` in a TOML file."""
+"""Settings of ``bramble inspector``: flags, ``BRAMBLE_INSPECTOR_...`` in the environment, or ``[inspector]`` in a TOML file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class InspectorSettings(BaseSettings):
     """Serve the inspector: a page in the browser that shows the whole fleet learning, and starts its rounds."""
 
-    model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_INSPECTOR_", extra="ignore")
 
     server: str = Field("http://127.0.0.1:5000", description="Address of the Bramble server.")
     host: str = Field("127.0.0.1", description="Address to serve the page on. The page has no login: keep it on loopback.")

@@ -1,4 +1,4 @@
-"""Settings of the server: flags, BRAMBLE_* environment variables, and the table [server] of a TOML file."""
+"""Settings of the server: flags, BRAMBLE_SERVER_* environment variables, and the table [server] of a TOML file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Seconds = Annotated[float, BeforeValidator(seconds)]
 class ServerSettings(BaseSettings):
     """Run the central server: it asks clients to train, averages what they return, and serves the model over HTTP."""
 
-    model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_SERVER_", extra="ignore")
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for a network of Pis.")
     port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")

@@ -9,14 +9,14 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from typer.testing import CliRunner
 
-from bramble import flags
+from bramble import cli, flags
 from bramble.flags import SettingError, load
 
 
 class Settings(BaseSettings):
     """Serve tea."""
 
-    model_config = SettingsConfigDict(env_prefix="BRAMBLE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_SERVER_", extra="ignore")
 
     port: int = Field(5000, ge=0, le=65535, description="Port to listen on.")
     mode: Literal["evaluation", "private"] = Field("evaluation", description="What may leave.")
@@ -39,8 +39,8 @@ def toml(tmp_path: Path) -> Path:
 
 
 def test_flags_win_over_environment_over_toml_over_defaults(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRAMBLE_PORT", "6000")
-    monkeypatch.setenv("BRAMBLE_MODE", "evaluation")
+    monkeypatch.setenv("BRAMBLE_SERVER_PORT", "6000")
+    monkeypatch.setenv("BRAMBLE_SERVER_MODE", "evaluation")
     settings = load(Settings, "server", {"port": 5555, "mode": None}, toml)
     assert (settings.port, settings.mode, settings.data_dir, settings.simulated) == (5555, "evaluation", Path("/from/toml"), None)
 
@@ -64,9 +64,28 @@ def test_a_bad_flag_is_named(flags_given: dict[str, object], sentence: str) -> N
 
 
 def test_a_bad_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRAMBLE_PORT", "-1")
-    with pytest.raises(SettingError, match="BRAMBLE_PORT: "):
+    monkeypatch.setenv("BRAMBLE_SERVER_PORT", "-1")
+    with pytest.raises(SettingError, match="BRAMBLE_SERVER_PORT: "):
         load(Settings, "server", {}, None)
+
+
+def test_what_every_command_means_alike_is_one_variable_and_the_rest_is_each_commands_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Addressed(Settings):
+        server: str = "http://127.0.0.1:5000"
+
+    monkeypatch.setenv("BRAMBLE_SERVER", "http://hub:5000")
+    monkeypatch.setenv("BRAMBLE_INSPECTOR_PORT", "1")
+    assert load(Addressed, "server", {}, None).server == "http://hub:5000"
+    assert load(Addressed, "server", {"server": "http://other"}, None).server == "http://other"
+    assert load(Addressed, "server", {}, None).port == 5000
+
+
+def test_a_variable_that_several_commands_took_for_theirs_is_refused_with_its_new_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAMBLE_PORT", "6000")
+    with pytest.raises(SettingError, match="BRAMBLE_PORT: several commands would take it for theirs; write BRAMBLE_SERVER_PORT"):
+        load(Settings, "server", {}, None)
+    monkeypatch.setenv("BRAMBLE_SERVER_PORT", "6001")
+    assert load(Settings, "server", {}, None).port == 6001
 
 
 def test_a_bad_value_in_the_file_is_named(toml: Path) -> None:
@@ -78,7 +97,10 @@ def test_a_bad_value_in_the_file_is_named(toml: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[server]\nprot = 1\n", "no setting 'prot'; it knows .*port"),
+        ("[server]\nprot = 1\n", "no setting 'prot', did you mean 'port'\\?; it knows .*port"),
+        ("[sevrer]\nport = 1\n", r"no command reads the table \[sevrer\], did you mean 'server'\?; it knows .*\[server\]"),
+        ("[server]\nport = 1\n[cleint]\nid = 'pi'\n", r"table \[cleint\], did you mean 'client'\?"),
+        ("port = 1\n", "no command reads the setting 'port' outside of a table"),
         ("[server\n", "line 1"),
         ("server = 3\n", r"written \[server\]"),
     ],
@@ -119,7 +141,13 @@ def test_the_command_takes_every_field_as_a_flag(app: typer.Typer, ran: list[Set
     assert [settings.model_dump() for settings in ran] == [expected]
 
 
+def test_a_default_that_only_the_machine_knows_is_shown_in_words() -> None:
+    text = CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, ["client", "--help"]).output
+    assert "~/.local/share/bramble/ID" in text
+    assert "default: ," not in text
+
+
 def test_help_shows_defaults_choices_and_variables(app: typer.Typer) -> None:
     text = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["--help"]).output
-    for piece in ("Serve tea.", "--port", "5000", "evaluation|private", "--allow-simulated", "BRAMBLE_DATA_DIR", "--config", "[server]"):
+    for piece in ("Serve tea.", "--port", "5000", "evaluation|private", "--allow-simulated", "BRAMBLE_SERVER_DATA_DIR", "--config", "[server]"):
         assert piece in text

@@ -27,7 +27,7 @@ def _nobodys_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "MODE",
         "SAMPLE_EVERY",
     ):
-        monkeypatch.delenv(f"BRAMBLE_{name}", raising=False)
+        monkeypatch.delenv(f"BRAMBLE_CLIENT_{name}", raising=False)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
 
 
@@ -51,10 +51,10 @@ def test_a_machines_name_becomes_an_id_that_the_contract_takes(monkeypatch: pyte
 
 
 def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRAMBLE_SERVER", "https://garden.example:8443/")
-    monkeypatch.setenv("BRAMBLE_SENSORS", "linux")
-    monkeypatch.setenv("BRAMBLE_SAMPLE_EVERY", "5m")
-    monkeypatch.setenv("BRAMBLE_SENSORS_FILE", "/etc/bramble/sensors.toml")
+    monkeypatch.setenv("BRAMBLE_CLIENT_SERVER", "https://garden.example:8443/")
+    monkeypatch.setenv("BRAMBLE_CLIENT_SENSORS", "linux")
+    monkeypatch.setenv("BRAMBLE_CLIENT_SAMPLE_EVERY", "5m")
+    monkeypatch.setenv("BRAMBLE_CLIENT_SENSORS_FILE", "/etc/bramble/sensors.toml")
     settings = ClientSettings(id="pi-1")
     assert settings.sensors_file == Path("/etc/bramble/sensors.toml")
     assert (settings.server, settings.sensors, settings.sample_every) == ("https://garden.example:8443", "linux", 300)

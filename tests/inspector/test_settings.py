@@ -14,8 +14,8 @@ def test_by_default_it_looks_at_this_machines_server_and_serves_this_machine_alo
 
 
 def test_the_environment_sets_what_a_flag_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRAMBLE_SERVER", "https://bramble.local:5000/")
-    monkeypatch.setenv("BRAMBLE_TOKEN_FILE", "/etc/bramble/token")
+    monkeypatch.setenv("BRAMBLE_INSPECTOR_SERVER", "https://bramble.local:5000/")
+    monkeypatch.setenv("BRAMBLE_INSPECTOR_TOKEN_FILE", "/etc/bramble/token")
     settings = InspectorSettings()
     assert settings.server == "https://bramble.local:5000"
     assert settings.token_file == Path("/etc/bramble/token")

@@ -82,8 +82,8 @@ def test_mock_sensors_are_welcome_in_evaluation_mode_unless_told_otherwise(mode:
 
 
 def test_the_environment_sets_what_flags_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRAMBLE_MIN_CLIENTS", "7")
-    monkeypatch.setenv("BRAMBLE_DEADLINE", "2m")
+    monkeypatch.setenv("BRAMBLE_SERVER_MIN_CLIENTS", "7")
+    monkeypatch.setenv("BRAMBLE_SERVER_DEADLINE", "2m")
     settings = ServerSettings(min_clients=3)
     assert (settings.min_clients, settings.deadline) == (3, 120.0)
 

@@ -1,0 +1,96 @@
+"""``bramble round``: start a round of federated averaging and see what came of it, and list the rounds that were."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from bramble import terminal
+from bramble.api import JSON, Server, ServerRefused
+from bramble.settings import ListRoundsSettings, StartRoundSettings
+
+PAUSE_S = 0.2
+
+
+def start(settings: StartRoundSettings) -> int:
+    """Start a round, after a data cycle if one is asked for; return 1 if it was waited for and abandoned, else 0.
+
+    Raises
+    ------
+    ServerError
+        If the server refuses, does not answer, or what is waited for does not come in time.
+    """
+    server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    said = Console(stderr=True, highlight=False)
+    with said.status("") as doing:
+        if settings.wait:
+            doing.update(f"waiting for the server at {server.url} and enough clients")
+            server.wait(lambda status: status["clients"] >= status["min_clients"], "enough clients", settings.within, unanswered=True)
+        if settings.generate is not None:
+            doing.update(f"every client takes {settings.generate} readings")
+            cycle = server.generate(settings.generate)
+            server.wait(lambda status: not status["cycle_waiting_for"], "every client's readings", settings.within)
+            print(f"cycle {cycle['cycle']}: {cycle['clients']} clients took {settings.generate} readings each", flush=True)
+        opened = _open(server, settings.within if settings.wait else 0.0)
+        print(f"round {opened['round']}: asked {', '.join(opened['clients'])}", flush=True)
+        if not settings.wait:
+            return 0
+        doing.update(f"round {opened['round']}: the clients train")
+        server.wait(lambda status: status["running"] != opened["round"], f"the end of round {opened['round']}", settings.within)
+    record = server.round(opened["round"])
+    terminal.console().print(described(record, server.status()["manifest"]["metric"]), soft_wrap=True)
+    return 0 if record["state"] == "committed" else 1
+
+
+def _open(server: Server, within: float) -> JSON:
+    """Start a round; while another runs, or clients come and go, try again for so many seconds."""
+    until = time.monotonic() + within
+    while True:
+        try:
+            return server.start()
+        except ServerRefused as error:
+            if error.status not in (409, 503) or time.monotonic() >= until:
+                raise
+        time.sleep(PAUSE_S)
+
+
+def listed(settings: ListRoundsSettings) -> int:
+    """Print the newest rounds; return 0."""
+    server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    rounds = server.rounds(0, settings.limit)
+    if settings.as_json:
+        print(json.dumps(rounds, indent=2))
+        return 0
+    if not rounds:
+        print("no round yet; start one with: bramble round start --wait")
+        return 0
+    metric = server.status()["manifest"]["metric"]
+    for record in rounds:
+        terminal.console().print(described(record, metric), soft_wrap=True)
+    return 0
+
+
+def described(record: dict[str, Any], metric: dict[str, str]) -> str:
+    """One round in one line: who took part, how long, loss before and after, and the test-then-train error beside the baseline."""
+    head = f"round {record['round']:>3}"
+    if record["state"] == "running":
+        return f"{head}  [yellow]running[/]: {record['updates']} of {record['selected']} clients have answered"
+    if record["state"] != "committed":
+        return f"{head}  [red]{record['state']}[/]: {escape(str(record['reason']))}"
+    means, seconds = record["metrics"], record["ended"] - record["started"]
+    text = f"{head}  {record['updates']} clients  {seconds:5.1f} s"
+    if "loss_before" in means:
+        text += f"  loss {means['loss_before']:.3f} to {means['loss_after']:.3f}"
+    if means.get("test_samples"):
+        shown = math.sqrt if metric["transform"] == "sqrt" else float
+        error, baseline = shown(means["test_error"]), shown(means["test_baseline"])
+        change = 100 * (error / baseline - 1) if baseline else 0.0
+        colour = "green" if change < 0 else "yellow"
+        name, unit = metric["baseline"].partition(":")[0], metric["unit"]
+        text += f"  {metric['name']} {error:.2f} {unit}, {name} {baseline:.2f} {unit} [{colour}]({change:+.0f} %)[/]"
+    return text
