@@ -11,6 +11,7 @@ import signal
 import ssl
 import sys
 import threading
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from edge_client.hal import Board
 from edge_client.hal.gpio import Status
 from edge_client.link import Link
 from edge_client.outbox import Item, Outbox
-from edge_client.recorder import Recorder
+from edge_client.recorder import TESTED_UNTIL, Recorder
 from edge_client.report import Reporter
 from edge_client.sampling import Cycles, SelfPaced
 from edge_client.settings import ClientSettings
@@ -38,7 +39,6 @@ from protocol.notify import notify, watchdog_interval
 
 log = logging.getLogger(__name__)
 
-TESTED_UNTIL = "tested_until"
 STALL_S = 60.0
 """Seconds beyond three sampling intervals after which a sensor that does not come back hangs; a bus with time-outs is slow, not dead."""
 FETCHES, FETCH_WAIT_S = 3, 60.0
@@ -64,7 +64,7 @@ class Agent:
 
     def __init__(self, settings: ClientSettings, board: Board, folder: Path, token: str | None, tls: ssl.SSLContext | None) -> None:
         self._settings = settings
-        self._board = board
+        self._board, self._folder = board, folder
         self._private = settings.mode == "private"
         self._recorder = Recorder(folder / "readings.db", settings.keep_samples)
         self._outbox = Outbox(folder / "outbox.db")
@@ -89,9 +89,18 @@ class Agent:
 
     def start(self) -> None:
         """Begin; returns at once."""
+        self._say_what_is_here()
         for part in (self._training, self._cycles, self._paced, self._courier, self._link, self._reporter):
             if part is not None:
                 part.start()
+
+    def _say_what_is_here(self) -> None:
+        span = self._recorder.span()
+        if span is None:
+            return
+        count, first, last = (span[0], *(datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M") for t in span[1:]))
+        how = f"delete {self._folder}, or take another --data-dir, to begin anew"
+        log.info("going on with %d samples of %s from %s to %s; %s", count, self._settings.id, first, last, how)
 
     def hangs(self) -> str | None:
         """Return which part does not get on with its work, or None: what feeds the watchdog is that all of them do."""
@@ -177,6 +186,8 @@ class Agent:
         log.info("reset: local readings and results are forgotten")
 
     def _train(self, update: ClientUpdate, received: float) -> Result:
+        if self._board.simulated:  # readings that the server asked for before this round belong into it
+            self._cycles.settle(update.config.deadline_s / 2)
         tested_until = self._recorder.get(TESTED_UNTIL)
         return self._trainer.run(update, self._recorder.columns, None if tested_until is None else float(tested_until), received)
 

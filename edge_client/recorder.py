@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS samples (t REAL PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS labels (t REAL PRIMARY KEY, label TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
+TESTED_UNTIL = "tested_until"
+"""Name under which is kept up to what time forecasts were tested, in seconds since 1970-01-01 UTC."""
 _HELD = 10_000
 """Samples held in memory while the disk takes none; at one a minute, a week."""
 
@@ -121,6 +123,23 @@ class Recorder:
             self._db.execute("DELETE FROM labels")
             self._db.execute("DELETE FROM samples")
             self._rows = 0
+
+    def span(self) -> tuple[int, float, float] | None:
+        """Return how many samples there are, and the times of the first and the last, in seconds since 1970-01-01 UTC."""
+        with self._lock:
+            count, first, last = self._db.execute("SELECT count(*), min(t), max(t) FROM samples").fetchone()
+        return (count, first, last) if count else None
+
+    def forget_from(self, t: float) -> int:
+        """Forget samples taken at a time or later, and that any of them was tested; return how many there were."""
+        with self._lock:
+            self._commit()
+            count = self._db.execute("DELETE FROM samples WHERE t >= ?", (t,)).rowcount
+            self._rows = max(0, self._rows - count)
+            tested = self.get(TESTED_UNTIL)
+            if tested is not None and float(tested) >= t:
+                self.set(TESTED_UNTIL, repr(math.nextafter(t, -math.inf)))
+        return count
 
     def get(self, name: str) -> str | None:
         """Return a named value, or ``None``."""

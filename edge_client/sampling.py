@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Protocol
 
 from edge_client import mirror
@@ -133,6 +134,8 @@ class Cycles:
         self._outbox = outbox
         self._pause = 0.0 if sensors.simulated else pause
         self._asked: queue.SimpleQueue[tuple[GenerateData, int] | None] = queue.SimpleQueue()
+        self._open = 0
+        self._done = threading.Condition()
         self._lock = threading.Lock()
         self._resets = 0
         self._stopping = threading.Event()
@@ -151,7 +154,14 @@ class Cycles:
 
     def ask(self, request: GenerateData) -> None:
         """Take a cycle when those before it are done; does not block."""
+        with self._done:
+            self._open += 1
         self._asked.put((request, self._resets))
+
+    def settle(self, timeout: float) -> bool:
+        """Wait until every cycle that was asked for is taken; return whether it was, within so many seconds."""
+        with self._done:
+            return self._done.wait_for(lambda: self._open == 0 or self._stopping.is_set(), timeout)
 
     def forget(self, clear: Callable[[], None]) -> None:
         """Break off what is being taken, and run ``clear`` after the last reading of it was kept."""
@@ -164,15 +174,16 @@ class Cycles:
             request, resets = asked
             try:
                 self._take(request, resets)
-            except sqlite3.Error as error:
-                log.error("cycle %d cannot be noted as taken (%s); asked for again, it is taken again", request.cycle, error)
             except Exception:
                 log.exception("cycle %d failed", request.cycle)
+            finally:
+                with self._done:
+                    self._open -= 1
+                    self._done.notify_all()
 
     def _take(self, request: GenerateData, resets: int) -> None:
-        name = f"{request.cycle} from {request.t!r}"
-        if self._recorder.get("cycle") == name:
-            return
+        if self._sensors.simulated:
+            self._begin_at(request.t)
         length = max(1, mirror.PART // len(self._sensors.channels))
         part: list[Sample] = []
         for sample in self._samples(request):
@@ -182,8 +193,17 @@ class Cycles:
                     return
                 part = []
         if not self._stopping.is_set() and self._keep(request.cycle, part, resets):
-            self._recorder.set("cycle", name)
             log.info("cycle %d: took %d samples", request.cycle, request.count)
+
+    def _begin_at(self, t: float) -> None:
+        """Forget what is ahead of the simulated world's clock: it was measured in another server's world, or for this very cycle."""
+        try:
+            forgotten = self._recorder.forget_from(t)
+        except sqlite3.Error as error:
+            log.error("samples of an earlier world cannot be forgotten (%s); the cycle is taken all the same", error)
+            return
+        if forgotten:
+            log.info("the server's world is at %s: %d samples from there on, of an earlier one, are forgotten", _utc(t), forgotten)
 
     def _samples(self, request: GenerateData) -> Iterator[Sample]:
         for index in range(request.count):
@@ -207,3 +227,7 @@ class Cycles:
             for message in mirror.parts(cycle, part, self._sensors.channels):
                 self._outbox.put_readings(f"cycle {cycle} from {message.t[0]!r}", "data_update", message.to_wire())
             return True
+
+
+def _utc(t: float) -> str:
+    return datetime.fromtimestamp(t, UTC).isoformat(sep=" ", timespec="minutes").removesuffix("+00:00")

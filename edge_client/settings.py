@@ -46,7 +46,7 @@ class ClientSettings(BaseSettings):
     data_dir: Path | None = Field(
         None,
         description="Folder for readings and unsent results.",
-        json_schema_extra={"shown": "$STATE_DIRECTORY, or ~/.local/share/bramble/ID"},
+        json_schema_extra={"shown": "$STATE_DIRECTORY; else bramble-data/ID for mock sensors, ~/.local/share/bramble/ID for real ones"},
     )
     token_file: Path | None = Field(None, description="File that holds this client's token.")
     proxy: str | None = Field(
@@ -135,4 +135,7 @@ class ClientSettings(BaseSettings):
         if self.data_dir is not None:
             return self.data_dir
         state = os.environ.get("STATE_DIRECTORY")  # set by systemd; several are separated by colons
-        return Path(state.split(":")[0]) if state else Path.home() / ".local" / "share" / "bramble" / self.id
+        if state:
+            return Path(state.split(":")[0])
+        # What was simulated is no part of anybody's home: it lies beside the server's, and is deleted with it.
+        return Path("bramble-data") / self.id if self.sensors == "mock" else Path.home() / ".local" / "share" / "bramble" / self.id

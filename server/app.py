@@ -91,6 +91,7 @@ def run(settings: ServerSettings) -> int:
         listener = server.listen()
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         print(f"bramble server ready on {settings.scheme}://{host}:{listener.port}", flush=True)
+        _say_what_is_here(server)
         pulse.start(server.runtime, server.coordinator.settle)
         engine.wait_for_signal()
         log.info("stopping")
@@ -100,6 +101,13 @@ def run(settings: ServerSettings) -> int:
     finally:
         server.close()
     return 0
+
+
+def _say_what_is_here(server: Server) -> None:
+    view = server.coordinator.view
+    if view.model.round or view.cycle:
+        left = f"round {view.model.round}" + (f" and cycle {view.cycle}" if view.cycle else "")
+        log.info("going on after %s of %s; POST /reset, or another --data-dir, begins anew", left, server.store.where)
 
 
 def _socketio_options(settings: ServerSettings) -> dict[str, Any]:

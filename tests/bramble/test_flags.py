@@ -143,11 +143,20 @@ def test_the_command_takes_every_field_as_a_flag(app: typer.Typer, ran: list[Set
 
 def test_a_default_that_only_the_machine_knows_is_shown_in_words() -> None:
     text = CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, ["client", "--help"]).output
-    assert "~/.local/share/bramble/ID" in text
+    assert "bramble-data/ID for mock sensors" in text
     assert "default: ," not in text
 
 
 def test_help_shows_defaults_choices_and_variables(app: typer.Typer) -> None:
     text = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["--help"]).output
-    for piece in ("Serve tea.", "--port", "5000", "evaluation|private", "--allow-simulated", "BRAMBLE_SERVER_DATA_DIR", "--config", "[server]"):
+    for piece in (
+        "Serve tea.",
+        "--port",
+        "5000",
+        "evaluation|private",
+        "--allow-simulated",
+        "BRAMBLE_SERVER_DATA_DIR",
+        "--config",
+        "[server]",
+    ):
         assert piece in text

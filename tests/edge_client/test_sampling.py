@@ -64,7 +64,7 @@ class Room:
         return found
 
     def done(self, request: GenerateData) -> None:
-        wait_for(lambda: self.recorder.get("cycle") == f"{request.cycle} from {request.t!r}", "the cycle")
+        assert self.cycles.settle(60), f"waited in vain for cycle {request.cycle}"
 
     def close(self) -> None:
         self.sensors.gate.set()
@@ -102,7 +102,7 @@ def test_the_drivers_read_what_the_recording_holds_at_the_worlds_time(tmp_path: 
     cycles = Cycles(board, recorder, outbox)
     cycles.start()
     cycles.ask(GenerateData(1, 1672531200.0, 3600.0, 48))
-    wait_for(lambda: recorder.get("cycle"), "the cycle")
+    assert cycles.settle(60)
     t, values = recorder.columns(["temperature", "pressure"])
     expected = [(recording.at(time)["temperature"], recording.at(time)["pressure"]) for time in t]
     assert t.size == 48
@@ -127,18 +127,18 @@ def test_real_sensors_are_read_now_and_stamped_as_read(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_in_one_line_and_the_next_cycle_is_taken(
     room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    note, full = room.recorder.set, True
+    forget, full = room.recorder.forget_from, True
 
-    def noted(name: str, value: str | None) -> None:
+    def forgets(t: float) -> int:
         if full:
             raise sqlite3.OperationalError("database or disk is full")
-        note(name, value)
+        return forget(t)
 
-    monkeypatch.setattr(room.recorder, "set", noted)
+    monkeypatch.setattr(room.recorder, "forget_from", forgets)
     room.cycles.ask(GenerateData(1, 1000.0, 60.0, 3))
-    wait_for(lambda: caplog.records, "the complaint")
+    assert room.cycles.settle(60)
     (record,) = caplog.records
-    assert record.getMessage().startswith("cycle 1 cannot be noted as taken (database or disk is full)")
+    assert record.getMessage().startswith("samples of an earlier world cannot be forgotten (database or disk is full)")
     assert record.exc_info is None
     full = False
     request = GenerateData(2, 2000.0, 60.0, 3)
@@ -166,12 +166,37 @@ def test_cycles_are_taken_one_after_the_other(room: Room) -> None:
     assert [update.cycle for update in room.updates()] == [1, 2, 3]
 
 
-def test_a_cycle_that_was_taken_is_not_taken_again(room: Room) -> None:
+def test_a_cycle_that_is_asked_for_twice_is_kept_once(room: Room) -> None:
     request, after = GenerateData(1, 1000.0, 60.0, 3), GenerateData(2, 1180.0, 60.0, 1)
     for each in (request, request, after):
         room.cycles.ask(each)
     room.done(after)
-    assert room.sensors.asked == [1000, 1060, 1120, 1180]
+    assert list(room.recorder.columns(["temperature"])[0]) == [1000, 1060, 1120, 1180]
+
+
+def test_a_server_that_begins_anew_gets_its_readings_and_what_was_of_the_earlier_one_is_forgotten(room: Room) -> None:
+    for request in (GenerateData(1, 1000.0, 60.0, 3), GenerateData(2, 1180.0, 60.0, 3)):
+        room.cycles.ask(request)
+    room.done(request)
+    room.recorder.set("tested_until", "1300.0")
+    room.updates()
+    anew = GenerateData(1, 1000.0, 60.0, 2)  # by number and time the very cycle that was taken
+    room.cycles.ask(anew)
+    room.done(anew)
+    assert [update.cycle for update in room.updates()] == [1]
+    assert list(room.recorder.columns(["temperature"])[0]) == [1000, 1060]
+    tested_until = room.recorder.get("tested_until")
+    assert tested_until is not None
+    assert float(tested_until) < 1000.0
+
+
+def test_real_sensors_keep_what_they_measured_whatever_the_world(tmp_path: Path) -> None:
+    real = Room(tmp_path, Sensors(simulated=False))
+    real.recorder.append_many([(2000.0, {"temperature": 1.0})])
+    real.cycles.ask(GenerateData(1, 1000.0, 60.0, 1))
+    assert real.cycles.settle(60)
+    assert real.recorder.columns(["temperature"])[0][0] == 2000.0
+    real.close()
 
 
 def test_the_same_number_at_another_time_is_another_cycle(room: Room) -> None:
@@ -215,7 +240,7 @@ def test_stop_breaks_a_cycle_off_and_does_not_call_it_done(room: Room) -> None:
     room.cycles.stop(0.0)
     room.sensors.gate.set()
     room.cycles.stop(60)
-    assert room.recorder.get("cycle") is None
+    assert room.recorder.span() is None
     assert len(room.sensors.asked) == 1
 
 

@@ -120,7 +120,8 @@ def test_only_simulated_sensors_in_evaluation_wait_for_the_server(sensors: str, 
 
 def test_data_go_where_they_are_told_to_else_where_systemd_says_else_into_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/pi")
-    assert ClientSettings(sensors="mock", id="pi-1").folder == Path("/home/pi/.local/share/bramble/pi-1")
+    assert ClientSettings(sensors="linux", id="pi-1").folder == Path("/home/pi/.local/share/bramble/pi-1")
+    assert ClientSettings(sensors="mock", id="pi-1").folder == Path("bramble-data/pi-1")
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/bramble-client:/var/lib/other")
     assert ClientSettings(sensors="mock", id="pi-1").folder == Path("/var/lib/bramble-client")
     assert ClientSettings(sensors="mock", id="pi-1", data_dir=Path("/data")).folder == Path("/data")
