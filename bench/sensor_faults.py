@@ -45,10 +45,15 @@ TOLERANCE: dict[str, dict[str, float]] = {
     "mpu6050": {**{f"acceleration_{axis}": 0.3 for axis in "xyz"}, **{f"rotation_{axis}": 0.6 for axis in "xyz"}},
     "adxl345": {f"acceleration_{axis}": 0.4 for axis in "xyz"},
     "scd4x": {"carbon_dioxide": 75.0, "temperature": 0.4, "humidity": 0.8},
+    "ina226": {"voltage": 0.005, "current": 0.0001, "power": 0.005},
+    "mcp9808": {"temperature": 0.2},
+    "shtc3": {"temperature": 0.4, "humidity": 0.4},
+    "aht20": {"temperature": 0.08, "humidity": 0.2},
+    "sgp40": {"voc_raw": 80.0},
 }
 """Eight standard deviations of each chip's noise, and its resolution: a value within is not wrong."""
 
-CHECKED = ("sht3x", "sht4x", "scd4x")
+CHECKED = ("sht3x", "sht4x", "scd4x", "shtc3", "aht20", "sgp40")
 PHYSICAL = {Kind.FROZEN, Kind.DRIFT, Kind.SPIKE}
 """Faults of what the chip feels or converts: its bytes are then in order, and no check sum can betray them."""
 

@@ -33,6 +33,11 @@ BUILTIN = {
     "adxl345": "adxl345:ADXL345",
     "scd4x": "scd4x:SCD4x",
     "bme680": "bme680:BME680",
+    "ina226": "ina226:INA226",
+    "mcp9808": "mcp9808:MCP9808",
+    "shtc3": "shtc3:SHTC3",
+    "aht20": "aht20:AHT20",
+    "sgp40": "sgp40:SGP40",
 }
 """Module and class of each; a driver and its simulated chip have the same, in their two packages."""
 

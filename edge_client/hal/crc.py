@@ -1,4 +1,4 @@
-"""The check sum that Sensirion's chips send after every 16-bit word."""
+"""The check sum that Sensirion's chips send after every 16-bit word, and Aosong's after a measurement."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ WORLD = {
     "illuminance": 100.0,
     "carbon_dioxide": 500.0,
     "gas_resistance": 90_000.0,
+    "voc_raw": 30_000.0,
     **STILL,
 }
 """Something for every chip to measure."""

@@ -188,10 +188,21 @@ def test_without_a_name_a_sensor_is_called_as_its_driver_and_is_real(clock: Virt
 RULE = st.tuples(
     st.sampled_from(list(Kind)), st.floats(0, 1), st.sampled_from([0.0, 0.5, 20.0]), st.sampled_from([0.0, 0.5]), st.booleans()
 )
-WEATHER = {"temperature": 20.0, "humidity": 50.0, "pressure": 1000.0, "carbon_dioxide": 600.0, "illuminance": 300.0, "voltage": 5.0}
+WEATHER = {
+    "temperature": 20.0,
+    "humidity": 50.0,
+    "pressure": 1000.0,
+    "carbon_dioxide": 600.0,
+    "illuminance": 300.0,
+    "voltage": 5.0,
+    "current": 0.1,
+    "voc_raw": 30_000.0,
+}
 
 
-@pytest.mark.parametrize("name", ["bme280", "sht4x", "tmp117", "lm75", "scd4x", "bh1750", "ads1115"])
+@pytest.mark.parametrize(
+    "name", ["bme280", "sht4x", "tmp117", "lm75", "scd4x", "bh1750", "ads1115", "ina226", "mcp9808", "shtc3", "aht20", "sgp40"]
+)
 @settings(max_examples=15, deadline=None)
 @given(st.lists(RULE, max_size=5), st.integers(0, 99), st.lists(st.floats(0, 90), min_size=1, max_size=6))
 def test_an_arbitrary_script_of_faults_is_survived(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import Quality, config
+from edge_client.hal import Quality, catalogue, config
 from edge_client.hal.clock import VirtualClock
 from edge_client.hal.gpio import PATTERNS, Status
 from edge_client.hal.sim import script
@@ -39,6 +39,23 @@ def test_it_names_every_fault(kind: Kind) -> None:
 @pytest.mark.parametrize("quality", list(Quality))
 def test_it_names_every_quality(quality: Quality) -> None:
     assert f"| {quality} |" in PAGE
+
+
+@pytest.mark.parametrize("name", [name for name in catalogue.BUILTIN if name != "bme680"])
+def test_it_lists_every_chip_with_what_it_measures_and_where_it_can_sit(name: str) -> None:
+    kind = catalogue.driver(name)
+    (row,) = re.findall(rf"^\| `{name}` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", PAGE, re.MULTILINE)
+    maker, measures, places = row
+    assert kind.chip.rstrip("x") in maker
+    assert tuple(measures.split(", ")) == kind.channels
+    ends = [int(place, 16) for place in re.findall("0x[0-9a-f]{2}", places)]
+    assert {*range(ends[0], ends[1] + 1)} == {*kind.addresses} if " to " in places else {*ends} == {*kind.addresses}
+
+
+def test_it_says_which_chips_have_no_identity() -> None:
+    (named,) = re.findall(r"Some chips have no identity \(([^)]+)\)", PAGE)
+    kinds = [catalogue.driver(name) for name in catalogue.BUILTIN if name != "bme680"]
+    assert set(named.split(", ")) == {kind.chip for kind in kinds if not kind.certain}
 
 
 def test_it_describes_every_pattern_of_the_lamp() -> None:

@@ -8,14 +8,19 @@ from typing import ClassVar
 from edge_client.hal.sim.chips.base import Chip, nack
 
 
-def check_sum(word: int) -> int:
-    """Return the CRC-8 of a word, bit by bit as the data sheets define it: polynomial 0x31, initial value 0xFF."""
+def check_sum_of(data: bytes) -> int:
+    """Return the CRC-8 of bytes, bit by bit as the data sheets define it: polynomial 0x31, initial value 0xFF."""
     crc = 0xFF
-    for byte in (word >> 8, word & 0xFF):
+    for byte in data:
         crc ^= byte
         for _ in range(8):
             crc = crc << 1 ^ 0x131 if crc & 0x80 else crc << 1
     return crc
+
+
+def check_sum(word: int) -> int:
+    """Return the CRC-8 of a word."""
+    return check_sum_of(word.to_bytes(2, "big"))
 
 
 def packed(*words: int) -> bytes:

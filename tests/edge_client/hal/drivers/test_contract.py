@@ -26,6 +26,11 @@ TOLERANCE: dict[str, dict[str, float]] = {
     "mpu6050": {f"{kind}_{axis}": tolerance for kind, tolerance in (("acceleration", 3.0), ("rotation", 20.0)) for axis in "xyz"},
     "adxl345": {f"acceleration_{axis}": 3.0 for axis in "xyz"},
     "scd4x": {"carbon_dioxide": 60.0, "temperature": 0.3, "humidity": 0.6},
+    "ina226": {"voltage": 0.005, "current": 0.0002, "power": 0.005},
+    "mcp9808": {"temperature": 0.15},
+    "shtc3": {"temperature": 0.3, "humidity": 0.35},
+    "aht20": {"temperature": 0.08, "humidity": 0.2},
+    "sgp40": {"voc_raw": 60.0},
 }
 
 

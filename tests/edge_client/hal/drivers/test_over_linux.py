@@ -15,7 +15,7 @@ from edge_client.hal.sim.world import Synthetic
 from tests.edge_client.hal.drivers.test_contract import TOLERANCE
 from tests.edge_client.hal.kernel import Kernel
 
-COMMANDS = {"sht3x", "scd4x", "sht4x", "bh1750"}
+COMMANDS = {"sht3x", "scd4x", "sht4x", "bh1750", "shtc3", "aht20", "sgp40"}
 """Chips that are read without naming a register, which SMBus calls cannot do for more than a byte."""
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.edge_client.hal.bench import WORLD, Bench
 
-WORDS = ("tmp117", "tmp102", "tmp105", "lm75", "ads1115", "ina219")
+WORDS = ("tmp117", "tmp102", "tmp105", "lm75", "ads1115", "ina219", "ina226", "mcp9808")
 BYTES = ("bme280", "bmp280", "bme680", "mpu6050", "adxl345")
 
 RESETS: dict[str, dict[int, int]] = {
@@ -16,6 +16,19 @@ RESETS: dict[str, dict[int, int]] = {
     "lm75": {0x00: 0x0000, 0x02: 0x4B00, 0x03: 0x5000},  # LM75, section 1.14
     "ads1115": {0x00: 0x0000, 0x01: 0x8583, 0x02: 0x8000, 0x03: 0x7FFF},  # SBAS444D, section 9.6
     "ina219": {0x00: 0x399F, 0x01: 0, 0x03: 0, 0x04: 0, 0x05: 0},  # SBOS448G, table 2
+    "ina226": {
+        0x00: 0x4127,
+        0x01: 0,
+        0x02: 0,
+        0x03: 0,
+        0x04: 0,
+        0x05: 0,
+        0x06: 0,
+        0x07: 0,
+        0xFE: 0x5449,
+        0xFF: 0x2260,
+    },  # SBOS547B, table 4
+    "mcp9808": {0x01: 0, 0x02: 0, 0x03: 0, 0x04: 0, 0x05: 0, 0x06: 0x0054, 0x07: 0x0400},  # DS25095A, table 5-1
     "bme280": {0xD0: 0x60, 0xF2: 0, 0xF3: 0, 0xF4: 0, 0xF5: 0, 0xF7: 0x80, 0xF8: 0, 0xF9: 0, 0xFA: 0x80, 0xFD: 0x80, 0xFE: 0},  # table 18
     "bmp280": {0xD0: 0x58, 0xF3: 0, 0xF4: 0, 0xF5: 0, 0xF7: 0x80, 0xF8: 0, 0xF9: 0, 0xFA: 0x80, 0xFB: 0, 0xFC: 0},  # table 18
     "bme680": {0xD0: 0x61, 0x1F: 0x80, 0x22: 0x80, 0x25: 0x80, 0x72: 0, 0x74: 0, 0x75: 0},  # section 5.2
@@ -40,6 +53,12 @@ KEPT: list[tuple[str, int, int, int]] = [  # chip, register, written, and what i
     ("ads1115", 0x03, 0xFEDC, 0xFEDC),
     ("ina219", 0x00, 0x3FFF, 0x3FFF),
     ("ina219", 0x05, 0xFFFF, 0xFFFE),
+    ("ina226", 0x00, 0x7FFF, 0x4FFF),
+    ("ina226", 0x05, 0xFFFF, 0x7FFF),
+    ("ina226", 0x07, 0x1234, 0x1234),
+    ("mcp9808", 0x02, 0xFFFF, 0x1FFC),
+    ("mcp9808", 0x03, 0x1230, 0x1230),
+    ("mcp9808", 0x01, 0xFFFF, 0x07CF),
 ]
 READ_ONLY = {
     "tmp117": (0x00, 0x0F),
@@ -48,6 +67,8 @@ READ_ONLY = {
     "lm75": (0x00,),
     "ads1115": (0x00,),
     "ina219": (0x01, 0x02, 0x03, 0x04),
+    "ina226": (0x01, 0x02, 0x03, 0x04, 0xFE, 0xFF),
+    "mcp9808": (0x05, 0x06, 0x07),
     "bme280": (0x88, 0xA1, 0xD0, 0xE1, 0xF3, 0xF7, 0xFA, 0xFD),
     "bmp280": (0x88, 0x9F, 0xD0, 0xF3, 0xF7, 0xFA),
     "bme680": (0x1D, 0x1F, 0x22, 0x25, 0x2A, 0x8A, 0xD0, 0xE1),
@@ -92,6 +113,7 @@ def test_power_that_was_away_for_a_moment_restores_every_register(name: str) -> 
     [
         ("tmp117", (0x01, 0x00, 0x02)),
         ("ina219", (0x00, 0x80, 0x00)),
+        ("ina226", (0x00, 0x80, 0x00)),
         ("bme280", (0xE0, 0xB6)),
         ("bmp280", (0xE0, 0xB6)),
         ("bme680", (0xE0, 0xB6)),
@@ -100,7 +122,7 @@ def test_power_that_was_away_for_a_moment_restores_every_register(name: str) -> 
 )
 def test_the_chips_own_reset_restores_every_register(name: str, order: tuple[int, ...]) -> None:
     bench = powered(name)
-    marked = {"tmp117": 0x02, "ina219": 0x05, "bme280": 0xF5, "bmp280": 0xF5, "bme680": 0x72, "mpu6050": 0x19}[name]
+    marked = {"tmp117": 0x02, "ina219": 0x05, "ina226": 0x05, "bme280": 0xF5, "bmp280": 0xF5, "bme680": 0x72, "mpu6050": 0x19}[name]
     bench.send(marked, *([0x44] * size(name)))
     assert bench.ask(marked, read=size(name)) != RESETS[name].get(marked, 0), "it was written"
     bench.send(*order)
@@ -132,7 +154,7 @@ def test_a_pointer_to_a_word_stays_where_it_was_set(name: str) -> None:
     assert bench.ask(0x02, read=4) == first << 16 | first, "read on, it repeats itself"
 
 
-@pytest.mark.parametrize("name", [name for name in WORDS if name != "ina219"])
+@pytest.mark.parametrize("name", [name for name in WORDS if not name.startswith("ina")])
 def test_half_a_word_is_not_written(name: str) -> None:
     bench = powered(name)
     before = bench.ask(0x03)
@@ -176,7 +198,16 @@ def test_a_probe_sends_only_the_address_and_changes_nothing(name: str) -> None:
     assert bench.bus.scan() == [bench.driver.address]
 
 
-IDENTITY = {"tmp117": 0x0F, "bme280": 0xD0, "bmp280": 0xD0, "bme680": 0xD0, "mpu6050": 0x75, "adxl345": 0x00}
+IDENTITY = {
+    "ina226": 0xFF,
+    "mcp9808": 0x07,
+    "tmp117": 0x0F,
+    "bme280": 0xD0,
+    "bmp280": 0xD0,
+    "bme680": 0xD0,
+    "mpu6050": 0x75,
+    "adxl345": 0x00,
+}
 
 
 @pytest.mark.parametrize(("name", "register"), IDENTITY.items())

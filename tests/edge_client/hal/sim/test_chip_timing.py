@@ -20,6 +20,11 @@ ONCE = [  # chip, order, seconds, register, before, after
     ("tmp102", (0x01, 0xE1, 0xA0), 0.026, 0x00, 0x0000, 0x1900),  # SBOS397, electrical characteristics
     *[("ads1115", single_ended(rate), 1 / hertz, 0x00, 0, 0x1F40) for rate, hertz in enumerate((8, 16, 32, 64, 128, 250, 475, 860))],
     ("ina219", (0x00, 0x39, 0x9B), 2 * 532e-6, 0x01, 0, 0x03E8),  # SBOS448G, section 7.5: 10 mV
+    *[
+        ("ina226", (0x00, 0x40 | avg << 1 | t >> 2, (t & 3) << 6 | t << 3 | 3), 2 * n * s, 0x01, 0, 0x0FA0)  # SBOS547B, section 6.5: 10 mV
+        for avg, n in enumerate((1, 4, 16, 64, 128, 256, 512, 1024))
+        for t, s in enumerate((140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3))
+    ],
 ]
 CONTINUOUS = [  # chip, order, seconds until the first conversion, seconds between two, register
     *[("tmp117", (0x01, cycle >> 1, (cycle & 1) << 7), 0.0155, s, 0x00) for cycle, s in enumerate((0.0155, 0.125, 0.25, 0.5, 1, 4, 8, 16))],
@@ -30,6 +35,8 @@ CONTINUOUS = [  # chip, order, seconds until the first conversion, seconds betwe
     ("lm75", (0x01, 0x00), 0.1, 0.1, 0x00),
     ("ads1115", (0x01, 0x42, 0xE3), 1 / 860, 1 / 860, 0x00),
     ("ina219", (0x00, 0x39, 0x9F), 2 * 532e-6, 2 * 532e-6, 0x01),
+    ("ina226", (0x00, 0x43, 0x27), 8.8e-3, 8.8e-3, 0x01),
+    *[("mcp9808", (0x08, resolution), 0.25, s, 0x05) for resolution, s in enumerate((0.03, 0.065, 0.13, 0.25))],  # DS25095A, table 5-2
 ]
 
 
@@ -42,8 +49,9 @@ def test_a_conversion_shows_when_it_has_ended_and_not_before(
     name: str, order: tuple[int, ...], seconds: float, register: int, before: int, after: int
 ) -> None:
     bench = Bench(name, **WORLD)
-    if name in ("tmp102", "ina219"):
-        bench.send(order[0], order[1] & 0x7F if name == "tmp102" else 0x39, order[2] if name == "tmp102" else 0x98)  # asleep first
+    if name in ("tmp102", "ina219", "ina226"):
+        asleep = {"tmp102": (order[1] & 0x7F, order[2]), "ina219": (0x39, 0x98), "ina226": (0x41, 0x20)}[name]
+        bench.send(order[0], *asleep)
     bench.send(*order)
     bench.clock.sleep(seconds - A_MOMENT)
     assert bench.ask(register) == before
@@ -84,7 +92,15 @@ def test_whoever_looks_seldom_finds_the_same_pace(name: str, order: tuple[int, .
     assert bench.ask(register) > shown
 
 
-@pytest.mark.parametrize(("name", "order", "register"), [("tmp117", (0x01, 0x04, 0x00), 0x00), ("ina219", (0x00, 0x39, 0x98), 0x01)])
+@pytest.mark.parametrize(
+    ("name", "order", "register"),
+    [
+        ("tmp117", (0x01, 0x04, 0x00), 0x00),
+        ("ina219", (0x00, 0x39, 0x98), 0x01),
+        ("ina226", (0x00, 0x43, 0x20), 0x01),
+        ("mcp9808", (0x01, 0x01, 0x00), 0x05),
+    ],
+)
 def test_a_chip_that_is_shut_down_stands_still(name: str, order: tuple[int, ...], register: int) -> None:
     bench = Bench(name, **WORLD)
     bench.clock.sleep(1)
@@ -201,7 +217,26 @@ def test_scd4x_measures_every_five_seconds_or_thirty(order: tuple[int, ...], fir
         bench.bus.transfer(0x62, b"", 9)
 
 
-@pytest.mark.parametrize("name", ["tmp117", "tmp102", "tmp105", "lm75", "ina219", "bh1750", "bme280", "bmp280", "sht3x", "sht4x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tmp117",
+        "tmp102",
+        "tmp105",
+        "lm75",
+        "ina219",
+        "bh1750",
+        "bme280",
+        "bmp280",
+        "sht3x",
+        "sht4x",
+        "ina226",
+        "mcp9808",
+        "shtc3",
+        "aht20",
+        "sgp40",
+    ],
+)
 def test_a_frozen_chip_ends_its_conversions_and_keeps_its_values(name: str) -> None:
     bench = Bench(name, **WORLD)
     bench.driver.setup()

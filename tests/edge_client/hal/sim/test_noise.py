@@ -27,6 +27,12 @@ NOISE = [  # chip, channel, standard deviation with the driver's settings, and w
     ("adxl345", "acceleration_x", 0.04),  # ADXL345, table 1: about one step
     ("mpu6050", "acceleration_x", 0.03),  # PS-MPU-6000A, section 6.2: 400 ug per root of Hz, with margin
     ("mpu6050", "rotation_z", 0.05),  # section 6.1: 0.05 °/s
+    ("shtc3", "temperature", 0.05),  # SHTC3, table 2: repeatability of 0.1 is two of them
+    ("shtc3", "humidity", 0.05),  # table 1
+    ("aht20", "temperature", 0.01),  # AHT20, tables 1 and 2: resolution
+    ("aht20", "humidity", 0.024),
+    ("sgp40", "voc_raw", 10.0),
+    ("ina226", "voltage", 0.0005),  # as of a step of 1.25 mV
     ("ina219", "voltage", 0.001),  # a quarter of the step of 4 mV
 ]
 

@@ -1,4 +1,4 @@
-"""SHT3x, SHT4x and SCD4x on their own: their commands, what they refuse, and what they answer once."""
+"""SHT3x, SHT4x, SHTC3, SCD4x and SGP40 on their own: their commands, what they refuse, and what they answer once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,15 @@ def refused(bench: Bench, *command: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("name", "command"), [("sht3x", (0x2C, 0x07)), ("sht3x", (0xFF, 0xFF)), ("sht4x", (0x00,)), ("scd4x", (0x12, 0x34))]
+    ("name", "command"),
+    [
+        ("sht3x", (0x2C, 0x07)),
+        ("sht3x", (0xFF, 0xFF)),
+        ("sht4x", (0x00,)),
+        ("scd4x", (0x12, 0x34)),
+        ("shtc3", (0x12, 0x34)),
+        ("sgp40", (0x12, 0x34)),
+    ],
 )
 def test_a_command_that_the_chip_does_not_have_is_not_acknowledged(name: str, command: tuple[int, ...]) -> None:
     bench = opened(name)
@@ -39,12 +47,12 @@ def test_a_command_that_the_chip_does_not_have_is_not_acknowledged(name: str, co
         bench.bus.transfer(bench.driver.address, b"", 3)
 
 
-@pytest.mark.parametrize(("name", "half"), [("sht3x", (0x24,)), ("scd4x", (0x21,))])
+@pytest.mark.parametrize(("name", "half"), [("sht3x", (0x24,)), ("scd4x", (0x21,)), ("shtc3", (0x78,)), ("sgp40", (0x26,))])
 def test_half_a_command_is_not_acknowledged(name: str, half: tuple[int, ...]) -> None:
     assert refused(opened(name), *half)
 
 
-@pytest.mark.parametrize("name", ["sht3x", "sht4x", "scd4x"])
+@pytest.mark.parametrize("name", ["sht3x", "sht4x", "scd4x", "shtc3", "sgp40"])
 def test_a_chip_that_was_asked_nothing_has_nothing_to_say(name: str) -> None:
     bench = opened(name)
     bench.bus.transfer(bench.driver.address)
@@ -52,7 +60,10 @@ def test_a_chip_that_was_asked_nothing_has_nothing_to_say(name: str) -> None:
         bench.bus.transfer(bench.driver.address, b"", 3)
 
 
-@pytest.mark.parametrize(("name", "command", "length"), [("sht3x", (0xF3, 0x2D), 3), ("sht4x", (0x89,), 6), ("scd4x", (0x36, 0x82), 9)])
+@pytest.mark.parametrize(
+    ("name", "command", "length"),
+    [("sht3x", (0xF3, 0x2D), 3), ("sht4x", (0x89,), 6), ("scd4x", (0x36, 0x82), 9), ("shtc3", (0xEF, 0xC8), 3), ("sgp40", (0x36, 0x82), 9)],
+)
 def test_an_answer_is_given_once_and_ends_in_ones(name: str, command: tuple[int, ...], length: int) -> None:
     bench = opened(name)
     long = answer(bench, *command, length=length + 4)
@@ -63,7 +74,9 @@ def test_an_answer_is_given_once_and_ends_in_ones(name: str, command: tuple[int,
     assert answer(bench, *command, length=2) == long[:2]
 
 
-@pytest.mark.parametrize(("name", "first", "second"), [("sht3x", (0x24, 0x00), (0xF3, 0x2D)), ("sht4x", (0xFD,), (0x89,))])
+@pytest.mark.parametrize(
+    ("name", "first", "second"), [("sht3x", (0x24, 0x00), (0xF3, 0x2D)), ("sht4x", (0xFD,), (0x89,)), ("shtc3", (0x78, 0x66), (0xEF, 0xC8))]
+)
 def test_a_new_command_takes_the_place_of_an_answer_that_nobody_fetched(name: str, first: tuple[int, ...], second: tuple[int, ...]) -> None:
     bench = opened(name)
     alone = answer(bench, *second)
@@ -72,7 +85,10 @@ def test_a_new_command_takes_the_place_of_an_answer_that_nobody_fetched(name: st
     assert answer(bench, *second) == alone
 
 
-@pytest.mark.parametrize(("name", "command"), [("sht3x", (0xF3, 0x2D)), ("sht4x", (0x89,)), ("scd4x", (0x36, 0x82))])
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [("sht3x", (0xF3, 0x2D)), ("sht4x", (0x89,)), ("scd4x", (0x36, 0x82)), ("shtc3", (0xEF, 0xC8)), ("sgp40", (0x36, 0x82))],
+)
 def test_an_impostors_words_do_not_match_its_check_sums(name: str, command: tuple[int, ...]) -> None:
     bench = opened(name)
     honest = answer(bench, *command)

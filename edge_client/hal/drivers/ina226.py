@@ -1,0 +1,93 @@
+"""Texas Instruments INA226: voltage, current and power of a supply.
+
+Source: data sheet SBOS547B.
+"""
+
+from __future__ import annotations
+
+from edge_client.hal.bus import I2CBus
+from edge_client.hal.clock import Clock
+from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.errors import NotReady, SettingsLost, WrongChip
+from edge_client.hal.registers import Device, Field, Register
+
+# Section 7.6, table 4
+CONFIGURATION = Register(0x00, 2)
+SHUNT_VOLTAGE = Register(0x01, 2, signed=True)
+BUS_VOLTAGE = Register(0x02, 2)
+MASK_ENABLE = Register(0x06, 2)
+MANUFACTURER, DIE = Register(0xFE, 2), Register(0xFF, 2)
+
+READY = Field(3)
+REVISION = Field(0, 4)
+TEXAS, INA226_DIE = 0x5449, 0x2260  # sections 7.6.10 and 7.6.11, without the revision
+RESET = 0x8000
+# Section 7.6.2: 4 averages of 1.1 ms each, both voltages once when triggered
+SETTINGS = 0x4323
+CONVERSION_S = 4 * 2 * 1.21e-3  # section 6.5, maximum
+BUS_STEP, SHUNT_STEP = 1.25e-3, 2.5e-6  # sections 7.6.4 and 7.6.3
+BUS_FULL, SHUNT_FULL = 0x7FFF, (-0x8000, 0x7FFF)
+SHUNT_OHMS = 0.1  # what the usual boards carry
+
+
+class INA226(Driver):
+    """One measurement a call; the chip idles in between.
+
+    The driver computes current and power from the two voltages: the chip's own registers for them would tell no more, and need a
+    calibration that a brown-out takes away.
+    """
+
+    name = "ina226"
+    chip = "INA226"
+    addresses = tuple(range(0x40, 0x50))
+    channels = ("voltage", "current", "power")
+    fastest = 0.02
+
+    def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None, shunt_ohms: float = SHUNT_OHMS) -> None:
+        super().__init__(bus, address, clock)
+        self._chip = Device(bus, self.address)
+        self._ohms = shunt_ohms
+
+    @classmethod
+    def identify(cls, bus: I2CBus, address: int) -> bool:
+        """Say whether the chip's maker and die are this one's, whatever its revision."""
+        chip = Device(bus, address)
+        return chip.read(MANUFACTURER) == TEXAS and chip.read(DIE) & ~REVISION.mask == INA226_DIE
+
+    def setup(self) -> None:
+        """Check the identity, reset the chip, and write the settings, which begins a first measurement."""
+        maker, die = self._chip.read(MANUFACTURER), self._chip.read(DIE)
+        if maker != TEXAS or die & ~REVISION.mask != INA226_DIE:
+            raise WrongChip(
+                f"{self} has maker {maker:#06x} and die {die:#06x}, not {TEXAS:#06x} and {INA226_DIE:#06x}; INA219, INA260 and INA3221 "
+                f"sit at the same addresses: run `bramble sensors scan` to see what this is"
+            )
+        self._chip.write(CONFIGURATION, RESET)
+        self._chip.write(CONFIGURATION, SETTINGS)
+        self.clock.sleep(CONVERSION_S)
+
+    def read(self) -> Measurement:
+        """Measure once; a voltage at the end of its range is NaN, which no channel takes for good.
+
+        Raises
+        ------
+        SettingsLost
+            If the chip was without power since ``setup``.
+        NotReady
+            If the conversion takes longer than the data sheet allows.
+        UnsteadyRead
+            If the bytes were damaged on the way.
+        """
+        self._chip.read(MASK_ENABLE)  # clears the flag of the last conversion
+        self._chip.write(CONFIGURATION, SETTINGS)
+        self.clock.sleep(CONVERSION_S)
+        at = self.clock.now()
+        ready = READY.get(self._chip.read(MASK_ENABLE))
+        shunt, bus = steady(lambda: (self._chip.read(SHUNT_VOLTAGE), self._chip.read(BUS_VOLTAGE)), self)
+        if self._chip.read(CONFIGURATION) != SETTINGS:
+            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+        if not ready:
+            raise NotReady(f"{self} has not measured after {CONVERSION_S * 1000:.1f} ms, longer than its data sheet allows")
+        volts = float("nan") if bus >= BUS_FULL else bus * BUS_STEP
+        amperes = float("nan") if shunt in SHUNT_FULL else shunt * SHUNT_STEP / self._ohms
+        return Measurement(at, {"voltage": volts, "current": amperes, "power": volts * amperes})
