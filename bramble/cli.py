@@ -100,13 +100,23 @@ def common(
 def token(
     name: Annotated[str, typer.Argument(help="The client's id, or with --http a name for the log.")],
     http: Annotated[bool, typer.Option("--http", help="For HTTP: the inspector, a script or a person's browser.")] = False,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What an HTTP token opens: metrics (that path alone), read, operate (read, and start rounds and cycles) or admin "
+            "(everything, reset too). May be given more than once; operate without it."
+        ),
+    ] = None,
 ) -> None:
     """Make a token: the secret on stdout, and on stderr the line for the server's --tokens file, which holds only its hash."""
-    from server.tokens import new_token
+    from server.tokens import client_entry, http_entry, new_token
 
+    if scope and not http:
+        raise BrambleError("token: --scope goes with --http; a client's token opens what its own client needs")
     secret, hashed = new_token()
+    entry = http_entry(name, hashed, scope or ["operate"]) if http else client_entry(name, hashed)
     typer.echo(secret)
-    typer.echo(f'[{"http" if http else "clients"}]\n{name} = "{hashed}"', err=True)
+    typer.echo(entry, err=True)
 
 
 @app.command(

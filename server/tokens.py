@@ -4,8 +4,8 @@
 
     [clients]                       # Socket.IO: the client's id
     pi-kitchen = "sha256:9f86d0..."
-    [http]                          # HTTP: any name, for the log
-    inspector = "sha256:60303a..."
+    [http]                          # HTTP: any name, for the log, and what its token opens
+    inspector = { hash = "sha256:60303a...", scopes = ["operate"] }
 
 A token is 256 random bits, so its plain hash gives nothing away and needs neither salt nor a slow function.
 """
@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import logging
 import os
 import re
 import secrets
 import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +30,86 @@ from protocol.fields import CLIENT_ID
 
 log = logging.getLogger(__name__)
 
+SCOPES: dict[str, tuple[str, ...]] = {
+    "metrics": ("metrics",),
+    "read": ("metrics", "read"),
+    "operate": ("metrics", "read", "operate"),
+    "admin": ("metrics", "read", "operate", "admin"),
+}
+"""Scope of an HTTP token -> what it opens: ``/metrics`` alone; what only reads; what starts something; what takes something away."""
+
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # https://toml.io/en/v1.0.0#keys
 _SECTIONS = ("clients", "http")
+LONGEST_NAME = 63
 _NOBODY = "sha256:" + "0" * 64
 """What the token of an unknown name is compared with, so that its answer takes as long as that of a known one."""
 
 
 class TokenError(BrambleError):
     """The token file cannot be read; the text names the line or the entry."""
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Whose an HTTP token is, and what it opens."""
+
+    name: str
+    opens: frozenset[str]
+    """Of the keys of ``SCOPES``."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    hash: str
+    visitor: Visitor
+
+
+@dataclass(frozen=True)
+class Table:
+    """A token file, read."""
+
+    clients: dict[str, str]
+    """Client id -> hash."""
+    http: tuple[_Entry, ...]
+    unscoped: tuple[str, ...] = field(default=())
+    """Names of HTTP entries without scopes, as release 0.1 wrote them; they open everything, as they did."""
+
+
+def opens(scopes: Iterable[str]) -> frozenset[str]:
+    """Return all that these scopes open."""
+    return frozenset(name for scope in scopes for name in SCOPES[scope])
+
+
+def client_entry(client: str, hashed: str) -> str:
+    """Return what the token file needs for a client's token.
+
+    Raises
+    ------
+    TokenError
+        If no client can have that id.
+    """
+    if not CLIENT_ID.fullmatch(client):
+        raise TokenError(f"{client!r} is not a client id; one has small letters, digits and dashes, such as pi-kitchen")
+    return f'[clients]\n{client} = "{hashed}"'
+
+
+def http_entry(name: str, hashed: str, scopes: Iterable[str]) -> str:
+    """Return what the token file needs for a token of the HTTP side.
+
+    Raises
+    ------
+    TokenError
+        If a scope is not one of ``SCOPES``, or the name cannot be written to a log.
+    """
+    scopes = list(dict.fromkeys(scopes))
+    unknown = [scope for scope in scopes if scope not in SCOPES]
+    if unknown:
+        raise TokenError(f"--scope: {unknown[0]!r} is not one of {', '.join(SCOPES)}")
+    if not name or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise TokenError(f"{name[:80]!r} is not a name for the log; take at most {LONGEST_NAME} printable characters, such as grafana")
+    key = name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+    return f'[http]\n{key} = {{ hash = "{hashed}", scopes = {json.dumps(scopes)} }}'
 
 
 def new_token() -> tuple[str, str]:
@@ -68,6 +143,8 @@ class Tokens:
         self._path = path
         self._seen = self._stamp()
         self._table = read(path)
+        self._said: tuple[str, ...] = ()
+        self._warn()
 
     def client(self, client_id: str, token: str | None) -> bool:
         """Whether this is the token of this client."""
@@ -75,19 +152,23 @@ class Tokens:
 
     def holds(self, client_id: str, hashed: str) -> bool:
         """Whether this is the hash of the token of this client."""
-        return hmac.compare_digest(hashed, self._current()["clients"].get(client_id, _NOBODY))
+        return hmac.compare_digest(hashed, self._current().clients.get(client_id, _NOBODY))
 
     def any_client(self, token: str | None) -> bool:
         """Whether this is the token of some client. Every entry is compared, whichever fits."""
         given = hash_of(token or "")
-        return any([hmac.compare_digest(given, known) for known in self._current()["clients"].values()])
+        return any([hmac.compare_digest(given, known) for known in self._current().clients.values()])
 
-    def http(self, token: str | None) -> str | None:
-        """Return the name that goes with a token of the HTTP side, or None. Every entry is compared, whichever fits."""
+    def clients(self) -> list[str]:
+        """Return the ids of all clients that have a token, in order."""
+        return sorted(self._current().clients)
+
+    def http(self, token: str | None) -> Visitor | None:
+        """Return who comes with a token of the HTTP side, or None. Every entry is compared, whichever fits."""
         given, found = hash_of(token or ""), None
-        for name, known in self._current()["http"].items():
-            if hmac.compare_digest(given, known):
-                found = name
+        for entry in self._current().http:
+            if hmac.compare_digest(given, entry.hash):
+                found = entry.visitor
         return found
 
     def _stamp(self) -> tuple[int, int, int] | None:
@@ -97,7 +178,16 @@ class Tokens:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
 
-    def _current(self) -> dict[str, dict[str, str]]:
+    def _warn(self) -> None:
+        unscoped = self._table.unscoped
+        if unscoped and unscoped != self._said:
+            log.warning(
+                "tokens: %s, [http]: %s without scopes may do everything, as with release 0.1; give each the smallest of %s that works",
+                self._path, ", ".join(unscoped), ", ".join(SCOPES),
+            )  # fmt: skip
+        self._said = unscoped
+
+    def _current(self) -> Table:
         stamp = self._stamp()
         if stamp != self._seen:
             self._seen = stamp
@@ -107,16 +197,17 @@ class Tokens:
                 log.error("%s; the tokens read before stay in force", error)
             else:
                 log.info("tokens: read %s again", self._path)
+                self._warn()
         return self._table
 
 
-def read(path: Path) -> dict[str, dict[str, str]]:
-    """Read a token file: section -> name -> hash.
+def read(path: Path) -> Table:
+    """Read a token file.
 
     Raises
     ------
     TokenError
-        If it is not there, not TOML (naming the line), or an entry is not a name and a SHA-256 (naming the entry).
+        If it is not there, not TOML (naming the line), or an entry is not what its section takes (naming the entry).
     """
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
@@ -129,10 +220,29 @@ def read(path: Path) -> dict[str, dict[str, str]]:
     for section, entries in content.items():
         if section not in _SECTIONS or not isinstance(entries, dict):
             raise TokenError(f"tokens: {path} has [{section}], expected only the sections [clients] and [http]")
-        for name, value in entries.items():
-            where = f"tokens: {path}, [{section}] {name}"
-            if section == "clients" and not CLIENT_ID.fullmatch(name):
-                raise TokenError(f"{where}: the name is not a client id, expected {CLIENT_ID.pattern}")
-            if not isinstance(value, str) or not _HASH.fullmatch(value):
-                raise TokenError(f'{where}: expected "sha256:" and 64 hexadecimal digits')
-    return {section: content.get(section, {}) for section in _SECTIONS}
+    clients, http = content.get("clients", {}), content.get("http", {})
+    for name, value in clients.items():
+        where = f"tokens: {path}, [clients] {name}"
+        if not CLIENT_ID.fullmatch(name):
+            raise TokenError(f"{where}: the name is not a client id, expected {CLIENT_ID.pattern}")
+        _hash(value, where)
+    visitors = tuple(_entry(name, value, f"tokens: {path}, [http] {name}") for name, value in http.items())
+    return Table(clients, visitors, tuple(name for name, value in http.items() if isinstance(value, str)))
+
+
+def _entry(name: str, value: Any, where: str) -> _Entry:
+    if not isinstance(value, dict):
+        return _Entry(_hash(value, where), Visitor(name, opens(SCOPES)))
+    unknown = sorted(value.keys() - {"hash", "scopes"})
+    if unknown:
+        raise TokenError(f"{where}: {unknown[0]} is not known, expected hash and scopes")
+    scopes = value.get("scopes")
+    if not isinstance(scopes, list) or not scopes or any(not isinstance(scope, str) or scope not in SCOPES for scope in scopes):
+        raise TokenError(f"{where}: scopes: expected a list of {', '.join(SCOPES)}")
+    return _Entry(_hash(value.get("hash"), where), Visitor(name, opens(scopes)))
+
+
+def _hash(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not _HASH.fullmatch(value):
+        raise TokenError(f'{where}: expected "sha256:" and 64 hexadecimal digits')
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 import socket
@@ -9,14 +10,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
+from werkzeug.datastructures import EnvironHeaders
 
+from server.complaints import printable
+from server.http import browsers
 from server.http.errors import RequestError
+from server.http.scopes import needed
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from server.http import Room
+    from server.tokens import Tokens
 
 LARGEST_BODY = 1 << 16
 OPEN_PATHS = ("/healthz",)
@@ -32,50 +38,51 @@ def register(app: Flask, room: Room) -> None:
     def guard() -> None:
         if (request.content_length or 0) > LARGEST_BODY:
             raise RequestError(413, f"the body is larger than {LARGEST_BODY} bytes, and nothing here reads one")
-        if room.tokens and request.path not in OPEN_PATHS and not _authorized(room):
-            sentence = "Authorization: expected 'Bearer' and a token that this server knows"
-            room.complaints.about(f"HTTP from {request.remote_addr}", f"{request.method} {request.path[:100]} refused: {sentence}")
-            raise RequestError(401, sentence, {"WWW-Authenticate": "Bearer"})
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            header = browsers.foreign(request.headers, request.scheme)
+            if header:
+                raise RequestError(403, f"{header}: a page of another site starts nothing here")
+        if room.tokens and request.path not in OPEN_PATHS:
+            _admit(app, room, room.tokens)
 
     @app.after_request
     def harden(response: Response) -> Response:
         response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         return response
 
 
-def _authorized(room: Room) -> bool:
-    assert room.tokens is not None
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return False
-    if room.tokens.http(token.strip()):
-        return True
-    return request.path.startswith("/graphs/") and room.tokens.any_client(token.strip())
+def _admit(app: Flask, room: Room, tokens: Tokens) -> None:
+    """Let in whoever shows a token that opens what is asked for; note whose it is in ``g.visitor``."""
+    token, asked = _token(), printable(f"{request.method} {request.path[:100]}")
+    visitor = g.visitor = tokens.http(token)
+    if visitor is None:
+        if request.path.startswith("/graphs/") and tokens.any_client(token):
+            return
+        sentence, person = "Authorization: expected 'Bearer' and a token that this server knows", browsers.wants_page(request.headers)
+        room.complaints.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}")
+        if person:
+            # The browser asks for it in a form of its own, and shows it with every request from then on.
+            sentence += "; in a browser it is the password, of any user name"
+        raise RequestError(401, sentence, {"WWW-Authenticate": 'Basic realm="Bramble", charset="UTF-8"' if person else "Bearer"})
+    scope = needed(app, request)
+    if scope not in visitor.opens:
+        sentence = f"Authorization: the token of {printable(visitor.name)} does not open this; it takes the scope {scope}"
+        room.complaints.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}")
+        raise RequestError(403, sentence)
 
 
-def only_on_purpose() -> None:
-    """Refuse what a browser does by itself or for another site's page; for paths that start something.
-
-    A page cannot leave ``Sec-Fetch-Site`` out or set it (https://www.w3.org/TR/fetch-metadata/); ``Origin`` covers older
-    browsers' POST.
-
-    Raises
-    ------
-    RequestError
-        403, or 405 for HEAD.
-    """
-    if request.method == "HEAD":
-        raise RequestError(405, f"HEAD is not taken at {request.path}: it would start something", {"Allow": "GET, POST"})
-    purpose = " ".join(request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz")).lower()
-    if "prefetch" in purpose or "prerender" in purpose or "preview" in purpose:
-        raise RequestError(403, "Sec-Purpose: a prefetch starts nothing")
-    if request.headers.get("Sec-Fetch-Site", "none").lower() == "cross-site":
-        raise RequestError(403, "Sec-Fetch-Site: a page of another site starts nothing here")
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("Host", ""):
-        raise RequestError(403, "Origin: a page of another site starts nothing here")
+def _token() -> str:
+    """Return the token that a program shows by ``Bearer``, or a person in the browser's own form by ``Basic``, as the password."""
+    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    try:
+        return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2] if scheme.lower() == "basic" else ""
+    except ValueError:
+        return ""
 
 
 class KnownHosts:
@@ -113,10 +120,14 @@ class _HostGuard:
         self._app, self._hosts, self._room = app, hosts, room
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        host = str(environ.get("HTTP_HOST", ""))
-        if self._hosts.know(host):
+        headers, host = EnvironHeaders(environ), str(environ.get("HTTP_HOST", ""))
+        if not self._hosts.know(host):
+            sentence = "Host: not a name of this server; if it should be, add it to --allowed-hosts"
+            why = f"{host!r} is not a name of this server"
+        elif environ.get("PATH_INFO", "").startswith("/socket.io") and browsers.foreign(headers, environ["wsgi.url_scheme"]):
+            sentence = why = "Origin: a page of another site may not connect"
+        else:
             return self._app(environ, start_response)
-        sentence = "Host: not a name of this server; if it should be, add it to --allowed-hosts"
-        self._room.complaints.about(f"HTTP from {environ.get('REMOTE_ADDR')}", f"refused: {host!r} is not a name of this server")
+        self._room.complaints.about(f"HTTP from {environ.get('REMOTE_ADDR')}", f"refused: {why}")
         start_response("403 Forbidden", [("Content-Type", "application/json")])
         return [json.dumps({"error": sentence}).encode()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ def blueprint(room: Room) -> Blueprint:
     """Return the endpoints."""
     part = Blueprint("history", __name__)
     manifest = {name: value for name, value in room.graph.manifest.to_wire().items() if name != "layout"}
-    release = _version()
 
     @part.get("/status")
     def status() -> Response:
@@ -30,7 +30,7 @@ def blueprint(room: Room) -> Blueprint:
         view = room.coordinator.view
         return jsonify(
             revision=view.revision,
-            version=release,
+            version=release(),
             task=room.graph.manifest.task,
             graph=room.graph.sha256,
             mode=room.settings.mode,
@@ -86,7 +86,9 @@ def _live(room: Room, item: dict[str, Any]) -> dict[str, Any]:
     return item
 
 
-def _version() -> str:
+@lru_cache
+def release() -> str:
+    """Return the version of what is installed."""
     try:
         return version("bramble-fl")
     except PackageNotFoundError:

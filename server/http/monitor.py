@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, jsonify
 
+from server.http.scopes import needs
 from server.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def blueprint(room: Room) -> Blueprint:
         return jsonify(ok=True)
 
     @part.get("/metrics")
+    @needs("metrics")
     def metrics() -> Response:
         return Response(room.metrics.text(), content_type=CONTENT_TYPE)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import websocket
 
 from server.tokens import hash_of
 from tests.server.pi import Pi, hello
@@ -111,6 +112,8 @@ def test_what_is_not_there_or_not_taken_is_said_in_json(method: str, path: str, 
         ({"Sec-Fetch-Site": "cross-site"}, "Sec-Fetch-Site"),
         ({"Origin": "https://evil.example"}, "Origin"),
         ({"Origin": "null"}, "Origin"),
+        ({"Origin": "http://["}, "Origin"),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"}, "Sec-Fetch-Site"),
     ],
     ids=str,
 )
@@ -123,6 +126,41 @@ def test_no_web_page_starts_anything(method: str, path: str, headers: dict[str, 
 
 
 @pytest.mark.parametrize("path", STARTERS)
+@pytest.mark.parametrize("headers", [{"Accept": "image/webp,*/*"}, {"User-Agent": "Mozilla/5.0"}, {"Accept-Language": "de"}], ids=str)
+def test_what_a_browser_fetches_for_a_page_starts_nothing(path: str, headers: dict[str, str], server: ServerProcess, pi: Pi) -> None:
+    before = server.get("/status")
+    status, sentence = error(server.request("GET", path, headers))
+    assert (status, sentence.partition(":")[0]) == (403, next(iter(headers)))
+    assert "send a POST" in sentence
+    assert server.get("/status") == before
+
+
+@pytest.mark.parametrize("path", STARTERS)
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "cross-site"}], ids=str)
+def test_a_browser_that_goes_there_gets_a_page_with_a_button(path: str, headers: dict[str, str], server: ServerProcess, pi: Pi) -> None:
+    before = server.get("/status")
+    status, page, answered = server.request("GET", path, {"Accept": "text/html,*/*;q=0.8", **headers})
+    assert (status, answered["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert b'<form method="post"' in page
+    assert (b"There is no way back" in page) == (path == "/reset")
+    assert (answered["X-Frame-Options"], answered["Referrer-Policy"]) == ("DENY", "same-origin")
+    for rule in ("default-src 'none'", "form-action 'self'", "frame-ancestors 'none'"):
+        assert rule in answered["Content-Security-Policy"]
+    assert server.get("/status") == before
+
+
+def test_a_page_of_another_origin_opens_no_socket(server: ServerProcess) -> None:
+    for origin in ("http://evil.example", f"http://127.0.0.1:{server.port + 1}", "null", "http://["):
+        with pytest.raises(websocket.WebSocketBadStatusException) as refusal:
+            Pi(server.url, "pi-evil", origin=origin)
+        assert refusal.value.status_code == 403
+    assert server.get("/status")["clients"] == 0
+    with Pi(server.url, "pi-own", origin=server.url):
+        assert server.get("/status")["clients"] == 1
+    wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+
+
+@pytest.mark.parametrize("path", STARTERS)
 def test_head_starts_nothing(path: str, server: ServerProcess, pi: Pi) -> None:
     before = server.get("/status")
     status, _, headers = server.request("HEAD", path)
@@ -130,14 +168,6 @@ def test_head_starts_nothing(path: str, server: ServerProcess, pi: Pi) -> None:
     assert server.get("/status") == before
     assert server.request("OPTIONS", path)[0] == 200
     assert server.get("/status") == before
-
-
-@pytest.mark.parametrize("site", ["none", "same-origin", "same-site"])
-def test_a_person_who_types_the_address_starts_a_round(site: str, server: ServerProcess, pi: Pi) -> None:
-    status, content, _ = server.request("GET", "/", {"Sec-Fetch-Site": site, "Origin": f"http://127.0.0.1:{server.port}"})
-    assert status == 202
-    pi.train()
-    wait_for(lambda: server.get("/status")["round"] == content["round"], "the commit")
 
 
 @pytest.mark.parametrize(

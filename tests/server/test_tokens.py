@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from server import tokens
-from server.tokens import TokenError, Tokens, hash_of, new_token
+from server.tokens import SCOPES, TokenError, Tokens, Visitor, client_entry, hash_of, http_entry, new_token
 
 
 @pytest.fixture
@@ -90,8 +90,53 @@ def test_http_says_whose_token_it_is(path: Path) -> None:
     (one, first), (two, second) = new_token(), new_token()
     write(path, http={"inspector": first, "grafana": second})
     known = Tokens(path)
-    assert known.http(one) == "inspector"
-    assert known.http(two) == "grafana"
+    assert known.http(one).name == "inspector"  # type: ignore[union-attr]
+    assert known.http(two).name == "grafana"  # type: ignore[union-attr]
+
+
+class TestScopes:
+    @pytest.mark.parametrize(
+        ("scopes", "opened"),
+        [
+            (["metrics"], {"metrics"}),
+            (["read"], {"metrics", "read"}),
+            (["operate"], {"metrics", "read", "operate"}),
+            (["admin"], {"metrics", "read", "operate", "admin"}),
+            (["metrics", "operate"], {"metrics", "read", "operate"}),
+        ],
+    )
+    def test_a_token_opens_what_its_scopes_say(self, path: Path, scopes: list[str], opened: set[str]) -> None:
+        token, hashed = new_token()
+        path.write_text(http_entry("grafana", hashed, scopes))
+        assert Tokens(path).http(token) == Visitor("grafana", frozenset(opened))
+
+    def test_an_entry_of_release_0_1_opens_everything_and_that_is_said_once(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        (one, first), (_, second) = new_token(), new_token()
+        write(path, http={"inspector": first})
+        known = Tokens(path)
+        assert known.http(one) == Visitor("inspector", frozenset(SCOPES))
+        write(path, http={"inspector": first}, clients={"pi-1": second})
+        assert known.http(one)
+        assert caplog.text.count("inspector without scopes may do everything") == 1
+        write(path, http={"inspector": first, "grafana": second})
+        assert known.http(one)
+        assert "inspector, grafana without scopes" in caplog.text
+
+    def test_a_name_of_any_kind_is_written_as_toml_that_can_be_read(self, path: Path) -> None:
+        token, hashed = new_token()
+        for name in ("grafana", "my scripts", 'a "b"', "a.b", "größe", "x]"):
+            path.write_text(http_entry(name, hashed, ["read"]))
+            assert Tokens(path).http(token) == Visitor(name, frozenset({"metrics", "read"}))
+
+    @pytest.mark.parametrize(("name", "scopes"), [("", ["read"]), ("a\nb", ["read"]), ("a" * 64, ["read"]), ("a", ["root"])])
+    def test_what_cannot_be_written_is_refused(self, name: str, scopes: list[str]) -> None:
+        with pytest.raises(TokenError):
+            http_entry(name, new_token()[1], scopes)
+
+    @pytest.mark.parametrize("name", ["Bad Name", "", "-pi", "pi.1", "a" * 64])
+    def test_a_client_that_cannot_be_gets_no_line(self, name: str) -> None:
+        with pytest.raises(TokenError, match="is not a client id"):
+            client_entry(name, new_token()[1])
 
 
 def test_some_clients_token_is_known_without_its_name(path: Path) -> None:
@@ -117,7 +162,7 @@ class TestChanges:
         known = Tokens(path)
         token, line = new_token()
         write(path, http={"inspector": line})
-        assert known.http(token) == "inspector"
+        assert known.http(token).name == "inspector"  # type: ignore[union-attr]
 
     def test_a_change_in_place_is_seen_by_its_time(self, path: Path) -> None:
         (one, first), (two, second) = new_token(), new_token()
@@ -165,6 +210,12 @@ class TestBadFiles:
         [
             ('[clients]\npi-1 = "sha256:12"\n', r'\[clients\] pi-1: expected "sha256:" and 64 hexadecimal digits'),
             ("[http]\ninspector = 5\n", r"\[http\] inspector: expected"),
+            (f'[http]\na = {{ hash = "{hash_of("x")}" }}\n', r"\[http\] a: scopes: expected a list of metrics, read, operate, admin"),
+            (f'[http]\na = {{ hash = "{hash_of("x")}", scopes = [] }}\n', r"\[http\] a: scopes: expected a list"),
+            (f'[http]\na = {{ hash = "{hash_of("x")}", scopes = "read" }}\n', r"\[http\] a: scopes: expected a list"),
+            (f'[http]\na = {{ hash = "{hash_of("x")}", scopes = ["root"] }}\n', r"\[http\] a: scopes: expected a list"),
+            (f'[http]\na = {{ hash = "{hash_of("x")}", scopes = ["read"], until = 5 }}\n', r"\[http\] a: until is not known"),
+            ('[http]\na = { scopes = ["read"] }\n', r'\[http\] a: expected "sha256:"'),
             (f'[clients]\nPi_1 = "{hash_of("x")}"\n', r"\[clients\] Pi_1: the name is not a client id"),
             (f'[clients]\npi.kitchen = "{hash_of("x")}"\n', r"\[clients\] pi: expected"),
             (f'[client]\npi-1 = "{hash_of("x")}"\n', r"has \[client\], expected only the sections \[clients\] and \[http\]"),
