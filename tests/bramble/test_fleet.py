@@ -103,6 +103,24 @@ def test_json_is_for_scripts(server: StandIn, capsys: pytest.CaptureFixture[str]
     assert json.loads(capsys.readouterr().out)["clients"]["pi-1"]["version"] == "1.0"
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"health": {**HEALTH, "sensors_gone": []}}, 0),
+        ({"health": HEALTH}, fleet.SICK),
+        ({"connected": False, "health": {**HEALTH, "sensors_gone": []}}, fleet.SICK),
+        ({"health": {**HEALTH, "sensors_gone": [], "sample_age": None}}, fleet.SICK),
+    ],
+    ids=["all is well", "a sensor is gone", "a client is gone", "a client does not measure"],
+)
+def test_the_exit_code_tells_whether_somebody_should_look(
+    server: StandIn, capsys: pytest.CaptureFixture[str], change: dict[str, Any], code: int
+) -> None:
+    server.answers["/clients"] = {"clients": {"pi-1": client(**change)}}
+    assert fleet.run(FleetSettings(server=server.url)) == code
+    assert "pi-1" in capsys.readouterr().out
+
+
 def test_the_table_says_what_a_person_wants_to_know(server: StandIn) -> None:
     console = Console(width=180, record=True, file=io.StringIO())
     fleet.show(fleet.read(FleetSettings(server=server.url)), console)
