@@ -52,7 +52,7 @@ def check(settings: ClientSettings) -> list[Finding]:
 
 
 def _sensors(settings: ClientSettings) -> str:
-    board = startup.open_sensors(settings)
+    board = startup.open_sensors(settings, remember=False)
     try:
         values = board.sample()
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_client.hal import Board, open_board
+from edge_client.hal.known import FILE, Memory
 from edge_client.settings import ClientSettings
 from edge_client.tls import TlsSocket
 from protocol import BrambleError
@@ -56,8 +57,13 @@ def tls_context(ca: Path | None) -> ssl.SSLContext:
     return context
 
 
-def open_sensors(settings: ClientSettings) -> Board:
+def open_sensors(settings: ClientSettings, remember: bool = True) -> Board:
     """Return the board of sensors that the settings describe.
+
+    Parameters
+    ----------
+    remember
+        Whether to note what is found in the client's folder; who looks beside a client that runs must not.
 
     Raises
     ------
@@ -74,6 +80,7 @@ def open_sensors(settings: ClientSettings) -> Board:
         faults=settings.faults,
         every=settings.sample_every,
         live=settings.self_paced,
+        memory=Memory(settings.folder / FILE, writable=remember),
     )
 
 

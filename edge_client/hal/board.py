@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_client.hal.bus import I2CBus
@@ -43,6 +43,9 @@ class Board:
         How often each sensor is sampled by itself; by the driver's usual interval where none is given.
     problems
         Sensors that were configured and cannot be used, each with the reason.
+    names
+        What channels are called, by their sensor's name and the driver's key, where that is settled. Any other has its plain name if
+        no sensor before it has that, else its own sensor's name before it.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Board:
         prepare: Callable[[float | None], None] = lambda t: None,
         paces: Sequence[Pace] | None = None,
         problems: Sequence[SensorError] = (),
+        names: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
         self.sensors = sensors
         self.buses = list(buses)
@@ -65,7 +69,7 @@ class Board:
         self.paces = list(paces) if paces is not None else [Pace(sensor.driver.interval) for sensor in sensors]
         self._lock = threading.Lock()
         self._streams: list[Stream] = []
-        self._keys = _unique_keys(sensors, wanted)
+        self._keys = _unique_keys(sensors, wanted, names or {})
         self.channels: tuple[Channel, ...] = tuple(describe(key) for key in self._keys.values())
 
     def sample(self, t: float | None = None) -> dict[str, float | None]:
@@ -127,13 +131,12 @@ class Board:
             bus.close()
 
 
-def _unique_keys(sensors: list[Sensor], wanted: Collection[str] | None) -> dict[tuple[str, str], str]:
-    """Name every channel: the first sensor that has it gives it its plain name, a further one puts its own name before it."""
+def _unique_keys(sensors: list[Sensor], wanted: Collection[str] | None, names: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
     keys: dict[tuple[str, str], str] = {}
     for sensor in sensors:
         for key in sensor.driver.channels:
             if wanted is None or key in wanted:
-                offered = key
+                offered = names.get((sensor.name, key), key)
                 while offered in keys.values():
                     offered = f"{sensor.name}.{offered}"
                 keys[sensor.name, key] = offered

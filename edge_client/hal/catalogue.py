@@ -48,13 +48,17 @@ def names() -> list[str]:
 
 
 def driver(name: str) -> type[Driver]:
-    """Return the driver class of a name.
+    """Return the driver class of a name: its own, or the one under which its package registers it.
 
     Raises
     ------
     UnknownSensor
         If there is no such driver, a plug-in does not import, or what it offers cannot be used.
     """
+    if name not in names():
+        for other in drivers():
+            if not isinstance(other, UnknownSensor) and other.name == name:
+                return other
     found = _load(name, "edge_client.hal.drivers", SENSORS_GROUP)
     if not (isinstance(found, type) and issubclass(found, Driver)):
         raise UnknownSensor(f"sensor {name!r}: its plug-in offers {found!r}, which is not a Driver; ask its author")

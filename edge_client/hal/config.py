@@ -71,7 +71,8 @@ def load(path: Path, every: float | None = None) -> tuple[list[SensorConfig], li
                 if other.name == sensor.name:
                     entry.wrong("name", f"another sensor is called {sensor.name!r} already; give this one a name of its own")
             sensors.append(sensor)
-        except SensorError as error:
+        except ConfigError as error:
+            error.sensor = str(entry.values.get("name", entry.values.get("driver")))
             problems.append(error)
     return sensors, problems
 

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from edge_client.hal import catalogue
 from edge_client.hal.bus import I2CBus
+from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Driver, guarded
 from edge_client.hal.errors import BusBusy, DriverFailure, SensorError, UnknownSensor
 
 logger = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""How often a driver is tried before the next one that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class Found:
     Parameters
     ----------
     drivers
-        Drivers whose chip this can be, the likeliest first. One whose chip proves its identity stands alone.
+        Drivers whose chip this can be, the likeliest first. Where a chip proves its identity, only those that it proves it to.
     note
         What a person should know of it.
     """
@@ -32,7 +36,7 @@ class Found:
     @property
     def certain(self) -> bool:
         """Whether the chip has proved what it is."""
-        return len(self.drivers) == 1 and self.drivers[0].certain
+        return bool(self.drivers) and self.drivers[0].certain
 
 
 def scan(bus: I2CBus) -> list[Found]:
@@ -53,23 +57,55 @@ def _look(bus: I2CBus, address: int, candidates: list[type[Driver]], missing: st
     here = sorted((item for item in candidates if address in item.addresses), key=lambda item: not item.certain)
     possible: list[type[Driver]] = []
     for item in here:
+        if possible and possible[0].certain and not item.certain:
+            break
         try:
             with guarded(item.chip):
-                fits = item.identify(bus, address)
-            if fits and item.certain:
-                return Found(address, (item,), f"{item.chip}, by its identity")
-            if fits:
-                possible.append(item)
+                if item.identify(bus, address):
+                    possible.append(item)
         except BusBusy as error:
             return Found(address, (), str(error))
         except DriverFailure as error:
             logger.warning("%s", error)
         except SensorError as error:
             logger.debug("%s did not answer as a %s: %s", hex(address), item.chip, error)
+    chips = " or ".join(dict.fromkeys(item.chip for item in possible))
+    if possible and possible[0].certain:
+        return Found(address, tuple(possible), f"{chips}, by its identity")
     if possible:
-        chips = " or ".join(item.chip for item in possible)
         return Found(address, tuple(possible), f"perhaps {chips}: it has no identity to prove it; name it in the configuration")
     return Found(address, (), "unknown chip; no driver recognises it" + (f" ({missing})" if missing else ""))
+
+
+def choose(bus: I2CBus, item: Found, clock: Clock, had: str | None = None) -> type[Driver]:
+    """Return the first of the drivers that fit a chip which also reads it, or the first of them if none does.
+
+    Parameters
+    ----------
+    had
+        Name of the driver that read it before, which is tried first.
+    """
+    drivers = sorted(item.drivers, key=lambda driver: driver.name != had)
+    for driver in drivers if len(drivers) > 1 else ():
+        try:
+            _read(driver, bus, item.address, clock)
+            return driver
+        except SensorError as error:
+            logger.warning("the driver %s does not read what answers at %#04x, so the next is tried: %s", driver.name, item.address, error)
+    return drivers[0]
+
+
+def _read(driver: type[Driver], bus: I2CBus, address: int, clock: Clock) -> None:
+    for attempt in range(ATTEMPTS):
+        try:
+            with guarded(driver.chip):
+                candidate = driver(bus, address, clock)
+                candidate.setup()
+                candidate.read()
+                return
+        except SensorError as error:
+            if not error.transient or attempt == ATTEMPTS - 1:
+                raise
 
 
 def names(drivers: list[str]) -> list[str]:

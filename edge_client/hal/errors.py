@@ -105,6 +105,9 @@ class UnknownSensor(SensorError):
 class ConfigError(SensorError):
     """The sensor configuration is wrong; the text names the file, the line and the key."""
 
+    sensor: str | None = None
+    """Name of the sensor that is described wrongly, where it has one."""
+
 
 class RecordingError(SensorError):
     """A recording is malformed; the text names the line and the column."""

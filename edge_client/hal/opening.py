@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +14,10 @@ from edge_client.hal.board import Board, Pace
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock, HostClock, SystemClock, VirtualClock
 from edge_client.hal.config import SensorConfig
-from edge_client.hal.drivers.base import Driver
+from edge_client.hal.drivers.base import Driver, guarded
 from edge_client.hal.errors import ConfigError, SensorError, UnknownSensor
-from edge_client.hal.linux import LinuxBus, ReopeningBus
+from edge_client.hal.known import Known, Memory, complete, names, passed, reconcile
+from edge_client.hal.linux import ReopeningBus
 from edge_client.hal.sensor import Sensor
 from edge_client.hal.sim import recordings, script
 from edge_client.hal.sim.bus import SimulatedBus
@@ -37,6 +39,7 @@ def open_board(
     faults: Path | None = None,
     every: float | None = None,
     live: bool = False,
+    memory: Memory | None = None,
 ) -> Board:
     """Open the sensors of this client.
 
@@ -59,18 +62,21 @@ def open_board(
     live
         Let simulated sensors run on the real clock, for sampling at a rate. Otherwise their time is the one that each sample is
         for, and waiting for a conversion takes none.
+    memory
+        Which sensors this client has had: found ones that are absent are expected all the same, and channels keep their names.
 
     Raises
     ------
     SensorError
-        If the bus cannot be used, nothing is found on it, or a file is malformed.
+        If nothing is found on the bus, or it cannot be used, and nothing was found before; or if a file is malformed.
     """
+    memory = memory or Memory()
     if faults is not None and sensors != "mock":
         raise ConfigError(f"{faults}: faults are for mock sensors; real ones have their own")
     chosen = _configured(configuration, every) if configuration is not None else None
     if sensors == "linux":
-        return _configured_board(*chosen) if chosen is not None else _found_board(bus, every)
-    return _mock_board(*_world(replay, seed), seed, chosen, faults, every, live)
+        return _configured_board(*chosen, memory) if chosen is not None else _found_board(bus, every, memory)
+    return _mock_board(*_world(replay, seed), seed, chosen, faults, every, live, memory)
 
 
 def _configured(path: Path, every: float | None) -> tuple[list[SensorConfig], list[SensorError]]:
@@ -84,40 +90,107 @@ def _configured(path: Path, every: float | None) -> tuple[list[SensorConfig], li
     return chosen, problems
 
 
-def _sensor(item: SensorConfig, bus: I2CBus, clock: Clock, simulated: bool) -> Sensor:
-    return Sensor(item.driver(bus, item.address, clock), item.name, simulated=simulated, offset=item.offset, gain=item.gain)
+def _sensors(
+    items: Iterable[SensorConfig], bus: Callable[[int], I2CBus], clock: Clock, simulated: bool
+) -> tuple[list[Sensor], list[Pace], list[SensorError]]:
+    """Return the sensors, how often each is read, and what is wrong with those that cannot be made: none stops another."""
+    sensors: list[Sensor] = []
+    paces: list[Pace] = []
+    problems: list[SensorError] = []
+    for item in items:
+        try:
+            with guarded(item.driver.chip):
+                driver = item.driver(bus(item.bus), item.address, clock)
+                sensors.append(Sensor(driver, item.name, simulated=simulated, offset=item.offset, gain=item.gain))
+            paces.append(Pace(item.every, item.rate))
+        except SensorError as error:
+            logger.error("sensor %s cannot be used: %s", item.name, error)
+            problems.append(error)
+    return sensors, paces, problems
 
 
-def _pace(driver: type[Driver] | Driver, every: float | None) -> Pace:
-    return Pace(max(every or driver.interval, driver.fastest))
+def _pace(driver: type[Driver], every: float | None) -> float:
+    return max(every or driver.interval, driver.fastest)
 
 
-def _paces(chosen: list[SensorConfig]) -> list[Pace]:
-    return [Pace(item.every, item.rate) for item in chosen]
+def _settled(memory: Memory, items: list[SensorConfig], problems: Sequence[SensorError]) -> dict[tuple[str, str], str]:
+    """Return what the channels of configured sensors are called: as before, as long as whoever has the plain name is in the file."""
+    # What is described wrongly today will be mended: its channels are kept for it
+    broken = {error.sensor for error in problems if isinstance(error, ConfigError)}
+    channels = {item.name: item.driver.channels for item in items}
+    before = [sensor for sensor in memory.sensors if sensor.name in channels or sensor.name in broken]
+    plain = {key for sensor in before for key in channels.get(sensor.name, sensor.channels) if sensor.channels.get(key) == key}
+    known = [
+        replace(sensor, channels={key: name for key, name in sensor.channels.items() if key in plain and key in channels[sensor.name]})
+        if sensor.name in channels
+        else sensor
+        for sensor in before
+    ]
+    for item in items:
+        mine = next((sensor for sensor in known if sensor.name == item.name), Known(item.name, "", 0, 0, {}))
+        known = [sensor for sensor in known if sensor is not mine]
+        mine = replace(mine, driver=item.driver.name, bus=item.bus, address=item.address)
+        known.append(complete(mine, item.driver.channels, known))
+    for change in passed(memory.sensors, known):
+        logger.warning("%s", change)
+    memory.keep(known)
+    return names(known)
 
 
-def _configured_board(chosen: list[SensorConfig], problems: list[SensorError]) -> Board:
+def _configured_board(chosen: list[SensorConfig], problems: list[SensorError], memory: Memory) -> Board:
     # A bus that is not there takes only its own sensors with it, and may come later
     clock = SystemClock()
-    buses: dict[int, I2CBus] = {number: ReopeningBus(number) for number in {item.bus for item in chosen}}
-    sensors = [_sensor(item, buses[item.bus], clock, simulated=False) for item in chosen]
-    return Board(sensors, list(buses.values()), paces=_paces(chosen), problems=problems)
+    buses: dict[int, I2CBus] = {number: ReopeningBus(number, clock) for number in {item.bus for item in chosen}}
+    sensors, paces, unusable = _sensors(chosen, buses.__getitem__, clock, simulated=False)
+    if not sensors:
+        raise ConfigError("; ".join(str(problem) for problem in [*problems, *unusable]))
+    called = _settled(memory, chosen, problems)
+    return Board(sensors, list(buses.values()), clock=clock, paces=paces, problems=[*problems, *unusable], names=called)
 
 
-def _found_board(number: int, every: float | None) -> Board:
-    bus, clock = LinuxBus(number), SystemClock()
+def _found_board(number: int, every: float | None, memory: Memory) -> Board:
+    clock = SystemClock()
+    bus = ReopeningBus(number, clock)
     try:
-        found = [item for item in detect.scan(bus) if item.drivers]
-        if not found:
-            raise SensorError(f"no sensor that a driver knows answers on {bus.name}; check the wiring, then run `bramble sensors scan`")
-        sensors = [
-            Sensor(item.drivers[0](bus, item.address, clock), name)
-            for item, name in zip(found, detect.names([item.drivers[0].name for item in found]), strict=True)
-        ]
+        known, problems = _look(bus, number, clock, memory)
+        items = []
+        for sensor in known:
+            try:
+                driver = catalogue.driver(sensor.driver)
+                items.append(SensorConfig(driver, sensor.address, number, sensor.name, _pace(driver, every)))
+            except UnknownSensor as error:
+                logger.error("sensor %s cannot be used: %s", sensor.name, error)
+                problems.append(error)
+        sensors, paces, unusable = _sensors(items, lambda number: bus, clock, simulated=False)
+        if not sensors:
+            raise SensorError(
+                f"no sensor that a driver knows answers on {bus.name}; check the wiring, then run `bramble sensors scan`"
+                if not problems
+                else "; ".join(str(problem) for problem in [*problems, *unusable])
+            )
     except SensorError:
         bus.close()
         raise
-    return Board(sensors, [bus], paces=[_pace(sensor.driver, every) for sensor in sensors])
+    return Board(sensors, [bus], clock=clock, paces=paces, problems=[*problems, *unusable], names=names(known))
+
+
+def _look(bus: ReopeningBus, number: int, clock: Clock, memory: Memory) -> tuple[list[Known], list[SensorError]]:
+    """Return the sensors of a bus: those that were found before, and what else answers. Say what has changed in one line."""
+    before = [sensor for sensor in memory.sensors if sensor.address]
+    mine = [sensor for sensor in before if sensor.bus == number]
+    try:
+        found = detect.scan(bus)
+    except SensorError as error:
+        if not mine:
+            raise
+        logger.error("%s; the sensors that were found there before are looked for all the same", error)
+        return mine, [error]
+    after, changes = reconcile(before, found, number, lambda item, had: detect.choose(bus, item, clock, had))
+    if changes:
+        level, where = (logging.WARNING if mine else logging.INFO), f"; see {memory.path}" if memory.path is not None else ""
+        logger.log(level, "sensors on %s: %s%s", bus.name, "; ".join(changes), where)
+    memory.keep(after)
+    return [sensor for sensor in after if sensor.bus == number], []
 
 
 def _world(replay: Path | None, seed: str) -> tuple[World, Collection[str]]:
@@ -141,6 +214,7 @@ def _mock_board(
     faults: Path | None,
     every: float | None,
     live: bool,
+    memory: Memory,
 ) -> Board:
     clock: Clock = HostClock() if live else VirtualClock()
     scene = Scene(Layered(world, Synthetic(seed)), clock)
@@ -160,10 +234,19 @@ def _mock_board(
         raise ConfigError("; ".join(str(problem) for problem in problems))
     for bus in buses.values():
         bus.faults = script.load(faults, clock) if faults is not None else None
-    sensors = [_sensor(item, buses[item.bus], clock, simulated=True) for item in items]
-    prepare = _follow(scene, clock) if live else _pin(scene, clock)
-    wanted = channels if chosen is None else None
-    return Board(sensors, list(buses.values()), clock=clock, wanted=wanted, prepare=prepare, paces=_paces(items), problems=problems)
+    sensors, paces, unusable = _sensors(items, buses.__getitem__, clock, simulated=True)
+    if not sensors:
+        raise ConfigError("; ".join(str(problem) for problem in [*problems, *unusable]))
+    return Board(
+        sensors,
+        list(buses.values()),
+        clock=clock,
+        wanted=channels if chosen is None else None,
+        prepare=_follow(scene, clock) if live else _pin(scene, clock),
+        paces=paces,
+        problems=[*problems, *unusable],
+        names=_settled(memory, wished, problems) if chosen is not None else None,
+    )
 
 
 def _pin(scene: Scene, clock: Clock) -> Callable[[float | None], None]:
@@ -204,6 +287,6 @@ def _covering(channels: Collection[str], every: float | None) -> list[SensorConf
         free = [address for address in best.addresses if address not in taken]
         if not gained or not free:
             raise SensorError(f"no simulated sensor measures {', '.join(sorted(missing))}; leave the column out of the recording")
-        chosen.append(SensorConfig(best, free[0], name=best.name, every=_pace(best, every).every))
+        chosen.append(SensorConfig(best, free[0], name=best.name, every=_pace(best, every)))
         missing -= gained
     return chosen
