@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
 import secrets
 import signal
 import ssl
-import sys
 import threading
 from datetime import UTC, datetime
 from importlib import metadata
@@ -29,6 +27,7 @@ from edge_client.link import Link
 from edge_client.outbox import Item, Outbox
 from edge_client.recorder import TESTED_UNTIL, Recorder
 from edge_client.report import Reporter
+from edge_client.runner import Runner
 from edge_client.sampling import Cycles, SelfPaced
 from edge_client.settings import ClientSettings
 from edge_client.trainer import Result, Trainer
@@ -70,7 +69,8 @@ class Agent:
         self._outbox = Outbox(folder / "outbox.db")
         self._download = GraphDownload(settings.server, token, tls, proxy=settings.proxy)
         self._graphs = GraphCache(folder / "graphs", self._fetch)
-        self._trainer = Trainer(folder, self._fetch, settings.id)
+        self._runner = Runner(settings.training_memory)
+        self._trainer = Trainer(folder, self._fetch, settings.id, self._runner)
         hello = Handshake(protocol.VERSION, settings.id, token, board.simulated, board.channels, _version(), instance=secrets.token_hex(8))
         self._link = Link(settings.server, hello.to_wire(), tls=tls, proxy=settings.proxy, longest_pause=settings.reconnect_max)
         self._courier = Courier(self._outbox, self._link, self._accepted)
@@ -122,18 +122,19 @@ class Agent:
         """Note what a person says is being measured."""
         self._recorder.label(t, label)
 
-    def stop(self) -> bool:
-        """End within 4 s; return whether every thread has ended. What was not delivered stays in the outbox."""
+    def stop(self) -> None:
+        """End within 4 s. What was not delivered stays in the outbox."""
         self._link.stop(1.0)
         self._reporter.stop(0.5)
         self._courier.stop(1.0)
         self._cycles.stop(0.5)
         if self._paced is not None:
             self._paced.stop(0.5)
-        ended = self._training.stop(1.0)
+        self._training.stop(1.0)
+        self._runner.close()
+        self._training.stop(0.5)
         self._recorder.close()
         self._outbox.close()
-        return ended
 
     def client_update(self, payload: Any) -> None:
         """Train from the weights that came."""
@@ -260,13 +261,7 @@ def run(settings: ClientSettings) -> int:
             notify(STOPPING=1)
             if panel is not None:
                 panel.stop(0.5)
-            if not agent.stop():
-                # A thread inside the training runtime cannot be ended, and Python would abort on it while it shuts down.
-                # Everything is stored and closed by now.
-                board.close()
-                logging.shutdown()
-                sys.stdout.flush()
-                os._exit(0)
+            agent.stop()
         finally:
             board.close()
     return 0

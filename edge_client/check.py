@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -12,13 +13,17 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_client import route, startup, trust
+import numpy as np
+
+from edge_client import builtin, route, startup, trust
 from edge_client.frontpanel import open_pins
-from edge_client.runtime import installed
+from edge_client.runner import Runner
 from edge_client.settings import ClientSettings
+from edge_client.trainer import arguments
 from protocol import BrambleError
 
 TIMEOUT_S = 10.0
+TRAINING_S = 60.0
 
 
 class Finding(NamedTuple):
@@ -70,7 +75,21 @@ def _pins(settings: ClientSettings) -> str:
 
 
 def _runtime(settings: ClientSettings) -> str:
-    return f"{installed()} is there"
+    """Train one step of a built-in task, in a process like the one that a client would train in."""
+    runner, graph, began = Runner(settings.training_memory), builtin.any_graph(), time.monotonic()
+    runner.allow(TRAINING_S)
+    try:
+        runner.load(graph.sha256, graph.flatbuffer)
+        ready = time.monotonic() - began
+        manifest = graph.manifest
+        x = np.ones((2, manifest.window, len(manifest.channels)), np.float32)
+        one = np.ones(2, np.float32)
+        loss = runner("train", x=x, y=one, sw=one, lr=0.01, **arguments(manifest.layout, graph.initial))["loss"]
+    finally:
+        runner.close()
+    if not np.isfinite(loss):
+        raise BrambleError(f"{runner.runtime} trains task {manifest.task} to a loss of {float(loss)}; install 'bramble-fl[client]' again")
+    return f"{runner.runtime} trains task {manifest.task}, in a process that was ready in {ready:.1f} s"
 
 
 def _server(settings: ClientSettings) -> str:

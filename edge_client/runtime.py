@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,13 @@ class RuntimeMissing(BrambleError):
 
 class GraphFailed(BrambleError):
     """The runtime could not load or run a graph."""
+
+
+class Graph(Protocol):
+    """Whatever runs a loaded graph's signatures: a :class:`Runtime`, or a :class:`edge_client.runner.Runner` in a process of its own."""
+
+    def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
+        """Run one signature."""
 
 
 class Runtime:
@@ -105,11 +112,6 @@ class _ScalarsStay:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._interpreter, name)
-
-
-def installed() -> str:
-    """Return the name of the runtime that will be used; RuntimeMissing if none loads."""
-    return str(_interpreter_module().__name__).partition(".")[0]
 
 
 def _interpreter_module() -> Any:

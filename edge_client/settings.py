@@ -64,6 +64,12 @@ class ClientSettings(BaseSettings):
         json_schema_extra={"cli": "str", "shown": "60s"},
     )
     keep_samples: int = Field(500_000, ge=100, description="Samples to keep on disk, some 40 bytes each; the oldest make room.")
+    training_memory: int | None = Field(
+        None,
+        ge=64,
+        le=1_000_000,
+        description="Memory (MB) that the training process may take; half of the machine's if nothing is said.",
+    )
     reconnect_max: Seconds = Field(
         30.0,
         gt=0,

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_client.graphs import GraphCache, GraphRejected
-from edge_client.runtime import GraphFailed, Runtime
+from edge_client.runner import Runner
+from edge_client.runtime import Graph, GraphFailed
 from edge_client.windows import Windows, windows
 from protocol.errors import BrambleError
 from protocol.graph import Manifest
@@ -63,18 +64,21 @@ class Trainer:
         Returns the bytes of the graph with this digest, from the server.
     client_id
         Makes this client's shuffles its own.
+    runner
+        Runs them, one of its own by default.
     """
 
-    def __init__(self, data_dir: Path, fetch: Callable[[str], bytes], client_id: str) -> None:
+    def __init__(self, data_dir: Path, fetch: Callable[[str], bytes], client_id: str, runner: Runner | None = None) -> None:
         self._graphs = GraphCache(data_dir / "graphs", fetch)
         self._client_id = client_id
-        self._loaded: tuple[str, Manifest, Runtime] | None = None
+        self._runner = runner or Runner()
+        self._manifest: Manifest | None = None
 
     def run(self, update: ClientUpdate, columns: Columns, tested_until: float | None, received: float | None = None) -> Result:
         """Test the weights that came on what is new here, then train them on what is here.
 
-        Blocks for the whole run, without holding Python's global lock while the graph computes. Done twice with the same
-        update and readings, it gives the same weights.
+        Blocks for the whole run, and no longer than the round's ``deadline_s``. Done twice with the same update and
+        readings, it gives the same weights.
 
         Parameters
         ----------
@@ -96,10 +100,10 @@ class Trainer:
         TrainingFault
             If the run is too long, or its weights grew beyond all bounds.
         GraphFailed, RuntimeMissing
-            If the graph cannot be loaded or run here.
+            If the graph cannot be loaded or run here, or not in time.
         """
         start = time.time()
-        manifest, runtime = self._load(update)
+        manifest, runtime = self._load(update), self._runner
         config = update.config
         data = windows(*columns([channel.key for channel in manifest.channels], None), manifest)
         if not len(data):
@@ -132,14 +136,17 @@ class Trainer:
             tested_until=float(data.time[-1]),
         )
 
-    def _load(self, update: ClientUpdate) -> tuple[Manifest, Runtime]:
-        if self._loaded is None or self._loaded[0] != update.graph:
+    def _load(self, update: ClientUpdate) -> Manifest:
+        manifest = self._manifest
+        if manifest is None or not self._runner.holds(update.graph):
             graph = self._graphs.get(update.graph)
-            self._loaded = (update.graph, graph.manifest, Runtime(graph.flatbuffer))
-        _, manifest, runtime = self._loaded
+            self._runner.allow(update.config.deadline_s)
+            self._runner.load(graph.sha256, graph.flatbuffer)
+            manifest = self._manifest = graph.manifest
+        self._runner.allow(update.config.deadline_s)
         if manifest.layout != update.layout:
             raise GraphRejected(f"graph: its layout has {manifest.layout.size} weights, the update's {update.layout.size}; not run")
-        return manifest, runtime
+        return manifest
 
 
 def arguments(layout: Layout, weights: Weights) -> dict[str, NDArray[np.float32]]:
@@ -147,7 +154,7 @@ def arguments(layout: Layout, weights: Weights) -> dict[str, NDArray[np.float32]
     return {f"w{i}": tensor for i, tensor in enumerate(layout.split(weights))}
 
 
-def measure(runtime: Runtime, data: Windows, weights: dict[str, NDArray[np.float32]]) -> dict[str, float]:
+def measure(runtime: Graph, data: Windows, weights: dict[str, NDArray[np.float32]]) -> dict[str, float]:
     """Return the means over windows of the task's ``loss``, ``error`` and ``baseline``."""
     totals = dict.fromkeys(("loss", "error", "baseline"), 0.0)
     for start in range(0, len(data), CHUNK):
@@ -158,7 +165,7 @@ def measure(runtime: Runtime, data: Windows, weights: dict[str, NDArray[np.float
     return {name: total / len(data) for name, total in totals.items()}
 
 
-def forecast(runtime: Runtime, data: Windows, weights: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+def forecast(runtime: Graph, data: Windows, weights: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return the forecast for each window, shape (n,), in the target's unit."""
     parts = [runtime("infer", x=data.x[start : start + CHUNK], **weights)["y"] for start in range(0, len(data), CHUNK)]
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
@@ -189,7 +196,7 @@ def minibatches(count: int, config: TrainConfig, rng: np.random.Generator) -> tu
 
 
 def fit(
-    runtime: Runtime,
+    runtime: Graph,
     data: Windows,
     layout: Layout,
     weights: dict[str, NDArray[np.float32]],

@@ -72,7 +72,10 @@ class Training:
         self._thread.start()
 
     def stop(self, timeout: float) -> bool:
-        """Take no more; return whether the run that was going on, if any, has ended by now."""
+        """Take no more; return whether the run that was going on, if any, has ended by now.
+
+        A run that fails from now on, because its process was ended, is no answer: the server asks again after the restart.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -160,6 +163,8 @@ class Training:
     def _put(self, job: _Job, event: str, message: TrainingComplete | TrainingFailed, note: dict[str, Any]) -> bool:
         payload = message.to_wire()
         with self._changed:
+            if self._stopping and event == "training_failed":
+                return False
             if not self._valid or self._next is not None:
                 log.info("round %d: the result is dropped: %s", message.round, "a newer round came" if self._valid else "a reset came")
                 return False
