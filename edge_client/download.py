@@ -9,9 +9,7 @@ from http.client import HTTPException
 
 from edge_client import route
 from protocol import BrambleError
-
-LARGEST = 256 << 20
-"""Bytes of a graph beyond which the server is not believed."""
+from protocol.graph import LARGEST
 
 
 class DownloadFailed(BrambleError):

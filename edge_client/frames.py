@@ -1,4 +1,4 @@
-"""What a client and its training process say to each other: a line of JSON and arrays, each with its length before it. Nothing is pickled."""
+"""What a client and its training process say to each other: a line of JSON and arrays, with lengths before them and nothing pickled."""
 
 from __future__ import annotations
 

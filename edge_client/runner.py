@@ -111,7 +111,13 @@ class Runner:
                 raise GraphFailed("graph: the client is stopping")
             # In a process group of its own, so that a terminal's Ctrl-C reaches the client alone.
             self._process = subprocess.Popen(
-                command, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd="/", process_group=0
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                cwd="/",
+                process_group=0,
             )
             self._frames = Frames(ours)
             self._put_down = weakref.finalize(self, _put_down, self._process, self._frames)
@@ -126,7 +132,9 @@ class Runner:
             answer, results = frames.receive(sum(array.nbytes for array in arrays.values()) + SMALL)
         except TimeoutError:
             self._end()
-            sentence = f"graph: {what} did not end within the {self._seconds:g} s of the round and was ended; lower epochs or raise the deadline"
+            sentence = (
+                f"graph: {what} did not end within the {self._seconds:g} s of the round and was ended; lower epochs or raise the deadline"
+            )
             raise GraphFailed(sentence) from None
         except (EOFError, OSError):
             raise GraphFailed(f"graph: {what} ended its process ({self._death()}); the next round starts another") from None
@@ -138,7 +146,9 @@ class Runner:
             return results
         if answer["error"] == "MemoryError":
             self._end()
-            raise GraphFailed(f"graph: {what} wants more than {self.memory_mb} MB; give it more with --training-memory, or lower batch_size")
+            raise GraphFailed(
+                f"graph: {what} wants more than {self.memory_mb} MB; give it more with --training-memory, or lower batch_size"
+            )
         raise _ERRORS.get(str(answer["error"]), GraphFailed)(str(answer.get("sentence", ""))[:1000])
 
     def _end(self) -> None:

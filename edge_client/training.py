@@ -148,6 +148,9 @@ class Training:
             log.error("round %d: not trained: out of memory", number)
             self._put(job, "training_failed", TrainingFailed(number, "out of memory"), {})
         except BrambleError as error:
+            if self._stopping:
+                log.info("round %d: broken off, for this client ends", number)
+                return
             log.warning("round %d: not trained: %s", number, error)
             self._put(job, "training_failed", TrainingFailed(number, str(error)[:SENTENCE]), {})
         except Exception as error:
@@ -163,8 +166,6 @@ class Training:
     def _put(self, job: _Job, event: str, message: TrainingComplete | TrainingFailed, note: dict[str, Any]) -> bool:
         payload = message.to_wire()
         with self._changed:
-            if self._stopping and event == "training_failed":
-                return False
             if not self._valid or self._next is not None:
                 log.info("round %d: the result is dropped: %s", message.round, "a newer round came" if self._valid else "a reset came")
                 return False

@@ -6,21 +6,33 @@ front and ignore the rest, a zip reader finds its directory at the end. So one f
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from protocol import codecs, fields
 from protocol.errors import ProtocolError
 from protocol.layout import Layout, Weights
-from protocol.messages import Channel, TrainConfig
+from protocol.messages import MAX_CHANNELS, Channel, TrainConfig
 
 FORMAT = 1
+LARGEST = 64 << 20
+"""Bytes of a graph file; a larger one is neither fetched nor read. A Pi holds it in memory."""
+LARGEST_MANIFEST = 1 << 20
+"""Bytes of a manifest, unpacked: 4096 tensors with long names."""
+MOST_FILES = 16
+"""Files in a graph's archive."""
 _MANIFEST, _WEIGHTS = "manifest.json", "weights.f32"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_END = struct.Struct("<4s4H2LH")
+"""A zip archive's last record (APPNOTE 4.3.16): signature, disks, entries here and in all, the directory's size and place, comment."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +89,8 @@ class Manifest:
         names = ("format", "task", "description", "channels", "window", "step_s", "horizon", "target", "layout", "metric", "config")
         item = fields.mapping(value, "manifest", names)
         fields.integer(item["format"], "manifest.format", FORMAT, FORMAT)
-        if not isinstance(item["channels"], list) or not item["channels"]:
-            raise ProtocolError("manifest.channels: expected a list of channels")
+        if not isinstance(item["channels"], list) or not 0 < len(item["channels"]) <= MAX_CHANNELS:
+            raise ProtocolError(f"manifest.channels: expected a list of 1 to {MAX_CHANNELS} channels")
         channels = tuple(Channel.from_wire(channel) for channel in item["channels"])
         metric = fields.mapping(item["metric"], "manifest.metric", ("name", "unit", "transform", "baseline"))
         if item["target"] not in [channel.key for channel in channels]:
@@ -116,7 +128,7 @@ class GraphFile:
     @property
     def flatbuffer(self) -> bytes:
         """The converted model alone, without what is packed behind it."""
-        with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
+        with _archive(self.data) as archive:
             return self.data[: min(item.header_offset for item in archive.infolist())]
 
     @classmethod
@@ -131,20 +143,48 @@ class GraphFile:
 
     @classmethod
     def read(cls, data: bytes) -> GraphFile:
-        """Take a graph file apart.
+        """Take a graph file apart. What it says of its sizes is checked before anything is unpacked.
 
         Raises
         ------
         ProtocolError
-            If it is not one: no archive at its end, a malformed manifest, or weights that do not fit its layout.
+            If it is not one: no archive at its end, one that is too large, a malformed manifest, or weights that do not
+            fit its layout.
         """
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                manifest = Manifest.from_wire(json.loads(archive.read(_MANIFEST)))
-                initial = codecs.decode(archive.read(_WEIGHTS), manifest.layout, "float32")
-        except (zipfile.BadZipFile, KeyError, ValueError) as error:
-            raise ProtocolError(f"graph: not a graph file with a manifest ({error})") from error
+        with _archive(data) as archive:
+            manifest = Manifest.from_wire(json.loads(_unpacked(archive, _MANIFEST, LARGEST_MANIFEST)))
+            size = codecs.encoded_size(manifest.layout, "float32")
+            initial = codecs.decode(_unpacked(archive, _WEIGHTS, size), manifest.layout, "float32")
         return cls(data, digest(data), manifest, initial)
+
+
+@contextlib.contextmanager
+def _archive(data: bytes) -> Iterator[zipfile.ZipFile]:
+    try:
+        if len(data) > LARGEST:
+            raise ValueError(f"{len(data)} bytes, where {LARGEST} are the most")
+        # The directory is read into memory as a whole, so its size comes first; one of zip64's would stand elsewhere.
+        signature, *_, entries, size, _, comment = _END.unpack(data[-_END.size :]) if len(data) >= _END.size else (b"",) * 8
+        if signature != b"PK\x05\x06" or comment or data[-42:-38] == b"PK\x06\x07":
+            raise ValueError("no archive at its end")
+        if entries > MOST_FILES or size > LARGEST_MANIFEST:
+            raise ValueError(f"{entries} files are packed in it")
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if not archive.infolist():
+                raise ValueError("its archive is empty")
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError, RuntimeError, struct.error) as error:
+        raise ProtocolError(f"graph: not a graph file with a manifest ({error})") from error
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    item = archive.getinfo(name)
+    if item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is packed by method {item.compress_type}")
+    if item.file_size > most:
+        raise ValueError(f"{name} would take {item.file_size} bytes, where {most} are the most")
+    with archive.open(item) as file:
+        return file.read(most + 1)  # never all at once: what an entry says of its size need not be true
 
 
 def digest(data: bytes) -> str:

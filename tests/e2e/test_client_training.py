@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -163,16 +164,39 @@ def test_a_client_killed_with_an_unsent_update_delivers_it_when_it_is_back_and_f
                 assert ended(server, number)["updates"] == (1 if late else 2)
 
 
-def test_a_newer_round_supersedes_the_one_that_is_still_being_trained(tmp_path: Path) -> None:
-    with serve(tmp_path, "--min-clients", "1", "--deadline", "2s", *LONG) as server, ClientProcess(server.url, tmp_path) as client:
+def test_a_run_that_outlasts_its_round_is_ended_and_the_next_round_is_trained(tmp_path: Path) -> None:
+    with serve(tmp_path, "--min-clients", "1", "--deadline", "3s", *ENDLESS) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
         give_data(server)
         assert ended(server, server.get("/")["round"])["state"] == "abandoned"
-        assert client.logged("trained on") == 0, "the run was too short to show anything"
+        client.wait_log("round 1: not trained: graph: fit did not end within the 3 s of the round and was ended")
         server.get("/")
-        client.wait_log("round 1: the result is dropped: a newer round came")
         client.wait_log("round 2: training")
-        assert client.logged("refused") == 0
+        assert client.logged("lost the connection") == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_training_process_that_dies_costs_its_round_and_neither_link_nor_client(tmp_path: Path, number: signal.Signals) -> None:
+    with serve(tmp_path, "--min-clients", "1", *ENDLESS) as server, ClientProcess(server.url, tmp_path) as client:
+        client.wait_connected()
+        since = server.get("/clients")["clients"]["pi-1"]["since"]
+        give_data(server)
+        server.get("/")
+        begun(client)
+        (training,) = wait_for(client.children, "the training process")
+        maps = Path(f"/proc/{client.process.pid}/maps").read_text()
+        assert "litert" not in maps, "the client's own process holds no runtime"
+        os.kill(training, number)
+        record = ended(server, 1)
+        assert record["state"] == "abandoned"
+        assert number.name in record["clients"]["pi-1"]["reason"]
+        assert "the next round starts another" in record["clients"]["pi-1"]["reason"]
+        give_data(server, 10)
+        server.get("/")
+        client.wait_log("round 2: training")
+        wait_for(lambda: client.children() not in ([], [training]), "another training process")
+        assert server.get("/clients")["clients"]["pi-1"]["since"] == since
+        assert client.logged("Traceback") == 0
 
 
 def test_sigterm_in_the_middle_of_a_run_ends_the_client_in_five_seconds_with_code_0(tmp_path: Path) -> None:
@@ -184,5 +208,7 @@ def test_sigterm_in_the_middle_of_a_run_ends_the_client_in_five_seconds_with_cod
         client.process.send_signal(signal.SIGTERM)
         assert client.process.wait(5) == 0
         assert client.logged("trained on") == 0, "the run was too short to show anything"
+        assert client.logged("not trained") == 0
+        assert client.waiting() == []
         assert client.logged("Traceback") == 0
         assert ended(server, 1)["state"] == "abandoned"

@@ -68,6 +68,11 @@ class ClientProcess:
         with contextlib.closing(sqlite3.connect(path)) as db:
             return [row[0] for row in db.execute("SELECT event FROM outbox ORDER BY lane, seq")]
 
+    def children(self) -> list[int]:
+        """Processes that it has started and that are alive."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for task in tasks for pid in task.read_text().split()]
+
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()

@@ -292,3 +292,12 @@ def test_a_failure_after_training_is_logged_and_the_next_round_is_trained(bench:
     bench.wait_begun(2)
     bench.outcome.put(0.5)
     wait_for(lambda: done, "the second")
+
+
+def test_a_run_that_ends_with_the_client_is_no_answer(bench: Bench) -> None:
+    bench.training.ask(request(1))
+    bench.wait_begun(1)
+    assert not bench.training.stop(0.01)
+    bench.outcome.put(BrambleError("its process was ended"))
+    assert bench.training.stop(60)
+    assert bench.outbox.answer() is None
