@@ -38,6 +38,7 @@ BUILTIN = {
     "shtc3": "shtc3:SHTC3",
     "aht20": "aht20:AHT20",
     "sgp40": "sgp40:SGP40",
+    "bmp390": "bmp390:BMP390",
 }
 """Module and class of each; a driver and its simulated chip have the same, in their two packages."""
 

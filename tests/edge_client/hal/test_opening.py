@@ -62,6 +62,7 @@ def test_every_built_in_sensor_can_be_configured_together(tmp_path: Path) -> Non
         "bmp280": "0x77",
         "tmp117": "0x4b",
         "ina226": "0x41",
+        "bmp390": "0x76\nbus = 2",
     }
     text = "".join(entry(name, f"address = {places[name]}" if name in places else "") for name in catalogue.names() if name != "bme680")
     board = open_board("mock", seed="pi-1", configuration=write(tmp_path, text))

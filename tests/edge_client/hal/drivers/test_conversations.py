@@ -31,6 +31,7 @@ SETUP = {
     "mcp9808": "06>2 07>2 010200 0803",  # DS25095A: both ids; hysteresis as a mark, the finest resolution
     "shtc3": "3517 ~0.24 805d ~0.24 efc8>3",  # sections 5.1, 5.7 and 5.9; table 5
     "aht20": "ba ~20 >1",  # section 5.5; the status says that the calibration is there
+    "bmp390": "00>1 7eb6 ~2 03>14 31>21 31>21 1c03 1f00",  # DS002: id; reset, table 2; its event is forgotten; calibration, 8 and 1 times
     "sgp40": "3615 ~1 3682 ~1 >9 260f8000a2666693 ~30 >3 280e ~320 >3",  # table 8
 }
 READ = {
@@ -52,6 +53,7 @@ READ = {
     "mcp9808": "~270 05>2 05>2 01>2 08>1",
     "shtc3": "7866 ~12.1 >6",  # table 9: normal mode, temperature first, no clock stretching
     "aht20": "ac3300 >1 ~80 >7",  # section 5.4
+    "bmp390": "1b13 ~18.97 03>14 03>14 1b>5",  # forced mode; section 3.9.2; the queue at 0x14 is left alone
     "sgp40": "260f8000a2666693 ~30 >3 260f8000a2666693 ~30 >3",  # section 3.1: the first value is thrown away
 }
 START = {
@@ -78,8 +80,9 @@ ADDRESSES = {  # the usual one first
     "shtc3": {0x70},
     "aht20": {0x38},
     "sgp40": {0x59},
+    "bmp390": {0x76, 0x77},
 }
-CERTAIN = {"tmp117", "mpu6050", "adxl345", "scd4x", "sht3x", "sht4x", "bmp280", "bme280", "ina226", "mcp9808", "shtc3", "sgp40"}
+CERTAIN = {"tmp117", "mpu6050", "adxl345", "scd4x", "sht3x", "sht4x", "bmp280", "bme280", "ina226", "mcp9808", "shtc3", "sgp40", "bmp390"}
 """Chips with an id, a serial number, or an answer with a check sum; the others can only be guessed."""
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.edge_client.hal.bench import WORLD, Bench
 
 WORDS = ("tmp117", "tmp102", "tmp105", "lm75", "ads1115", "ina219", "ina226", "mcp9808")
-BYTES = ("bme280", "bmp280", "bme680", "mpu6050", "adxl345")
+BYTES = ("bme280", "bmp280", "bme680", "bmp390", "mpu6050", "adxl345")
 
 RESETS: dict[str, dict[int, int]] = {
     "tmp117": {0x00: 0x8000, 0x01: 0x0220, 0x02: 0x6000, 0x03: 0x8000, 0x07: 0x0000, 0x0F: 0x0117},  # SNOSD82D, table 7-3
@@ -31,6 +31,7 @@ RESETS: dict[str, dict[int, int]] = {
     "mcp9808": {0x01: 0, 0x02: 0, 0x03: 0, 0x04: 0, 0x05: 0, 0x06: 0x0054, 0x07: 0x0400},  # DS25095A, table 5-1
     "bme280": {0xD0: 0x60, 0xF2: 0, 0xF3: 0, 0xF4: 0, 0xF5: 0, 0xF7: 0x80, 0xF8: 0, 0xF9: 0, 0xFA: 0x80, 0xFD: 0x80, 0xFE: 0},  # table 18
     "bmp280": {0xD0: 0x58, 0xF3: 0, 0xF4: 0, 0xF5: 0, 0xF7: 0x80, 0xF8: 0, 0xF9: 0, 0xFA: 0x80, 0xFB: 0, 0xFC: 0},  # table 18
+    "bmp390": {0x00: 0x60, 0x06: 0x80, 0x09: 0x80, 0x1B: 0, 0x1C: 0x02, 0x1D: 0, 0x1F: 0, 0x7E: 0},  # DS002, section 4.2
     "bme680": {0xD0: 0x61, 0x1F: 0x80, 0x22: 0x80, 0x25: 0x80, 0x72: 0, 0x74: 0, 0x75: 0},  # section 5.2
     "mpu6050": {0x19: 0, 0x1A: 0, 0x1B: 0, 0x1C: 0, 0x23: 0, 0x3A: 0, 0x6A: 0, 0x6B: 0x40, 0x75: 0x68},  # section 3
     "adxl345": {0x00: 0xE5, 0x2C: 0x0A, 0x2D: 0, 0x2E: 0, 0x30: 0x02, 0x31: 0, 0x38: 0, 0x39: 0},  # table 19
@@ -72,6 +73,7 @@ READ_ONLY = {
     "bme280": (0x88, 0xA1, 0xD0, 0xE1, 0xF3, 0xF7, 0xFA, 0xFD),
     "bmp280": (0x88, 0x9F, 0xD0, 0xF3, 0xF7, 0xFA),
     "bme680": (0x1D, 0x1F, 0x22, 0x25, 0x2A, 0x8A, 0xD0, 0xE1),
+    "bmp390": (0x00, 0x01, 0x03, 0x04, 0x09, 0x31, 0x45),
     "mpu6050": (0x3A, 0x3B, 0x41, 0x48, 0x75),
     "adxl345": (0x00, 0x01, 0x1C, 0x2B, 0x30, 0x32, 0x37, 0x39),
 }
@@ -80,7 +82,7 @@ READ_ONLY = {
 def powered(name: str) -> Bench:
     """A chip that has loaded what it loads after power-on, but has not yet measured by itself."""
     bench = Bench(name, **WORLD)
-    if name in ("bme280", "bmp280"):
+    if name in ("bme280", "bmp280", "bmp390"):
         bench.clock.sleep(0.0021)
     return bench
 
@@ -103,7 +105,7 @@ def test_power_that_was_away_for_a_moment_restores_every_register(name: str) -> 
         bench.send(register, *([0x55] * size(name)))
     bench.clock.sleep(1)
     bench.chip.power_on()
-    if name in ("bme280", "bmp280"):
+    if name in ("bme280", "bmp280", "bmp390"):
         bench.clock.sleep(0.0021)
     assert {register: bench.ask(register, read=size(name)) for register in RESETS[name]} == before
 
@@ -117,12 +119,22 @@ def test_power_that_was_away_for_a_moment_restores_every_register(name: str) -> 
         ("bme280", (0xE0, 0xB6)),
         ("bmp280", (0xE0, 0xB6)),
         ("bme680", (0xE0, 0xB6)),
+        ("bmp390", (0x7E, 0xB6)),
         ("mpu6050", (0x6B, 0x80)),
     ],
 )
 def test_the_chips_own_reset_restores_every_register(name: str, order: tuple[int, ...]) -> None:
     bench = powered(name)
-    marked = {"tmp117": 0x02, "ina219": 0x05, "ina226": 0x05, "bme280": 0xF5, "bmp280": 0xF5, "bme680": 0x72, "mpu6050": 0x19}[name]
+    marked = {
+        "tmp117": 0x02,
+        "ina219": 0x05,
+        "ina226": 0x05,
+        "bme280": 0xF5,
+        "bmp280": 0xF5,
+        "bme680": 0x72,
+        "bmp390": 0x1F,
+        "mpu6050": 0x19,
+    }[name]
     bench.send(marked, *([0x44] * size(name)))
     assert bench.ask(marked, read=size(name)) != RESETS[name].get(marked, 0), "it was written"
     bench.send(*order)
@@ -165,7 +177,7 @@ def test_half_a_word_is_not_written(name: str) -> None:
 @pytest.mark.parametrize("name", BYTES)
 def test_a_pointer_to_a_byte_moves_on_with_every_byte_that_is_read(name: str) -> None:
     bench = powered(name)
-    address, start = bench.driver.address, 0xD0 if name.startswith("bm") else 0x2C
+    address, start = bench.driver.address, 0x31 if name == "bmp390" else 0xD0 if name.startswith("bm") else 0x2C
     whole = bench.bus.transfer(address, bytes((start,)), 6)
     bench.send(start)
     assert bench.bus.transfer(address, b"", 2) + bench.bus.transfer(address, b"", 4) == whole
@@ -200,6 +212,7 @@ def test_a_probe_sends_only_the_address_and_changes_nothing(name: str) -> None:
 
 IDENTITY = {
     "ina226": 0xFF,
+    "bmp390": 0x00,
     "mcp9808": 0x07,
     "tmp117": 0x0F,
     "bme280": 0xD0,
