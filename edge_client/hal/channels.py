@@ -30,6 +30,8 @@ class Quantity:
         Largest change between two readings that needs no second look, however short the time between them.
     slope
         How much that grows with each second between them.
+    least, most
+        What the quantity itself can be, whoever measures it: nothing is colder than -273.15 °C, no air holds more than 100 %.
     """
 
     key: str
@@ -40,6 +42,8 @@ class Quantity:
     resolution: float
     jump: float
     slope: float
+    least: float = -1e12
+    most: float = 1e12
 
     def step(self, seconds: float) -> float:
         """Return the largest change over a time that needs no second look; after five minutes more time excuses no more."""
@@ -49,19 +53,23 @@ class Quantity:
         """Say whether the value lies in the plausible range; NaN does not."""
         return self.low <= value <= self.high
 
+    def possible(self, value: float) -> float:
+        """Return the possible value that is nearest; NaN stays what it is."""
+        return value if value != value else min(max(value, self.least), self.most)
+
 
 _G = 9.80665
 
 TABLE: dict[str, Quantity] = {
     row.key: row
     for row in (
-        Quantity("temperature", "°C", "temperature", -60, 85, 0.01, 1.0, 0.02),
-        Quantity("humidity", "%", "humidity", 0, 100, 0.01, 5.0, 0.05),
-        Quantity("pressure", "hPa", "atmospheric_pressure", 300, 1100, 0.01, 1.0, 0.02),
-        Quantity("carbon_dioxide", "ppm", "carbon_dioxide", 0, 40_000, 1, 200, 5),
-        Quantity("illuminance", "lx", "illuminance", 0, 130_000, 0.5, 500, 100),
-        Quantity("gas_resistance", "Ω", None, 0, 1e8, 1, 1e6, 1e5),
-        Quantity("voc_raw", "ticks", None, 0, 65_535, 1, 500, 100),
+        Quantity("temperature", "°C", "temperature", -60, 85, 0.01, 1.0, 0.02, least=-273.15),
+        Quantity("humidity", "%", "humidity", 0, 100, 0.01, 5.0, 0.05, least=0, most=100),
+        Quantity("pressure", "hPa", "atmospheric_pressure", 300, 1100, 0.01, 1.0, 0.02, least=0),
+        Quantity("carbon_dioxide", "ppm", "carbon_dioxide", 0, 40_000, 1, 200, 5, least=0),
+        Quantity("illuminance", "lx", "illuminance", 0, 130_000, 0.5, 500, 100, least=0),
+        Quantity("gas_resistance", "Ω", None, 0, 1e8, 1, 1e6, 1e5, least=0),
+        Quantity("voc_raw", "ticks", None, 0, 65_535, 1, 500, 100, least=0),
         Quantity("voltage", "V", "voltage", -32, 32, 0.0001, 0.5, 0.1),
         Quantity("current", "A", "current", -40, 40, 0.0001, 0.5, 0.1),
         Quantity("power", "W", "power", -1300, 1300, 0.001, 10.0, 1.0),

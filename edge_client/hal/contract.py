@@ -10,7 +10,7 @@ A test module derives one class and names the two::
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, ClassVar
 
 from edge_client.hal.bus import I2CBus
@@ -21,9 +21,11 @@ from edge_client.hal.errors import NoAcknowledge, SensorError
 from edge_client.hal.sensor import Sensor
 from edge_client.hal.sim.bus import SimulatedBus
 from edge_client.hal.sim.chips.base import Chip
-from edge_client.hal.sim.scene import Scene
+from edge_client.hal.sim.scene import Scene, World
 from edge_client.hal.sim.world import Synthetic
 
+FAR = 1e6
+"""Beyond what any sensor measures, in any unit."""
 START = 1_683_000_000.0
 """A spring noon, when the synthetic world has light, people and motion."""
 
@@ -31,9 +33,16 @@ START = 1_683_000_000.0
 class Rig:
     """A driver and its chip on a simulated bus, in a synthetic world."""
 
-    def __init__(self, driver: type[Driver], chip: type[Chip], truth: Callable[[Scene, str], float], seed: str = "contract") -> None:
+    def __init__(
+        self,
+        driver: type[Driver],
+        chip: type[Chip],
+        truth: Callable[[Scene, str], float],
+        seed: str = "contract",
+        world: World | None = None,
+    ) -> None:
         self.clock = VirtualClock()
-        self.scene = Scene(Synthetic(seed), self.clock)
+        self.scene = Scene(world or Synthetic(seed), self.clock)
         self.scene.follow(START)
         self.bus = SimulatedBus(self.clock)
         self.chip = chip(self.scene, self.clock, seed)
@@ -45,6 +54,21 @@ class Rig:
         """Return how far each value is from what the world had at the measurement's time."""
         with self.scene.shifted(measurement.at - self.clock.now()):
             return {key: abs(value - self._truth(self.scene, key)) for key, value in measurement.values.items()}
+
+
+class Beyond:
+    """A world in which one quantity is far beyond what a sensor can measure."""
+
+    def __init__(self, world: World, key: str, value: float) -> None:
+        self.channels: Collection[str] = world.channels
+        self._world, self._key, self._value = world, key, value
+
+    def at(self, t: float) -> Mapping[str, float]:
+        """Return the true values at a time."""
+        values = {**self._world.at(t), self._key: self._value}
+        if self._key in ("voltage", "current"):
+            values["power"] = values["voltage"] * values["current"]
+        return values
 
 
 class Wrapped:
@@ -106,6 +130,8 @@ class DriverContract:
     chip: ClassVar[type[Chip]]
     tolerance: ClassVar[Mapping[str, float]]
     """Largest error of each channel, noise and resolution included."""
+    beyond: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """How low and how high a quantity is taken to see that the chip's limits are no readings, where not everything can happen."""
 
     def truth(self, scene: Scene, key: str) -> float:
         """Return what a channel should show; override where it is not the world's quantity of that name."""
@@ -145,6 +171,16 @@ class DriverContract:
                 assert before - self.driver.interval <= measurement.at <= rig.clock.now()
                 assert self.right(rig, measurement), rig.errors(measurement)
                 rig.clock.sleep(max(self.driver.fastest, 30.0))
+
+    def test_what_is_beyond_the_chip_is_no_reading(self) -> None:
+        """A code at which the chip saturates is not passed on as if it were measured; it is `OUT_OF_RANGE`, and the driver goes on."""
+        for key, value in self._extremes():
+            rig = self.rig(world=Beyond(Synthetic("contract"), key, value))
+            rig.driver.setup()
+            for _ in range(2):
+                measurement = rig.driver.read()
+                assert self.right(rig, measurement), f"with a {key} of {value:g} it measured {dict(measurement.values)}"
+                rig.clock.sleep(max(self.driver.fastest, 1.0))
 
     def test_setup_works_from_any_state(self) -> None:
         """Setting up again is harmless."""
@@ -223,6 +259,14 @@ class DriverContract:
         for _ in range(3):
             rig.clock.sleep(self.driver.fastest)
             assert all(reading.value is not None for reading in sensor.read()), sensor.error
+
+    def _extremes(self) -> Iterator[tuple[str, float]]:
+        for key in dict.fromkeys(channel.rpartition(".")[2] for channel in self.driver.channels):
+            if key == "power":  # nothing by itself: it follows from voltage and current
+                continue
+            row = quantity(key)
+            for value in self.beyond.get(key, (max(row.least, -FAR), min(row.most, FAR))):
+                yield key, value
 
     def _recognised(self, rig: Rig) -> bool:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isnan
 
 from edge_client.hal.channels import Quantity, quantity
 from edge_client.hal.drivers.base import Measurement
@@ -29,7 +30,7 @@ class Reading:
     sensor, channel
         Where it comes from.
     value
-        In ``unit``; None if nothing could be read.
+        In ``unit``; None if nothing could be read, or the chip could not show it.
     monotonic
         When the chip made the conversion, by the machine's monotonic clock, seconds.
     utc
@@ -49,6 +50,26 @@ class Reading:
     sequence: int
     quality: Quality
     simulated: bool
+
+    @classmethod
+    def of(
+        cls, sensor: str, measurement: Measurement, qualities: Mapping[str, Quality], utc: float | None, sequence: int, simulated: bool
+    ) -> list[Reading]:
+        """Return the readings of one measurement."""
+        return [
+            cls(
+                sensor,
+                key,
+                None if isnan(value) else value,
+                quantity(key).unit,
+                measurement.at,
+                utc,
+                sequence,
+                qualities[key],
+                simulated,
+            )
+            for key, value in measurement.values.items()
+        ]
 
     @property
     def good(self) -> bool:
@@ -81,7 +102,7 @@ class Judge:
 
     def suspects(self, measurement: Measurement) -> list[str]:
         """Return the channels that deserve a second look: they changed a lot since the last trusted value, or there is none."""
-        return [key for key, value in measurement.values.items() if self._jumped(key, value, measurement.at)]
+        return [key for key, value in measurement.values.items() if not isnan(value) and self._jumped(key, value, measurement.at)]
 
     def agree(self, one: Measurement, two: Measurement, key: str) -> bool:
         """Say whether two measurements in short order can both be true."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import isnan
 
 from edge_client.hal.board import Board, Pace
 from edge_client.hal.channels import quantity
@@ -97,7 +98,9 @@ def _spoilt(errors: list[SensorError], reads: int) -> str:
 def _plausible(sensor: Sensor, measurements: list[Measurement]) -> Check:
     values = measurements[-1].values
     bad = [key for key, value in values.items() if not quantity(key).plausible(value)]
-    shown = ", ".join(f"{key} {value:.2f} {quantity(key).unit}" for key, value in values.items())
+    shown = ", ".join(
+        f"{key} beyond the chip" if isnan(value) else f"{key} {value:.2f} {quantity(key).unit}" for key, value in values.items()
+    )
     note = f"{shown}; {', '.join(bad)} cannot be: replace the sensor, or check what it is wired to" if bad else shown
     return Check(sensor.name, "plausible", not bad, note)
 

@@ -131,16 +131,12 @@ class Sensor:
                 attempt += 1
 
     def _readings(self, measurement: Measurement, confirmed: bool) -> list[Reading]:
-        values = measurement.values
         qualities = self._judge.judge(measurement, confirmed)
         self._report_doubts(qualities)
         clock = self.driver.clock
         now, utc = clock.now(), clock.utc()
         stamp = None if utc is None else utc - (now - measurement.at)
-        return [
-            Reading(self.name, key, value, quantity(key).unit, measurement.at, stamp, self.sequence, qualities[key], self.simulated)
-            for key, value in values.items()
-        ]
+        return Reading.of(self.name, measurement, qualities, stamp, self.sequence, self.simulated)
 
     def _missing(self, now: float) -> list[Reading]:
         utc = self.driver.clock.utc()

@@ -6,7 +6,6 @@ import logging
 import random
 from collections.abc import Callable
 
-from edge_client.hal.channels import quantity
 from edge_client.hal.drivers.base import Measurement, Streaming, guarded
 from edge_client.hal.errors import DriverFailure, NotReady, Overrun, SensorError
 from edge_client.hal.readings import Judge, Reading
@@ -102,20 +101,8 @@ class Stream:
         for measurement in measurements:
             self.sequence += 1
             qualities = self._judge.judge(measurement, confirmed=self._judge.blank)
-            readings += [
-                Reading(
-                    self.name,
-                    key,
-                    value,
-                    quantity(key).unit,
-                    measurement.at,
-                    None if shift is None else measurement.at + shift,
-                    self.sequence,
-                    qualities[key],
-                    self.simulated,
-                )
-                for key, value in measurement.values.items()
-            ]
+            stamp = None if shift is None else measurement.at + shift
+            readings += Reading.of(self.name, measurement, qualities, stamp, self.sequence, self.simulated)
         return readings
 
     def _start(self) -> None:

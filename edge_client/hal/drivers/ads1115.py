@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.drivers.base import Driver, Measurement, steady, within
 from edge_client.hal.errors import NotReady, SettingsLost
 from edge_client.hal.registers import Device, Field, Register
 
@@ -22,7 +22,7 @@ SINGLE_ENDED = 4  # MUX of AIN0 against ground; the others follow
 FOUR_VOLTS, VOLTS = 1, 4.096 / 32768  # section 9.3.3, table 3
 SINGLE_SHOT, RATE_128, NO_COMPARATOR = 1, 4, 3
 CONVERSION_S = 1.1 / 128  # section 7.5: the data rate may be 10 % off
-CLIPPED = (-0x8000, 0x7FFF)
+LIMITS = -0x8000, 0x7FFF
 
 
 class ADS1115(Driver):
@@ -53,7 +53,7 @@ class ADS1115(Driver):
         self._chip.read(CONFIG)
 
     def read(self) -> Measurement:
-        """Measure the four inputs; one that exceeds the range is NaN, which no channel takes for good.
+        """Measure the four inputs; one that exceeds the range is NaN.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class ADS1115(Driver):
             raise NotReady(f"{self} is still measuring after {CONVERSION_S * 1000:.1f} ms, longer than its data sheet allows")
         raw = steady(lambda: self._chip.read(CONVERSION), self)
         self._idle(settings)  # once more: a brown-out in between would have left 0 to be read
-        return float("nan") if raw in CLIPPED else raw * VOLTS
+        return within(raw, *LIMITS, raw * VOLTS)
 
     def _idle(self, settings: int) -> bool:
         state = self._chip.read(CONFIG)

@@ -9,7 +9,7 @@ import struct
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Measurement, Pacer, Streaming, settled
+from edge_client.hal.drivers.base import Measurement, Pacer, Streaming, settled, within
 from edge_client.hal.errors import NotReady, Overrun, SettingsLost, UnsteadyRead, WrongChip
 from edge_client.hal.registers import Device, Field, Register
 
@@ -25,6 +25,7 @@ FULL_RESOLUTION_16G = 0x0B
 BYPASS, STREAM = 0x00, 0x80
 HZ_100 = 0x0A
 ACCELERATION = 9.80665 / 256  # table 1: 256 steps per g in full resolution, whatever the range
+LIMITS = -4096, 4095  # table 1: 13 bits in full resolution at 16 g
 START_S = 0.0111 + 0.001  # "power sequencing": 1 / rate + 1.1 ms
 CODES = {25.0: 0x08, 50.0: 0x09, 100.0: 0x0A, 200.0: 0x0B, 400.0: 0x0C}  # table 7
 
@@ -119,7 +120,7 @@ class ADXL345(Streaming):
         return ENTRIES.get(block[-1])
 
     def _measurement(self, at: float, raw: tuple[int, ...]) -> Measurement:
-        return Measurement(at, dict(zip(self.channels, (n * ACCELERATION for n in raw), strict=True)))
+        return Measurement(at, dict(zip(self.channels, (within(n, *LIMITS, n * ACCELERATION) for n in raw), strict=True)))
 
     def _check(self, block: bytes) -> None:
         if (block[0], block[1], block[5], block[12]) != (self._rate, MEASURE, FULL_RESOLUTION_16G, self._queue):

@@ -16,8 +16,12 @@ NAME = "[a-z][a-z0-9_]{0,30}"
 """What a driver, and a sensor, may be called: reports, files and channels carry the name."""
 
 
+OUT_OF_RANGE = float("nan")
+"""The value of a channel that the chip cannot show because it lies beyond what the chip can measure."""
+
+
 class Measurement(NamedTuple):
-    """One conversion: when the chip made it (monotonic seconds), and its values by channel."""
+    """One conversion: when the chip made it (monotonic seconds), and its values by channel, ``OUT_OF_RANGE`` where it saturated."""
 
     at: float
     values: Mapping[str, float]
@@ -26,7 +30,8 @@ class Measurement(NamedTuple):
 class Driver(ABC):
     """One chip at one address.
 
-    A driver raises ``SensorError`` for everything that goes wrong, and never returns a value that it has reason to doubt.
+    A driver raises ``SensorError`` for everything that goes wrong, and never returns a value that it has reason to doubt: the code at which
+    a chip saturates becomes ``OUT_OF_RANGE``, see ``within``.
     """
 
     name: ClassVar[str]
@@ -66,6 +71,21 @@ class Driver(ABC):
 
     def __str__(self) -> str:
         return f"{self.chip} at {self.address:#04x}"
+
+
+def within(raw: int, low: int, high: int, value: float) -> float:
+    """Return a value, or NaN if its code is one of the two at which the chip saturates: the truth may lie anywhere beyond.
+
+    Parameters
+    ----------
+    raw
+        The code that the chip gave.
+    low, high
+        The codes that it gives for everything beyond them.
+    value
+        What the code means.
+    """
+    return value if low < raw < high else OUT_OF_RANGE
 
 
 def steady(read: Callable[[], T], what: object) -> T:

@@ -6,13 +6,14 @@ Source: Rohm technical note BH1750FVI, 2009.04 rev. B. The chip has neither regi
 from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
-from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.drivers.base import Driver, Measurement, steady, within
 from edge_client.hal.errors import UnsteadyRead
 
 # "Instruction set architecture"
 POWER_ON, RESET, ONE_TIME = b"\x01", b"\x07", b"\x20"  # one time, H-resolution mode; the chip powers itself down afterwards
 CONVERSION_S = 0.18  # "electrical characteristics", H-resolution mode, maximum
 TIME_HIGH, TIME_LOW = b"\x42", b"\x65"  # the measurement time that the chip starts with: 69
+LIMITS = -1, 0xFFFF  # 0 is darkness, not a limit
 LUX = 1 / 1.2  # "read format": counts per lux with that measurement time
 
 
@@ -54,7 +55,7 @@ class BH1750(Driver):
             if difference > 1 + 0.005 * max(count, last):
                 # Light moves like this, and so does a value measured by a slightly damaged order: the middle of three is true
                 count = sorted((last, count, self._convert()))[1]
-            return Measurement(self.clock.now() - CONVERSION_S / 2, {"illuminance": count * LUX})
+            return Measurement(self.clock.now() - CONVERSION_S / 2, {"illuminance": within(count, *LIMITS, count * LUX)})
         raise UnsteadyRead(f"{self}: no two measurements agree; the light flickers, or the wires are too long")
 
     def _convert(self) -> int:

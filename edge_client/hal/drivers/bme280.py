@@ -5,9 +5,8 @@ Source: Bosch Sensortec, BME280 data sheet BST-BME280-DS002. Everything but humi
 
 from __future__ import annotations
 
-from edge_client.hal.drivers.base import steady
-from edge_client.hal.drivers.bmp280 import BMP280, Calibration
-from edge_client.hal.errors import SettingsLost
+from edge_client.hal.drivers.base import steady, within
+from edge_client.hal.drivers.bmp280 import BMP280, SKIPPED, Calibration
 from edge_client.hal.registers import Register
 
 # Section 5.3, memory map
@@ -15,7 +14,8 @@ CTRL_HUM = Register(0xF2)
 CALIBRATION, CALIBRATION_SIZE = 0x88, 26  # dig_T1 to dig_P9, a reserved byte, dig_H1
 CALIBRATION_H, CALIBRATION_H_SIZE = 0xE1, 7  # dig_H2 to dig_H6
 HUMIDITY = Register(0xFD, 2)
-SKIPPED = 0x8000
+SKIPPED_HUMIDITY = 0x8000
+HUMIDITY_LIMITS = 0, 0xFFFF
 
 
 def humidity_calibration(first: bytes, second: bytes) -> tuple[int, ...]:
@@ -54,6 +54,7 @@ class BME280(BMP280):
     channels = ("temperature", "humidity", "pressure")
     chip_id = 0x60  # section 5.4.1
     conversion_s = 0.0093  # section 9.1, maximum for oversampling of 1 each
+    skipped = (SKIPPED, SKIPPED, SKIPPED_HUMIDITY)
     _first, _size = 0xF2, 13  # ctrl_hum to hum_lsb
 
     def _read_calibration(self) -> None:
@@ -70,11 +71,10 @@ class BME280(BMP280):
     def _settings_held(self, block: bytes) -> bool:
         return block[0] == 1 and super()._settings_held(block)
 
-    def _decode(self, block: bytes) -> dict[str, float]:
-        raw = HUMIDITY.within(block, self._first)
-        if raw == SKIPPED:
-            raise SettingsLost(f"{self} shows the power-on value instead of a humidity; check its power supply")
-        values = super()._decode(block)
-        temperature = int.from_bytes(block[8:11], "big") >> 4
-        humidity = relative_humidity(raw, self._calibration.fine(temperature), self._humidity)
+    def _raw(self, block: bytes) -> tuple[int, ...]:
+        return *super()._raw(block), HUMIDITY.within(block, self._first)
+
+    def _compensated(self, raw: tuple[int, ...], fine: int) -> dict[str, float]:
+        values = super()._compensated(raw, fine)
+        humidity = within(raw[2], *HUMIDITY_LIMITS, relative_humidity(raw[2], fine, self._humidity))
         return {"temperature": values["temperature"], "humidity": humidity, "pressure": values["pressure"]}

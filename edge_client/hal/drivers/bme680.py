@@ -9,9 +9,9 @@ from typing import Any
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.drivers.base import OUT_OF_RANGE, Driver, Measurement, within
 from edge_client.hal.errors import NotReady, SettingsLost, UnknownSensor, UnsteadyRead, WrongChip
-from edge_client.hal.registers import Device, Register
+from edge_client.hal.registers import Device, Field, Register
 
 try:
     import bme680  # type: ignore[import-untyped]
@@ -22,9 +22,12 @@ except ImportError as cause:
 ID, CONFIG = Register(0xD0), Register(0x75)
 FIELD_0 = 0x1D
 CHIP_ID = 0x61
+RANGE_ERROR = Field(0, 4, signed=True)
 HEATER_C, HEATER_MS = 320, 150  # section 3.3.5, an example of a heater profile
 POLL_S = 0.03
-UNHEATED = float("nan")
+# What the data registers show of everything beyond (section 5.3.4); the heater's plate is measured in 16 ranges by itself
+LIMITS, HUMIDITY_LIMITS, GAS_LIMITS = (0, 0xFFFF0), (0, 0xFFFF), (0, 0x3FF)
+VARIANT_HIGH = 1  # a BME688, whose gas registers lie elsewhere
 
 
 class BME680(Driver):
@@ -60,7 +63,7 @@ class BME680(Driver):
         self._settings = self._read_settings()
 
     def read(self) -> Measurement:
-        """Measure once; the gas resistance is NaN while the heater has not reached its temperature.
+        """Measure once; the gas resistance is out of range while the heater has not reached its temperature.
 
         Raises
         ------
@@ -80,13 +83,28 @@ class BME680(Driver):
         last = self._transport.fields[-1]
         if bytes(self.bus.transfer(self.address, bytes((FIELD_0,)), len(last)))[2:] != last[2:]:
             raise UnsteadyRead(f"{self}: two reads of the same registers differ; shorten the wires or slow the bus down")
+        return Measurement(at, self._values(last))
+
+    def _values(self, field: bytes) -> dict[str, float]:
+        """Return what the package made of the data registers (section 5.3.4), without what follows from a code at its limit."""
+        pressure, temperature, humidity = (int.from_bytes(field[i : i + 3], "big") for i in (2, 5, 8))
+        gas = int.from_bytes(field[15:17] if self._package._variant == VARIANT_HIGH else field[13:15], "big") >> 6
         data = self._package.data
-        gas = data.gas_resistance if data.heat_stable else UNHEATED
-        values = {"temperature": data.temperature, "humidity": data.humidity, "pressure": data.pressure, "gas_resistance": gas}
-        return Measurement(at, {key: float(value) for key, value in values.items()})
+        if not LIMITS[0] < temperature >> 4 < LIMITS[1]:  # without the temperature nothing else can be compensated
+            return dict.fromkeys(self.channels, OUT_OF_RANGE)
+        return {
+            "temperature": float(data.temperature),
+            "humidity": within(humidity >> 8, *HUMIDITY_LIMITS, float(data.humidity)),
+            "pressure": within(pressure >> 4, *LIMITS, float(data.pressure)),
+            "gas_resistance": within(gas, *GAS_LIMITS, float(data.gas_resistance)) if data.heat_stable else OUT_OF_RANGE,
+        }
 
     def _open(self) -> Any:
-        return self._call(lambda: bme680.BME680(self.address, self._transport))
+        package = self._call(lambda: bme680.BME680(self.address, self._transport))
+        # section 3.4.1: range_switching_error is a signed number of four bits; the package (2.0.0) takes it for an unsigned one
+        calibration = package.calibration_data
+        calibration.range_sw_err = RANGE_ERROR.get(calibration.range_sw_err)
+        return package
 
     def _call(self, action: Any) -> Any:
         """Call the package. The bus's errors pass through it; its own, such as those of damaged bytes, become ours."""

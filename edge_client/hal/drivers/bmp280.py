@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.drivers.base import OUT_OF_RANGE, Driver, Measurement, steady, within
 from edge_client.hal.errors import NotReady, SettingsLost, WrongChip
 from edge_client.hal.registers import Device, Field, Register
 
@@ -26,6 +26,7 @@ OSRS_T, OSRS_P, MODE, T_SB = Field(5, 3), Field(2, 3), Field(0, 2), Field(5, 3)
 SOFT_RESET = 0xB6  # section 4.3.2
 FORCED = 1
 SKIPPED = 0x80000  # what a data register holds before the first measurement
+LIMITS = 0, 0xFFFF0  # section 3.3.1: 16 bits of the 20 with oversampling of 1 and no filter
 START_S = 0.002  # table 2, start-up time
 
 
@@ -78,6 +79,7 @@ class BMP280(Driver):
     # t_sb is without effect in forced mode; not its power-on value, it betrays a chip that was without power
     config = T_SB.put(0, 5)
     conversion_s: ClassVar[float] = 0.0064  # table 13, ultra low power, maximum
+    skipped: ClassVar[tuple[int, ...]] = (SKIPPED, SKIPPED)
     _first, _size = FIRST, SIZE
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
@@ -151,10 +153,17 @@ class BMP280(Driver):
         return block[CONFIG.address - self._first] == self.config
 
     def _decode(self, block: bytes) -> dict[str, float]:
-        data = 0xF7 - self._first
-        pressure = int.from_bytes(block[data : data + 3], "big") >> 4
-        temperature = int.from_bytes(block[data + 3 : data + 6], "big") >> 4
-        if SKIPPED in (pressure, temperature):
+        raw = self._raw(block)
+        if raw == self.skipped:  # all of them: by itself, each is the code of an ordinary room
             raise SettingsLost(f"{self} shows power-on values instead of a measurement; check its power supply")
-        fine = self._calibration.fine(temperature)
-        return {"temperature": (fine * 5 + 128 >> 8) / 100, "pressure": self._calibration.pressure(pressure, fine)}
+        if not LIMITS[0] < raw[0] < LIMITS[1]:  # without the temperature nothing else can be compensated
+            return dict.fromkeys(self.channels, OUT_OF_RANGE)
+        return self._compensated(raw, self._calibration.fine(raw[0]))
+
+    def _raw(self, block: bytes) -> tuple[int, ...]:
+        """Return the codes of temperature and pressure."""
+        data = 0xF7 - self._first
+        return int.from_bytes(block[data + 3 : data + 6], "big") >> 4, int.from_bytes(block[data : data + 3], "big") >> 4
+
+    def _compensated(self, raw: tuple[int, ...], fine: int) -> dict[str, float]:
+        return {"temperature": (fine * 5 + 128 >> 8) / 100, "pressure": within(raw[1], *LIMITS, self._calibration.pressure(raw[1], fine))}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.drivers.base import OUT_OF_RANGE, Driver, Measurement, within
 from edge_client.hal.errors import NotReady, SettingsLost, UnsteadyRead
 from edge_client.hal.registers import Device, Field, Register
 
@@ -25,6 +25,7 @@ RESET = 0x8000
 SETTINGS = 0x399B
 CONVERSION_S = 0.0013  # section 7.5: twice 586 us, and some
 BUS_STEP, SHUNT_STEP = 0.004, 1e-5  # sections 8.6.3.1 and 8.6.3.2
+MOST_VOLTS, MOST_SHUNT = 8000, 32_000  # what the two registers show of everything beyond, sections 8.6.3.1 and 8.6.3.2
 SHUNT_OHMS = 0.1  # what the usual boards carry
 
 
@@ -92,12 +93,13 @@ class INA219(Driver):
         if not READY.get(bus):
             raise NotReady(f"{self} has not measured after {CONVERSION_S * 1000:.1f} ms, longer than its data sheet allows")
         if OVERFLOW.get(bus) and OVERFLOW.get(read(BUS_VOLTAGE)):
-            return Measurement(at, dict.fromkeys(self.channels, float("nan")))
+            return Measurement(at, dict.fromkeys(self.channels, OUT_OF_RANGE))
         # Sections 8.6.3.3 and 8.6.3.4
         agree = abs(shunt * self._calibration / 4096 - current) <= 1
         if current >= 0:  # how the power register shows a reversed current is not said
             agree = agree and abs(current * VOLTS.get(bus) / 5000 - power) <= 1
         if not agree:
             raise UnsteadyRead(f"{self}: voltage, current and power contradict each other; shorten the wires or slow the bus down")
-        volts, amperes = VOLTS.get(bus) * BUS_STEP, current * self._step
+        volts = within(VOLTS.get(bus), -1, MOST_VOLTS, VOLTS.get(bus) * BUS_STEP)
+        amperes = within(shunt, -MOST_SHUNT, MOST_SHUNT, current * self._step)
         return Measurement(at, {"voltage": volts, "current": amperes, "power": volts * amperes})

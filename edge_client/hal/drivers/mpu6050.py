@@ -9,7 +9,7 @@ import struct
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Measurement, Pacer, Streaming, settled
+from edge_client.hal.drivers.base import Measurement, Pacer, Streaming, settled, within
 from edge_client.hal.errors import NotReady, Overrun, SettingsLost, UnsteadyRead, WrongChip
 from edge_client.hal.registers import Device, Field, Register
 
@@ -27,6 +27,7 @@ LOW_PASS = 3  # section 4.3: 44 Hz, sampled at 1 kHz
 SETTINGS = (4, LOW_PASS, 1 << 3, 1 << 3)  # 200 Hz, 500 °/s, 4 g
 ACCELERATION = 9.80665 / 8192  # section 4.17, at 4 g
 ROTATION = 1 / 65.5  # section 4.19, at 500 °/s
+LIMITS = -0x8000, 0x7FFF
 START_S = 0.03  # product specification, gyroscope start-up
 FRAME = 12  # bytes of one conversion in the queue
 QUEUE = 1024
@@ -134,8 +135,8 @@ class MPU6050(Streaming):
         self._chip.write(USER_CTRL, FIFO_ON)
 
     def _measurement(self, at: float, raw: tuple[int, ...]) -> Measurement:
-        values = [n * ACCELERATION for n in raw[:3]] + [n * ROTATION for n in raw[3:]]
-        return Measurement(at, dict(zip(self.channels, values, strict=True)))
+        steps = (ACCELERATION,) * 3 + (ROTATION,) * 3
+        return Measurement(at, {key: within(n, *LIMITS, n * step) for key, n, step in zip(self.channels, raw, steps, strict=True)})
 
     def _check(self) -> None:
         if self._chip.read(PWR_MGMT_1) != PLL or self._chip.block(SMPLRT_DIV.address, 4) != self._settings:

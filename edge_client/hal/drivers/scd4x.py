@@ -8,7 +8,7 @@ from __future__ import annotations
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.crc import words
-from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.drivers.base import Driver, Measurement, within
 from edge_client.hal.errors import BusError, ChecksumError, NotReady
 
 # Section 3.4, table 9
@@ -21,6 +21,8 @@ REINIT, REINIT_S = b"\x36\x46", 0.03
 COMMAND_S = 0.001
 READY = 0x07FF  # section 3.8.2: any of the 11 lowest bits
 PERIOD_S = 5.0  # section 3.5.1
+MOST_PPM = 40_000  # section 2.1, output range
+LIMITS = 0, 0xFFFF  # of the temperature; the humidity ends where air does, at 0 and 100 %
 
 
 class SCD4x(Driver):
@@ -80,8 +82,8 @@ class SCD4x(Driver):
         return Measurement(
             at,
             {
-                "carbon_dioxide": float(dioxide),
-                "temperature": -45 + 175 * temperature / 65535,
+                "carbon_dioxide": within(dioxide, -1, MOST_PPM, float(dioxide)),
+                "temperature": within(temperature, *LIMITS, -45 + 175 * temperature / 65535),
                 "humidity": 100 * humidity / 65535,
             },
         )

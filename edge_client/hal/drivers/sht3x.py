@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import crc8, words
-from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.drivers.base import Driver, Measurement, within
 
 MEASURE = b"\x24\x00"  # section 4.3, table 9: single shot, high repeatability, no clock stretching
 STATUS = b"\xf3\x2d"  # section 4.11
 SOFT_RESET = b"\x30\xa2"  # section 4.9
 RESET_S = 0.0015  # table 4
 CONVERSION_S = 0.0155  # table 4, high repeatability, maximum
+LIMITS = 0, 0xFFFF  # of the temperature; the humidity ends where air does, at 0 and 100 %
 RESERVED = 0x500C  # table 18: status bits that read 0, bits 5 to 9 aside
 
 
@@ -54,4 +55,5 @@ class SHT3x(Driver):
         at = self.clock.now()
         temperature, humidity = words(self.bus.transfer(self.address, b"", 6), self)
         # Section 4.13
-        return Measurement(at, {"temperature": -45 + 175 * temperature / 65535, "humidity": 100 * humidity / 65535})
+        celsius = within(temperature, *LIMITS, -45 + 175 * temperature / 65535)
+        return Measurement(at, {"temperature": celsius, "humidity": 100 * humidity / 65535})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import words
-from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.drivers.base import Driver, Measurement, within
 from edge_client.hal.errors import ChecksumError
 
 # Section 4.5, command overview
@@ -16,6 +16,7 @@ SERIAL = b"\x89"
 SOFT_RESET = b"\x94"
 RESET_S = 0.001  # section 3.2, timing specifications
 CONVERSION_S = 0.0083  # the same, high repeatability, maximum
+LIMITS = 0, 0xFFFF
 
 
 class SHT4x(Driver):
@@ -61,4 +62,5 @@ class SHT4x(Driver):
         temperature, humidity = words(self.bus.transfer(self.address, b"", 6), self)
         # Section 4.6; the formula reaches beyond what can be, and the data sheet asks to crop it
         percent = min(max(-6 + 125 * humidity / 65535, 0.0), 100.0)
-        return Measurement(at, {"temperature": -45 + 175 * temperature / 65535, "humidity": percent})
+        celsius = -45 + 175 * temperature / 65535
+        return Measurement(at, {"temperature": within(temperature, *LIMITS, celsius), "humidity": within(humidity, *LIMITS, percent)})

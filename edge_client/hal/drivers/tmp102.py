@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.drivers.base import Driver, Measurement, steady, within
 from edge_client.hal.errors import NotReady, SettingsLost
 from edge_client.hal.registers import Device, Field, Register
 
@@ -35,6 +35,8 @@ class LM75(Driver):
     configuration: ClassVar[Register] = CONFIGURATION
     unused: ClassVar[int] = 0x007F
     """Bits of the limit registers that a chip of this kind does not have."""
+    limits: ClassVar[tuple[int, int]] = (-0x8000, 0x7F80)
+    """What the temperature register shows of everything beyond."""
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         super().__init__(bus, address, clock)
@@ -76,7 +78,7 @@ class LM75(Driver):
             raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
         now = self.clock.now()
         self._fresh_at = now + self.conversion_s
-        return Measurement(now - self.conversion_s / 2, {"temperature": raw * CELSIUS})
+        return Measurement(now - self.conversion_s / 2, {"temperature": within(raw, *self.limits, raw * CELSIUS)})
 
 
 class TMP105(LM75):
@@ -88,6 +90,7 @@ class TMP105(LM75):
     conversion_s = 0.32  # TMP105, electrical characteristics, 12 bits, maximum
     settings = 0x68  # R1 and R0: 12 bits; and the fault queue, as above
     unused = 0x000F
+    limits = (-0x8000, 0x7FF0)
 
     @classmethod
     def _configuration_fits(cls, value: int) -> bool:
@@ -105,6 +108,7 @@ class TMP102(LM75):
     configuration = Register(0x01, 2)
     settings = 0x61A0  # power-on value 0x60A0 with SD: shut down
     unused = 0x000F
+    limits = (-0x8000, 0x7FF0)
 
     _one_shot = Field(15)
     _alert = Field(5)  # follows the temperature
@@ -135,7 +139,7 @@ class TMP102(LM75):
             raise NotReady(f"{self} is still measuring after {self.conversion_s * 1000:.0f} ms, longer than its data sheet allows")
         raw = steady(lambda: self._chip.read(TEMPERATURE), self)
         self._state()  # once more: a brown-out in between would have left 0 °C to be read
-        return Measurement(at, {"temperature": raw * CELSIUS})
+        return Measurement(at, {"temperature": within(raw, *self.limits, raw * CELSIUS)})
 
     def _state(self) -> int:
         """Return the one-shot bit, once the other settings are found to be what was written."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.drivers.base import Driver, Measurement, steady, within
 from edge_client.hal.errors import NotReady, SettingsLost, WrongChip
 from edge_client.hal.registers import Device, Field, Register
 
@@ -23,7 +23,7 @@ ID = 0x117
 ONE_SHOT, SHUTDOWN = 3, 1
 EIGHT = 1  # conversions in an average: section 7.3.2, for a noise of one step
 CELSIUS = 0.0078125  # a step, section 7.3.3
-UNMEASURED = -0x8000  # what the register holds until a conversion has ended
+LIMITS = -0x8000, 0x7FFF  # the lower one is also what the register holds until a conversion has ended
 RESET_S = 0.002  # section 6.6
 CONVERSION_S = 0.14  # section 6.5: 8 conversions of at most 17.5 ms
 
@@ -74,8 +74,9 @@ class TMP117(Driver):
         # Reading clears Data_Ready, so a conversion that was never ordered is not taken for a new one
         state = self._chip.read(CONFIGURATION)
         raw = steady(lambda: self._chip.read(TEMPERATURE), self)
-        if AVG.get(state) != EIGHT or MOD.get(state) not in (ONE_SHOT, SHUTDOWN) or raw == UNMEASURED:
-            raise SettingsLost(f"{self} shows power-on values instead of a measurement; check its power supply")
+        for seen in (state, self._chip.read(CONFIGURATION)):  # once more: a brown-out in between would have left -256 °C to be read
+            if AVG.get(seen) != EIGHT or MOD.get(seen) not in (ONE_SHOT, SHUTDOWN):
+                raise SettingsLost(f"{self} shows power-on values instead of a measurement; check its power supply")
         if not DATA_READY.get(state):
             raise NotReady(f"{self} has not measured after {CONVERSION_S * 1000:.0f} ms, longer than its data sheet allows")
-        return Measurement(at, {"temperature": raw * CELSIUS})
+        return Measurement(at, {"temperature": within(raw, *LIMITS, raw * CELSIUS)})

@@ -54,7 +54,7 @@ TIRED = ("return Measurement(at", "self._fresh(raw)\n        return Measurement(
 DEFECTS: dict[str, list[tuple[str, str]]] = {
     "test_its_channels_are_in_the_table": [('("temperature",)', '("temperature", "humidity")')],
     "test_it_recognises_its_chip_without_changing_it": [(IDENTIFY, "return False")],
-    "test_it_reads_what_the_world_has": [("raw / 100", "raw / 99")],
+    "test_it_reads_what_the_world_has": [("raw / 100)", "raw / 99)")],
     "test_setup_works_from_any_state": [AGAIN],
     "test_an_impostor_is_refused": [(REFUSE, "if False:")],
     "test_a_missing_chip_is_no_acknowledge": [(ORDER, "        self._order(False)\n        if not")],
@@ -65,6 +65,7 @@ DEFECTS: dict[str, list[tuple[str, str]]] = {
     ],
     "test_a_flipped_bit_is_never_a_wrong_reading": [(STEADY, ONCE)],
     "test_a_frozen_chip_does_not_raise": [TIRED],
+    "test_what_is_beyond_the_chip_is_no_reading": [("within(raw, *LIMITS, raw / 100)", "raw / 100")],
 }
 EXTRAS = """
 class Acme1(Acme1):
@@ -97,7 +98,7 @@ def failures(subject: DriverContract) -> Iterator[str]:
 
 def test_the_pages_example_passes_all_of_it() -> None:
     assert list(failures(contract(build(DRIVER_TEXT), build(CHIP_TEXT)))) == []
-    assert len(TESTS) == 10
+    assert len(TESTS) == 11
 
 
 @pytest.mark.parametrize("name", DEFECTS)

@@ -14,6 +14,7 @@ from edge_client.hal.drivers.base import Driver, Measurement
 from edge_client.hal.errors import NoAcknowledge, SettingsLost, WrongChip
 from edge_client.hal.readings import Quality, Reading
 from edge_client.hal.sensor import ATTEMPTS, BACK_OFF_MAX_S, Sensor
+from tests.edge_client.hal.bench import Bench
 
 
 class Script(Driver):
@@ -161,7 +162,17 @@ def test_an_implausible_value_is_marked_and_said_once(clock: VirtualClock, caplo
 
 
 def test_not_a_number_is_implausible(clock: VirtualClock) -> None:
-    assert read(Sensor(Script(clock, *[float("nan")] * 3))).quality is Quality.RANGE
+    reading = read(Sensor(Script(clock, *[float("nan")] * 3)))
+    assert (reading.quality, reading.value) == (Quality.RANGE, None)
+
+
+def test_a_channel_that_saturates_takes_no_other_with_it() -> None:
+    """Not even at the start, when every value is measured twice before it is believed."""
+    bench = Bench("ads1115", voltage=18.0)
+    for _ in range(3):
+        readings = Sensor(bench.driver).read()
+        assert [(reading.quality, reading.value) for reading in readings[:1]] == [(Quality.RANGE, None)]
+        assert all(reading.good for reading in readings[1:])
 
 
 def test_a_spike_is_measured_again(clock: VirtualClock) -> None:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+from edge_client.hal.channels import quantity
 from edge_client.hal.clock import Clock
 from edge_client.hal.sim.scene import Scene
 
@@ -61,10 +62,14 @@ class Chip(ABC):
         """Give bytes to the bus; raise ``nack()`` to refuse."""
 
     def feel(self, key: str, noise: float = 0.0) -> float:
-        """Return the true value of a quantity, with the chip's own noise (standard deviation) and the faults that are on."""
+        """Return the true value of a quantity, with the chip's own noise (standard deviation) and the faults that are on.
+
+        What cannot be is not felt: a fault that takes humidity to 130 % ends at 100 %.
+        """
         value = self.scene.value(key)
         if self.disturb is not None:
             value = self.disturb(key, value)
+        value = quantity(key).possible(value)
         return value + self.random.gauss(0.0, noise) if noise else value
 
 

@@ -10,6 +10,7 @@ POWER_DOWN, POWER_ON, RESET = 0x00, 0x01, 0x07
 CONTINUOUS = {0x10: (0.12, 1), 0x11: (0.12, 2), 0x13: (0.016, 1)}
 ONE_TIME = {0x20: (0.12, 1), 0x21: (0.12, 2), 0x23: (0.016, 1)}
 DEFAULT_TIME = 69
+LEAST_TIME, MOST_TIME = 31, 254  # "adjust measurement result for influence of optical window"
 
 
 class BH1750(Chip):
@@ -54,7 +55,11 @@ class BH1750(Chip):
         return (self.count.to_bytes(2, "big") * (length // 2 + 1))[:length]
 
     def _duration(self, mode: tuple[float, int]) -> float:
-        return mode[0] * self.time / DEFAULT_TIME
+        return mode[0] * self._effective_time() / DEFAULT_TIME
+
+    def _effective_time(self) -> int:
+        # Between its two halves, and after a damaged instruction, the register may hold a time that the chip does not have
+        return clamp(self.time, LEAST_TIME, MOST_TIME)
 
     def _refresh(self) -> None:
         now = self.clock.now()
@@ -62,7 +67,7 @@ class BH1750(Chip):
             return
         if not self.frozen:
             lux = self.feel("illuminance")
-            self.count = clamp(lux * 1.2 * self._mode[1] * self.time / DEFAULT_TIME, 0, 0xFFFF)
+            self.count = clamp(lux * 1.2 * self._mode[1] * self._effective_time() / DEFAULT_TIME, 0, 0xFFFF)
         if self._once:  # "measurement procedure": the chip goes to power-down by itself
             self.powered, self._done_at = False, None
         else:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from edge_client.hal.clock import Clock
 from edge_client.hal.sim.chips.bmp280 import BMP280, STANDBY_MS, TRIM_P, TRIM_T
+from edge_client.hal.sim.chips.words import clamp
 from edge_client.hal.sim.scene import Scene
 
 TRIM_H = (75, 370, 0, 313, 50, 30)
@@ -60,7 +61,7 @@ class BME280(BMP280):
         super()._measure()
         percent = self.feel("humidity", 0.02)
         adc = self._adc_humidity(min(max(percent, 0.0), 100.0), self._fine) if self._osrs_h else 0x8000
-        self.memory[0xFD:0xFF] = min(max(adc, 0), 0xFFFF).to_bytes(2, "big")
+        self.memory[0xFD:0xFF] = clamp(adc, 0, 0xFFFF).to_bytes(2, "big")
 
     def _adc_humidity(self, percent: float, fine: float) -> int:
         h1, h2, h3, h4, h5, h6 = self.trim_h

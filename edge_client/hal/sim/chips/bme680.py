@@ -16,6 +16,7 @@ T1, T2, T3 = 26041, 26469, 3
 P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 = 36673, -10443, 88, 7186, -110, 30, 42, -1826, -3000, 30
 H1, H2, H3, H4, H5, H6, H7 = 823, 1021, 0, 45, 20, 120, -100
 GH1, GH2, GH3 = -42, -9000, 18
+RANGE_SWITCHING_ERROR = -5  # a signed number of four bits, section 3.4.1
 CYCLES = (0, 1, 2, 4, 8, 16, 16, 16)
 # Section 3.4.1, table 16
 GAS_1 = (0, 0, 0, 0, 0, -1, 0, -0.8, 0, 0, -0.2, -0.5, 0, -1, 0, 0)
@@ -48,6 +49,7 @@ class BME680(RegisterChip):
         self.memory[0xE1:0xE4] = bytes((H2 >> 4, (H2 & 0xF) << 4 | H1 & 0xF, H1 >> 4))
         self.memory[0xE4:0xE9] = struct.pack("<bbbBb", H3, H4, H5, H6, H7)
         self.memory[0xE9:0xEF] = struct.pack("<Hhbb", T1, GH2, GH1, GH3)
+        self.memory[0x04] = (RANGE_SWITCHING_ERROR & 0xF) << 4
         self._done_at: float | None = None
 
     def write(self, data: bytes) -> None:
@@ -127,5 +129,5 @@ def _humidity(adc: int, fine: float) -> float:
 
 
 def _gas(adc: int, scale: int) -> float:
-    v = 1340 * (1 + GAS_1[scale] / 100)
+    v = (1340 + 5 * RANGE_SWITCHING_ERROR) * (1 + GAS_1[scale] / 100)
     return 1 / ((1 + GAS_2[scale] / 100) * 0.000000125 * (1 << scale) * ((adc - 512) / v + 1))

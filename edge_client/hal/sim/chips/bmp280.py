@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from edge_client.hal.clock import Clock
 from edge_client.hal.sim.chips.base import RegisterChip
+from edge_client.hal.sim.chips.words import clamp
 from edge_client.hal.sim.scene import Scene
 
 SLEEP, FORCED = 0, 1
@@ -98,11 +99,12 @@ class BMP280(RegisterChip):
 
     def _put(self, address: int, adc: int, oversampling: int) -> None:
         """Store a 20-bit reading; with the filter off, its resolution is 16 bits and one more for each doubling (section 3.3)."""
+        adc = clamp(adc, 0, 0xFFFFF)
         if not oversampling:
             adc = 0x80000
         elif not self.memory[0xF5] >> 2 & 7:
-            adc &= ~(0xF >> (oversampling.bit_length() - 1)) & 0xFFFFF
-        self.memory[address : address + 3] = (min(max(adc, 0), 0xFFFFF) << 4).to_bytes(3, "big")
+            adc &= ~(0xF >> (oversampling.bit_length() - 1))
+        self.memory[address : address + 3] = (adc << 4).to_bytes(3, "big")
 
     def _adc_temperature(self, celsius: float) -> tuple[int, float]:
         t1, t2, t3 = self.trim_t

@@ -54,11 +54,11 @@ class INA219(WordChip):
         bus = clamp(self.feel("voltage", 0.001) / 0.004, 0, 8000 if config & 0x2000 else 4000)
         current = int(shunt * self.words[5] / 4096)  # section 8.6.3.4
         power = int(abs(current) * bus / 5000)  # section 8.6.3.3
-        overflow = abs(current) > 0x7FFF or power > 0xFFFF
+        overflow = abs(current) > 0x7FFF or power > 0xFFFF  # section 8.6.3.2: the results may be without meaning
         self.words[1] = unsigned(shunt)
         self.words[2] = bus << 3 | overflow
-        self.words[3] = power & 0xFFFF
-        self.words[4] = unsigned(current)
+        self.words[3] = min(power, 0xFFFF)
+        self.words[4] = unsigned(clamp(current, -0x8000, 0x7FFF))
 
     def fetched(self, address: int) -> None:
         """Clear the conversion-ready flag: reading the power register does."""

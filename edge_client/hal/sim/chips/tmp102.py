@@ -18,7 +18,6 @@ class LM75(WordChip):
     pointer_mask = 0x03
     configurable: ClassVar[int] = 0x1F
     typical_s: ClassVar[float] = 0.1
-    lowest, highest = -55.0, 125.0
 
     def power_on(self) -> None:
         """Reset, and begin to measure."""
@@ -36,7 +35,7 @@ class LM75(WordChip):
         if self.pointer != 1:
             return super().read(length)
         self.refresh()
-        return bytes((self.words[1],)) * length
+        return bytes((self.words[1] & 0xFF,)) * length
 
     def refresh(self) -> None:
         """Show the latest conversion, unless the chip is shut down."""
@@ -52,8 +51,7 @@ class LM75(WordChip):
 
     def _measure(self, bits: int) -> None:
         step = 1 / (1 << (bits - 8))
-        celsius = min(max(self.feel("temperature", 0.02), self.lowest), self.highest)
-        raw = clamp(celsius / step, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+        raw = clamp(self.feel("temperature", 0.02) / step, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
         self.words[0] = unsigned(raw << (16 - bits))
 
 

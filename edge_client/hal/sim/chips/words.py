@@ -56,8 +56,8 @@ class WordChip(Chip):
 
 
 def clamp(value: float, low: int, high: int) -> int:
-    """Round to a number that a register can hold."""
-    return min(max(round(value), low), high)
+    """Round to a number that a register can hold; what lies beyond shows as its limit."""
+    return round(min(max(value, low), high))
 
 
 def unsigned(value: int) -> int:

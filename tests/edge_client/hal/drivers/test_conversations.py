@@ -35,7 +35,7 @@ SETUP = {
     "sgp40": "3615 ~1 3682 ~1 >9 260f8000a2666693 ~30 >3 280e ~320 >3",  # table 8
 }
 READ = {
-    "tmp117": "010c20 ~140 01>2 00>2 00>2",  # one shot, 8 averages of at most 17.5 ms
+    "tmp117": "010c20 ~140 01>2 00>2 00>2 01>2",  # one shot, 8 averages of at most 17.5 ms
     "tmp102": "01e1a0 01>2 ~35 01>2 00>2 00>2 01>2",  # OS orders; it reads 0 while converting
     "tmp105": "~290 00>2 00>2 01>1",
     "lm75": "~270 00>2 00>2 01>1",

@@ -12,11 +12,11 @@ from tests.edge_client.hal.bench import Bench, stopped
 
 G = 9.80665
 TEMPERATURES = [
-    *[("tmp117", word, celsius) for word, celsius in [(0x7FFF, 255.9921875), (0x3200, 100.0), (0x0001, 0.0078125), (0xFFFF, -0.0078125)]],
+    *[("tmp117", word, celsius) for word, celsius in [(0x7FFE, 255.984375), (0x3200, 100.0), (0x0001, 0.0078125), (0xFFFF, -0.0078125)]],
     *[("tmp117", word, celsius) for word, celsius in [(0xFFF0, -0.125), (0xF380, -25.0), (0x8001, -255.9921875)]],  # SNOSD82D, table 7-1
-    *[("tmp102", code << 4, celsius) for code, celsius in [(0x7FF, 127.9375), (0x640, 100.0), (0x004, 0.25), (0x000, 0.0)]],
+    *[("tmp102", code << 4, celsius) for code, celsius in [(0x7FE, 127.875), (0x640, 100.0), (0x004, 0.25), (0x000, 0.0)]],
     *[("tmp102", code << 4 & 0xFFFF, celsius) for code, celsius in [(0xFFC, -0.25), (0xE70, -25.0), (0xC90, -55.0)]],  # SBOS397, table 8-2
-    *[("tmp105", code << 4 & 0xFFFF, celsius) for code, celsius in [(0x7FF, 127.9375), (0x190, 25.0), (0xFFC, -0.25), (0xC90, -55.0)]],
+    *[("tmp105", code << 4 & 0xFFFF, celsius) for code, celsius in [(0x7FE, 127.875), (0x190, 25.0), (0xFFC, -0.25), (0xC90, -55.0)]],
     *[
         ("lm75", code << 7 & 0xFFFF, celsius)
         for code, celsius in [(0x0FA, 125.0), (0x032, 25.0), (0x001, 0.5), (0x1FF, -0.5), (0x192, -55.0)]
@@ -31,10 +31,29 @@ def test_thermometers_read_the_codes_of_their_tables(name: str, word: int, celsi
     assert bench.read() == {"temperature": celsius}
 
 
-@pytest.mark.parametrize(("name", "word"), [("tmp117", 0x8000)])
-def test_a_register_that_was_never_measured_is_no_temperature(name: str, word: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        *[(name, 0x8000) for name in ("tmp117", "tmp102", "tmp105", "lm75")],
+        *[("tmp117", 0x7FFF), ("tmp102", 0x7FF0), ("tmp105", 0x7FF0), ("lm75", 0x7F80)],
+    ],
+)
+def test_thermometers_at_an_end_of_their_register_have_no_temperature(name: str, word: int) -> None:
     bench = stopped(name)
     bench.chip.words[0] = word
+    assert math.isnan(bench.read()["temperature"])
+
+
+def test_tmp117_without_power_between_its_settings_and_its_value_has_lost_them() -> None:
+    bench = stopped("tmp117")
+    original = bench.bus.transfer
+
+    def transfer(address: int, write: bytes = b"", read: int = 0) -> bytes:
+        if write == b"\x00":
+            bench.chip.power_on()
+        return original(address, write, read)
+
+    bench.bus.transfer = transfer  # type: ignore[method-assign]
     with pytest.raises(SettingsLost, match="power-on values instead of a measurement"):
         bench.read()
 
@@ -128,11 +147,17 @@ def test_ina219s_calibration_is_equation_1(ohms: float, step: float | None, cali
     assert bench.ask(0x05) == calibration
 
 
-@pytest.mark.parametrize(("count", "lux"), [(0x8390, 28067), (0x0110, 227), (0x0000, 0), (0xFFFF, 54612)])
+@pytest.mark.parametrize(("count", "lux"), [(0x8390, 28067), (0x0110, 227), (0x0000, 0), (0xFFFE, 54612)])
 def test_bh1750_reads_the_technical_notes_examples(count: int, lux: int) -> None:
     bench = stopped("bh1750")
     bench.chip.count = count
     assert round(bench.read()["illuminance"]) == lux
+
+
+def test_bh1750_at_its_full_count_has_no_illuminance() -> None:
+    bench = stopped("bh1750")
+    bench.chip.count = 0xFFFF
+    assert math.isnan(bench.read()["illuminance"])
 
 
 @pytest.mark.parametrize(("instructions", "time"), [((0x44, 0x6A), 138), ((0x42, 0x65), 69), ((0x40, 0x7F), 31), ((0x47, 0x7E), 254)])
@@ -145,7 +170,7 @@ def test_bh1750_takes_its_measurement_time_in_two_parts(instructions: tuple[int,
 
 
 @pytest.mark.parametrize(
-    ("raw", "g", "dps"), [(0x7FFF, 32767 / 8192, 32767 / 65.5), (-0x8000, -4.0, -32768 / 65.5), (8192, 1.0, 8192 / 65.5)]
+    ("raw", "g", "dps"), [(0x7FFE, 32766 / 8192, 32766 / 65.5), (-0x7FFF, -32767 / 8192, -32767 / 65.5), (8192, 1.0, 8192 / 65.5)]
 )
 def test_mpu6050_is_twos_complement_to_the_ends_of_its_range(raw: int, g: float, dps: float) -> None:
     bench = stopped("mpu6050")
@@ -155,7 +180,17 @@ def test_mpu6050_is_twos_complement_to_the_ends_of_its_range(raw: int, g: float,
     assert [values[f"rotation_{axis}"] for axis in "xyz"] == pytest.approx([0, dps, dps])
 
 
-@pytest.mark.parametrize(("raw", "g"), [(4095, 4095 / 256), (-4096, -16.0), (256, 1.0), (-1, -1 / 256)])
+@pytest.mark.parametrize("raw", [0x7FFF, -0x8000])
+def test_motion_at_the_end_of_its_range_is_no_number_on_that_axis_alone(raw: int) -> None:
+    bench = stopped("mpu6050")
+    bench.chip.memory[0x3B:0x49] = struct.pack(">7h", raw, 0, 0, 77, 0, 0, raw)
+    assert [key for key, value in bench.read().items() if math.isnan(value)] == ["acceleration_x", "rotation_z"]
+    bench = stopped("adxl345")
+    bench.chip.memory[0x32:0x38] = struct.pack("<3h", 0, raw >> 3, 0)
+    assert [key for key, value in bench.read().items() if math.isnan(value)] == ["acceleration_y"]
+
+
+@pytest.mark.parametrize(("raw", "g"), [(4094, 4094 / 256), (-4094, -4094 / 256), (256, 1.0), (-1, -1 / 256)])
 def test_adxl345_is_twos_complement_to_the_ends_of_its_range(raw: int, g: float) -> None:
     bench = stopped("adxl345")
     bench.chip.memory[0x32:0x38] = struct.pack("<3h", raw, 0, -raw)

@@ -48,7 +48,7 @@ def test_the_check_sum_of_nothing_is_its_initial_value() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
+@given(st.integers(1, 0xFFFE), st.integers(1, 0xFFFE))  # the ends are no readings
 def test_sensirions_words_are_converted_by_their_published_formulas(t: int, rh: int) -> None:
     for name, percent in (("sht3x", 100 * rh / 65535), ("sht4x", min(max(-6 + 125 * rh / 65535, 0), 100)), ("scd4x", 100 * rh / 65535)):
         bench = stopped(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isnan
 
 import pytest
 
@@ -201,23 +202,49 @@ def test_another_chip_is_refused_with_the_identity_that_it_has(name: str, found:
         bench.driver.setup()
 
 
-def test_bme280_without_a_humidity_has_lost_its_settings() -> None:
-    bench = ready("bme280")
-    bench.read()
-    bench.chip.frozen = True
-    bench.chip.memory[0xFD:0xFF] = b"\x80\x00"
-    with pytest.raises(errors.SettingsLost, match="instead of a humidity"):
-        bench.read()
+POWER_ON = {0xF7: b"\x80\x00\x00", 0xFA: b"\x80\x00\x00", 0xFD: b"\x80\x00"}
 
 
-@pytest.mark.parametrize("register", [0xF7, 0xFA])
-def test_bmp280_power_on_values_are_no_measurement(register: int) -> None:
-    bench = ready("bmp280")
+def powered_on(name: str, *registers: int) -> Bench:
+    """A chip that is set up and shows the power-on values in some of its data registers."""
+    bench = ready(name)
     bench.read()
     bench.chip.frozen = True
-    bench.chip.memory[register : register + 3] = b"\x80\x00\x00"
+    for register in registers:
+        bench.chip.memory[register : register + len(POWER_ON[register])] = POWER_ON[register]
+    return bench
+
+
+@pytest.mark.parametrize(("name", "registers"), [("bmp280", (0xF7, 0xFA)), ("bme280", (0xF7, 0xFA, 0xFD))])
+def test_bosch_chips_with_nothing_but_power_on_values_have_measured_nothing(name: str, registers: tuple[int, ...]) -> None:
     with pytest.raises(errors.SettingsLost, match="power-on values instead of a measurement"):
-        bench.read()
+        powered_on(name, *registers).read()
+
+
+@pytest.mark.parametrize(
+    ("name", "registers"),
+    [("bmp280", (0xF7,)), ("bmp280", (0xFA,)), *[("bme280", some) for some in ((0xF7,), (0xFA,), (0xFD,), (0xF7, 0xFA), (0xFA, 0xFD))]],
+)
+def test_one_code_that_is_also_the_power_on_value_is_a_measurement(name: str, registers: tuple[int, ...]) -> None:
+    """0x80000 is an ordinary room: 26.46 °C, or 819 hPa at 25 °C, with the data sheet's calibration; 0x8000 is some 70 %."""
+    values = powered_on(name, *registers).read()
+    if 0xFA in registers:
+        assert values["temperature"] == pytest.approx(26.46, abs=0.01)
+    if 0xF7 in registers:
+        assert values["pressure"] == pytest.approx(819, abs=3)
+    if 0xFD in registers:
+        assert values["humidity"] == pytest.approx(71, abs=2)
+
+
+@pytest.mark.parametrize("name", ["bmp280", "bme280"])
+def test_a_temperature_at_its_limit_leaves_nothing_that_could_be_compensated(name: str) -> None:
+    for code in (b"\x00\x00\x00", b"\xff\xff\x00"):
+        bench = powered_on(name)
+        bench.chip.memory[0xFA:0xFD] = code
+        assert all(isnan(value) for value in bench.read().values())
+        bench.chip.memory[0xF7:0xFA] = code
+        bench.chip.memory[0xFA:0xFD] = b"\x80\x00\x00"
+        assert [key for key, value in bench.read().items() if isnan(value)] == ["pressure"]
 
 
 @pytest.mark.parametrize("name", ["tmp117", "tmp102", "ads1115", "ina219", "bme280", "sht3x", "sht4x"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from math import isnan
 from typing import Any
 
 import pytest
@@ -48,7 +49,8 @@ def test_beyond_the_range_the_chip_clips(name: str) -> None:
     bench = Bench(name, **{**STILL, "acceleration_x": 1000.0})
     bench.driver.setup()
     bench.clock.sleep(0.02)
-    assert bench.read()["acceleration_x"] == pytest.approx({"mpu6050": 4 * G, "adxl345": 16 * G}[name], abs=0.05)
+    values = bench.read()
+    assert [key for key, value in values.items() if isnan(value)] == ["acceleration_x"], "a chip that clips has measured nothing there"
 
 
 def test_mpu6050_sleeps_after_power_on_and_is_noticed_when_it_does() -> None:

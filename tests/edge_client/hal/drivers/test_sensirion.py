@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,6 @@ from edge_client.hal.crc import crc8, words
 from edge_client.hal.sim.chips.sensirion import check_sum, packed
 from tests.edge_client.hal.bench import Bench
 
-ENDS = [((0, 0), -45.0, 0.0), ((0xFFFF, 0xFFFF), 130.0, 100.0)]
 EXAMPLES = [  # SHT3x-DIS table 20; SCD4x sections 3.7.1, 3.7.2 and 3.9.2
     (0xBEEF, 0x92),
     (0x01E0, 0xB4),
@@ -46,7 +47,9 @@ def test_scd4x_reads_the_data_sheets_example() -> None:
     assert bench.read() == pytest.approx({"carbon_dioxide": 500.0, "temperature": 25.0, "humidity": 37.0}, abs=0.005)
 
 
-@pytest.mark.parametrize(("raw", "celsius", "percent"), [*ENDS, ((26214, 32768), 25.0, 50.0)])
+@pytest.mark.parametrize(
+    ("raw", "celsius", "percent"), [((1, 0), -44.9973, 0.0), ((65534, 65535), 129.9973, 100.0), ((26214, 32768), 25.0, 50.0)]
+)
 def test_sht3x_converts_as_section_4_13_says(raw: tuple[int, int], celsius: float, percent: float) -> None:
     bench = Bench("sht3x", temperature=0.0, humidity=0.0)
     bench.driver.setup()
@@ -55,13 +58,32 @@ def test_sht3x_converts_as_section_4_13_says(raw: tuple[int, int], celsius: floa
     assert bench.read() == pytest.approx({"temperature": celsius, "humidity": percent}, abs=0.002)
 
 
-@pytest.mark.parametrize(("raw", "celsius", "percent"), [*ENDS, ((26214, 29360), 25.0, 50.0)])
+@pytest.mark.parametrize(
+    ("raw", "celsius", "percent"), [((1, 1), -44.9973, 0.0), ((65534, 65534), 129.9973, 100.0), ((26214, 29360), 25.0, 50.0)]
+)
 def test_sht4x_converts_and_crops_as_section_4_6_says(raw: tuple[int, int], celsius: float, percent: float) -> None:
     bench = Bench("sht4x", temperature=0.0, humidity=0.0)
     bench.driver.setup()
     bench.chip.frozen = True
     bench.chip._raw = raw
     assert bench.read() == pytest.approx({"temperature": celsius, "humidity": percent}, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "without"),
+    [
+        *[("sht3x", (code, code), ["temperature"]) for code in (0, 65535)],
+        *[("sht4x", (code, code), ["temperature", "humidity"]) for code in (0, 65535)],
+        *[("scd4x", (500, code, code), ["temperature"]) for code in (0, 65535)],
+        *[("scd4x", (code, 26214, 32768), ["carbon_dioxide"]) for code in (40_000, 65535)],
+    ],
+)
+def test_a_word_at_its_end_is_no_reading_but_where_air_ends_there_too(name: str, raw: tuple[int, ...], without: list[str]) -> None:
+    bench = Bench(name, carbon_dioxide=500.0, temperature=20.0, humidity=50.0)
+    bench.driver.setup()
+    bench.chip.frozen = True
+    bench.chip._raw = raw
+    assert [key for key, value in bench.read().items() if isnan(value)] == without
 
 
 @pytest.mark.parametrize("name", ["sht3x", "sht4x"])
