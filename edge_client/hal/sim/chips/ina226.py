@@ -57,7 +57,8 @@ class INA226(WordChip):
         if self._done_at is None or now < self._done_at:
             return
         period = self._period()
-        self._done_at = self._done_at + ((now - self._done_at) // period + 1) * period if self.words[0] & 4 else None
+        again = self.words[0] & 4 and period > 0  # a mode that flipped by itself may measure nothing
+        self._done_at = self._done_at + ((now - self._done_at) // period + 1) * period if again else None
         if not self.frozen:
             self._measure()
         self.words[6] |= 0x0008

@@ -38,12 +38,12 @@ class MCP9808(WordChip):
             if value & 0x0100:
                 self._done_at = None
             elif self._done_at is None:
-                self._done_at = self.clock.now() + CONVERSION_S[self.words[RESOLUTION]]
+                self._done_at = self.clock.now() + CONVERSION_S[self._resolution()]
 
     def read(self, length: int) -> bytes:
         """Read a register, over and over if more is asked for."""
         if self.pointer == RESOLUTION:
-            return bytes((self.words[RESOLUTION],)) * length
+            return bytes((self._resolution(),)) * length
         return super().read(length)
 
     def refresh(self) -> None:
@@ -51,17 +51,20 @@ class MCP9808(WordChip):
         now = self.clock.now()
         if self._done_at is None or now < self._done_at:
             return
-        period = CONVERSION_S[self.words[RESOLUTION]]
+        period = CONVERSION_S[self._resolution()]
         self._done_at += ((now - self._done_at) // period + 1) * period
         if not self.frozen:
             self._measure()
 
     def _measure(self) -> None:
-        step = 8 >> self.words[RESOLUTION]  # in 1/16 °C
+        step = 8 >> self._resolution()  # in 1/16 °C
         raw = clamp(self.feel("temperature", 0.02) * 16 / step, -4096 // step, 4095 // step) * step
         upper, lower, critical = (self._limit(register) for register in (2, 3, 4))
         flags = (raw >= critical) << 15 | (raw > upper) << 14 | (raw < lower) << 13  # section 5.1.3.1
         self.words[5] = flags | unsigned(raw) & 0x1FFF
+
+    def _resolution(self) -> int:
+        return self.words[RESOLUTION] & 3
 
     def _limit(self, register: int) -> int:
         value = self.words[register] & 0x1FFF

@@ -79,7 +79,7 @@ def test_a_world_without_bounds_is_never_measured_as_something_ordinary(name: st
             world = Flat(**{**usual, key: value})
             bus.attach(kind.addresses[0], catalogue.chip(name)(Scene(world, clock), clock))
             readings = Sensor(kind(bus, None, clock)).read()
-            if (name, key) == ("ina219", "voltage") and value < 0:
+            if (name[:3], key) == ("ina", "voltage") and value < 0:
                 continue  # a supply of the wrong sign ends the chip
             nearest = TABLE[key].possible(value)
             for reading in readings:
