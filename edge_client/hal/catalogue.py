@@ -6,12 +6,12 @@ Nothing is imported before it is needed: a plug-in that does not import hurts no
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from edge_client.hal.drivers.base import NAME, Driver
+from edge_client.hal import declared
+from edge_client.hal.drivers.base import Driver
 from edge_client.hal.errors import UnknownSensor
 from edge_client.hal.sim.chips.base import Chip
 
@@ -61,11 +61,7 @@ def driver(name: str) -> type[Driver]:
             if not isinstance(other, UnknownSensor) and other.name == name:
                 return other
     found = _load(name, "edge_client.hal.drivers", SENSORS_GROUP)
-    if not (isinstance(found, type) and issubclass(found, Driver)):
-        raise UnknownSensor(f"sensor {name!r}: its plug-in offers {found!r}, which is not a Driver; ask its author")
-    if not re.fullmatch(NAME, called := str(getattr(found, "name", ""))):
-        raise UnknownSensor(f"sensor {name!r}: its driver is called {called!r}, which does not fit {NAME}; ask its author")
-    return found
+    return declared.check(name, found)
 
 
 def chip(name: str) -> type[Chip]:
@@ -102,7 +98,7 @@ def _load(name: str, package: str, group: str) -> object:
         )
     try:
         return points[0].load()
-    except Exception as cause:
+    except (Exception, SystemExit) as cause:
         # Whatever a third party's module does while it is imported
         raise UnknownSensor(
             f"sensor {name!r}: {points[0].value} does not import ({type(cause).__name__}: {cause}); repair or remove that package"

@@ -1,13 +1,29 @@
 """The channel table: what a quantity is called, in which unit, and what of it can be true.
 
-Keys, units and device classes are Home Assistant's, so that a reading means the same on both sides.
+Keys, units and device classes are Home Assistant's, so that a reading means the same on both sides. Other packages add rows, through
+the entry-point group ``bramble.channels`` or with a driver that declares its own.
 """
 
 from __future__ import annotations
 
+import logging
+import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 
+from edge_client.hal.errors import ChannelRefused
 from protocol.messages import Channel
+
+logger = logging.getLogger(__name__)
+
+GROUP = "bramble.channels"
+KEY = re.compile("[a-z][a-z0-9_]{0,30}")
+"""What a channel may be called; a sensor's name and a dot before it still fit a message."""
+RESERVED = ("t", "time", "label", "forecast")
+"""Names that mean something else: in the store of readings, in recordings, beside a channel that is forecast."""
+LONGEST_UNIT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +55,9 @@ class Quantity:
     device_class: str | None
     low: float
     high: float
-    resolution: float
-    jump: float
-    slope: float
+    resolution: float = 0.001
+    jump: float = math.inf
+    slope: float = 0.0
     least: float = -1e12
     most: float = 1e12
 
@@ -83,6 +99,32 @@ TABLE: dict[str, Quantity] = {
 }
 
 
+_added: dict[str, tuple[Quantity, str]] = {}
+"""Rows of other packages, each with who brought it."""
+_asked: set[str] = set()
+"""Entry points that were asked for their rows."""
+
+
+def add(rows: Iterable[Quantity], owner: str) -> None:
+    """Add rows to the table: all of them, or none.
+
+    Parameters
+    ----------
+    owner
+        Who brings them, for the sentence if one is refused.
+
+    Raises
+    ------
+    ChannelRefused
+        If a row is malformed, or its key is taken.
+    """
+    rows = list(rows)
+    for row in rows:
+        _check(row, owner)
+    for row in rows:
+        _added.setdefault(row.key, (row, owner))
+
+
 def quantity(channel: str) -> Quantity:
     """Return the row of a channel; ``attic.temperature`` is a temperature.
 
@@ -92,10 +134,63 @@ def quantity(channel: str) -> Quantity:
         If the table has no such row.
     """
     key = channel.rpartition(".")[2]
-    try:
+    if key in TABLE:
         return TABLE[key]
-    except KeyError:
-        raise KeyError(f"channel {channel!r} is not in the channel table; it has {', '.join(TABLE)}") from None
+    if key not in _added:
+        _ask()
+    if key in _added:
+        return _added[key][0]
+    raise KeyError(f"channel {channel!r} is not in the channel table; it has {', '.join((*TABLE, *_added))}")
+
+
+def _ask() -> None:
+    """Take what packages offer; one that fails, or offers what is refused, is named in one line and hurts nobody else."""
+    for point in entry_points(group=GROUP):
+        if point.value in _asked:
+            continue
+        _asked.add(point.value)
+        try:
+            offered = point.load()
+            add([offered] if isinstance(offered, Quantity) else offered, point.value)
+        except ChannelRefused as error:
+            logger.error("%s", error)
+        except (Exception, SystemExit) as error:  # whatever a third party's module does while it is imported
+            logger.error("channels of %s cannot be had (%s: %s); repair or remove that package", point.value, type(error).__name__, error)
+
+
+def _check(row: Quantity, owner: str) -> None:
+    if not isinstance(row, Quantity):
+        raise ChannelRefused(f"{owner} offers {row!r} as a channel, which is no Quantity; ask its author")
+    named = f"channel {row.key!r} of {owner}"
+    if not isinstance(row.key, str) or not KEY.fullmatch(row.key):
+        raise ChannelRefused(f"{named}: a channel is called with up to 31 of a-z, 0-9 and _, a letter first; ask its author")
+    if row.key in RESERVED:
+        raise ChannelRefused(
+            f"{named}: this name means something else in Bramble, and no channel may have it; ask its author to choose another"
+        )
+    if row.key in TABLE:
+        raise ChannelRefused(
+            f"{named}: Bramble has a channel of this name, in {TABLE[row.key].unit}; ask its author to use that, or to choose another name"
+        )
+    other = _added.get(row.key)
+    if other is not None and other[0] != row:
+        raise ChannelRefused(
+            f"{named}: {other[1]} has brought another channel of this name, in {other[0].unit}; remove one of the two packages"
+        )
+    if not isinstance(row.unit, str) or len(row.unit) > LONGEST_UNIT or not row.unit.isprintable():
+        raise ChannelRefused(f"{named}: its unit {row.unit!r} is no text of at most {LONGEST_UNIT} characters; ask its author")
+    if not (row.device_class is None or isinstance(row.device_class, str)):
+        raise ChannelRefused(f"{named}: its device class {row.device_class!r} is no text; ask its author")
+    numbers = (row.low, row.high, row.resolution, row.jump, row.slope, row.least, row.most)
+    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers) or not (
+        -1e12 <= row.low < row.high <= 1e12
+        and row.least <= row.low
+        and row.high <= row.most
+        and row.resolution > 0
+        and row.jump >= 0
+        and row.slope >= 0
+    ):
+        raise ChannelRefused(f"{named}: its range from {row.low!r} to {row.high!r}, or a step of it, is none; ask its author")
 
 
 def describe(channel: str) -> Channel:

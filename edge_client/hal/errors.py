@@ -102,6 +102,10 @@ class UnknownSensor(SensorError):
     """No driver has this name."""
 
 
+class ChannelRefused(SensorError):
+    """A channel that a package brings along cannot be had; the text says why."""
+
+
 class ConfigError(SensorError):
     """The sensor configuration is wrong; the text names the file, the line and the key."""
 

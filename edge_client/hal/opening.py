@@ -101,6 +101,7 @@ def _sensors(
         try:
             with guarded(item.driver.chip):
                 driver = item.driver(bus(item.bus), item.address, clock)
+                driver.clock.now()  # one that forgets to hand its clock on to the base class must not be met later
                 sensors.append(Sensor(driver, item.name, simulated=simulated, offset=item.offset, gain=item.gain))
             paces.append(Pace(item.every, item.rate))
         except SensorError as error:

@@ -7,7 +7,7 @@ import random
 import threading
 
 from edge_client.hal.channels import quantity
-from edge_client.hal.drivers.base import Driver, Measurement, guarded
+from edge_client.hal.drivers.base import Driver, Measurement, guarded, whole
 from edge_client.hal.errors import DriverFailure, SensorError
 from edge_client.hal.readings import Judge, Quality, Reading
 
@@ -123,7 +123,7 @@ class Sensor:
                     if not self._ready:
                         self.driver.setup()
                         self._ready = True
-                    return self.correct(self.driver.read())
+                    return self.correct(whole(self.driver, self.driver.read()))
             except SensorError as error:
                 self._ready = False
                 if not error.transient or attempt == ATTEMPTS:

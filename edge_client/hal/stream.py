@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Callable
 
-from edge_client.hal.drivers.base import Measurement, Streaming, guarded
+from edge_client.hal.drivers.base import Measurement, Streaming, guarded, whole
 from edge_client.hal.errors import DriverFailure, NotReady, Overrun, SensorError
 from edge_client.hal.readings import Judge, Reading
 from edge_client.hal.sensor import back_off
@@ -72,7 +72,7 @@ class Stream:
                 if not self._running:
                     self._start()
                     return []
-                measurements = [self._correct(measurement) for measurement in self.driver.drain()]
+                measurements = [self._correct(whole(self.driver, measurement)) for measurement in self.driver.drain()]
         except Overrun as error:
             self._account()
             self._latest = now

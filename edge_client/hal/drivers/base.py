@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar, NamedTuple, TypeVar
 
+import numpy as np
+
 from edge_client.hal.bus import I2CBus
+from edge_client.hal.channels import Quantity
 from edge_client.hal.clock import Clock, SystemClock
 from edge_client.hal.errors import DriverFailure, SensorError, UnsteadyRead
 
@@ -42,6 +46,8 @@ class Driver(ABC):
     """Where the chip can sit, the usual address first."""
     channels: ClassVar[tuple[str, ...]]
     """Keys of the channel table that one measurement has."""
+    quantities: ClassVar[tuple[Quantity, ...]] = ()
+    """Rows that this driver adds to the channel table, where it measures what the table does not have."""
     interval: ClassVar[float] = 60.0
     """Usual seconds between measurements."""
     fastest: ClassVar[float] = 1.0
@@ -130,6 +136,25 @@ def settled(read: Callable[[], bytes], fresh: Callable[[bytes], bool], data: sli
     raise UnsteadyRead(f"{what}: two reads of the same conversion differ; shorten the wires or slow the bus down")
 
 
+def whole(driver: Driver, measurement: Measurement) -> Measurement:
+    """Return a measurement that has a number for each of the driver's channels, and nothing else.
+
+    Raises
+    ------
+    DriverFailure
+        If it does not: what comes after relies on it.
+    """
+    if isinstance(measurement, Measurement) and isinstance(measurement.values, Mapping):
+        at, values = measurement
+        numbers = all(isinstance(value, int | float | np.number) for value in (at, *values.values()))
+        if numbers and math.isfinite(at) and set(values) == set(driver.channels):
+            return measurement
+    raise DriverFailure(
+        f"the driver of {driver} is wrong: it returned {str(measurement)[:200]}, not a number for each of {', '.join(driver.channels)}; "
+        "tell its author"
+    )
+
+
 @contextmanager
 def guarded(what: object) -> Iterator[None]:
     """Turn a driver's own mistakes into sensor errors: one driver that is wrong must not stop the other sensors.
@@ -143,7 +168,7 @@ def guarded(what: object) -> Iterator[None]:
         yield
     except SensorError:
         raise
-    except Exception as cause:
+    except (Exception, SystemExit) as cause:
         raise DriverFailure(f"the driver of {what} is wrong ({type(cause).__name__}: {cause}); tell its author") from cause
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from math import cos, exp, pi, sin
 
+from edge_client.hal.channels import quantity
 from edge_client.hal.sim.scene import World
 
 DAY, YEAR = 86_400.0, 365.25 * 86_400.0
@@ -148,7 +149,12 @@ class _Lazy(Mapping[str, float]):
         self._functions, self._t = values, t
 
     def __getitem__(self, key: str) -> float:
-        return self._functions[key](self._t)
+        if key in self._functions:
+            return self._functions[key](self._t)
+        return _somewhere(key, self._t)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._functions
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._functions)
@@ -169,6 +175,12 @@ class _Both(Mapping[str, float]):
 
     def __len__(self) -> int:
         return len({*self._upper, *self._lower})
+
+
+def _somewhere(key: str, t: float) -> float:
+    """Return a value of a quantity that only a plug-in knows: it comes and goes with the day, in the middle of its range."""
+    row = quantity(key)
+    return row.low + (row.high - row.low) * (0.5 + 0.25 * cos(2 * pi * (t - WARMEST_HOUR) / DAY))
 
 
 def _ramp(seconds: float, width: float) -> float:
