@@ -155,7 +155,12 @@ def _ask() -> None:
         except ChannelRefused as error:
             logger.error("%s", error)
         except (Exception, SystemExit) as error:  # whatever a third party's module does while it is imported
-            logger.error("channels of %s cannot be had (%s: %s); repair or remove that package", point.value, type(error).__name__, error)
+            logger.error(
+                "channels of %s cannot be had (%s: %s); repair or remove that package",
+                point.value,
+                type(error).__name__,
+                " ".join(str(error).split()),
+            )
 
 
 def _check(row: Quantity, owner: str) -> None:
