@@ -119,10 +119,10 @@ class BaseBus(ABC):
 
     def _probe(self, address: int) -> None:
         """Send only the address; raise OSError if nothing acknowledges it."""
-        self._attempt(address, b"", 0, once=False)
+        self._attempt(address, b"", 0)
 
     @abstractmethod
-    def _attempt(self, address: int, write: bytes, read: int, once: bool) -> bytes:
+    def _attempt(self, address: int, write: bytes, read: int, once: bool = False) -> bytes:
         """Carry out one transaction; raise OSError as the kernel does."""
 
     def close(self) -> None:

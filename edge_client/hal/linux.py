@@ -52,7 +52,7 @@ class LinuxBus(BaseBus):
         self._plain = bool(self._smbus.funcs & I2cFunc.I2C)
         self._fd = self._smbus.fd or 0
 
-    def _attempt(self, address: int, write: bytes, read: int, once: bool) -> bytes:
+    def _attempt(self, address: int, write: bytes, read: int, once: bool = False) -> bytes:
         with self._turn(address):
             # I2C_RDWR does not ask whether a kernel driver owns the address; I2C_SLAVE does, with EBUSY. One may be bound at any time
             ioctl(self._fd, I2C_SLAVE, address)
@@ -104,11 +104,11 @@ class LinuxBus(BaseBus):
     def _probe(self, address: int) -> None:
         """Send only the address, as i2cdetect does; where the adapter cannot, read one byte."""
         try:
-            self._attempt(address, b"", 0, once=False)
+            self._attempt(address, b"", 0)
         except OSError as cause:
             if cause.errno not in _UNSUPPORTED:
                 raise
-            self._attempt(address, b"", 1, once=False)
+            self._attempt(address, b"", 1)
 
     @contextmanager
     def _turn(self, address: int) -> Iterator[None]:

@@ -49,7 +49,7 @@ class SimulatedBus(BaseBus):
         """Disconnect a chip and return it."""
         return self.chips.pop(address)
 
-    def _attempt(self, address: int, write: bytes, read: int, once: bool) -> bytes:
+    def _attempt(self, address: int, write: bytes, read: int, once: bool = False) -> bytes:
         chip = self.chips.get(address)
         if self.faults is not None:
             return self.faults.transfer(address, chip, write, read)

@@ -34,7 +34,7 @@ def before(bench: Bench, register: bytes, which: int, action: Callable[[], None]
     """Do something before the n-th transfer that names a register."""
     original, count = bench.bus._attempt, [0]
 
-    def attempt(address: int, write: bytes, read: int) -> bytes:
+    def attempt(address: int, write: bytes, read: int, once: bool = False) -> bytes:
         if write[:1] == register:
             count[0] += 1
             if count[0] == which:
@@ -67,7 +67,7 @@ def test_data_that_broke_off_are_not_asked_for_again(name: str) -> None:
     calls: list[int] = []
     before(bench, QUEUE[name], 1, fail(errno.ETIMEDOUT))
     attempt = bench.bus._attempt
-    bench.bus._attempt = lambda address, write, read: (  # type: ignore[method-assign]
+    bench.bus._attempt = lambda address, write, read, once=False: (  # type: ignore[method-assign]
         calls.append(1) if write == QUEUE[name] else None,
         attempt(address, write, read),
     )[1]
