@@ -126,7 +126,7 @@ def _transfers(sensor: Sensor, bus: SimulatedBus) -> int:
     """Return how many transfers an undisturbed read has."""
     count, attempt = 0, bus._attempt
 
-    def counted(address: int, write: bytes, read: int, once: bool) -> bytes:
+    def counted(address: int, write: bytes, read: int, once: bool = False) -> bytes:
         nonlocal count
         count += 1
         return attempt(address, write, read, once)
