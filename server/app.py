@@ -90,6 +90,7 @@ def run(settings: ServerSettings) -> int:
     try:
         listener = server.listen()
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        warn_if_open(settings)
         print(f"bramble server ready on {settings.scheme}://{host}:{listener.port}", flush=True)
         _say_what_is_here(server)
         pulse.start(server.runtime, server.coordinator.settle)
@@ -101,6 +102,16 @@ def run(settings: ServerSettings) -> int:
     finally:
         server.close()
     return 0
+
+
+def warn_if_open(settings: ServerSettings) -> None:
+    """Say it loudly when a network can reach a server that asks nobody for a token."""
+    if not settings.tokens and not settings.loopback:
+        log.warning(
+            "ANYBODY who can reach this machine may join this fleet, read what it has, start rounds and reset it: it listens on --host %s "
+            "without --tokens; make tokens with `bramble token`, or listen on 127.0.0.1",
+            settings.host,
+        )
 
 
 def _say_what_is_here(server: Server) -> None:

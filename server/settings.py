@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -99,6 +100,14 @@ class ServerSettings(BaseSettings):
     def simulated_welcome(self) -> bool:
         """Whether clients with mock sensors are taken."""
         return self.mode == "evaluation" if self.allow_simulated is None else self.allow_simulated
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def scheme(self) -> str:

@@ -104,8 +104,8 @@ def _sentence(path: str, said: dict[str, Any]) -> str:
     if path == "/":
         return f"Round {said['round']} is running with {_clients(len(said['clients']))}."
     if path == "/generate":
-        return f"Cycle {said['cycle']}: {_clients(said['clients'])} were asked for readings."
-    return f"The server is back at the initial model, and {_clients(said['clients'])} were told."
+        return f"Cycle {said['cycle']} has begun with {_clients(said['clients'])}."
+    return f"The server is back at the initial model and told {_clients(said['clients'])}."
 
 
 def _render(room: Room, said: str | None, status: int) -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 from dash import Dash
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page
 from werkzeug.serving import make_server
 
 from inspector.app import create_app
@@ -24,12 +23,6 @@ from inspector.settings import InspectorSettings
 from tests.inspector.fleet import Pi
 from tests.inspector.standin import Standin
 from tests.waiting import wait_for
-
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--host-resolver-rules=MAP evil.example 127.0.0.1",
-]  # fmt: skip
 
 
 class RealServer:
@@ -140,25 +133,6 @@ def inspect(stage: Stage) -> Callable[..., str]:
         return stage.url
 
     return serve
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    """Debian's Chromium with a profile of its own."""
-    if not CHROMIUM.exists():
-        message = f"no browser at {CHROMIUM}: install Debian's chromium to run the browser tests"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    profile = tmp_path_factory.mktemp("chromium")
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1400, "height": 1000}
-        )
-        context.set_default_timeout(60_000)
-        expect.set_options(timeout=60_000)
-        yield context
-        context.close()
 
 
 class Watched:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from server.app import warn_if_open
 from server.settings import ServerSettings
 
 
@@ -25,6 +26,29 @@ def test_the_defaults_serve_one_machine_and_nobody_else() -> None:
     assert (settings.min_clients, settings.min_updates, settings.deadline) == (2, 1, 60.0)
     assert (settings.rounds, settings.every, settings.tokens) == (None, None, None)
     assert settings.scheme == "http"
+
+
+@pytest.mark.parametrize(
+    ("host", "open_to_others"),
+    [
+        ("0.0.0.0", True),
+        ("::", True),
+        ("192.168.1.7", True),
+        ("hub.local", True),
+        ("", True),
+        ("127.0.0.1", False),
+        ("127.0.0.2", False),
+        ("::1", False),
+        ("localhost", False),
+    ],
+)
+def test_a_server_that_a_network_reaches_without_tokens_warns_loudly(
+    host: str, open_to_others: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_if_open(ServerSettings(host=host, tokens=Path("tokens.toml")))
+    assert caplog.text == ""
+    warn_if_open(ServerSettings(host=host))
+    assert ("ANYBODY who can reach this machine" in caplog.text) == open_to_others
 
 
 @pytest.mark.parametrize(
