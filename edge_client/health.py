@@ -35,7 +35,7 @@ def read(folder: Path) -> dict[str, float]:
         "health_throttled": _throttled(),
         "health_memory_available": _available(),
         "health_disk_free": _free(folder),
-        "health_load": os.getloadavg()[0],
+        "health_load": _load(),
     }
     return {name: round(value, 3) for name, value in found.items() if value is not None}
 
@@ -73,6 +73,13 @@ def _available() -> float | None:
         kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
         return int(kilobytes) / 1024
     except (OSError, ValueError, StopIteration):
+        return None
+
+
+def _load() -> float | None:
+    try:
+        return os.getloadavg()[0]
+    except OSError:  # where /proc is hidden
         return None
 
 

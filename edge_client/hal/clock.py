@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import time
+from functools import cache
+from pathlib import Path
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
 
 _TIME_ERROR = 5
 """What adjtimex(2) returns while the clock is not synchronised."""
+TIMESYNCD = Path("/run/systemd/timesync/synchronized")
+"""systemd-timesyncd makes this file once it has set the clock; anybody may look for it (systemd-timesyncd.service(8))."""
 
 
 class Clock(Protocol):
@@ -34,8 +41,12 @@ class SystemClock:
         return time.monotonic()
 
     def utc(self) -> float | None:
-        """Return the wall clock once the kernel says that something keeps it; a Pi has no battery and boots in the past."""
-        self._synchronised = self._synchronised or kernel_clock_synchronised()
+        """Return the wall clock once it is known that something keeps it; a Pi has no battery and boots in the past."""
+        if not self._synchronised:
+            synchronised = clock_synchronised()
+            if synchronised is None:
+                _say_unknown()
+            self._synchronised = synchronised is True
         return time.time() if self._synchronised else None
 
     def sleep(self, seconds: float) -> None:
@@ -72,8 +83,11 @@ class VirtualClock:
     advance = sleep
 
 
-def kernel_clock_synchronised() -> bool:
-    """Say whether the kernel's clock is disciplined, by adjtimex(2); where the call is not allowed, trust the host."""
+def clock_synchronised() -> bool | None:
+    """Say whether something keeps the wall clock, by adjtimex(2); None if nobody says so either way.
+
+    A sandbox or a container may deny the call. Then timesyncd's mark decides, and without one nothing is known.
+    """
     library = ctypes.CDLL(None)  # what is loaded already; to look for it on the disk would fork each time
     try:
         adjtimex = library.adjtimex
@@ -81,4 +95,15 @@ def kernel_clock_synchronised() -> bool:
         return True
     # struct timex is 208 bytes on 64-bit, less on 32-bit machines; zeroed, its first field (modes) asks to change nothing
     state = int(adjtimex(ctypes.create_string_buffer(512)))
+    if state < 0:
+        return True if TIMESYNCD.exists() else None
     return state != _TIME_ERROR
+
+
+@cache
+def _say_unknown() -> None:
+    logger.warning(
+        "whether this machine's clock is synchronised cannot be asked (adjtimex is denied), so no reading is dated: allow the calls"
+        " adjtimex, clock_adjtime and clock_adjtime64 in the service's SystemCallFilter or the container's seccomp profile,"
+        " with ProtectClock=no"
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 UNITS = sorted((Path(__file__).parents[2] / "systemd").glob("*.service"))
-EXPOSURE = {"bramble-client.service": 1.8, "bramble-client@.service": 1.8, "bramble-server.service": 1.5, "bramble-inspector.service": 1.5}
+EXPOSURE = {"bramble-client.service": 1.9, "bramble-client@.service": 1.9, "bramble-server.service": 1.5, "bramble-inspector.service": 1.5}
 COMMAND = re.compile(r"^ExecStart=/opt/bramble/(\w+)/current/bin/bramble", re.MULTILINE)
 
 # Only a missing systemd may skip these, and not in continuous integration.
@@ -92,6 +92,16 @@ def test_a_client_reaches_its_sensors(unit: Path) -> None:
     assert "ProcSubset" not in values  # would hide /proc/device-tree from gpiozero
     assert values["SupplementaryGroups"] == ["i2c gpio"]
     assert values["DeviceAllow"] == ["char-i2c rw", "char-gpiochip rw"]
+
+
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if "client" in unit.name], ids=lambda unit: unit.name)
+def test_a_client_may_ask_whether_the_clock_is_synchronised_and_not_set_it(unit: Path) -> None:
+    values = service(unit)
+    assert values["ProtectClock"] == ["no"]
+    # what is allowed after what is denied: in the other order @privileged, which has @clock in it, would take it away again
+    assert values["SystemCallFilter"] == ["@system-service", "~@privileged @resources", "adjtimex clock_adjtime clock_adjtime64"]
+    assert values["CapabilityBoundingSet"] == [""]
+    assert "AmbientCapabilities" not in values
 
 
 def test_the_template_differs_from_the_client_only_where_its_name_stands() -> None:

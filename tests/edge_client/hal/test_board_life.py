@@ -150,7 +150,7 @@ def test_without_a_time_a_simulated_world_shows_the_wall_clocks(tmp_path: Path, 
     path.write_text(f"time,temperature\n{T0:.0f},0\n{T0 + 1000:.0f},50\n")
     for utc, shown in ((T0 + 500.0, 25.0), (T0 + 800.0, 40.0)):
         monkeypatch.setattr("edge_client.hal.clock.time.time", lambda now=utc: now)
-        monkeypatch.setattr("edge_client.hal.clock.kernel_clock_synchronised", lambda: True)
+        monkeypatch.setattr("edge_client.hal.clock.clock_synchronised", lambda: True)
         assert open_board("mock", seed="pi-1", replay=path).sample()["temperature"] == pytest.approx(shown, abs=0.05)
 
 

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import ctypes
 import time
+from pathlib import Path
 
 import pytest
 
 from edge_client.hal import clock as clocks
-from edge_client.hal.clock import HostClock, SystemClock, VirtualClock, kernel_clock_synchronised
+from edge_client.hal.clock import HostClock, SystemClock, VirtualClock, clock_synchronised
 
 
 def test_a_virtual_clock_waits_by_moving() -> None:
@@ -28,7 +29,7 @@ def test_the_system_clock_is_the_machines() -> None:
 
 def test_utc_is_none_until_something_keeps_the_clock_and_then_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([False, False, True])
-    monkeypatch.setattr(clocks, "kernel_clock_synchronised", lambda: next(answers))
+    monkeypatch.setattr(clocks, "clock_synchronised", lambda: next(answers))
     clock = SystemClock()
     assert clock.utc() is None
     assert clock.utc() is None
@@ -37,7 +38,7 @@ def test_utc_is_none_until_something_keeps_the_clock_and_then_for_good(monkeypat
 
 
 def test_a_hosts_wall_clock_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clocks, "kernel_clock_synchronised", lambda: False)
+    monkeypatch.setattr(clocks, "clock_synchronised", lambda: False)
     assert HostClock().utc() == pytest.approx(time.time(), abs=60)
 
 
@@ -50,22 +51,38 @@ class Library:
 
 
 @pytest.mark.parametrize(
-    ("state", "synchronised"),
+    ("state", "mark", "synchronised"),
     [
-        (0, True),  # TIME_OK
-        (5, False),  # TIME_ERROR: not synchronised
-        (-1, True),  # not allowed in this container: trust the host
-        (None, True),  # not Linux
+        (0, False, True),  # TIME_OK
+        (5, False, False),  # TIME_ERROR: not synchronised
+        (5, True, False),  # timesyncd had set it once; the kernel knows better
+        (-1, False, None),  # denied: not known, never "synchronised"
+        (-1, True, True),  # denied, but timesyncd says that it has set it
+        (None, False, True),  # not Linux
     ],
 )
-def test_the_kernel_is_asked_and_the_host_is_trusted_where_it_may_not_be(
-    monkeypatch: pytest.MonkeyPatch, state: int | None, synchronised: bool
+def test_the_kernel_is_asked_and_what_it_does_not_tell_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: int | None, mark: bool, synchronised: bool | None
 ) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda *args, **options: Library(state))
-    assert kernel_clock_synchronised() is synchronised
+    monkeypatch.setattr(clocks, "TIMESYNCD", tmp_path / "synchronized")
+    if mark:
+        (tmp_path / "synchronized").touch()
+    assert clock_synchronised() is synchronised
+
+
+def test_where_nothing_is_known_nothing_is_dated_and_that_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(clocks, "clock_synchronised", lambda: None)
+    clocks._say_unknown.cache_clear()
+    for clock in (SystemClock(), SystemClock()):
+        assert [clock.utc(), clock.utc()] == [None, None]
+    (line,) = caplog.messages
+    assert "adjtimex" in line and "SystemCallFilter" in line
 
 
 def test_asking_the_real_kernel_changes_nothing_and_answers() -> None:
     before = time.time()
-    assert kernel_clock_synchronised() in (True, False)
+    assert clock_synchronised() in (True, False)
     assert abs(time.time() - before) < 60

@@ -151,7 +151,7 @@ def test_a_bus_that_goes_and_comes_back_is_opened_again(tmp_path: Path, kernel: 
 
 
 def test_a_live_simulated_world_needs_no_synchronised_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_client.hal.clock.kernel_clock_synchronised", lambda: False)
+    monkeypatch.setattr("edge_client.hal.clock.clock_synchronised", lambda: False)
     board = open_board("mock", seed="pi-1", live=True)
     stamps = [reading.utc for reading in board.read()]
     assert stamps == [pytest.approx(time.time(), abs=60)] * len(stamps)
