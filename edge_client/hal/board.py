@@ -114,7 +114,9 @@ class Board:
         sources: list[tuple[Source, float]] = []
         for sensor, pace in zip(self.sensors, self.paces, strict=True):
             if pace.rate is not None and isinstance(sensor.driver, Streaming):
-                stream = Stream(sensor.driver, pace.rate, sensor.name, simulated=sensor.simulated, correct=sensor.correct)
+                stream = Stream(
+                    sensor.driver, pace.rate, sensor.name, simulated=sensor.simulated, correct=sensor.correct, absent=sensor.absent
+                )
                 self._streams.append(stream)
                 sources.append((stream, sensor.driver.patience(pace.rate)))
             else:

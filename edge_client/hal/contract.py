@@ -65,7 +65,7 @@ class Beyond:
 
     def at(self, t: float) -> Mapping[str, float]:
         """Return the true values at a time."""
-        values = {**self._world.at(t), self._key: self._value}
+        values = {key: value for key, value in self._world.at(t).items() if value is not None} | {self._key: self._value}
         if self._key in ("voltage", "current"):
             values["power"] = values["voltage"] * values["current"]
         return values

@@ -236,6 +236,8 @@ def _mock_board(
     for bus in buses.values():
         bus.faults = script.load(faults, clock) if faults is not None else None
     sensors, paces, unusable = _sensors(items, buses.__getitem__, clock, simulated=True)
+    for sensor in sensors:
+        sensor.absent = scene.absent
     if not sensors:
         raise ConfigError("; ".join(str(problem) for problem in [*problems, *unusable]))
     return Board(

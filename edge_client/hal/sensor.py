@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from collections.abc import Callable, Iterable
 
 from edge_client.hal.channels import quantity
 from edge_client.hal.drivers.base import Driver, Measurement, guarded, whole
@@ -63,6 +64,8 @@ class Sensor:
         """Measurements that could not be made."""
         self.error: SensorError | None = None
         """Why the sensor is gone, or None while it works."""
+        self.absent: Callable[[str], bool] = lambda key: False
+        """Says of a channel that there is nothing to measure: a simulated chip in a recording's gap measures, and nobody recorded what."""
         self._offset, self._gain = offset or {}, gain or {}
         self._judge = Judge(driver.channels, driver.frozen_after)
         self._ready = False
@@ -92,13 +95,13 @@ class Sensor:
         self.sequence += 1
         if self.error is not None and clock.now() < self._again_at:
             self.lost += 1
-            return self._missing(clock.now())
+            return self._missing(clock.now(), clock.utc(), self.driver.channels)
         try:
             measurement, confirmed = self._measure_and_confirm()
         except SensorError as error:
             self.lost += 1
             self._gone(error)
-            return self._missing(clock.now())
+            return self._missing(clock.now(), clock.utc(), self.driver.channels)
         self._back()
         return self._readings(measurement, confirmed)
 
@@ -123,7 +126,8 @@ class Sensor:
                     if not self._ready:
                         self.driver.setup()
                         self._ready = True
-                    return self.correct(whole(self.driver, self.driver.read()))
+                    measurement = self.correct(whole(self.driver, self.driver.read()))
+                    return Measurement(measurement.at, {key: value for key, value in measurement.values.items() if not self.absent(key)})
             except SensorError as error:
                 self._ready = False
                 if not error.transient or attempt == ATTEMPTS:
@@ -136,13 +140,12 @@ class Sensor:
         clock = self.driver.clock
         now, utc = clock.now(), clock.utc()
         stamp = None if utc is None else utc - (now - measurement.at)
-        return Reading.of(self.name, measurement, qualities, stamp, self.sequence, self.simulated)
+        found = Reading.of(self.name, measurement, qualities, stamp, self.sequence, self.simulated)
+        return found + self._missing(measurement.at, stamp, [key for key in self.driver.channels if self.absent(key)])
 
-    def _missing(self, now: float) -> list[Reading]:
-        utc = self.driver.clock.utc()
+    def _missing(self, at: float, utc: float | None, channels: Iterable[str]) -> list[Reading]:
         return [
-            Reading(self.name, key, None, quantity(key).unit, now, utc, self.sequence, Quality.MISSING, self.simulated)
-            for key in self.driver.channels
+            Reading(self.name, key, None, quantity(key).unit, at, utc, self.sequence, Quality.MISSING, self.simulated) for key in channels
         ]
 
     def _gone(self, error: SensorError) -> None:

@@ -32,6 +32,8 @@ class Stream:
         Whether a chip model stands behind it.
     correct
         Applies the user's corrections to a measurement.
+    absent
+        Says of a channel that there is nothing to measure, see ``Sensor``.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class Stream:
         *,
         simulated: bool = False,
         correct: Callable[[Measurement], Measurement] = lambda measurement: measurement,
+        absent: Callable[[str], bool] = lambda key: False,
     ) -> None:
         self.driver, self.hertz = driver, hertz
         self.name = name or driver.name
         self.simulated = simulated
         self._correct = correct
+        self._absent = absent
         self.sequence = 0
         self.lost = 0
         """Conversions that are missing since the first start, judged by the time that passed."""
@@ -100,9 +104,10 @@ class Stream:
         readings = []
         for measurement in measurements:
             self.sequence += 1
-            qualities = self._judge.judge(measurement, confirmed=self._judge.blank)
+            present = Measurement(measurement.at, {key: value for key, value in measurement.values.items() if not self._absent(key)})
+            qualities = self._judge.judge(present, confirmed=self._judge.blank)
             stamp = None if shift is None else measurement.at + shift
-            readings += Reading.of(self.name, measurement, qualities, stamp, self.sequence, self.simulated)
+            readings += Reading.of(self.name, present, qualities, stamp, self.sequence, self.simulated)
         return readings
 
     def _start(self) -> None:

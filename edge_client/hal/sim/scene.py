@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
+from edge_client.hal.channels import TABLE
 from edge_client.hal.clock import Clock
 
 
@@ -16,8 +17,8 @@ class World(Protocol):
     def channels(self) -> Collection[str]:
         """The quantities that this world has."""
 
-    def at(self, t: float) -> Mapping[str, float]:
-        """Return the true values at a time in seconds since 1970-01-01 UTC."""
+    def at(self, t: float) -> Mapping[str, float | None]:
+        """Return the true values at a time in seconds since 1970-01-01 UTC; None for one that nobody recorded then."""
 
 
 class Scene:
@@ -27,7 +28,9 @@ class Scene:
         self.world = world
         self._clock = clock
         self._moment: float | None = None
-        self._values: Mapping[str, float] = {}
+        self._values: Mapping[str, float | None] = {}
+        self._held: dict[str, float] = {}
+        self._absent: set[str] = set()
         self.follow(start)
 
     def pin(self, t: float) -> None:
@@ -60,16 +63,25 @@ class Scene:
             yield
 
     def value(self, key: str) -> float:
-        """Return the true value of a quantity now.
+        """Return the true value of a quantity now; where nobody recorded it, something for the chip's arithmetic, see ``absent``.
 
         Raises
         ------
         KeyError
             If the world does not have it.
         """
-        if self._moment is not None:
-            return self._values[key]
         t = self.time
-        if t != self._seen:
+        if self._moment is None and t != self._seen:
             self._seen, self._values = t, self.world.at(t)
-        return self._values[key]
+        value = self._values[key]
+        if value is None:
+            self._absent.add(key)
+            row = TABLE[key]
+            return self._held.get(key, (row.low + row.high) / 2)
+        self._absent.discard(key)
+        self._held[key] = value
+        return value
+
+    def absent(self, key: str) -> bool:
+        """Say whether what a chip measured last of a quantity was recorded by nobody, and so must not become a reading."""
+        return key in self._absent

@@ -111,13 +111,13 @@ class Synthetic:
 
 
 class Layered:
-    """One world where it knows a quantity, another where it does not: a recording of the weather in a synthetic house."""
+    """One world for the quantities that it has, another for all others: a recording of the weather in a synthetic house."""
 
     def __init__(self, upper: World, lower: World) -> None:
         self._upper, self._lower = upper, lower
         self.channels: Collection[str] = tuple({**dict.fromkeys(upper.channels), **dict.fromkeys(lower.channels)})
 
-    def at(self, t: float) -> Mapping[str, float]:
+    def at(self, t: float) -> Mapping[str, float | None]:
         """Return the true values at a time."""
         return _Both(self._upper.at(t), self._lower.at(t))
 
@@ -132,14 +132,10 @@ class Nearby:
         self._warmer, self._swing = rng.uniform(-1, 1), rng.uniform(-0.8, 0.8)
         self._higher = rng.uniform(-4, 4)
 
-    def at(self, t: float) -> Mapping[str, float]:
+    def at(self, t: float) -> Mapping[str, float | None]:
         """Return the true values at a time."""
-        values = dict(self._world.at(t))
-        if "temperature" in values:
-            values["temperature"] += self._warmer + self._swing * cos(2 * pi * (t - WARMEST_HOUR) / DAY)
-        if "pressure" in values:
-            values["pressure"] += self._higher
-        return values
+        shifts = {"temperature": self._warmer + self._swing * cos(2 * pi * (t - WARMEST_HOUR) / DAY), "pressure": self._higher}
+        return {key: None if value is None else value + shifts.get(key, 0.0) for key, value in self._world.at(t).items()}
 
 
 class _Lazy(Mapping[str, float]):
@@ -163,11 +159,11 @@ class _Lazy(Mapping[str, float]):
         return len(self._functions)
 
 
-class _Both(Mapping[str, float]):
-    def __init__(self, upper: Mapping[str, float], lower: Mapping[str, float]) -> None:
+class _Both(Mapping[str, float | None]):
+    def __init__(self, upper: Mapping[str, float | None], lower: Mapping[str, float | None]) -> None:
         self._upper, self._lower = upper, lower
 
-    def __getitem__(self, key: str) -> float:
+    def __getitem__(self, key: str) -> float | None:
         return self._upper[key] if key in self._upper else self._lower[key]
 
     def __iter__(self) -> Iterator[str]:

@@ -44,7 +44,7 @@ def test_a_mock_board_replays_a_recording_through_driver_and_chip(station: Path)
 
 def test_a_recording_decides_which_channels_and_chips_there_are(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
-    path.write_text("time,pressure\n0,1000\n60,1001\n")
+    path.write_text("time,pressure\n1700000000,1000\n1700000060,1001\n")
     board = open_board("mock", replay=path, seed="pi-1")
     assert board.channels == (Channel("pressure", "hPa"),)
     assert set(board.sample(0.0)) == {"pressure"}

@@ -166,7 +166,7 @@ def test_a_live_world_begins_now_and_goes_where_a_sample_says(tmp_path: Path, mo
 
 def test_as_few_sensors_as_possible_cover_a_recording(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
-    path.write_text("time,carbon_dioxide,temperature,humidity\n0,500,20,50\n60,510,21,51\n")
+    path.write_text("time,carbon_dioxide,temperature,humidity\n1700000000,500,20,50\n1700000060,510,21,51\n")
     assert [sensor.name for sensor in open_board("mock", seed="pi-1", replay=path).sensors] == ["scd4x"]
 
 

@@ -192,7 +192,7 @@ def test_a_self_test_notices_a_rate_that_cannot_be_kept(tmp_path: Path) -> None:
 
 def test_a_self_test_notices_values_that_cannot_be(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
-    path.write_text("time,temperature\n0,84.9\n60,84.9\n")
+    path.write_text("time,temperature\n1700000000,84.9\n1700000060,84.9\n")
     board = open_board("mock", seed="pi-1", replay=path)
     driver = board.sensors[0].driver
     assert driver.name == "bme280"

@@ -114,16 +114,16 @@ def test_faults_are_not_for_real_sensors(tmp_path: Path) -> None:
 
 
 def test_a_recording_without_a_sensor_for_it_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, "time,gas_resistance\n0,1\n", "x.csv")
+    path = write(tmp_path, "time,gas_resistance\n1700000000,1\n", "x.csv")
     with pytest.raises(errors.SensorError, match="no simulated sensor measures gas_resistance; leave the column out"):
         open_board("mock", seed="pi-1", replay=path)
 
 
 def test_a_recording_of_many_quantities_gets_a_sensor_for_each(tmp_path: Path) -> None:
-    path = write(tmp_path, "time,carbon_dioxide,illuminance,pressure\n0,500,100,1000\n60,510,120,1001\n", "x.csv")
+    path = write(tmp_path, "time,carbon_dioxide,illuminance,pressure\n1700000000,500,100,1000\n1700000060,510,120,1001\n", "x.csv")
     board = open_board("mock", seed="pi-1", replay=path)
     assert {channel.key for channel in board.channels} == {"carbon_dioxide", "illuminance", "pressure"}
-    values = board.sample(0.0)
+    values = board.sample(1_700_000_000.0)
     assert values["carbon_dioxide"] == pytest.approx(500, abs=60)
     assert values["illuminance"] == pytest.approx(100, abs=2)
 
@@ -192,7 +192,7 @@ def test_a_stream_is_corrected_as_the_configuration_says(tmp_path: Path) -> None
 
 
 def test_a_channel_that_the_board_does_not_offer_is_not_recorded(tmp_path: Path) -> None:
-    path = write(tmp_path, "time,temperature\n0,20\n60,21\n", "x.csv")
+    path = write(tmp_path, "time,temperature\n1700000000,20\n1700000060,21\n", "x.csv")
     board = open_board("mock", seed="pi-1", replay=path)
     rows: list[dict[str, Any]] = []
     board.dated(lambda t, values: rows.append(values))(board.read(0.0))

@@ -1,21 +1,34 @@
-"""Recordings of real stations, and anybody's own: CSV files that the simulated chips replay."""
+"""Recordings of real stations, and anybody's own: CSV files that the simulated chips replay.
+
+``text`` makes rows of a file, ``header`` says what its columns are, ``times`` and ``values`` read them.
+"""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
-from bisect import bisect_right
-from collections.abc import Iterator
+import logging
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
-from math import isfinite
 from pathlib import Path
+from typing import Any
 
-from edge_client.hal.channels import TABLE
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from edge_client.hal.errors import RecordingError
+from edge_client.hal.sim.recordings.header import Columns, understand
+from edge_client.hal.sim.recordings.text import Sheet
+from edge_client.hal.sim.recordings.times import Ambiguous, Times, day_first
+from edge_client.hal.sim.recordings.values import Values
 
-FOLDER = Path(__file__).parents[2] / "recordings"
+logger = logging.getLogger(__name__)
+
+FOLDER = Path(__file__).parents[3] / "recordings"
+FEW = 3
+"""Median steps that two samples may lie apart and still have a line between them; further apart there is a gap."""
+MANY = 1_000_000
+"""Samples from which on values are kept to seven digits, finer than any chip measures: a month at 1 Hz must not fill a Pi's memory."""
 
 
 class Recording:
@@ -26,26 +39,46 @@ class Recording:
     times
         Seconds since 1970-01-01 UTC, increasing; at least one.
     columns
-        Values by channel, each as long as ``times``.
+        Values by channel, each as long as ``times``; NaN where a reading is missing.
     """
 
-    def __init__(self, times: list[float], columns: dict[str, list[float]]) -> None:
-        self.first = times[0]
+    def __init__(self, times: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
+        self._times: NDArray[np.float64] = np.asarray(times, np.float64)
+        self.first = float(self._times[0])
         self.channels = tuple(columns)
+        precision = np.float32 if len(self._times) > MANY else np.float64
+        self._columns: dict[str, NDArray[Any]] = {key: np.asarray(values, precision) for key, values in columns.items()}
+        steps = np.empty(len(self._times) - 1, np.float32)
+        np.subtract(self._times[1:], self._times[:-1], out=steps, casting="same_kind")
+        longest = int(steps.argmax()) if len(steps) else 0
         # The step from the last sample to the first one of the next pass is taken to be the recording's own, the median one
-        steps = sorted(later - earlier for earlier, later in pairwise(times))
-        step = steps[len(steps) // 2] if steps else 1.0
-        self.duration = times[-1] - times[0] + step
-        self._offsets = [t - self.first for t in times] + [self.duration]
-        self._columns = {key: [*values, values[0]] for key, values in columns.items()}
+        step = float(np.median(steps, overwrite_input=True)) if len(steps) else 1.0
+        self.duration = float(self._times[-1]) - self.first + step
+        self._reach = FEW * step
+        self.gaps = int((steps > self._reach).sum())
+        """How often samples lie too far apart to have a line between them."""
+        self.longest = float(self._times[longest]), float(self._times[min(longest + 1, len(steps))])
+        """From when to when the longest step lasts, seconds since 1970-01-01 UTC."""
 
-    def at(self, t: float) -> dict[str, float]:
-        """Return the value of every channel at a time, linear between samples."""
-        offset = (t - self.first) % self.duration
-        i = bisect_right(self._offsets, offset) - 1
-        i = min(i, len(self._offsets) - 2)
-        part = (offset - self._offsets[i]) / (self._offsets[i + 1] - self._offsets[i])
-        return {key: values[i] + (values[i + 1] - values[i]) * part for key, values in self._columns.items()}
+    def at(self, t: float) -> dict[str, float | None]:
+        """Return the value of every channel at a time, linear between samples; None where one is missing, or in a gap."""
+        moment = self.first + (t - self.first) % self.duration
+        i = int(self._times.searchsorted(moment, side="right")) - 1
+        since = moment - float(self._times[i])
+        if since == 0.0:
+            return {key: _present(values[i]) for key, values in self._columns.items()}
+        last = i + 1 == len(self._times)
+        following, end = (0, self.first + self.duration) if last else (i + 1, float(self._times[i + 1]))
+        length = end - float(self._times[i])
+        if length > self._reach:
+            return dict.fromkeys(self._columns)
+        part = since / length
+        ends = ((key, float(values[i]), float(values[following])) for key, values in self._columns.items())
+        return {key: _present(before + (after - before) * part) for key, before, after in ends}
+
+
+def _present(value: float) -> float | None:
+    return None if value != value else float(value)
 
 
 def builtin() -> dict[str, Path]:
@@ -54,102 +87,68 @@ def builtin() -> dict[str, Path]:
 
 
 def load(path: Path) -> Recording:
-    """Read a recording from a CSV file, or a gzipped one.
+    """Read a recording from a CSV file, or a gzipped one, and say in a line each what of it is missing or not used.
 
-    The first line names the columns: ``time``, then keys of the channel table. Times are ISO 8601 (UTC unless they say otherwise)
-    or seconds since 1970-01-01 UTC, and increase from line to line.
+    The first line names the columns: ``time``, and channels of the table, in other units too, as in ``temperature (°F)``. Times are
+    ISO 8601 (UTC unless they say otherwise), seconds since 1970-01-01 UTC, or another form that can mean one thing only, and
+    increase from line to line. An empty cell, ``NA``, -9999 and the like are missing readings.
 
     Raises
     ------
     RecordingError
         If the file cannot be read or is malformed; the text names the line and the column.
     """
-    rows = _rows(path)
+    sheet = Sheet(path)
+    columns = understand(path, sheet.header)
     try:
-        header = next(rows)[1]
-    except StopIteration:
-        raise RecordingError(f"{path} is empty; its first line must name the columns: time, then channels such as temperature") from None
-    keys = _columns(path, header)
-    times: list[float] = []
-    columns: dict[str, list[float]] = {key: [] for key in keys}
-    for line, row in rows:
-        if len(row) != len(header):
-            column = f"column '{header[len(row)].strip()}'" if len(row) < len(header) else f"column {len(header) + 1}"
-            raise RecordingError(f"{path}, line {line}, {column}: {len(row)} values where the first line names {len(header)} columns")
-        t = _time(path, line, row[0].strip())
-        if times and t <= times[-1]:
-            what = "repeats" if t == times[-1] else "lies before"
-            raise RecordingError(
-                f"{path}, line {line}, column 'time': {row[0].strip()} {what} the time of the line above; sort the file by time"
-            )
-        times.append(t)
-        for key, text in zip(keys, row[1:], strict=True):
-            columns[key].append(_number(path, line, key, text.strip()))
-    if not times:
-        raise RecordingError(f"{path} has no line of values after the one that names the columns")
-    return Recording(times, columns)
+        recording, missing = _read(sheet, columns, None)
+    except Ambiguous:
+        recording, missing = _read(sheet, columns, day_first(path, columns.time, sheet.blocks()))
+    _report(path, recording, columns.ignored, missing)
+    return recording
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the cells of each line that is not blank."""
-    try:
-        raw = path.read_bytes()
-        data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except OSError as cause:
-        raise RecordingError(f"{path} cannot be read: {cause.strerror or cause}") from cause
-    except (EOFError, zlib.error) as cause:
-        raise RecordingError(f"{path} is a damaged gzip file ({cause}); copy it again") from cause
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as cause:
-        line = data.count(b"\n", 0, cause.start) + 1
-        column = data[data.rfind(b"\n", 0, cause.start) + 1 : cause.start].count(b",") + 1
-        raise RecordingError(f"{path}, line {line}, column {column}: not UTF-8 text; save the file as UTF-8") from cause
-    reader = csv.reader(text.splitlines(), strict=True)
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                yield reader.line_num, row
-    except csv.Error as cause:
-        raise RecordingError(f"{path}, line {reader.line_num}, column 1: not CSV ({cause})") from cause
+def _read(sheet: Sheet, columns: Columns, first: bool | None) -> tuple[Recording, Counter[str]]:
+    times = Times(sheet.path, columns.time, first)
+    readers = {column.key: Values(sheet.path, column, sheet.header.separator != ",") for column in columns.channels}
+    moments = array("d")  # grows in place, where lists of parts would be twice in memory when they are joined
+    found = {key: array("d") for key in readers}
+    for block in sheet.blocks():
+        moments.frombytes(times.read(block).tobytes())
+        for key, reader in readers.items():
+            if len(moments) > MANY and found[key].typecode == "d":
+                found[key] = array("f", found[key])
+            found[key].frombytes(reader.read(block).astype(found[key].typecode).tobytes())
+    if not moments:
+        raise RecordingError(f"{sheet.path} has no line of values after the one that names the columns")
+    series = {key: np.frombuffer(values, values.typecode) for key, values in found.items()}
+    empty = [key for key, values in series.items() if np.isnan(values).all()]
+    if len(empty) == len(series):
+        raise RecordingError(f"{sheet.path} has no reading in any line; its columns {', '.join(empty)} are empty")
+    missing = sum((reader.missing for reader in readers.values()), Counter[str]())
+    return Recording(np.frombuffer(moments), {key: values for key, values in series.items() if key not in empty}), missing
 
 
-def _columns(path: Path, header: list[str]) -> list[str]:
-    names = [name.strip() for name in header]
-    if names[0] != "time":
-        raise RecordingError(f"{path}, line 1, column 1: the first column must be 'time', not {names[0]!r}")
-    keys = names[1:]
-    if not keys:
-        raise RecordingError(f"{path}, line 1, column 2: missing; name at least one channel after 'time', such as temperature")
-    for i, key in enumerate(keys):
-        if key not in TABLE:
-            raise RecordingError(f"{path}, line 1, column {i + 2}: {key!r} is not a channel; the channels are {', '.join(TABLE)}")
-        if key in keys[:i]:
-            raise RecordingError(f"{path}, line 1, column {i + 2}: '{key}' appears twice")
-    return keys
+def _report(path: Path, recording: Recording, ignored: Sequence[str], missing: Counter[str]) -> None:
+    if ignored:
+        logger.warning("%s: columns that are no channel are left out: %s", path, ", ".join(ignored))
+    if missing:
+        kinds = ", ".join(f"{cell} {count:,} times" for cell, count in missing.most_common(5))
+        logger.warning("%s: missing readings: %s", path, kinds)
+    if recording.gaps:
+        begin, end = recording.longest
+        logger.warning(
+            "%s: %s; the longest lasts %s, from %s to %s, and nothing is measured in it",
+            path,
+            "a gap" if recording.gaps == 1 else f"{recording.gaps:,} gaps",
+            _span(end - begin),
+            datetime.fromtimestamp(begin, UTC).isoformat(),
+            datetime.fromtimestamp(end, UTC).isoformat(),
+        )
 
 
-def _time(path: Path, line: int, text: str) -> float:
-    try:
-        t = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            form = "write it as 2023-01-01T00:00:00Z or as seconds since 1970-01-01 UTC"
-            raise RecordingError(f"{path}, line {line}, column 'time': {text!r} is not a time; {form}") from None
-        t = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not isfinite(t):
-        raise RecordingError(f"{path}, line {line}, column 'time': {text!r} is not a time")
-    return t
-
-
-def _number(path: Path, line: int, key: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value):
-        what = "a value is missing" if not text else f"{text!r} is not a number"
-        raise RecordingError(f"{path}, line {line}, column '{key}': {what}")
-    return value
+def _span(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

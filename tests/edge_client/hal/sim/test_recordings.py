@@ -65,23 +65,24 @@ HEAD = "time,temperature\n"
         ("", "is empty; its first line must name the columns"),
         ("\n  \n", "is empty; its first line must name the columns"),
         (HEAD, "has no line of values after the one that names the columns"),
-        ("temperature,time\n1,2\n", "line 1, column 1: the first column must be 'time', not 'temperature'"),
+        (HEAD.encode("utf-16"), "has no line of values after the one that names the columns"),
+        ("moment,temperature\n1,2\n", "line 1, column 1: the first column must be 'time', not 'moment'"),
         ("time\n1\n", "line 1, column 2: missing; name at least one channel"),
-        ("time,temprature\n1,2\n", "line 1, column 2: 'temprature' is not a channel; the channels are temperature, humidity"),
+        (
+            "time,temprature\n1,2\n",
+            r"line 1, column 2: 'temprature' is not a channel \(did you mean temperature\?\); the channels are temp",
+        ),
         ("time,humidity,humidity\n1,2,3\n", "line 1, column 3: 'humidity' appears twice"),
-        (HEAD + "1,2\n2\n", r"line 3, column 'temperature': 1 values where the first line names 2 columns"),
-        (HEAD + "1,2\n2,3,4\n", r"line 3, column 3: 3 values where the first line names 2 columns"),
-        (HEAD + "1,2\n2,\n", "line 3, column 'temperature': a value is missing"),
-        (HEAD + "1,2\n2,warm\n", "line 3, column 'temperature': 'warm' is not a number"),
-        (HEAD + "1,2\n2,nan\n", "line 3, column 'temperature': 'nan' is not a number"),
-        (HEAD + "1,2\n2,1e999\n", "line 3, column 'temperature': '1e999' is not a number"),
+        (HEAD + f"{START},2\n2\n", r"line 3, column 'temperature': 1 values where the first line names 2 columns"),
+        (HEAD + f"{START},2\n2,3,4\n", r"line 3, column 3: 3 values where the first line names 2 columns; write decimals with a point"),
+        (HEAD + f"{START},2\n{START + 1},warm\n", "line 3, column 'temperature': 'warm' is not a number"),
+        (HEAD + f"{START},2\n{START + 1},1e999\n", "line 3, column 'temperature': '1e999' is not a number"),
         (HEAD + "soon,2\n", "line 2, column 'time': 'soon' is not a time; write it as 2023-01-01T00:00:00Z"),
         (HEAD + "inf,2\n", "line 2, column 'time': 'inf' is not a time"),
-        (HEAD + "2,2\n1,2\n", "line 3, column 'time': 1 lies before the time of the line above; sort the file"),
-        (HEAD + "2,2\n\n2,2\n", "line 4, column 'time': 2 repeats the time of the line above"),
-        (b"time,temperature\n1,2\n2,\xb0C\n", "line 3, column 2: not UTF-8 text; save the file as UTF-8"),
-        (HEAD.encode("utf-16"), "line 1, column 1: not UTF-8 text"),
-        (HEAD + '1,"2\n', "line 2, column 1: not CSV"),
+        (HEAD + ",2\n", "line 2, column 'time': a time is missing"),
+        (HEAD + "1700000001,2\n1700000000,2\n", "line 3, column 'time': 1700000000 lies before the time of the line above; sort the file"),
+        (HEAD + "1700000001,2\n\n1700000001,2\n", "line 4, column 'time': 1700000001 repeats the time of the line above"),
+        (HEAD + f'{START},"2\n', "line 2, column 1: not CSV"),
         (gzip.compress(GOOD.encode())[:-20], "is a damaged gzip file"),
         (b"\x1f\x8b not gzip at all", "station.csv"),
     ],
@@ -118,22 +119,14 @@ def test_a_recording_of_one_line_is_that_for_ever_and_of_uneven_steps_closes_wit
 
 def test_a_recording_may_begin_at_any_time_and_be_zipped(tmp_path: Path) -> None:
     path = tmp_path / "x.csv.gz"
-    path.write_bytes(gzip.compress(b"time,temperature\n1000,1\n1010,2\n\n1020,3\n"))
+    path.write_bytes(gzip.compress(b"time,temperature\n1700001000,1\n1700001010,2\n\n1700001020,3\n"))
     recording = load(path)
-    assert (recording.first, recording.duration) == (1000.0, 30.0)
-    assert [recording.at(t)["temperature"] for t in (1000, 1005, 1020, 1030)] == [1.0, 1.5, 3.0, 1.0]
+    assert (recording.first, recording.duration) == (1_700_001_000.0, 30.0)
+    assert [recording.at(1_700_000_000 + t)["temperature"] for t in (1000, 1005, 1020, 1030)] == [1.0, 1.5, 3.0, 1.0]
 
 
 def test_a_quote_that_is_never_closed_is_no_csv(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text('time,temperature\n0,"1\n')
     with pytest.raises(RecordingError, match=r"line \d, column 1: not CSV"):
-        load(path)
-
-
-@pytest.mark.parametrize(("data", "place"), [(b"time,temperature\n0,1\n1,\xff\n", "line 3, column 2"), (b"\xff\n", "line 1, column 1")])
-def test_bytes_that_are_no_text_are_found_at_their_place(tmp_path: Path, data: bytes, place: str) -> None:
-    path = tmp_path / "x.csv"
-    path.write_bytes(data)
-    with pytest.raises(RecordingError, match=f"{place}: not UTF-8 text"):
         load(path)
