@@ -6,9 +6,19 @@ import http.client
 import logging
 import threading
 
+from flask import Flask
+
 from protocol.notify import notify, watchdog_interval
 
 logger = logging.getLogger(__name__)
+
+
+def answer(app: Flask) -> None:
+    """Have the page's process answer whether it lives, without asking anybody else."""
+
+    @app.get("/_alive")
+    def alive() -> tuple[str, int]:
+        return "", 204
 
 
 def start(host: str, port: int) -> None:

@@ -62,6 +62,7 @@ def create_app(settings: InspectorSettings) -> Dash:
     app.layout = page.layout(settings.server, settings.interval)
     callbacks.register(app, Feed(client, settings.interval, settings.history), settings.server)
     actions.register(app, client)
+    alive.answer(app.server)
     prefix.install(app.server, settings.prefix)
     guard.install(app.server, guard.known_hosts(settings.host, settings.allowed_hosts), app.csp_hashes())
     return app

@@ -39,7 +39,7 @@ class Snapshot:
     """Ascending by round."""
     readings: Readings = field(default_factory=dict)
     order: tuple[str, ...] = ()
-    """Clients in the order in which they were first seen; a client's place, and so its colour, never changes."""
+    """Clients in the order in which they were first seen; a client's place, and so its colour, stays while the server knows it."""
     changed: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -133,7 +133,9 @@ class Feed:
         rounds = self._rounds(old.rounds)
         updates = old.updates if old.updates and status["round"] == old.status.get("round") else self._client.updates()
         readings = {} if status["mode"] == "private" else self._readings(old.readings, clients)
-        order = old.order + tuple(sorted({*clients, *updates, *readings}.difference(old.order)))
+        # Only whom the server knows: at the same address there may be another one now, and another fleet.
+        there = {*clients, *updates, *readings}
+        order = (*(client for client in old.order if client in there), *sorted(there.difference(old.order)))
         return Snapshot(None, status, clients, updates, rounds, readings, order)
 
     def _rounds(self, old: dict[int, JSON]) -> dict[int, JSON]:

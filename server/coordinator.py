@@ -279,6 +279,8 @@ class Coordinator:
         self._changed()
 
     def _generate(self, count: int) -> tuple[int, int]:
+        if not self._fleet.connected():
+            raise RefusedError("too few clients", "generate_data: no client is connected, so nobody would measure")
         message = self._world.next(count)
         self._write(lambda connection: self._world.save(connection, message))
         clients = self._fleet.connected()

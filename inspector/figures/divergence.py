@@ -21,4 +21,4 @@ def figure(snapshot: Snapshot, clients: Sequence[str], measure: str) -> style.Fi
     traces = per_client(snapshot, clients, lambda measures: measures.get(measure), "")
     layout = style.layout("round", MEASURES[measure], measure, len(traces))
     layout["yaxis"]["rangemode"] = "normal" if measure == "cosine" else "tozero"
-    return {"data": traces, "layout": layout | whole_rounds(layout)}
+    return {"data": traces, "layout": layout | whole_rounds(layout, traces)}

@@ -13,6 +13,9 @@ from inspector.figures import style
 from inspector.figures.metric import Metric
 from inspector.thinning import budget, thin
 
+FEW = 12
+"""Rounds of which each has its own tick."""
+
 Pick = Callable[[JSON], float | None]
 
 
@@ -28,7 +31,7 @@ def loss(snapshot: Snapshot, clients: Sequence[str], when: str) -> style.Figure:
         traces.append(_abandoned(abandoned))
     layout = style.layout("round", f"loss {when} local training", f"loss {when}", len(traces))
     layout["yaxis"]["rangemode"] = "tozero"
-    return {"data": traces, "layout": layout | whole_rounds(layout)}
+    return {"data": traces, "layout": layout | whole_rounds(layout, traces)}
 
 
 def error(snapshot: Snapshot, clients: Sequence[str]) -> style.Figure:
@@ -41,7 +44,7 @@ def error(snapshot: Snapshot, clients: Sequence[str]) -> style.Figure:
     traces = [*traces, baseline, error] if error["x"] else []
     layout = style.layout("round", metric.title, "error", len(traces))
     layout["yaxis"]["rangemode"] = "tozero"
-    return {"data": traces, "layout": layout | whole_rounds(layout)}
+    return {"data": traces, "layout": layout | whole_rounds(layout, traces)}
 
 
 def per_client(snapshot: Snapshot, clients: Sequence[str], pick: Pick, unit: str, **look: Any) -> list[style.Figure]:
@@ -79,6 +82,10 @@ def _abandoned(rounds: list[JSON]) -> style.Figure:
     }  # fmt: skip
 
 
-def whole_rounds(layout: style.Figure) -> style.Figure:
-    """Return the x axis of ``layout`` with ticks at whole rounds only."""
-    return {"xaxis": {**layout["xaxis"], "tickformat": "d", "minor": {"dtick": 1}, "hoverformat": "d"}}
+def whole_rounds(layout: style.Figure, traces: Sequence[style.Figure]) -> style.Figure:
+    """Return the x axis of ``layout`` with ticks at whole rounds only: there is no half of one."""
+    rounds = [number for trace in traces for number in (trace["x"][:1] + trace["x"][-1:])]
+    few = max(rounds, default=0) - min(rounds, default=0) <= FEW
+    axis = {**layout["xaxis"], "hoverformat": "d", "minor": {"dtick": 1}}
+    # Between many rounds plotly chooses; a reader who zooms in to a few sees 3.5 where it is 3.5, and not a second 4.
+    return {"xaxis": axis | ({"tickmode": "linear", "tick0": 0, "dtick": 1, "tickformat": "d"} if few else {"tickformat": "~g"})}

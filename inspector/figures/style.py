@@ -11,7 +11,9 @@ Figure = dict[str, Any]
 GLOBAL = "#e03e79"
 """The global model, in every plot; no client has it."""
 BASELINE = "#868e96"
-_CLIENTS = ("#3b82f6", "#f59e0b", "#10b981", "#8b5cf6", "#06b6d4", "#84cc16", "#f97316", "#64748b", "#a16207", "#0f766e")
+_CLIENTS = ("#3b82f6", "#c2700a", "#12966b", "#8b5cf6", "#0e8fa8", "#65953a", "#e8590c", "#64748b", "#a16207", "#0d9467")
+_LUMINANCE = 0.21
+"""Relative luminance at which a colour stands out from a white and from a dark page alike, by 3:1 and more (WCAG 2.2, 1.4.11)."""
 UNIFIED_UP_TO = 12
 """More traces than this at one time do not fit in one hover box."""
 
@@ -21,9 +23,24 @@ def colour(order: Sequence[str], client: str) -> str:
     place = order.index(client) if client in order else len(order)
     if place < len(_CLIENTS):
         return _CLIENTS[place]
-    # The golden angle keeps neighbours apart however many there are; lightness stays legible on white and on black
-    red, green, blue = colorsys.hls_to_rgb((place * 0.618034) % 1, 0.52, 0.55 if place % 2 else 0.75)
+    # The golden angle keeps neighbours apart however many there are
+    return _legible((place * 0.618034) % 1, 0.55 if place % 2 else 0.75)
+
+
+def _legible(hue: float, saturation: float) -> str:
+    """Return the colour of a hue whose lightness makes it stand out on light and on dark, whatever the hue."""
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if luminance(colorsys.hls_to_rgb(hue, middle, saturation)) < _LUMINANCE else (low, middle)
+    red, green, blue = colorsys.hls_to_rgb(hue, low, saturation)
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+
+
+def luminance(rgb: tuple[float, float, float]) -> float:
+    """Return the relative luminance of a colour, 0 to 1, from red, green and blue of 0 to 1 (WCAG 2.2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def layout(x: str, y: str, view: str, traces: int, **more: Any) -> Figure:

@@ -274,6 +274,15 @@ def test_colours_places_never_change_when_clients_join_or_leave(lively: Standin)
     assert feed.look().order == ("a", "b", "c", "aa")
 
 
+def test_clients_of_an_earlier_server_at_that_address_do_not_haunt_the_page(lively: Standin) -> None:
+    feed = feed_of(lively)
+    feed.look()
+    for store in (lively.clients, lively.data, lively.updates, lively.rounds):
+        store.clear()
+    lively.add_clients("x", "b")
+    assert feed.look().order == ("b", "x")
+
+
 def test_a_slow_server_holds_up_one_page_and_not_the_others(lively: Standin) -> None:
     feed = feed_of(lively)
     known = feed.look()

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,6 +185,39 @@ def test_a_client_has_one_colour_in_every_plot_and_the_global_model_its_own(live
     assert {by_name(plot)["global model"]["line"]["color"] for plot in plots[1:3]} == {style.GLOBAL}
     measured = [trace for trace in forecast.figure(known, NAMES)["data"] if trace["name"] == "measured"]
     assert [trace["line"]["color"] for trace in measured] == [style.colour(NAMES, name) for name in NAMES]
+
+
+def channels(colour: str) -> tuple[float, float, float]:
+    red, green, blue = (int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5))
+    return red, green, blue
+
+
+@pytest.mark.parametrize("surface", ["#ffffff", "#221e24"], ids=["light page", "dark page"])
+def test_every_line_stands_out_from_the_page(surface: str) -> None:
+    assert surface in (Path(style.__file__).parents[1] / "assets" / "style.css").read_text()
+    order = [f"pi-{index}" for index in range(300)]
+    for colour in {*(style.colour(order, name) for name in order), style.GLOBAL, style.BASELINE}:
+        dark, light = sorted((style.luminance(channels(colour)), style.luminance(channels(surface))))
+        assert (light + 0.05) / (dark + 0.05) >= 3, f"{colour} on {surface}"
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 8])
+def test_a_few_rounds_have_a_tick_each_and_none_between(standin: Standin, rounds: int) -> None:
+    standin.add_clients(*NAMES)
+    standin.add_readings(60)
+    for _ in range(rounds):
+        standin.add_round()
+    for figure in (learning.loss(snapshot(standin), NAMES, "before"), learning.error(snapshot(standin), NAMES)):
+        axis = figure["layout"]["xaxis"]
+        assert (axis["tickmode"], axis["dtick"], axis["tickformat"]) == ("linear", 1, "d")
+
+
+def test_many_rounds_have_ticks_that_say_what_they_are(lively: Standin) -> None:
+    for _ in range(30):
+        lively.add_round()
+    axis = learning.loss(snapshot(lively), NAMES, "before")["layout"]["xaxis"]
+    assert "dtick" not in axis
+    assert axis["tickformat"] == "~g"
 
 
 def test_two_hundred_clients_have_two_hundred_colours_and_none_is_the_global_one() -> None:

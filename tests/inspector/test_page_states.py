@@ -182,6 +182,29 @@ class Inspector:
             self._wsgi.server_close()
 
 
+def test_an_inspector_that_is_busy_is_not_called_out_of_reach(standin: Standin, browser: BrowserContext, cleanup: ExitStack) -> None:
+    lively(standin, "a", "b", rounds=2)
+    inspector = Inspector(standin.url)
+    cleanup.callback(inspector.down)
+    page = browser.new_page()
+    cleanup.callback(page.close)
+    signs: list[int] = []
+    page.on("response", lambda response: signs.append(response.status) if response.url.endswith("/_alive") else None)
+    page.goto(f"http://127.0.0.1:{inspector.port}/")
+    expect(page.locator("#card-round")).to_have_text("2")
+    standin.gate.clear()
+    cleanup.callback(standin.gate.set)
+    standin.add_round()
+    for _ in range(300):
+        page.wait_for_timeout(100)
+        expect(page.locator("#gone")).to_be_hidden()
+        if len(signs) >= 4:
+            break
+    assert signs[:4] == [204] * 4, "the page asked whether the inspector lives, and was told so"
+    standin.gate.set()
+    expect(page.locator("#card-round")).to_have_text("3")
+
+
 def test_a_page_outlives_the_inspector_that_served_it(standin: Standin, browser: BrowserContext, cleanup: ExitStack) -> None:
     lively(standin, "a", "b", rounds=2)
     inspector = Inspector(standin.url)

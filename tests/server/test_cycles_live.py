@@ -35,6 +35,16 @@ def test_a_cycle_asks_everybody_for_the_same_stretch_of_the_worlds_time(method: 
     assert GenerateData.from_wire(first.next("generate_data")) == GenerateData(cycle + 1, START + 3 * HOUR, HOUR, 24)
 
 
+def test_a_cycle_with_nobody_there_is_refused_and_the_worlds_clock_stands_still(server: ServerProcess, join: Join) -> None:
+    server.get("/reset")
+    status, content, _ = server.request("POST", "/generate?count=3")
+    assert status == 503
+    assert "no client is connected" in content["error"]
+    pi = join("pi-1")
+    server.get("/generate?count=3")
+    assert GenerateData.from_wire(pi.next("generate_data")).t == START
+
+
 def test_a_cycle_is_waited_for_until_every_reading_came(server: ServerProcess, join: Join) -> None:
     first, second = join("pi-1"), join("pi-2")
     cycle = server.get("/generate?count=3")["cycle"]
