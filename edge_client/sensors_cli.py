@@ -118,18 +118,17 @@ def watch(
     config: Config = None,
     replay: Replay = None,
     faults: Faults = None,
-    count: Annotated[int | None, typer.Option(min=1, help="End after so many samples.")] = None,
+    every: Annotated[float, typer.Option(min=0, help="Seconds between two lines of one sensor, however fast it is; 0 shows all.")] = 1.0,
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many lines.")] = None,
 ) -> None:
-    """Show readings as they come, each sensor at its own rate, with the deadlines that were missed. Ends with Ctrl-C."""
+    """Show the newest readings of each sensor, once a second at most, with the deadlines that were missed. Ends with Ctrl-C."""
     board = open_board(sensors, replay=replay, seed=seed, bus=bus, configuration=config, faults=faults, live=True)
     try:
-        for batch, stats in itertools.islice(commands.watch(board), count):
-            latest = {reading.channel: reading for reading in batch}.values()
-            values = "  ".join(
-                f"{board.key(item)} {_value(item)} {item.unit}{'' if item.good else f' ({item.quality.value})'}" for item in latest
-            )
-            mine = stats[batch[0].sensor]
-            typer.echo(f"{batch[0].sensor}: {values}  [{mine.taken} taken, {mine.missed} missed]")
+        for line in itertools.islice(commands.thinned(commands.watch(board), every), count):
+            values = "  ".join(f"{board.key(item)} {_value(item)} {item.unit}{_doubt(item)}" for item in line.latest)
+            doubts = f", {line.doubtful} doubtful" if line.doubtful else ""
+            more = f"{line.readings} read since{doubts}; " if line.readings > 1 else ""
+            typer.echo(f"{line.latest[0].sensor}: {values}  [{more}{line.stats.taken} taken, {line.stats.missed} missed]")
     except KeyboardInterrupt:
         pass
     finally:

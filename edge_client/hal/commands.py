@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,3 +82,31 @@ def watch(board: Board) -> Iterator[tuple[list[Reading], dict[str, Stats]]]:
             yield taken.get(), sampler.stats
     finally:
         sampler.stop()
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a person sees of one sensor: its newest reading of each channel, and what came since the line before."""
+
+    latest: list[Reading]
+    readings: int
+    doubtful: int
+    stats: Stats
+
+
+def thinned(
+    rows: Iterable[tuple[list[Reading], dict[str, Stats]]], every: float, now: Callable[[], float] = time.monotonic
+) -> Iterator[Line]:
+    """Make lines that a person can follow: one a sensor in so many seconds, however fast it is; 0 makes one of each row."""
+    due: dict[str, float] = {}
+    taken: dict[str, list[Reading]] = {}
+    for batch, stats in rows:
+        name = batch[0].sensor
+        since = taken.setdefault(name, [])
+        since += batch
+        if now() < due.get(name, 0.0):
+            continue
+        due[name] = now() + every
+        latest = list({reading.channel: reading for reading in since}.values())
+        yield Line(latest, len({item.sequence for item in since}), sum(not item.good for item in since), stats[name])
+        since.clear()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from edge_client.hal import catalogue, commands, config, detect, errors, open_board
 from edge_client.hal.clock import VirtualClock
+from edge_client.hal.readings import Quality, Reading
+from edge_client.hal.sampler import Stats
 from edge_client.hal.selftest import Check, selftest
 from edge_client.hal.sim.bus import SimulatedBus
 from edge_client.hal.sim.chips.base import RegisterChip
@@ -225,3 +228,29 @@ def test_a_linux_bus_is_scanned_and_let_go(tmp_path: Path, monkeypatch: pytest.M
 def test_a_linux_bus_that_is_not_there_is_named() -> None:
     with pytest.raises(errors.NoSuchBus, match="there is no such bus"), commands.opened("linux", 250, "pi-1"):
         pass
+
+
+def test_a_fast_sensor_is_shown_at_a_rate_for_people_and_no_doubt_is_hidden() -> None:
+    def reading(sensor: str, sequence: int, value: float, quality: Quality = Quality.GOOD) -> Reading:
+        return Reading(sensor, "acceleration_x", value, "m/s²", sequence / 200, None, sequence, quality, False)
+
+    now = 0.0
+
+    def rows() -> Iterator[tuple[list[Reading], dict[str, Stats]]]:
+        nonlocal now
+        stats = {"fast": Stats(), "slow": Stats()}
+        for step in range(500):  # ten readings each 50 ms are 200 Hz
+            now = step * 0.05
+            batch = [reading("fast", 10 * step + i, float(i), Quality.JUMP if step == 30 else Quality.GOOD) for i in range(10)]
+            yield batch, stats
+            if step % 60 == 0:
+                yield [reading("slow", step, 1.0)], stats
+
+    lines = list(commands.thinned(rows(), 1.0, lambda: now))
+    fast = [line for line in lines if line.latest[0].sensor == "fast"]
+    assert len(fast) == 25, "25 seconds"
+    assert [line.latest[0].value for line in fast] == [9.0] * 25, "the newest of each stretch"
+    assert sum(line.readings for line in fast) == 10 * 481
+    assert [line.doubtful for line in fast if line.doubtful] == [10]
+    assert [line.readings for line in lines if line.latest[0].sensor == "slow"] == [1] * 9
+    assert len(list(commands.thinned(rows(), 0.0, lambda: now))) == 509, "all, for who asks for all"
