@@ -18,7 +18,7 @@ from bench.power_cut import Trace, after_cut, trace
 from bench.table import Row
 from edge_client.hal.clock import SystemClock, VirtualClock
 from edge_client.hal.drivers.bme280 import BME280
-from edge_client.hal.drivers.mpu6050 import ACCELERATION, MPU6050, ROTATION
+from edge_client.hal.drivers.mpu6050 import MPU6050
 from edge_client.hal.readings import Reading
 from edge_client.hal.sampler import Sampler
 from edge_client.hal.sim.bus import SimulatedBus
@@ -144,7 +144,7 @@ def _errors(taken: list[Reading], made: dict[bytes, float]) -> list[float]:
         samples.setdefault(reading.sequence, []).append(reading)
     errors = []
     for readings in samples.values():
-        scales = [ACCELERATION] * 3 + [ROTATION] * 3
+        scales = [4 * 9.80665 / 32768] * 3 + [500 / 32750] * 3  # sections 4.17 and 4.19, at 4 g and 500 degrees a second
         raw = [round((reading.value or 0.0) / scale) for reading, scale in zip(readings, scales, strict=True)]
         at = made.get(struct.pack(">6h", *raw))
         if at is not None:

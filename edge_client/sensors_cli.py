@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,7 +40,8 @@ def _table(*columns: str) -> Table:
 
 
 def _print(table: Table) -> None:
-    Console(soft_wrap=True).print(table)
+    # A pipe has no edge: what is cut there cannot be searched for
+    Console(soft_wrap=True, width=None if sys.stdout.isatty() else 10_000).print(table)
 
 
 def _value(reading: Reading) -> str:
@@ -57,8 +59,17 @@ def _addresses(addresses: tuple[int, ...]) -> str:
 
 
 @app.command("list")
-def list_() -> None:
+def list_(
+    options: Annotated[bool, typer.Option("--options", help="List what each driver takes in [[sensor]] beside the usual keys.")] = False,
+) -> None:
     """List the drivers that there are."""
+    if options:
+        table = _table("name", "option", "default", "values", "meaning")
+        for row in commands.known():
+            for option in row.driver.options if row.driver is not None else ():
+                table.add_row(row.name, option.name, option.usual, option.values, option.about)
+        _print(table)
+        return
     table = _table("name", "chip", "addresses", "channels")
     for row in commands.known():
         if row.driver is None:

@@ -10,16 +10,20 @@
     every = 60                        # seconds; or rate = 200, in Hz
     offset = { temperature = -0.4 }   # added to the value, in its unit, after the gain
     gain = { humidity = 1.02 }
+
+A driver may take options of its own beside these: ``bramble sensors list --options``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from edge_client.hal import catalogue, tables
 from edge_client.hal.bus import FIRST_ADDRESS, LAST_ADDRESS
+from edge_client.hal.drivers import options
 from edge_client.hal.drivers.base import NAME, Driver, Streaming
 from edge_client.hal.errors import ConfigError, SensorError, UnknownSensor
 
@@ -38,6 +42,7 @@ class SensorConfig:
     rate: float | None = None
     offset: dict[str, float] = field(default_factory=dict)
     gain: dict[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load(path: Path, every: float | None = None) -> tuple[list[SensorConfig], list[SensorError]]:
@@ -78,11 +83,13 @@ def load(path: Path, every: float | None = None) -> tuple[list[SensorConfig], li
 
 
 def _sensor(entry: tables.Entry, usual: float | None) -> SensorConfig:
-    entry.only(*KEYS)
     try:
         driver = catalogue.driver(entry.text("driver", ".*"))
     except UnknownSensor as error:
         entry.wrong("driver", str(error))
+    entry.only(*KEYS, *(option.name for option in driver.options))
+    chosen = options.read(driver.options, entry)
+    driver = driver.configured(chosen)
     address = entry.integer("address", FIRST_ADDRESS, LAST_ADDRESS, driver.addresses[0])
     if address not in driver.addresses:
         entry.wrong(
@@ -109,6 +116,7 @@ def _sensor(entry: tables.Entry, usual: float | None) -> SensorConfig:
         name=entry.text("name", NAME, driver.name),
         every=every,
         rate=rate if streaming else None,
+        options=chosen,
         **corrections,
     )
 
@@ -121,6 +129,7 @@ def dumps(sensors: Iterable[SensorConfig], notes: Iterable[str] = ()) -> str:
         if sensor.name and sensor.name != sensor.driver.name:
             lines.append(f'name = "{sensor.name}"')
         lines.append(f"rate = {sensor.rate:g}" if sensor.rate is not None else f"every = {sensor.every:g}")
+        lines += [f"{key} = {options.written(value)}" for key, value in sensor.options.items()]
         for key, numbers in (("offset", sensor.offset), ("gain", sensor.gain)):
             if numbers:
                 inner = ", ".join(f'"{channel}" = {value!r}' for channel, value in numbers.items())

@@ -69,12 +69,31 @@ def _look(bus: I2CBus, address: int, candidates: list[type[Driver]], missing: st
             logger.warning("%s", error)
         except SensorError as error:
             logger.debug("%s did not answer as a %s: %s", hex(address), item.chip, error)
-    chips = " or ".join(dict.fromkeys(item.chip for item in possible))
+    chips = " or ".join(dict.fromkeys(_name(item, bus, address) for item in possible))
     if possible and possible[0].certain:
         return Found(address, tuple(possible), f"{chips}, by its identity")
     if possible:
         return Found(address, tuple(possible), f"perhaps {chips}: it has no identity to prove it; name it in the configuration")
-    return Found(address, (), "unknown chip; no driver recognises it" + (f" ({missing})" if missing else ""))
+    stranger = next((known for item in here if (known := _relative(item, bus, address)) is not None), None)
+    return Found(address, (), (stranger or "unknown chip; no driver recognises it") + (f" ({missing})" if missing else ""))
+
+
+def _name(item: type[Driver], bus: I2CBus, address: int) -> str:
+    """Return what a chip that a driver recognises is called: several kinds may have one driver."""
+    if item.identity is None or item.chip not in item.identity.chips.values():
+        return item.chip
+    try:
+        return item.identity.chips.get(item.identity.read(bus, address), item.chip)
+    except SensorError:
+        return item.chip
+
+
+def _relative(item: type[Driver], bus: I2CBus, address: int) -> str | None:
+    """Return what a driver knows of a chip that it does not read."""
+    try:
+        return None if item.identity is None else item.identity.relative(bus, address)
+    except SensorError:
+        return None
 
 
 def choose(bus: I2CBus, item: Found, clock: Clock, had: str | None = None) -> type[Driver]:

@@ -100,7 +100,7 @@ def _sensors(
     for item in items:
         try:
             with guarded(item.driver.chip):
-                driver = item.driver(bus(item.bus), item.address, clock)
+                driver = item.driver(bus(item.bus), item.address, clock, **item.options)
                 driver.clock.now()  # one that forgets to hand its clock on to the base class must not be met later
                 sensors.append(Sensor(driver, item.name, simulated=simulated, offset=item.offset, gain=item.gain))
             paces.append(Pace(item.every, item.rate))
@@ -225,6 +225,7 @@ def _mock_board(
     for item in wished:
         try:
             chip = catalogue.chip(item.driver.name)(scene, clock, f"{seed} {item.bus} {item.address}")
+            chip.wire(**item.options)
         except UnknownSensor as error:  # a third party's driver may come without a chip
             problems.append(error)
             logger.error("%s", error)

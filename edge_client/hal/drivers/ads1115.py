@@ -8,6 +8,7 @@ from __future__ import annotations
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Driver, Measurement, steady, within
+from edge_client.hal.drivers.options import Option
 from edge_client.hal.errors import NotReady, SettingsLost
 from edge_client.hal.registers import Device, Field, Register
 
@@ -19,14 +20,14 @@ LOW, HIGH = Register(0x02, 2), Register(0x03, 2)
 # Section 9.6.3, table 8
 OS, MUX, PGA, MODE, DR, COMP_QUE = Field(15), Field(12, 3), Field(9, 3), Field(8), Field(5, 3), Field(0, 2)
 SINGLE_ENDED = 4  # MUX of AIN0 against ground; the others follow
-FOUR_VOLTS, VOLTS = 1, 4.096 / 32768  # section 9.3.3, table 3
+RANGES = (6.144, 4.096, 2.048, 1.024, 0.512, 0.256)  # section 9.3.3, table 3, in the order of their codes
 SINGLE_SHOT, RATE_128, NO_COMPARATOR = 1, 4, 3
 CONVERSION_S = 1.1 / 128  # section 7.5: the data rate may be 10 % off
 LIMITS = -0x8000, 0x7FFF
 
 
 class ADS1115(Driver):
-    """Each call measures the four inputs against ground, one after the other, up to 4.096 V, in steps of 0.125 mV."""
+    """Each call measures the four inputs against ground, one after the other; up to 4.096 V in steps of 0.125 mV, unless told otherwise."""
 
     name = "ads1115"
     chip = "ADS1115"
@@ -34,12 +35,13 @@ class ADS1115(Driver):
     channels = ("a0.voltage", "a1.voltage", "a2.voltage", "a3.voltage")
     certain = False
     fastest = 0.1
+    options = (Option("range", "full scale of the four inputs, in volts; beyond it there is no reading", 4.096, float, RANGES),)
 
-    def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None, range: float = 4.096) -> None:
         super().__init__(bus, address, clock)
         self._chip = Device(bus, self.address)
-        self._settings = 0
-        for field, value in ((PGA, FOUR_VOLTS), (MODE, SINGLE_SHOT), (DR, RATE_128), (COMP_QUE, NO_COMPARATOR)):
+        self._settings, self._step = 0, range / 32768
+        for field, value in ((PGA, RANGES.index(range)), (MODE, SINGLE_SHOT), (DR, RATE_128), (COMP_QUE, NO_COMPARATOR)):
             self._settings = field.put(self._settings, value)
 
     @classmethod
@@ -77,7 +79,7 @@ class ADS1115(Driver):
             raise NotReady(f"{self} is still measuring after {CONVERSION_S * 1000:.1f} ms, longer than its data sheet allows")
         raw = steady(lambda: self._chip.read(CONVERSION), self)
         self._idle(settings)  # once more: a brown-out in between would have left 0 to be read
-        return within(raw, *LIMITS, raw * VOLTS)
+        return within(raw, *LIMITS, raw * self._step)
 
     def _idle(self, settings: int) -> bool:
         state = self._chip.read(CONFIG)

@@ -10,7 +10,8 @@ import struct
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Measurement, Pacer, Streaming, settled, within
-from edge_client.hal.errors import NotReady, Overrun, SettingsLost, UnsteadyRead, WrongChip
+from edge_client.hal.drivers.identity import Identity
+from edge_client.hal.errors import NotReady, Overrun, SettingsLost, UnsteadyRead
 from edge_client.hal.registers import Device, Field, Register
 
 # "Register map", table 19
@@ -19,7 +20,7 @@ DATA, FIFO_CTL = 0x32, Register(0x38)
 WINDOW, SIZE = 0x2C, 14  # BW_RATE to FIFO_STATUS (0x39) in one burst
 DATA_READY, OVERRUN, ENTRIES = Field(7), Field(0), Field(0, 6)
 
-ID = 0xE5
+RELATIVES = {0xE6: "ADXL346, which no driver here reads"}
 MEASURE = 0x08
 FULL_RESOLUTION_16G = 0x0B
 BYPASS, STREAM = 0x00, 0x80
@@ -42,6 +43,7 @@ class ADXL345(Streaming):
     frozen_after = 20
     rates = tuple(CODES)
     queue = 32
+    identity = Identity(DEVID, {0xE5: "ADXL345"}, RELATIVES)
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         super().__init__(bus, address, clock)
@@ -51,13 +53,11 @@ class ADXL345(Streaming):
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
         """Say whether the chip's id is an ADXL345's."""
-        return Device(bus, address).read(DEVID) == ID
+        return cls.identity.fits(bus, address)
 
     def setup(self) -> None:
         """Check the id and write the settings, measuring last as the data sheet asks."""
-        found = self._chip.read(DEVID)
-        if found != ID:
-            raise WrongChip(f"{self} has id {found:#04x}, not {ID:#04x}; run `bramble sensors scan` to see what sits there")
+        self.identity.prove(self)
         self._chip.write(POWER_CTL, 0)
         self._chip.write(DATA_FORMAT, FULL_RESOLUTION_16G)
         self._chip.write(BW_RATE, self._rate)

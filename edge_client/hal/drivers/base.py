@@ -6,13 +6,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.channels import Quantity
 from edge_client.hal.clock import Clock, SystemClock
+from edge_client.hal.drivers.identity import Identity
+from edge_client.hal.drivers.options import Option
 from edge_client.hal.errors import DriverFailure, SensorError, UnsteadyRead
 
 T = TypeVar("T")
@@ -56,11 +58,22 @@ class Driver(ABC):
     """Whether ``identify`` can prove the chip; some have no identity, and then it can only rule others out."""
     frozen_after: ClassVar[int | None] = None
     """How many equal measurements in a row mean that the chip is stuck; None where a healthy chip may repeat itself for hours."""
+    ranges: Mapping[str, tuple[float, float]] = {}
+    """What the chip can measure, by channel, where the channel table's range is not its own; options may change it."""
+    options: ClassVar[tuple[Option, ...]] = ()
+    """Keys of ``[[sensor]]`` that it takes beside those of every sensor; ``__init__`` gets what is set there by keyword."""
+    identity: ClassVar[Identity | None] = None
+    """The register that says what the chip is, where it has one."""
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         self.bus = bus
         self.address = self.addresses[0] if address is None else address
         self.clock = clock or SystemClock()
+
+    @classmethod
+    def configured(cls, options: Mapping[str, Any]) -> type[Driver]:
+        """Return the class for some options: a derived one where, say, the channels depend on them."""
+        return cls
 
     @classmethod
     @abstractmethod

@@ -6,15 +6,18 @@ Source: Rohm technical note BH1750FVI, 2009.04 rev. B. The chip has neither regi
 from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
+from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Driver, Measurement, steady, within
+from edge_client.hal.drivers.options import Option
 from edge_client.hal.errors import UnsteadyRead
 
 # "Instruction set architecture"
 POWER_ON, RESET, ONE_TIME = b"\x01", b"\x07", b"\x20"  # one time, H-resolution mode; the chip powers itself down afterwards
 CONVERSION_S = 0.18  # "electrical characteristics", H-resolution mode, maximum
-TIME_HIGH, TIME_LOW = b"\x42", b"\x65"  # the measurement time that the chip starts with: 69
+USUAL_TIME = 69  # the measurement time that the chip starts with
+TIMES = {54_000: USUAL_TIME, 120_000: 31}  # the shortest time sees the furthest: "adjust measurement result"
 LIMITS = -1, 0xFFFF  # 0 is darkness, not a limit
-LUX = 1 / 1.2  # "read format": counts per lux with that measurement time
+LUX = 1 / 1.2  # "read format": lux of a count with the usual measurement time
 
 
 class BH1750(Driver):
@@ -26,6 +29,14 @@ class BH1750(Driver):
     channels = ("illuminance",)
     certain = False
     fastest = 1.0
+    options = (Option("range", "in lux: the wider one reaches into full sun, in steps of 1.9 lx instead of 0.8", 54_000, int, (*TIMES,)),)
+
+    def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None, range: int = 54_000) -> None:
+        super().__init__(bus, address, clock)
+        time = TIMES[range]
+        # "Instruction set architecture": the time's upper three bits, then its lower five
+        self._order = (bytes((0x40 | time >> 5,)), bytes((0x60 | time & 0x1F,)), ONE_TIME)
+        self._lux = LUX * USUAL_TIME / time
 
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
@@ -55,12 +66,12 @@ class BH1750(Driver):
             if difference > 1 + 0.005 * max(count, last):
                 # Light moves like this, and so does a value measured by a slightly damaged order: the middle of three is true
                 count = sorted((last, count, self._convert()))[1]
-            return Measurement(self.clock.now() - CONVERSION_S / 2, {"illuminance": within(count, *LIMITS, count * LUX)})
+            return Measurement(self.clock.now() - CONVERSION_S / 2, {"illuminance": within(count, *LIMITS, count * self._lux)})
         raise UnsteadyRead(f"{self}: no two measurements agree; the light flickers, or the wires are too long")
 
     def _convert(self) -> int:
         # Any damaged instruction may have changed the measurement time, which cannot be read back
-        for instruction in (TIME_HIGH, TIME_LOW, ONE_TIME):
+        for instruction in self._order:
             self.bus.transfer(self.address, instruction)
         self.clock.sleep(CONVERSION_S)
         return int.from_bytes(steady(lambda: self.bus.transfer(self.address, b"", 2), self), "big")

@@ -6,7 +6,8 @@ Source: Bosch Sensortec, BME280 data sheet BST-BME280-DS002. Everything but humi
 from __future__ import annotations
 
 from edge_client.hal.drivers.base import steady, within
-from edge_client.hal.drivers.bmp280 import BMP280, SKIPPED, Calibration
+from edge_client.hal.drivers.bmp280 import BMP280, BOSCH, ID, SKIPPED, Calibration
+from edge_client.hal.drivers.identity import Identity
 from edge_client.hal.registers import Register
 
 # Section 5.3, memory map
@@ -52,7 +53,7 @@ class BME280(BMP280):
     name = "bme280"
     chip = "BME280"
     channels = ("temperature", "humidity", "pressure")
-    chip_id = 0x60  # section 5.4.1
+    identity = Identity(ID, {0x60: "BME280"}, BOSCH)  # section 5.4.1
     conversion_s = 0.0093  # section 9.1, maximum for oversampling of 1 each
     skipped = (SKIPPED, SKIPPED, SKIPPED_HUMIDITY)
     _first, _size = 0xF2, 13  # ctrl_hum to hum_lsb

@@ -10,7 +10,10 @@ from typing import Any
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import OUT_OF_RANGE, Driver, Measurement, within
-from edge_client.hal.errors import NotReady, SettingsLost, UnknownSensor, UnsteadyRead, WrongChip
+from edge_client.hal.drivers.bmp280 import BOSCH
+from edge_client.hal.drivers.identity import Identity
+from edge_client.hal.drivers.options import Option
+from edge_client.hal.errors import NotReady, SettingsLost, UnknownSensor, UnsteadyRead
 from edge_client.hal.registers import Device, Field, Register
 
 try:
@@ -38,9 +41,22 @@ class BME680(Driver):
     addresses = (0x76, 0x77)
     channels = ("temperature", "humidity", "pressure", "gas_resistance")
     fastest = 1.0
+    identity = Identity(ID, {CHIP_ID: "BME680"}, {code: name for code, name in BOSCH.items() if code != CHIP_ID})
+    options = (
+        Option("heater_celsius", "temperature of the gas sensor's plate, in degrees", HEATER_C, int, low=200, high=400),
+        Option("heater_ms", "how long it is heated before it measures, in milliseconds", HEATER_MS, int, low=1, high=4032),
+    )
 
-    def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        bus: I2CBus,
+        address: int | None = None,
+        clock: Clock | None = None,
+        heater_celsius: int = HEATER_C,
+        heater_ms: int = HEATER_MS,
+    ) -> None:
         super().__init__(bus, address, clock)
+        self._heater = heater_celsius, heater_ms
         self._chip = Device(bus, self.address)
         self._transport = _Smbus(bus, self.clock)
         self._package: Any = None
@@ -48,17 +64,15 @@ class BME680(Driver):
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
         """Say whether the chip's id is a BME680's; its siblings sit at the same addresses with another."""
-        return Device(bus, address).read(ID) == CHIP_ID
+        return cls.identity.fits(bus, address)
 
     def setup(self) -> None:
         """Check the id; the package resets the chip and reads its calibration, twice, since nothing protects it on the way."""
-        found = self._chip.read(ID)
-        if found != CHIP_ID:
-            raise WrongChip(f"{self} has id {found:#04x}, not {CHIP_ID:#04x}; run `bramble sensors scan` to see what sits there")
+        self.identity.prove(self)
         first, self._package = self._open(), self._open()
         if _calibration(first) != _calibration(self._package):
             raise UnsteadyRead(f"{self}: two reads of its calibration differ; shorten the wires or slow the bus down")
-        self._package.set_gas_heater_profile(HEATER_C, HEATER_MS)
+        self._package.set_gas_heater_profile(*self._heater)
         self._package.select_gas_heater_profile(0)
         self._settings = self._read_settings()
 

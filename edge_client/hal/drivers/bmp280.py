@@ -12,7 +12,8 @@ from typing import ClassVar
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import OUT_OF_RANGE, Driver, Measurement, steady, within
-from edge_client.hal.errors import NotReady, SettingsLost, WrongChip
+from edge_client.hal.drivers.identity import Identity
+from edge_client.hal.errors import NotReady, SettingsLost
 from edge_client.hal.registers import Device, Field, Register
 
 # Section 4.2, memory map
@@ -20,6 +21,13 @@ ID, RESET, STATUS, CTRL_MEAS, CONFIG = Register(0xD0), Register(0xE0), Register(
 CALIBRATION, CALIBRATION_SIZE = 0x88, 24
 FIRST, SIZE = 0xF3, 10  # status to temp_xlsb, in one burst as section 3.9 asks
 
+BOSCH = {
+    0x55: "BMP180, which no driver here reads",
+    **dict.fromkeys((0x56, 0x57, 0x58), 'BMP280; write driver = "bmp280"'),
+    0x60: 'BME280; write driver = "bme280"',
+    0x61: 'BME680; write driver = "bme680"',
+}
+"""Chips with their id in the same register, at the same addresses."""
 MEASURING, COPYING = Field(3), Field(0)
 OSRS_T, OSRS_P, MODE, T_SB = Field(5, 3), Field(2, 3), Field(0, 2), Field(5, 3)
 
@@ -74,7 +82,7 @@ class BMP280(Driver):
     fastest = 0.05
     frozen_after = 10
 
-    chip_id: ClassVar[int] = 0x58  # section 4.3.1
+    identity = Identity(ID, {0x58: "BMP280", 0x57: "BMP280", 0x56: "BMP280"}, BOSCH)  # section 4.3.1; the last two are early samples
     control = OSRS_T.put(OSRS_P.put(FORCED, 1), 1)
     # t_sb is without effect in forced mode; not its power-on value, it betrays a chip that was without power
     config = T_SB.put(0, 5)
@@ -92,13 +100,11 @@ class BMP280(Driver):
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
         """Say whether the chip's id is this one's; its siblings sit at the same addresses with another."""
-        return Device(bus, address).read(ID) == cls.chip_id
+        return cls.identity.fits(bus, address)
 
     def setup(self) -> None:
         """Check the id, reset, wait for the calibration, read it, and write the settings."""
-        found = self._chip.read(ID)
-        if found != self.chip_id:
-            raise WrongChip(f"{self} has id {found:#04x}, not {self.chip_id:#04x}; run `bramble sensors scan` to see what sits there")
+        self.identity.prove(self)
         self._chip.write(RESET, SOFT_RESET)
         self.clock.sleep(START_S)
         for _ in range(10):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import OUT_OF_RANGE, Driver, Measurement, within
+from edge_client.hal.drivers.options import Option
 from edge_client.hal.errors import NotReady, SettingsLost, UnsteadyRead
 from edge_client.hal.registers import Device, Field, Register
 
@@ -41,6 +42,7 @@ class INA219(Driver):
     channels = ("voltage", "current", "power")
     certain = False
     fastest = 0.01
+    options = (Option("shunt_ohms", "resistance of the shunt on the board, in ohms", SHUNT_OHMS, float, low=1e-5, high=100),)
 
     def __init__(
         self,
@@ -53,6 +55,8 @@ class INA219(Driver):
         super().__init__(bus, address, clock)
         self._chip = Device(bus, self.address)
         self._step = current_step or SHUNT_STEP / shunt_ohms  # as fine as the shunt voltage is measured
+        most = MOST_SHUNT * SHUNT_STEP / shunt_ohms
+        self.ranges = {"voltage": (0, 32), "current": (-most, most), "power": (-32 * most, 32 * most)}
         self._calibration = round(0.04096 / (self._step * shunt_ohms)) & ~1  # section 8.5.1, equation 1; the lowest bit reads 0
 
     @classmethod

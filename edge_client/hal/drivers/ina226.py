@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.drivers.base import Driver, Measurement, steady, within
+from edge_client.hal.drivers.options import Option
 from edge_client.hal.errors import NotReady, SettingsLost, WrongChip
 from edge_client.hal.registers import Device, Field, Register
 
@@ -42,11 +43,14 @@ class INA226(Driver):
     addresses = tuple(range(0x40, 0x50))
     channels = ("voltage", "current", "power")
     fastest = 0.02
+    options = (Option("shunt_ohms", "resistance of the shunt on the board, in ohms", SHUNT_OHMS, float, low=1e-5, high=100),)
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None, shunt_ohms: float = SHUNT_OHMS) -> None:
         super().__init__(bus, address, clock)
         self._chip = Device(bus, self.address)
         self._ohms = shunt_ohms
+        most = SHUNT_FULL[1] * SHUNT_STEP / shunt_ohms
+        self.ranges = {"voltage": (0, 40.96), "current": (-most, most), "power": (-40.96 * most, 40.96 * most)}
 
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
@@ -88,6 +92,6 @@ class INA226(Driver):
             raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
         if not ready:
             raise NotReady(f"{self} has not measured after {CONVERSION_S * 1000:.1f} ms, longer than its data sheet allows")
-        volts = float("nan") if bus >= BUS_FULL else bus * BUS_STEP
-        amperes = float("nan") if shunt in SHUNT_FULL else shunt * SHUNT_STEP / self._ohms
+        volts = within(bus, -1, BUS_FULL, bus * BUS_STEP)
+        amperes = within(shunt, *SHUNT_FULL, shunt * SHUNT_STEP / self._ohms)
         return Measurement(at, {"voltage": volts, "current": amperes, "power": volts * amperes})

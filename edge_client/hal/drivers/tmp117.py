@@ -8,7 +8,8 @@ from __future__ import annotations
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Driver, Measurement, steady, within
-from edge_client.hal.errors import NotReady, SettingsLost, WrongChip
+from edge_client.hal.drivers.identity import Identity
+from edge_client.hal.errors import NotReady, SettingsLost
 from edge_client.hal.registers import Device, Field, Register
 
 # Section 7.6, register map
@@ -19,7 +20,6 @@ DEVICE_ID = Register(0x0F, 2)
 DID = Field(0, 12)  # the four bits above are the revision
 DATA_READY, MOD, AVG, SOFT_RESET = Field(13), Field(10, 2), Field(5, 2), Field(1)
 
-ID = 0x117
 ONE_SHOT, SHUTDOWN = 3, 1
 EIGHT = 1  # conversions in an average: section 7.3.2, for a noise of one step
 CELSIUS = 0.0078125  # a step, section 7.3.3
@@ -37,6 +37,7 @@ class TMP117(Driver):
     channels = ("temperature",)
     fastest = 0.2
     frozen_after = 50
+    identity = Identity(DEVICE_ID, {0x117: "TMP117"}, {0x116: "TMP116, which no driver here reads"}, DID)
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         super().__init__(bus, address, clock)
@@ -46,13 +47,11 @@ class TMP117(Driver):
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
         """Say whether the chip has a TMP117's id."""
-        return DID.get(Device(bus, address).read(DEVICE_ID)) == ID
+        return cls.identity.fits(bus, address)
 
     def setup(self) -> None:
         """Check the id and reset the chip."""
-        found = DID.get(self._chip.read(DEVICE_ID))
-        if found != ID:
-            raise WrongChip(f"{self} has id {found:#05x}, not {ID:#05x}; run `bramble sensors scan` to see what sits there")
+        self.identity.prove(self)
         self._chip.write(CONFIGURATION, SOFT_RESET.put(0, 1))
         self.clock.sleep(RESET_S)
 

@@ -14,7 +14,7 @@ from edge_client.hal.sim import script
 from edge_client.hal.sim.faults import Kind
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sensors.md").read_text(encoding="utf-8")
-SENSORS, FAULTS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+SENSORS, OPTIONS, FAULTS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_its_configuration_loads(tmp_path: Path) -> None:
@@ -23,6 +23,20 @@ def test_its_configuration_loads(tmp_path: Path) -> None:
     sensors, problems = config.load(path)
     assert problems == []
     assert [(sensor.name, sensor.rate) for sensor in sensors] == [("roof", None), ("mpu6050", 200.0)]
+
+
+def test_its_options_load(tmp_path: Path) -> None:
+    path = tmp_path / "sensors.toml"
+    path.write_text(OPTIONS)
+    sensors, problems = config.load(path)
+    assert problems == []
+    assert [dict(sensor.options) for sensor in sensors] == [{"shunt_ohms": 0.01}, {"range": 16}]
+
+
+@pytest.mark.parametrize("name", [name for name in catalogue.BUILTIN if name != "bme680"])
+def test_it_names_every_option_beside_its_driver(name: str) -> None:
+    for option in catalogue.driver(name).options:
+        assert re.search(rf"^\|[^|]*`{name}`[^|]*\|[^|]*`{option.name}`", PAGE, re.MULTILINE), option.name
 
 
 def test_its_script_loads(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import errno
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from edge_client.hal.channels import quantity
 from edge_client.hal.clock import Clock
@@ -47,7 +47,13 @@ class Chip(ABC):
         """A fault in the chip: conversions end, but the data registers keep their values."""
         self.impostor = False
         """A fault in the chip: it says that it is another one."""
+        self.board: dict[str, Any] = {}
+        """What the sensor's options say; most of them are the driver's alone."""
         self.power_on()
+
+    def wire(self, **options: Any) -> None:
+        """Take on what the configuration says of the board around the chip, such as its shunt."""
+        self.board = options
 
     @abstractmethod
     def power_on(self) -> None:

@@ -50,7 +50,7 @@ class INA219(WordChip):
     def _measure(self) -> None:
         config = self.words[0]
         gain = 1 << (config >> 11 & 3)
-        shunt = clamp(self.feel("current") * SHUNT_OHMS / 1e-5, -4000 * gain, 4000 * gain)
+        shunt = clamp(self.feel("current") * self.board.get("shunt_ohms", SHUNT_OHMS) / 1e-5, -4000 * gain, 4000 * gain)
         bus = clamp(self.feel("voltage", 0.001) / 0.004, 0, 8000 if config & 0x2000 else 4000)
         current = int(shunt * self.words[5] / 4096)  # section 8.6.3.4
         power = int(abs(current) * bus / 5000)  # section 8.6.3.3

@@ -66,7 +66,8 @@ class INA226(WordChip):
     def _measure(self) -> None:
         config = self.words[0]
         if config & 1:
-            self.words[1] = unsigned(clamp(self.feel("current", 2.5e-6) * SHUNT_OHMS / 2.5e-6, -0x8000, 0x7FFF))
+            ohms = self.board.get("shunt_ohms", SHUNT_OHMS)
+            self.words[1] = unsigned(clamp(self.feel("current", 2.5e-6) * ohms / 2.5e-6, -0x8000, 0x7FFF))
         if config & 2:
             self.words[2] = clamp(self.feel("voltage", 0.0004) / 1.25e-3, 0, 0x7FFF)
         shunt = self.words[1] - 0x10000 if self.words[1] & 0x8000 else self.words[1]

@@ -10,7 +10,6 @@ from edge_client.hal.sim.chips.queue import PacedChip
 from edge_client.hal.sim.chips.words import clamp
 
 STANDARD_GRAVITY = 9.80665
-QUEUE = 1024
 QUEUE_PARTS = ((0x08, slice(0, 6)), (0x80, slice(6, 8)), (0x40, slice(8, 10)), (0x20, slice(10, 12)), (0x10, slice(12, 14)))
 """Which FIFO_EN bit puts which of the 14 measurement bytes into the queue (section 4.6)."""
 
@@ -26,6 +25,7 @@ class MPU6050(PacedChip):
         0x74: 0xFF,
     }
     identity = 0x75
+    queue_bytes: ClassVar[int] = 1024
 
     def power_on(self) -> None:
         """Reset, and sleep (section 4.28)."""
@@ -45,7 +45,7 @@ class MPU6050(PacedChip):
             if value & 0x04:
                 self.queue.clear()
                 self.memory[0x6A] &= ~0x04
-            self.depth = QUEUE // 12 + 1 if value & 0x40 else 1
+            self.depth = self.queue_bytes // 12 + 1 if value & 0x40 else 1
 
     def convert(self, at: float) -> None:
         """Measure, and put it into the queue (sections 4.17 to 4.19)."""
@@ -63,8 +63,8 @@ class MPU6050(PacedChip):
             for bit, part in QUEUE_PARTS:
                 if self.memory[0x23] & bit:
                     self.queue += frame[part]
-            if len(self.queue) > QUEUE:
-                del self.queue[: len(self.queue) - QUEUE]
+            if len(self.queue) > self.queue_bytes:
+                del self.queue[: len(self.queue) - self.queue_bytes]
                 self.memory[0x3A] |= 0x10
 
     def converted(self, count: int) -> None:
@@ -89,3 +89,15 @@ class MPU6050(PacedChip):
 
     def _temperature(self) -> float:
         return self.feel("temperature") + 10.0  # the die is warmer than the air
+
+
+class MPU6500(MPU6050):
+    """The successor, from register map RM-MPU-6500A-00, revision 2.1: awake after power-on, with half the queue."""
+
+    resets: ClassVar[Mapping[int, int]] = {0x6B: 0x01, 0x75: 0x70}
+    queue_bytes = 512
+
+    def power_on(self) -> None:
+        """Reset, and measure at 8 kHz / 1 as the register values say."""
+        super().power_on()
+        self.run(8000)

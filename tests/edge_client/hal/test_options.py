@@ -1,0 +1,102 @@
+"""Options of one chip in [[sensor]]: checked by name, handed to the driver, told to the simulated board, listed for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_client.hal import catalogue, config, open_board
+from edge_client.hal.config import SensorConfig
+from edge_client.hal.errors import ConfigError, UnknownSensor
+from tests.edge_client.hal.bench import WORLD, Bench
+from tests.edge_client.sensors_command import run
+
+SHAKEN = {"acceleration_x": 60.0, "rotation_y": 900.0}
+RECORDING = "time,{columns}\n2023-01-01T00:00:00Z,{values}\n2023-01-01T01:00:00Z,{values}\n"
+
+
+def written(folder: Path, *lines: str) -> Path:
+    path = folder / "sensors.toml"
+    path.write_text("[[sensor]]\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def read(folder: Path, lines: list[str], **world: float) -> dict[str, float | None]:
+    """Return what a whole mock client would take as good, in a world that stands still."""
+    replay = folder / "world.csv"
+    replay.write_text(RECORDING.format(columns=",".join(world), values=",".join(map(str, world.values()))))
+    return open_board("mock", seed="options", replay=replay, configuration=written(folder, *lines)).sample(1672531200.0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "world", "expected"),
+    [
+        (['driver = "ina219"', "shunt_ohms = 0.01"], {"voltage": 12.0, "current": 20.0, "power": 240.0}, {"current": 20.0, "power": 240.0}),
+        (['driver = "ina226"', "shunt_ohms = 0.002"], {"voltage": 12.0, "current": 30.0}, {"current": 30.0, "power": 360.0}),
+        (['driver = "ads1115"', "range = 6.144"], {"voltage": 20.0}, {"a0.voltage": 5.0, "a3.voltage": 1.0}),
+        (['driver = "ads1115"', "range = 0.256"], {"voltage": 2.0}, {"a0.voltage": None, "a3.voltage": 0.1}),
+        (['driver = "bh1750"', "range = 120000"], {"illuminance": 100_000.0}, {"illuminance": 100_000.0}),
+        (['driver = "mpu6050"', "range = 16", "every = 1"], SHAKEN, {**SHAKEN, "rotation_y": None}),
+        (['driver = "mpu6050"', "rotation_range = 2000", "every = 1"], SHAKEN, {**SHAKEN, "acceleration_x": None}),
+    ],
+)  # fmt: skip
+def test_an_option_changes_what_the_chip_can_see(
+    tmp_path: Path, lines: list[str], world: dict[str, float], expected: dict[str, float | None]
+) -> None:
+    values = read(tmp_path, lines, **world)
+    for key, value in expected.items():
+        assert values[key] == (None if value is None else pytest.approx(value, rel=0.01))
+
+
+@pytest.mark.parametrize("name", catalogue.BUILTIN)
+def test_the_default_of_an_option_is_what_the_driver_does_without_it(name: str) -> None:
+    if name == "bme680":
+        pytest.importorskip(name)
+    kind = catalogue.driver(name)
+    options = {option.name: option.default for option in kind.options if option.default is not None}
+    one, two = Bench(name, **WORLD), Bench(name, options=options, **WORLD)
+    assert {key: value for key, value in vars(one.driver).items() if key.lstrip("_") not in ("chip", "transport", "bus", "clock")} == {
+        key: value for key, value in vars(two.driver).items() if key.lstrip("_") not in ("chip", "transport", "bus", "clock")
+    }
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (['driver = "ina219"', "shunt_ohms = 0"], r"line 3, key 'shunt_ohms': expected 1e-05 to 100 \(resistance of the shunt.*\), not 0"),
+        (['driver = "ina219"', 'shunt_ohms = "0.1"'], r"key 'shunt_ohms': expected"),
+        (['driver = "ina219"', "shunt_ohms = true"], r"key 'shunt_ohms': expected .* not true"),
+        (['driver = "ads1115"', "range = 5.0"], r"key 'range': expected 6.144, 4.096, .*, not 5"),
+        (['driver = "mpu6050"', "range = 4.0"], r"key 'range': expected 2, 4, 8, 16 .*, not 4"),
+        (['driver = "bme280"', "range = 4"], r"key 'range': is not known here"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_by_line_key_and_what_it_takes(tmp_path: Path, lines: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        open_board("mock", seed="options", configuration=written(tmp_path, *lines))
+
+
+def test_options_are_written_as_they_are_read(tmp_path: Path) -> None:
+    path = written(tmp_path, 'driver = "ina219"', "shunt_ohms = 0.05")
+    (sensor,), _ = config.load(path)
+    assert sensor.options == {"shunt_ohms": 0.05}
+    path.write_text(config.dumps([sensor]))
+    assert config.load(path)[0] == [sensor]
+    odd = SensorConfig(sensor.driver, 0x40, options={"a": 'x"\\y', "b": {"k": "v"}, "c": True})
+    assert 'a = "x\\"\\\\y"' in config.dumps([odd])
+    assert 'b = { "k" = "v" }' in config.dumps([odd])
+    assert "c = true" in config.dumps([odd])
+
+
+def test_the_list_says_every_option_with_its_default_and_what_it_takes() -> None:
+    out = run("list", "--options")
+    for name in catalogue.names():
+        try:
+            kind = catalogue.driver(name)
+        except UnknownSensor:
+            continue
+        for option in kind.options:
+            line = next(line for line in out.splitlines() if line.split()[:2] == [name, option.name])
+            assert option.usual in line
+            assert option.about in line
