@@ -27,7 +27,7 @@ def serve(clients: int, rounds: int, parameters: int, websocket: str) -> None:
     sio = SocketIO(app, **engine.OPTIONS, max_http_buffer_size=8 * parameters + (1 << 20), async_handlers=False)
     if websocket == "own":
         largest = 8 * parameters + (1 << 20)
-        engine.attach(sio, Limits(largest, 60.0, lambda _: True, engine.places(largest)), lambda *_: None)
+        engine.attach(sio, Limits(largest, 1 << 20, 60.0, lambda _: True, engine.places(largest)), lambda *_: None)
     with tempfile.TemporaryDirectory() as folder:
         graph = GraphFile.read(write_graph(Path(folder), parameters).read_bytes())
     manifest = graph.manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 
 HEADROOM = 8 << 20
 """Bytes that a message may be larger than two models. Up to that an update that is too large is read and refused by name."""
+
+TEXT = 1 << 20
+"""Characters of JSON in a message, unless the layout alone is half of that: ten thousand readings of six channels fit in."""
 
 READERS = 4
 """HTTP answers that are read and rendered at once."""
@@ -63,7 +67,8 @@ class Server:
         links = self.links = Inward(self.sio, gate, self.fleet, self.coordinator, graph.manifest.layout, self.metrics, self.complaints)
         largest = 2 * codecs.encoded_size(graph.manifest.layout, "float32") + HEADROOM
         patience = settings.ping_interval + settings.ping_timeout
-        limits = Limits(largest, patience, links.admitted, engine.places(largest))
+        text = max(TEXT, 2 * len(json.dumps(graph.manifest.layout.to_wire())))
+        limits = Limits(largest, text, patience, links.admitted, engine.places(largest))
         self.metrics.watch(engine.attach(self.sio, limits, links.complain))
         readers = engine.Runtime(self.sio, threads=READERS)
         room = http.Room(settings, graph, self.store, self.fleet, self.coordinator, readers, self.metrics, self.complaints, tokens)
@@ -72,7 +77,16 @@ class Server:
     def listen(self) -> engine.Listener:
         """Start to work and to accept connections."""
         settings = self.settings
-        listener = engine.Listener(self.flask, settings.host, settings.port, self.complaints.about, settings.tls_cert, settings.tls_key)
+        listener = engine.Listener(
+            self.flask,
+            settings.host,
+            settings.port,
+            self.complaints.about,
+            settings.tls_cert,
+            settings.tls_key,
+            settings.max_connections,
+            settings.max_per_address,
+        )
         self.coordinator.start()
         listener.start()
         if self.tokens:

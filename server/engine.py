@@ -1,7 +1,8 @@
 """What the server runs on: gevent, without monkey patching, under Flask-SocketIO.
 
-Nothing else in this room names gevent: another engine can take its place behind these few functions. Chosen by
-measurement: threads break at a thousand clients, and gevent-websocket unmasks in slow Python.
+Nothing else in this room names gevent but the two ends of a socket, ``wsgi.py`` and ``websocket.py``: another engine can take
+its place behind these few functions. Chosen by measurement: threads break at a thousand clients, and gevent-websocket
+unmasks in slow Python.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from typing import Any, TypeVar
 import gevent  # type: ignore[import-untyped]
 from flask import Flask
 from flask_socketio import SocketIO  # type: ignore[import-untyped]
-from gevent import pywsgi, socket, ssl
+from gevent import socket, ssl
 from gevent.event import Event  # type: ignore[import-untyped]
 from gevent.lock import BoundedSemaphore  # type: ignore[import-untyped]
 from gevent.pool import Pool  # type: ignore[import-untyped]
 from gevent.threadpool import ThreadPool  # type: ignore[import-untyped]
 
 from protocol.errors import BrambleError
+from server import connections
 from server.websocket import Limits, Traffic, WebSocket
+from server.wsgi import Server
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -33,18 +36,8 @@ BACKLOG = 1024
 """Connections that may wait to be accepted: a whole fleet comes back at once after a restart."""
 MESSAGE_MEMORY = 1 << 27
 """Bytes that large messages may take while they arrive."""
-IDLE = 30
-"""Seconds that an HTTP client may take to send its next request."""
-_LINUX_OPTIONS = {
-    getattr(socket, name): value
-    for name, value in {
-        "TCP_USER_TIMEOUT": 30_000,  # milliseconds after which the kernel gives up on a peer that acknowledges nothing
-        # Bytes that may wait unsent in the kernel. Else they are megabytes, and a third of them must go before a writer
-        # hears that anything moves: over a slow link that takes longer than a client may be silent.
-        "TCP_NOTSENT_LOWAT": 1 << 16,
-    }.items()
-    if hasattr(socket, name)
-}
+PER_ADDRESS = 4096
+"""Connections of one address: a fleet behind a router comes from one."""
 
 
 class EngineError(BrambleError):
@@ -130,6 +123,8 @@ class Listener:
         Told the address and a sentence when a request or a TLS handshake is not one.
     cert, key
         PEM files to serve TLS with.
+    most, per_address
+        How many connections there may be at once, see :class:`server.connections.Connections`.
 
     Raises
     ------
@@ -138,7 +133,15 @@ class Listener:
     """
 
     def __init__(
-        self, app: Flask, host: str, port: int, complain: Callable[[str, str], None], cert: Path | None = None, key: Path | None = None
+        self,
+        app: Flask,
+        host: str,
+        port: int,
+        complain: Callable[[str, str], None],
+        cert: Path | None = None,
+        key: Path | None = None,
+        most: int | None = None,
+        per_address: int = PER_ADDRESS,
     ) -> None:
         try:
             family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -152,11 +155,17 @@ class Listener:
             ) from None
         context = {"ssl_context": _tls(cert, key)} if cert else {}
         self.port: int = listener.getsockname()[1]
-        self._server = _Server(
-            listener, app, log=None, error_log=log, spawn=Pool(), handler_class=_Handler, environ={"SERVER_NAME": host}, **context
+        self._server = Server(
+            listener,
+            app,
+            log=None,
+            error_log=log,
+            spawn=Pool(),
+            environ={"SERVER_NAME": host},
+            connections=connections.Connections(connections.fitting(most), per_address, gevent.sleep),
+            complain=complain,
+            **context,
         )
-
-        self._server.complain = complain
 
     def start(self) -> None:
         """Accept connections from now on."""
@@ -184,48 +193,3 @@ def _tls(cert: Path | None, key: Path | None) -> Any:
         reason = error.strerror or error
         raise EngineError(f"--tls-cert {cert} --tls-key {key}: not a certificate with its key ({reason})") from None
     return context
-
-
-class _Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
-    """Gives the WebSocket its socket, and bounds how long a peer may stall."""
-
-    def __init__(self, sock: Any, address: Any, server: Any) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for option, value in _LINUX_OPTIONS.items():
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
-        super().__init__(sock, address, server)
-
-    def read_requestline(self) -> str:
-        self.socket.settimeout(IDLE)
-        return str(super().read_requestline())
-
-    def get_environ(self) -> dict[str, Any]:
-        self.socket.settimeout(None)
-        environ: dict[str, Any] = super().get_environ()
-        environ["bramble.http"] = self
-        return environ
-
-    def _handle_client_error(self, ex: Exception) -> Any:
-        self.server.complain(self.client_address[0], f"a request is not HTTP ({type(ex).__name__})")
-        return "400", pywsgi._BAD_REQUEST_RESPONSE
-
-    def _log_error(self, t: Any, v: Any, tb: Any) -> None:
-        if not issubclass(t, gevent.GreenletExit):
-            log.error("a request failed: %s %s", self.command, str(self.path).partition("?")[0], exc_info=(t, v, tb))
-
-
-class _Server(pywsgi.WSGIServer):  # type: ignore[misc]
-    complain: Callable[[str, str], None]
-
-    def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> Any:
-        client_socket.settimeout(IDLE)
-        try:
-            wrapped = self.wrap_socket(client_socket, **self.ssl_args)
-        except OSError as error:
-            self.complain(address[0], f"a TLS handshake failed ({getattr(error, 'reason', None) or type(error).__name__})")
-            client_socket.close()
-            return
-        try:
-            self.handle(wrapped, address)
-        finally:
-            wrapped.close()

@@ -59,6 +59,12 @@ class ServerSettings(BaseSettings):
     allowed_hosts: str = Field(
         "", description="Further names, separated by commas, to answer to besides addresses, this machine's name and names in .local."
     )
+    max_connections: int | None = Field(
+        None, ge=16, description="Connections at once; by default as many as open files allow, at most 10000."
+    )
+    max_per_address: int = Field(
+        4096, ge=16, description="Connections of one address at once; a quarter of them may be without a client's handshake."
+    )
     ping_interval: Seconds = Field(
         10.0,
         ge=1,
