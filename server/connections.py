@@ -21,8 +21,8 @@ RESERVE = 96
 """Files that are kept for the store, the spool and whatever else the server opens itself."""
 FEWEST = 16
 """Connections that are allowed however few files there are."""
-STRANGERS = 4
-"""One in so many connections of an address may be a stranger."""
+STRANGERS, FEWEST_STRANGERS = 4, 8
+"""One in so many connections of an address may be a stranger, and so many in any case."""
 REMEMBERED = 1000
 """Addresses without a connection whose shares are remembered, so that to come back is not to begin anew."""
 
@@ -106,7 +106,7 @@ class Connections:
     def __init__(self, most: int, per_address: int, sleep: Callable[[float], object]) -> None:
         self.most, self.per_address = most, min(per_address, most)
         self.strangers: OrderedDict[int, Connection] = OrderedDict()
-        self._most_strangers = max(1, self.per_address // STRANGERS)
+        self._most_strangers = max(FEWEST_STRANGERS, self.per_address // STRANGERS)
         self._sleep = sleep
         self._numbers = count()
         self._open = 0

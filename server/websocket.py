@@ -137,6 +137,7 @@ class WebSocket:
     def wait(self) -> str | bytes | None:
         """Return the next message, or ``None`` once the connection has ended."""
         try:
+            self._check_admission()  # what came last was perhaps the handshake
             if self._placed and not self._parts:
                 if self._handed:
                     # Engine.IO's loop holds on to a message until it has the next one: it gets a small one at once.
@@ -204,7 +205,7 @@ class WebSocket:
                 raise
             self._traffic.received += len(data)
             self._sign_of_life()
-            self._check_admission()
+            self._check_admission()  # and how long it has taken, should none have come
             self._connection.take(0)
             if self._parts:
                 self._check_pace()

@@ -120,6 +120,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
                 raise pywsgi._InvalidClientInput("the body ended early")
             length = len(body)
             environ["CONTENT_LENGTH"] = str(length)
+            environ.pop("HTTP_TRANSFER_ENCODING", None)
         self._unread = length > LARGEST_BODY
         self.close_connection = self.close_connection or self._unread
         self._size += len(body)
