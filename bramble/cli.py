@@ -107,16 +107,21 @@ def token(
             "(everything, reset too). May be given more than once; operate without it."
         ),
     ] = None,
+    add: Annotated[Path | None, typer.Option(help="Put the line into this token file; without it, the line goes to stderr.")] = None,
 ) -> None:
-    """Make a token: the secret on stdout, and on stderr the line for the server's --tokens file, which holds only its hash."""
+    """Make a token: the secret on stdout, its hash into the server's --tokens file, which holds nothing else."""
+    from server import tokenfile
     from server.tokens import client_entry, http_entry, new_token
 
     if scope and not http:
         raise BrambleError("token: --scope goes with --http; a client's token opens what its own client needs")
     secret, hashed = new_token()
     entry = http_entry(name, hashed, scope or ["operate"]) if http else client_entry(name, hashed)
+    if add is not None:
+        tokenfile.add(add, entry)
+    else:
+        typer.echo(entry, err=True)
     typer.echo(secret)
-    typer.echo(entry, err=True)
 
 
 @app.command(

@@ -40,7 +40,7 @@ class Interrupted(BrambleError):
 def run(settings: DemoSettings) -> int:
     """Run the demo until its last round, or until Ctrl-C; return the exit code."""
     console = Console(highlight=False)
-    with _folder(settings.data_dir) as folder, _signals():
+    with _folder(settings.data_dir, console) as folder, _signals():
         family = Family(folder / "logs")
         try:
             committed = _live_through_the_year(settings, family, folder, console)
@@ -107,8 +107,10 @@ def _places(count: int) -> Iterator[tuple[str, Path]]:
 
 
 @contextlib.contextmanager
-def _folder(kept: Path | None) -> Iterator[Path]:
+def _folder(kept: Path | None, console: Console) -> Iterator[Path]:
     if kept is not None:
+        if (kept / "server").exists():
+            console.print(f"Going on with what an earlier demo left in {kept}; delete it to begin anew.", soft_wrap=True)
         kept.mkdir(parents=True, exist_ok=True)
         yield kept
         return
