@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import crc8
-from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.drivers.base import Driver, Measurement, within
 from edge_client.hal.errors import ChecksumError, NotReady, SettingsLost
 from edge_client.hal.registers import Field
 
@@ -20,7 +20,7 @@ BUSY, CALIBRATED = Field(7), Field(3)
 SIZE = 7
 HUMIDITY, TEMPERATURE = Field(28, 20), Field(8, 20)
 FULL = 1 << 20
-ENDS = (0, FULL - 1)
+LIMITS = 0, FULL - 1
 EMPTY = (0x80000, 0x80000)  # what both words hold where nothing was measured: 50 % at 50 °C, seen with this family
 
 
@@ -57,7 +57,7 @@ class AHT20(Driver):
                 raise NotReady(f"{self} does not load its calibration; check that the chip is no AHT10, which is initialised otherwise")
 
     def read(self) -> Measurement:
-        """Measure once; a temperature at the end of its word is NaN, which no channel takes for good.
+        """Measure once.
 
         Raises
         ------
@@ -82,8 +82,9 @@ class AHT20(Driver):
         humidity, temperature = HUMIDITY.get(block), TEMPERATURE.get(block)
         if not CALIBRATED.get(data[0]) or (humidity, temperature) == EMPTY:
             raise SettingsLost(f"{self} shows power-on values instead of a measurement; check its power supply")
-        celsius = float("nan") if temperature in ENDS else 200 * temperature / FULL - 50  # section 6.2
-        return Measurement(at, {"temperature": celsius, "humidity": 100 * humidity / FULL})  # section 6.1
+        # Sections 6.1 and 6.2; the formula for humidity ends where humidity does
+        celsius = 200 * temperature / FULL - 50
+        return Measurement(at, {"temperature": within(temperature, *LIMITS, celsius), "humidity": 100 * humidity / FULL})
 
     def _status(self) -> int:
         return self.bus.transfer(self.address, b"", 1)[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.drivers.base import Driver, Measurement, steady, within
 from edge_client.hal.errors import NotReady, SettingsLost, UnsteadyRead, WrongChip
 from edge_client.hal.registers import Device, Field, Register
 
@@ -32,7 +32,7 @@ SOFT_RESET = 0xB6
 START_S = 0.002  # table 2, start-up time
 CONVERSION_S = 0.0228  # section 3.9.2: 234 + (392 + 8 * 2020) + (163 + 2020) us, typical, and a fifth for what the maximum may be
 UNMEASURED = 0x800000  # what a data register holds before the first measurement
-ENDS = (0x000000, 0xFFFFFF)
+LIMITS = 0x000000, 0xFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class BMP390(Driver):
         self._chip.write(CONFIG, 0)
 
     def read(self) -> Measurement:
-        """Measure once; what is at an end of its register is NaN, which no channel takes for good.
+        """Measure once; the pressure is compensated by the temperature, so that there is none without it.
 
         Raises
         ------
@@ -137,12 +137,9 @@ class BMP390(Driver):
         pressure, temperature = (int.from_bytes(first[i : i + 3], "little") for i in (1, 4))
         if pressure == temperature == UNMEASURED:
             raise SettingsLost(f"{self} shows power-on values instead of a measurement; check its power supply")
-        values = dict.fromkeys(self.channels, float("nan"))
-        if temperature not in ENDS:
-            values["temperature"] = self._calibration.celsius(temperature)
-            if pressure not in ENDS:
-                values["pressure"] = self._calibration.pressure(pressure, values["temperature"])
-        return Measurement(at, values)
+        celsius = within(temperature, *LIMITS, self._calibration.celsius(temperature))
+        hectopascals = within(pressure, *LIMITS, self._calibration.pressure(pressure, celsius))  # NaN where the temperature is
+        return Measurement(at, {"temperature": celsius, "pressure": hectopascals})
 
     def _check(self, first: bytes, second: bytes, settings: bytes) -> None:
         """Insist that the chip measured, that both reads show the same, and that it kept its settings."""

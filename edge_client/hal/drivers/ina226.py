@@ -27,7 +27,7 @@ RESET = 0x8000
 SETTINGS = 0x4323
 CONVERSION_S = 4 * 2 * 1.21e-3  # section 6.5, maximum
 BUS_STEP, SHUNT_STEP = 1.25e-3, 2.5e-6  # sections 7.6.4 and 7.6.3
-BUS_FULL, SHUNT_FULL = 0x7FFF, (-0x8000, 0x7FFF)
+BUS_LIMITS, SHUNT_LIMITS = (-1, 0x7FFF), (-0x8000, 0x7FFF)  # 0 V is a value
 SHUNT_OHMS = 0.1  # what the usual boards carry
 
 
@@ -71,7 +71,7 @@ class INA226(Driver):
         self.clock.sleep(CONVERSION_S)
 
     def read(self) -> Measurement:
-        """Measure once; a voltage at the end of its range is NaN, which no channel takes for good.
+        """Measure once.
 
         Raises
         ------
@@ -92,6 +92,6 @@ class INA226(Driver):
             raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
         if not ready:
             raise NotReady(f"{self} has not measured after {CONVERSION_S * 1000:.1f} ms, longer than its data sheet allows")
-        volts = within(bus, -1, BUS_FULL, bus * BUS_STEP)
-        amperes = within(shunt, *SHUNT_FULL, shunt * SHUNT_STEP / self._ohms)
+        volts = within(bus, *BUS_LIMITS, bus * BUS_STEP)
+        amperes = within(shunt, *SHUNT_LIMITS, shunt * SHUNT_STEP / self._ohms)
         return Measurement(at, {"voltage": volts, "current": amperes, "power": volts * amperes})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.drivers.base import Driver, Measurement, steady, within
 from edge_client.hal.errors import SettingsLost, WrongChip
 from edge_client.hal.registers import Device, Field, Register
 
@@ -25,7 +25,7 @@ RELATIVES = {0x02: "MCP9804", 0x20: "MCP98242", 0x21: "MCP98243", 0x22: "MCP9824
 SETTINGS = 0x0200
 FINEST = 3
 CONVERSION_S = 0.3  # section "temperature sensor characteristics": typically 250 ms
-ENDS = (-0x1000, 0x0FFF)
+LIMITS = -0x1000, 0x0FFF
 
 
 class MCP9808(Driver):
@@ -59,7 +59,7 @@ class MCP9808(Driver):
         self._fresh_at = self.clock.now() + CONVERSION_S
 
     def read(self) -> Measurement:
-        """Return the latest measurement; one that was returned before is not returned again, and one at the end of the register is NaN.
+        """Return the latest measurement; one that was returned before is not returned again.
 
         Raises
         ------
@@ -78,4 +78,4 @@ class MCP9808(Driver):
         now = self.clock.now()
         self._fresh_at = now + CONVERSION_S
         steps = CELSIUS.get(raw)
-        return Measurement(now - CONVERSION_S / 2, {"temperature": float("nan") if steps in ENDS else steps * STEP})
+        return Measurement(now - CONVERSION_S / 2, {"temperature": within(steps, *LIMITS, steps * STEP)})

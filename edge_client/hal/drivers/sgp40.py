@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import words
-from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.drivers.base import Driver, Measurement, within
 from edge_client.hal.errors import ChecksumError, NoAcknowledge, SensorError, UnsteadyRead, WrongChip
 
 # Section 4.6, table 8: commands, and how long they take at most
@@ -17,7 +17,7 @@ HEATER_OFF, HEATER_OFF_S = b"\x36\x15", 0.001
 SERIAL, SERIAL_S = b"\x36\x82", 0.001
 COMPENSATION = b"\x80\x00\xa2\x66\x66\x93"  # table 10: 50 % and 25 °C, which leave the humidity compensation off
 CALM = 100  # ticks between two measurements in short order: several times the noise, a fraction of what a cold heater is off
-ENDS = (0, 0xFFFF)
+LIMITS = 0, 0xFFFF
 
 
 class SGP40(Driver):
@@ -55,7 +55,7 @@ class SGP40(Driver):
             raise SensorError(f"{self} fails its own test with {result:#06x}; replace it")
 
     def read(self) -> Measurement:
-        """Measure until two values in a row agree; at an end of its range the value is NaN, which no channel takes for good.
+        """Measure until two values in a row agree.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class SGP40(Driver):
         for _ in range(3):
             value = self._measure()
             if abs(value - last) <= CALM:
-                return Measurement(self.clock.now(), {"voc_raw": float("nan") if value in ENDS else float(value)})
+                return Measurement(self.clock.now(), {"voc_raw": within(value, *LIMITS, float(value))})
             last = value
         raise UnsteadyRead(f"{self}: no two measurements agree; check its power supply, the heater draws 4 mA")
 

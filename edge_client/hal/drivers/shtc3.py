@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import words
-from edge_client.hal.drivers.base import Driver, Measurement
+from edge_client.hal.drivers.base import Driver, Measurement, within
 from edge_client.hal.errors import ChecksumError, NoAcknowledge, WrongChip
 
 WAKE_UP = b"\x35\x17"  # section 5.1
@@ -18,7 +18,7 @@ RESET_S = 0.00024  # table 5: after a reset and after waking up, maximum
 CONVERSION_S = 0.0121  # table 5, normal mode, maximum
 KIND, SHTC3_KIND = 0x083F, 0x0807  # table 15: the bits that tell the product, and this one's
 SHTC1_KIND = 0x0007
-ENDS = (0x0000, 0xFFFF)
+LIMITS = 0, 0xFFFF
 
 
 class SHTC3(Driver):
@@ -59,7 +59,7 @@ class SHTC3(Driver):
             raise WrongChip(f"{self} has id {kind:#06x}: it is {relative}, for which there is no driver")
 
     def read(self) -> Measurement:
-        """Measure once; a temperature at the end of its word is NaN, which no channel takes for good.
+        """Measure once.
 
         Raises
         ------
@@ -72,6 +72,6 @@ class SHTC3(Driver):
         self.clock.sleep(CONVERSION_S)
         at = self.clock.now()
         temperature, humidity = words(self.bus.transfer(self.address, b"", 6), self)
-        # Section 5.11
-        celsius = float("nan") if temperature in ENDS else -45 + 175 * temperature / 65536
-        return Measurement(at, {"temperature": celsius, "humidity": 100 * humidity / 65536})
+        # Section 5.11; the formula for humidity ends where humidity does
+        celsius = -45 + 175 * temperature / 65536
+        return Measurement(at, {"temperature": within(temperature, *LIMITS, celsius), "humidity": 100 * humidity / 65536})
