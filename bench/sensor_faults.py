@@ -50,6 +50,7 @@ TOLERANCE: dict[str, dict[str, float]] = {
     "shtc3": {"temperature": 0.4, "humidity": 0.4},
     "aht20": {"temperature": 0.08, "humidity": 0.2},
     "sgp40": {"voc_raw": 80.0},
+    "vl53l0x": {"distance": 65.0},
     "bmp390": {"temperature": 0.03, "pressure": 0.08},
 }
 """Eight standard deviations of each chip's noise, and its resolution: a value within is not wrong."""

@@ -39,6 +39,7 @@ BUILTIN = {
     "aht20": "aht20:AHT20",
     "sgp40": "sgp40:SGP40",
     "bmp390": "bmp390:BMP390",
+    "vl53l0x": "vl53l0x:VL53L0X",
 }
 """Module and class of each; a driver and its simulated chip have the same, in their two packages."""
 

@@ -86,6 +86,7 @@ TABLE: dict[str, Quantity] = {
         Quantity("illuminance", "lx", "illuminance", 0, 130_000, 0.5, 500, 100, least=0),
         Quantity("gas_resistance", "Ω", None, 0, 1e8, 1, 1e6, 1e5, least=0),
         Quantity("voc_raw", "ticks", None, 0, 65_535, 1, 500, 100, least=0),
+        Quantity("distance", "mm", "distance", 0, 10_000, 1, 500, 1000, least=0),
         Quantity("voltage", "V", "voltage", -32, 32, 0.0001, 0.5, 0.1),
         Quantity("current", "A", "current", -40, 40, 0.0001, 0.5, 0.1),
         Quantity("power", "W", "power", -1300, 1300, 0.001, 10.0, 1.0),

@@ -50,6 +50,7 @@ class Synthetic:
             "illuminance": lambda t: 45_000 * self._sun(t) * (1 - 0.2 * abs(self._front(t))) + 280 * self.occupancy(t),
             "gas_resistance": lambda t: 120_000 * exp(-1.2 * self.occupancy(t)),
             "voc_raw": lambda t: 31_000 - 4500 * self.occupancy(t),
+            "distance": lambda t: 1600 - 900 * self.occupancy(t),
             "voltage": self._voltage,
             "current": self._current,
             "power": lambda t: self._voltage(t) * self._current(t),

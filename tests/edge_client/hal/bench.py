@@ -22,6 +22,7 @@ WORLD = {
     "carbon_dioxide": 500.0,
     "gas_resistance": 90_000.0,
     "voc_raw": 30_000.0,
+    "distance": 800.0,
     **STILL,
 }
 """Something for every chip to measure."""

@@ -19,6 +19,7 @@ REACH = {  # key: what the chips can say, from their data sheets
     "illuminance": (0, 130_000),  # BH1750 at its shortest measurement time: 121 557 lx; the sun has 130 000
     "gas_resistance": (0, 1e8),
     "voc_raw": (0, 65_535),  # SGP40, the output of 16 bits
+    "distance": (0, 10_000),  # beyond every such chip; the VL53L0X has 2 m, and says 8190 for nothing
     "voltage": (-32, 32),  # INA219, 32 V range
     "current": (-40, 40),  # INA219, 40 mV across 1 mOhm
     "power": (-1300, 1300),  # 32 V times 40 A
@@ -33,6 +34,7 @@ STEPS = {  # key: coarsest useful step, jump, growth of the jump in a second
     "illuminance": (0.5, 500, 100),
     "gas_resistance": (1, 1e6, 1e5),
     "voc_raw": (1, 500, 100),
+    "distance": (1, 500, 1000),
     "voltage": (0.0001, 0.5, 0.1),
     "current": (0.0001, 0.5, 0.1),
     "power": (0.001, 10.0, 1.0),

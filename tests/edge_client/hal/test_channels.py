@@ -17,6 +17,7 @@ HOME_ASSISTANT = {  # device class: the units that it may have
     "voltage": {"V"},
     "current": {"A"},
     "power": {"W"},
+    "distance": {"mm", "m"},
 }
 
 

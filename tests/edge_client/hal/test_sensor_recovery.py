@@ -198,11 +198,28 @@ WEATHER = {
     "voltage": 5.0,
     "current": 0.1,
     "voc_raw": 30_000.0,
+    "distance": 800.0,
 }
 
 
 @pytest.mark.parametrize(
-    "name", ["bme280", "sht4x", "tmp117", "lm75", "scd4x", "bh1750", "ads1115", "ina226", "mcp9808", "shtc3", "aht20", "sgp40", "bmp390"]
+    "name",
+    [
+        "bme280",
+        "sht4x",
+        "tmp117",
+        "lm75",
+        "scd4x",
+        "bh1750",
+        "ads1115",
+        "ina226",
+        "mcp9808",
+        "shtc3",
+        "aht20",
+        "sgp40",
+        "bmp390",
+        "vl53l0x",
+    ],
 )
 @settings(max_examples=15, deadline=None)
 @given(st.lists(RULE, max_size=5), st.integers(0, 99), st.lists(st.floats(0, 90), min_size=1, max_size=6))

@@ -71,8 +71,14 @@ def bmp390(bench: Bench, rng: random.Random) -> dict[str, Fraction]:
     return {"temperature": t, "pressure": (one + pressure * two + three) / 100}
 
 
+def vl53l0x(bench: Bench, rng: random.Random) -> dict[str, Fraction]:
+    status, millimetres = rng.choice((4, 6, 11, 11)), rng.randrange(1 << 13)
+    bench.chip.pages[0][0x14], bench.chip.pages[0][0x1E:0x20] = status << 3 | rng.randrange(8), divmod(millimetres, 256)
+    return {"distance": Fraction(millimetres)} if status == 11 and millimetres < 8190 else {}
+
+
 FORMULAS: dict[str, Callable[[Bench, random.Random], dict[str, Fraction]]] = {
-    f.__name__: f for f in (ina226, mcp9808, shtc3, aht20, sgp40, bmp390)
+    f.__name__: f for f in (ina226, mcp9808, shtc3, aht20, sgp40, bmp390, vl53l0x)
 }
 
 

@@ -31,6 +31,7 @@ TOLERANCE: dict[str, dict[str, float]] = {
     "shtc3": {"temperature": 0.3, "humidity": 0.35},
     "aht20": {"temperature": 0.08, "humidity": 0.2},
     "sgp40": {"voc_raw": 60.0},
+    "vl53l0x": {"distance": 45.0},
     "bmp390": {"temperature": 0.03, "pressure": 0.06},
 }
 

@@ -236,6 +236,7 @@ def test_scd4x_measures_every_five_seconds_or_thirty(order: tuple[int, ...], fir
         "aht20",
         "sgp40",
         "bmp390",
+        "vl53l0x",
     ],
 )
 def test_a_frozen_chip_ends_its_conversions_and_keeps_its_values(name: str) -> None:

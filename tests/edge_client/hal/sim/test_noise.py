@@ -29,6 +29,7 @@ NOISE = [  # chip, channel, standard deviation with the driver's settings, and w
     ("mpu6050", "rotation_z", 0.05),  # section 6.1: 0.05 °/s
     ("shtc3", "temperature", 0.05),  # SHTC3, table 2: repeatability of 0.1 is two of them
     ("shtc3", "humidity", 0.05),  # table 1
+    ("vl53l0x", "distance", 4.0),  # half a per cent
     ("bmp390", "temperature", 0.003),  # BMP390, table 2: noise of pressure with 8 and of temperature with 1
     ("bmp390", "pressure", 0.009),
     ("aht20", "temperature", 0.01),  # AHT20, tables 1 and 2: resolution
