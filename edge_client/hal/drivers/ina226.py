@@ -49,7 +49,7 @@ class INA226(Driver):
         super().__init__(bus, address, clock)
         self._chip = Device(bus, self.address)
         self._ohms = shunt_ohms
-        most = SHUNT_FULL[1] * SHUNT_STEP / shunt_ohms
+        most = SHUNT_LIMITS[1] * SHUNT_STEP / shunt_ohms
         self.ranges = {"voltage": (0, 40.96), "current": (-most, most), "power": (-40.96 * most, 40.96 * most)}
 
     @classmethod
