@@ -5,6 +5,8 @@ Source: data sheet AHT20, version 1.0.03. The chip has no identity.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import crc8
 from edge_client.hal.drivers.base import Driver, Measurement, within
@@ -34,6 +36,7 @@ class AHT20(Driver):
     certain = False
     fastest = 0.5
     frozen_after = 5
+    ranges: Mapping[str, tuple[float, float]] = {"temperature": (-40, 85)}  # table 2
 
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:

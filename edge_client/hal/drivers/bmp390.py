@@ -6,12 +6,14 @@ Source: Bosch Sensortec, BMP390 data sheet BST-BMP390-DS002.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Driver, Measurement, steady, within
-from edge_client.hal.errors import NotReady, SettingsLost, UnsteadyRead, WrongChip
+from edge_client.hal.drivers.identity import Identity
+from edge_client.hal.errors import NotReady, SettingsLost, UnsteadyRead
 from edge_client.hal.registers import Device, Field, Register
 
 # Section 4.2, memory map
@@ -27,7 +29,6 @@ SENSORS, MODE = Field(0, 2), Field(4, 2)
 BOTH, SLEEP, FORCED = 3, 0, 1
 OVERSAMPLING = 0x03  # 8 pressures for one temperature, as section 3.5 advises indoors; 0x02 after power-on
 
-KINDS = {0x60: "BMP390", 0x50: "BMP388"}
 SOFT_RESET = 0xB6
 START_S = 0.002  # table 2, start-up time
 CONVERSION_S = 0.0228  # section 3.9.2: 234 + (392 + 8 * 2020) + (163 + 2020) us, typical, and a fifth for what the maximum may be
@@ -89,6 +90,8 @@ class BMP390(Driver):
     channels = ("temperature", "pressure")
     fastest = 0.05
     frozen_after = 10
+    ranges: Mapping[str, tuple[float, float]] = {"temperature": (-40, 85), "pressure": (300, 1250)}  # table 2
+    identity = Identity(ID, {0x60: "BMP390", 0x50: "BMP388"}, neighbours="BMP280, BME280 and BME680")
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         super().__init__(bus, address, clock)
@@ -97,16 +100,11 @@ class BMP390(Driver):
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
         """Say whether the chip's id is this one's or the BMP388's; older siblings have theirs in another register."""
-        return Device(bus, address).read(ID) in KINDS
+        return cls.identity.fits(bus, address)
 
     def setup(self) -> None:
         """Check the id, reset, read the calibration, and write the settings."""
-        found = self._chip.read(ID)
-        if found not in KINDS:
-            raise WrongChip(
-                f"{self} has id {found:#04x}, not 0x60, nor a BMP388's 0x50; BMP280, BME280 and BME680 sit at the same addresses: "
-                f"run `bramble sensors scan` to see what this is"
-            )
+        self.identity.prove(self)
         self._chip.write(CMD, SOFT_RESET)
         self.clock.sleep(START_S)
         state = self._chip.block(FIRST, SIZE)  # which forgets the reset that was meant

@@ -28,12 +28,15 @@ class Identity:
         Ids of other chips that may sit at the same address: their names, and what to do, such as ``BME280; write driver = "bme280"``.
     part
         The bits of the register that are the id, where they are not all.
+    neighbours
+        Chips that may sit at the same address and keep their id elsewhere, or none.
     """
 
     register: Register
     chips: Mapping[int, str]
     relatives: Mapping[int, str] = field(default_factory=dict)
     part: Field | None = None
+    neighbours: str = ""
 
     def read(self, bus: I2CBus, address: int) -> int:
         """Return the id of the chip at an address."""
@@ -63,4 +66,5 @@ class Identity:
         wanted = f"{driver} has id {found:#0{digits}x}, not {next(iter(self.chips)):#0{digits}x}"
         if found in self.relatives:
             raise WrongChip(f"{wanted}: it is a {self.relatives[found]}")
-        raise WrongChip(f"{wanted}; run `bramble sensors scan` to see what sits there")
+        others = f"{self.neighbours} may sit at the same address: " if self.neighbours else ""
+        raise WrongChip(f"{wanted}; {others}run `bramble sensors scan` to see what sits there")

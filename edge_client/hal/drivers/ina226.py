@@ -8,6 +8,7 @@ from __future__ import annotations
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Driver, Measurement, steady, within
+from edge_client.hal.drivers.identity import Identity
 from edge_client.hal.drivers.options import Option
 from edge_client.hal.errors import NotReady, SettingsLost, WrongChip
 from edge_client.hal.registers import Device, Field, Register
@@ -20,8 +21,12 @@ MASK_ENABLE = Register(0x06, 2)
 MANUFACTURER, DIE = Register(0xFE, 2), Register(0xFF, 2)
 
 READY = Field(3)
-REVISION = Field(0, 4)
-TEXAS, INA226_DIE = 0x5449, 0x2260  # sections 7.6.10 and 7.6.11, without the revision
+TEXAS, NUMBER = 0x5449, Field(4, 12)  # sections 7.6.10 and 7.6.11; below the number is the revision
+# Their own data sheets; the last two measure air
+RELATIVES = {
+    code: f"{chip}, which no driver here reads"
+    for code, chip in ((0x227, "INA260"), (0x322, "INA3221"), (0x105, "HDC1080"), (0x07D, "HDC2080"))
+}
 RESET = 0x8000
 # Section 7.6.2: 4 averages of 1.1 ms each, both voltages once when triggered
 SETTINGS = 0x4323
@@ -43,6 +48,7 @@ class INA226(Driver):
     addresses = tuple(range(0x40, 0x50))
     channels = ("voltage", "current", "power")
     fastest = 0.02
+    identity = Identity(DIE, {0x226: "INA226"}, RELATIVES, NUMBER, neighbours="INA219")
     options = (Option("shunt_ohms", "resistance of the shunt on the board, in ohms", SHUNT_OHMS, float, low=1e-5, high=100),)
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None, shunt_ohms: float = SHUNT_OHMS) -> None:
@@ -55,17 +61,14 @@ class INA226(Driver):
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
         """Say whether the chip's maker and die are this one's, whatever its revision."""
-        chip = Device(bus, address)
-        return chip.read(MANUFACTURER) == TEXAS and chip.read(DIE) & ~REVISION.mask == INA226_DIE
+        return cls.identity.fits(bus, address) and Device(bus, address).read(MANUFACTURER) == TEXAS
 
     def setup(self) -> None:
         """Check the identity, reset the chip, and write the settings, which begins a first measurement."""
-        maker, die = self._chip.read(MANUFACTURER), self._chip.read(DIE)
-        if maker != TEXAS or die & ~REVISION.mask != INA226_DIE:
-            raise WrongChip(
-                f"{self} has maker {maker:#06x} and die {die:#06x}, not {TEXAS:#06x} and {INA226_DIE:#06x}; INA219, INA260 and INA3221 "
-                f"sit at the same addresses: run `bramble sensors scan` to see what this is"
-            )
+        self.identity.prove(self)
+        maker = self._chip.read(MANUFACTURER)
+        if maker != TEXAS:
+            raise WrongChip(f"{self} has maker {maker:#06x}, not {TEXAS:#06x}; run `bramble sensors scan` to see what sits there")
         self._chip.write(CONFIGURATION, RESET)
         self._chip.write(CONFIGURATION, SETTINGS)
         self.clock.sleep(CONVERSION_S)

@@ -1,13 +1,16 @@
-"""Microchip MCP9808: temperature.
+"""Microchip MCP9808, and the MCP9804 with the same registers: temperature.
 
 Source: data sheet DS25095A.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Driver, Measurement, steady, within
+from edge_client.hal.drivers.identity import Identity
 from edge_client.hal.errors import SettingsLost, WrongChip
 from edge_client.hal.registers import Device, Field, Register
 
@@ -19,8 +22,9 @@ RESOLUTION = Register(0x08)
 
 CELSIUS, STEP = Field(0, 13, signed=True), 1 / 16  # section 5.1.3; the three bits above tell of limits, which are not used
 KIND = Field(8, 8)
-MICROCHIP, MCP9808_KIND = 0x0054, 0x04  # sections 5.1.4 and 5.1.5
-RELATIVES = {0x02: "MCP9804", 0x20: "MCP98242", 0x21: "MCP98243", 0x22: "MCP98244"}
+MICROCHIP = 0x0054  # section 5.1.4
+# Thermometers of memory modules, from their own data sheets
+RELATIVES = {code: f"{chip}, which no driver here reads" for code, chip in ((0x20, "MCP98242"), (0x21, "MCP98243"), (0x22, "MCP98244"))}
 # The hysteresis of the alert pin is without effect here; not its power-on value, it betrays a chip that was without power
 SETTINGS = 0x0200
 FINEST = 3
@@ -35,6 +39,8 @@ class MCP9808(Driver):
     chip = "MCP9808"
     addresses = tuple(range(0x18, 0x20))
     channels = ("temperature",)
+    ranges: Mapping[str, tuple[float, float]] = {"temperature": (-40, 125)}
+    identity = Identity(DEVICE, {0x04: "MCP9808", 0x02: "MCP9804"}, RELATIVES, KIND)  # section 5.1.5
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         super().__init__(bus, address, clock)
@@ -44,16 +50,14 @@ class MCP9808(Driver):
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
         """Say whether the chip's maker and kind are this one's, whatever its revision."""
-        chip = Device(bus, address)
-        return chip.read(MANUFACTURER) == MICROCHIP and KIND.get(chip.read(DEVICE)) == MCP9808_KIND
+        return cls.identity.fits(bus, address) and Device(bus, address).read(MANUFACTURER) == MICROCHIP
 
     def setup(self) -> None:
         """Check the identity, write the settings, and wait for a conversion that was made with them."""
-        maker, device = self._chip.read(MANUFACTURER), self._chip.read(DEVICE)
-        if maker != MICROCHIP or KIND.get(device) != MCP9808_KIND:
-            relative = RELATIVES.get(KIND.get(device)) if maker == MICROCHIP else None
-            guess = f"it is a {relative}, for which there is no driver" if relative else "run `bramble sensors scan` to see what sits there"
-            raise WrongChip(f"{self} has maker {maker:#06x} and id {device:#06x}, not {MICROCHIP:#06x} and {MCP9808_KIND:#04x}..; {guess}")
+        self.identity.prove(self)
+        maker = self._chip.read(MANUFACTURER)
+        if maker != MICROCHIP:
+            raise WrongChip(f"{self} has maker {maker:#06x}, not {MICROCHIP:#06x}; run `bramble sensors scan` to see what sits there")
         self._chip.write(CONFIGURATION, SETTINGS)
         self._chip.write(RESOLUTION, FINEST)
         self._fresh_at = self.clock.now() + CONVERSION_S

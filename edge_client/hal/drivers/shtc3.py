@@ -5,6 +5,8 @@ Source: data sheet SHTC3, version 4.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import words
 from edge_client.hal.drivers.base import Driver, Measurement, within
@@ -30,6 +32,7 @@ class SHTC3(Driver):
     channels = ("temperature", "humidity")
     fastest = 0.1
     frozen_after = 5
+    ranges: Mapping[str, tuple[float, float]] = {"temperature": (-40, 125)}  # table 2
 
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:

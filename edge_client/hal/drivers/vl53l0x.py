@@ -6,14 +6,15 @@ map; what is known of registers and of the values to write is what its API write
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Driver, Measurement, steady, within
-from edge_client.hal.errors import NotReady, SensorError, SettingsLost, UnsteadyRead, WrongChip
+from edge_client.hal.drivers.identity import Identity
+from edge_client.hal.errors import NotReady, SensorError, SettingsLost, UnsteadyRead
 from edge_client.hal.registers import Device, Field, Register
 
 START, SEQUENCE = Register(0x00), Register(0x01)
@@ -23,7 +24,7 @@ FIRST_SPAD = Register(0xB6)
 POWER, PAGE = Register(0x80), Register(0xFF)  # these two are on every page
 RESULT, RESULT_SIZE = 0x14, 12
 SPADS, SPADS_SIZE = 0xB0, 6  # which of the reference's 48 light sensors are used, a bit each
-IDENTITY, VL53L0X_IDENTITY = 0xC0, b"\xee\xaa"  # DS11555, section 3.2
+MODEL = Register(0xC0, 2)  # DS11555, section 3.2
 # On pages 1, 6 and 7
 STOP, SPADS_FROM, SPADS_ASKED = Register(0x91), Register(0x4F), Register(0x4E)
 STROBE, MEMORY_ON, MEMORY_AT, MEMORY = Register(0x83), Register(0x81), Register(0x94), Register(0x92)
@@ -68,6 +69,8 @@ class VL53L0X(Driver):
     addresses = (0x29,)
     channels = ("distance",)
     fastest = 0.2
+    ranges: Mapping[str, tuple[float, float]] = {"distance": (0, 2000)}  # DS11555, table 12
+    identity = Identity(MODEL, {0xEEAA: "VL53L0X"}, neighbours="VL53L1X, VL53L4CD, VL6180X, TSL2591 and TCS34725")
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         super().__init__(bus, address, clock)
@@ -79,7 +82,7 @@ class VL53L0X(Driver):
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
         """Say whether the chip's model and kind are this one's."""
-        return Device(bus, address).block(IDENTITY, len(VL53L0X_IDENTITY)) == VL53L0X_IDENTITY
+        return cls.identity.fits(bus, address)
 
     def setup(self) -> None:
         """Check the identity, restart the chip, choose its reference, tune it, and calibrate it: some 200 transfers.
@@ -95,12 +98,7 @@ class VL53L0X(Driver):
         for register, value in ((PAGE, 0), (POWER, 0), (RESET, 1)):  # wherever a conversation that broke off has left it
             self._chip.write(register, value)
         self.clock.sleep(BOOT_S)
-        found = self._chip.block(IDENTITY, len(VL53L0X_IDENTITY))
-        if found != VL53L0X_IDENTITY:
-            raise WrongChip(
-                f"{self} has id {found.hex()}, not {VL53L0X_IDENTITY.hex()}; VL53L1X, VL53L4CD, VL6180X, TSL2591 and TCS34725 sit at the "
-                f"same address: run `bramble sensors scan` to see what this is"
-            )
+        self.identity.prove(self)
         different = self._initialise()
         if different and self._initialise() != different:
             raise UnsteadyRead(f"{self} does not keep what is written to it; shorten the wires or slow the bus down")
@@ -166,7 +164,7 @@ class VL53L0X(Driver):
         self.clock.sleep(BOOT_S)
         self._chip.write(RESET, 1)
         self.clock.sleep(BOOT_S)
-        if self._chip.block(IDENTITY, len(VL53L0X_IDENTITY)) != VL53L0X_IDENTITY:
+        if not self.identity.fits(self.bus, self.address):
             raise NotReady(f"{self} does not come out of a reset; take its power away for a moment")
 
     @contextmanager

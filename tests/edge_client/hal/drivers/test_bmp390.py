@@ -9,6 +9,7 @@ import pytest
 
 from edge_client.hal import errors
 from edge_client.hal.drivers.bmp390 import Calibration
+from edge_client.hal.sensor import Sensor
 from edge_client.hal.sim.chips.bmp390 import TRIM
 from tests.edge_client.hal.bench import WORLD, Bench, stopped
 
@@ -128,7 +129,9 @@ def test_a_bmp388_is_read_as_well_and_an_older_sibling_is_named() -> None:
     assert bench.read() == pytest.approx({"temperature": 25.0, "pressure": 1000.0}, abs=1e-3)
     bench.chip.memory[0x00] = 0x00
     assert not bench.driver.identify(bench.bus, 0x76)
-    with pytest.raises(errors.WrongChip, match="BMP280, BME280 and BME680 sit at the same addresses"):
+    with pytest.raises(
+        errors.WrongChip, match="not 0x60; BMP280, BME280 and BME680 may sit at the same address: run `bramble sensors scan`"
+    ):
         bench.driver.setup()
 
 
@@ -174,3 +177,9 @@ def test_the_chip_tells_of_a_reset_until_it_was_asked() -> None:
     for _ in range(2):
         assert [bench.ask(0x10, read=1), bench.ask(0x10, read=1)] == [1, 0]
         bench.send(0x7E, 0xB6)
+
+
+def test_in_a_deep_mine_the_pressure_is_still_good() -> None:
+    readings = {reading.channel: reading for reading in Sensor(Bench("bmp390", temperature=40.0, pressure=1240.0).driver).read()}
+    assert readings["pressure"].good
+    assert readings["pressure"].value == pytest.approx(1240.0, abs=0.01)

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from edge_client.hal import errors
+from edge_client.hal import Quality, errors
+from edge_client.hal.sensor import Sensor
 from tests.edge_client.hal.bench import WORLD, Bench, stopped
 
 CODES = [  # DS25095A: figure 5-5, equation 5-1 and the specified range; the three highest bits tell of limits
@@ -94,8 +95,8 @@ def test_a_value_that_reads_differently_each_time_is_damage_and_one_that_changed
         bench.read()
 
 
-@pytest.mark.parametrize("revision", [0x0400, 0x0401, 0x04FF])
-def test_any_revision_is_one(revision: int) -> None:
+@pytest.mark.parametrize("revision", [0x0400, 0x0401, 0x04FF, 0x0201])
+def test_any_revision_is_one_and_so_is_an_mcp9804(revision: int) -> None:
     bench = Bench("mcp9808", **WORLD)
     bench.chip.words[0x07] = revision
     assert bench.driver.identify(bench.bus, 0x18)
@@ -105,9 +106,9 @@ def test_any_revision_is_one(revision: int) -> None:
 @pytest.mark.parametrize(
     ("maker", "device", "sentence"),
     [
-        (0x0054, 0x0201, "it is a MCP9804, for which there is no driver"),
-        (0x0054, 0x2201, "it is a MCP98244"),
-        (0x001F, 0x0400, "run `bramble sensors scan` to see what sits there"),
+        (0x0054, 0x2201, "has id 0x22, not 0x04: it is a MCP98244, which no driver here reads"),
+        (0x0054, 0x0301, "has id 0x03, not 0x04; run"),
+        (0x001F, 0x0400, "has maker 0x001f, not 0x0054; run `bramble sensors scan` to see what sits there"),
     ],
 )
 def test_a_relative_is_refused_by_name(maker: int, device: int, sentence: str) -> None:
@@ -123,3 +124,11 @@ def test_the_latest_measurement_is_returned_once() -> None:
     bench.driver.setup()
     first = bench.driver.read().at
     assert bench.driver.read().at >= first + 0.25
+
+
+@pytest.mark.parametrize(
+    ("celsius", "quality"), [(110.0, Quality.GOOD), (-39.0, Quality.GOOD), (140.0, Quality.RANGE), (-50.0, Quality.RANGE)]
+)
+def test_the_range_is_the_chips_and_not_that_of_air(celsius: float, quality: Quality) -> None:
+    (reading,) = Sensor(Bench("mcp9808", temperature=celsius).driver).read()
+    assert reading.quality is quality
