@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bramble import flags, logs
+from bramble import flags, logs, task
 from bramble.settings import DemoSettings, FleetSettings, ListRoundsSettings, StartRoundSettings
 from edge_client.settings import ClientSettings
 from inspector.settings import InspectorSettings
@@ -27,8 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-task = typer.Typer(help="The tasks that a fleet can learn.", no_args_is_help=True)
-app.add_typer(task, name="task")
+app.add_typer(task.app, name="task")
 fleet = typer.Typer(help="The whole fleet at a glance.", no_args_is_help=True)
 app.add_typer(fleet, name="fleet")
 rounds = typer.Typer(help="Rounds of federated averaging.", no_args_is_help=True)
@@ -134,29 +132,6 @@ def sensors(ctx: typer.Context) -> None:
     from edge_client.sensors_cli import app as commands
 
     commands(args=ctx.args, prog_name="bramble sensors")
-
-
-@task.command("export")
-def export(
-    name: Annotated[str, typer.Argument(help="The task to export; without it all of them, in place.")] = "",
-    horizon: Annotated[int | None, typer.Option(min=0, help="Bins to forecast ahead, instead of the task's own number.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the graph here, for bramble server --task FILE.tflite.")] = None,
-) -> None:
-    """Export a task's Keras model as the graph that clients train. Needs TensorFlow, the extra 'authoring'."""
-    from server import tasks
-
-    if not name and (horizon is not None or out is not None):
-        raise BrambleError("task export: --horizon and --out go with a task's name")
-    try:
-        from server.export import export as exported
-    except ModuleNotFoundError as error:
-        raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[authoring]'") from error
-    for chosen in [name] if name else sorted(tasks.TASKS):
-        graph = exported(tasks.create(chosen, horizon))
-        path = out or tasks.FOLDER / f"{chosen}.tflite"
-        path.write_bytes(graph.data)
-        path.with_suffix(".json").write_text(json.dumps(graph.manifest.to_wire(), indent=1, ensure_ascii=False) + "\n", "utf-8")
-        typer.echo(f"{path}: {len(graph.data)} bytes, sha256 {graph.sha256}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

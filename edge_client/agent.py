@@ -9,6 +9,7 @@ import secrets
 import signal
 import ssl
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,10 +21,11 @@ from edge_client import mirror, startup
 from edge_client.courier import Courier
 from edge_client.download import DownloadFailed, GraphDownload
 from edge_client.frontpanel import open_panel
-from edge_client.graphs import GraphCache
+from edge_client.graph_trust import GraphTrust, read_keys
 from edge_client.hal import Board
 from edge_client.hal.gpio import Status
 from edge_client.link import Link
+from edge_client.measures import UNTOLD, guarded
 from edge_client.outbox import Item, Outbox
 from edge_client.recorder import TESTED_UNTIL, Recorder
 from edge_client.report import Reporter
@@ -33,6 +35,7 @@ from edge_client.settings import ClientSettings
 from edge_client.trainer import Result, Trainer
 from edge_client.training import Training
 from protocol import BrambleError
+from protocol.graph import GraphFile
 from protocol.messages import Channel, ClientUpdate, GenerateData, Handshake, Notice
 from protocol.notify import notify, watchdog_interval
 
@@ -68,9 +71,9 @@ class Agent:
         self._recorder = Recorder(folder / "readings.db", settings.keep_samples)
         self._outbox = Outbox(folder / "outbox.db")
         self._download = GraphDownload(settings.server, token, tls, proxy=settings.proxy)
-        self._graphs = GraphCache(folder / "graphs", self._fetch)
+        self._trust = GraphTrust(read_keys(settings.trust_graphs)) if settings.graphs_are_checked else None
         self._runner = Runner(settings.training_memory)
-        self._trainer = Trainer(folder, self._fetch, settings.id, self._runner)
+        self._trainer = Trainer(folder, self._fetch, settings.id, self._runner, self._approve)
         hello = Handshake(protocol.VERSION, settings.id, token, board.simulated, board.channels, _version(), instance=secrets.token_hex(8))
         self._link = Link(settings.server, hello.to_wire(), tls=tls, proxy=settings.proxy, longest_pause=settings.reconnect_max)
         self._courier = Courier(self._outbox, self._link, self._accepted)
@@ -180,6 +183,7 @@ class Agent:
                 self._outbox.clear()
                 self._recorder.clear()
                 self._recorder.set(TESTED_UNTIL, None)
+                self._recorder.set(UNTOLD, None)
 
         paced = self._paced
         everything = clear if paced is None else lambda: paced.forget(clear)
@@ -190,25 +194,33 @@ class Agent:
         if self._board.simulated:  # readings that the server asked for before this round belong into it
             self._cycles.settle(update.config.deadline_s / 2)
         tested_until = self._recorder.get(TESTED_UNTIL)
-        return self._trainer.run(update, self._recorder.columns, None if tested_until is None else float(tested_until), received)
+        result = self._trainer.run(update, self._recorder.columns, None if tested_until is None else float(tested_until), received)
+        return guarded(result, self._recorder.get(UNTOLD)) if self._private else result
 
     def _fetch(self, sha256: str) -> bytes:
-        """Fetch a graph; when the network fails meanwhile, again once it is back."""
+        return self._patiently(self._download, sha256)
+
+    def _approve(self, graph: GraphFile) -> None:
+        if self._trust is not None:
+            self._trust.check(graph, lambda sha256: self._patiently(self._download.signatures, sha256))
+
+    def _patiently(self, fetch: Callable[[str], bytes], sha256: str) -> bytes:
+        """Fetch what belongs to a graph; when the network fails meanwhile, again once it is back."""
         for _ in range(FETCHES - 1):
             self._link.wait_up(FETCH_WAIT_S)
             try:
-                return self._download(sha256)
+                return fetch(sha256)
             except DownloadFailed as error:
                 if not error.passing:
                     raise
                 log.info("%s; fetching it again", error)
-        return self._download(sha256)
+        return fetch(sha256)
 
     def _trained(self, update: ClientUpdate, result: Result) -> None:
         """Mirror the forecasts, stamped with the time they are for."""
         if self._private or not result.forecasts:
             return
-        manifest = self._graphs.get(update.graph).manifest
+        manifest = self._trainer.graphs.get(update.graph).manifest
         target = next(channel for channel in manifest.channels if channel.key == manifest.target)
         forecast = Channel(f"{target.key}.forecast", target.unit)
         for start in range(0, len(result.forecasts), mirror.PART):  # a year of them at once would take megabytes
@@ -223,6 +235,7 @@ class Agent:
                 if self._outbox.holds(item):
                     # only now: what a lost or late result was tested on may be tested again, by the next global model
                     self._recorder.set(TESTED_UNTIL, repr(item.note[TESTED_UNTIL]))
+                    self._recorder.set(UNTOLD, item.note.get("untold"))
 
     def _came_up(self) -> None:
         if not self._greeted:

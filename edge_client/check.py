@@ -17,6 +17,7 @@ import numpy as np
 
 from edge_client import builtin, route, startup, trust
 from edge_client.frontpanel import open_pins
+from edge_client.graph_trust import GraphTrust, read_keys
 from edge_client.runner import Runner
 from edge_client.settings import ClientSettings
 from edge_client.trainer import arguments
@@ -45,6 +46,8 @@ def run(settings: ClientSettings) -> int:
 def check(settings: ClientSettings) -> list[Finding]:
     """Try out the sensors, the pins if they are used, the training runtime and the way to the server."""
     parts: dict[str, Callable[[ClientSettings], str]] = {"sensors": _sensors, "runtime": _runtime, "server": _server}
+    if settings.graphs_are_checked:
+        parts["graphs"] = lambda settings: str(GraphTrust(read_keys(settings.trust_graphs)))
     if settings.gpio:
         parts["pins"] = _pins
     findings = []

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ssl
+import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException
 
 from edge_client import route
-from protocol import BrambleError
+from protocol import BrambleError, signatures
 from protocol.graph import LARGEST
+
+PATIENCE_S = 600.0
+"""Seconds for a whole download."""
 
 
 class DownloadFailed(BrambleError):
@@ -51,11 +55,32 @@ class GraphDownload:
         DownloadFailed
             If the server refuses, does not answer, breaks off, or sends without end.
         """
-        request = urllib.request.Request(f"{self._server}/graphs/{sha256}.tflite", headers=self._headers)
-        name = f"graph {sha256[:12]}"
+        return self._get(f"{sha256}.tflite", f"graph {sha256[:12]}", LARGEST)
+
+    def signatures(self, sha256: str) -> bytes:
+        """Fetch the file of a graph's signatures; it is empty where the server has none, or is of a release without them.
+
+        Raises
+        ------
+        DownloadFailed
+            As for a graph.
+        """
+        try:
+            return self._get(f"{sha256}.sig", f"signatures of graph {sha256[:12]}", signatures.LARGEST)
+        except DownloadFailed as error:
+            if isinstance(error.__cause__, urllib.error.HTTPError) and error.__cause__.code == 404:
+                return b""
+            raise
+
+    def _get(self, path: str, name: str, most: int) -> bytes:
+        request = urllib.request.Request(f"{self._server}/graphs/{path}", headers=self._headers)
+        end, data = time.monotonic() + PATIENCE_S, bytearray()
         try:
             with self._opener.open(request, timeout=self._timeout) as response:
-                data: bytes = response.read(LARGEST + 1)
+                while len(data) <= most and (part := response.read1(most + 1 - len(data))):
+                    data += part
+                    if time.monotonic() > end:
+                        raise DownloadFailed(f"{name}: only {len(data)} bytes came in {PATIENCE_S:g} s", True)
                 expected = response.headers.get("Content-Length")
         except urllib.error.HTTPError as error:
             with error:
@@ -64,8 +89,8 @@ class GraphDownload:
             raise DownloadFailed(f"{name}: {getattr(error, 'reason', None) or error}", True) from error
         except HTTPException as error:
             raise DownloadFailed(f"{name}: {route.NOT_HTTP}", True) from error
-        if len(data) > LARGEST:
-            raise DownloadFailed(f"{name}: more than {LARGEST} bytes", False)
+        if len(data) > most:
+            raise DownloadFailed(f"{name}: more than {most} bytes", False)
         if expected is not None and len(data) != int(expected):
             raise DownloadFailed(f"{name}: broke off after {len(data)} of {expected} bytes", True)
-        return data
+        return bytes(data)

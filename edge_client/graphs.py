@@ -29,11 +29,14 @@ class GraphCache:
         Where they are kept; made when the first one is stored.
     fetch
         Returns the bytes of the graph with this digest, from the server.
+    approve
+        Raises ``GraphRejected`` for a graph that is not to be run here; by default every graph is.
     """
 
-    def __init__(self, folder: Path, fetch: Callable[[str], bytes]) -> None:
+    def __init__(self, folder: Path, fetch: Callable[[str], bytes], approve: Callable[[GraphFile], None] = lambda graph: None) -> None:
         self.folder = folder
         self.fetch = fetch
+        self.approve = approve
 
     def get(self, sha256: str) -> GraphFile:
         """Return a graph, from disk if it is there whole, otherwise from the server.
@@ -41,20 +44,22 @@ class GraphCache:
         Raises
         ------
         GraphRejected
-            If what the server sent has another digest, or is not a graph with a manifest.
+            If what the server sent has another digest, is not a graph with a manifest, or is not to be run here.
         """
         path = self.folder / f"{sha256}.tflite"
-        data = self._read(path, sha256)
-        if data is None:
-            data = self.fetch(sha256)
-            found = graph.digest(data)
-            if found != sha256:
-                raise GraphRejected(f"graph: the server sent {found[:12]}… ({len(data)} bytes) when asked for {sha256[:12]}…; not loaded")
-            self._store(path, data)
+        stored = self._read(path, sha256)
+        data = self.fetch(sha256) if stored is None else stored
+        found = graph.digest(data)
+        if found != sha256:
+            raise GraphRejected(f"graph: the server sent {found[:12]}… ({len(data)} bytes) when asked for {sha256[:12]}…; not loaded")
         try:
-            return GraphFile.read(data)
+            read = GraphFile.read(data)
         except ProtocolError as error:
             raise GraphRejected(f"{error}; export it again with this version of Bramble") from error
+        self.approve(read)
+        if stored is None:
+            self._store(path, data)
+        return read
 
     def _read(self, path: Path, sha256: str) -> bytes | None:
         try:

@@ -56,6 +56,12 @@ class ClientSettings(BaseSettings):
     mode: Literal["evaluation", "private"] = Field(
         "evaluation", description="evaluation mirrors readings to the server when it asks for them; private never sends one."
     )
+    trust_graphs: Annotated[str, BeforeValidator(lambda given: ",".join(given) if isinstance(given, list) else given)] = Field(
+        "",
+        description="Public keys, or files of them, with commas between them: graphs signed by one of these are run besides those of "
+        "Bramble's own tasks, and no others. In private mode that holds without a key too.",
+        json_schema_extra={"cli": "str"},
+    )
     sample_every: Seconds = Field(
         60.0,
         gt=0,
@@ -129,6 +135,11 @@ class ClientSettings(BaseSettings):
     def classes(self) -> tuple[str, ...]:
         """What the label button goes through, in this order."""
         return tuple(name for part in self.labels.split(",") if (name := part.strip()))
+
+    @property
+    def graphs_are_checked(self) -> bool:
+        """Whether graphs need to have come with Bramble or to be signed. Who mirrors readings anyway need not ask, and may."""
+        return self.mode == "private" or bool(self.trust_graphs)
 
     @property
     def self_paced(self) -> bool:

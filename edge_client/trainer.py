@@ -18,7 +18,7 @@ from edge_client.runner import Runner
 from edge_client.runtime import Graph, GraphFailed
 from edge_client.windows import Windows, windows
 from protocol.errors import BrambleError
-from protocol.graph import Manifest
+from protocol.graph import GraphFile, Manifest
 from protocol.layout import Layout, Weights
 from protocol.messages import ClientUpdate, Timing, TrainConfig, TrainingComplete
 
@@ -51,6 +51,8 @@ class Result:
     """Time of the target and its forecast by the weights that came in, for windows whose target is new since the last run."""
     tested_until: float
     """Time of the newest target; hand it to the next run, which then tests on newer ones only."""
+    untold: str | None = None
+    """Measures that wait for the next run, as :mod:`edge_client.measures` notes them; in private mode only."""
 
 
 class Trainer:
@@ -66,10 +68,19 @@ class Trainer:
         Makes this client's shuffles its own.
     runner
         Runs them, one of its own by default.
+    approve
+        Raises ``GraphRejected`` for a graph that is not to be run; by default every graph is.
     """
 
-    def __init__(self, data_dir: Path, fetch: Callable[[str], bytes], client_id: str, runner: Runner | None = None) -> None:
-        self._graphs = GraphCache(data_dir / "graphs", fetch)
+    def __init__(
+        self,
+        data_dir: Path,
+        fetch: Callable[[str], bytes],
+        client_id: str,
+        runner: Runner | None = None,
+        approve: Callable[[GraphFile], None] = lambda graph: None,
+    ) -> None:
+        self.graphs = GraphCache(data_dir / "graphs", fetch, approve)
         self._client_id = client_id
         self._runner = runner or Runner()
         self._manifest: Manifest | None = None
@@ -139,7 +150,7 @@ class Trainer:
     def _load(self, update: ClientUpdate) -> Manifest:
         manifest = self._manifest
         if manifest is None or not self._runner.holds(update.graph):
-            graph = self._graphs.get(update.graph)
+            graph = self.graphs.get(update.graph)
             self._runner.allow(update.config.deadline_s)
             self._runner.load(graph.sha256, graph.flatbuffer)
             manifest = self._manifest = graph.manifest

@@ -158,7 +158,8 @@ class Training:
             self._put(job, "training_failed", TrainingFailed(number, f"{type(error).__name__}: {error}"[:SENTENCE]), {})
         else:
             failing = False
-            if self._put(job, "training_complete", result.complete, {"request": job.request, "tested_until": result.tested_until}):
+            note = {"request": job.request, "tested_until": result.tested_until, "untold": result.untold}
+            if self._put(job, "training_complete", result.complete, note):
                 self._trained(job.update, result)
         finally:
             self.failing = failing

@@ -131,6 +131,18 @@ class GraphFile:
         with _archive(self.data) as archive:
             return self.data[: min(item.header_offset for item in archive.infolist())]
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what a client runs and of what it takes in: the flatbuffer, and the manifest but for how far ahead it forecasts.
+
+        So a built-in task with another horizon has the fingerprint that it was released with. The initial weights are not in it;
+        no client uses them.
+        """
+        told = self.manifest.to_wire()
+        metric = {name: value for name, value in told["metric"].items() if name != "baseline"}
+        told = {**{name: value for name, value in told.items() if name not in ("horizon", "description")}, "metric": metric}
+        return digest(hashlib.sha256(self.flatbuffer).digest() + json.dumps(told, sort_keys=True).encode())
+
     @classmethod
     def pack(cls, flatbuffer: bytes, manifest: Manifest, initial: Weights) -> GraphFile:
         """Append manifest and weights to a converted model. The same input gives the same bytes."""

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask
 from flask_socketio import SocketIO  # type: ignore[import-untyped]
 
-from protocol import codecs
+from protocol import codecs, released
 from protocol.errors import BrambleError
 from protocol.notify import notify
 from server import engine, http, pulse, revocation, tasks
@@ -47,7 +47,7 @@ class Server:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        graph = tasks.load(settings.task, settings.horizon)
+        graph, signatures = tasks.load(settings.task, settings.horizon), tasks.signatures_of(settings.task)
         codecs.encoded_size(graph.manifest.layout, settings.encoding)
         tokens = self.tokens = Tokens(settings.tokens) if settings.tokens else None
         try:
@@ -71,8 +71,15 @@ class Server:
         limits = Limits(largest, text, patience, links.admitted, engine.places(largest))
         self.metrics.watch(engine.attach(self.sio, limits, links.complain))
         readers = engine.Runtime(self.sio, threads=READERS)
-        room = http.Room(settings, graph, self.store, self.fleet, self.coordinator, readers, self.metrics, self.complaints, tokens)
+        room = http.Room(
+            settings, graph, signatures, self.store, self.fleet, self.coordinator, readers, self.metrics, self.complaints, tokens
+        )
         http.register(self.flask, room)
+        if settings.mode == "private" and not signatures and graph.fingerprint not in released.fingerprints():
+            log.warning(
+                "task %s: its graph is not signed, and clients in private mode run no such one: bramble task sign %s --key YOUR_KEY",
+                graph.manifest.task, settings.task,
+            )  # fmt: skip
 
     def listen(self) -> engine.Listener:
         """Start to work and to accept connections."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 import server.store
+from protocol import privacy
 from protocol.errors import BrambleError
 from protocol.graph import GraphFile
 from protocol.messages import ClientUpdate, DataUpdate, GenerateData, TrainConfig, TrainingComplete, TrainingFailed
@@ -74,6 +75,8 @@ class Coordinator:
 
     def _recover(self) -> None:
         with self._store.writing() as connection:
+            if self._settings.mode == "private":
+                models.forget_clients_weights(connection)
             meta.adopt(connection, self._graph.manifest.task, self._graph.sha256)
             last, answered = server.store.rounds.recover(connection, time.time(), rounds.REMEMBERED)
             newest = models.latest(connection)
@@ -118,7 +121,9 @@ class Coordinator:
         return opened
 
     def deliver(self, client: str, complete: TrainingComplete) -> None:
-        """Take a client's update."""
+        """Take a client's update; in private mode without the measures that are means over too few samples."""
+        if self._settings.mode == "private":
+            complete = replace(complete, metrics=privacy.told(complete.samples, complete.metrics))
         self._writer.submit(lambda reply: self._feed(rounds.Update(client, complete.round), reply, complete))
 
     def fail(self, client: str, failed: TrainingFailed) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from protocol.durations import seconds
 
 Seconds = Annotated[float, BeforeValidator(seconds)]
+PRIVATE_UPDATES = 3
+"""Updates that make a round in private mode: a mean of two is, to one of the two, the other's."""
 
 
 class ServerSettings(BaseSettings):
@@ -30,8 +32,18 @@ class ServerSettings(BaseSettings):
     task: str = Field("climate", description="Built-in task, or the path of an exported graph.")
     horizon: int | None = Field(None, ge=1, description="Bins to forecast ahead, instead of the built-in task's own number.")
     strategy: str = Field("fedavg", description="How updates become the next model.")
-    min_clients: int = Field(2, ge=1, description="Clients that must be connected before a round starts.")
-    min_updates: int = Field(1, ge=1, description="Updates below which a round is abandoned.")
+    min_clients: int = Field(
+        2,
+        ge=1,
+        description="Clients that must be connected before a round starts.",
+        json_schema_extra={"shown": "2, or as many as --min-updates asks for"},
+    )
+    min_updates: int = Field(
+        1,
+        ge=1,
+        description="Updates below which a round is abandoned; in private mode 2 is the least.",
+        json_schema_extra={"shown": "1, in private mode 3"},
+    )
     deadline: Seconds = Field(
         60.0,
         gt=0,
@@ -90,15 +102,31 @@ class ServerSettings(BaseSettings):
         json_schema_extra={"shown": "2023-01-01T00:00Z"},
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_that_depend_on_others(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if given.get("mode") == "private":
+            given.setdefault("min_updates", PRIVATE_UPDATES)
+        if "min_clients" not in given and str(given.get("min_updates", "")).strip().isdecimal():
+            given["min_clients"] = max(2, int(given["min_updates"]))
+        return given
+
     @model_validator(mode="after")
     def _fit_together(self) -> ServerSettings:
         if self.rounds is not None and self.every is not None:
             raise ValueError("--rounds and --every exclude each other: run rounds one after the other, or at an interval")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("--tls-cert and --tls-key belong together: give both, or neither")
+        if self.mode == "private" and self.min_updates < 2:
+            raise ValueError(
+                f"--min-updates {self.min_updates} would publish one client's weights as the model, and readings follow from them: "
+                f"in private mode say 2, or leave it at {PRIVATE_UPDATES}"
+            )
         if self.min_updates > self.min_clients:
+            known = f"; with two clients alone, say --min-updates 2 ({PRIVATE_UPDATES} is private mode's)" if self.mode == "private" else ""
             raise ValueError(
                 f"--min-updates {self.min_updates} is more than --min-clients {self.min_clients}: a round could start that can never commit"
+                + known
             )
         return self
 

@@ -20,6 +20,8 @@ from wheelhouse.build import ROOT, build_wheel
 from wheelhouse.locks import Wheel
 from wheelhouse.targets import COMPONENTS, EXTRAS, Target
 
+BOOKWORM = {"cryptography": "38.0.4", "numpy": "1.26.4"}
+"""Versions that stand for Debian's own while pip resolves."""
 RESOLVE = """
 import json, sys
 from pip._internal.cli.main import main
@@ -59,7 +61,7 @@ def resolve(component: str, target: Target, wheel: Path) -> list[Wheel]:
 
 def _stand_in(distribution: str, folder: Path) -> None:
     """Write an empty wheel of what Debian brings, so that the resolver is content."""
-    version = "1.26.4"
+    version = BOOKWORM[distribution]
     info = f"{distribution}-{version}.dist-info"
     files = {
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n",

@@ -43,8 +43,8 @@ class Target:
 
     @property
     def from_debian(self) -> tuple[str, ...]:
-        """Distributions that Debian provides there, for PyPI has no wheel: numpy, on 32 bits."""
-        return ("numpy",) if self.machine == "armv7l" else ()
+        """Distributions that Debian provides there, for PyPI has no wheel of them or of what they need: on 32 bits."""
+        return ("cryptography", "numpy") if self.machine == "armv7l" else ()
 
 
 TARGETS = [Target(python, machine) for python in ("cp311", "cp313") for machine in ("aarch64", "x86_64")] + [Target("cp311", "armv7l")]
@@ -54,7 +54,7 @@ COMPONENTS = {
     "inspector": [target for target in TARGETS if target.machine != "armv7l"],
 }
 """Component, which is an extra, to the targets it runs on: a 32-bit Pi is a client only."""
-EXTRAS = {"client": "client,gpio", "server": "server", "inspector": "inspector"}
+EXTRAS = {"client": "client,gpio,signing", "server": "server", "inspector": "inspector"}
 
 
 def find(component: str, name: str) -> Target:

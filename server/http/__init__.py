@@ -24,6 +24,8 @@ class Room:
 
     settings: ServerSettings
     graph: GraphFile
+    signatures: bytes
+    """Those of the graph, as a file; empty if nobody signed it."""
     store: Store
     fleet: Fleet
     coordinator: Coordinator

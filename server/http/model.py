@@ -1,4 +1,4 @@
-"""``/model``, ``/model/clients`` and ``/graphs/<sha256>.tflite``: weights, out in the form that is asked for."""
+"""``/model``, ``/model/clients``, ``/graphs/<sha256>.tflite`` and ``.sig``: weights, out in the form that is asked for."""
 
 from __future__ import annotations
 
@@ -54,6 +54,12 @@ def blueprint(room: Room) -> Blueprint:
         response = Response(room.graph.data, mimetype=RAW)
         response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
         return response
+
+    @part.get("/graphs/<digest>.sig")
+    def signatures(digest: str) -> Response:
+        if digest != room.graph.sha256 or not room.signatures:
+            raise RequestError(404, f"graph: there is no signature of {digest[:64]} here")
+        return Response(room.signatures, mimetype="text/plain")
 
     return part
 

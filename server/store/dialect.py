@@ -124,6 +124,12 @@ class Claim:
         self._held.close()
 
 
+def erase_what_is_deleted(connection: Connection) -> None:
+    """Have SQLite overwrite what this connection deletes from now on; PostgreSQL leaves that to its own housekeeping."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+
+
 def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows, all with the same columns, and replace these columns where the primary key is there already."""
     if rows:

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, delete, select
 
 from protocol.layout import Weights
-from server.store.dialect import upsert
+from server.store.dialect import erase_what_is_deleted, upsert
 from server.store.schema import latest_updates, models
 
 
@@ -63,6 +63,13 @@ def latest_updates_of_all(connection: Connection, weights: bool = True) -> Itera
     for row in connection.execution_options(yield_per=1).execute(select(*columns).order_by(latest_updates.c.client)).mappings():
         data = row.get("weights")
         yield LatestUpdate(**{**row, "weights": None if data is None else _unpack(data)})
+
+
+def forget_clients_weights(connection: Connection) -> None:
+    """Erase what evaluation mode kept of single clients' weights, on the disk too."""
+    if connection.scalar(select(latest_updates.c.client).where(latest_updates.c.weights.is_not(None)).limit(1)) is not None:
+        erase_what_is_deleted(connection)
+        connection.execute(latest_updates.update().values(weights=None))
 
 
 def clear(connection: Connection) -> None:

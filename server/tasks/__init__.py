@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from protocol import signatures
 from protocol.errors import BrambleError
 from protocol.graph import GraphFile
 from server.tasks.base import Task
@@ -14,7 +15,7 @@ FOLDER = Path(__file__).parent
 TASKS: dict[str, Callable[..., Task]] = {"climate": Climate}
 """Every built-in task by name. A new one is one file, its exported graph beside it, and one row here."""
 
-__all__ = ["TASKS", "Task", "TaskError", "create", "load"]
+__all__ = ["TASKS", "Task", "TaskError", "create", "load", "signatures_of"]
 
 
 class TaskError(BrambleError):
@@ -67,3 +68,24 @@ def load(name: str, horizon: int | None = None) -> GraphFile:
         raise TaskError(
             f"task: cannot read {name} ({error.strerror}); give the path of a graph that 'bramble task export' wrote"
         ) from error
+
+
+def signatures_of(name: str) -> bytes:
+    """Return the file of signatures that lies beside a graph of one's own; empty if there is none, or the task is built in.
+
+    Raises
+    ------
+    TaskError
+        If it cannot be read.
+    ProtocolError
+        Naming the line that is no signature.
+    """
+    path = Path(name + ".sig")
+    if not name.endswith(".tflite") or not path.exists():
+        return b""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TaskError(f"task: cannot read {path} ({error.strerror})") from error
+    signatures.read_signatures(data.decode("ascii", "replace"), str(path))
+    return data

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,8 @@ import numpy as np
 
 from edge_client.hal.sim import recordings
 from edge_client.recorder import Recorder
-from tests.edge_client.process import CLIMATE, ClientProcess
+from protocol.graph import GraphFile
+from tests.edge_client.process import CLIMATE, ROOT, ClientProcess, environment
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
 
@@ -123,12 +127,71 @@ def test_in_private_mode_it_trains_on_what_it_sampled_and_no_reading_leaves_it(t
 
 
 def test_a_private_server_takes_a_mock_client_only_if_it_is_told_to_and_never_asks_for_readings(tmp_path: Path) -> None:
-    with serve(tmp_path, "--mode", "private") as server:
+    with ServerProcess(tmp_path, "--mode", "private") as server:
         with ClientProcess(server.url, tmp_path, "--mode", "private") as client:
             client.wait_log("refuses this client: simulated: mock sensors are not let in here")
-    with serve(tmp_path, "--mode", "private", "--allow-simulated") as server:
+    with ServerProcess(tmp_path, "--mode", "private", "--allow-simulated") as server:
         with ClientProcess(server.url, tmp_path, "--mode", "private") as client:
             client.wait_connected()
             assert server.request("GET", "/generate")[0] == 403
             assert server.request("GET", "/data/all")[0] == 403
             assert client.stop() == 0
+
+
+def bramble(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "bramble", *arguments], cwd=ROOT, env=environment(), check=True, capture_output=True)
+
+
+def private(server: ServerProcess, folder: Path, name: str, *flags: str) -> ClientProcess:
+    (folder / name).mkdir(exist_ok=True)
+    recorder = Recorder(folder / name / "readings.db", 10_000)
+    recorder.append_many((60.0 * n, {"temperature": math.sin(n / 4), "humidity": 50.0, "pressure": 1000.0}) for n in range(200))
+    recorder.close()
+    return ClientProcess(server.url, folder, "--mode", "private", "--sample-every", "1h", *flags, name=name)
+
+
+def test_a_private_client_runs_a_graph_of_somebodys_own_only_if_an_operator_signed_it(tmp_path: Path) -> None:
+    """As whoever runs the server could send one whose result is what went in."""
+    built_in = GraphFile.read(CLIMATE.read_bytes())
+    own = tmp_path / "own.tflite"
+    own.write_bytes(GraphFile.pack(built_in.flatbuffer, replace(built_in.manifest, step_s=60.0), built_in.initial).data)
+    key = tmp_path / "operator.key"
+    flags = ("--task", str(own), "--mode", "private", "--allow-simulated", "--min-updates", "2")
+    bramble("task", "key", str(key))
+    with ServerProcess(tmp_path, *flags) as server:
+        assert server.logged("clients in private mode run no such one: bramble task sign") == 1
+        with private(server, tmp_path, "pi-1") as without, private(server, tmp_path, "pi-2", "--trust-graphs", f"{key}.pub") as provisioned:
+            without.wait_connected()
+            provisioned.wait_connected()
+            parts = train(server)["clients"]
+            assert "did not come with Bramble, and this client was given no operator's key; not run" in parts["pi-1"]["reason"]
+            assert "nobody signed it; not run" in parts["pi-2"]["reason"]
+            assert not list((tmp_path / "pi-1" / "graphs").glob("*")), "what is not run is not kept"
+    bramble("task", "sign", str(own), "--key", str(key))
+    with ServerProcess(tmp_path, *flags) as server:
+        assert server.logged("run no such one") == 1, "not once more"
+        with (
+            private(server, tmp_path, "pi-1") as without,
+            private(server, tmp_path, "pi-2", "--trust-graphs", f"{key}.pub") as provisioned,
+            private(server, tmp_path, "pi-3", "--trust-graphs", f"{tmp_path}/missing.pub, {key}.pub") as wrong,
+        ):
+            assert wrong.process.wait(60) == 1
+            assert "--trust-graphs: cannot read" in wrong.log()
+            with private(server, tmp_path, "pi-4", "--trust-graphs", Path(f"{key}.pub").read_text().strip()) as another:
+                for client in (without, provisioned, another):
+                    client.wait_connected()
+                record = train(server)
+        assert record["state"] == "committed"
+        assert {name for name, part in record["clients"].items() if part["samples"]} == {"pi-2", "pi-4"}
+        assert "not run" in record["clients"]["pi-1"]["reason"]
+
+
+def test_a_built_in_task_is_run_in_private_mode_whatever_its_horizon(tmp_path: Path) -> None:
+    flags = ("--task", "climate", "--horizon", "6", "--mode", "private", "--allow-simulated", "--min-updates", "2")
+    with ServerProcess(tmp_path, *flags) as server:
+        clients = [private(server, tmp_path, f"pi-{n}") for n in (1, 2)]
+        with clients[0], clients[1]:
+            for client in clients:
+                client.wait_connected()
+            reasons = [part["reason"] for part in train(server)["clients"].values()]
+        assert all("task climate needs 30 consecutive bins" in reason for reason in reasons), reasons

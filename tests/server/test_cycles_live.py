@@ -123,8 +123,9 @@ def test_the_worlds_clock_goes_on_after_a_restart_and_starts_where_it_is_told(tm
 
 def test_in_private_mode_no_reading_is_asked_for_taken_or_shown(tmp_path: Path) -> None:
     with (
-        ServerProcess(tmp_path, "--mode", "private", "--min-clients", "1") as server,
+        ServerProcess(tmp_path, "--mode", "private", "--min-updates", "2") as server,
         Pi(server.url, auth=hello("pi-1", simulated=False)) as pi,
+        Pi(server.url, auth=hello("pi-2", simulated=False)) as other,
     ):
         answer = pi.call("data_update", readings())
         assert answer == {"accepted": 0, "reason": "readings stay on the client: the server runs in private mode"}
@@ -135,10 +136,18 @@ def test_in_private_mode_no_reading_is_asked_for_taken_or_shown(tmp_path: Path) 
         assert server.request("POST", "/generate")[0] == 403
         assert server.get("/status")["mode"] == "private"
         number = server.get("/")["round"]
-        assert pi.train() == {"accepted": True}
+        few = {"loss_before": 2.0, "loss_after": 1.0, "test_samples": 19, "test_error": 3.0, "test_baseline": 4.0}
+        many = {**few, "test_samples": 20}
+        assert pi.train(samples=19, metrics=few) == {"accepted": True}
+        assert other.train(samples=20, metrics=many) == {"accepted": True}
         wait_for(lambda: server.get("/status")["round"] == number, "the commit")
-        latest = server.get("/model/clients")["pi-1"]
-        assert set(latest) == {"round", "samples", "metrics", "update_norm", "cosine", "distance"}, "norms and distances, no weights"
+        for name, told in (("pi-1", {}), ("pi-2", many)):
+            latest = server.get("/model/clients")[name]
+            assert set(latest) == {"round", "samples", "metrics", "update_norm", "cosine", "distance"}, "norms and distances, no weights"
+            assert latest["metrics"] == told, "no mean over fewer than twenty"
+        part = server.get(f"/rounds/{number}")["clients"]["pi-1"]
+        assert [part[name] for name in few] == [None] * 5
+        assert server.get(f"/rounds/{number}")["metrics"] == many
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "bramble.db")) as database:
         assert database.execute("SELECT count(*) FROM readings").fetchone() == (0,)
 

@@ -52,6 +52,30 @@ def test_a_server_that_a_network_reaches_without_tokens_warns_loudly(
 
 
 @pytest.mark.parametrize(
+    ("given", "clients", "updates"),
+    [
+        ({}, 2, 1),
+        ({"min_updates": "5"}, 5, 5),
+        ({"min_clients": 7}, 7, 1),
+        ({"mode": "private"}, 3, 3),
+        ({"mode": "private", "min_updates": 2}, 2, 2),
+        ({"mode": "private", "min_clients": "4"}, 4, 3),
+    ],
+)
+def test_how_many_clients_and_updates_a_round_needs_fits_together(given: dict[str, Any], clients: int, updates: int) -> None:
+    settings = ServerSettings(**given)
+    assert (settings.min_clients, settings.min_updates) == (clients, updates)
+
+
+def test_private_modes_numbers_hold_wherever_it_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAMBLE_SERVER_MODE", "private")
+    assert (ServerSettings().min_clients, ServerSettings().min_updates) == (3, 3)
+    monkeypatch.setenv("BRAMBLE_SERVER_MIN_UPDATES", "1")
+    with pytest.raises(ValidationError, match="--min-updates 1 would publish"):
+        ServerSettings()
+
+
+@pytest.mark.parametrize(
     ("given", "seconds"), [("90", 90.0), ("90s", 90.0), ("10m", 600.0), ("1.5h", 5400.0), (" 2 m ", 120.0), ("1d", 86400.0), (45, 45.0)]
 )
 def test_durations_are_written_as_people_write_them(given: Any, seconds: float) -> None:
@@ -70,7 +94,10 @@ def test_a_malformed_duration_is_refused(given: str) -> None:
         ({"rounds": 3, "every": "10m"}, "--rounds and --every exclude each other"),
         ({"tls_cert": Path("cert.pem")}, "--tls-cert and --tls-key belong together"),
         ({"tls_key": Path("key.pem")}, "--tls-cert and --tls-key belong together"),
-        ({"min_updates": 3}, "--min-updates 3 is more than --min-clients 2"),
+        ({"min_updates": 3, "min_clients": 2}, "--min-updates 3 is more than --min-clients 2"),
+        ({"mode": "private", "min_updates": 1}, "--min-updates 1 would publish one client's weights as the model"),
+        ({"mode": "private", "min_updates": "1", "min_clients": 5}, "in private mode say 2, or leave it at 3"),
+        ({"mode": "private", "min_clients": 2}, "with two clients alone, say --min-updates 2"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused_with_the_remedy(given: dict[str, Any], sentence: str) -> None:

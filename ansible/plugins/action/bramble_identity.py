@@ -1,4 +1,4 @@
-"""Make and keep the fleet's identities on the controller: a private CA, the server's certificate, a token for each client.
+"""Make and keep the fleet's identities on the controller: a private CA, the server's certificate, clients' tokens, a key to sign graphs.
 
 Private keys and tokens are files under Ansible Vault, written with the vault password of this very run. Nothing is made anew
 that is still good, so running it again changes nothing.
@@ -6,7 +6,9 @@ that is still good, so running it again changes nothing.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import hashlib
 import ipaddress
 import os
 import secrets
@@ -17,7 +19,7 @@ import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ansible.plugins.action import ActionBase
@@ -135,6 +137,33 @@ def tokens(vault: Vault, names: list[str], renew: bool) -> dict[str, str]:
     return after
 
 
+def graph_key(vault: Vault) -> ed25519.Ed25519PrivateKey:
+    """Return the key that signs graphs for this fleet's clients."""
+    found = vault.read("graphs.key")
+    if found is not None:
+        key = serialization.load_pem_private_key(found, None)
+        assert isinstance(key, ed25519.Ed25519PrivateKey)
+        return key
+    key = ed25519.Ed25519PrivateKey.generate()
+    vault.write("graphs.key", _pem(key), private=True)
+    return key
+
+
+def public_text(key: ed25519.Ed25519PrivateKey) -> str:
+    """Return the public half as bramble client --trust-graphs takes it."""
+    raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return "ed25519:" + base64.b64encode(raw).decode()
+
+
+def signature(key: ed25519.Ed25519PrivateKey, graph: Path) -> str:
+    """Sign a graph as bramble task sign does: over the digest of its file."""
+    try:
+        digest = hashlib.sha256(graph.read_bytes()).hexdigest()
+    except OSError as error:
+        raise AnsibleActionFail(f"server_graph: {graph} cannot be read on the controller ({error.strerror})") from None
+    return base64.b64encode(key.sign(f"bramble graph {digest}\n".encode())).decode()
+
+
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: dt.datetime, days: int
 ) -> x509.CertificateBuilder:
@@ -173,7 +202,7 @@ def _names(certificate: x509.Certificate) -> list[str]:
     return sorted(str(name.value) for name in extension)
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
@@ -192,6 +221,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "folder": {"type": "path", "required": True},
                 "server_names": {"type": "list", "elements": "str", "required": True},
                 "names": {"type": "list", "elements": "str", "required": True},
+                "graph": {"type": "path"},
                 "reveal": {"type": "bool", "default": False},
                 "renew": {"type": "list", "elements": "str", "choices": ["ca", "certificate", "tokens"], "default": []},
             }
@@ -201,6 +231,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         ca = authority(vault, now, "ca" in renew)
         key, certificate = server_certificate(vault, ca, arguments["server_names"], now, "certificate" in renew)
         made_tokens = tokens(vault, arguments["names"], "tokens" in renew)
+        signer = graph_key(vault)
+        signed = signature(signer, Path(arguments["graph"])) if arguments["graph"] else ""
         outcome = {"changed": bool(vault.changed), "made": vault.changed}
         if not arguments["reveal"]:
             return outcome
@@ -210,4 +242,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "ca_certificate": ca[1].public_bytes(serialization.Encoding.PEM).decode(),
             "server_certificate": certificate.public_bytes(serialization.Encoding.PEM).decode(),
             "server_key": _pem(key).decode(),
+            "graph_key": public_text(signer),
+            "graph_signature": signed,
         }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +79,20 @@ def test_a_private_update_takes_the_weights_of_an_earlier_one_away(store: Store)
         models.save_update(connection, update("a", 2))
     with store.reading() as connection:
         assert [item.weights for item in models.latest_updates_of_all(connection)] == [None]
+
+
+def test_what_evaluation_mode_kept_of_clients_weights_is_erased_on_the_disk_too(store: Store) -> None:
+    with store.writing() as connection:
+        models.save_update(connection, LatestUpdate("a", 1, 1, {"loss_after": 1.0}, weights=np.full(50_000, 1.2345, np.float32)))
+    with store.writing() as connection:
+        models.forget_clients_weights(connection)
+    with store.reading() as connection:
+        (found,) = models.latest_updates_of_all(connection)
+    assert (found.weights, found.metrics) == (None, {"loss_after": 1.0})
+    store.close()
+    path = Path(store.where)
+    if path.exists():  # PostgreSQL's files are its own
+        assert np.full(100, 1.2345, "<f4").tobytes() not in b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
 
 
 def test_updates_of_all_are_read_one_at_a_time(store: Store) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edge_client.hal.channels import TABLE
+from protocol import released
 from protocol.errors import ProtocolError
 from protocol.graph import GraphFile
 from server import tasks
@@ -33,6 +34,37 @@ def test_the_manifest_committed_for_reading_is_the_one_in_the_graph(name: str) -
 
 def test_no_committed_graph_is_without_its_task() -> None:
     assert {path.stem for path in tasks.FOLDER.glob("*.tflite")} == set(tasks.TASKS)
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_each_built_in_graph_is_among_the_released_ones_so_that_private_clients_run_it(name: str) -> None:
+    assert tasks.load(name).fingerprint in released.fingerprints(), "bramble task export, without a name, adds it"
+
+
+def test_the_graph_of_release_0_1_stays_among_them() -> None:
+    assert "fbd9ebda02b7849c0856c7d130a7840345993f78416259fda12ced7ea71dc37f" in released.fingerprints()
+
+
+def test_releasing_a_graph_adds_one_line_and_takes_none_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "released.txt"
+    copy.write_text(released.FILE.read_text("utf-8"), "utf-8")
+    monkeypatch.setattr(released, "FILE", copy)
+    released.fingerprints.cache_clear()
+    try:
+        before = released.fingerprints()
+        assert [released.add("ab" * 32, "climate"), released.add("ab" * 32, "climate")] == [True, False]
+        assert released.fingerprints() == before | {"ab" * 32}
+    finally:
+        released.fingerprints.cache_clear()
+
+
+def test_the_signatures_beside_a_graph_are_found_and_checked_for_their_form(tmp_path: Path) -> None:
+    assert tasks.signatures_of("climate") == b""
+    path = tmp_path / "mine.tflite"
+    assert tasks.signatures_of(str(path)) == b""
+    (tmp_path / "mine.tflite.sig").write_text("AAAA\n")
+    with pytest.raises(ProtocolError, match=r"mine\.tflite\.sig, line 1: a signature has 64 bytes"):
+        tasks.signatures_of(str(path))
 
 
 def test_a_horizon_changes_the_manifest_and_nothing_else() -> None:

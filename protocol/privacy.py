@@ -1,0 +1,24 @@
+"""What a measure may say in private mode: a mean over few samples is a reading in other words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LEAST_SAMPLES = 20
+"""Samples below which no measure leaves a client in private mode. A mean squared error of one is a difference of two readings."""
+TESTED = ("test_samples", "test_error", "test_baseline")
+TRAINED = ("loss_before", "loss_after")
+
+
+def told(samples: int, metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return those of an update's metrics that are means over enough samples.
+
+    Parameters
+    ----------
+    samples
+        Training windows, over which the losses are means.
+    metrics
+        As in ``training_complete``; ``test_samples`` is what the test's measures are means over.
+    """
+    few = (*(TESTED if metrics.get("test_samples", 0) < LEAST_SAMPLES else ()), *(TRAINED if samples < LEAST_SAMPLES else ()))
+    return {name: value for name, value in metrics.items() if name not in few}
