@@ -52,7 +52,7 @@ def serve(clients: int, rounds: int, parameters: int, websocket: str) -> None:
             sio.start_background_task(ask)
         return {"accepted": True}
 
-    listener = engine.Listener(app, "127.0.0.1", 0, lambda *_: None)
+    listener = engine.Listener(app, "127.0.0.1", 0, lambda *_, **__: None)
     listener.start()
     print(f"echo ready on http://127.0.0.1:{listener.port}", flush=True)
     engine.wait_for_signal()

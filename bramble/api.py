@@ -15,6 +15,7 @@ from typing import Any
 import requests
 
 from protocol import BrambleError
+from protocol.printable import printable
 
 JSON = dict[str, Any]
 
@@ -191,7 +192,7 @@ class Server:
 
     def _read(self, reply: requests.Response) -> JSON:
         try:
-            body = json.loads(reply.content)
+            body = json.loads(reply.content, object_hook=_shown)
         except ValueError:
             body = None
         if not isinstance(body, dict) or 300 <= reply.status_code < 400:
@@ -202,6 +203,19 @@ class Server:
                 sentence = f"{sentence.rstrip('.')}; give a token with --token-file."
             raise ServerRefused(reply.status_code, sentence)
         return body
+
+
+def _shown(body: JSON) -> JSON:
+    """Make an object's texts printable: many are those of clients, and go to terminals and pages."""
+    return {printable(name): _text(value) for name, value in body.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value, None)
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return [_text(item) for item in value]
+    return value
 
 
 def _speaks_no_http(error: BaseException) -> bool:

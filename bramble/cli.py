@@ -18,6 +18,7 @@ from bramble.settings import DemoSettings, FleetSettings, ListRoundsSettings, St
 from edge_client.settings import ClientSettings
 from inspector.settings import InspectorSettings
 from protocol import BrambleError
+from protocol.printable import printable
 from server.settings import ServerSettings
 
 app = typer.Typer(
@@ -139,5 +140,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=None if arguments is None else list(arguments), prog_name="bramble")
     except BrambleError as error:
-        print(f"bramble: {error}", file=sys.stderr)
+        print(f"bramble: {printable(str(error), None)}", file=sys.stderr)
         sys.exit(1)

@@ -5,13 +5,29 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import Any
+
+from protocol.printable import printable
 
 TERMINAL = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 JOURNAL = "%(levelname)s %(name)s: %(message)s"
 _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 
 
-class JournalFormatter(logging.Formatter):
+class Formatter(logging.Formatter):
+    """Makes every record printable: what a peer said may be in any of them, and must not forge lines or steer a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        record.message = printable(record.message, None)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        """Return the lines of a traceback."""
+        return "\n".join(printable(line, None) for line in super().formatException(ei).splitlines())
+
+
+class JournalFormatter(Formatter):
     """Puts the syslog priority in front of every line, as ``sd-daemon(3)`` says, so that ``journalctl -p warning`` finds it."""
 
     def __init__(self) -> None:
@@ -36,5 +52,5 @@ def to_journal() -> bool:
 def configure(level: int) -> None:
     """Log to stderr from this level on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JournalFormatter() if to_journal() else logging.Formatter(TERMINAL))
+    handler.setFormatter(JournalFormatter() if to_journal() else Formatter(TERMINAL))
     logging.basicConfig(level=level, handlers=[handler])

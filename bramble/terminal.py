@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from protocol.printable import printable
+
 PIPED = 10_000
 """Columns of a pipe or a file, which have no edge."""
 
@@ -18,11 +20,14 @@ def console() -> Console:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Return a table without frames whose first column, the name, is never cut; a column in which nothing stands is left out."""
+    """Return a table without frames whose first column, the name, is never cut; a column in which nothing stands is left out.
+
+    Whatever a cell holds that is not printable becomes ``?``: much of it comes from other machines.
+    """
     made = Table(box=None, padding=(0, 1))
     shown = [index for index, _ in enumerate(columns) if index == 0 or any(row[index] for row in rows)]
     for index in shown:
         made.add_column(columns[index], no_wrap=index == 0, overflow="ignore" if index == 0 else "fold")
     for row in rows:
-        made.add_row(*(row[index] for index in shown))
+        made.add_row(*(printable(row[index], None) for index in shown))
     return made

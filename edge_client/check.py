@@ -22,6 +22,7 @@ from edge_client.runner import Runner
 from edge_client.settings import ClientSettings
 from edge_client.trainer import arguments
 from protocol import BrambleError
+from protocol.printable import printable
 
 TIMEOUT_S = 10.0
 TRAINING_S = 60.0
@@ -39,7 +40,8 @@ def run(settings: ClientSettings) -> int:
     """Print a line for each part; return 0 if all are in order, else 1."""
     findings = check(settings)
     for finding in findings:
-        print(f"{'ok  ' if finding.good else 'FAIL'} {finding.part}: {finding.sentence}", file=sys.stdout if finding.good else sys.stderr)
+        sentence = printable(finding.sentence, None)
+        print(f"{'ok  ' if finding.good else 'FAIL'} {finding.part}: {sentence}", file=sys.stdout if finding.good else sys.stderr)
     return 0 if all(finding.good for finding in findings) else 1
 
 

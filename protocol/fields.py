@@ -56,6 +56,13 @@ def text(value: Any, what: str, longest: int = SENTENCE, pattern: re.Pattern[str
     return value
 
 
+def label(value: Any, what: str, longest: int) -> str:
+    """Return a text that people will see in tables, at most so long: all of it printable."""
+    if not text(value, what, longest).isprintable():
+        raise ProtocolError(f"{what}: expected printable text")
+    return str(value)
+
+
 def flag(value: Any, what: str) -> bool:
     """Return a boolean."""
     if not isinstance(value, bool):

@@ -37,7 +37,7 @@ class Channel:
     def from_wire(cls, value: Any) -> Channel:
         """Read and check the wire form."""
         item = fields.mapping(value, "channel", ("key", "unit"))
-        return cls(fields.text(item["key"], "channel.key", 63, fields.CHANNEL_KEY), fields.text(item["unit"], "channel.unit", 20))
+        return cls(fields.text(item["key"], "channel.key", 63, fields.CHANNEL_KEY), fields.label(item["unit"], "channel.unit", 20))
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Handshake:
             token=fields.optional(fields.text, item.get("token"), "token"),
             simulated=fields.flag(item.get("simulated", False), "simulated"),
             channels=tuple(Channel.from_wire(channel) for channel in channels),
-            version=fields.text(item.get("version", ""), "version", 40),
+            version=fields.label(item.get("version", ""), "version", 40),
             features=tuple(fields.text(name, "features", 63, fields.FEATURE) for name in features),
             instance=fields.text(item.get("instance", ""), "instance", 64, fields.INSTANCE),
         )
@@ -335,6 +335,6 @@ def _column(value: Any, key: str, length: int) -> Column:
     if not isinstance(values, list) or len(values) != length:
         raise ProtocolError(f"channels.{key}.value: expected {length} values, one for each t")
     return Column(
-        unit=fields.text(item["unit"], f"channels.{key}.unit", 20),
+        unit=fields.label(item["unit"], f"channels.{key}.unit", 20),
         value=tuple(fields.optional(fields.number, item, f"channels.{key}[{i}]") for i, item in enumerate(values)),
     )

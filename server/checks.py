@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from protocol.errors import ProtocolError
 from protocol.messages import MAX_SAMPLES, DataUpdate, TrainingComplete
-from server.complaints import printable
+from protocol.printable import printable
 from server.fleet import Client
 
 HUGE = 1e12

@@ -17,6 +17,7 @@ from protocol.graph import GraphFile
 from protocol.messages import ClientUpdate, DataUpdate, GenerateData, TrainConfig, TrainingComplete, TrainingFailed
 from server import rounds, strategies
 from server.cohort import Cohort
+from server.complaints import Complaints
 from server.cycle import World
 from server.fleet import Fleet
 from server.metrics import Metrics
@@ -68,6 +69,7 @@ class Coordinator:
         self._strategy = strategies.create(settings.strategy)
         self._schedule = Schedule(settings.rounds, settings.every)
         self._writer = Writer(store, runtime, self._due, self._tick)
+        self._said = Complaints()
         self._cohort: Cohort | None = None
         self._deadline = 0.0
         self._config = _config(settings, graph.manifest.config)
@@ -204,12 +206,12 @@ class Coordinator:
                 self._out.ask(clients, self._message)
                 reply.answer(action)
             case rounds.Ask(number, client):
-                log.info("round %d: asking %s again", number, client)
+                self._said.about(client, f"round {number}: asking it again", logging.INFO)
                 if self._cohort:
                     self._cohort.asked_again(client)
                 self._out.ask([client], self._message)
             case rounds.Drop(number, client, reason):
-                log.info("round %d: goes on without %s: %s", number, client, reason)
+                self._said.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
                 if self._cohort:
                     self._cohort.drop(client, reason)
             case rounds.Accept():

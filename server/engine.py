@@ -120,7 +120,7 @@ class Listener:
     host, port
         Where to listen; port 0 takes a free one.
     complain
-        Told the address and a sentence when a request or a TLS handshake is not one.
+        Told when a request or a TLS handshake is not one, see :class:`server.complaints.Complaints`.
     cert, key
         PEM files to serve TLS with.
     most, per_address
@@ -137,7 +137,7 @@ class Listener:
         app: Flask,
         host: str,
         port: int,
-        complain: Callable[[str, str], None],
+        complain: Callable[..., None],
         cert: Path | None = None,
         key: Path | None = None,
         most: int | None = None,

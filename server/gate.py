@@ -7,7 +7,7 @@ from typing import Any
 import protocol
 from protocol.errors import BrambleError
 from protocol.messages import Handshake
-from server.complaints import printable
+from protocol.printable import printable
 from server.fleet import Fleet
 from server.tokens import Tokens
 

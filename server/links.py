@@ -16,8 +16,9 @@ from protocol.errors import BrambleError
 from protocol.health import Health
 from protocol.layout import Layout
 from protocol.messages import DataUpdate, GenerateData, Notice, TrainingComplete, TrainingFailed
+from protocol.printable import printable
 from server import checks
-from server.complaints import Complaints, printable
+from server.complaints import Complaints
 from server.coordinator import Coordinator, RefusedError
 from server.fleet import Client, Fleet
 from server.gate import Gate
@@ -106,7 +107,8 @@ class Inward:
         """Log a client's fault; the Engine.IO session says whose."""
         sid = self._server.manager.sid_from_eio_sid(eio_sid, "/")
         environ = self._server.environ.get(eio_sid, {})
-        self._complaints.about(self._fleet.name(sid) or f"a connection from {environ.get('REMOTE_ADDR', '?')}", sentence)
+        address = str(environ.get("REMOTE_ADDR", "?"))
+        self._complaints.about(self._fleet.name(sid) or f"a connection from {address}", sentence, address=address)
 
     def admitted(self, eio_sid: str) -> bool:
         """Whether a client has shaken hands over this Engine.IO session."""
@@ -122,13 +124,13 @@ class Inward:
         try:
             hello = self._gate.check(auth, address)
         except BrambleError as error:
-            self._complaints.about(self._gate.name_of(auth, address), f"handshake refused: {error}")
+            self._complaints.about(self._gate.name_of(auth, address), f"handshake refused: {error}", address=address)
             raise ConnectionRefusedError(printable(str(error))) from None
         former = self._fleet.join(hello, sid, address)
         if former:
-            self._complaints.about(hello.client_id, "a new connection takes the place of the one it had")
+            self._complaints.about(hello.client_id, "a new connection takes the place of the one it had", address=address)
             self.hang_up(former)
-        self._arrivals.about(hello.client_id, f"connected from {address}", logging.INFO)
+        self._arrivals.about(hello.client_id, f"connected from {address}", logging.INFO, address=address)
         self._coordinator.joined(hello.client_id)
         return None
 
@@ -138,7 +140,8 @@ class Inward:
             return self.unknown(sid, "disconnect")  # an event that a client sent by this name
         client = self._fleet.leave(sid)
         if client:
-            self._arrivals.about(client, f"left ({', '.join(map(str, reason))})", logging.INFO)
+            known = self._fleet.get(client)
+            self._arrivals.about(client, f"left ({', '.join(map(str, reason))})", logging.INFO, address=known.address if known else None)
             self._coordinator.left(client)
         return None
 
@@ -208,14 +211,17 @@ class Inward:
             if len(payload) != 1:
                 raise BrambleError(f"{event}: expected one object, got {len(payload)} arguments")
             return take(client, payload[0])
-        except (InternalError, StoreError, SpoolError) as error:
+        except StoreError:  # said by the store, once for all
+            return self._server.not_handled
+        except (InternalError, SpoolError) as error:
             # Not the client's fault and perhaps over soon: without an acknowledgement it keeps what it has, and comes again.
-            log.error("%s: its %s could not be taken: %s", client.id, event, error)
+            self._complaints.about(client.id, f"its {event} could not be taken: {error}", logging.ERROR, address=client.address)
             return self._server.not_handled
         except BrambleError as error:
             reason = printable(str(error))
-            self._complaints.about(client.id, f"{event} refused: {reason}")
+            self._complaints.about(client.id, f"{event} refused: {reason}", address=client.address)
             return {"accepted": nothing, "reason": reason}
-        except Exception:
-            log.exception("%s: its %s failed; nothing else is affected", client.id, event)
+        except Exception as error:
+            sentence = f"its {event} failed; nothing else is affected"
+            self._complaints.about(client.id, sentence, logging.ERROR, address=client.address, error=error)
             return self._server.not_handled

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
-from gevent import pywsgi, socket
+from gevent import pywsgi, socket, ssl
 
 from server.connections import Connection, Connections
 
@@ -148,7 +148,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         self.response_length += len(data)
 
     def _handle_client_error(self, ex: Exception) -> Any:
-        self.server.complain(self.client_address[0], f"a request is not HTTP ({type(ex).__name__})")
+        self.server.complain(self.client_address[0], f"a request is not HTTP ({type(ex).__name__})", address=self.client_address[0])
         return ("431", _TOO_LONG) if isinstance(ex, _TooLongError) else ("400", _BAD)
 
     def handle_error(self, t: Any, v: Any, tb: Any) -> None:
@@ -159,7 +159,8 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
             super().handle_error(t, v, tb)
 
     def _log_error(self, t: Any, v: Any, tb: Any) -> None:
-        log.error("a request failed: %s %s", self.command, str(self.path).partition("?")[0], exc_info=(t, v, tb))
+        name, sentence = f"{self.command} {str(self.path).partition('?')[0]}", "a request failed; nothing else is affected"
+        self.server.complain(name, sentence, logging.ERROR, address=self.client_address[0], error=v)
 
 
 class Server(pywsgi.WSGIServer):  # type: ignore[misc]
@@ -170,13 +171,13 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
     connections
         Where they are counted.
     complain
-        Told the address and a sentence when a request or a TLS handshake is not one, and when there is no place.
+        Told when a request or a TLS handshake is not one, and when there is no place, see :class:`server.complaints.Complaints`.
     """
 
     max_accept = 16  # at a time; each may push another one out, whose file is closed only afterwards
     backlog = 1024
 
-    def __init__(self, *arguments: Any, connections: Connections, complain: Callable[[str, str], None], **options: Any) -> None:
+    def __init__(self, *arguments: Any, connections: Connections, complain: Callable[..., None], **options: Any) -> None:
         self.connections, self.complain = connections, complain
         super().__init__(*arguments, handler_class=Handler, **options)
 
@@ -205,7 +206,8 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
             sock.close()
             table = self.connections
             limits = f"{len(table)} are open, at most {table.most} may be, {table.per_address} of one address"
-            self.complain(address[0], f"its connection is refused: {limits}; see --max-connections and --max-per-address")
+            sentence = f"its connection is refused: {limits}; see --max-connections and --max-per-address"
+            self.complain(address[0], sentence, address=address[0])
             return None
         return sock, address, entry
 
@@ -220,8 +222,11 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
         try:
             with gevent.Timeout(TAKEN_S, OSError("too slow")):
                 wrapped = self.wrap_socket(client_socket, **self.ssl_args)
+        except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):  # whoever only looked whether somebody is there
+            return
         except OSError as error:
-            self.complain(address[0], f"a TLS handshake failed ({getattr(error, 'reason', None) or type(error).__name__})")
+            why = getattr(error, "reason", None) or type(error).__name__
+            self.complain(address[0], f"a TLS handshake failed ({why})", address=address[0])
             return
         try:
             self.handle(wrapped, address, entry)

@@ -37,7 +37,7 @@ class Room:
 
 def register(app: Flask, room: Room) -> None:
     """Give an application every endpoint, behind the guards."""
-    errors.register(app)
+    errors.register(app, room.complaints)
     guards.register(app, room)
     for part in (starters, model, history, readings, monitor):
         app.register_blueprint(part.blueprint(room))

@@ -8,12 +8,10 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from protocol.errors import BrambleError
-from server.complaints import printable
+from server.complaints import Complaints
 from server.coordinator import RefusedError
 from server.store import StoreError
 from server.writer import InternalError
-
-log = logging.getLogger(__name__)
 
 STATUS = {"busy": 409, "too few clients": 503, "private mode": 403}
 """Kind of refusal -> HTTP status."""
@@ -27,7 +25,7 @@ class RequestError(BrambleError):
         self.status, self.headers = status, headers or {}
 
 
-def register(app: Flask) -> None:
+def register(app: Flask, complaints: Complaints) -> None:
     """Answer every error of an application with a sentence."""
 
     @app.errorhandler(RequestError)
@@ -49,15 +47,14 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def failure(error: Exception) -> Response:
-        if isinstance(error, StoreError | InternalError):
-            log.error("%s: %s", _asked(), error)
+        if isinstance(error, StoreError):  # said by the store, once for all
             return _answer(503, str(error))
-        log.error("%s failed", _asked(), exc_info=error)
+        asked, address = f"{request.method} {request.path}", str(request.remote_addr)
+        if isinstance(error, InternalError):
+            complaints.about(asked, str(error), logging.ERROR, address=address)
+            return _answer(503, str(error))
+        complaints.about(asked, "failed; nothing else is affected", logging.ERROR, address=address, error=error)
         return _answer(500, "the server could not do that, its log says why")
-
-
-def _asked() -> str:
-    return printable(f"{request.method} {request.path}")
 
 
 def _answer(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:

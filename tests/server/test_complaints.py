@@ -6,8 +6,9 @@ import logging
 
 import pytest
 
+from protocol.printable import printable
 from server import complaints
-from server.complaints import BURST, INTERVAL, Complaints, printable
+from server.complaints import BURST, INTERVAL, Complaints
 
 
 class Clock:
@@ -60,8 +61,8 @@ def test_names_without_end_take_no_memory_without_end(clock: Clock, monkeypatch:
     monkeypatch.setattr(complaints, "REMEMBERED", 10)
     book = Complaints(clock)
     for number in range(100):
-        book.about(f"pi-{number}", "no")
-    assert len(book._buckets) == 10
+        book.about(f"pi-{number}", "no", address=f"192.0.2.{number}")
+    assert len(book._names) == len(book._addresses) == 10
 
 
 @pytest.mark.parametrize(
@@ -77,3 +78,24 @@ def test_names_without_end_take_no_memory_without_end(clock: Clock, monkeypatch:
 )
 def test_what_a_client_says_cannot_forge_the_log(given: str, shown: str) -> None:
     assert printable(given) == shown
+
+
+def test_fresh_names_of_one_address_are_one_flood(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    book = Complaints(clock)
+    for number in range(10_000):
+        book.about(f"name-{number}", "no", address="192.0.2.1")
+    assert len(caplog.messages) == complaints.ADDRESS_BURST
+    book.about("quiet", "no", address="192.0.2.2")
+    assert caplog.messages[-1] == "quiet: no", "another address is heard"
+    clock.now = complaints.ADDRESS_INTERVAL
+    book.about("name", "no", address="192.0.2.1")
+    assert caplog.messages[-1] == f"name: no ({10_000 - complaints.ADDRESS_BURST} more from 192.0.2.1 were not logged)"
+
+
+def test_a_day_of_floods_from_everywhere_fits_on_a_card(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    book = Complaints(clock)
+    for number in range(200_000):
+        clock.now = number * 86400 / 200_000
+        book.about(f"name-{number}", "x" * 1000, address=f"2001:db8:{number % 65536:x}::{number}")
+    assert sum(map(len, caplog.messages)) < 20 << 20
+    assert any("more in all were not logged" in message for message in caplog.messages)

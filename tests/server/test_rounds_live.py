@@ -99,7 +99,7 @@ def test_a_client_may_say_no_and_the_round_goes_on_without_it(server: ServerProc
     assert (record["state"], record["updates"]) == ("committed", 1)
     assert record["clients"]["pi-1"]["reason"] == "no data?yet"
     assert record["clients"]["pi-2"]["reason"] is None
-    assert server.logged(f"round {number}: goes on without pi-1: no data?yet") == 1
+    assert server.logged(f"pi-1: round {number}: goes on without it: no data?yet") == 1
 
 
 def test_a_round_in_which_everybody_says_no_is_abandoned_and_the_model_stays(server: ServerProcess, join: Join) -> None:
