@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_client.database import open_database
+from edge_client import disk
+from edge_client.database import Database
+from edge_client.salvage import Row, Table
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,18 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 """
 _ANSWER, _READINGS = 0, 1
+
+
+def _whole(row: Row) -> bool:
+    """Say whether a row can be sent."""
+    try:
+        whole = isinstance(json.loads(row["body"]), dict) and isinstance(json.loads(row["note"]), dict)
+    except (TypeError, ValueError):
+        return False
+    return whole and isinstance(row["event"], str) and isinstance(row["weights"], bytes | None)
+
+
+_TABLES = (Table("outbox", "seq", _whole),)
 
 
 @dataclass(frozen=True)
@@ -51,11 +65,20 @@ class Outbox:
     def __init__(self, path: Path, cap_bytes: int = 32 << 20) -> None:
         self._path = path
         self._cap = cap_bytes
-        self._db = open_database(path, _SCHEMA)
+        self._top = 0
+        self._sent = {_ANSWER: 0, _READINGS: 0}
+        """The last number of each lane that was answered while the disk could not forget it."""
+        self._db = Database(path, _SCHEMA, _TABLES, began=self._count_on)
         self._changed = threading.Condition()
         self._held: Item | None = None
         self._holds = 0
-        self._overflowing = False
+        self._overflowing = self._refusing = False
+
+    def _count_on(self, db: sqlite3.Connection) -> None:
+        """Begin a new file with a number that was never used: what is under way now must not be taken for what comes."""
+        if self._top:
+            db.execute("DELETE FROM sqlite_sequence")
+            db.execute("INSERT INTO sqlite_sequence VALUES ('outbox', ?)", (self._top,))
 
     def put_answer(self, event: str, payload: Mapping[str, Any], note: Mapping[str, Any]) -> None:
         """Put the answer to a round in place of any other: a round that a newer one followed is over.
@@ -65,13 +88,11 @@ class Outbox:
         body, weights = _packed(payload)
         with self._changed:
             try:
-                with self._db:
-                    self._db.execute("BEGIN IMMEDIATE")
-                    self._db.execute("DELETE FROM outbox WHERE lane = ?", (_ANSWER,))
-                    self._insert(_ANSWER, "", event, body, weights, json.dumps(note))
+                self._db.run(lambda db: self._replace(db, _ANSWER, "", event, body, weights, json.dumps(note)))
                 self._held = None
             except sqlite3.Error as error:
-                log.error("%s takes nothing (%s); the answer is kept in memory until it is sent", self._path, error)
+                why = disk.remedy(self._path.parent, error)
+                log.error("%s takes nothing (%s); the answer is kept in memory until it is sent", self._path, why)
                 self._holds -= 1
                 self._held = Item(self._holds, event, dict(payload), dict(note))
             self._changed.notify_all()
@@ -81,13 +102,13 @@ class Outbox:
         body, weights = _packed(payload)
         with self._changed:
             try:
-                with self._db:
-                    self._db.execute("BEGIN IMMEDIATE")
-                    self._db.execute("DELETE FROM outbox WHERE lane = ? AND key = ?", (_READINGS, key))
-                    self._insert(_READINGS, key, event, body, weights, "{}")
-                    self._make_room()
+                self._db.run(lambda db: self._replace(db, _READINGS, key, event, body, weights, "{}"))
+                self._refusing = False
             except sqlite3.Error as error:
-                log.error("%s takes nothing (%s); readings of %s are not mirrored", self._path, error, key)
+                if not self._refusing:
+                    why = disk.remedy(self._path.parent, error)
+                    log.error("%s takes nothing (%s); readings are not mirrored until it does", self._path, why)
+                self._refusing = True
             self._changed.notify_all()
 
     def answer(self) -> Item | None:
@@ -119,52 +140,70 @@ class Outbox:
         with self._changed:
             if self._held is not None and self._held.seq == item.seq:
                 return True
-            return self._db.execute("SELECT 1 FROM outbox WHERE seq = ?", (item.seq,)).fetchone() is not None
+            row = self._db.run(lambda db: db.execute("SELECT lane FROM outbox WHERE seq = ?", (item.seq,)).fetchone())
+            return row is not None and item.seq > self._sent[row[0]]
 
     def remove(self, item: Item) -> None:
         """Forget an item that was answered; one that took its place stays."""
         with self._changed:
             if self._held is not None and self._held.seq == item.seq:
                 self._held = None
-            # AUTOINCREMENT: no seq is ever used twice
-            self._db.execute("DELETE FROM outbox WHERE seq = ?", (item.seq,))
+            try:
+                # AUTOINCREMENT: no seq is ever used twice
+                self._db.run(lambda db: db.execute("DELETE FROM outbox WHERE seq = ?", (item.seq,)))
+            except sqlite3.Error:
+                # sent again after a restart, and answered again as the first time
+                lane = self._db.execute("SELECT lane FROM outbox WHERE seq = ?", (item.seq,)).fetchone()
+                if lane is None:
+                    raise
+                self._sent[lane[0]] = max(self._sent[lane[0]], item.seq)
 
     def clear(self) -> None:
         """Forget everything."""
         with self._changed:
             self._held = None
-            self._db.execute("DELETE FROM outbox")
+            self._db.run(lambda db: db.execute("DELETE FROM outbox"))
 
     def close(self) -> None:
         """Close the file."""
         with self._changed:
             self._db.close()
 
-    def _insert(self, lane: int, key: str, event: str, body: str, weights: bytes | None, note: str) -> None:
-        size = len(body) + len(weights or b"")
-        values = (lane, key, size, event, note, body, weights)
-        self._db.execute("INSERT INTO outbox (lane, key, size, event, note, body, weights) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+    def _replace(self, db: sqlite3.Connection, lane: int, key: str, event: str, body: str, weights: bytes | None, note: str) -> None:
+        values = (lane, key, len(body) + len(weights or b""), event, note, body, weights)
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("DELETE FROM outbox WHERE lane = ? AND key = ?", (lane, key))
+            put = db.execute("INSERT INTO outbox (lane, key, size, event, note, body, weights) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            if lane == _READINGS:
+                self._make_room(db)
+        self._top = max(self._top, put.lastrowid or 0)
 
     def _first(self, lane: int) -> Item | None:
-        query = "SELECT seq, event, body, weights, note FROM outbox WHERE lane = ? ORDER BY seq LIMIT 1"
-        row = self._db.execute(query, (lane,)).fetchone()
+        return self._db.run(lambda db: self._read_first(db, lane))
+
+    def _read_first(self, db: sqlite3.Connection, lane: int) -> Item | None:
+        query = "SELECT seq, event, body, weights, note FROM outbox WHERE lane = ? AND seq > ? ORDER BY seq LIMIT 1"
+        row = db.execute(query, (lane, self._sent[lane])).fetchone()
         if row is None:
             return None
         seq, event, body, weights, note = row
+        if not _whole({"event": event, "body": body, "weights": weights, "note": note}):
+            raise sqlite3.DatabaseError(f"message {seq} cannot be read")
         payload = json.loads(body)
         if weights is not None:
             payload["weights"] = weights
         return Item(seq, event, payload, json.loads(note))
 
-    def _make_room(self) -> None:
-        sizes = self._db.execute("SELECT seq, size FROM outbox WHERE lane = ? ORDER BY seq", (_READINGS,)).fetchall()
+    def _make_room(self, db: sqlite3.Connection) -> None:
+        sizes = db.execute("SELECT seq, size FROM outbox WHERE lane = ? ORDER BY seq", (_READINGS,)).fetchall()
         used, last = sum(size for _, size in sizes), None
         for seq, size in sizes[:-1]:
             if used <= self._cap:
                 break
             used, last = used - size, seq
         if last is not None:
-            self._db.execute("DELETE FROM outbox WHERE lane = ? AND seq <= ?", (_READINGS, last))
+            db.execute("DELETE FROM outbox WHERE lane = ? AND seq <= ?", (_READINGS, last))
             if not self._overflowing:
                 log.warning("%s is full: the oldest readings that wait for the server are dropped; the local store keeps them", self._path)
         self._overflowing = last is not None

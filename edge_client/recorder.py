@@ -8,13 +8,15 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_client.database import open_database
+from edge_client import disk
+from edge_client.database import Database, damaged
+from edge_client.salvage import Table
 from protocol import fields
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,11 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWI
 """
 TESTED_UNTIL = "tested_until"
 """Name under which is kept up to what time forecasts were tested, in seconds since 1970-01-01 UTC."""
+_TABLES = (
+    Table("samples", "t", lambda row: all(value is None or isinstance(value, float | int) for value in row.values())),
+    Table("labels", "t", lambda row: isinstance(row["label"], str)),
+    Table("meta", "name", lambda row: row["value"] is None or isinstance(row["value"], str), numbered=False),
+)
 _HELD = 10_000
 """Samples held in memory while the disk takes none; at one a minute, a week."""
 
@@ -52,12 +59,22 @@ class Recorder:
         self._cap = cap
         self._commit_every = commit_every
         self._lock = threading.RLock()
-        self._db = open_database(path, _SCHEMA, flushed=True)
-        self._columns = {row[1] for row in self._db.execute("PRAGMA table_info(samples)")} - {"t"}
-        self._rows: int = self._db.execute("SELECT count(*) FROM samples").fetchone()[0]
+        self._columns: set[str] = set()
+        self._rows = 0
+        self._named: dict[str, str | None] = {}
+        """Named values that the disk does not have yet."""
+        self._labels: list[tuple[float, str]] = []
+        """Labels that the disk does not have yet."""
         self._pending: list[Sample] = []
         self._committed_at = time.monotonic() - commit_every
-        self._failing = False
+        self.trouble: str | None = None
+        """Why the disk takes nothing, in the words of ``disk``, or None while it does."""
+        self._db = Database(path, _SCHEMA, _TABLES, flushed=True, began=self._look)
+
+    def _look(self, db: sqlite3.Connection) -> None:
+        """Find out what a file holds."""
+        self._columns = {row[1] for row in db.execute("PRAGMA table_info(samples)")} - {"t"}
+        self._rows = db.execute("SELECT count(*) FROM samples").fetchone()[0]
 
     def append(self, t: float, values: Mapping[str, float | None]) -> None:
         """Add one sample, or complete the one at the same time; it is committed together with its neighbours."""
@@ -91,50 +108,64 @@ class Recorder:
         """
         with self._lock:
             self._commit()
-            # SQLite has no NaN; infinity is never stored, so it can stand for a missing value until numpy has the rows
-            picked = [f'ifnull("{key}", 9e999)' if key in self._columns else "9e999" for key in keys]
-        query = f"SELECT {', '.join(['t', *picked])} FROM samples WHERE t >= ? ORDER BY t"
-        row = np.dtype((np.float64, 1 + len(keys)))
-        # a connection of its own: the sampler is not kept waiting while a long history is read
-        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=10)) as reader:
-            table: NDArray[np.float64] = np.fromiter(reader.execute(query, (-math.inf if since is None else since,)), row)
+            waiting = [*self._pending]
+        try:
+            # a connection of its own: the sampler is not kept waiting while a long history is read
+            with closing(sqlite3.connect(self._path, isolation_level=None, timeout=10)) as reader:
+                table = self._table(reader, keys, since)
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            with self._lock:
+                if not isinstance(error, sqlite3.Error):  # a cell that is no number any more
+                    error = sqlite3.DatabaseError(f"a reading is damaged: {error}")
+                if damaged(error):
+                    self._db.replace(error)
+                table = self._table(self._db.connection, keys, since)
+        if waiting:  # the disk takes nothing; what it does not have is trained on all the same
+            table = _completed(table, waiting, keys, since)
+        return table[:, 0].copy(), table[:, 1:].copy()
+
+    def _table(self, db: sqlite3.Connection, keys: Sequence[str], since: float | None) -> NDArray[np.float64]:
+        # SQLite has no NaN; infinity is never stored, so it can stand for a missing value until numpy has the rows
+        picked = [f'ifnull("{key}", 9e999)' if key in self._columns else "9e999" for key in keys]
+        rows = db.execute(
+            f"SELECT {', '.join(['t', *picked])} FROM samples WHERE t >= ? ORDER BY t", (-math.inf if since is None else since,)
+        )
+        table: NDArray[np.float64] = np.fromiter(rows, np.dtype((np.float64, 1 + len(keys))))
         values = table[:, 1:]
         values[np.isinf(values)] = np.nan
-        return table[:, 0].copy(), values.copy()
+        return table
 
     def label(self, t: float, label: str) -> None:
         """Note what a person says is being measured from a time on, in seconds since 1970-01-01 UTC."""
         with self._lock:
-            try:
-                self._db.execute("INSERT OR REPLACE INTO labels VALUES (?, ?)", (t, label))
-                self._db.execute("DELETE FROM labels WHERE t <= (SELECT t FROM labels ORDER BY t DESC LIMIT 1 OFFSET ?)", (self._cap,))
-            except sqlite3.Error as error:
-                log.error("%s takes no label (%s); press again once there is room on its disk", self._path, error)
+            self._labels.append((t, label))
+            self._commit()
 
     def labels(self) -> list[tuple[float, str]]:
         """Return the labels in order of time; each holds until the next."""
         with self._lock:
-            return [(float(t), str(label)) for t, label in self._db.execute("SELECT t, label FROM labels ORDER BY t")]
+            stored = self._db.run(lambda db: db.execute("SELECT t, label FROM labels ORDER BY t").fetchall())
+            return sorted({**dict(stored), **dict(self._labels)}.items())
 
     def clear(self) -> None:
         """Forget every sample and label; named values stay."""
         with self._lock:
             self._pending.clear()
-            self._db.execute("DELETE FROM labels")
-            self._db.execute("DELETE FROM samples")
+            self._labels.clear()
+            self._db.run(lambda db: (db.execute("DELETE FROM labels"), db.execute("DELETE FROM samples")))
             self._rows = 0
 
     def span(self) -> tuple[int, float, float] | None:
         """Return how many samples there are, and the times of the first and the last, in seconds since 1970-01-01 UTC."""
         with self._lock:
-            count, first, last = self._db.execute("SELECT count(*), min(t), max(t) FROM samples").fetchone()
+            count, first, last = self._db.run(lambda db: db.execute("SELECT count(*), min(t), max(t) FROM samples").fetchone())
         return (count, first, last) if count else None
 
     def forget_from(self, t: float) -> int:
         """Forget samples taken at a time or later, and that any of them was tested; return how many there were."""
         with self._lock:
             self._commit()
-            count = self._db.execute("DELETE FROM samples WHERE t >= ?", (t,)).rowcount
+            count: int = self._db.run(lambda db: db.execute("DELETE FROM samples WHERE t >= ?", (t,)).rowcount)
             self._rows = max(0, self._rows - count)
             tested = self.get(TESTED_UNTIL)
             if tested is not None and float(tested) >= t:
@@ -144,16 +175,16 @@ class Recorder:
     def get(self, name: str) -> str | None:
         """Return a named value, or ``None``."""
         with self._lock:
-            row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+            if name in self._named:
+                return self._named[name]
+            row = self._db.run(lambda db: db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone())
         return None if row is None else str(row[0])
 
     def set(self, name: str, value: str | None) -> None:
         """Keep a named value; ``None`` forgets it."""
         with self._lock:
-            if value is None:
-                self._db.execute("DELETE FROM meta WHERE name = ?", (name,))
-            else:
-                self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+            self._named[name] = value
+            self._commit()
 
     def close(self) -> None:
         """Commit what is pending and close the file."""
@@ -162,35 +193,45 @@ class Recorder:
             self._db.close()
 
     def _commit(self) -> None:
-        if not self._pending:
+        """Write what is pending; what the disk does not take waits in memory, which is said once."""
+        if not (self._pending or self._labels or self._named):
             return
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._write()
-                rows = self._trim(self._rows + len(self._pending))
-            except BaseException:
-                if self._db.in_transaction:  # SQLite itself rolls back some failures, a full disk among them
-                    self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+            rows = self._db.run(self._transact)
         except sqlite3.Error as error:
-            if not self._failing:
-                log.error("%s takes no samples (%s); they wait in memory until there is room on its disk", self._path, error)
-            self._failing = True
+            if self.trouble is None:
+                log.error("%s takes nothing (%s); samples wait in memory until it does", self._path, disk.remedy(self._path.parent, error))
+            self.trouble = disk.state(self._path.parent, error) or "failing"
             del self._pending[:-_HELD]
-            self._columns = {row[1] for row in self._db.execute("PRAGMA table_info(samples)")} - {"t"}
+            with suppress(sqlite3.Error):
+                self._look(self._db.connection)
             return
-        if self._failing:
+        if self.trouble is not None:
             log.warning("%s takes samples again", self._path)
-        self._failing = False
+        self.trouble = None
         self._committed_at = time.monotonic()
         self._rows = rows
         self._pending.clear()
+        self._labels.clear()
+        self._named.clear()
 
-    def _write(self) -> None:
+    def _transact(self, db: sqlite3.Connection) -> int:
+        """Write everything in one transaction; return how many samples there are."""
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            self._write(db)
+            rows = self._trim(db, self._rows + len(self._pending))
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:  # SQLite itself rolls back some failures, a full disk among them
+                with suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+            raise
+        return rows
+
+    def _write(self, db: sqlite3.Connection) -> None:
         for key in sorted({key for _, values in self._pending for key in values} - self._columns):
-            self._db.execute(f'ALTER TABLE samples ADD COLUMN "{key}" REAL')
+            db.execute(f'ALTER TABLE samples ADD COLUMN "{key}" REAL')
             self._columns.add(key)
         groups: dict[tuple[str, ...], list[list[float | None]]] = {}
         for t, values in self._pending:
@@ -200,18 +241,26 @@ class Recorder:
             marks = ", ".join("?" * (1 + len(keys)))
             update = ", ".join(f'"{key}" = excluded."{key}"' for key in keys)
             conflict = f"DO UPDATE SET {update}" if keys else "DO NOTHING"
-            self._db.executemany(f"INSERT INTO samples ({names}) VALUES ({marks}) ON CONFLICT (t) {conflict}", rows)
+            db.executemany(f"INSERT INTO samples ({names}) VALUES ({marks}) ON CONFLICT (t) {conflict}", rows)
+        if self._labels:
+            db.executemany("INSERT OR REPLACE INTO labels VALUES (?, ?)", self._labels)
+            db.execute("DELETE FROM labels WHERE t <= (SELECT t FROM labels ORDER BY t DESC LIMIT 1 OFFSET ?)", (self._cap,))
+        for name, value in self._named.items():
+            if value is None:
+                db.execute("DELETE FROM meta WHERE name = ?", (name,))
+            else:
+                db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
-    def _trim(self, rows: int) -> int:
+    def _trim(self, db: sqlite3.Connection, rows: int) -> int:
         """Drop the oldest beyond the cap; return how many there are, at most (one that completed another counts twice)."""
         if rows <= self._cap:
             return rows
-        rows = self._db.execute("SELECT count(*) FROM samples").fetchone()[0]
+        rows = db.execute("SELECT count(*) FROM samples").fetchone()[0]
         if rows <= self._cap:
             return rows
         # a little more than needed, so that a full ring is not trimmed at every commit
         drop = rows - self._cap + self._cap // 50
-        self._db.execute("DELETE FROM samples WHERE t < (SELECT t FROM samples ORDER BY t LIMIT 1 OFFSET ?)", (drop,))
+        db.execute("DELETE FROM samples WHERE t < (SELECT t FROM samples ORDER BY t LIMIT 1 OFFSET ?)", (drop,))
         return rows - drop
 
 
@@ -222,3 +271,13 @@ def _checked(t: float, values: Mapping[str, float | None]) -> Sample:
         if not fields.CHANNEL_KEY.fullmatch(key):
             raise ValueError(f"{key!r} is no channel key")
     return float(t), {key: value if value is not None and math.isfinite(value) else None for key, value in values.items()}
+
+
+def _completed(table: NDArray[np.float64], samples: Iterable[Sample], keys: Sequence[str], since: float | None) -> NDArray[np.float64]:
+    """Return rows of a time and values with samples added, or completed, that are not among them."""
+    rows = {row[0]: row for row in table.tolist()}
+    for t, values in samples:
+        if since is None or t >= since:
+            row = rows.setdefault(t, [t, *[math.nan] * len(keys)])
+            row[1:] = [(math.nan if values[key] is None else values[key]) if key in values else row[i] for i, key in enumerate(keys, 1)]
+    return np.array([rows[t] for t in sorted(rows)]).reshape(-1, 1 + len(keys))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from edge_client.database import StorageError, open_database
+from edge_client.database import Database, StorageError
 from edge_client.recorder import Recorder
 
 NAN = math.nan
@@ -214,14 +214,16 @@ def test_a_full_disk_is_said_once_loses_nothing_and_is_over_when_there_is_room(
     recorder.append_many(batch[:1000])
     recorder.append_many(batch[1000:])
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    assert "full" in caplog.text
-    assert recorder.columns(["temperature"])[0].size == 1
+    assert "full; make room on it" in caplog.text
+    assert recorder.trouble == "full"
+    assert recorder.columns(["temperature"])[0].size == 2001, "what waits is trained on all the same"
     recorder._db.execute("PRAGMA max_page_count = 1000000")
     recorder.append(5000.0, {"temperature": 1.0})
     t, values = recorder.columns(["temperature", "pressure"])
     assert t.size == 2002
     assert np.isfinite(values[1:2001]).all()
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
+    assert recorder.trouble is None
 
 
 CHILD = """
@@ -272,4 +274,4 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_started(
 
 def test_a_path_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"readings\.db cannot be opened"):
-        open_database(tmp_path / "missing" / "readings.db", "")
+        Database(tmp_path / "missing" / "readings.db", "", ())
