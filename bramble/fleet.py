@@ -12,7 +12,7 @@ from rich.markup import escape
 from bramble import terminal
 from bramble.api import Server
 from bramble.settings import FleetSettings
-from protocol.health import words
+from protocol.health import DISK, words
 
 ROUNDS = 50
 """How many of the newest rounds are searched for a client's last one."""
@@ -62,8 +62,9 @@ def read(settings: FleetSettings) -> dict[str, Any]:
 
 
 def sick(client: dict[str, Any]) -> bool:
-    """Whether somebody should look after a client: it is gone, does not measure, or lacks a sensor."""
-    return not client["fresh"] or bool((client.get("health") or {}).get("sensors_gone"))
+    """Whether somebody should look after a client: it is gone, does not measure, lacks a sensor, or its disk takes nothing."""
+    health = client.get("health") or {}
+    return not client["fresh"] or bool(health.get("sensors_gone")) or health.get("disk") not in (None, "ok")
 
 
 def fresh(client: dict[str, Any], now: float) -> bool:
@@ -98,7 +99,7 @@ def show(status: dict[str, Any], console: Console) -> None:
             _text(health.get("soc_temperature"), "{:.0f}"),
             _throttled(health),
             _text(health.get("memory_free"), "{:.0f}"),
-            _text(None if health.get("disk_free") is None else health["disk_free"] / 1024, "{:.1f}"),
+            _disk(health),
             _text(health.get("clock_offset"), "{:+.1f}"),
         )
         rows.append(row)
@@ -119,6 +120,12 @@ def _sensors(health: dict[str, Any]) -> str:
     if health.get("samples_missed"):
         wrong.append(f"{health['samples_missed']:,} missed")
     return ", ".join(wrong)
+
+
+def _disk(health: dict[str, Any]) -> str:
+    """Return how much room there is, or why the disk takes nothing."""
+    wrong = DISK.get(health.get("disk") or "ok")
+    return f"[red]{wrong}[/]" if wrong else _text(None if health.get("disk_free") is None else health["disk_free"] / 1024, "{:.1f}")
 
 
 def _throttled(health: dict[str, Any]) -> str:

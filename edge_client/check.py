@@ -1,7 +1,8 @@
-"""``bramble client check``: whether this client can work as configured, tried out part by part and without disturbing one that runs."""
+"""``bramble client check``: whether this client can work as configured, tried out part by part beside one that may be running."""
 
 from __future__ import annotations
 
+import sqlite3
 import ssl
 import sys
 import tempfile
@@ -15,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge_client import builtin, route, startup, trust
+from edge_client import builtin, disk, route, startup, trust
+from edge_client.database import verdict
 from edge_client.frontpanel import open_pins
 from edge_client.graph_trust import GraphTrust, read_keys
 from edge_client.runner import Runner
@@ -25,6 +27,7 @@ from protocol import BrambleError
 from protocol.printable import printable
 
 TIMEOUT_S = 10.0
+STORES = ("readings.db", "outbox.db")
 TRAINING_S = 60.0
 
 
@@ -46,8 +49,8 @@ def run(settings: ClientSettings) -> int:
 
 
 def check(settings: ClientSettings) -> list[Finding]:
-    """Try out the sensors, the pins if they are used, the training runtime and the way to the server."""
-    parts: dict[str, Callable[[ClientSettings], str]] = {"sensors": _sensors, "runtime": _runtime, "server": _server}
+    """Try out the sensors, the pins if they are used, the stores, the training runtime and the way to the server."""
+    parts: dict[str, Callable[[ClientSettings], str]] = {"sensors": _sensors, "stores": _stores, "runtime": _runtime, "server": _server}
     if settings.graphs_are_checked:
         parts["graphs"] = lambda settings: str(GraphTrust(read_keys(settings.trust_graphs)))
     if settings.gpio:
@@ -56,7 +59,7 @@ def check(settings: ClientSettings) -> list[Finding]:
     for name, attempt in parts.items():
         try:
             findings.append(Finding(name, True, attempt(settings)))
-        except (BrambleError, OSError, ImportError) as error:
+        except (BrambleError, OSError, ImportError, sqlite3.Error) as error:
             findings.append(Finding(name, False, str(error)))
     return findings
 
@@ -77,6 +80,27 @@ def _pins(settings: ClientSettings) -> str:
     with tempfile.TemporaryDirectory() as folder:
         open_pins(settings, Path(folder)).close()
     return "lamp and buttons can be used"
+
+
+def _stores(settings: ClientSettings) -> str:
+    """Look through what is on the disk, only reading: a client may be using it."""
+    folder, there = settings.folder, []
+    for path in (folder / name for name in STORES):
+        if not path.exists():
+            continue
+        try:
+            wrong = verdict(path)
+        except sqlite3.Error as error:
+            raise BrambleError(f"{path} cannot be read ({error}); check whose it is, and that its disk is sound") from error
+        if wrong:
+            raise BrambleError(
+                f"{path} is damaged ({wrong}); a client that is started sets it aside and goes on with what can be read of it"
+            )
+        there.append(path.name)
+    trouble = disk.state(folder)
+    if trouble:
+        raise BrambleError(f"{folder} takes nothing: {disk.REMEDIES[trouble]}")
+    return f"{' and '.join(there)} in {folder} {'is' if len(there) == 1 else 'are'} whole" if there else f"{folder} holds nothing yet"
 
 
 def _runtime(settings: ClientSettings) -> str:

@@ -225,12 +225,16 @@ def _told(name: str, saved: Saved) -> str:
 
 
 def _where(lost: list[tuple[Any, Any]]) -> str:
-    if not lost:
-        return ""
-    if any(end is None or isinstance(end, str) for pair in lost for end in pair):
-        return " (others are lost)"
-    first, last = min(low for low, _ in lost), max(high for _, high in lost)
-    return f" (some between {_moment(first)} and {_moment(last)} are lost)"
+    keys = [key for pair in lost for key in pair if key is not None]
+    if not keys:
+        return " (others are lost)" if lost else ""
+    if isinstance(keys[0], str):
+        return f" (those after {max(keys)} are lost)"
+    return (
+        f" (some are lost, from {_moment(min(keys))} on)"
+        if any(None in pair for pair in lost)
+        else f" (some between {_moment(min(keys))} and {_moment(max(keys))} are lost)"
+    )
 
 
 def _moment(key: float) -> str:

@@ -32,8 +32,8 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWI
 TESTED_UNTIL = "tested_until"
 """Name under which is kept up to what time forecasts were tested, in seconds since 1970-01-01 UTC."""
 _TABLES = (
-    Table("samples", "t", lambda row: all(value is None or isinstance(value, float | int) for value in row.values())),
-    Table("labels", "t", lambda row: isinstance(row["label"], str)),
+    Table("samples", "t", lambda row: all(value is None or isinstance(value, float | int) for value in row.values()), top=time.time),
+    Table("labels", "t", lambda row: isinstance(row["label"], str), top=time.time),
     Table("meta", "name", lambda row: row["value"] is None or isinstance(row["value"], str), numbered=False),
 )
 _HELD = 10_000

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from edge_client import disk
 from edge_client import health as machine
 from edge_client.link import Link, LinkDown, NoAnswer
 from protocol.health import EVENT, INTERVAL, MOST_SENSORS, Health
@@ -49,13 +50,23 @@ class Reporter:
         How sampling goes, or None if only the server asks for samples.
     gone
         Returns the names of the sensors that do not answer.
+    trouble
+        Returns why the disk takes nothing, in the words of ``disk``, or None while it does.
     """
 
-    def __init__(self, link: Link, folder: Path, sampling: Sampling | None, gone: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        folder: Path,
+        sampling: Sampling | None,
+        gone: Callable[[], Sequence[str]],
+        trouble: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._link = link
         self._folder = folder
         self._sampling = sampling
         self._gone = gone
+        self._trouble = trouble
         self._due = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -90,6 +101,7 @@ class Reporter:
             throttled=None if throttled is None else int(throttled),
             memory_free=found.get("health_memory_available"),
             disk_free=found.get("health_disk_free"),
+            disk=self._trouble() or disk.state(self._folder) or "ok",
         )
 
     def _run(self) -> None:

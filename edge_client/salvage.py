@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Row = dict[str, Any]
-TRIES = 400
-"""Queries that one table may take. Each finds rows, or halves the stretch in which some may lie."""
+TRIES, LEAPS, HALVINGS = 10_000, 40, 12
+"""Queries that one table may take, how often a leap over what cannot be read is doubled, and how often what it left is halved."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,15 @@ class Table:
         Says whether a row is as it was written: a damaged page may still be read as something.
     numbered
         Whether the key is a number, so that there is a middle between two of them.
+    top
+        Returns a key above all others, if one is known.
     """
 
     name: str
     key: str
     whole: Callable[[Row], bool]
     numbered: bool = True
+    top: Callable[[], float] | None = None
 
 
 @dataclass
@@ -61,7 +63,12 @@ def salvage(source: sqlite3.Connection, target: sqlite3.Connection, table: Table
     there = {row[1] for row in target.execute(f"PRAGMA table_info({table.name})")}
     for name in [name for name in columns if name not in there]:
         target.execute(f'ALTER TABLE {table.name} ADD COLUMN "{name}" REAL')
-    _Copy(source, target, table, columns, saved).stretch(None, None)
+    copy = _Copy(source, target, table, columns, saved)
+    copy.walk("ASC", None)
+    if saved.lost and not saved.rows:  # the first page is damaged, or one on the way to all of them
+        copy.walk("DESC", None)
+        if not saved.rows and table.top is not None:
+            copy.walk("DESC", table.top())
     return saved
 
 
@@ -72,54 +79,88 @@ class _Copy:
         self._insert = f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({marks})"
         self._select = f"SELECT {names} FROM {table.name} WHERE "
         self._tries = 0
+        self._step: Any = 1
 
-    def stretch(self, low: Any, high: Any) -> None:
-        """Copy the rows whose keys lie between two, each None for no bound."""
-        whole, low = self._run(low, high, "ASC")
-        if whole:
-            return
-        _, high = self._run(low, high, "DESC")
-        middle = _middle(low, high) if self._table.numbered else None
-        if middle is None or self._tries >= TRIES:
-            self._saved.lost.append((low, high))
-            return
-        self.stretch(low, middle)
-        self.stretch(middle, high)
+    def walk(self, order: str, start: Any) -> None:
+        """Copy all rows in an order, from a key on; leap over what cannot be read, first a little, then ever further."""
+        sign = 1 if order == "ASC" else -1
+        last, leapt = start, False
+        while True:
+            whole, last = self._run(order, last, None, leapt)
+            if whole:
+                return
+            reached = None
+            if self._table.numbered and last is not None:
+                reached = next((far for far in (last + sign * self._step * 2**k for k in range(LEAPS)) if self._readable(order, far)), None)
+            if reached is None:
+                self._saved.lost.append((last, None) if order == "ASC" else (None, last))
+                return
+            self._saved.lost.append(self._narrowed(order, last, reached))
+            last, leapt = reached, True
 
-    def _run(self, low: Any, high: Any, order: str) -> tuple[bool, Any]:
-        """Copy rows from one end until one cannot be read; return whether all could, and the key of the last that could."""
-        self._tries += 1
-        key, last = self._table.key, low if order == "ASC" else high
-        bounds = [f'"{key}" {sign} ?' for sign, bound in ((">", low), ("<", high)) if bound is not None]
-        values = [bound for bound in (low, high) if bound is not None]
-        query = f'{self._select}{" AND ".join(bounds) or "1"} ORDER BY "{key}" {order}'
+    def _narrowed(self, order: str, unread: Any, reached: Any) -> tuple[Any, Any]:
+        """Read back from where rows can be read again towards where they could not; return what remains."""
+        for _ in range(HALVINGS):
+            middle = (unread + reached) // 2 if isinstance(unread, int) else (unread + reached) / 2
+            if self._readable(order, middle):
+                self._run(order, middle, reached, leapt=True)
+                reached = middle
+            else:
+                unread = middle
+        return min(unread, reached), max(unread, reached)
+
+    def _readable(self, order: str, start: Any) -> bool:
+        """Say whether the next row can be read, or there is none."""
+        if self._tries >= TRIES:
+            return False
         try:
-            cursor = self._source.execute(query, values)
+            found = self._rows(order, start, None).fetchone()
+        except sqlite3.DatabaseError:
+            return False
+        return found is None or self._fits(found[self._columns.index(self._table.key)], start, order)
+
+    def _rows(self, order: str, start: Any, end: Any) -> sqlite3.Cursor:
+        self._tries += 1
+        key = self._table.key
+        signs = (">", "<=") if order == "ASC" else ("<", ">=")
+        bounds = [(f'"{key}" {sign} ?', bound) for sign, bound in zip(signs, (start, end), strict=True) if bound is not None]
+        query = f'{self._select}{" AND ".join(part for part, _ in bounds) or "1"} ORDER BY "{key}" {order}'
+        return self._source.execute(query, [bound for _, bound in bounds])
+
+    def _run(self, order: str, start: Any, end: Any, leapt: bool) -> tuple[bool, Any]:
+        """Copy rows until one cannot be read; return whether all could, and the key of the last that could.
+
+        The rows next to damage are left out: a page may be damaged half, and a row in the middle of that has its key still.
+        """
+        last, waiting = start, None
+        try:
+            cursor = self._rows(order, start, end)
             while (found := cursor.fetchone()) is not None:
-                row = dict(zip(self._columns, found, strict=True))
-                if not self._fits(row[key], last, order):
+                key = found[self._columns.index(self._table.key)]
+                if not self._fits(key, last, order):
                     return False, last
-                if self._table.whole(row):
-                    self._saved.rows += self._target.execute(self._insert, found).rowcount
-                else:
-                    self._saved.lost.append((row[key] if last is None else last, row[key]))
-                last = row[key]
+                if self._table.numbered and last is not None:
+                    self._step = abs(key - last)
+                if waiting is not None:
+                    self._keep(waiting)
+                last, waiting, leapt = key, None if leapt else found, False
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR_WRITE")):
                 raise
             return False, last
+        if waiting is not None:
+            self._keep(waiting)
         return True, last
+
+    def _keep(self, found: Sequence[Any]) -> None:
+        row = dict(zip(self._columns, found, strict=True))
+        if self._table.whole(row):
+            self._saved.rows += self._target.execute(self._insert, found).rowcount
+        else:
+            self._saved.lost.append((row[self._table.key], row[self._table.key]))
 
     def _fits(self, key: Any, last: Any, order: str) -> bool:
         """Say whether a key can follow the one before it."""
         if not isinstance(key, (int, float) if self._table.numbered else str):
             return False
         return last is None or bool(key > last if order == "ASC" else key < last)
-
-
-def _middle(low: Any, high: Any) -> Any:
-    """Return a key between two, or None if it would divide nothing."""
-    if low is None or high is None or not math.isfinite(high - low):
-        return None
-    middle = (low + high) / 2 if isinstance(low, float) or isinstance(high, float) else (low + high) // 2
-    return middle if low < middle < high and high - low > 1e-3 else None

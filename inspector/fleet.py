@@ -11,6 +11,7 @@ from inspector import words
 from inspector.feed import Snapshot
 from inspector.figures import style
 from inspector.figures.metric import Metric
+from protocol.health import DISK
 
 _ROW_PX, _MAX_ROWS = 34, 12
 _SENSORS = {True: "simulated", False: "real", None: "–"}
@@ -95,7 +96,7 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
                 "baseline": metric.value(measures.get("test_baseline")),
                 "unit": metric.unit,
                 "distance": update.get("distance"),
-                "remark": last.get(client, {}).get("reason") or "",
+                "remark": ", ".join(filter(None, (_disk(info), last.get(client, {}).get("reason")))),
             }
         )
     return result
@@ -106,6 +107,10 @@ def mark(snapshot: Snapshot) -> str:
     away = any(not info["connected"] for info in snapshot.clients.values())
     parts = [snapshot.changed[part] for part in ("status", "clients", "rounds", "order")]
     return " ".join([*parts, str(time.time() // 10 if away else 0)])
+
+
+def _disk(info: dict[str, Any]) -> str:
+    return DISK.get((info.get("health") or {}).get("disk") or "ok", "")
 
 
 def _state(snapshot: Snapshot, client: str) -> str:

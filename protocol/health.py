@@ -24,6 +24,8 @@ THROTTLED = {
     19: "hot before",
 }
 """Bits of the Pi firmware's ``get_throttled``: what is, and what has been since the boot."""
+DISK = {"ok": "", "full": "disk full", "read-only": "disk read-only", "failing": "disk fails"}
+"""What a client's disk does, and the words for it: whether it takes readings, and if not, why."""
 MOST_SENSORS = 32
 """How many sensors one report names at most."""
 SENSOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -55,11 +57,13 @@ class Health:
     """MiB."""
     disk_free: float | None = None
     """MiB where the client keeps its data."""
+    disk: str | None = None
+    """Whether the disk takes readings: one of ``DISK``."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Health:
         """Read and check the wire form."""
-        item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, "samples_missed", "sensors_gone", "throttled"))
+        item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, "samples_missed", "sensors_gone", "throttled", "disk"))
         numbers = {
             name: fields.optional(fields.number, item.get(name), f"health.{name}", low=low, high=high)
             for name, (low, high) in _NUMBERS.items()
@@ -67,11 +71,15 @@ class Health:
         gone = item.get("sensors_gone", ())
         if not isinstance(gone, list | tuple) or len(gone) > MOST_SENSORS:
             raise ProtocolError(f"health.sensors_gone: expected a list of at most {MOST_SENSORS} names")
+        disk = item.get("disk")
+        if disk is not None and (not isinstance(disk, str) or disk not in DISK):
+            raise ProtocolError(f"health.disk: expected one of {', '.join(DISK)}")
         return cls(
             sent=fields.number(item["sent"], "health.sent", 0, YEAR_3000),
             samples_missed=fields.optional(fields.integer, item.get("samples_missed"), "health.samples_missed"),
             sensors_gone=tuple(fields.text(name, "health.sensors_gone", pattern=SENSOR) for name in gone),
             throttled=fields.optional(fields.integer, item.get("throttled"), "health.throttled", high=2**32 - 1),
+            disk=disk,
             **numbers,
         )
 

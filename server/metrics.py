@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from protocol.health import DISK
 from server.websocket import Traffic
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -97,6 +98,13 @@ class _Health(Collector):
                 if value is not None:
                     family.add_metric([client], value * factor)
             yield family
+        text = "What the client's disk does: 1 for the state it is in."
+        disks = GaugeMetricFamily("bramble_client_disk", text, labels=["client", "state"])
+        for client, report in sorted(reports.items()):
+            if report.get("disk") is not None:
+                for state in DISK:
+                    disks.add_metric([client, state], float(report["disk"] == state))
+        yield disks
 
 
 class _Bytes(Collector):

@@ -108,10 +108,12 @@ def test_json_is_for_scripts(server: StandIn, capsys: pytest.CaptureFixture[str]
     [
         ({"health": {**HEALTH, "sensors_gone": []}}, 0),
         ({"health": HEALTH}, fleet.SICK),
+        ({"health": {**HEALTH, "sensors_gone": [], "disk": "ok"}}, 0),
+        ({"health": {**HEALTH, "sensors_gone": [], "disk": "read-only"}}, fleet.SICK),
         ({"connected": False, "health": {**HEALTH, "sensors_gone": []}}, fleet.SICK),
         ({"health": {**HEALTH, "sensors_gone": [], "sample_age": None}}, fleet.SICK),
     ],
-    ids=["all is well", "a sensor is gone", "a client is gone", "a client does not measure"],
+    ids=["all is well", "a sensor is gone", "its disk is well", "its disk is read-only", "a client is gone", "a client does not measure"],
 )
 def test_the_exit_code_tells_whether_somebody_should_look(
     server: StandIn, capsys: pytest.CaptureFixture[str], change: dict[str, Any], code: int
@@ -140,6 +142,16 @@ def test_the_table_says_what_a_person_wants_to_know(server: StandIn) -> None:
         "last committed round 7",
     ):
         assert said in text, said
+
+
+@pytest.mark.parametrize(
+    ("disk", "said"), [("read-only", "disk read-only"), ("full", "disk full"), ("failing", "disk fails"), ("ok", "2.0"), (None, "2.0")]
+)
+def test_a_disk_that_takes_nothing_is_named_where_its_room_would_stand(server: StandIn, disk: str | None, said: str) -> None:
+    server.answers["/clients"] = {"clients": {"pi-1": client(health={**HEALTH, "disk": disk})}}
+    console = Console(width=180, record=True, file=io.StringIO())
+    fleet.show(fleet.read(FleetSettings(server=server.url)), console)
+    assert said in console.export_text()
 
 
 @pytest.mark.parametrize(

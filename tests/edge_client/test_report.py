@@ -55,10 +55,15 @@ def test_a_report_holds_the_machine_and_the_age_of_the_newest_sample(tmp_path: P
     assert found.sent == pytest.approx(time.time(), abs=5)
 
 
+def test_a_disk_that_takes_nothing_is_reported(tmp_path: Path) -> None:
+    assert Reporter(Wire(), tmp_path, None, lambda: (), lambda: "read-only").read().disk == "read-only"  # type: ignore[arg-type]
+    assert Reporter(Wire(), tmp_path, None, lambda: (), lambda: None).read().disk == "ok"  # type: ignore[arg-type]
+
+
 def test_a_laptop_reports_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "read", lambda folder: {})
     found = reporter(Wire(), tmp_path).read()
-    assert found == Health(sent=found.sent)
+    assert found == Health(sent=found.sent, disk="ok")
     assert Health.from_wire(found.to_wire()) == found
 
 

@@ -11,7 +11,7 @@ from protocol.health import Health, words
 
 FULL = {
     "sent": 1.7e9, "sample_age": 3.5, "sample_every": 60.0, "soc_temperature": 51.5, "throttled": 0x50005, "memory_free": 310.0,
-    "disk_free": 20_480.0, "samples_missed": 3, "sensors_gone": ["bme280", "roof"],
+    "disk_free": 20_480.0, "samples_missed": 3, "sensors_gone": ["bme280", "roof"], "disk": "read-only",
 }  # fmt: skip
 
 
@@ -40,6 +40,8 @@ def test_a_laptop_may_leave_out_what_it_cannot_tell() -> None:
         ({"throttled": 2**32}, "health.throttled"),
         ({"memory_free": []}, "health.memory_free"),
         ({"disk_free": 1e13}, "health.disk_free"),
+        ({"disk": "wet"}, "health.disk"),
+        ({"disk": ["full"]}, "health.disk"),
         ({"samples_missed": -1}, "health.samples_missed"),
         ({"samples_missed": 0.5}, "health.samples_missed"),
         ({"sensors_gone": "roof"}, "health.sensors_gone"),
