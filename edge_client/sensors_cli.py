@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_client.hal import Board, Reading, commands, detect, open_board
-from edge_client.hal.errors import ConfigError
+from edge_client.hal.drivers import kernel
+from edge_client.hal.errors import ConfigError, SensorError
 from edge_client.hal.selftest import selftest as run_selftest
 
 app = typer.Typer(help="Find, read, watch and check this machine's sensors.", no_args_is_help=True)
@@ -75,7 +76,7 @@ def list_(
         if row.driver is None:
             table.add_row(row.name, "-", "-", row.problem)
         else:
-            table.add_row(row.name, row.driver.chip, _addresses(row.driver.addresses), ", ".join(row.driver.channels))
+            table.add_row(row.name, row.driver.chip, _addresses(row.driver.addresses) or "-", ", ".join(row.driver.channels) or "-")
     _print(table)
 
 
@@ -86,20 +87,36 @@ def scan(
     seed: Seed = "client",
     config: Config = None,
     write: Annotated[Path | None, typer.Option(help="Write a configuration for what is found to this file.")] = None,
+    sysfs: Annotated[str, typer.Option(help="Where the kernel's tree is.")] = kernel.SYSFS,
 ) -> None:
-    """Find the chips on the bus: by what they say of themselves, never by their address alone."""
+    """Find the chips on the bus, by what they say of themselves and never by their address alone, and what the kernel reads."""
     if write is not None and write.exists():
         raise ConfigError(f"{write} exists; name another file, or move it away first")
-    with commands.opened(sensors, bus, seed, config) as opened:
-        found = detect.scan(opened)
+    devices = commands.kernel_devices(sysfs) if sensors == "linux" else []
+    found: list[detect.Found] = []
+    try:
+        with commands.opened(sensors, bus, seed, config) as opened:
+            found = detect.scan(opened)
+        if not found:
+            typer.echo(f"nothing answers on {opened.name}; check the wiring and the power")
+    except SensorError as error:
+        if not devices:
+            raise
+        typer.echo(f"{error}", err=True)
+    if found:
         table = _table("address", "driver", "chip")
         for item in found:
             table.add_row(f"{item.address:#04x}", " or ".join(driver.name for driver in item.drivers) or "-", item.note)
         _print(table)
-        if not found:
-            typer.echo(f"nothing answers on {opened.name}; check the wiring and the power")
+    if devices:
+        table = _table("device", "driver", "channels", "what the kernel reads, unchecked")
+        for kind, device in devices:
+            inputs = ", ".join(f"{channel} ({stem})" for channel, stem in device.inputs.items())
+            more = f"; also {', '.join(device.further)}" if device.further else ""
+            table.add_row(device.place, kind.name, inputs, f"{device.kernel}{more}")
+        _print(table)
     if write is not None:
-        write.write_text(commands.found_config(found, bus), encoding="utf-8")
+        write.write_text(commands.found_config(found, bus, devices, sysfs), encoding="utf-8")
         typer.echo(f"wrote {write}")
 
 

@@ -42,11 +42,17 @@ BUILTIN = {
     "vl53l0x": "vl53l0x:VL53L0X",
 }
 """Module and class of each; a driver and its simulated chip have the same, in their two packages."""
+ADAPTERS = {
+    "iio": "kernel:Iio",
+    "hwmon": "kernel:Hwmon",
+    "circuitpython": "circuitpython:CircuitPython",
+}
+"""Drivers over other people's drivers: what they read nobody here can check, and nobody simulates."""
 
 
 def names() -> list[str]:
     """Return the names of all drivers, built-in and third parties'."""
-    return sorted({*BUILTIN, *(point.name for point in entry_points(group=SENSORS_GROUP))})
+    return sorted({*BUILTIN, *ADAPTERS, *(point.name for point in entry_points(group=SENSORS_GROUP))})
 
 
 def driver(name: str) -> type[Driver]:
@@ -89,13 +95,14 @@ def drivers() -> Iterator[type[Driver] | UnknownSensor]:
 
 
 def _load(name: str, package: str, group: str) -> object:
-    if name in BUILTIN:
-        module, _, attribute = BUILTIN[name].partition(":")
+    own = {**BUILTIN, **ADAPTERS} if group == SENSORS_GROUP else BUILTIN
+    if name in own:
+        module, _, attribute = own[name].partition(":")
         return getattr(import_module(f"{package}.{module}"), attribute)
     points: tuple[EntryPoint, ...] = tuple(entry_points(group=group, name=name))
     if not points:
         raise UnknownSensor(
-            f"there is no {'driver' if group == SENSORS_GROUP else 'simulated chip'} {name!r}; there are {', '.join(sorted(BUILTIN))}"
+            f"there is no {'driver' if group == SENSORS_GROUP else 'simulated chip'} {name!r}; there are {', '.join(sorted(own))}"
         )
     try:
         return points[0].load()

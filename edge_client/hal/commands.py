@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from edge_client.hal import catalogue, config, detect
 from edge_client.hal.board import Board
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.config import SensorConfig
 from edge_client.hal.detect import Found
+from edge_client.hal.drivers import kernel
 from edge_client.hal.drivers.base import Driver
+from edge_client.hal.drivers.kernel import Device, KernelSensor
 from edge_client.hal.errors import UnknownSensor
 from edge_client.hal.linux import LinuxBus
 from edge_client.hal.opening import open_board
@@ -60,16 +62,36 @@ def opened(sensors: Literal["mock", "linux"], number: int, seed: str, configurat
             board.close()
 
 
-def found_config(found: list[Found], number: int) -> str:
-    """Return a configuration for what a scan found; chips that cannot be told apart are left for a person to decide."""
+def found_config(
+    found: list[Found], number: int, devices: Sequence[tuple[type[KernelSensor], Device]] = (), sysfs: str = kernel.SYSFS
+) -> str:
+    """Return a configuration for what a scan found; chips that cannot be told apart are left for a person to decide.
+
+    Parameters
+    ----------
+    devices
+        What the kernel reads.
+    sysfs
+        Where it shows that.
+    """
     usable = [item for item in found if item.drivers]
-    names = detect.names([item.drivers[0].name for item in usable])
+    chosen: list[tuple[type[Driver], int, int, dict[str, Any]]] = [(item.drivers[0], item.address, number, {}) for item in usable]
+    for kind, device in devices:
+        options = {"device": device.place, "inputs": dict(device.inputs), **({"sysfs": sysfs} if sysfs != kernel.SYSFS else {})}
+        chosen.append((kind.configured(options), 0, 0, options))
+    names = detect.names([driver.usual_name() for driver, *_ in chosen])
     sensors = [
-        SensorConfig(item.drivers[0], item.address, number, name, max(item.drivers[0].interval, item.drivers[0].fastest))
-        for item, name in zip(usable, names, strict=True)
+        SensorConfig(driver, address, bus, name, max(driver.interval, driver.fastest), options=options)
+        for (driver, address, bus, options), name in zip(chosen, names, strict=True)
     ]
     notes = [f"{item.address:#04x}: {item.note}" for item in found if not item.certain]
+    notes += [f"{device.place}: the kernel reads it, and nothing here can check what it says" for _, device in devices]
     return config.dumps(sensors, notes)
+
+
+def kernel_devices(sysfs: str) -> list[tuple[type[KernelSensor], Device]]:
+    """Return what the kernel's own drivers measure outside of this machine."""
+    return [(kind, device) for kind in kernel.SUBSYSTEMS for device in kind.find(sysfs) if device.outside]
 
 
 def watch(board: Board) -> Iterator[tuple[list[Reading], dict[str, Stats]]]:

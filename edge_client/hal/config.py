@@ -24,7 +24,7 @@ from typing import Any
 from edge_client.hal import catalogue, tables
 from edge_client.hal.bus import FIRST_ADDRESS, LAST_ADDRESS
 from edge_client.hal.drivers import options
-from edge_client.hal.drivers.base import NAME, Driver, Streaming
+from edge_client.hal.drivers.base import NAME, Driver, Streaming, guarded
 from edge_client.hal.errors import ConfigError, SensorError, UnknownSensor
 
 KEYS = ("driver", "bus", "address", "name", "every", "rate", "offset", "gain")
@@ -69,7 +69,7 @@ def load(path: Path, every: float | None = None) -> tuple[list[SensorConfig], li
         try:
             sensor = _sensor(entry, every)
             for other in sensors:
-                if (other.bus, other.address) == (sensor.bus, sensor.address):
+                if sensor.driver.on_bus and (other.bus, other.address) == (sensor.bus, sensor.address):
                     entry.wrong(
                         "address", f"{sensor.address:#04x} on bus {sensor.bus} is taken by {other.name}; two chips cannot share an address"
                     )
@@ -89,12 +89,12 @@ def _sensor(entry: tables.Entry, usual: float | None) -> SensorConfig:
         entry.wrong("driver", str(error))
     entry.only(*KEYS, *(option.name for option in driver.options))
     chosen = options.read(driver.options, entry)
-    driver = driver.configured(chosen)
-    address = entry.integer("address", FIRST_ADDRESS, LAST_ADDRESS, driver.addresses[0])
-    if address not in driver.addresses:
-        entry.wrong(
-            "address", f"a {driver.chip} sits at {' or '.join(f'{known:#04x}' for known in driver.addresses)}, not at {address:#04x}"
-        )
+    try:
+        with guarded(driver.chip):
+            driver = driver.configured(chosen)
+    except SensorError as error:
+        entry.wrong("driver", str(error))
+    bus, address = _place(entry, driver)
     if "rate" in entry.values and "every" in entry.values:
         entry.wrong("rate", "stands beside 'every'; say one of the two")
     rate = entry.number("rate", 1e-5, 10_000) if "rate" in entry.values else None
@@ -112,8 +112,8 @@ def _sensor(entry: tables.Entry, usual: float | None) -> SensorConfig:
     return SensorConfig(
         driver=driver,
         address=address,
-        bus=entry.integer("bus", 0, 255, 1),
-        name=entry.text("name", NAME, driver.name),
+        bus=bus,
+        name=entry.text("name", NAME, driver.usual_name()),
         every=every,
         rate=rate if streaming else None,
         options=chosen,
@@ -121,12 +121,29 @@ def _sensor(entry: tables.Entry, usual: float | None) -> SensorConfig:
     )
 
 
+def _place(entry: tables.Entry, driver: type[Driver]) -> tuple[int, int]:
+    """Return bus and address of a sensor, both 0 where it has none."""
+    if not driver.on_bus:
+        for key in ("bus", "address"):
+            if key in entry.values:
+                entry.wrong(key, f"says nothing here: {driver.name} reads what sits elsewhere")
+        return 0, 0
+    address = entry.integer("address", FIRST_ADDRESS, LAST_ADDRESS, driver.addresses[0])
+    if address not in driver.addresses:
+        entry.wrong(
+            "address", f"a {driver.chip} sits at {' or '.join(f'{known:#04x}' for known in driver.addresses)}, not at {address:#04x}"
+        )
+    return entry.integer("bus", 0, 255, 1), address
+
+
 def dumps(sensors: Iterable[SensorConfig], notes: Iterable[str] = ()) -> str:
     """Return the file that describes these sensors; notes become comments at its top."""
     lines = [f"# {' '.join(note.split())}" for note in notes]  # one line each, whatever a third party's error says
     for sensor in sensors:
-        lines += ["", "[[sensor]]", f'driver = "{sensor.driver.name}"', f"bus = {sensor.bus}", f"address = {sensor.address:#04x}"]
-        if sensor.name and sensor.name != sensor.driver.name:
+        lines += ["", "[[sensor]]", f'driver = "{sensor.driver.name}"']
+        if sensor.driver.on_bus:
+            lines += [f"bus = {sensor.bus}", f"address = {sensor.address:#04x}"]
+        if sensor.name and sensor.name != sensor.driver.usual_name():
             lines.append(f'name = "{sensor.name}"')
         lines.append(f"rate = {sensor.rate:g}" if sensor.rate is not None else f"every = {sensor.every:g}")
         lines += [f"{key} = {options.written(value)}" for key, value in sensor.options.items()]

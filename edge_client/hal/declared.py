@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import math
 import re
+from collections.abc import Mapping
 
 from edge_client.hal import channels
 from edge_client.hal.bus import FIRST_ADDRESS, LAST_ADDRESS
 from edge_client.hal.drivers.base import NAME, Driver, Streaming
+from edge_client.hal.drivers.options import Option
 from edge_client.hal.errors import ChannelRefused, UnknownSensor
 
 
@@ -41,10 +43,12 @@ def check(name: str, offered: object) -> type[Driver]:
         raise wrong(f"its driver does not define {', '.join(sorted(driver.__abstractmethods__))}")
     if not isinstance(getattr(driver, "chip", None), str):
         raise wrong("its driver does not say what the chip is called")
-    if not _texts(getattr(driver, "channels", ())):
+    keys = getattr(driver, "channels", ())
+    # Where options decide on the channels, they are known only once it is configured
+    if not (_texts(keys) or (keys == () and driver.configured.__func__ is not Driver.configured.__func__)):  # type: ignore[attr-defined]
         raise wrong("its driver does not say which channels it has, as a tuple of texts")
     addresses = getattr(driver, "addresses", ())
-    if not (isinstance(addresses, tuple) and addresses and all(map(_address, addresses))):
+    if not (isinstance(addresses, tuple) and (addresses or not driver.on_bus) and all(map(_address, addresses))):
         raise wrong(
             f"its driver does not say at which addresses it can sit, as a tuple of numbers from {FIRST_ADDRESS:#04x} to {LAST_ADDRESS:#04x}"
         )
@@ -52,6 +56,10 @@ def check(name: str, offered: object) -> type[Driver]:
         raise wrong("its driver's 'interval' and 'fastest' are no seconds")
     if not (driver.frozen_after is None or (type(driver.frozen_after) is int and driver.frozen_after > 0)):
         raise wrong("its driver's 'frozen_after' is no number of measurements")
+    if not (isinstance(driver.options, tuple) and all(isinstance(option, Option) for option in driver.options)):
+        raise wrong("its driver's 'options' are no tuple of Option")
+    if not isinstance(driver.ranges, Mapping):
+        raise wrong("its driver's 'ranges' are no range by channel")
     if issubclass(driver, Streaming):
         rates = getattr(driver, "rates", ())
         if not (isinstance(rates, tuple) and rates and all(_number(rate) and rate > 0 for rate in rates)):

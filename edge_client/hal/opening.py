@@ -177,7 +177,7 @@ def _found_board(number: int, every: float | None, memory: Memory) -> Board:
 
 def _look(bus: ReopeningBus, number: int, clock: Clock, memory: Memory) -> tuple[list[Known], list[SensorError]]:
     """Return the sensors of a bus: those that were found before, and what else answers. Say what has changed in one line."""
-    before = [sensor for sensor in memory.sensors if sensor.address]
+    before = [sensor for sensor in memory.sensors if sensor.address and sensor.driver not in catalogue.ADAPTERS]
     mine = [sensor for sensor in before if sensor.bus == number]
     try:
         found = detect.scan(bus)

@@ -46,6 +46,8 @@ class Driver(ABC):
     """What the chip's maker calls it."""
     addresses: ClassVar[tuple[int, ...]]
     """Where the chip can sit, the usual address first."""
+    on_bus: ClassVar[bool] = True
+    """Whether it sits on an I2C bus of ours; what the kernel reads has no address there."""
     channels: ClassVar[tuple[str, ...]]
     """Keys of the channel table that one measurement has."""
     quantities: ClassVar[tuple[Quantity, ...]] = ()
@@ -74,6 +76,11 @@ class Driver(ABC):
     def configured(cls, options: Mapping[str, Any]) -> type[Driver]:
         """Return the class for some options: a derived one where, say, the channels depend on them."""
         return cls
+
+    @classmethod
+    def usual_name(cls) -> str:
+        """Return what a sensor is called if nobody says it."""
+        return cls.name
 
     @classmethod
     @abstractmethod

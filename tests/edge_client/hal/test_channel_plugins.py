@@ -152,6 +152,18 @@ class Jumble(TMP117):
     quantities = 5  # type: ignore[assignment]
 
 
+class Optional(TMP117):
+    options = ("pin",)  # type: ignore[assignment]
+
+
+class Boundless(TMP117):
+    ranges = (0, 1)  # type: ignore[assignment]
+
+
+class Silent(TMP117):
+    channels = ()
+
+
 class Chipless(TMP117):
     chip = None  # type: ignore[assignment]
 
@@ -167,6 +179,9 @@ WRONG = [
     (Never, "'frozen_after' is no number of measurements"),
     (Unfinished, "its driver does not define identify, read, setup"),
     (Rateless, "its driver does not say which rates it keeps"),
+    (Optional, "'options' are no tuple of Option"),
+    (Boundless, "'ranges' are no range by channel"),
+    (Silent, "its driver does not say which channels it has"),
     (Jumble, "its 'quantities' are no tuple"),
     (Chipless, "its driver does not say what the chip is called"),
     (Quantity, "which is not a Driver"),
