@@ -78,7 +78,7 @@ class Agent:
         self._link = Link(settings.server, hello.to_wire(), tls=tls, proxy=settings.proxy, longest_pause=settings.reconnect_max)
         self._courier = Courier(self._outbox, self._link, self._accepted)
         self._training = Training(self._train, self._outbox, self._trained)
-        self._cycles = Cycles(board, self._recorder, self._outbox)
+        self._cycles = Cycles(board, self._recorder, self._outbox, utc=board.utc)
         self._paced = SelfPaced(board, self._recorder, None if self._private else self._outbox) if settings.self_paced else None
         self._reporter = Reporter(self._link, folder, self._paced, lambda: board.gone, lambda: self._recorder.trouble)
         self._memory = threading.Lock()
@@ -123,7 +123,10 @@ class Agent:
 
     def label(self, label: str, t: float) -> None:
         """Note what a person says is being measured."""
-        self._recorder.label(t, label)
+        if self._paced is None:
+            self._recorder.label(t, label)
+        else:
+            self._paced.label(t, label)
 
     def stop(self) -> None:
         """End within 4 s. What was not delivered stays in the outbox."""
@@ -193,8 +196,7 @@ class Agent:
     def _train(self, update: ClientUpdate, received: float) -> Result:
         if self._board.simulated:  # readings that the server asked for before this round belong into it
             self._cycles.settle(update.config.deadline_s / 2)
-        tested_until = self._recorder.get(TESTED_UNTIL)
-        result = self._trainer.run(update, self._recorder.columns, None if tested_until is None else float(tested_until), received)
+        result = self._trainer.run(update, self._recorder.columns, self._recorder.tested_until(), received)
         return guarded(result, self._recorder.get(UNTOLD)) if self._private else result
 
     def _fetch(self, sha256: str) -> bytes:

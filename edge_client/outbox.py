@@ -164,6 +164,18 @@ class Outbox:
             self._held = None
             self._db.run(lambda db: db.execute("DELETE FROM outbox"))
 
+    def forget_from(self, t: float) -> int:
+        """Forget messages that hold readings of a time or later; return how many there were."""
+
+        def ahead(db: sqlite3.Connection) -> list[tuple[int]]:
+            waiting = db.execute("SELECT seq, body FROM outbox WHERE lane = ?", (_READINGS,))
+            return [(seq,) for seq, body in waiting if max(json.loads(body).get("t") or [t - 1]) >= t]
+
+        with self._changed:
+            found = self._db.run(ahead)
+            self._db.run(lambda db: db.executemany("DELETE FROM outbox WHERE seq = ?", found))
+        return len(found)
+
     def close(self) -> None:
         """Close the file."""
         with self._changed:

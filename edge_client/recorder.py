@@ -18,6 +18,7 @@ from edge_client import disk
 from edge_client.database import Database, damaged
 from edge_client.salvage import Table
 from protocol import fields
+from protocol.messages import YEAR_3000
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,12 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWI
 TESTED_UNTIL = "tested_until"
 """Name under which is kept up to what time forecasts were tested, in seconds since 1970-01-01 UTC."""
 _TABLES = (
-    Table("samples", "t", lambda row: all(value is None or isinstance(value, float | int) for value in row.values()), top=time.time),
+    Table(
+        "samples",
+        "t",
+        lambda row: all(value is None or isinstance(value, float | int) for value in row.values()) and 0 <= row["t"] < YEAR_3000,
+        top=time.time,
+    ),
     Table("labels", "t", lambda row: isinstance(row["label"], str), top=time.time),
     Table("meta", "name", lambda row: row["value"] is None or isinstance(row["value"], str), numbered=False),
 )
@@ -161,10 +167,22 @@ class Recorder:
             count, first, last = self._db.run(lambda db: db.execute("SELECT count(*), min(t), max(t) FROM samples").fetchone())
         return (count, first, last) if count else None
 
+    def tested_until(self) -> float | None:
+        """Return up to when samples were tested, in seconds since 1970-01-01 UTC; never more than there are: a clock may have run ahead."""
+        with self._lock:
+            said = self.get(TESTED_UNTIL)
+            newest: float | None = self._db.run(lambda db: db.execute("SELECT max(t) FROM samples").fetchone()[0])
+            waiting = [t for t, _ in self._pending]
+        try:
+            return None if said is None else min(float(said), max(filter(None, (newest, *waiting)), default=math.inf))
+        except ValueError:  # a damaged page's
+            return None
+
     def forget_from(self, t: float) -> int:
-        """Forget samples taken at a time or later, and that any of them was tested; return how many there were."""
+        """Forget samples and labels of a time or later, and that any of them was tested; return how many samples there were."""
         with self._lock:
             self._commit()
+            self._db.run(lambda db: db.execute("DELETE FROM labels WHERE t >= ?", (t,)))
             count: int = self._db.run(lambda db: db.execute("DELETE FROM samples WHERE t >= ?", (t,)).rowcount)
             self._rows = max(0, self._rows - count)
             tested = self.get(TESTED_UNTIL)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from edge_client import mirror
 from edge_client.hal import Board, Reading
+from edge_client.hal.sampler import AHEAD_S
 from edge_client.outbox import Outbox
 from edge_client.recorder import Recorder, Sample
 from protocol.messages import Channel, GenerateData
@@ -48,7 +49,7 @@ class SelfPaced:
         self._channels = board.channels
         self._recorder = recorder
         self._outbox = outbox
-        self._dated = board.dated(self._keep)
+        self._dated = board.dated(self._keep, self._pull_back)
         self._sampler = board.sampler(self._take)
         self._lock = threading.Lock()
         self._unmirrored: list[Sample] = []
@@ -92,6 +93,24 @@ class SelfPaced:
             self._unmirrored = []
             clear()
 
+    def label(self, t: float, label: str) -> None:
+        """Note what is being measured from a time on, by the wall clock as it is; once that is synchronised the label is dated anew."""
+        with self._lock:
+            self._dated.at(time.monotonic() - (time.time() - t), lambda dated: self._recorder.label(dated, label))
+
+    def _pull_back(self, utc: float) -> None:
+        """Drop what a clock that ran ahead has dated, beyond a good clock's time."""
+        limit = utc + AHEAD_S
+        try:
+            samples = self._recorder.forget_from(limit)
+            messages = 0 if self._outbox is None else self._outbox.forget_from(limit)
+        except sqlite3.Error as error:
+            log.error("what is dated in the future cannot be dropped (%s)", error)
+            return
+        if samples or messages:
+            what = f"{samples} samples dated after {_utc(limit)}" + (f", and {messages} messages with such," if messages else "")
+            log.warning("this machine's clock ran ahead: %s are dropped, and what is measured from now on is tested again", what)
+
     def _take(self, readings: list[Reading]) -> None:
         with self._lock:
             if any(reading.good for reading in readings):
@@ -126,9 +145,14 @@ class Cycles:
     ----------
     pause
         Seconds between two readings of a real sensor. Simulated ones are set to the world's time and need none.
+    utc
+        Dates readings of real sensors; None until the wall clock is known, for which a cycle waits.
     """
 
-    def __init__(self, sensors: Sensors, recorder: Recorder, outbox: Outbox, pause: float = 1.0) -> None:
+    def __init__(
+        self, sensors: Sensors, recorder: Recorder, outbox: Outbox, pause: float = 1.0, utc: Callable[[], float | None] = time.time
+    ) -> None:
+        self._utc = utc
         self._sensors = sensors
         self._recorder = recorder
         self._outbox = outbox
@@ -213,9 +237,20 @@ class Cycles:
                 t = request.t + index * request.step
                 yield t, self._sensors.sample(t)
             else:
-                yield time.time(), self._sensors.sample()
+                if index == 0:
+                    self._await_clock(request.cycle)
+                now, values = self._utc(), self._sensors.sample()
+                if now is None:  # asked to stop
+                    return
+                yield now, values
                 if index + 1 < request.count:
                     self._stopping.wait(self._pause)
+
+    def _await_clock(self, cycle: int) -> None:
+        if self._utc() is None:
+            log.warning("cycle %d waits until this machine's clock is synchronised; see `timedatectl` if that lasts", cycle)
+        while self._utc() is None and not self._stopping.wait(self._pause):
+            pass
 
     def _keep(self, cycle: int, part: list[Sample], resets: int) -> bool:
         """Store and mirror a part, unless a reset has come since the cycle was asked for."""

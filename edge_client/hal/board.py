@@ -123,9 +123,13 @@ class Board:
                 sources.append((sensor, pace.every))
         return Sampler(sources, sink, self._clock)
 
-    def dated(self, append: Callable[[float, dict[str, float | None]], None]) -> Dated:
+    def dated(self, append: Callable[[float, dict[str, float | None]], None], known: Callable[[float], None] = lambda utc: None) -> Dated:
         """Return a sink that hands values to a recorder, each with its time; undated ones wait until the wall clock is known."""
-        return Dated(append, self._clock, lambda reading: self._keys.get((reading.sensor, reading.channel)))
+        return Dated(append, self._clock, lambda reading: self._keys.get((reading.sensor, reading.channel)), known=known)
+
+    def utc(self) -> float | None:
+        """Return the wall clock's time, or None until it is known."""
+        return self._clock.utc()
 
     def close(self) -> None:
         """Release the buses; closing twice does no harm."""

@@ -15,6 +15,9 @@ from edge_client.hal.readings import Reading
 
 logger = logging.getLogger(__name__)
 
+AHEAD_S = 60.0
+"""How far a clock may be set back, in seconds, before what it dated is looked at again; an NTP client corrects less than that."""
+
 Sink = Callable[[list[Reading]], None]
 
 
@@ -182,6 +185,8 @@ class Dated:
         Names the channel of a reading; one without a name is left out.
     hold
         How many undated readings to hold at most; the oldest make room.
+    known
+        Called with the wall clock's time when it becomes known, and when it was set back: what is dated later was dated wrongly.
     """
 
     def __init__(
@@ -190,9 +195,12 @@ class Dated:
         clock: Clock,
         key: Callable[[Reading], str | None] = lambda reading: reading.channel,
         hold: int = 100_000,
+        known: Callable[[float], None] = lambda utc: None,
     ) -> None:
-        self._append, self._clock, self._key, self._hold = append, clock, key, hold
+        self._append, self._clock, self._key, self._hold, self._known = append, clock, key, hold, known
         self._undated: deque[list[Reading]] = deque()
+        self._moments: deque[tuple[float, Callable[[float], None]]] = deque(maxlen=1000)
+        self._shift: float | None = None
         self._waiting = False
         self.held = 0
         """How many readings wait for a date."""
@@ -203,6 +211,14 @@ class Dated:
         self.held += len(readings)
         while self.held > self._hold and len(self._undated) > 1:
             self._drop()
+        self._date()
+
+    def at(self, monotonic: float, note: Callable[[float], None]) -> None:
+        """Have something noted that happened at a moment of the readings' clock: ``note`` is called with its date, once that is known."""
+        self._moments.append((monotonic, note))
+        self._date()
+
+    def _date(self) -> None:
         utc = self._clock.utc()
         if utc is None:
             if not self._waiting:
@@ -213,13 +229,20 @@ class Dated:
             logger.info("the clock is synchronised: %d readings that waited for it are dated", self.held)
             self._waiting = False
         shift = utc - self._clock.now()
+        if self._shift is None or shift < self._shift - AHEAD_S:
+            self._known(utc)
+        self._shift = shift
         while self._undated:
             self._store(self._undated[0], shift)
             self._drop()
+        while self._moments:
+            monotonic, note = self._moments.popleft()
+            note(monotonic + shift)
 
     def forget(self) -> None:
         """Drop what waits."""
         self._undated.clear()
+        self._moments.clear()
         self.held = 0
 
     def _drop(self) -> None:

@@ -260,6 +260,29 @@ def test_before_the_clock_is_known_readings_wait_and_are_dated_afterwards(
     assert "4 readings that waited for it are dated" in caplog.messages[1]
 
 
+def test_a_moment_is_dated_as_readings_are(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, noted = Dated(Log(), clock), list[float]()
+    monkeypatch.setattr(clock, "utc", lambda: None)
+    clock.sleep(3)
+    sink.at(2.0, noted.append)
+    assert noted == []
+    clock.sleep(7)
+    monkeypatch.setattr(clock, "utc", lambda: 1_000_010.0)
+    sink([reading(10.0, 30.0, utc=1_000_010.0)])
+    assert noted == [1_000_002.0]
+    sink.at(10.0, noted.append)
+    assert noted == [1_000_002.0, 1_000_010.0]
+
+
+def test_a_clock_that_becomes_known_or_is_set_back_is_told_of(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[float] = []
+    sink = Dated(Log(), clock, known=known.append)
+    for utc in (None, 1000.0, 1001.0, 1000.5, 4000.0, 1002.0, 1003.0):
+        monkeypatch.setattr(clock, "utc", lambda utc=utc: utc)
+        sink([reading(clock.now(), 1.0, utc=utc)])
+    assert known == [1000.0, 1002.0], "an hour ahead, and back again; what an NTP client corrects in passing is nothing"
+
+
 def test_what_waits_is_bounded(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log()
     sink = Dated(log, clock, hold=5)
