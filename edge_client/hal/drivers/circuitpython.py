@@ -40,6 +40,8 @@ NAMES: dict[str, dict[str, tuple[str, float]]] = {
     **{f"gyro.{i}": {"°/s": (f"rotation_{axis}", 180 / math.pi)} for i, axis in enumerate("xyz")},
 }
 """Properties that CircuitPython's design guide names, with their units: what each is here, by the unit of the channel."""
+SETTLE_S = 0.5
+"""For the first conversion of a chip that has just got its power: libraries pass on what its registers hold before that."""
 ADDRESS = ("address", "addr", "i2c_addr", "i2c_address", "device_address")
 """What libraries call the parameter for the chip's address."""
 
@@ -111,6 +113,7 @@ class CircuitPython(Driver):
         parameter = _parameter(self._made)
         with self._calls():
             self._chip = self._made(self._i2c, **({parameter.name: self.address} if parameter is not None else {}))
+        self.clock.sleep(SETTLE_S)
 
     def read(self) -> Measurement:
         """Read each property once."""

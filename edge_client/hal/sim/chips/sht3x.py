@@ -35,6 +35,8 @@ class SHT3x(CommandChip):
         elif code == 0x30A2:
             self.power_on()
             self.ready_at = self.clock.now() + 0.0005
+        elif code == 0x3093:
+            pass  # section 4.8: ends periodic measuring, which single shots never begin
         elif code in (0x306D, 0x3066):
             self.status = self.status & ~0x2000 | (code == 0x306D) << 13
         else:
