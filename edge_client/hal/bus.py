@@ -144,7 +144,11 @@ _KINDS: dict[int, tuple[type[BusError], str]] = {
     errno.ETIMEDOUT: (BusTimeout, _LATE),
     errno.EIO: (BusTimeout, _LATE),  # what a Pi's adapters (bcm2835, designware) report for a clock that was stretched too long
     errno.EAGAIN: (ArbitrationLost, "lost the bus while talking to {address}; look for a second master or a data line that is held low"),
-    errno.EBUSY: (BusBusy, "a kernel driver owns {address}; unload it, or remove its dtoverlay line from config.txt"),
+    errno.EBUSY: (
+        BusBusy,
+        "a kernel driver owns {address}; unload it, remove its dtoverlay line from config.txt, "
+        'or read what it reads (driver = "iio" or "hwmon", see `bramble sensors scan`)',
+    ),
     errno.EACCES: (PermissionDenied, _FORBIDDEN),
     errno.EPERM: (PermissionDenied, _FORBIDDEN),
     errno.ENOENT: (NoSuchBus, "there is no such bus; enable I2C (sudo raspi-config nonint do_i2c 0) or name another one"),

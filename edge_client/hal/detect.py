@@ -27,11 +27,14 @@ class Found:
         Drivers whose chip this can be, the likeliest first. Where a chip proves its identity, only those that it proves it to.
     note
         What a person should know of it.
+    owned
+        Whether a kernel driver has it.
     """
 
     address: int
     drivers: tuple[type[Driver], ...]
     note: str
+    owned: bool = False
 
     @property
     def certain(self) -> bool:
@@ -64,7 +67,7 @@ def _look(bus: I2CBus, address: int, candidates: list[type[Driver]], missing: st
                 if item.identify(bus, address):
                     possible.append(item)
         except BusBusy as error:
-            return Found(address, (), str(error))
+            return Found(address, (), str(error), owned=True)
         except DriverFailure as error:
             logger.warning("%s", error)
         except SensorError as error:

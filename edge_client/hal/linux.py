@@ -22,6 +22,7 @@ SMBUS_BLOCK = 32
 """Most bytes that one SMBus block call carries."""
 LOCK_S, LOCK_STEP_S = 2.0, 0.001
 """How long to wait for another process that holds the bus, and how often to look."""
+LOOK_S = 2.0
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS}
 
 
@@ -144,18 +145,22 @@ def _unsupported() -> OSError:
 class ReopeningBus:
     """A bus that is opened when it is first used, and again when it was gone: an adapter on USB takes its bus with it.
 
-    The kernel keeps an adapter that was pulled out, and whoever unplugs it in software waits, until the last one lets go of its
-    device file. So this class does, as soon as a transfer or a scan fails and the file's name has vanished.
+    The kernel keeps an adapter that was pulled out, and all that is plugged in after it waits, until the last one lets go of its
+    device file. So this class does, within a few seconds of the moment when the file's name has vanished.
 
     Parameters
     ----------
     number
         The N of ``/dev/i2c-N``.
+    look
+        Seconds between two looks whether it is there still, beside those after a transfer that failed.
     """
 
-    def __init__(self, number: int, clock: Clock | None = None) -> None:
+    def __init__(self, number: int, clock: Clock | None = None, look: float = LOOK_S) -> None:
         self.name = f"/dev/i2c-{number}"
-        self._number, self._clock = number, clock
+        self._number, self._clock, self._look = number, clock, look
+        self._watcher: threading.Thread | None = None
+        self._done = threading.Event()
         self._bus: LinuxBus | None = None
         self._opening = threading.Lock()
         self._closed = False
@@ -183,6 +188,7 @@ class ReopeningBus:
 
     def close(self) -> None:
         """Release the device file; closing twice does no harm."""
+        self._done.set()
         with self._opening:
             self._closed = True
             if self._bus is not None:
@@ -194,7 +200,17 @@ class ReopeningBus:
                 raise BusClosed(f"{self.name} is closed; open it again before you use it")
             if self._bus is None:
                 self._bus = LinuxBus(self._number, self._clock)
+            if self._watcher is None:
+                self._watcher = threading.Thread(target=self._watch, name=f"watch {self.name}", daemon=True)
+                self._watcher.start()
             return self._bus
+
+    def _watch(self) -> None:
+        """Look after a bus that nobody uses for a while: its sensors may be read once an hour."""
+        while not self._done.wait(self._look):
+            bus = self._bus
+            if bus is not None:
+                self._forget(bus)
 
     def _forget(self, bus: LinuxBus) -> None:
         """Let go of a bus whose device file has vanished."""

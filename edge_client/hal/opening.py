@@ -186,6 +186,9 @@ def _look(bus: ReopeningBus, number: int, clock: Clock, memory: Memory) -> tuple
             raise
         logger.error("%s; the sensors that were found there before are looked for all the same", error)
         return mine, [error]
+    for item in found:
+        if item.owned:
+            logger.warning("%s", item.note)
     after, changes = reconcile(before, found, number, lambda item, had: detect.choose(bus, item, clock, had))
     if changes:
         level, where = (logging.WARNING if mine else logging.INFO), f"; see {memory.path}" if memory.path is not None else ""

@@ -19,6 +19,7 @@ from edge_client.hal.sim.bus import SimulatedBus
 from edge_client.hal.sim.chips.base import Chip, RegisterChip, nack
 from edge_client.hal.sim.scene import Scene
 from tests.edge_client.hal.kernel import Kernel
+from tests.waiting import wait_for
 
 ADDRESS, EMPTY = 0x48, 0x49
 
@@ -249,6 +250,24 @@ def test_a_kernel_driver_that_binds_later_is_noticed_and_so_is_its_leaving(rig: 
         rig.bus.transfer(ADDRESS, b"\x10", 1)
     rig.kernel.owned.clear()
     assert rig.bus.transfer(ADDRESS, b"\x10", 1) == b"\x55"
+
+
+def test_a_bus_that_went_away_while_nobody_used_it_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sensors may be read once an hour, and the kernel would wait, with all that is plugged in after it."""
+    kernel = Kernel(tmp_path / "i2c")
+    kernel.install(monkeypatch)
+    bus = ReopeningBus(1, look=0.01)
+    bus.scan()
+    assert kernel.held == 1
+    kernel.pull_out()
+    wait_for(lambda: kernel.held == 0, "the device file to be closed")
+    kernel.plug_in()
+    assert bus.scan() == []
+    assert kernel.held == 1
+    bus.close()
+    assert bus._watcher is not None
+    bus._watcher.join(30)
+    assert not bus._watcher.is_alive()
 
 
 @pytest.mark.parametrize("first", ["a transfer", "a scan"])

@@ -284,6 +284,14 @@ def test_when_no_driver_that_fits_reads_the_chip_the_first_one_waits_for_it(
     assert board.sample()["temperature"] is None
 
 
+def test_a_chip_that_the_kernel_has_at_the_start_is_said(start: Starts, plug: Plug, kernel: Kernel, caplog: Any) -> None:
+    plug(0x44, "sht3x")
+    plug(0x76, "bme280")
+    kernel.owned.add(0x44)
+    assert [sensor.name for sensor in start().sensors] == ["bme280"]
+    assert caplog.text.count("a kernel driver owns 0x44; unload it") == 1
+
+
 def test_a_kernel_driver_that_takes_a_chip_over_is_said_and_the_chip_is_back_afterwards(
     start: Starts, plug: Plug, kernel: Kernel, clock: VirtualClock, caplog: Any
 ) -> None:
