@@ -58,13 +58,15 @@ class Server:
         self.flask = Flask("server", static_folder=None)
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
         self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
-        self.fleet, self.complaints = Fleet(), Complaints()
+        self.fleet, self.complaints = Fleet(graph.manifest.channels), Complaints()
         self.metrics = Metrics(lambda: len(self.fleet), self.fleet.health)
         runtime = self.runtime = engine.Runtime(self.sio, threads=1)
         outward = Outward(self.sio, self.fleet)
         self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics)
         gate = Gate(self.fleet, tokens, settings.simulated_welcome)
-        links = self.links = Inward(self.sio, gate, self.fleet, self.coordinator, graph.manifest.layout, self.metrics, self.complaints)
+        links = self.links = Inward(
+            self.sio, gate, self.fleet, self.coordinator, outward, graph.manifest.layout, self.metrics, self.complaints
+        )
         largest = 2 * codecs.encoded_size(graph.manifest.layout, "float32") + HEADROOM
         patience = settings.ping_interval + settings.ping_timeout
         text = max(TEXT, 2 * len(json.dumps(graph.manifest.layout.to_wire())))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from protocol.errors import ProtocolError
-from protocol.messages import MAX_SAMPLES, DataUpdate, TrainingComplete
+from protocol.messages import MAX_SAMPLES, Channel, DataUpdate, TrainingComplete
 from protocol.printable import printable
-from server.fleet import Client
+
+if TYPE_CHECKING:
+    from server.fleet import Client
 
 HUGE = 1e12
 """A metric beyond this is no measurement; sums of such would not be finite either."""
@@ -39,3 +44,12 @@ def channels(client: Client, update: DataUpdate) -> None:
     for key in update.channels:
         if key.removesuffix(FORECAST) not in offered:
             raise ProtocolError(f"channels.{key}: not a channel that {client.id} offered in its handshake")
+
+
+def misfit(offered: Iterable[Channel], needed: Iterable[Channel]) -> str | None:
+    """Return in words why a client with these channels cannot train a task that takes those, or None if it can."""
+    units = {channel.key: channel.unit for channel in offered}
+    missing = [channel.key for channel in needed if channel.key not in units]
+    other = [f"{item.key} in {units[item.key]} instead of {item.unit}" for item in needed if units.get(item.key, item.unit) != item.unit]
+    said = [f"{verb} {', '.join(what)}" for verb, what in (("does not measure", missing), ("measures", other)) if what]
+    return f"{printable(' and '.join(said))}, so it is not asked for rounds of this task" if said else None

@@ -21,9 +21,10 @@ from server.complaints import Complaints
 from server.cycle import World
 from server.fleet import Fleet
 from server.metrics import Metrics
+from server.registry import Registry
 from server.schedule import Schedule
 from server.settings import ServerSettings
-from server.store import Store, meta, mirror, models
+from server.store import Store, clients, meta, mirror, models
 from server.view import Model, View
 from server.writer import Reply, Runtime, Writer
 
@@ -84,6 +85,7 @@ class Coordinator:
             newest = models.latest(connection)
             history = server.store.rounds.one(connection, newest[0]) if newest else None
             facts = World.load(connection)
+            self._registry = Registry(self._fleet, clients.load(connection))
             self._behind: set[str] = set(meta.get(connection, "behind", []))
         self._state = rounds.State(rounds.Rules(self._settings.min_clients, self._settings.min_updates), last, None, answered)
         model = Model(newest[0], newest[1], history["metrics"] if history else {}) if newest else self._initial()
@@ -111,7 +113,12 @@ class Coordinator:
 
     def stop(self) -> None:
         """End the open round unused and stop."""
-        self._writer.stop(lambda _: self._end_unused("server stopped"), STOP_S)
+
+        def last(reply: Reply) -> None:
+            self._end_unused("server stopped")
+            self._registry.keep(self._write)
+
+        self._writer.stop(last, STOP_S)
 
     def settle(self) -> None:
         """Return once everything that was asked for before is done."""
@@ -119,7 +126,7 @@ class Coordinator:
 
     def start_round(self) -> rounds.Open:
         """Open a round with all connected clients."""
-        opened: rounds.Open = self._writer.submit(lambda reply: self._feed(rounds.Start(self._fleet.connected()), reply))
+        opened: rounds.Open = self._writer.submit(lambda reply: self._feed(self._start(), reply))
         return opened
 
     def deliver(self, client: str, complete: TrainingComplete) -> None:
@@ -135,6 +142,10 @@ class Coordinator:
     def joined(self, client: str) -> None:
         """Note a new connection; does not wait."""
         self._writer.post(lambda reply: self._joined(client, reply))
+
+    def listed(self) -> None:
+        """Note that what is known of some client has changed; does not wait."""
+        self._writer.post(lambda _: self._changed())
 
     def left(self, client: str) -> None:
         """Note that a client is gone; does not wait."""
@@ -169,6 +180,10 @@ class Coordinator:
             raise RefusedError("private mode", reason)
 
     # The machine
+
+    def _start(self) -> rounds.Start:
+        able = self._fleet.able()
+        return rounds.Start(able, len(self._fleet) - len(able))
 
     def _feed(self, event: rounds.Event, reply: Reply, complete: TrainingComplete | None = None) -> None:
         state, actions = rounds.step(self._state, event)
@@ -277,7 +292,9 @@ class Coordinator:
             self._behind.discard(client)
             self._write(lambda connection: meta.put(connection, "behind", sorted(self._behind)))
             self._out.reset([client])
-        self._feed(rounds.Joined(client), reply)
+        known = self._fleet.get(client)
+        # One that came back without a channel that the task takes is not asked again, and no longer waited for.
+        self._feed(rounds.Joined(client) if known and known.misfit is None else rounds.Left(client), reply)
         self._changed()
 
     def _left(self, client: str, reply: Reply) -> None:
@@ -339,24 +356,25 @@ class Coordinator:
 
     # The clock
 
-    def _due(self) -> float | None:
+    def _due(self) -> float:
         now = time.monotonic()
         if self._state.running:
             start: float | None = self._deadline - now
         else:
-            start = self._schedule.due(now) if len(self._fleet) >= self._settings.min_clients else None
-        times = [when for when in (start, self._world.due(now)) if when is not None]
-        return min(times) if times else None
+            start = self._schedule.due(now) if len(self._fleet.able()) >= self._settings.min_clients else None
+        return min(when for when in (start, self._world.due(now), self._registry.due()) if when is not None)
 
     def _tick(self) -> None:
         now, running = time.monotonic(), self._state.running
         if self._world.due(now) == 0:
             log.warning("cycle %d: no readings came from %s", self._world.cycle, ", ".join(self._world.give_up()))
             self._changed()
+        if self._registry.due() == 0:
+            self._registry.keep(self._write)
         if running and self._deadline <= now:
             self._feed(rounds.Deadline(running.number), Reply(self._runtime.event()))
-        elif not running and self._schedule.due(now) == 0 and len(self._fleet) >= self._settings.min_clients:
-            self._feed(rounds.Start(self._fleet.connected()), Reply(self._runtime.event()))
+        elif not running and self._schedule.due(now) == 0 and len(self._fleet.able()) >= self._settings.min_clients:
+            self._feed(self._start(), Reply(self._runtime.event()))
 
 
 def _config(settings: ServerSettings, task: TrainConfig) -> TrainConfig:

@@ -9,10 +9,15 @@ from typing import Any
 
 from protocol.health import Health
 from protocol.messages import Channel, Handshake
+from server import checks
+from server.namesakes import Namesakes
 from server.tokens import hash_of
 
-REMEMBERED = 10_000
-"""Clients that are gone and still listed; beyond that the one gone longest is forgotten."""
+REMEMBERED = 2_000
+"""Clients that are gone and still listed; beyond that one is forgotten, the one gone longest of those that stayed least."""
+TWO = "two clients have this name; give each an id of its own"
+LOOKED_IN = 60.0
+"""Seconds that a client was ever there, below which it only looked in."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,14 @@ class Client:
     features: tuple[str, ...] = ()
     instance: str = field(default="", repr=False)
     """Which process it is; empty where a client of version 1 does not tell."""
+    first_seen: float = 0.0
+    misfit: str | None = None
+    """Why it cannot train this server's task, or None."""
+
+    @property
+    def mark(self) -> str:
+        """What tells it from another client with its id: its process, or its address where it does not tell."""
+        return self.instance or self.address
 
     @property
     def connected(self) -> bool:
@@ -49,25 +62,40 @@ class Client:
 
 
 class Fleet:
-    """The clients by id. Changed by the connection handlers and read by everybody, always in one piece."""
+    """The clients by id. Changed by the connection handlers and read by everybody, always in one piece.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    needed
+        The channels that the task takes.
+    """
+
+    def __init__(self, needed: Iterable[Channel] = ()) -> None:
+        self._needed = tuple(needed)
         self._clients: dict[str, Client] = {}
         self._by_sid: dict[str, str] = {}
+        self.namesakes = Namesakes()
+        self.moved, self.touched = set[str](), set[str]()
+        """Clients that came, left or were forgotten since whoever keeps the list took this, and those that differ at all."""
 
     def join(self, hello: Handshake, sid: str, address: str) -> str | None:
         """Take a connection in; return the session of an older connection of the same client, which it replaces."""
         now, former = time.time(), self._clients.pop(hello.client_id, None)
-        last_cycle = former.last_cycle if former else None
         client = Client(
-            hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now, last_cycle, hash_of(hello.token or ""),
-            protocol=hello.protocol, features=hello.features, instance=hello.instance,
+            hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now,
+            former.last_cycle if former else None, hash_of(hello.token or ""), protocol=hello.protocol, features=hello.features,
+            instance=hello.instance, first_seen=former.first_seen if former else now, misfit=checks.misfit(hello.channels, self._needed),
         )  # fmt: skip
         self._clients[client.id] = client
         self._by_sid[sid] = client.id
+        self.moved.add(client.id)
         if former and former.sid:
             del self._by_sid[former.sid]
         return former.sid if former else None
+
+    def restore(self, clients: Iterable[Client]) -> None:
+        """Take in those whom a former server knew; none of them is connected."""
+        self._clients = {client.id: replace(client, misfit=checks.misfit(client.channels, self._needed)) for client in clients}
 
     def leave(self, sid: str) -> str | None:
         """Note that a connection ended; return the client that is gone with it, if no newer connection has replaced it."""
@@ -76,10 +104,23 @@ class Fleet:
             return None
         # Moved to the end of the dictionary: the order of departure is the order of forgetting.
         self._clients[name] = replace(self._clients.pop(name), sid=None, since=time.time())
-        gone = [client.id for client in self._clients.values() if not client.connected]
-        for forgotten in gone[: max(0, len(gone) - REMEMBERED)]:
-            del self._clients[forgotten]
+        self.moved.add(name)
+        gone = [client for client in self._clients.values() if not client.connected]
+        if len(gone) > REMEMBERED:
+            # Who only looked in goes first: nobody can push a fleet off the list with a thousand invented names.
+            gone.sort(key=lambda client: client.last_seen - client.first_seen >= LOOKED_IN)
+            for client in gone[: len(gone) - REMEMBERED]:
+                self.forget(client.id)
         return name
+
+    def forget(self, name: str) -> bool:
+        """Take a client off the list; return whether it was there and is not connected."""
+        client = self._clients.get(name)
+        if client is None or client.connected:
+            return False
+        del self._clients[name]
+        self.moved.add(name)
+        return True
 
     def seen(self, sid: str, cycle: int | None = None) -> Client | None:
         """Note a message, perhaps with readings of a cycle; return who sent it, or ``None`` for a session that is not in the fleet."""
@@ -89,6 +130,7 @@ class Fleet:
         client = self._clients[name]
         client = replace(client, last_seen=time.time(), last_cycle=client.last_cycle if cycle is None else cycle)
         self._clients[name] = client
+        self.touched.add(name)
         return client
 
     def report(self, client: str, health: Health) -> None:
@@ -111,6 +153,10 @@ class Fleet:
         """Return the ids of all connected clients, in order."""
         return sorted(self._by_sid.values())
 
+    def able(self) -> list[str]:
+        """Return the ids of the connected clients that can train the task, in order."""
+        return [name for name in self.connected() if self._clients[name].misfit is None]
+
     def sids(self, clients: Iterable[str], since: int = 1) -> list[str]:
         """Return the sessions of those clients that are connected and speak at least this version of the contract."""
         found = (self._clients.get(name) for name in clients)
@@ -123,9 +169,13 @@ class Fleet:
     def __len__(self) -> int:
         return len(self._by_sid)
 
+    def presence(self) -> dict[str, tuple[bool, float]]:
+        """Return for every client whether it is connected, and when it was last seen."""
+        return {name: (client.connected, client.last_seen) for name, client in self._clients.items()}
+
     def to_json(self, training: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return what HTTP shows of every client, by id; ``training`` says who is at work for the open round."""
-        busy = set(training)
+        busy, now = set(training), time.time()
         return {
             name: {
                 "connected": client.connected,
@@ -139,6 +189,9 @@ class Fleet:
                 "training": name in busy,
                 "health": _told(client),
                 "health_at": client.health_at,
+                "fits": client.misfit is None,
+                "namesake_since": (since := self.namesakes.since(name, now)),
+                "remarks": [*([TWO] if since else []), *([client.misfit] if client.misfit else [])],
             }
             for name, client in sorted(self._clients.items())
         }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import protocol
 from protocol.errors import BrambleError
 from protocol.messages import Handshake
 from protocol.printable import printable
-from server.fleet import Fleet
+from server.fleet import Client, Fleet
 from server.tokens import Tokens
 
 
@@ -21,7 +22,8 @@ class Gate:
 
     A second connection with the id of a live one takes its place only with the same credential. With tokens that is the
     client's token. Without, all there is to know a client by is the address it comes from: a Pi that rebooted before its
-    old connection was found dead comes from the same one, a second Pi with a copied id does not.
+    old connection was found dead comes from the same one, a second Pi with a copied id does not. Once two are known to have
+    one id, the one that is connected stays, so that they stop throwing each other out.
 
     Parameters
     ----------
@@ -33,6 +35,7 @@ class Gate:
 
     def __init__(self, fleet: Fleet, tokens: Tokens | None, simulated_welcome: bool) -> None:
         self._fleet, self._tokens, self._simulated_welcome = fleet, tokens, simulated_welcome
+        self._found: list[str] = []
 
     def check(self, auth: Any, address: str) -> Handshake:
         """Return a handshake that is in order.
@@ -51,10 +54,28 @@ class Gate:
             raise HandshakeError(f"token: not the one of client {hello.client_id}")
         if hello.simulated and not self._simulated_welcome:
             raise HandshakeError("simulated: mock sensors are not let in here; start the server with --allow-simulated to take them")
-        former = self._fleet.get(hello.client_id)
-        if not self._tokens and former and former.connected and former.address != address:
-            raise HandshakeError(f"client_id: {hello.client_id} is connected from another address; give each client an id of its own")
+        holder = self._fleet.get(hello.client_id)
+        if holder and holder.connected:
+            self._meet(hello, address, holder)
         return hello
+
+    def _meet(self, hello: Handshake, address: str, holder: Client) -> None:
+        """Let a client take the place of the live connection that has its id, or refuse it."""
+        names, name, now = self._fleet.namesakes, hello.client_id, time.time()
+        newcomer, known = hello.instance or address, names.since(hello.client_id, now) is not None
+        stranger = not self._tokens and address != holder.address and newcomer != holder.mark
+        if stranger or (known and newcomer != holder.mark):
+            if names.refused(name, newcomer, holder.last_seen, now):
+                self._found.append(name)
+            who = "another client with this id is connected" if known else f"{name} is connected from another address"
+            raise HandshakeError(f"client_id: {who}; give each client an id of its own")
+        if names.replaces(name, newcomer, holder.mark, bool(hello.instance), now):
+            self._found.append(name)
+
+    def found(self) -> list[str]:
+        """Return the ids that two clients were found to share since this was asked last."""
+        found, self._found = self._found, []
+        return found
 
     def name_of(self, auth: Any, address: str) -> str:
         """Return what the log calls somebody who was not let in."""

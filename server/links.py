@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,7 @@ from protocol.printable import printable
 from server import checks
 from server.complaints import Complaints
 from server.coordinator import Coordinator, RefusedError
-from server.fleet import Client, Fleet
+from server.fleet import TWO, Client, Fleet
 from server.gate import Gate
 from server.metrics import Metrics
 from server.spool import SpoolError
@@ -29,6 +30,8 @@ from server.writer import InternalError
 
 log = logging.getLogger(__name__)
 
+_NAMESAKE = Notice("name", TWO)
+_NEWCOMER = Notice("name", "another client with this name has just taken this one's place; if both are to run, give each an id of its own")
 _ATTACHMENTS = re.compile(r"[56](\d+)-")
 
 
@@ -65,9 +68,10 @@ class Inward:
     """What clients say. Every handler answers, whatever comes, and names what it refuses."""
 
     def __init__(
-        self, sio: SocketIO, gate: Gate, fleet: Fleet, coordinator: Coordinator, layout: Layout, metrics: Metrics, complaints: Complaints
-    ) -> None:
-        self._server, self._gate, self._fleet, self._coordinator = sio.server, gate, fleet, coordinator
+        self, sio: SocketIO, gate: Gate, fleet: Fleet, coordinator: Coordinator, outward: Outward, layout: Layout, metrics: Metrics,
+        complaints: Complaints,
+    ) -> None:  # fmt: skip
+        self._server, self._gate, self._fleet, self._coordinator, self._out = sio.server, gate, fleet, coordinator, outward
         self._layout, self._metrics, self._complaints, self._arrivals = layout, metrics, complaints, Complaints()
         # Past Flask-SocketIO's own decorators: these match a URL for each message and leave the failure, whose traceback
         # holds the message, to the garbage collector. With large models that is gigabytes until it comes round.
@@ -125,14 +129,40 @@ class Inward:
             hello = self._gate.check(auth, address)
         except BrambleError as error:
             self._complaints.about(self._gate.name_of(auth, address), f"handshake refused: {error}", address=address)
+            for name in self._found(address):
+                self._out.notice(name, _NAMESAKE)
             raise ConnectionRefusedError(printable(str(error))) from None
+        before = self._fleet.get(hello.client_id)
+        if before and before.sid and before.mark != (hello.instance or address):
+            # Heard by whoever still runs under this id, and by nobody where the client itself was restarted.
+            self._out.notice(hello.client_id, _NEWCOMER)
         former = self._fleet.join(hello, sid, address)
         if former:
             self._complaints.about(hello.client_id, "a new connection takes the place of the one it had", address=address)
             self.hang_up(former)
         self._arrivals.about(hello.client_id, f"connected from {address}", logging.INFO, address=address)
         self._coordinator.joined(hello.client_id)
+        self._found(address)
+        # beside this, for it goes out only once the handshake is accepted
+        self._server.start_background_task(self._greet, hello.client_id)
         return None
+
+    def _found(self, address: str) -> list[str]:
+        """Return the ids that two clients were just found to share; it is logged once."""
+        found = self._gate.found()
+        for name in found:
+            self._complaints.about(name, TWO, address=address)
+            self._coordinator.listed()
+        return found
+
+    def _greet(self, name: str) -> None:
+        """Tell a client that has just come what keeps it from taking part as it should."""
+        client = self._fleet.get(name)
+        if client and client.misfit:
+            self._complaints.about(name, client.misfit, address=client.address)
+            self._out.notice(name, Notice("channels", f"this client {client.misfit}"))
+        if client and self._fleet.namesakes.since(name, time.time()):
+            self._out.notice(name, _NAMESAKE)
 
     def disconnect(self, sid: str, *reason: Any) -> Any:
         """Note that a connection ended."""

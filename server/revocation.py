@@ -26,12 +26,16 @@ class Runtime(Protocol):
 
 
 def sweep(fleet: Fleet, tokens: Tokens, disconnect: Callable[[str], None]) -> None:
-    """Disconnect, by its session, each client that could not connect again with the token it connected with."""
+    """Disconnect, by its session, each client that could not connect again with the token it connected with, and forget it."""
     for name in fleet.connected():
         client = fleet.get(name)
         if client and client.sid and not tokens.holds(name, client.credential):
             log.warning("%s: its token was taken away; its connection is ended", name)
             disconnect(client.sid)
+    holders = set(tokens.clients())
+    for name in fleet.absent():
+        if name not in holders:
+            fleet.forget(name)
 
 
 def start(runtime: Runtime, fleet: Fleet, tokens: Tokens, disconnect: Callable[[str], None]) -> None:

@@ -51,9 +51,11 @@ class State:
 
 @dataclass(frozen=True)
 class Start:
-    """Somebody asks for a round with the clients that are connected."""
+    """Somebody asks for a round with the clients that are connected and can train the task."""
 
     clients: Collection[str]
+    others: int = 0
+    """How many are connected beside them, and cannot."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,8 @@ def _start(state: State, event: Start) -> Outcome:
     clients = frozenset(event.clients)
     needed = max(1, state.rules.min_clients)
     if len(clients) < needed:
-        return state, (Refuse("too few clients", f"{len(clients)} clients are connected, a round needs {needed}"),)
+        others = f" ({event.others} more do not measure what the task takes)" if event.others else ""
+        return state, (Refuse("too few clients", f"{len(clients)} clients are connected{others}, a round needs {needed}"),)
     running = Running(state.last + 1, clients, clients)
     return replace(state, last=running.number, running=running), (Open(running.number, tuple(sorted(clients))),)
 

@@ -34,6 +34,10 @@ class Room:
     complaints: Complaints
     tokens: Tokens | None
 
+    def never_seen(self) -> list[str]:
+        """Return the ids that have a token and never connected; without tokens nobody knows of any."""
+        return [name for name in self.tokens.clients() if self.fleet.get(name) is None] if self.tokens else []
+
 
 def register(app: Flask, room: Room) -> None:
     """Give an application every endpoint, behind the guards."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify
 
+from protocol.printable import printable
 from server.http import query
 from server.http.errors import RequestError
+from server.http.scopes import needs
 from server.store import rounds
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def blueprint(room: Room) -> Blueprint:
             running=view.running,
             waiting_for=view.waiting_for,
             clients=len(room.fleet),
+            able=len(room.fleet.able()),
             min_clients=room.settings.min_clients,
             cycle=view.cycle,
             cycle_waiting_for=view.cycle_waiting_for,
@@ -47,7 +50,20 @@ def blueprint(room: Room) -> Blueprint:
     @part.get("/clients")
     def clients() -> Response:
         query.read()
-        return jsonify(clients=room.fleet.to_json(training=room.coordinator.view.waiting_for))
+        shown = room.fleet.to_json(training=room.coordinator.view.waiting_for)
+        return jsonify(clients=shown, never_seen=room.never_seen())
+
+    @part.delete("/clients/<name>")
+    @needs("admin")
+    def forget(name: str) -> Response:
+        query.read()
+        known = room.fleet.get(name)
+        if known is None:
+            raise RequestError(404, f"there is no client {printable(name)[:63]}")
+        if not room.fleet.forget(name):
+            raise RequestError(409, f"{name} is connected; end it first, or take its token away")
+        room.coordinator.listed()
+        return jsonify(forgotten=name)
 
     @part.get("/rounds")
     def all_rounds() -> Response:

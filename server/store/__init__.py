@@ -17,10 +17,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from server.store import dialect, meta, mirror, models, rounds, schema
+from server.store import clients, dialect, meta, mirror, models, rounds, schema
 from server.store.errors import StoreError, explained
 
-__all__ = ["Store", "StoreError", "meta", "mirror", "models", "reset", "rounds"]
+__all__ = ["Store", "StoreError", "clients", "meta", "mirror", "models", "reset", "rounds"]
 
 
 class Store:
@@ -77,6 +77,6 @@ class Store:
 
 
 def reset(connection: Connection) -> None:
-    """Forget rounds, models, updates, readings and the world's clock; keep the numbers that are in use on the wire."""
+    """Forget rounds, models, updates, readings and the world's clock; keep the numbers that are in use on the wire, and who there is."""
     for part in (rounds, models, mirror, meta):
         part.clear(connection)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import JSON, Column, Connection, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table, inspect, select
+from sqlalchemy import JSON, Boolean, Column, Connection, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table, inspect, select
 
 from server.store.errors import StoreError
 
@@ -60,7 +60,38 @@ latest_updates = Table(
     Column("weights", LargeBinary),  # in evaluation mode only
 )
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
+clients = Table(
+    "clients",
+    metadata,
+    Column("id", String(63), primary_key=True),
+    Column("simulated", Boolean, nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("protocol", Integer, nullable=False),
+    Column("channels", JSON, nullable=False),
+    *(Column(name, Float(53), nullable=False) for name in ("first_seen", "since", "last_seen")),  # seconds since 1970 UTC
+    Column("last_cycle", Integer),
+    Column("health", JSON),
+    Column("health_at", Float(53)),
+)
+
+
+def _keep_clients(connection: Connection) -> None:
+    Table(
+        "clients",
+        MetaData(),
+        Column("id", String(63), primary_key=True),
+        Column("simulated", Boolean, nullable=False),
+        Column("version", String(40), nullable=False),
+        Column("protocol", Integer, nullable=False),
+        Column("channels", JSON, nullable=False),
+        *(Column(name, Float(53), nullable=False) for name in ("first_seen", "since", "last_seen")),
+        Column("last_cycle", Integer),
+        Column("health", JSON),
+        Column("health_at", Float(53)),
+    ).create(connection)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_keep_clients,)
 """Step i takes a database from version i + 1 to i + 2. Once released a step is never changed."""
 
 _VERSION = "schema"

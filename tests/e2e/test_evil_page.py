@@ -15,7 +15,7 @@ from werkzeug.datastructures import Headers
 
 from server.http import browsers
 from server.tokens import hash_of, http_entry
-from tests.server.pi import Pi, update
+from tests.server.pi import Pi, hello, update
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
 
@@ -176,7 +176,7 @@ def test_with_tokens_a_browser_shows_one_as_its_password(page: Page, tmp_path: P
     tokens = tmp_path / "tokens.toml"
     tokens.write_text(f'{http_entry("me", hash_of("mine"), ["operate"])}\n[clients]\npi-1 = "{hash_of("pi")}"\n')
     with ServerProcess(tmp_path, "--min-clients", "1", "--tokens", str(tokens)) as server:
-        with Pi(server.url, auth={"protocol": 1, "client_id": "pi-1", "token": "pi", "simulated": True}) as pi:
+        with Pi(server.url, auth=hello("pi-1", token="pi")) as pi:
             page.goto(f"http://anybody:mine@hub.local:{server.port}/")
             expect(page.get_by_role("link", name="Reset")).to_have_count(0)
             page.get_by_role("button", name="Start a round").click()

@@ -304,5 +304,5 @@ def test_a_state_is_never_changed_in_place() -> None:
 
 def test_every_event_has_its_rule() -> None:
     for event in rounds.Event.__args__:
-        fields = {"client": "a", "round": 1, "reason": "busy", "clients": ["a"]}
+        fields = {"client": "a", "round": 1, "reason": "busy", "clients": ["a"], "others": 1}
         step(opened("a"), event(**{name: fields[name] for name in event.__dataclass_fields__}))

@@ -1,0 +1,53 @@
+"""Who was ever seen, as rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, inspect, text
+
+from server.store import Store, clients, meta, reset
+from server.store.schema import metadata
+
+ROW: dict[str, Any] = {
+    "id": "pi-1", "simulated": False, "version": "0.2.0", "protocol": 2, "channels": [{"key": "temperature", "unit": "°C"}],
+    "first_seen": 1.5, "since": 2.5, "last_seen": 1700000000.123, "last_cycle": None, "health": {"sent": 1.0}, "health_at": 3.0,
+}  # fmt: skip
+
+
+def test_a_client_comes_back_as_it_was_saved_and_is_replaced_by_its_id(store: Store) -> None:
+    other = {**ROW, "id": "pi-2", "since": 1.0, "health": None, "health_at": None, "last_cycle": 7}
+    with store.writing() as connection:
+        clients.save(connection, [ROW, other])
+        clients.save(connection, [{**ROW, "version": "0.3.0"}])
+    with store.reading() as connection:
+        assert clients.load(connection) == [other, {**ROW, "version": "0.3.0"}]
+    with store.writing() as connection:
+        clients.save(connection, [], {"pi-2", "nobody"})
+        reset(connection)
+        assert [client["id"] for client in clients.load(connection)] == ["pi-1"], "a reset forgets what was learned, not who there is"
+
+
+def test_a_database_of_version_1_gets_the_table_and_keeps_what_it_had(tmp_path: Path) -> None:
+    path = tmp_path / "bramble.db"
+    store = Store(path)
+    with store.writing() as connection:
+        meta.put(connection, "last_round", 7)
+        _as_version_1(connection)
+    store.close()
+    store = Store(path)
+    try:
+        with store.writing() as connection:
+            assert meta.get(connection, "last_round") == 7
+            clients.save(connection, [ROW])
+            assert clients.load(connection) == [ROW]
+            made = {column["name"] for column in inspect(connection).get_columns("clients")}
+        assert made == set(metadata.tables["clients"].columns.keys())
+    finally:
+        store.close()
+
+
+def _as_version_1(connection: Connection) -> None:
+    connection.execute(text("DROP TABLE clients"))
+    meta.put(connection, "schema", 1)

@@ -1,0 +1,126 @@
+"""Who was ever seen, kept across restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from protocol.health import Health
+from protocol.messages import Channel, Handshake
+from server.fleet import Fleet
+from server.registry import LATER, SOON, Registry
+from server.store import Store, StoreError, clients
+
+CHANNELS = (Channel("temperature", "°C"),)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Kept:
+    """A fleet, its registry and its database."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.clock, self.fleet = store, Clock(), Fleet(CHANNELS)
+        with store.reading() as connection:
+            self.registry = Registry(self.fleet, clients.load(connection), self.clock)
+
+    def write(self, work: Callable[[Connection], None]) -> None:
+        with self.store.writing() as connection:
+            work(connection)
+
+    def join(self, name: str, **other: Any) -> None:
+        self.fleet.join(Handshake(2, name, channels=CHANNELS, version="0.2.0", **other), f"s-{name}", "10.0.0.1")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    opened = Store(tmp_path / "bramble.db")
+    yield opened
+    opened.close()
+
+
+def test_a_new_server_knows_who_was_there_and_that_they_are_gone(store: Store) -> None:
+    first = Kept(store)
+    first.join("pi-1", simulated=True)
+    first.join("pi-2")
+    first.fleet.seen("s-pi-1", cycle=3)
+    first.fleet.report("pi-1", Health(sent=5.0, sensors_gone=("bme280",), soc_temperature=50.0))
+    first.fleet.leave("s-pi-2")
+    first.registry.keep(first.write)
+    before, after = first.fleet.to_json([]), Kept(store).fleet.to_json([])
+    assert list(after) == ["pi-1", "pi-2"]
+    assert not any(client["connected"] for client in after.values())
+    for name in ("simulated", "version", "protocol", "channels", "last_seen", "last_cycle", "health", "health_at", "fits", "remarks"):
+        assert [client[name] for client in after.values()] == [client[name] for client in before.values()], name
+    assert after["pi-1"]["since"] == before["pi-1"]["last_seen"], "gone since it was seen last"
+
+
+def test_what_is_written_is_what_changed_soon_for_coming_and_going_later_for_the_rest(store: Store) -> None:
+    kept = Kept(store)
+    assert kept.registry.due() == LATER
+    kept.join("pi-1")
+    assert kept.registry.due() == SOON
+    kept.clock.now += SOON
+    assert kept.registry.due() == 0
+    kept.registry.keep(kept.write)
+    assert kept.registry.due() == LATER
+    kept.fleet.seen("s-pi-1")
+    assert kept.registry.due() == LATER
+    kept.registry.keep(kept.write)
+    kept.registry.keep(lambda work: pytest.fail("nothing has changed"))
+
+
+def test_who_is_forgotten_is_forgotten_on_disk_too(store: Store) -> None:
+    kept = Kept(store)
+    for name in ("pi-1", "pi-2"):
+        kept.join(name)
+    kept.registry.keep(kept.write)
+    kept.fleet.leave("s-pi-1")
+    assert not kept.fleet.forget("pi-2"), "it is connected"
+    assert kept.fleet.forget("pi-1")
+    assert not kept.fleet.forget("pi-1")
+    kept.registry.keep(kept.write)
+    assert list(Kept(store).fleet.to_json([])) == ["pi-2"]
+
+
+def test_a_disk_that_refuses_is_said_once_and_nothing_is_lost(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    kept = Kept(store)
+    kept.join("pi-1")
+
+    def refuse(work: Callable[[Connection], None]) -> None:
+        raise StoreError("the disk is full")
+
+    for _ in range(3):
+        kept.registry.keep(refuse)
+        assert kept.registry.due() == LATER, "not every second"
+    assert caplog.text.count("the disk is full") == 1
+    kept.registry.keep(kept.write)
+    assert list(Kept(store).fleet.to_json([])) == ["pi-1"]
+
+
+def test_a_list_of_invented_names_is_bounded_and_pushes_nobody_off_who_stayed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.fleet.REMEMBERED", 20)
+    kept = Kept(store)
+    now = 0.0
+    monkeypatch.setattr("server.fleet.time.time", lambda: now)
+    kept.join("pi-kitchen")
+    now = 3600.0
+    kept.fleet.seen("s-pi-kitchen")
+    kept.fleet.leave("s-pi-kitchen")
+    for number in range(100):
+        now += 1
+        kept.join(f"invented-{number}")
+        kept.fleet.leave(f"s-invented-{number}")
+        kept.registry.keep(kept.write)
+    assert "pi-kitchen" in kept.fleet.absent()
+    with store.reading() as connection:
+        assert len(clients.load(connection)) == 20
