@@ -16,15 +16,16 @@ SELF_TEST, SELF_TEST_S, PASSED = b"\x28\x0e", 0.32, 0xD400
 HEATER_OFF, HEATER_OFF_S = b"\x36\x15", 0.001
 SERIAL, SERIAL_S = b"\x36\x82", 0.001
 COMPENSATION = b"\x80\x00\xa2\x66\x66\x93"  # table 10: 50 % and 25 °C, which leave the humidity compensation off
-CALM = 100  # ticks between two measurements in short order: several times the noise, a fraction of what a cold heater is off
+CALM = 100  # ticks between measurements in short order: several times the noise, a fraction of what a cold heater is off
 LIMITS = 0, 0xFFFF
 
 
 class SGP40(Driver):
-    """Two to four measurements a call, of which the last two agree; the chip heats in between.
+    """Three to six measurements a call, of which the last three agree; the chip heats in between.
 
     The first value after the heater was off is to be thrown away (section 3.1), and nothing but the value itself tells that the chip
-    was without power. The signal falls as there is more to smell; by itself it says little, only its changes do.
+    was without power; two that are wrong in the same way are the work of a supply that failed twice within 30 ms. The signal falls as
+    there is more to smell; by itself it says little, only its changes do.
     """
 
     name = "sgp40"
@@ -55,7 +56,7 @@ class SGP40(Driver):
             raise SensorError(f"{self} fails its own test with {result:#06x}; replace it")
 
     def read(self) -> Measurement:
-        """Measure until two values in a row agree.
+        """Measure until three values in a row agree.
 
         Raises
         ------
@@ -64,15 +65,14 @@ class SGP40(Driver):
         NoAcknowledge
             If the chip has no measurement to give, as after a brown-out.
         UnsteadyRead
-            If no two values agree.
+            If no three values agree.
         """
-        last = self._measure()
-        for _ in range(3):
-            value = self._measure()
-            if abs(value - last) <= CALM:
-                return Measurement(self.clock.now(), {"voc_raw": within(value, *LIMITS, float(value))})
-            last = value
-        raise UnsteadyRead(f"{self}: no two measurements agree; check its power supply, the heater draws 4 mA")
+        values = [self._measure(), self._measure()]
+        for _ in range(4):
+            values = [*values[-2:], self._measure()]
+            if max(values) - min(values) <= CALM:
+                return Measurement(self.clock.now(), {"voc_raw": within(values[-1], *LIMITS, float(values[-1]))})
+        raise UnsteadyRead(f"{self}: no three measurements agree; check its power supply, the heater draws 4 mA")
 
     def _measure(self) -> int:
         (value,) = self._ask(MEASURE + COMPENSATION, MEASURE_S, 1)
