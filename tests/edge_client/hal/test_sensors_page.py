@@ -14,7 +14,7 @@ from edge_client.hal.sim import script
 from edge_client.hal.sim.faults import Kind
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sensors.md").read_text(encoding="utf-8")
-SENSORS, OPTIONS, FAULTS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+SENSORS, OPTIONS, OTHERS, FAULTS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_its_configuration_loads(tmp_path: Path) -> None:
@@ -31,6 +31,14 @@ def test_its_options_load(tmp_path: Path) -> None:
     sensors, problems = config.load(path)
     assert problems == []
     assert [dict(sensor.options) for sensor in sensors] == [{"shunt_ohms": 0.01}, {"range": 16}]
+
+
+def test_its_sensors_that_others_read_load(tmp_path: Path) -> None:
+    path = tmp_path / "sensors.toml"
+    path.write_text(OTHERS)
+    sensors, problems = config.load(path)
+    assert [sensor.driver.channels for sensor in sensors] == [("temperature",)] * (2 - len(problems))
+    assert all("adafruit-circuitpython-mcp9808" in str(problem) for problem in problems), "or the library is not installed"
 
 
 @pytest.mark.parametrize("name", [name for name in catalogue.BUILTIN if name != "bme680"])
