@@ -144,6 +144,14 @@ def quantity(channel: str) -> Quantity:
     raise KeyError(f"channel {channel!r} is not in the channel table; it has {', '.join((*TABLE, *_added))}")
 
 
+def known(key: str) -> bool:
+    """Say whether the table has a row of this key."""
+    try:
+        return quantity(key).key == key
+    except KeyError:
+        return False
+
+
 def _ask() -> None:
     """Take what packages offer; one that fails, or offers what is refused, is named in one line and hurts nobody else."""
     for point in entry_points(group=GROUP):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -287,6 +288,8 @@ def _covering(channels: Collection[str], every: float | None) -> list[SensorConf
     """Return sensors that together have these channels, as few as possible."""
     missing, chosen = set(channels), list[SensorConfig]()
     kinds = [catalogue.driver(name) for name in catalogue.BUILTIN if name != "bme680"]
+    if not missing <= {key for item in kinds for key in item.channels}:
+        kinds += _plugged_in()
     while missing:
         best: type[Driver] = max(kinds, key=lambda item: len(missing & {*item.channels}))
         gained = missing & {*best.channels}
@@ -297,3 +300,13 @@ def _covering(channels: Collection[str], every: float | None) -> list[SensorConf
         chosen.append(SensorConfig(best, free[0], name=best.name, every=_pace(best, every)))
         missing -= gained
     return chosen
+
+
+def _plugged_in() -> list[type[Driver]]:
+    """Return other packages' drivers that come with a simulated chip."""
+    kinds = []
+    for name in sorted({*catalogue.names()} - {*catalogue.BUILTIN, *catalogue.ADAPTERS}):
+        with contextlib.suppress(UnknownSensor):
+            catalogue.chip(name)
+            kinds.append(catalogue.driver(name))
+    return kinds

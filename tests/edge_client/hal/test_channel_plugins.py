@@ -292,3 +292,12 @@ def test_a_package_with_a_channel_of_its_own_is_found_listed_and_simulated(tmp_p
     value = board.sample(1672531200.0)["radon"]
     assert value is not None
     assert 2000 < value < 8000
+
+
+def test_a_recording_of_a_plug_ins_channel_is_replayed_through_its_chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "cellar.csv"
+    path.write_text("time,temperature,radon (Bq/m³)\n1672531200,20,150\n1672534800,21,150\n")
+    groups = {"channels": "radon = radon_plugin:RADON", "sensors": "radon1 = radon_plugin:Radon"}
+    monkeypatch.syspath_prepend(plugin.install(tmp_path / "packages", **groups, chips="radon1 = radon_plugin:Chip"))
+    board = open_board("mock", seed="pi-1", replay=path)
+    assert board.sample(1672531200.0) == {"temperature": pytest.approx(20, abs=0.1), "radon": pytest.approx(150, abs=1)}

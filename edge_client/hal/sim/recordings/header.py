@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from edge_client.hal.channels import TABLE
+from edge_client.hal.channels import TABLE, known, quantity
 from edge_client.hal.errors import RecordingError
 from edge_client.hal.sim.recordings.text import Header
 
@@ -196,20 +196,20 @@ def _channel(path: Path, line: int, index: int, label: str) -> Column | None:
         return None
     factors = _factors(key, unit) if unit else (1.0, 0.0)
     if factors is None:
-        known = ", ".join([TABLE[key].unit, *UNITS.get(key, ())])
-        raise RecordingError(f"{path}, line {line}, column {index + 1}: {unit!r} is no unit of {key} that Bramble knows; it knows {known}")
+        units = ", ".join([quantity(key).unit, *UNITS.get(key, ())])
+        raise RecordingError(f"{path}, line {line}, column {index + 1}: {unit!r} is no unit of {key} that Bramble knows; it knows {units}")
     return Column(index, label, key, *factors)
 
 
 def _key(name: str) -> str | None:
     normal = _normal(name.replace("\0", "_"))
     key = NAMES.get(normal, normal)
-    return key if key in TABLE else None
+    return key if known(key) else None
 
 
 def _factors(key: str, unit: str) -> tuple[float, float] | None:
     """Return factor and offset from a unit to the channel's own."""
-    return (1.0, 0.0) if _folded(unit) == _folded(TABLE[key].unit) else UNITS.get(key, {}).get(_folded(unit))
+    return (1.0, 0.0) if _folded(unit) == _folded(quantity(key).unit) else UNITS.get(key, {}).get(_folded(unit))
 
 
 def _folded(unit: str) -> str:
@@ -229,7 +229,7 @@ def _nothing(path: Path, header: Header, ignored: list[str]) -> str:
 def probable_unit(key: str, value: float) -> str | None:
     """Return the unit in which a value that the channel cannot have would be a usual one."""
     for unit, (factor, offset) in UNITS.get(key, {}).items():
-        if (factor, offset) != (1.0, 0.0) and TABLE[key].plausible(value * factor + offset):
+        if (factor, offset) != (1.0, 0.0) and quantity(key).plausible(value * factor + offset):
             return _SHOWN.get(unit, unit)
     return None
 

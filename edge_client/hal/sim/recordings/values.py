@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_client.hal.channels import TABLE
+from edge_client.hal.channels import quantity
 from edge_client.hal.errors import RecordingError
 from edge_client.hal.sim.recordings.header import Column, probable_unit
 from edge_client.hal.sim.recordings.text import Block
@@ -41,7 +41,7 @@ class Values:
 
     def __init__(self, path: Path, column: Column, commas: bool) -> None:
         self._path, self._column, self._commas = path, column, commas
-        self._quantity = TABLE[column.key]
+        self._quantity = quantity(column.key)
         self._mark: str | None = None
         self.missing: Counter[str] = Counter()
         """How many readings are missing, by what stands in their cells."""
