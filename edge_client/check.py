@@ -97,7 +97,7 @@ def _stores(settings: ClientSettings) -> str:
                 f"{path} is damaged ({wrong}); a client that is started sets it aside and goes on with what can be read of it"
             )
         there.append(path.name)
-    trouble = disk.state(folder)
+    trouble = disk.state(folder, OSError()) if folder.exists() else None
     if trouble:
         raise BrambleError(f"{folder} takes nothing: {disk.REMEDIES[trouble]}")
     return f"{' and '.join(there)} in {folder} {'is' if len(there) == 1 else 'are'} whole" if there else f"{folder} holds nothing yet"

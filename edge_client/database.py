@@ -82,8 +82,8 @@ class Database:
             began(self.connection)
         except (sqlite3.Error, OSError) as error:
             self.close()
-            why = disk.remedy(path.parent, error)
-            raise StorageError(f"{path} cannot be opened ({why}); check that its folder is writable and has room") from error
+            why = disk.remedy(path.parent, error) if disk.state(path.parent, error) else f"{error}; check that its folder is writable"
+            raise StorageError(f"{path} cannot be opened ({why})") from error
 
     @property
     def connection(self) -> sqlite3.Connection:

@@ -23,7 +23,7 @@ def state(folder: Path, error: BaseException | None = None) -> str | None:
     folder
         A folder that this process writes to.
     error
-        Why a write failed. With it the disk is tried out; without, only what costs nothing is asked.
+        Why a write failed, or may fail. With it the disk is tried out; without, only what costs nothing is asked.
     """
     try:
         if os.statvfs(folder).f_flag & os.ST_RDONLY:
@@ -43,7 +43,7 @@ def state(folder: Path, error: BaseException | None = None) -> str | None:
             os.fsync(file.fileno())
         probe.unlink()
     except OSError as refused:
-        known = {errno.EROFS: "read-only", errno.ENOSPC: "full", errno.EDQUOT: "full"}
+        known = {errno.EROFS: "read-only", errno.ENOSPC: "full", errno.EDQUOT: "full", errno.EACCES: None, errno.ENOENT: None}
         return known.get(refused.errno or 0, "failing")
     return "failing" if isinstance(error, sqlite3.Error) and "IOERR" in getattr(error, "sqlite_errorname", "") else None
 
@@ -51,4 +51,5 @@ def state(folder: Path, error: BaseException | None = None) -> str | None:
 def remedy(folder: Path, error: BaseException) -> str:
     """Return a failed write's cause and what to do, as the end of a sentence."""
     found = state(folder, error)
-    return f"{error}; {REMEDIES[found]}" if found else str(error)
+    said = getattr(error, "strerror", None) or error
+    return f"{said}; {REMEDIES[found]}" if found else str(said)

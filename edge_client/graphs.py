@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_client import disk
 from protocol import graph
 from protocol.errors import BrambleError, ProtocolError
 from protocol.graph import GraphFile
@@ -58,7 +59,10 @@ class GraphCache:
             raise GraphRejected(f"{error}; export it again with this version of Bramble") from error
         self.approve(read)
         if stored is None:
-            self._store(path, data)
+            try:
+                self._store(path, data)
+            except OSError as error:  # it is fetched again after the next start
+                logger.warning("%s cannot be kept (%s)", path, disk.remedy(self.folder.parent, error))
         return read
 
     def _read(self, path: Path, sha256: str) -> bytes | None:

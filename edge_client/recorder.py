@@ -208,6 +208,8 @@ class Recorder:
         """Commit what is pending and close the file."""
         with self._lock:
             self._commit()
+            if self._pending:
+                log.error("%d samples that %s did not take are lost", len(self._pending), self._path)
             self._db.close()
 
     def _commit(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge_client import disk
 from edge_client.hal import Board, open_board
 from edge_client.hal.known import FILE, Memory
 from edge_client.settings import ClientSettings
@@ -97,7 +99,8 @@ def exclusive(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as error:
-        raise StartError(f"--data-dir: cannot use {folder} ({error.strerror})") from error
+        why = disk.remedy(folder.parent, error) if error.errno == errno.EROFS else error.strerror
+        raise StartError(f"--data-dir: cannot use {folder} ({why})") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
