@@ -64,6 +64,8 @@ def limit(parent: int, memory: int) -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     # the data segment, not the address space: the runtimes reserve far more of that than they use
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    memory = memory if most == resource.RLIM_INFINITY else min(memory, most)
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     # a core file would hold readings
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

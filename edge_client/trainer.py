@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,15 @@ def arguments(layout: Layout, weights: Weights) -> dict[str, NDArray[np.float32]
     return {f"w{i}": tensor for i, tensor in enumerate(layout.split(weights))}
 
 
+def result(results: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return one of a signature's results, and refuse a graph that does not give it as the manifest promises."""
+    found = results.get(name)
+    if found is None or found.shape != shape or found.dtype != np.float32:
+        given = "nothing" if found is None else f"{found.dtype} of shape {list(found.shape)}"
+        raise GraphFailed(f"graph: its result {name} should be float32 of shape {list(shape)} and is {given}")
+    return found
+
+
 def measure(runtime: Graph, data: Windows, weights: dict[str, NDArray[np.float32]]) -> dict[str, float]:
     """Return the means over windows of the task's ``loss``, ``error`` and ``baseline``."""
     totals = dict.fromkeys(("loss", "error", "baseline"), 0.0)
@@ -172,13 +181,14 @@ def measure(runtime: Graph, data: Windows, weights: dict[str, NDArray[np.float32
         x, y = data.x[start : start + CHUNK], data.y[start : start + CHUNK]
         means = runtime("evaluate", x=x, y=y, sw=np.ones(len(y), np.float32), **weights)
         for name in totals:
-            totals[name] += float(means[name]) * len(y)
+            totals[name] += float(result(means, name, ())) * len(y)
     return {name: total / len(data) for name, total in totals.items()}
 
 
 def forecast(runtime: Graph, data: Windows, weights: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return the forecast for each window, shape (n,), in the target's unit."""
-    parts = [runtime("infer", x=data.x[start : start + CHUNK], **weights)["y"] for start in range(0, len(data), CHUNK)]
+    chunks = (data.x[start : start + CHUNK] for start in range(0, len(data), CHUNK))
+    parts = [result(runtime("infer", x=x, **weights), "y", (len(x),)) for x in chunks]
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
@@ -227,7 +237,7 @@ def fit(
     idx, sw = minibatches(len(data), config, rng)
     values: dict[str, Any] = {"lr": np.float32(config.learning_rate), "mu": np.float32(config.proximal_mu)}
     results = runtime("fit", x=data.x, y=data.y, idx=idx, sw=sw, **values, **weights)
-    return layout.join([results[f"next_w{i}"] for i in range(len(layout.tensors))])
+    return layout.join([result(results, f"next_w{i}", tensor.shape) for i, tensor in enumerate(layout.tensors)])
 
 
 def _check(weights: Weights, metrics: dict[str, float], config: TrainConfig) -> None:

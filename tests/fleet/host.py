@@ -78,15 +78,19 @@ class Host:
 
         until(up, f"{self.name} to answer ssh", within)
 
-    def run(self, command: str, check: bool = True, timeout: float = 120, fresh: bool = False) -> subprocess.CompletedProcess[str]:
-        """Run a shell command as root on the host; ``fresh`` does not trust an open connection."""
+    def run(
+        self, command: str, check: bool = True, timeout: float = 120, fresh: bool = False, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a shell command as root on the host, which may read ``stdin``; ``fresh`` does not trust an open connection."""
         share = ["-o", "ControlMaster=auto", "-o", f"ControlPath={self.folder}/ssh", "-o", "ControlPersist=120"]
         if fresh:
             self.hang_up()
         arguments = ["ssh", *self.ssh_options, *share, f"{USER}@{self.address}", f"sudo sh -c {shlex.quote(command)}"]
         # Files, not pipes: the process that keeps the shared connection may hold on to them long after this command is done.
-        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-            ended = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, timeout=timeout)
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+            given.write(stdin)
+            given.seek(0)
+            ended = subprocess.run(arguments, stdin=given, stdout=output, stderr=errors, timeout=timeout)
             output.seek(0)
             errors.seek(0)
             done = subprocess.CompletedProcess(ended.args, ended.returncode, output.read(), errors.read())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ import yaml
 from ansible.constants import DEFAULT_VAULT_IDENTITY
 from ansible.errors import AnsibleActionFail
 from ansible.parsing.vault import VaultLib, VaultSecret
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from protocol import signatures
 
 PLUGINS = Path(__file__).parents[2] / "ansible" / "plugins" / "action"
 NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
@@ -186,3 +190,18 @@ def test_variables_of_somebody_elses_are_left_alone() -> None:
 def test_a_value_that_its_variable_cannot_have_is_named(values: dict[str, Any], said: list[str]) -> None:
     sentences = variables.unfit(values, variables.known_variables(PLUGINS.parents[1] / "roles"))
     assert [sentence[: len(begin)] for sentence, begin in zip(sentences, said, strict=True)] == said
+
+
+def test_the_key_that_signs_graphs_is_made_once_and_signs_as_the_command_does(tmp_path: Path) -> None:
+    key = identity.graph_key(files := vault(tmp_path))
+    assert files.changed == ["graphs.key"]
+    assert (tmp_path / "graphs.key").read_text().startswith("$ANSIBLE_VAULT")
+    again = identity.graph_key(vault(tmp_path))
+    assert identity.public_text(again) == identity.public_text(key)
+    graph = tmp_path / "own.tflite"
+    graph.write_bytes(b"a graph")
+    (raw,) = signatures.read_keys(identity.public_text(key), "key")
+    (signed,) = signatures.read_signatures(identity.signature(key, graph), "signature")
+    Ed25519PublicKey.from_public_bytes(raw).verify(signed, signatures.message(hashlib.sha256(b"a graph").hexdigest()))
+    with pytest.raises(AnsibleActionFail, match=r"server_graph: .*missing cannot be read on the controller"):
+        identity.signature(key, tmp_path / "missing")
