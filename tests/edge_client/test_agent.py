@@ -16,6 +16,7 @@ from edge_client import sampling
 from edge_client.agent import TESTED_UNTIL, Agent
 from edge_client.download import DownloadFailed
 from edge_client.hal import Reading, open_board
+from edge_client.measures import UNTOLD
 from edge_client.settings import ClientSettings
 from protocol.graph import GraphFile
 from protocol.messages import ClientUpdate, DataUpdate, GenerateData, Handshake, TrainingComplete, TrainingFailed
@@ -290,3 +291,31 @@ def test_another_configuration_of_a_round_is_trained_as_it_says(server: Server, 
     result = TrainingComplete.from_wire(complete, GRAPH.manifest.layout)
     assert result.metrics["loss_after"] == pytest.approx(result.metrics["loss_before"])
     assert result.weights == pytest.approx(GRAPH.initial, abs=1e-3)
+
+
+def hourly(first: int, count: int) -> list[tuple[float, dict[str, float]]]:
+    return [(START + 3600.0 * n, {"temperature": 10 + n % 24, "humidity": 50.0, "pressure": 1000.0}) for n in range(first, first + count)]
+
+
+def test_in_private_mode_a_test_on_few_windows_leaves_this_client_only_with_those_of_later_rounds(server: Server, make: Make) -> None:
+    agent = make(mode="private", sample_every=3600.0)
+    agent._recorder.clear()  # of what it sampled at its start
+    agent._recorder.append_many(hourly(0, 40))
+    refused, taken = {"accepted": False, "reason": "round over"}, {"accepted": True}
+    for number, answer, hours, told in (
+        (1, taken, (), set()),  # 13 windows
+        (2, refused, hourly(40, 12), {"loss_before", "loss_after", "test_samples", "test_error", "test_baseline"}),
+        (3, taken, (), {"loss_before", "loss_after", "test_samples", "test_error", "test_baseline"}),
+        (4, taken, hourly(52, 5), {"loss_before", "loss_after"}),
+    ):
+        agent._recorder.append_many(hours)
+        server.answer = lambda event, data, answer=answer: answer
+        server.sio.emit("client_update", update(number))
+        metrics = heard(server, "training_complete", number)[-1]["metrics"]
+        wait_for(lambda: agent._outbox.next() is None, "the answer")
+        assert set(metrics) == told, number
+        if "test_samples" in told:
+            assert metrics["test_samples"] == 25, "all that were not told before, each once"
+    assert agent._recorder.get(UNTOLD) is not None
+    agent.reset()
+    assert agent._recorder.get(UNTOLD) is None

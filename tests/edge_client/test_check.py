@@ -115,3 +115,16 @@ def test_a_client_that_runs_is_not_disturbed(secured: tuple[str, Path], tmp_path
         assert all(finding.good for finding in findings(server=secured[0], token_file=secured[1], data_dir=client.folder).values())
         assert client.process.poll() is None
         assert not client.logged("lost the connection")
+
+
+def test_which_graphs_it_runs_is_said_where_it_matters_and_a_missing_key_found(secured: tuple[str, Path], tmp_path: Path) -> None:
+    assert "graphs" not in findings(server=secured[0], token_file=secured[1])
+    found = findings(server=secured[0], token_file=secured[1], mode="private")
+    assert found["graphs"].sentence == "runs the graphs of Bramble's own tasks, no other"
+    lost = findings(server=secured[0], token_file=secured[1], mode="private", trust_graphs=str(tmp_path / "lost.pub"))
+    assert not lost["graphs"].good
+    assert "--trust-graphs: cannot read" in lost["graphs"].sentence
+
+
+def test_a_step_is_trained_in_a_process_of_its_own(secured: tuple[str, Path]) -> None:
+    assert "trains task climate, in a process that was ready in" in findings(server=secured[0], token_file=secured[1])["runtime"].sentence

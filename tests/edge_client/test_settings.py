@@ -125,3 +125,18 @@ def test_data_go_where_they_are_told_to_else_where_systemd_says_else_into_the_ho
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/bramble-client:/var/lib/other")
     assert ClientSettings(sensors="mock", id="pi-1").folder == Path("/var/lib/bramble-client")
     assert ClientSettings(sensors="mock", id="pi-1", data_dir=Path("/data")).folder == Path("/data")
+
+
+def test_keys_to_trust_are_a_text_or_a_list_and_make_any_client_ask_for_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not ClientSettings(sensors="mock").graphs_are_checked
+    assert ClientSettings(sensors="mock", mode="private").graphs_are_checked
+    from_toml = ClientSettings(sensors="mock", trust_graphs=["/etc/one.pub", "ed25519:AAAA"])  # type: ignore[arg-type]
+    assert (from_toml.trust_graphs, from_toml.graphs_are_checked) == ("/etc/one.pub,ed25519:AAAA", True)
+    monkeypatch.setenv("BRAMBLE_CLIENT_TRUST_GRAPHS", "/etc/bramble/graphs.pub")
+    assert ClientSettings(sensors="mock").trust_graphs == "/etc/bramble/graphs.pub"
+
+
+def test_half_of_the_machines_memory_is_for_training_unless_it_is_said_how_much() -> None:
+    assert ClientSettings(sensors="mock").training_memory is None
+    with pytest.raises(ValidationError, match="training_memory"):
+        ClientSettings(sensors="mock", training_memory=1)
