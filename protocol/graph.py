@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import struct
 import zipfile
 import zlib
@@ -48,6 +49,10 @@ class Metric:
     transform: str
     baseline: str
     """What the baseline is, in words: ``persistence: in three hours it will be as now``."""
+
+    def read(self, mean: float) -> float:
+        """Return a pooled mean of ``error`` or ``baseline`` as a person reads it, in ``unit``."""
+        return math.sqrt(max(mean, 0.0)) if self.transform == "sqrt" else mean
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Server:
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
         self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
         self.fleet, self.complaints = Fleet(graph.manifest.channels), Complaints()
-        self.metrics = Metrics(lambda: len(self.fleet), self.fleet.health)
+        self.metrics = Metrics(graph.manifest.metric, self.fleet, lambda: self.fleet.strangers(tokens.clients() if tokens else ()))
         runtime = self.runtime = engine.Runtime(self.sio, threads=1)
         outward = Outward(self.sio, self.fleet)
         self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics)

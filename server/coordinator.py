@@ -90,6 +90,7 @@ class Coordinator:
         self._state = rounds.State(rounds.Rules(self._settings.min_clients, self._settings.min_updates), last, None, answered)
         model = Model(newest[0], newest[1], history["metrics"] if history else {}) if newest else self._initial()
         self._world = World(facts, self._settings.data_start.timestamp(), self._graph.manifest.step_s)
+        self._metrics.measured(model.metrics)
         self._view = View(1, model, cycle=self._world.cycle)
 
     def _initial(self) -> Model:
@@ -331,6 +332,7 @@ class Coordinator:
         self._write(work)
         self._world.reset()
         self._view = replace(self._view, model=self._initial())
+        self._metrics.forget()
         self._out.reset()
         self._changed()
         log.info("reset: %d clients were told", len(self._fleet))

@@ -169,6 +169,10 @@ class Fleet:
     def __len__(self) -> int:
         return len(self._by_sid)
 
+    def strangers(self, names: Iterable[str]) -> list[str]:
+        """Return those of these ids that were never seen, in the order given."""
+        return [name for name in names if name not in self._clients]
+
     def presence(self) -> dict[str, tuple[bool, float]]:
         """Return for every client whether it is connected, and when it was last seen."""
         return {name: (client.connected, client.last_seen) for name, client in self._clients.items()}

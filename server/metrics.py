@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from protocol.health import DISK
+from protocol.graph import Metric
+from protocol.health import DISK, THROTTLED
+from server.fleet import Fleet
 from server.websocket import Traffic
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -24,13 +25,15 @@ class Metrics:
 
     Parameters
     ----------
-    connected
-        Returns how many clients are connected.
-    health
-        Returns the last report of each connected client, by id.
+    metric
+        The task's.
+    fleet
+        Who there is.
+    never_seen
+        Returns the ids that may connect and never did.
     """
 
-    def __init__(self, connected: Callable[[], int], health: Callable[[], Mapping[str, Mapping[str, Any]]] = dict) -> None:
+    def __init__(self, metric: Metric, fleet: Fleet, never_seen: Callable[[], Iterable[str]] = list) -> None:
         self._registry = CollectorRegistry()
         rounds = Counter("bramble_rounds", "Rounds that ended, by how.", ["state"], registry=self._registry)
         self._rounds = {state: rounds.labels(state) for state in ("committed", "abandoned")}
@@ -38,24 +41,31 @@ class Metrics:
         updates = Counter("bramble_updates", "Updates that clients sent, by what became of them.", ["answer"], registry=self._registry)
         self._updates = {answer: updates.labels(answer) for answer in ("accepted", *REFUSALS)}
         self._readings = Counter("bramble_readings", "Mirrored readings that were stored.", registry=self._registry)
-        self._error = Gauge("bramble_test_error", "Test-then-train error of the last committed round.", registry=self._registry)
-        self._baseline = Gauge("bramble_test_baseline", "The baseline's error on the same data.", registry=self._registry)
-        Gauge("bramble_clients_connected", "Clients connected now.", registry=self._registry).set_function(connected)
-        self._registry.register(_Health(health))
+        Gauge("bramble_clients_connected", "Clients connected now.", registry=self._registry).set_function(lambda: len(fleet))
+        able = Gauge("bramble_clients_able", "Clients connected now whose channels fit the task.", registry=self._registry)
+        able.set_function(lambda: len(fleet.able()))
+        self._measures = _Measures(metric)
+        for collector in (self._measures, _Presence(fleet, never_seen), _Health(fleet)):
+            self._registry.register(collector)
 
     def watch(self, traffic: Traffic) -> None:
         """Show these byte counts too."""
         self._registry.register(_Bytes(traffic))
 
     def round_ended(self, state: str, seconds: float, metrics: Mapping[str, float]) -> None:
-        """Note a round; the metrics are those of the last committed one."""
+        """Note a round, and its pooled metrics if it was committed."""
         self._rounds[state].inc()
         if state == "committed":
             self._seconds.observe(seconds)
-            if "test_error" in metrics:
-                self._error.set(metrics["test_error"])
-            if "test_baseline" in metrics:
-                self._baseline.set(metrics["test_baseline"])
+            self.measured(metrics)
+
+    def measured(self, metrics: Mapping[str, float]) -> None:
+        """Note what a committed round measured; what it did not measure stays what it was."""
+        self._measures.means.update({name: metrics[name] for name in ("test_error", "test_baseline") if name in metrics})
+
+    def forget(self) -> None:
+        """Note that nothing is known of the model any more."""
+        self._measures.means.clear()
 
     def update(self, answer: str) -> None:
         """Note what became of an update: ``accepted`` or one of ``REFUSALS``."""
@@ -75,7 +85,6 @@ _HEALTH = {
     "samples_missed": ("samples_missed", "Samples that the client could not take in time since it began.", 1.0),
     "sensors_gone": ("sensors_gone", "Sensors of the client that do not answer.", 1.0),
     "soc_temperature": ("soc_celsius", "Temperature of the client's processor.", 1.0),
-    "throttled": ("throttled_bits", "The Pi firmware's get_throttled: bit 0 under-voltage, 1 capped, 2 throttled, 3 hot.", 1.0),
     "memory_free": ("memory_free_bytes", "Free memory of the client's machine.", 2.0**20),
     "disk_free": ("disk_free_bytes", "Free disk where the client keeps its data.", 2.0**20),
     "clock_offset": ("clock_offset_seconds", "The client's clock minus the server's.", 1.0),
@@ -83,12 +92,50 @@ _HEALTH = {
 """Field of a report to the metric's name, what it says, and its factor to Prometheus' base unit."""
 
 
-class _Health(Collector):
-    def __init__(self, health: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
-        self._health = health
+class _Measures(Collector):
+    """The global model's error. There is none before it was measured."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self.means: dict[str, float] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        reports = self._health()
+        of_what = [self._metric.name, self._metric.unit]
+        for name, text in (
+            ("error", "The global model's error on data that nobody had trained on"),
+            ("baseline", "The baseline's error there"),
+        ):
+            read = GaugeMetricFamily(f"bramble_task_{name}", f"{text}, as the task's metric in its unit.", labels=["metric", "unit"])
+            mean = GaugeMetricFamily(f"bramble_test_{name}", f"The mean that bramble_task_{name} is read from: of squares, for a root.")
+            if f"test_{name}" in self.means:
+                read.add_metric(of_what, self._metric.read(self.means[f"test_{name}"]))
+                mean.add_metric([], self.means[f"test_{name}"])
+            yield from (read, mean)
+
+
+class _Presence(Collector):
+    """Who is there and who is missing: until a client is forgotten it has its series, so that an alert can be raised about it."""
+
+    def __init__(self, fleet: Fleet, never_seen: Callable[[], Iterable[str]]) -> None:
+        self._fleet, self._never_seen = fleet, never_seen
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        up = GaugeMetricFamily("bramble_client_up", "Whether the client is connected; 0 too if it never was.", labels=["client"])
+        seen = GaugeMetricFamily("bramble_client_last_seen_timestamp_seconds", "When the client last said something.", labels=["client"])
+        for client, (connected, last_seen) in sorted(self._fleet.presence().items()):
+            up.add_metric([client], float(connected))
+            seen.add_metric([client], last_seen)
+        for client in self._never_seen():
+            up.add_metric([client], 0.0)
+        yield from (up, seen)
+
+
+class _Health(Collector):
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        reports = self._fleet.health()
         for field, (name, text, factor) in _HEALTH.items():
             family = GaugeMetricFamily(f"bramble_client_{name}", text, labels=["client"])
             for client, report in sorted(reports.items()):
@@ -100,11 +147,16 @@ class _Health(Collector):
             yield family
         text = "What the client's disk does: 1 for the state it is in."
         disks = GaugeMetricFamily("bramble_client_disk", text, labels=["client", "state"])
+        text = "What the Pi's firmware says of power and heat, now and since the boot: 1 for each that is so."
+        throttled = GaugeMetricFamily("bramble_client_throttled", text, labels=["client", "state"])
         for client, report in sorted(reports.items()):
             if report.get("disk") is not None:
                 for state in DISK:
                     disks.add_metric([client, state], float(report["disk"] == state))
-        yield disks
+            if report.get("throttled") is not None:
+                for bit, state in THROTTLED.items():
+                    throttled.add_metric([client, state], float(report["throttled"] >> bit & 1))
+        yield from (disks, throttled)
 
 
 class _Bytes(Collector):

@@ -85,6 +85,7 @@ def _row(client: Client) -> dict[str, Any]:
 def _client(row: Mapping[str, Any]) -> Client:
     known = {**row, "channels": tuple(Channel(**channel) for channel in row["channels"])}
     if row["health"] is not None:
-        known["health"] = Health(**{**row["health"], "sensors_gone": tuple(row["health"]["sensors_gone"])})
+        told = {name: value for name, value in row["health"].items() if name in Health.__dataclass_fields__}
+        known["health"] = Health(**{**told, "sensors_gone": tuple(told["sensors_gone"])})
     # It was there until the server ended, or left before: either way it was seen last at `last_seen`, and is gone since.
     return Client(sid=None, address="", **{**known, "since": max(row["since"], row["last_seen"])})

@@ -36,7 +36,7 @@ class Room:
 
     def never_seen(self) -> list[str]:
         """Return the ids that have a token and never connected; without tokens nobody knows of any."""
-        return [name for name in self.tokens.clients() if self.fleet.get(name) is None] if self.tokens else []
+        return self.fleet.strangers(self.tokens.clients()) if self.tokens else []
 
 
 def register(app: Flask, room: Room) -> None:

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, jsonify
 from protocol.printable import printable
 from server.http import query
 from server.http.errors import RequestError
+from server.http.measures import tested
 from server.http.scopes import needs
 from server.store import rounds
 
@@ -93,12 +94,16 @@ def _one(room: Room, number: int) -> dict[str, Any] | None:
 
 
 def _live(room: Room, item: dict[str, Any]) -> dict[str, Any]:
-    """Add what the store does not have yet: a running round is written at its end."""
+    """Add what the store does not have: a running round is written at its end, and what was measured is stored as it was reported."""
     progress = room.coordinator.progress() if item["state"] == "running" else None
     if progress and progress[0] == item["round"]:
         item["updates"] = sum(part["replied"] is not None for part in progress[1].values())
         if "clients" in item:
             item["clients"] = progress[1]
+    metric = room.graph.manifest.metric
+    item["test"] = tested(metric, item["metrics"])
+    for part in item.get("clients", {}).values():
+        part["test"] = tested(metric, part)
     return item
 
 

@@ -14,6 +14,7 @@ from protocol import codecs
 from protocol.layout import Layout
 from server.http import pieces, query
 from server.http.errors import RequestError
+from server.http.measures import tested
 from server.store import models
 from server.view import Model
 
@@ -82,6 +83,7 @@ def _model(room: Room, layout: Layout, model: Model) -> Iterator[tuple[str, Iter
     yield "layout", [json.dumps(layout.to_wire())]
     yield "weights", pieces.weights(layout, model.weights)
     yield "metrics", [json.dumps(model.metrics)]
+    yield "test", [json.dumps(tested(room.graph.manifest.metric, model.metrics))]
 
 
 def _render_clients(room: Room, layout: Layout, weights: bool) -> bytes:
@@ -95,6 +97,7 @@ def _clients(room: Room, layout: Layout, weights: bool) -> Iterator[tuple[str, I
             shown: dict[str, Iterable[str]] = {
                 name: [json.dumps(value)] for name, value in vars(latest).items() if name not in ("client", "weights")
             }
+            shown["test"] = [json.dumps(tested(room.graph.manifest.metric, latest.metrics))]
             if latest.weights is not None:
                 shown["weights"] = pieces.weights(layout, latest.weights)
             yield latest.client, pieces.members(shown.items())

@@ -81,7 +81,8 @@ def test_weights_of_clients_may_be_left_out(server: ServerProcess, join: Join) -
     assert "weights" in server.get("/model/clients")["pi-1"]
     assert "weights" in server.get("/model/clients?weights=1")["pi-1"]
     slim = server.get("/model/clients?weights=0")["pi-1"]
-    assert set(slim) == {"round", "samples", "metrics", "update_norm", "cosine", "distance"}
+    assert set(slim) == {"round", "samples", "metrics", "test", "update_norm", "cosine", "distance"}
+    assert slim["test"] is None, "nothing was tested, and no 0.0"
 
 
 def test_the_history_can_be_asked_for_in_parts(server: ServerProcess, join: Join) -> None:
@@ -155,6 +156,15 @@ def test_prometheus_finds_every_metric(server: ServerProcess, join: Join) -> Non
     for name in ('bramble_rounds_total{state="committed"}', 'bramble_updates_total{answer="accepted"}', "bramble_round_seconds_count"):
         assert after[name] == before[name] + 1
     assert (after["bramble_test_error"], after["bramble_test_baseline"], after["bramble_clients_connected"]) == (0.25, 0.5, 1)
+    assert "bramble_test_error" not in before, "nothing before it is known"
+    assert after['bramble_task_error{metric="RMSE",unit="°C"}'] == 0.5
+    assert (after['bramble_client_up{client="pi-1"}'], after["bramble_clients_able"]) == (1, 1)
+    record = server.get(f"/rounds/{number}")
+    tested = {"metric": "RMSE", "unit": "°C", "error": 0.5, "baseline": 0.5**0.5, "samples": 5}
+    assert record["test"] == record["clients"]["pi-1"]["test"] == tested
+    assert server.get("/rounds?clients=1&limit=1")["rounds"][0]["clients"]["pi-1"]["test"] == tested
+    assert server.get("/model")["test"] == server.get("/model/clients?weights=0")["pi-1"]["test"] == tested
+    assert record["metrics"]["test_error"] == 0.25, "the mean of squares, as it was reported, under its old name"
     assert after["bramble_received_bytes_total"] > before["bramble_received_bytes_total"] + 24
     assert after["bramble_sent_bytes_total"] > before["bramble_sent_bytes_total"] + 24
 

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from protocol.graph import Metric
+from protocol.health import DISK, Health
+from protocol.messages import Handshake
+from server.fleet import Fleet
 from server.metrics import REFUSALS, Metrics
 from server.websocket import Traffic
+
+METRIC = Metric("RMSE", "°C", "sqrt", "persistence: it will be as now")
+
+
+def made(clients: int = 0) -> Metrics:
+    fleet = Fleet()
+    for number in range(clients):
+        fleet.join(Handshake(2, f"pi-{number}"), f"s{number}", "10.0.0.1")
+    return Metrics(METRIC, fleet)
 
 
 def values(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -14,7 +33,7 @@ def values(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], fl
 
 
 def test_every_series_is_there_from_the_start() -> None:
-    seen = values(Metrics(lambda: 3, dict))
+    seen = values(made(3))
     assert seen["bramble_clients_connected", ()] == 3
     for state in ("committed", "abandoned"):
         assert seen["bramble_rounds_total", (("state", state),)] == 0
@@ -23,7 +42,7 @@ def test_every_series_is_there_from_the_start() -> None:
 
 
 def test_rounds_are_counted_by_their_end_and_committed_ones_timed() -> None:
-    metrics = Metrics(lambda: 0, dict)
+    metrics = made()
     metrics.round_ended("committed", 0.3, {"test_error": 2.0, "test_baseline": 4.0})
     metrics.round_ended("abandoned", 60.0, {"test_error": 9.0})
     seen = values(metrics)
@@ -31,11 +50,79 @@ def test_rounds_are_counted_by_their_end_and_committed_ones_timed() -> None:
     assert seen["bramble_rounds_total", (("state", "abandoned"),)] == 1
     assert seen["bramble_round_seconds_count", ()] == 1
     assert seen["bramble_round_seconds_sum", ()] == 0.3
-    assert (seen["bramble_test_error", ()], seen["bramble_test_baseline", ()]) == (2.0, 4.0)
+
+
+def test_the_error_is_the_tasks_metric_by_name_and_unit_and_there_is_none_before_it_is_known() -> None:
+    metrics = made()
+    assert not [name for name, _ in values(metrics) if "task_" in name or "test_" in name]
+    metrics.round_ended("abandoned", 1.0, {"test_error": 9.0})
+    metrics.round_ended("committed", 1.0, {"loss_before": 9.0})
+    assert not [name for name, _ in values(metrics) if "task_" in name or "test_" in name]
+    metrics.round_ended("committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0})
+    seen, of_what = values(metrics), (("metric", "RMSE"), ("unit", "°C"))
+    assert (seen["bramble_task_error", of_what], seen["bramble_task_baseline", of_what]) == (1.5, 2.0)
+    assert (seen["bramble_test_error", ()], seen["bramble_test_baseline", ()]) == (2.25, 4.0), "the means, under their old names"
+    metrics.round_ended("committed", 1.0, {"loss_before": 9.0})
+    assert values(metrics)["bramble_task_error", of_what] == 1.5, "the last that was measured"
+    metrics.forget()
+    assert not [name for name, _ in values(metrics) if "task_" in name or "test_" in name]
+
+
+def test_a_lost_client_keeps_an_up_of_0_and_a_last_seen_time_until_it_is_forgotten() -> None:
+    fleet = Fleet()
+    metrics = Metrics(METRIC, fleet, lambda: fleet.strangers(["pi-1", "pi-never"]))
+    fleet.join(Handshake(2, "pi-1"), "s1", "10.0.0.1")
+    fleet.report("pi-1", Health(sent=1.0, soc_temperature=50.0))
+    up, last = "bramble_client_up", "bramble_client_last_seen_timestamp_seconds"
+    pi, never = (("client", "pi-1"),), (("client", "pi-never"),)
+    seen = values(metrics)
+    assert (seen[up, pi], seen[up, never]) == (1, 0)
+    assert seen["bramble_client_soc_celsius", pi] == 50
+    fleet.leave("s1")
+    gone = values(metrics)
+    assert (gone[up, pi], gone[last, pi]) == (0, seen[last, pi])
+    assert (last, never) not in gone
+    assert ("bramble_client_soc_celsius", pi) not in gone, "what it reported is not so now"
+    fleet.forget("pi-1")
+    assert (last, pi) not in values(metrics)
+    assert values(metrics)[up, pi] == 0, "it has a token, and nobody has seen it"
+
+
+def test_each_thing_that_the_firmware_says_is_a_series_of_its_own() -> None:
+    fleet = Fleet()
+    for name, bits in (("pi-1", 0x50005), ("pi-2", None)):
+        fleet.join(Handshake(2, name), name, "10.0.0.1")
+        fleet.report(name, Health(sent=1.0, throttled=bits))
+    found = {labels: value for (name, labels), value in values(Metrics(METRIC, fleet)).items() if name == "bramble_client_throttled"}
+    assert {dict(labels)["client"] for labels in found} == {"pi-1"}, "one that cannot tell says nothing"
+    assert {dict(labels)["state"] for labels, value in found.items() if value} == {
+        "under-voltage", "throttled", "under-voltage before", "throttled before",
+    }  # fmt: skip
+
+
+def test_promtool_finds_nothing() -> None:
+    """Debian's package prometheus has it: it knows what Prometheus' makers hold to be a good name and a good text."""
+    fleet, traffic = Fleet(), Traffic()
+    metrics = Metrics(METRIC, fleet, lambda: ["pi-never"])
+    metrics.watch(traffic)
+    fleet.join(Handshake(2, "pi-1"), "s1", "10.0.0.1")
+    everything = Health(1.0, 1.0, 1.0, 3, ("bme280",), 50.0, 0x50005, 100.0, 100.0)
+    fleet.report("pi-1", replace(everything, disk=next(iter(DISK))))
+    metrics.round_ended("committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0})
+    families = {family.name for family in text_string_to_metric_families(metrics.text().decode()) if family.samples}
+    assert len(families) >= 20, "each kind is there"
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        message = "there is no promtool: install Debian's prometheus to have the metrics checked"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    told = subprocess.run([promtool, "check", "metrics"], input=metrics.text(), capture_output=True, timeout=60, check=False)
+    assert (told.returncode, told.stdout + told.stderr) == (0, b"")
 
 
 def test_a_kind_of_refusal_that_is_not_on_the_list_makes_no_series_of_its_own() -> None:
-    metrics = Metrics(lambda: 0, dict)
+    metrics = made()
     metrics.update("unheard of")
     metrics.update("round over")
     seen = values(metrics)
@@ -45,7 +132,7 @@ def test_a_kind_of_refusal_that_is_not_on_the_list_makes_no_series_of_its_own() 
 
 
 def test_bytes_are_those_of_the_moment() -> None:
-    metrics, traffic = Metrics(lambda: 0, dict), Traffic()
+    metrics, traffic = made(), Traffic()
     metrics.watch(traffic)
     traffic.received, traffic.sent = 7, 9
     seen = values(metrics)
@@ -53,6 +140,6 @@ def test_bytes_are_those_of_the_moment() -> None:
 
 
 def test_two_servers_in_one_process_share_nothing() -> None:
-    first, second = Metrics(lambda: 0, dict), Metrics(lambda: 0, dict)
+    first, second = made(), made()
     first.readings(5)
     assert (values(first)["bramble_readings_total", ()], values(second)["bramble_readings_total", ()]) == (5, 0)
