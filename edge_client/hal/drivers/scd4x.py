@@ -8,7 +8,8 @@ from __future__ import annotations
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.crc import words
-from edge_client.hal.drivers.base import Driver, Measurement, within
+from edge_client.hal.drivers.base import Measurement, within
+from edge_client.hal.drivers.sensirion import CommandDriver
 from edge_client.hal.errors import BusError, ChecksumError, NotReady
 
 # Section 3.4, table 9
@@ -25,7 +26,7 @@ MOST_PPM = 40_000  # section 2.1, output range
 LIMITS = 0, 0xFFFF  # of the temperature; the humidity ends where air does, at 0 and 100 %
 
 
-class SCD4x(Driver):
+class SCD4x(CommandDriver):
     """The chip measures every 5 s by itself; a call waits for the next measurement, if it has not come."""
 
     name = "scd4x"
@@ -55,7 +56,7 @@ class SCD4x(Driver):
         """Stop what is running, load the stored settings, and start to measure periodically."""
         self._send(STOP, STOP_S)
         self._send(REINIT, REINIT_S)
-        self._fetch(SERIAL, 3)
+        self._ask(SERIAL, COMMAND_S, 3)
         self._send(START, COMMAND_S)
         self._due = self.clock.now() + PERIOD_S
 
@@ -71,13 +72,13 @@ class SCD4x(Driver):
         """
         self.clock.sleep(max(0.0, min(self._due - self.clock.now(), PERIOD_S)))
         deadline = self.clock.now() + 1.2 * PERIOD_S
-        while not self._fetch(DATA_READY, 1)[0] & READY:
+        while not self._ask(DATA_READY, COMMAND_S, 1)[0] & READY:
             if self.clock.now() >= deadline:
                 raise NotReady(f"{self} has not measured for {1.2 * PERIOD_S:.0f} s; check its power supply, it draws 200 mA at its peak")
             self.clock.sleep(PERIOD_S / 50)
         at = self.clock.now()
         self._due = at + 0.98 * PERIOD_S  # a little early: the chip's clock is not ours
-        dioxide, temperature, humidity = self._fetch(READ, 3)
+        dioxide, temperature, humidity = self._ask(READ, COMMAND_S, 3)
         # Section 3.5.2
         return Measurement(
             at,
@@ -87,11 +88,3 @@ class SCD4x(Driver):
                 "humidity": 100 * humidity / 65535,
             },
         )
-
-    def _send(self, command: bytes, duration: float) -> None:
-        self.bus.transfer(self.address, command)
-        self.clock.sleep(duration)
-
-    def _fetch(self, command: bytes, count: int) -> list[int]:
-        self._send(command, COMMAND_S)
-        return words(self.bus.transfer(self.address, b"", 3 * count), self)

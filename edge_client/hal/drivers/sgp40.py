@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import words
-from edge_client.hal.drivers.base import Driver, Measurement, within
+from edge_client.hal.drivers.base import Measurement, within
+from edge_client.hal.drivers.sensirion import CommandDriver
 from edge_client.hal.errors import ChecksumError, NoAcknowledge, SensorError, UnsteadyRead, WrongChip
 
 # Section 4.6, table 8: commands, and how long they take at most
@@ -20,7 +21,7 @@ CALM = 100  # ticks between measurements in short order: several times the noise
 LIMITS = 0, 0xFFFF
 
 
-class SGP40(Driver):
+class SGP40(CommandDriver):
     """Three to six measurements a call, of which the last three agree; the chip heats in between.
 
     The first value after the heater was off is to be thrown away (section 3.1), and nothing but the value itself tells that the chip
@@ -45,7 +46,7 @@ class SGP40(Driver):
 
     def setup(self) -> None:
         """Turn the heater off, see that the chip answers as one of its kind, and let it test itself."""
-        self._ask(HEATER_OFF, HEATER_OFF_S, 0)
+        self._send(HEATER_OFF, HEATER_OFF_S)
         self._ask(SERIAL, SERIAL_S, 3)
         try:
             self._measure()
@@ -77,8 +78,3 @@ class SGP40(Driver):
     def _measure(self) -> int:
         (value,) = self._ask(MEASURE + COMPENSATION, MEASURE_S, 1)
         return value
-
-    def _ask(self, command: bytes, seconds: float, count: int) -> list[int]:
-        self.bus.transfer(self.address, command)
-        self.clock.sleep(seconds)
-        return words(self.bus.transfer(self.address, b"", 3 * count), self) if count else []

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import crc8, words
-from edge_client.hal.drivers.base import Driver, Measurement, within
+from edge_client.hal.drivers.base import within
+from edge_client.hal.drivers.sensirion import Hygrometer
 
 MEASURE = b"\x24\x00"  # section 4.3, table 9: single shot, high repeatability, no clock stretching
 STATUS = b"\xf3\x2d"  # section 4.11
@@ -18,15 +19,13 @@ LIMITS = 0, 0xFFFF  # of the temperature; the humidity ends where air does, at 0
 RESERVED = 0x500C  # table 18: status bits that read 0, bits 5 to 9 aside
 
 
-class SHT3x(Driver):
+class SHT3x(Hygrometer):
     """One measurement a call; the chip sleeps in between. It has no settings that a brown-out could take."""
 
     name = "sht3x"
     chip = "SHT3x"
     addresses = (0x44, 0x45)
-    channels = ("temperature", "humidity")
-    fastest = 0.1
-    frozen_after = 5
+    measure, conversion_s = MEASURE, CONVERSION_S
 
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
@@ -36,24 +35,10 @@ class SHT3x(Driver):
 
     def setup(self) -> None:
         """Reset the chip, and see that it answers as one of its kind."""
-        self.bus.transfer(self.address, SOFT_RESET)
-        self.clock.sleep(RESET_S)
+        self._send(SOFT_RESET, RESET_S)
         words(self.bus.transfer(self.address, STATUS, 3), self)
 
-    def read(self) -> Measurement:
-        """Measure once.
-
-        Raises
-        ------
-        ChecksumError
-            If the bytes were damaged on the way.
-        NoAcknowledge
-            If the chip has no measurement to give, as after a brown-out.
-        """
-        self.bus.transfer(self.address, MEASURE)
-        self.clock.sleep(CONVERSION_S)
-        at = self.clock.now()
-        temperature, humidity = words(self.bus.transfer(self.address, b"", 6), self)
+    @staticmethod
+    def _convert(temperature: int, humidity: int) -> tuple[float, float]:
         # Section 4.13
-        celsius = within(temperature, *LIMITS, -45 + 175 * temperature / 65535)
-        return Measurement(at, {"temperature": celsius, "humidity": 100 * humidity / 65535})
+        return within(temperature, *LIMITS, -45 + 175 * temperature / 65535), 100 * humidity / 65535

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import words
-from edge_client.hal.drivers.base import Driver, Measurement, within
+from edge_client.hal.drivers.base import within
+from edge_client.hal.drivers.sensirion import Hygrometer
 from edge_client.hal.errors import ChecksumError
 
 # Section 4.5, command overview
@@ -19,15 +20,13 @@ CONVERSION_S = 0.0083  # the same, high repeatability, maximum
 LIMITS = 0, 0xFFFF
 
 
-class SHT4x(Driver):
+class SHT4x(Hygrometer):
     """One measurement a call; the chip sleeps in between. It has no settings that a brown-out could take."""
 
     name = "sht4x"
     chip = "SHT4x"
     addresses = (0x44, 0x45, 0x46)
-    channels = ("temperature", "humidity")
-    fastest = 0.1
-    frozen_after = 5
+    measure, conversion_s = MEASURE, CONVERSION_S
 
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
@@ -40,27 +39,11 @@ class SHT4x(Driver):
 
     def setup(self) -> None:
         """Reset the chip, and see that it answers as one of its kind."""
-        self.bus.transfer(self.address, SOFT_RESET)
-        self.clock.sleep(RESET_S)
-        self.bus.transfer(self.address, SERIAL)
-        self.clock.sleep(RESET_S)
-        words(self.bus.transfer(self.address, b"", 6), self)
+        self._send(SOFT_RESET, RESET_S)
+        self._ask(SERIAL, RESET_S, 2)
 
-    def read(self) -> Measurement:
-        """Measure once.
-
-        Raises
-        ------
-        ChecksumError
-            If the bytes were damaged on the way.
-        NoAcknowledge
-            If the chip has no measurement to give, as after a brown-out.
-        """
-        self.bus.transfer(self.address, MEASURE)
-        self.clock.sleep(CONVERSION_S)
-        at = self.clock.now()
-        temperature, humidity = words(self.bus.transfer(self.address, b"", 6), self)
+    @staticmethod
+    def _convert(temperature: int, humidity: int) -> tuple[float, float]:
         # Section 4.6; the formula reaches beyond what can be, and the data sheet asks to crop it
         percent = min(max(-6 + 125 * humidity / 65535, 0.0), 100.0)
-        celsius = -45 + 175 * temperature / 65535
-        return Measurement(at, {"temperature": within(temperature, *LIMITS, celsius), "humidity": within(humidity, *LIMITS, percent)})
+        return within(temperature, *LIMITS, -45 + 175 * temperature / 65535), within(humidity, *LIMITS, percent)

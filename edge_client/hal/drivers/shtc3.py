@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import words
-from edge_client.hal.drivers.base import Driver, Measurement, within
+from edge_client.hal.drivers.base import within
+from edge_client.hal.drivers.sensirion import Hygrometer
 from edge_client.hal.errors import ChecksumError, NoAcknowledge, WrongChip
 
 WAKE_UP = b"\x35\x17"  # section 5.1
@@ -23,15 +24,13 @@ SHTC1_KIND = 0x0007
 LIMITS = 0, 0xFFFF
 
 
-class SHTC3(Driver):
-    """One measurement a call. The chip is left awake, where it draws 45 µA: asleep, it would answer no scan."""
+class SHTC3(Hygrometer):
+    """One measurement a call. The chip is left awake, where it draws 45 µA: asleep, it hears nothing but its waking."""
 
     name = "shtc3"
     chip = "SHTC3"
     addresses = (0x70,)
-    channels = ("temperature", "humidity")
-    fastest = 0.1
-    frozen_after = 5
+    measure, conversion_s = MEASURE, CONVERSION_S
     ranges: Mapping[str, tuple[float, float]] = {"temperature": (-40, 125)}  # table 2
 
     @classmethod
@@ -52,29 +51,14 @@ class SHTC3(Driver):
 
     def setup(self) -> None:
         """Wake the chip up, reset it, and see that it is one of its kind."""
-        self.bus.transfer(self.address, WAKE_UP)
-        self.clock.sleep(RESET_S)
-        self.bus.transfer(self.address, SOFT_RESET)
-        self.clock.sleep(RESET_S)
+        self._send(WAKE_UP, RESET_S)
+        self._send(SOFT_RESET, RESET_S)
         (kind,) = words(self.bus.transfer(self.address, IDENTITY, 3), self)
         if kind & KIND != SHTC3_KIND:
             relative = "an SHTC1 or SHTW2" if kind & KIND == SHTC1_KIND else "another chip"
             raise WrongChip(f"{self} has id {kind:#06x}: it is {relative}, for which there is no driver")
 
-    def read(self) -> Measurement:
-        """Measure once.
-
-        Raises
-        ------
-        ChecksumError
-            If the bytes were damaged on the way.
-        NoAcknowledge
-            If the chip has no measurement to give, as after a brown-out.
-        """
-        self.bus.transfer(self.address, MEASURE)
-        self.clock.sleep(CONVERSION_S)
-        at = self.clock.now()
-        temperature, humidity = words(self.bus.transfer(self.address, b"", 6), self)
+    @staticmethod
+    def _convert(temperature: int, humidity: int) -> tuple[float, float]:
         # Section 5.11; the formula for humidity ends where humidity does
-        celsius = -45 + 175 * temperature / 65536
-        return Measurement(at, {"temperature": within(temperature, *LIMITS, celsius), "humidity": 100 * humidity / 65536})
+        return within(temperature, *LIMITS, -45 + 175 * temperature / 65536), 100 * humidity / 65536

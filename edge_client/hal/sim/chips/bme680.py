@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from edge_client.hal.sim.chips.base import RegisterChip
+from edge_client.hal.sim.chips.bosch import PairChip
 
 T1, T2, T3 = 26041, 26469, 3
 P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 = 36673, -10443, 88, 7186, -110, 30, 42, -1826, -3000, 30
@@ -23,7 +23,7 @@ GAS_1 = (0, 0, 0, 0, 0, -1, 0, -0.8, 0, 0, -0.2, -0.5, 0, -1, 0, 0)
 GAS_2 = (0, 0, 0, 0, 0.1, 0.7, 0, -0.8, -0.1, 0, 0, 0, 0, 0, 0, 0)
 
 
-class BME680(RegisterChip):
+class BME680(PairChip):
     """The chip in forced mode, with its gas sensor."""
 
     name = "bme680"
@@ -51,13 +51,6 @@ class BME680(RegisterChip):
         self.memory[0xE9:0xEF] = struct.pack("<Hhbb", T1, GH2, GH1, GH3)
         self.memory[0x04] = (RANGE_SWITCHING_ERROR & 0xF) << 4
         self._done_at: float | None = None
-
-    def write(self, data: bytes) -> None:
-        """Take pairs of register and value: there is no auto-increment in writes (section 6.2.1)."""
-        if data:
-            self.pointer = data[0]
-        for i in range(0, len(data) - 1, 2):
-            self.store(data[i], data[i + 1])
 
     def written(self, address: int, value: int) -> None:
         """Reset, or begin to measure."""

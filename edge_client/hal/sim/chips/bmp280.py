@@ -12,7 +12,7 @@ from math import sqrt
 from typing import ClassVar
 
 from edge_client.hal.clock import Clock
-from edge_client.hal.sim.chips.base import RegisterChip
+from edge_client.hal.sim.chips.bosch import PairChip
 from edge_client.hal.sim.chips.words import clamp
 from edge_client.hal.sim.scene import Scene
 
@@ -24,7 +24,7 @@ TRIM_P = (36477, -10685, 3024, 2855, 140, -7, 15500, -14600, 6000)
 START_S = 0.002
 
 
-class BMP280(RegisterChip):
+class BMP280(PairChip):
     """The chip with its sleep, forced and normal modes, oversampling, and reset."""
 
     name = "bmp280"
@@ -45,13 +45,6 @@ class BMP280(RegisterChip):
         self.memory[0x88:0xA0] = struct.pack("<HhhHhhhhhhhh", *self.trim_t, *self.trim_p)
         self._ready_at = self.clock.now() + START_S
         self._done_at: float | None = None
-
-    def write(self, data: bytes) -> None:
-        """Take pairs of register and value: there is no auto-increment in writes (section 5.2.1)."""
-        if data:
-            self.pointer = data[0]
-        for i in range(0, len(data) - 1, 2):
-            self.store(data[i], data[i + 1])
 
     def written(self, address: int, value: int) -> None:
         """Reset, or start measuring."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from edge_client.hal.clock import Clock
-from edge_client.hal.sim.chips.base import RegisterChip
+from edge_client.hal.sim.chips.bosch import PairChip
 from edge_client.hal.sim.scene import Scene
 
 TRIM = (27427, 18776, -10, -164, -2866, 35, 0, 25578, 31086, -13, -10, 17322, 18, -60)
@@ -21,7 +21,7 @@ START_S = 0.002
 PERIOD_S = 0.005  # section 4.3.19, at the fastest output rate; doubled with each further one
 
 
-class BMP390(RegisterChip):
+class BMP390(PairChip):
     """The chip with its sleep, forced and normal modes, oversampling, events and reset."""
 
     name = "bmp390"
@@ -51,14 +51,6 @@ class BMP390(RegisterChip):
         self.memory[0x31:0x46] = struct.pack("<HHbhhbbHHbbhbb", *self.trim)
         self._ready_at = self.clock.now() + START_S
         self._done_at: float | None = None
-
-    def write(self, data: bytes) -> None:
-        """Take pairs of register and value: there is no auto-increment in writes (section 5.2.1)."""
-        self.refresh()
-        if data:
-            self.pointer = data[0]
-        for i in range(0, len(data) - 1, 2):
-            self.store(data[i], data[i + 1])
 
     def written(self, address: int, value: int) -> None:
         """Reset, or start measuring."""
