@@ -228,9 +228,10 @@ def _mock_board(
     items: list[SensorConfig] = []
     for item in wished:
         try:
-            chip = catalogue.chip(item.driver.name)(scene, clock, f"{seed} {item.bus} {item.address}")
-            chip.wire(**item.options)
-        except UnknownSensor as error:  # a third party's driver may come without a chip
+            with guarded(f"the simulated {item.driver.chip}"):
+                chip = catalogue.chip(item.driver.name)(scene, clock, f"{seed} {item.bus} {item.address}")
+                chip.wire(**item.options)
+        except SensorError as error:  # a third party's driver may come without a chip
             problems.append(error)
             logger.error("%s", error)
             continue

@@ -40,6 +40,8 @@ NAMES: dict[str, dict[str, tuple[str, float]]] = {
     **{f"gyro.{i}": {"°/s": (f"rotation_{axis}", 180 / math.pi)} for i, axis in enumerate("xyz")},
 }
 """Properties that CircuitPython's design guide names, with their units: what each is here, by the unit of the channel."""
+WIDE = (-270.0, 1800.0)
+"""What thermometers can feel, in °C, thermocouples and infrared ones among them."""
 SETTLE_S = 0.5
 """For the first conversion of a chip that has just got its power: libraries pass on what its registers hold before that."""
 ADDRESS = ("address", "addr", "i2c_addr", "i2c_address", "device_address")
@@ -56,7 +58,7 @@ class CircuitPython(Driver):
     fastest = 0.01
     options = (
         Option("library", "module and class, such as adafruit_mcp9808.MCP9808", kind=str, required=True),
-        Option("inputs", "which of its properties each channel is read from; all that are known without it", kind=dict),
+        Option("inputs", "from which property each channel is read, such as temperature; all that are known without it", kind=dict),
     )
     library: ClassVar[str] = ""
     inputs: ClassVar[Mapping[str, str]] = {}
@@ -83,6 +85,7 @@ class CircuitPython(Driver):
         values = {
             "chip": f"{made.__name__} ({library.partition('.')[0]}, unchecked)",
             "channels": tuple(inputs),
+            "ranges": {key: WIDE for key in inputs if quantity(key).key == "temperature"},
             "addresses": (first, *(address for address in cls.addresses if address != first)),
             **{"library": library, "inputs": inputs},
         }
@@ -128,8 +131,9 @@ class CircuitPython(Driver):
         value = found[name][int(index)] if index else found[name]
         if value is None:
             raise NotReady(f"{self} has no {name} yet")
-        known, factor = NAMES.get(prop, {}).get(quantity(channel).unit, (channel, 1.0))
-        return float(value) * (factor if known == channel else 1.0)
+        row = quantity(channel)
+        known, factor = NAMES.get(prop, {}).get(row.unit, (row.key, 1.0))
+        return float(value) * (factor if known == row.key else 1.0)
 
     @contextmanager
     def _calls(self) -> Iterator[None]:

@@ -72,7 +72,7 @@ class KernelSensor(Driver):
     fastest = 0.01
     options = (
         Option("device", "what the kernel calls it, or where it sits, see `bramble sensors scan`", kind=str, required=True),
-        Option("inputs", "which of its files each channel is read from; all that are known without it", kind=dict),
+        Option("inputs", "from which file each channel is read, such as temp1; all that are known without it", kind=dict),
         Option("sysfs", "where the kernel's tree is", SYSFS, str),
     )
     folder: ClassVar[str]
@@ -93,7 +93,8 @@ class KernelSensor(Driver):
                 'measure, such as inputs = { temperature = "temp1" }'
             )
         for channel, stem in inputs.items():
-            if not any(found[0] == channel for kind in cls.kinds if (found := kind.match(stem))):
+            # "b.voltage" is a second voltage
+            if (found := cls._meaning(stem)) is None or found[0] != channel.rpartition(".")[2]:
                 raise ConfigError(
                     f"{device}: no file {stem!r} of {cls.name} can be read as {channel!r}; run `bramble sensors scan` to see which can"
                 )
@@ -101,7 +102,7 @@ class KernelSensor(Driver):
         values = {
             "chip": f"{device} ({cls.name}, unchecked)",
             "channels": tuple(inputs),
-            "ranges": {"temperature": RANGES.get(kernel, USUAL)} if "temperature" in inputs else {},
+            "ranges": {key: RANGES.get(kernel, USUAL) for key in inputs if key.rpartition(".")[2] == "temperature"},
             **{"device": device, "inputs": inputs, "sysfs": sysfs},
         }
         return type(cls.__name__, (cls,), values)

@@ -236,6 +236,15 @@ def test_a_driver_that_cannot_be_made_costs_only_its_own_sensor(
     assert caplog.text.count("sensor tmp117 cannot be used: ") == 1
 
 
+def test_a_simulated_chip_that_cannot_be_made_costs_only_its_own_sensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sensors.toml"
+    path.write_text('[[sensor]]\ndriver = "tmp117"\n[[sensor]]\ndriver = "bme280"\n')
+    chip = catalogue.chip
+    monkeypatch.setattr(catalogue, "chip", lambda name: (lambda *_: 1 / 0) if name == "tmp117" else chip(name))
+    board = open_board("mock", seed="pi-1", configuration=path)
+    assert [sensor.name for sensor in board.sensors] == ["bme280"]
+
+
 class Sloppy(Scripted):
     """A driver that returns what it should not."""
 
