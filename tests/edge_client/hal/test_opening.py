@@ -120,12 +120,19 @@ def test_a_recording_without_a_sensor_for_it_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_recording_of_many_quantities_gets_a_sensor_for_each(tmp_path: Path) -> None:
-    path = write(tmp_path, "time,carbon_dioxide,illuminance,pressure\n1700000000,500,100,1000\n1700000060,510,120,1001\n", "x.csv")
-    board = open_board("mock", seed="pi-1", replay=path)
-    assert {channel.key for channel in board.channels} == {"carbon_dioxide", "illuminance", "pressure"}
+    lines = [
+        "time,carbon_dioxide,illuminance,pressure,distance (cm),voc_raw",
+        "1700000000,500,100,1000,90,30000",
+        "1700000060,510,120,1001,91,30010",
+    ]
+    text = "\n".join(lines)
+    board = open_board("mock", seed="pi-1", replay=write(tmp_path, text, "x.csv"))
+    assert {channel.key for channel in board.channels} == {"carbon_dioxide", "illuminance", "pressure", "distance", "voc_raw"}
     values = board.sample(1_700_000_000.0)
     assert values["carbon_dioxide"] == pytest.approx(500, abs=60)
     assert values["illuminance"] == pytest.approx(100, abs=2)
+    assert values["distance"] == pytest.approx(900, abs=30)
+    assert values["voc_raw"] == pytest.approx(30_000, abs=60)
 
 
 def test_a_bus_that_is_not_there_takes_only_its_own_sensors(tmp_path: Path, kernel: Kernel, caplog: pytest.LogCaptureFixture) -> None:

@@ -28,6 +28,7 @@ NAMES = {
     "luftfeuchte": "humidity", "press": "pressure", "barometric_pressure": "pressure", "atmospheric_pressure": "pressure",
     "air_pressure": "pressure", "luftdruck": "pressure", "co2": "carbon_dioxide", "co₂": "carbon_dioxide", "light": "illuminance",
     "lux": "illuminance", "volt": "voltage", "voltage_v": "voltage",
+    "abstand": "distance", "entfernung": "distance", "sraw_voc": "voc_raw",
     **{f"{name}_{axis}": f"acceleration_{axis}" for name in ("accel", "acc") for axis in "xyz"},
     **{f"{name}_{axis}": f"rotation_{axis}" for name in ("gyro", "gyr") for axis in "xyz"},
 }  # fmt: skip
@@ -48,6 +49,7 @@ UNITS: dict[str, dict[str, tuple[float, float]]] = {
     "carbon_dioxide": {"ppb": (1e-3, 0.0), "%": (1e4, 0.0)},
     "illuminance": {"lux": (1.0, 0.0), "klx": (1e3, 0.0), "klux": (1e3, 0.0), "fc": (10.76391042, 0.0)},
     "gas_resistance": {"ohm": (1.0, 0.0), "ohms": (1.0, 0.0), "kohm": (1e3, 0.0), "kω": (1e3, 0.0), "mω": (1e6, 0.0)},
+    "distance": {"cm": (10.0, 0.0), "m": (1000.0, 0.0), "in": (25.4, 0.0), "inch": (25.4, 0.0), "ft": (304.8, 0.0)},
     "voltage": {"mv": (1e-3, 0.0), "volt": (1.0, 0.0), "volts": (1.0, 0.0)},
     "current": {"ma": (1e-3, 0.0), "ua": (1e-6, 0.0), "amp": (1.0, 0.0), "amps": (1.0, 0.0)},
     "power": {"mw": (1e-3, 0.0), "kw": (1e3, 0.0), "watt": (1.0, 0.0), "watts": (1.0, 0.0)},

@@ -93,3 +93,25 @@ def test_every_identity_knows_its_own_chip_and_no_relative_is_also_read() -> Non
         if kind.identity is not None:
             assert kind.chip in kind.identity.chips.values()
             assert all(kind.identity.chips.get(code) in (None, kind.chip) for code in kind.identity.relatives)
+
+
+@pytest.mark.parametrize("name", [name for name in catalogue.BUILTIN if name != "bme680" and catalogue.driver(name).certain])
+def test_a_chip_that_says_what_it_is_is_found_as_that_and_nothing_else_wherever_it_can_sit(name: str) -> None:
+    """Three Bosch chips at 0x76, two of Texas Instruments' at 0x40: the address tells nothing."""
+    kind = catalogue.driver(name)
+    for address in kind.addresses:
+        bench = Bench(name, **WORLD)
+        bench.bus.attach(address, bench.bus.detach(kind.addresses[0]))
+        bench.clock.sleep(1)
+        (found,) = detect.scan(bench.bus)
+        assert ([item.name for item in found.drivers], found.certain, found.address) == ([name], True, address)
+
+
+@pytest.mark.parametrize("name", ["ina226", "mcp9808", "shtc3", "aht20", "sgp40", "bmp390", "vl53l0x"])
+def test_another_driver_at_the_same_address_does_not_take_the_chip_for_its_own(name: str) -> None:
+    bench = Bench(name, **WORLD)
+    bench.clock.sleep(1)
+    address = bench.driver.address
+    others = [catalogue.driver(other) for other in catalogue.BUILTIN if other not in (name, "bme680")]
+    for other in (item for item in others if address in item.addresses):
+        assert not other.identify(bench.bus, address), other.name
