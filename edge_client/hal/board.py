@@ -68,6 +68,7 @@ class Board:
         self._prepare = prepare
         self.paces = list(paces) if paces is not None else [Pace(sensor.driver.interval) for sensor in sensors]
         self._lock = threading.Lock()
+        self._world_time: float | None = None
         self._streams: list[Stream] = []
         self._keys = _unique_keys(sensors, wanted, names or {})
         self.channels: tuple[Channel, ...] = tuple(describe(key) for key in self._keys.values())
@@ -92,6 +93,11 @@ class Board:
         streaming = {stream.name for stream in self._streams}
         with self._lock:
             self._prepare(t)
+            if self.simulated and t is not None:
+                if self._world_time is not None and t < self._world_time:  # a world that begins anew is another one
+                    for sensor in self.sensors:
+                        sensor.begin_anew()
+                self._world_time = t
             return [reading for sensor in self.sensors if sensor.name not in streaming for reading in sensor.read()]
 
     @property
@@ -99,6 +105,12 @@ class Board:
         """The names of the sensors that do not answer as they should."""
         sources: list[Sensor | Stream] = [*self.sensors, *self._streams]
         return [source.name for source in sources if source.error is not None]
+
+    @property
+    def doubted(self) -> list[str]:
+        """The names of the sensors that answer what is not believed."""
+        sources: list[Sensor | Stream] = [*self.sensors, *self._streams]
+        return [source.name for source in sources if source.error is None and source.doubts]
 
     def settle(self) -> None:
         """Set a simulated world to now, for who talks to the drivers directly."""
@@ -115,7 +127,7 @@ class Board:
         for sensor, pace in zip(self.sensors, self.paces, strict=True):
             if pace.rate is not None and isinstance(sensor.driver, Streaming):
                 stream = Stream(
-                    sensor.driver, pace.rate, sensor.name, simulated=sensor.simulated, correct=sensor.correct, absent=sensor.absent
+                    sensor.driver, pace.rate, sensor.name, simulated=sensor.simulated, corrections=sensor.corrections, absent=sensor.absent
                 )
                 self._streams.append(stream)
                 sources.append((stream, sensor.driver.patience(pace.rate)))

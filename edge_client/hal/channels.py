@@ -48,6 +48,10 @@ class Quantity:
         How much that grows with each second between them.
     least, most
         What the quantity itself can be, whoever measures it: nothing is colder than -273.15 °C, no air holds more than 100 %.
+    reach
+        What some sensor can measure of it, where that is more than from ``low`` to ``high``.
+    usual
+        What it can be where a sensor may be: beyond it, though within the range, a reading is doubtful. No air has 0 ppm of carbon dioxide.
     """
 
     key: str
@@ -60,6 +64,8 @@ class Quantity:
     slope: float = 0.0
     least: float = -1e12
     most: float = 1e12
+    reach: tuple[float, float] | None = None
+    usual: tuple[float, float] | None = None
 
     def step(self, seconds: float) -> float:
         """Return the largest change over a time that needs no second look; after five minutes more time excuses no more."""
@@ -68,6 +74,15 @@ class Quantity:
     def plausible(self, value: float) -> bool:
         """Say whether the value lies in the plausible range; NaN does not."""
         return self.low <= value <= self.high
+
+    @property
+    def widest(self) -> tuple[float, float]:
+        """What any sensor can measure."""
+        return self.reach or (self.low, self.high)
+
+    def doubtful(self, value: float) -> bool:
+        """Say whether a value, though a sensor can show it, is none that the quantity has where sensors are."""
+        return self.usual is not None and not self.usual[0] <= value <= self.usual[1]
 
     def possible(self, value: float) -> float:
         """Return the possible value that is nearest; NaN stays what it is."""
@@ -79,12 +94,14 @@ _G = 9.80665
 TABLE: dict[str, Quantity] = {
     row.key: row
     for row in (
-        Quantity("temperature", "°C", "temperature", -60, 85, 0.01, 1.0, 0.02, least=-273.15),
-        Quantity("humidity", "%", "humidity", 0, 100, 0.01, 5.0, 0.05, least=0, most=100),
-        Quantity("pressure", "hPa", "atmospheric_pressure", 300, 1100, 0.01, 1.0, 0.02, least=0),
-        Quantity("carbon_dioxide", "ppm", "carbon_dioxide", 0, 40_000, 1, 200, 5, least=0),
+        Quantity("temperature", "°C", "temperature", -60, 85, 0.01, 1.0, 0.02, least=-273.15, reach=(-60, 150)),
+        # A sensor that shows 0 % is not dry but dead
+        Quantity("humidity", "%", "humidity", 0, 100, 0.01, 5.0, 0.05, least=0, most=100, usual=(0.1, 100)),
+        Quantity("pressure", "hPa", "atmospheric_pressure", 300, 1100, 0.01, 1.0, 0.02, least=0, reach=(300, 1250)),
+        # A closed greenhouse comes down to 150 ppm; no plant takes it further
+        Quantity("carbon_dioxide", "ppm", "carbon_dioxide", 0, 40_000, 1, 200, 5, least=0, usual=(150, 40_000)),
         Quantity("illuminance", "lx", "illuminance", 0, 130_000, 0.5, 500, 100, least=0),
-        Quantity("gas_resistance", "Ω", None, 0, 1e8, 1, 1e6, 1e5, least=0),
+        Quantity("gas_resistance", "Ω", None, 0, 1e8, 1, 1e6, 1e5, least=0, usual=(100, 1e8)),
         Quantity("voc_raw", "ticks", None, 0, 65_535, 1, 500, 100, least=0),
         Quantity("distance", "mm", "distance", 0, 10_000, 1, 500, 1000, least=0),
         Quantity("voltage", "V", "voltage", -32, 32, 0.0001, 0.5, 0.1),

@@ -9,7 +9,8 @@
     name = "roof"                     # default: the driver's
     every = 60                        # seconds; or rate = 200, in Hz
     offset = { temperature = -0.4 }   # added to the value, in its unit, after the gain
-    gain = { humidity = 1.02 }
+    gain = { humidity = 1.02 }        # never beyond 100 %
+    humidity_follows = true           # relative humidity follows an offset of the same chip's temperature
 
 A driver may take options of its own beside these: ``bramble sensors list --options``.
 """
@@ -27,7 +28,7 @@ from edge_client.hal.drivers import options
 from edge_client.hal.drivers.base import NAME, Driver, Streaming, guarded
 from edge_client.hal.errors import ConfigError, SensorError, UnknownSensor
 
-KEYS = ("driver", "bus", "address", "name", "every", "rate", "offset", "gain")
+KEYS = ("driver", "bus", "address", "name", "every", "rate", "offset", "gain", "humidity_follows")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class SensorConfig:
     rate: float | None = None
     offset: dict[str, float] = field(default_factory=dict)
     gain: dict[str, float] = field(default_factory=dict)
+    humidity_follows: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -117,6 +119,7 @@ def _sensor(entry: tables.Entry, usual: float | None) -> SensorConfig:
         every=every,
         rate=rate if streaming else None,
         options=chosen,
+        humidity_follows=entry.flag("humidity_follows", True),
         **corrections,
     )
 
@@ -147,6 +150,8 @@ def dumps(sensors: Iterable[SensorConfig], notes: Iterable[str] = ()) -> str:
             lines.append(f'name = "{sensor.name}"')
         lines.append(f"rate = {sensor.rate:g}" if sensor.rate is not None else f"every = {sensor.every:g}")
         lines += [f"{key} = {options.written(value)}" for key, value in sensor.options.items()]
+        if not sensor.humidity_follows:
+            lines.append("humidity_follows = false")
         for key, numbers in (("offset", sensor.offset), ("gain", sensor.gain)):
             if numbers:
                 inner = ", ".join(f'"{channel}" = {value!r}' for channel, value in numbers.items())

@@ -103,7 +103,8 @@ def _sensors(
             with guarded(item.driver.chip):
                 driver = item.driver(bus(item.bus), item.address, clock, **item.options)
                 driver.clock.now()  # one that forgets to hand its clock on to the base class must not be met later
-                sensors.append(Sensor(driver, item.name, simulated=simulated, offset=item.offset, gain=item.gain))
+                corrections = {"offset": item.offset, "gain": item.gain}
+                sensors.append(Sensor(driver, item.name, simulated=simulated, humidity_follows=item.humidity_follows, **corrections))
             paces.append(Pace(item.every, item.rate))
         except SensorError as error:
             logger.error("sensor %s cannot be used: %s", item.name, error)

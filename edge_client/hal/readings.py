@@ -9,6 +9,7 @@ from math import isnan
 
 from edge_client.hal.channels import Quantity, quantity
 from edge_client.hal.drivers.base import Measurement
+from edge_client.hal.reputation import Reputation
 
 
 class Quality(StrEnum):
@@ -18,6 +19,7 @@ class Quality(StrEnum):
     RANGE = "out of range"
     JUMP = "contradicted by a second measurement"
     FROZEN = "frozen"
+    DOUBTFUL = "doubtful"
     MISSING = "missing"
 
 
@@ -86,10 +88,18 @@ class Judge:
         Channels of the sensor, by the driver's key.
     frozen_after
         How many equal measurements in a row mean that the chip is stuck, or None.
+    ranges
+        What the sensor can measure, by channel, its corrections included; the channel table's range where none is given.
     """
 
-    def __init__(self, channels: tuple[str, ...], frozen_after: int | None) -> None:
+    def __init__(
+        self, channels: tuple[str, ...], frozen_after: int | None, ranges: Mapping[str, tuple[float, float]] | None = None
+    ) -> None:
         self._quantities: dict[str, Quantity] = {key: quantity(key) for key in channels}
+        self._ranges = {key: (row.low, row.high) for key, row in self._quantities.items()} | dict(ranges or {})
+        self._reputation = Reputation(channels, restless=frozen_after is not None)
+        self.doubt: str | None = None
+        """Why the sensor as a whole is not believed at the last measurement, or None."""
         self._frozen_after = frozen_after
         self._trusted: dict[str, tuple[float, float]] = {}
         self._last: Mapping[str, float] | None = None
@@ -120,7 +130,14 @@ class Judge:
         self._equal = self._equal + 1 if values == self._last else 0
         self._last = values
         frozen = self._frozen_after is not None and self._equal >= self._frozen_after
-        return {key: self._one(key, value, measurement.at, frozen, confirmed) for key, value in values.items()}
+        found = {key: self._one(key, value, measurement.at, frozen, confirmed) for key, value in values.items()}
+        # What a second measurement contradicted is part of the record, too: a loose wire says another thing each time
+        seen = {key: value for key, value in values.items() if found[key] in (Quality.GOOD, Quality.JUMP)}
+        self.doubt = self._reputation.doubt(measurement.at, seen)
+        for key, quality in found.items():
+            if quality is Quality.GOOD and (self.doubt is not None or self._quantities[key].doubtful(values[key])):
+                found[key] = Quality.DOUBTFUL
+        return found
 
     def forget(self) -> None:
         """Start anew, after a time without readings."""
@@ -128,7 +145,8 @@ class Judge:
         self._last = None
 
     def _one(self, key: str, value: float, at: float, frozen: bool, confirmed: bool) -> Quality:
-        if not self._quantities[key].plausible(value):
+        low, high = self._ranges[key]
+        if not low <= value <= high:
             return Quality.RANGE
         if frozen:
             return Quality.FROZEN

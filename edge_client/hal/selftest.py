@@ -97,12 +97,17 @@ def _spoilt(errors: list[SensorError], reads: int) -> str:
 
 def _plausible(sensor: Sensor, measurements: list[Measurement]) -> Check:
     values = measurements[-1].values
-    bad = [key for key, value in values.items() if not quantity(key).plausible(value)]
+    bad = [key for key, value in values.items() if not _possible(sensor, key, value)]
     shown = ", ".join(
         f"{key} beyond the chip" if isnan(value) else f"{key} {value:.2f} {quantity(key).unit}" for key, value in values.items()
     )
     note = f"{shown}; {', '.join(bad)} cannot be: replace the sensor, or check what it is wired to" if bad else shown
     return Check(sensor.name, "plausible", not bad, note)
+
+
+def _possible(sensor: Sensor, key: str, value: float) -> bool:
+    low, high = sensor.driver.measurable(key)
+    return low <= value <= high and not quantity(key).doubtful(value)
 
 
 def _rate(sensor: Sensor, pace: Pace, seconds: float) -> Check:

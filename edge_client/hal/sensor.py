@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from edge_client.hal.channels import quantity
+from edge_client.hal.corrections import Corrections
+from edge_client.hal.doubts import Doubts
 from edge_client.hal.drivers.base import Driver, Measurement, guarded, whole
 from edge_client.hal.errors import DriverFailure, SensorError
 from edge_client.hal.readings import Judge, Quality, Reading
@@ -45,6 +47,8 @@ class Sensor:
         Whether a chip model stands behind it.
     offset, gain
         Corrections by channel: value * gain + offset.
+    humidity_follows
+        Whether relative humidity follows a corrected temperature, see ``Corrections``.
     """
 
     def __init__(
@@ -53,8 +57,9 @@ class Sensor:
         name: str | None = None,
         *,
         simulated: bool = False,
-        offset: dict[str, float] | None = None,
-        gain: dict[str, float] | None = None,
+        offset: Mapping[str, float] | None = None,
+        gain: Mapping[str, float] | None = None,
+        humidity_follows: bool = True,
     ) -> None:
         self.driver = driver
         self.name = name or driver.name
@@ -66,11 +71,12 @@ class Sensor:
         """Why the sensor is gone, or None while it works."""
         self.absent: Callable[[str], bool] = lambda key: False
         """Says of a channel that there is nothing to measure: a simulated chip in a recording's gap measures, and nobody recorded what."""
-        self._offset, self._gain = offset or {}, gain or {}
-        self._judge = Judge(driver.channels, driver.frozen_after)
+        self.corrections = Corrections(gain or {}, offset or {}, humidity_follows)
+        self.doubts = Doubts(self.name)
+        """What of it is not believed now."""
         self._ready = False
         self._lock = threading.Lock()
-        self._doubted: set[str] = set()
+        self.begin_anew()
         self._failures = 0
         self._again_at = 0.0
         self._jitter = random.Random(self.name)
@@ -83,12 +89,10 @@ class Sensor:
         with self._lock:
             return self._read()
 
-    def correct(self, measurement: Measurement) -> Measurement:
-        """Apply the corrections to what the chip says."""
-        if not self._gain and not self._offset:
-            return measurement
-        values = {key: value * self._gain.get(key, 1.0) + self._offset.get(key, 0.0) for key, value in measurement.values.items()}
-        return Measurement(measurement.at, values)
+    def begin_anew(self) -> None:
+        """Forget what was measured before: it was another world."""
+        with self._lock:
+            self._judge = Judge(self.driver.channels, self.driver.frozen_after, self.corrections.ranges(self.driver))
 
     def _read(self) -> list[Reading]:
         clock = self.driver.clock
@@ -126,7 +130,7 @@ class Sensor:
                     if not self._ready:
                         self.driver.setup()
                         self._ready = True
-                    measurement = self.correct(whole(self.driver, self.driver.read()))
+                    measurement = self.corrections.apply(whole(self.driver, self.driver.read()))
                     return Measurement(measurement.at, {key: value for key, value in measurement.values.items() if not self.absent(key)})
             except SensorError as error:
                 self._ready = False
@@ -136,7 +140,7 @@ class Sensor:
 
     def _readings(self, measurement: Measurement, confirmed: bool) -> list[Reading]:
         qualities = self._judge.judge(measurement, confirmed)
-        self._report_doubts(qualities)
+        self.doubts.report(qualities, self._judge.doubt)
         clock = self.driver.clock
         now, utc = clock.now(), clock.utc()
         stamp = None if utc is None else utc - (now - measurement.at)
@@ -160,13 +164,3 @@ class Sensor:
         if self.error is not None:
             logger.warning("sensor %s is back", self.name)
         self.error, self._failures = None, 0
-
-    def _report_doubts(self, qualities: dict[str, Quality]) -> None:
-        """Log a channel once when its readings become doubtful, and once when they are good again."""
-        for key, quality in qualities.items():
-            if quality is Quality.GOOD and key in self._doubted:
-                self._doubted.discard(key)
-                logger.warning("sensor %s: %s is good again", self.name, key)
-            elif quality is not Quality.GOOD and key not in self._doubted:
-                self._doubted.add(key)
-                logger.warning("sensor %s: %s is %s and is not used", self.name, key, quality.value)

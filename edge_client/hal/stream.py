@@ -6,6 +6,8 @@ import logging
 import random
 from collections.abc import Callable
 
+from edge_client.hal.corrections import Corrections
+from edge_client.hal.doubts import Doubts
 from edge_client.hal.drivers.base import Measurement, Streaming, guarded, whole
 from edge_client.hal.errors import DriverFailure, NotReady, Overrun, SensorError
 from edge_client.hal.readings import Judge, Reading
@@ -30,8 +32,8 @@ class Stream:
         What readings and logs call it.
     simulated
         Whether a chip model stands behind it.
-    correct
-        Applies the user's corrections to a measurement.
+    corrections
+        What is done to what the chip says.
     absent
         Says of a channel that there is nothing to measure, see ``Sensor``.
     """
@@ -43,19 +45,21 @@ class Stream:
         name: str | None = None,
         *,
         simulated: bool = False,
-        correct: Callable[[Measurement], Measurement] = lambda measurement: measurement,
+        corrections: Corrections | None = None,
         absent: Callable[[str], bool] = lambda key: False,
     ) -> None:
         self.driver, self.hertz = driver, hertz
         self.name = name or driver.name
         self.simulated = simulated
-        self._correct = correct
+        self._corrections = corrections or Corrections()
+        self.doubts = Doubts(self.name)
+        """What of it is not believed now."""
         self._absent = absent
         self.sequence = 0
         self.lost = 0
         """Conversions that are missing since the first start, judged by the time that passed."""
         self.error: SensorError | None = None
-        self._judge = Judge(driver.channels, driver.frozen_after)
+        self._judge = Judge(driver.channels, driver.frozen_after, self._corrections.ranges(driver))
         self._running = False
         self._late = False
         self._since: float | None = None
@@ -76,7 +80,7 @@ class Stream:
                 if not self._running:
                     self._start()
                     return []
-                measurements = [self._correct(whole(self.driver, measurement)) for measurement in self.driver.drain()]
+                measurements = [self._corrections.apply(whole(self.driver, measurement)) for measurement in self.driver.drain()]
         except Overrun as error:
             self._account()
             self._latest = now
@@ -101,13 +105,17 @@ class Stream:
             self.error, self._failures = None, 0
         utc = self.driver.clock.utc()
         shift = None if utc is None else utc - self.driver.clock.now()
-        readings = []
+        readings: list[Reading] = []
         for measurement in measurements:
             self.sequence += 1
             present = Measurement(measurement.at, {key: value for key, value in measurement.values.items() if not self._absent(key)})
             qualities = self._judge.judge(present, confirmed=self._judge.blank)
             stamp = None if shift is None else measurement.at + shift
             readings += Reading.of(self.name, present, qualities, stamp, self.sequence, self.simulated)
+        if readings:
+            # One conversion at a limit is a knock; a channel of which a whole queue is doubtful is worth a line
+            best = {reading.channel: reading.quality for reading in sorted(readings, key=lambda reading: reading.good)}
+            self.doubts.report(best, self._judge.doubt)
         return readings
 
     def _start(self) -> None:

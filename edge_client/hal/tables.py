@@ -50,6 +50,13 @@ class Entry:
             self.wrong(key, f"expected a number from {low:g} to {high:g}, not {value!r}")
         return float(value)
 
+    def flag(self, key: str, default: bool) -> bool:
+        """Return true or false."""
+        value = self.values.get(key, default)
+        if not isinstance(value, bool):
+            self.wrong(key, f"expected true or false, not {value!r}")
+        return value
+
     def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
         """Return an integer within bounds."""
         value = self.values.get(key, default)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 
 from edge_client.hal.bus import I2CBus
-from edge_client.hal.channels import Quantity
+from edge_client.hal.channels import Quantity, quantity
 from edge_client.hal.clock import Clock, SystemClock
 from edge_client.hal.drivers.identity import Identity
 from edge_client.hal.drivers.options import Option
@@ -94,6 +94,11 @@ class Driver(ABC):
     @abstractmethod
     def read(self) -> Measurement:
         """Measure once."""
+
+    def measurable(self, key: str) -> tuple[float, float]:
+        """Return from where to where the chip can measure a channel, its options included; beyond, a value is an error."""
+        row = quantity(key)
+        return self.ranges.get(key, (row.low, row.high))
 
     def __str__(self) -> str:
         return f"{self.chip} at {self.address:#04x}"

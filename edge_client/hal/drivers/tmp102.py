@@ -5,6 +5,7 @@ Sources: TMP102 data sheet SBOS397, TMP105 data sheet SBOS648, National Semicond
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from edge_client.hal.bus import I2CBus
@@ -37,6 +38,7 @@ class LM75(Driver):
     """Bits of the limit registers that a chip of this kind does not have."""
     limits: ClassVar[tuple[int, int]] = (-0x8000, 0x7F80)
     """What the temperature register shows of everything beyond."""
+    ranges: Mapping[str, tuple[float, float]] = {"temperature": (-55, 128)}
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         super().__init__(bus, address, clock)

@@ -5,6 +5,8 @@ Source: data sheet SNOSD82D.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
 from edge_client.hal.drivers.base import Driver, Measurement, steady, within
@@ -37,6 +39,7 @@ class TMP117(Driver):
     channels = ("temperature",)
     fastest = 0.2
     frozen_after = 50
+    ranges: Mapping[str, tuple[float, float]] = {"temperature": (-55, 150)}  # section 6.3
     identity = Identity(DEVICE_ID, {0x117: "TMP117"}, {0x116: "TMP116, which no driver here reads"}, DID)
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:

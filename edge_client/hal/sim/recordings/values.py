@@ -60,8 +60,9 @@ class Values:
         except ValueError:
             numbers = np.array([self._number(line, cell.strip()) for line, cell in zip(lines, cells, strict=True)])
         values = numbers * self._column.factor + self._column.offset
-        slack = 1e-9 * (self._quantity.high - self._quantity.low)
-        odd = ~((values >= self._quantity.low - slack) & (values <= self._quantity.high + slack))
+        low, high = self._quantity.widest
+        slack = 1e-9 * (high - low)
+        odd = ~((values >= low - slack) & (values <= high + slack))
         for i in np.flatnonzero(odd).tolist():
             self._miss(lines[i], cells[i].strip(), float(numbers[i]), float(values[i]))
         values[odd] = nan
@@ -70,7 +71,7 @@ class Values:
     def _miss(self, line: int, cell: str, number: float, value: float) -> None:
         """Count a reading as missing; if it is neither that nor what the channel can have, refuse it."""
         if not (cell.casefold() in MISSING or SENTINELS.fullmatch(cell.replace(",", "."))):
-            low, high, unit = self._quantity.low, self._quantity.high, self._quantity.unit
+            (low, high), unit = self._quantity.widest, self._quantity.unit
             if not isfinite(number):
                 raise self._wrong(line, f"{cell!r} is not a number")
             other = probable_unit(self._column.key, number) if (self._column.factor, self._column.offset) == (1.0, 0.0) else None

@@ -1,0 +1,72 @@
+"""The user's corrections of what a chip says, and what follows from them.
+
+A chip whose own heat makes it 5 °C too warm tells the relative humidity of air that is 5 °C too warm: the water in it is true, the
+percentage is not. So humidity follows a corrected temperature, unless the configuration says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import exp
+
+from edge_client.hal.channels import quantity
+from edge_client.hal.drivers.base import Driver, Measurement
+
+TEMPERATURE, HUMIDITY = "temperature", "humidity"
+COLDEST, WARMEST = -100.0, 200.0
+"""Between which temperatures humidity follows, °C: beyond, there is no formula, and no such air."""
+
+
+def saturation(celsius: float) -> float:
+    """Return the pressure of saturated water vapour over water, in hPa.
+
+    The Magnus formula with the coefficients of Sonntag (1990), which the World Meteorological Organization's guide to instruments takes:
+    within 0.3 % from -45 to 60 °C.
+    """
+    return 6.112 * exp(17.62 * celsius / (243.12 + celsius))
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """What is done to a measurement: value * gain + offset by channel, never beyond what the quantity can be.
+
+    Parameters
+    ----------
+    gain, offset
+        By channel.
+    humidity_follows
+        Whether a corrected temperature takes the relative humidity of the same chip along, before the humidity's own corrections.
+    """
+
+    gain: Mapping[str, float] = field(default_factory=dict)
+    offset: Mapping[str, float] = field(default_factory=dict)
+    humidity_follows: bool = True
+
+    def apply(self, measurement: Measurement) -> Measurement:
+        """Return the corrected measurement."""
+        if not self.gain and not self.offset:
+            return measurement
+        raw = measurement.values
+        values = dict(raw)
+        if self.humidity_follows and TEMPERATURE in raw and HUMIDITY in raw:
+            values[HUMIDITY] = _moved(raw[HUMIDITY], raw[TEMPERATURE], self.value(TEMPERATURE, raw[TEMPERATURE]))
+        return Measurement(measurement.at, {key: self.value(key, value) for key, value in values.items()})
+
+    def value(self, key: str, value: float) -> float:
+        """Return the corrected value of one channel; what a sensor could measure stays possible."""
+        if key not in self.gain and key not in self.offset:
+            return value
+        return quantity(key).possible(value * self.gain.get(key, 1.0) + self.offset.get(key, 0.0))
+
+    def ranges(self, driver: Driver) -> dict[str, tuple[float, float]]:
+        """Return what becomes of a driver's ranges: a chip's limits are those of what it says, not of what is made of it."""
+        ends = {key: [self.value(key, end) for end in driver.measurable(key)] for key in driver.channels}
+        return {key: (min(values), max(values)) for key, values in ends.items()}
+
+
+def _moved(percent: float, before: float, after: float) -> float:
+    """Return the relative humidity of the same air at another temperature."""
+    if before == after or not (COLDEST <= before <= WARMEST and COLDEST <= after <= WARMEST):
+        return percent
+    return quantity(HUMIDITY).possible(percent * saturation(before) / saturation(after))
