@@ -62,9 +62,10 @@ def read(settings: FleetSettings) -> dict[str, Any]:
 
 
 def sick(client: dict[str, Any]) -> bool:
-    """Whether somebody should look after a client: it is gone, does not measure, lacks a sensor, or its disk takes nothing."""
+    """Whether somebody should look after a client: it is gone, does not measure, lacks or doubts a sensor, or its disk takes nothing."""
     health = client.get("health") or {}
-    return not client["fresh"] or bool(health.get("sensors_gone")) or health.get("disk") not in (None, "ok")
+    sensors = health.get("sensors_gone") or health.get("sensors_doubted")
+    return not client["fresh"] or bool(sensors) or health.get("disk") not in (None, "ok")
 
 
 def fresh(client: dict[str, Any], now: float) -> bool:
@@ -117,6 +118,7 @@ def _sample(client: dict[str, Any], health: dict[str, Any]) -> str:
 def _sensors(health: dict[str, Any]) -> str:
     """Return what is wrong with a client's sensors; nothing if all is well."""
     wrong = [f"[red]{escape(name)} is gone[/]" for name in health.get("sensors_gone", ())]
+    wrong += [f"[red]{escape(name)} is doubtful[/]" for name in health.get("sensors_doubted", ())]
     if health.get("samples_missed"):
         wrong.append(f"{health['samples_missed']:,} missed")
     return ", ".join(wrong)

@@ -48,8 +48,8 @@ class Reporter:
         Where the client keeps its data; its disk is the one reported on.
     sampling
         How sampling goes, or None if only the server asks for samples.
-    gone
-        Returns the names of the sensors that do not answer.
+    gone, doubted
+        Return the names of the sensors that do not answer, and of those that answer what is not believed.
     trouble
         Returns why the disk takes nothing, in the words of ``disk``, or None while it does.
     """
@@ -61,11 +61,12 @@ class Reporter:
         sampling: Sampling | None,
         gone: Callable[[], Sequence[str]],
         trouble: Callable[[], str | None] = lambda: None,
+        doubted: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._link = link
         self._folder = folder
         self._sampling = sampling
-        self._gone = gone
+        self._gone, self._doubted = gone, doubted
         self._trouble = trouble
         self._due = threading.Event()
         self._stopping = False
@@ -97,6 +98,7 @@ class Reporter:
             sample_every=None if sampling is None else sampling.every,
             samples_missed=None if sampling is None else sampling.missed,
             sensors_gone=tuple(self._gone()[:MOST_SENSORS]),
+            sensors_doubted=tuple(self._doubted()[:MOST_SENSORS]),
             soc_temperature=found.get("health_cpu_temperature"),
             throttled=None if throttled is None else int(throttled),
             memory_free=found.get("health_memory_available"),

@@ -49,6 +49,8 @@ class Health:
     """Deadlines since the client began that passed while a sensor, or the machine, was busy."""
     sensors_gone: tuple[str, ...] = ()
     """Names of the sensors that do not answer."""
+    sensors_doubted: tuple[str, ...] = ()
+    """Names of the sensors that answer what is not believed."""
     soc_temperature: float | None = None
     """Degrees Celsius."""
     throttled: int | None = None
@@ -63,21 +65,21 @@ class Health:
     @classmethod
     def from_wire(cls, value: Any) -> Health:
         """Read and check the wire form."""
-        item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, "samples_missed", "sensors_gone", "throttled", "disk"))
+        item = fields.mapping(
+            value, "health", ("sent",), (*_NUMBERS, "samples_missed", "sensors_gone", "sensors_doubted", "throttled", "disk")
+        )
         numbers = {
             name: fields.optional(fields.number, item.get(name), f"health.{name}", low=low, high=high)
             for name, (low, high) in _NUMBERS.items()
         }
-        gone = item.get("sensors_gone", ())
-        if not isinstance(gone, list | tuple) or len(gone) > MOST_SENSORS:
-            raise ProtocolError(f"health.sensors_gone: expected a list of at most {MOST_SENSORS} names")
         disk = item.get("disk")
         if disk is not None and (not isinstance(disk, str) or disk not in DISK):
             raise ProtocolError(f"health.disk: expected one of {', '.join(DISK)}")
         return cls(
             sent=fields.number(item["sent"], "health.sent", 0, YEAR_3000),
             samples_missed=fields.optional(fields.integer, item.get("samples_missed"), "health.samples_missed"),
-            sensors_gone=tuple(fields.text(name, "health.sensors_gone", pattern=SENSOR) for name in gone),
+            sensors_gone=_names(item, "sensors_gone"),
+            sensors_doubted=_names(item, "sensors_doubted"),
             throttled=fields.optional(fields.integer, item.get("throttled"), "health.throttled", high=2**32 - 1),
             disk=disk,
             **numbers,
@@ -85,7 +87,14 @@ class Health:
 
     def to_wire(self) -> dict[str, Any]:
         """Return the wire form."""
-        return {**asdict(self), "sensors_gone": list(self.sensors_gone)}
+        return {**asdict(self), "sensors_gone": list(self.sensors_gone), "sensors_doubted": list(self.sensors_doubted)}
+
+
+def _names(item: dict[str, Any], field: str) -> tuple[str, ...]:
+    names = item.get(field, ())
+    if not isinstance(names, list | tuple) or len(names) > MOST_SENSORS:
+        raise ProtocolError(f"health.{field}: expected a list of at most {MOST_SENSORS} names")
+    return tuple(fields.text(name, f"health.{field}", pattern=SENSOR) for name in names)
 
 
 def words(throttled: int) -> str:

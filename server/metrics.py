@@ -84,6 +84,7 @@ _HEALTH = {
     "sample_age": ("sample_age_seconds", "Age of the client's newest sample when it reported.", 1.0),
     "samples_missed": ("samples_missed", "Samples that the client could not take in time since it began.", 1.0),
     "sensors_gone": ("sensors_gone", "Sensors of the client that do not answer.", 1.0),
+    "sensors_doubted": ("sensors_doubted", "Sensors of the client that answer what is not believed.", 1.0),
     "soc_temperature": ("soc_celsius", "Temperature of the client's processor.", 1.0),
     "memory_free": ("memory_free_bytes", "Free memory of the client's machine.", 2.0**20),
     "disk_free": ("disk_free_bytes", "Free disk where the client keeps its data.", 2.0**20),

@@ -23,6 +23,8 @@ HEALTH = {
     "clock_offset": -1.25, "samples_missed": 12345, "sensors_gone": ["roof", "[bold]x"],
 }  # fmt: skip
 
+WELL = {**HEALTH, "sensors_gone": [], "sensors_doubted": []}
+
 
 def client(**other: Any) -> dict[str, Any]:
     now = time.time()
@@ -106,14 +108,23 @@ def test_json_is_for_scripts(server: StandIn, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"health": {**HEALTH, "sensors_gone": []}}, 0),
+        ({"health": {**WELL}}, 0),
         ({"health": HEALTH}, fleet.SICK),
-        ({"health": {**HEALTH, "sensors_gone": [], "disk": "ok"}}, 0),
-        ({"health": {**HEALTH, "sensors_gone": [], "disk": "read-only"}}, fleet.SICK),
-        ({"connected": False, "health": {**HEALTH, "sensors_gone": []}}, fleet.SICK),
-        ({"health": {**HEALTH, "sensors_gone": [], "sample_age": None}}, fleet.SICK),
+        ({"health": {**WELL, "disk": "ok"}}, 0),
+        ({"health": {**WELL, "sensors_doubted": ["roof"]}}, fleet.SICK),
+        ({"health": {**WELL, "disk": "read-only"}}, fleet.SICK),
+        ({"connected": False, "health": {**WELL}}, fleet.SICK),
+        ({"health": {**WELL, "sample_age": None}}, fleet.SICK),
     ],
-    ids=["all is well", "a sensor is gone", "its disk is well", "its disk is read-only", "a client is gone", "a client does not measure"],
+    ids=[
+        "all is well",
+        "a sensor is gone",
+        "its disk is well",
+        "a sensor is doubtful",
+        "its disk is read-only",
+        "a client is gone",
+        "a client does not measure",
+    ],
 )
 def test_the_exit_code_tells_whether_somebody_should_look(
     server: StandIn, capsys: pytest.CaptureFixture[str], change: dict[str, Any], code: int
@@ -202,3 +213,10 @@ def test_a_server_that_is_down_is_named() -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (-3, "0 s"), (119, "119 s"), (150, "2 min"), (7300, "2 h"), (200_000, "2 d")])
 def test_spans_are_said_as_a_person_says_them(seconds: float, said: str) -> None:
     assert fleet._span(seconds) == said
+
+
+def test_a_doubted_sensor_is_named_beside_one_that_is_gone() -> None:
+    said = fleet._sensors({**HEALTH, "sensors_doubted": ["attic", "[bold]y"]})
+    assert (
+        Console(width=200).render_str(said).plain == "roof is gone, [bold]x is gone, attic is doubtful, [bold]y is doubtful, 12,345 missed"
+    )

@@ -57,6 +57,8 @@ def test_a_report_holds_the_machine_and_the_age_of_the_newest_sample(tmp_path: P
 
 def test_a_disk_that_takes_nothing_is_reported(tmp_path: Path) -> None:
     assert Reporter(Wire(), tmp_path, None, lambda: (), lambda: "read-only").read().disk == "read-only"  # type: ignore[arg-type]
+    doubtful = Reporter(Wire(), tmp_path, None, lambda: (), doubted=lambda: ("attic",)).read()  # type: ignore[arg-type]
+    assert doubtful.sensors_doubted == ("attic",)
     assert Reporter(Wire(), tmp_path, None, lambda: (), lambda: None).read().disk == "ok"  # type: ignore[arg-type]
 
 

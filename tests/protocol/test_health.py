@@ -11,7 +11,7 @@ from protocol.health import Health, words
 
 FULL = {
     "sent": 1.7e9, "sample_age": 3.5, "sample_every": 60.0, "soc_temperature": 51.5, "throttled": 0x50005, "memory_free": 310.0,
-    "disk_free": 20_480.0, "samples_missed": 3, "sensors_gone": ["bme280", "roof"], "disk": "read-only",
+    "disk_free": 20_480.0, "samples_missed": 3, "sensors_gone": ["bme280", "roof"], "sensors_doubted": ["attic"], "disk": "read-only",
 }  # fmt: skip
 
 
@@ -47,6 +47,8 @@ def test_a_laptop_may_leave_out_what_it_cannot_tell() -> None:
         ({"sensors_gone": "roof"}, "health.sensors_gone"),
         ({"sensors_gone": ["roof\nroot: all is well"]}, "health.sensors_gone"),
         ({"sensors_gone": ["roof"] * 33}, "health.sensors_gone"),
+        ({"sensors_doubted": {"roof": 1}}, "health.sensors_doubted"),
+        ({"sensors_doubted": ["\x1b[31m"]}, "health.sensors_doubted"),
         ({"mood": "fine"}, "mood"),
     ],
 )

@@ -11,8 +11,8 @@ from tests.server.pi import Pi
 from tests.server.process import ServerProcess
 
 REPORT = {
-    "sample_age": 2.5, "sample_every": 60.0, "samples_missed": 7, "sensors_gone": ["roof"], "soc_temperature": 48.5, "throttled": 5,
-    "memory_free": 300.0, "disk": "read-only", "disk_free": 9000.0,
+    "sample_age": 2.5, "sample_every": 60.0, "samples_missed": 7, "sensors_gone": ["roof"], "sensors_doubted": ["attic", "cellar"],
+    "soc_temperature": 48.5, "throttled": 5, "memory_free": 300.0, "disk": "read-only", "disk_free": 9000.0,
 }  # fmt: skip
 
 
@@ -38,6 +38,7 @@ def test_prometheus_sees_who_is_there_in_base_units(server: ServerProcess, join:
     text = metrics(server)
     assert 'bramble_client_soc_celsius{client="pi-warm"} 48.5' in text
     assert 'bramble_client_sensors_gone{client="pi-warm"} 1.0' in text
+    assert 'bramble_client_sensors_doubted{client="pi-warm"} 2.0' in text
     assert 'bramble_client_samples_missed{client="pi-warm"} 7.0' in text
     assert 'bramble_client_disk{client="pi-warm",state="read-only"} 1.0' in text
     assert 'bramble_client_disk{client="pi-warm",state="ok"} 0.0' in text

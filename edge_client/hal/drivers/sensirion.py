@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from edge_client.hal.crc import words
@@ -32,6 +33,7 @@ class Hygrometer(CommandDriver):
     channels = ("temperature", "humidity")
     fastest = 0.1
     frozen_after = 5
+    ranges: Mapping[str, tuple[float, float]] = {"temperature": (-40, 125)}  # the data sheets' operating range, of each of them
     measure: ClassVar[bytes]
     """The order to measure."""
     conversion_s: ClassVar[float]

@@ -5,8 +5,6 @@ Source: data sheet SHTC3, version 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.crc import words
 from edge_client.hal.drivers.base import within
@@ -31,7 +29,6 @@ class SHTC3(Hygrometer):
     chip = "SHTC3"
     addresses = (0x70,)
     measure, conversion_s = MEASURE, CONVERSION_S
-    ranges: Mapping[str, tuple[float, float]] = {"temperature": (-40, 125)}  # table 2
 
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:

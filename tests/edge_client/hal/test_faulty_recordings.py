@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import random
 from pathlib import Path
 
 import pytest
 
 from edge_client.hal import Quality, open_board
 from edge_client.hal.corrections import saturation
+from edge_client.hal.sim import recordings
 
 FOLDER = Path(__file__).parent / "faulty"
 START, HOUR = 1672531200.0, 3600.0
@@ -87,3 +89,35 @@ def test_what_is_plausible_is_what_the_sensor_can_measure(tmp_path: Path, driver
 @pytest.mark.parametrize(("celsius", "hectopascal"), [(-20, 1.2540), (0, 6.112), (20, 23.37), (25, 31.67), (50, 123.4)])
 def test_magnus_is_within_half_a_percent_of_the_steam_tables(celsius: float, hectopascal: float) -> None:
     assert saturation(celsius) == pytest.approx(hectopascal, rel=0.005)
+
+
+def test_nonsense_inside_the_range_is_doubted_as_a_whole_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rng, path = random.Random(5), tmp_path / "loose.csv"
+    rows = [
+        f"{START + hour * HOUR:.0f},{rng.uniform(0, 30):.1f},{rng.uniform(20, 80):.0f},{rng.uniform(800, 1000):.0f}" for hour in range(200)
+    ]
+    path.write_text("\n".join(["time,temperature,humidity,pressure", *rows]))
+    board = open_board("mock", replay=path, seed="loose")
+    with caplog.at_level(logging.WARNING):
+        taken = [board.sample(START + hour * HOUR) for hour in range(199)]
+    assert all(value is None for row in taken[20:] for value in row.values())
+    assert board.doubted == ["bme280"]
+    assert board.gone == []
+    said = [record.getMessage() for record in caplog.records if "erratic" in record.getMessage() or "jumps" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith("sensor bme280 is doubtful and is not used: it jumps as no air can")
+
+
+@pytest.mark.parametrize("name", recordings.builtin())
+def test_a_month_at_a_real_station_comes_through_whole(name: str) -> None:
+    board = open_board("mock", replay=recordings.builtin()[name], seed="whole")
+    for hour in range(720):
+        assert all(reading.good for reading in board.read(START + hour * HOUR)), hour
+    assert board.doubted == []
+
+
+def test_a_world_that_begins_anew_is_no_jump() -> None:
+    board = open_board("mock", replay=recordings.builtin()["chicago"], seed="anew")
+    for start in (START + 180 * 24 * HOUR, START):
+        for hour in range(50):
+            assert all(reading.good for reading in board.read(start + hour * HOUR)), hour
