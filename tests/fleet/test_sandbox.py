@@ -12,8 +12,9 @@ from tests.fleet.fleet import Fleet
 
 ASKED = """
 import json, os, pathlib, time
-from edge_client import health
+from edge_client import builtin, health
 from edge_client.hal.clock import clock_synchronised
+from edge_client.runner import Runner
 
 folder = pathlib.Path(os.environ["STATE_DIRECTORY"])
 found = health.read(folder)
@@ -23,6 +24,12 @@ try:
     told["sets"] = True
 except OSError:
     told["sets"] = False
+runner, graph = Runner(200), builtin.any_graph()
+runner.load(graph.sha256, graph.flatbuffer)
+process = pathlib.Path(f"/proc/{runner.pid}")
+(limit,) = [line.split()[3] for line in (process / "limits").read_text().splitlines() if line.startswith("Max data size")]
+told["training"] = {"memory": int(limit), "oom": int((process / "oom_score_adj").read_text())}
+runner.close()
 (folder / "told.json").write_text(json.dumps(told))
 """
 """Run as the client is, and without the sandbox."""
@@ -56,3 +63,4 @@ def test_the_sandbox_hides_nothing_that_a_client_asks(fleet: Fleet, first_play: 
     assert inside["synchronised"] in (True, False), "denied: the clock could never be trusted"
     assert inside == outside
     assert not inside["sets"]
+    assert inside["training"] == {"memory": 200 << 20, "oom": 1000}, "training has a process with limits, and goes first"
