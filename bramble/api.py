@@ -91,9 +91,13 @@ class Server:
         return self._ask("GET", "/status")
 
     def clients(self) -> dict[str, JSON]:
-        """Every client the server has seen since it started, by id."""
-        clients: dict[str, JSON] = self._ask("GET", "/clients")["clients"]
-        return clients
+        """Every client the server has ever seen, by id."""
+        return self.everybody()[0]
+
+    def everybody(self) -> tuple[dict[str, JSON], list[str]]:
+        """Every client the server has ever seen, by id, and the ids that may connect and never did."""
+        answer = self._ask("GET", "/clients")
+        return answer["clients"], answer.get("never_seen", [])
 
     def rounds(self, since: int, limit: int) -> list[JSON]:
         """At most ``limit`` rounds after ``since``, ascending, each with its clients' measures."""

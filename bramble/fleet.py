@@ -13,6 +13,7 @@ from bramble import terminal
 from bramble.api import Server
 from bramble.settings import FleetSettings
 from protocol.health import DISK, words
+from protocol.printable import printable
 
 ROUNDS = 50
 """How many of the newest rounds are searched for a client's last one."""
@@ -29,7 +30,7 @@ def run(settings: FleetSettings) -> int:
         print(json.dumps(status, indent=2))
         return 0
     show(status, terminal.console())
-    return SICK if any(sick(client) for client in status["clients"].values()) else 0
+    return SICK if status["never_seen"] or any(sick(client) for client in status["clients"].values()) else 0
 
 
 def read(settings: FleetSettings) -> dict[str, Any]:
@@ -39,7 +40,8 @@ def read(settings: FleetSettings) -> dict[str, Any]:
     -------
     dict
         ``server``: version, mode, round, running; ``clients``: id to what the server knows of it, with ``last_round`` (a committed
-        round that it took part in) and ``fresh`` (whether its newest sample is as new as its own interval promises).
+        round that it took part in) and ``fresh`` (whether its newest sample is as new as its own interval promises); ``never_seen``:
+        ids that may connect and never did.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def read(settings: FleetSettings) -> dict[str, Any]:
         If it cannot be asked, or refuses.
     """
     server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
-    status, clients = server.status(), server.clients()
+    status, (clients, never_seen) = server.status(), server.everybody()
     last = max(status["round"], status["running"] or 0)
     rounds = server.rounds(max(0, last - ROUNDS), ROUNDS) if last else []
     took_part: dict[str, int] = {}
@@ -58,14 +60,15 @@ def read(settings: FleetSettings) -> dict[str, Any]:
     for name, client in clients.items():
         client["last_round"] = took_part.get(name)
         client["fresh"] = fresh(client, now)
-    return {"server": {name: status[name] for name in ("version", "mode", "task", "round", "running")}, "clients": clients}
+    about = {name: status[name] for name in ("version", "mode", "task", "round", "running")}
+    return {"server": about, "clients": clients, "never_seen": never_seen}
 
 
 def sick(client: dict[str, Any]) -> bool:
-    """Whether somebody should look after a client: it is gone, does not measure, lacks or doubts a sensor, or its disk takes nothing."""
+    """Whether somebody should look after a client: it is gone, does not measure, lacks or doubts something, or the server has remarks."""
     health = client.get("health") or {}
-    sensors = health.get("sensors_gone") or health.get("sensors_doubted")
-    return not client["fresh"] or bool(sensors) or health.get("disk") not in (None, "ok")
+    wrong = health.get("sensors_gone") or health.get("sensors_doubted") or client.get("remarks")
+    return not client["fresh"] or bool(wrong) or health.get("disk") not in (None, "ok")
 
 
 def fresh(client: dict[str, Any], now: float) -> bool:
@@ -87,7 +90,7 @@ def show(status: dict[str, Any], console: Console) -> None:
         f"Server {server['version']}, {server['mode']} mode, task {server['task']}, last committed round {server['round']}{running}"
     )
     columns = ("client", "", "version", "sample", "sensors", "round", "SoC °C", "throttled", "RAM MB", "disk GB", "clock s")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, client in sorted(status["clients"].items()):
         health = client.get("health") or {}
         row = (
@@ -104,7 +107,11 @@ def show(status: dict[str, Any], console: Console) -> None:
             _text(health.get("clock_offset"), "{:+.1f}"),
         )
         rows.append(row)
+    rows += [(name, "[red]never seen[/]", *[""] * (len(columns) - 2)) for name in status["never_seen"]]
     console.print(terminal.table(columns, rows))
+    for name, client in sorted(status["clients"].items()):
+        for remark in client.get("remarks", ()):
+            console.print(f"[red]{name}[/]: {escape(printable(remark))}", soft_wrap=True)
 
 
 def _sample(client: dict[str, Any], health: dict[str, Any]) -> str:

@@ -70,7 +70,8 @@ def register(app: Dash, feed: Feed, server: str) -> None:
             answer["chips"] = _chips(snapshot)
         new["fleet"] = fleet.mark(snapshot)
         if new["fleet"] != drawn.get("fleet"):
-            answer["rows"], answer["table_style"] = fleet.rows(snapshot), fleet.height(len(snapshot.order))
+            answer["rows"] = fleet.rows(snapshot)
+            answer["table_style"] = fleet.height(len(answer["rows"]))
         for panel in PANELS:
             mark, (old_mark, empty, view) = panel.mark(snapshot, choice), drawn.get(panel.name, ["", True, None])
             if mark != old_mark:

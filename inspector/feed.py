@@ -34,6 +34,8 @@ class Snapshot:
     """One sentence on why there is nothing newer, or None while the server answers."""
     status: JSON = field(default_factory=dict)
     clients: dict[str, JSON] = field(default_factory=dict)
+    never_seen: tuple[str, ...] = ()
+    """Ids that may connect and never did."""
     updates: dict[str, JSON] = field(default_factory=dict)
     rounds: dict[int, JSON] = field(default_factory=dict)
     """Ascending by round."""
@@ -129,14 +131,14 @@ class Feed:
             return self._add(Snapshot(order=old.order), status)
 
     def _add(self, old: Snapshot, status: JSON) -> Snapshot:
-        clients = self._client.clients()
+        clients, never_seen = self._client.everybody()
         rounds = self._rounds(old.rounds)
         updates = old.updates if old.updates and status["round"] == old.status.get("round") else self._client.updates()
         readings = {} if status["mode"] == "private" else self._readings(old.readings, clients)
         # Only whom the server knows: at the same address there may be another one now, and another fleet.
         there = {*clients, *updates, *readings}
         order = (*(client for client in old.order if client in there), *sorted(there.difference(old.order)))
-        return Snapshot(None, status, clients, updates, rounds, readings, order)
+        return Snapshot(None, status, clients, tuple(never_seen), updates, rounds, readings, order)
 
     def _rounds(self, old: dict[int, JSON]) -> dict[int, JSON]:
         """Fetch the rounds from the last that was over on, to see whether the server still knows that one."""
@@ -170,7 +172,7 @@ class Feed:
         parts: dict[str, tuple[Any, Any]] = {
             "status": ((old.down, old.status), (new.down, new.status)),
             "task": ((old.private, old.manifest), (new.private, new.manifest)),
-            "clients": (old.clients, new.clients),
+            "clients": ((old.clients, old.never_seen), (new.clients, new.never_seen)),
             "rounds": (old.rounds, new.rounds),
             "readings": (id(old.readings), id(new.readings)),
             "order": (old.order, new.order),

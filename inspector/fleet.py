@@ -96,10 +96,12 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
                 "baseline": metric.value(measures.get("test_baseline")),
                 "unit": metric.unit,
                 "distance": update.get("distance"),
-                "remark": ", ".join(filter(None, (_disk(info), last.get(client, {}).get("reason")))),
+                "remark": ", ".join(filter(None, (*info.get("remarks", ()), _disk(info), last.get(client, {}).get("reason")))),
             }
         )
-    return result
+    missing = "it has a token and has never connected"
+    nothing = {"colour": "transparent", "sensors": _SENSORS[None], "seen": "never", "unit": metric.unit, "remark": missing}
+    return result + [{"client": client, "state": "away", **nothing} for client in snapshot.never_seen]
 
 
 def mark(snapshot: Snapshot) -> str:

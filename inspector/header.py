@@ -11,6 +11,9 @@ from inspector import series, words
 from inspector.feed import Snapshot
 from inspector.figures.metric import Metric
 
+MOST_REMARKS = 4
+"""Remarks on clients above everything else; the table has all of them."""
+
 
 def rich(text: str) -> Any:
     """Return a sentence with what stands between backticks as code."""
@@ -18,12 +21,22 @@ def rich(text: str) -> Any:
 
 
 def alert(snapshot: Snapshot) -> Any:
-    """Return what stands above everything else while the server does not answer; nothing otherwise."""
+    """Return what stands above everything else: why there is no news, or else which clients need somebody; mostly nothing."""
     if snapshot.down is None:
-        return None
+        return _remarks(snapshot)
     since = " What is shown below is the last that was known." if snapshot.status else ""
     text = f"{words.full_stop(snapshot.down)}{since} This page goes on by itself as soon as the server answers."
     return dmc.Alert(rich(text), title="No news from the server", color="red", variant="light")
+
+
+def _remarks(snapshot: Snapshot) -> Any:
+    said = [f"{client}: {remark}." for client in snapshot.order for remark in snapshot.clients.get(client, {}).get("remarks", ())]
+    if not said:
+        return None
+    more = [f"And {len(said) - MOST_REMARKS} more, in the table below."] if len(said) > MOST_REMARKS else []
+    return dmc.Alert(
+        [html.Div(line) for line in said[:MOST_REMARKS] + more], title="Some clients need you", color="yellow", variant="light"
+    )
 
 
 def badges(snapshot: Snapshot) -> list[Any]:
@@ -81,6 +94,11 @@ def _fleet(snapshot: Snapshot) -> Any:
     parts = [f"{status['min_clients']} needed for a round"]
     if away > 0:
         parts.append(f"{away} away")
+    if snapshot.never_seen:
+        parts.append(f"{len(snapshot.never_seen)} never seen")
+    unfit = status["clients"] - status.get("able", status["clients"])
+    if unfit:
+        parts.append(f"{unfit} cannot train this task")
     if simulated:
         parts.append("all simulated" if simulated == len(connected) else f"{simulated} simulated")
     return _card("clients", "Clients connected", str(status["clients"]), [_line(" · ".join(parts), "clients-line")])

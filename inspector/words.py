@@ -69,8 +69,10 @@ def no_rounds(snapshot: Snapshot) -> str:
         return "Nothing is known of the fleet yet: the server has not answered."
     if status["running"]:
         return f"Round {status['running']} is running; its loss is shown here when it ends."
-    if status["clients"] < status["min_clients"]:
-        return f"A round needs {plural(status['min_clients'], 'client')}; {status['clients']} connected so far."
+    able = status.get("able", status["clients"])
+    if able < status["min_clients"]:
+        others = f" ({status['clients'] - able} more cannot train this task, the table says why)" if able < status["clients"] else ""
+        return f"A round needs {plural(status['min_clients'], 'client')}; {able} connected so far{others}."
     if snapshot.settled:
         return f"Round {snapshot.settled[-1]['round']} was abandoned: {snapshot.settled[-1].get('reason') or 'no reason given'}."
     return "No round yet. Press Start round; clients need readings to train on."

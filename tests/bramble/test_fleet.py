@@ -115,6 +115,7 @@ def test_json_is_for_scripts(server: StandIn, capsys: pytest.CaptureFixture[str]
         ({"health": {**WELL, "disk": "read-only"}}, fleet.SICK),
         ({"connected": False, "health": {**WELL}}, fleet.SICK),
         ({"health": {**WELL, "sample_age": None}}, fleet.SICK),
+        ({"health": {**WELL}, "remarks": ["two clients have this name"]}, fleet.SICK),
     ],
     ids=[
         "all is well",
@@ -124,6 +125,7 @@ def test_json_is_for_scripts(server: StandIn, capsys: pytest.CaptureFixture[str]
         "its disk is read-only",
         "a client is gone",
         "a client does not measure",
+        "two have one name",
     ],
 )
 def test_the_exit_code_tells_whether_somebody_should_look(
@@ -132,6 +134,21 @@ def test_the_exit_code_tells_whether_somebody_should_look(
     server.answers["/clients"] = {"clients": {"pi-1": client(**change)}}
     assert fleet.run(FleetSettings(server=server.url)) == code
     assert "pi-1" in capsys.readouterr().out
+
+
+def test_who_has_a_token_and_was_never_seen_is_listed_and_what_the_server_remarks_is_said(
+    server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    well = WELL
+    server.answers["/clients"] = {"clients": {"pi-1": client(health=well)}, "never_seen": ["pi-new"]}
+    assert fleet.run(FleetSettings(server=server.url)) == fleet.SICK
+    assert "pi-new  never seen" in capsys.readouterr().out
+    remarks = ["two clients have this name; give each an id of its own", "does not measure humidity [/x] \x1b[2J"]
+    server.answers["/clients"] = {"clients": {"pi-1": client(health=well, remarks=remarks)}, "never_seen": []}
+    assert fleet.run(FleetSettings(server=server.url)) == fleet.SICK
+    said = capsys.readouterr().out
+    assert "pi-1: two clients have this name; give each an id of its own" in said
+    assert "pi-1: does not measure humidity [/x] ?[2J" in said
 
 
 def test_the_table_says_what_a_person_wants_to_know(server: StandIn) -> None:

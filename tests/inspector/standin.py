@@ -52,6 +52,7 @@ class Standin:
             "clients": 0, "min_clients": 2, "cycle": 0, "cycle_waiting_for": [], "manifest": MANIFEST,
         }  # fmt: skip
         self.clients: dict[str, Any] = {}
+        self.never_seen: list[str] = []
         self.rounds: list[dict[str, Any]] = []
         self.updates: dict[str, Any] = {}
         self.data: dict[str, Any] = {}
@@ -128,7 +129,7 @@ class Standin:
         if path == "/status":
             return 200, self.status
         if path == "/clients":
-            return 200, {"clients": self.clients}
+            return 200, {"clients": self.clients, "never_seen": self.never_seen}
         if path == "/rounds":
             newer = [entry for entry in self.rounds if entry["round"] > int(query.get("since", 0))]
             return 200, {"rounds": newer[-int(query.get("limit", 100)) :]}
