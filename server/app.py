@@ -54,12 +54,13 @@ class Server:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BrambleError(f"--data-dir: {settings.data_dir} cannot be made ({error.strerror})") from None
-        self.store = Store(settings.database or settings.data_dir / "bramble.db")
+        self.store = Store(settings.database or settings.data_dir / "bramble.db", settings.database_password_file)
         self.flask = Flask("server", static_folder=None)
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
         self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
         self.fleet, self.complaints = Fleet(graph.manifest.channels), Complaints()
         self.metrics = Metrics(graph.manifest.metric, self.fleet, lambda: self.fleet.strangers(tokens.clients() if tokens else ()))
+        self.metrics.database(lambda: bool(self.store.trouble))
         runtime = self.runtime = engine.Runtime(self.sio, threads=1)
         outward = Outward(self.sio, self.fleet)
         self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,11 +131,15 @@ class Cohort:
             models.save(connection, self.number, model, keep)
         return model, pooled
 
-    def abandon(self, store: Store, reason: str) -> None:
-        """Write that the round came to nothing."""
-        with store.writing() as connection:
+    def abandoned(self, reason: str) -> Callable[[Connection], None]:
+        """Return what writes that the round came to nothing, now or later."""
+        ended, delivered = time.time(), self.delivered
+
+        def write(connection: Connection) -> None:
             self._write_parts(connection)
-            rounds.abandoned(connection, self.number, time.time(), self.delivered, reason)
+            rounds.abandoned(connection, self.number, ended, delivered, reason)
+
+        return write
 
     def close(self) -> None:
         """Let go of what was put aside."""
@@ -146,3 +151,10 @@ class Cohort:
 
 def _blank(**known: Any) -> dict[str, Any]:
     return {**dict.fromkeys((*MEASURES, "reason")), **known}
+
+
+def losses(metrics: dict[str, float]) -> str:
+    """Return what a round did to the loss, as the log says it."""
+    if "loss_before" not in metrics or "loss_after" not in metrics:
+        return ""
+    return f", loss {metrics['loss_before']:.4g} -> {metrics['loss_after']:.4g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -14,33 +15,26 @@ import server.store
 from protocol import privacy
 from protocol.errors import BrambleError
 from protocol.graph import GraphFile
-from protocol.messages import ClientUpdate, DataUpdate, GenerateData, TrainConfig, TrainingComplete, TrainingFailed
+from protocol.messages import ClientUpdate, DataUpdate, GenerateData, TrainingComplete, TrainingFailed
 from server import rounds, strategies
-from server.cohort import Cohort
+from server.cohort import Cohort, losses
 from server.complaints import Complaints
 from server.cycle import World
-from server.fleet import Fleet
+from server.endings import Endings
+from server.fleet import REMEMBERED, Fleet
 from server.metrics import Metrics
 from server.registry import Registry
 from server.schedule import Schedule
 from server.settings import ServerSettings
-from server.store import Store, clients, meta, mirror, models
+from server.store import Store, StoreError, clients, meta, mirror, models
 from server.view import Model, View
-from server.writer import Reply, Runtime, Writer
+from server.writer import RefusedError, Reply, Runtime, Writer
 
 log = logging.getLogger(__name__)
 
 
 STOP_S = 3.0
 """Seconds that ending may take; a round that is still open after that is closed at the next start."""
-
-
-class RefusedError(BrambleError):
-    """The answer is no. ``code`` is the kind of reason, for statistics and for HTTP's status."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 class Outward(Protocol):
@@ -71,9 +65,10 @@ class Coordinator:
         self._schedule = Schedule(settings.rounds, settings.every)
         self._writer = Writer(store, runtime, self._due, self._tick)
         self._said = Complaints()
+        self._endings = Endings(self._write, lambda: bool(store.trouble))
         self._cohort: Cohort | None = None
         self._deadline = 0.0
-        self._config = _config(settings, graph.manifest.config)
+        self._config = settings.training(graph.manifest.config)
         self._recover()
 
     def _recover(self) -> None:
@@ -139,6 +134,22 @@ class Coordinator:
     def fail(self, client: str, failed: TrainingFailed) -> None:
         """Take a client's honest no."""
         self._writer.submit(lambda reply: self._feed(rounds.Failed(client, failed.round, failed.reason), reply))
+
+    def refused(self, client: str, number: int | None, reason: str) -> None:
+        """Count a client as failed whose update was refused for good: the round need not wait for it. Does not wait.
+
+        Parameters
+        ----------
+        number
+            The round that its update names, or ``None`` where it names none: then it was meant for the open one.
+        """
+
+        def work(reply: Reply) -> None:
+            running = self._state.running
+            if running and number in (None, running.number):
+                self._feed(rounds.Failed(client, running.number, reason), reply)
+
+        self._writer.post(work)
 
     def joined(self, client: str) -> None:
         """Note a new connection; does not wait."""
@@ -259,17 +270,14 @@ class Coordinator:
             self._abandon(str(error) if isinstance(error, BrambleError) else "the server failed to commit it, its log says why")
             return
         self._view = replace(self._view, model=Model(cohort.number, model, metrics))
-        log.info("round %d: committed, %d updates in %.2f s%s", cohort.number, cohort.delivered, cohort.seconds, _losses(metrics))
+        log.info("round %d: committed, %d updates in %.2f s%s", cohort.number, cohort.delivered, cohort.seconds, losses(metrics))
         self._closed("committed")
 
     def _abandon(self, reason: str) -> None:
         cohort = self._cohort
         assert cohort is not None
         log.warning("round %d: abandoned: %s", cohort.number, reason)
-        try:
-            self._runtime.offload(cohort.abandon, self._store, reason)
-        except BrambleError as error:
-            log.error("round %d: its end is not on record: %s", cohort.number, error)
+        self._endings.put(cohort.number, cohort.abandoned(reason), time.monotonic())
         self._closed("abandoned")
 
     def _closed(self, state: str) -> None:
@@ -291,8 +299,9 @@ class Coordinator:
     def _joined(self, client: str, reply: Reply) -> None:
         if client in self._behind:
             self._behind.discard(client)
-            self._write(lambda connection: meta.put(connection, "behind", sorted(self._behind)))
             self._out.reset([client])
+            with suppress(StoreError):  # said by the store; told once more after a restart, it has nothing more to forget
+                self._write(lambda connection: meta.put(connection, "behind", sorted(self._behind)))
         known = self._fleet.get(client)
         # One that came back without a channel that the task takes is not asked again, and no longer waited for.
         self._feed(rounds.Joined(client) if known and known.misfit is None else rounds.Left(client), reply)
@@ -322,7 +331,8 @@ class Coordinator:
     def _reset(self) -> int:
         self._end_unused("reset")
         # A client that is away now must hear of it when it is back, or it would go on with what everybody else forgot.
-        self._behind |= set(self._fleet.absent())
+        absent = self._fleet.absent()
+        self._behind = set([*absent, *sorted(self._behind.difference(absent))][:REMEMBERED])
 
         def work(connection: Connection) -> None:
             server.store.reset(connection)
@@ -330,6 +340,7 @@ class Coordinator:
             meta.put(connection, "behind", sorted(self._behind))
 
         self._write(work)
+        self._endings.forget()
         self._world.reset()
         self._view = replace(self._view, model=self._initial())
         self._metrics.forget()
@@ -364,7 +375,7 @@ class Coordinator:
             start: float | None = self._deadline - now
         else:
             start = self._schedule.due(now) if len(self._fleet.able()) >= self._settings.min_clients else None
-        return min(when for when in (start, self._world.due(now), self._registry.due()) if when is not None)
+        return min(when for when in (start, self._world.due(now), self._registry.due(), self._endings.due(now)) if when is not None)
 
     def _tick(self) -> None:
         now, running = time.monotonic(), self._state.running
@@ -376,15 +387,14 @@ class Coordinator:
         if running and self._deadline <= now:
             self._feed(rounds.Deadline(running.number), Reply(self._runtime.event()))
         elif not running and self._schedule.due(now) == 0 and len(self._fleet.able()) >= self._settings.min_clients:
+            self._start_by_itself(now)
+        if self._endings.due(now) == 0:
+            self._endings.retry(now)
+
+    def _start_by_itself(self, now: float) -> None:
+        try:
             self._feed(self._start(), Reply(self._runtime.event()))
-
-
-def _config(settings: ServerSettings, task: TrainConfig) -> TrainConfig:
-    chosen = {name: getattr(settings, name) for name in ("epochs", "batch_size", "learning_rate")}
-    return replace(task, deadline_s=settings.deadline, **{name: value for name, value in chosen.items() if value is not None})
-
-
-def _losses(metrics: dict[str, float]) -> str:
-    if "loss_before" not in metrics or "loss_after" not in metrics:
-        return ""
-    return f", loss {metrics['loss_before']:.4g} -> {metrics['loss_after']:.4g}"
+        except BrambleError as error:
+            self._schedule.ended(now, False)
+            if not isinstance(error, StoreError):  # which the store says itself
+                self._said.about("the schedule", f"no round can start: {error}", logging.ERROR)

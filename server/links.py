@@ -20,18 +20,18 @@ from protocol.messages import DataUpdate, GenerateData, Notice, TrainingComplete
 from protocol.printable import printable
 from server import checks
 from server.complaints import Complaints
-from server.coordinator import Coordinator, RefusedError
+from server.coordinator import Coordinator
 from server.fleet import TWO, Client, Fleet
 from server.gate import Gate
 from server.metrics import Metrics
 from server.spool import SpoolError
 from server.store import StoreError
-from server.writer import InternalError
-
-log = logging.getLogger(__name__)
+from server.writer import InternalError, RefusedError
 
 _NAMESAKE = Notice("name", TWO)
 _NEWCOMER = Notice("name", "another client with this name has just taken this one's place; if both are to run, give each an id of its own")
+OURS = (InternalError, StoreError, SpoolError)
+"""Errors that are not the client's fault, and perhaps over soon."""
 _ATTACHMENTS = re.compile(r"[56](\d+)-")
 
 
@@ -183,8 +183,15 @@ class Inward:
                 complete = TrainingComplete.from_wire(value, self._layout)
                 checks.metrics(complete)
                 self._coordinator.deliver(client.id, complete)
+            except RefusedError as error:
+                self._metrics.update(error.code)
+                raise
             except BrambleError as error:
-                self._metrics.update(error.code if isinstance(error, RefusedError) else "invalid")
+                self._metrics.update("invalid")
+                if not isinstance(error, OURS):
+                    number = value.get("round") if isinstance(value, dict) else None
+                    known = type(number) is int and number > 0
+                    self._coordinator.refused(client.id, number if known else None, f"its update was refused: {printable(str(error))}")
                 raise
             self._metrics.update("accepted")
             return {"accepted": True}
@@ -241,11 +248,10 @@ class Inward:
             if len(payload) != 1:
                 raise BrambleError(f"{event}: expected one object, got {len(payload)} arguments")
             return take(client, payload[0])
-        except StoreError:  # said by the store, once for all
-            return self._server.not_handled
-        except (InternalError, SpoolError) as error:
-            # Not the client's fault and perhaps over soon: without an acknowledgement it keeps what it has, and comes again.
-            self._complaints.about(client.id, f"its {event} could not be taken: {error}", logging.ERROR, address=client.address)
+        except OURS as error:
+            # Without an acknowledgement it keeps what it has, and comes again.
+            if not isinstance(error, StoreError):  # which the store says itself, once for all
+                self._complaints.about(client.id, f"its {event} could not be taken: {error}", logging.ERROR, address=client.address)
             return self._server.not_handled
         except BrambleError as error:
             reason = printable(str(error))

@@ -52,6 +52,11 @@ class Metrics:
         """Show these byte counts too."""
         self._registry.register(_Bytes(traffic))
 
+    def database(self, trouble: Callable[[], object]) -> None:
+        """Show whether there is trouble with the database."""
+        gauge = Gauge("bramble_database_up", "1 while the database can be used, 0 while it cannot.", registry=self._registry)
+        gauge.set_function(lambda: not trouble())
+
     def round_ended(self, state: str, seconds: float, metrics: Mapping[str, float]) -> None:
         """Note a round, and its pooled metrics if it was committed."""
         self._rounds[state].inc()

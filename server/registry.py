@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,8 +12,6 @@ from protocol.health import Health
 from protocol.messages import Channel
 from server.fleet import Client, Fleet
 from server.store import StoreError, clients
-
-log = logging.getLogger(__name__)
 
 SOON = 5.0
 """Seconds within which it is written that somebody came or left: a whole fleet that comes back at once is one write."""
@@ -56,11 +53,9 @@ class Registry:
         rows, forgotten = [_row(client) for client in found], changed - {client.id for client in found}
         try:
             write(lambda connection: clients.save(connection, rows, forgotten))
-        except StoreError as error:
+        except StoreError:  # said by the store
             self._fleet.moved |= moved
             self._fleet.touched |= changed
-            if not self._failing:
-                log.error("who was seen cannot be written down, and is tried again: %s", error)
             self._failing = True
         else:
             self._failing = False

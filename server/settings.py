@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from protocol.durations import seconds
+
+if TYPE_CHECKING:
+    from protocol.messages import TrainConfig
 
 Seconds = Annotated[float, BeforeValidator(seconds)]
 PRIVATE_UPDATES = 3
@@ -26,6 +30,9 @@ class ServerSettings(BaseSettings):
     port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     data_dir: Path = Field(Path("bramble-data/server"), description="Folder for the database; created if missing.")
     database: str | None = Field(None, description="Database URL, for instance of PostgreSQL; without it SQLite in the data folder.")
+    database_password_file: Path | None = Field(
+        None, description="File with the password of the database, which then stands neither in the URL nor in the process list."
+    )
     mode: Literal["evaluation", "private"] = Field(
         "evaluation", description="evaluation: clients mirror their readings here; private: no reading ever leaves a client."
     )
@@ -147,3 +154,8 @@ class ServerSettings(BaseSettings):
     def scheme(self) -> str:
         """``https`` with a certificate, else ``http``."""
         return "https" if self.tls_cert else "http"
+
+    def training(self, task: TrainConfig) -> TrainConfig:
+        """Return how clients train: as the task says, but for what is set here."""
+        chosen = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
+        return replace(task, deadline_s=self.deadline, **{name: value for name, value in chosen.items() if value is not None})

@@ -12,7 +12,8 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from protocol.errors import BrambleError
-from server.store import Store
+from server.store import Store, StoreError
+from server.store.errors import AwayError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -24,6 +25,14 @@ PAUSE = 1.0
 
 class InternalError(BrambleError):
     """Something failed that should not; the log has the traceback."""
+
+
+class RefusedError(BrambleError):
+    """The answer is no. ``code`` is the kind of reason, for statistics and for HTTP's status."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class Runtime(Protocol):
@@ -103,6 +112,7 @@ class Writer:
         self._jobs = runtime.queue()
         self._stopping = False
         self._not_before = 0.0
+        self._failed = ""
         self._task: Any = None
 
     def start(self) -> None:
@@ -159,9 +169,13 @@ class Writer:
         while not self._stopping:
             try:
                 self._turn()
-            except Exception:
-                log.exception("the clock's work failed and is tried again")
+            except Exception as error:
                 self._not_before = time.monotonic() + PAUSE
+                if isinstance(error, StoreError):  # said by the store
+                    continue
+                if repr(error) != self._failed:
+                    log.exception("the clock's work failed and is tried again")
+                self._failed = repr(error)
         while not self._jobs.empty():
             self._jobs.get().reply.fail(InternalError("the server is stopping"))
 
@@ -178,6 +192,7 @@ class Writer:
         due = self._due()
         if due is not None and due <= 0 and time.monotonic() >= self._not_before and not self._stopping:
             self._tick()
+            self._failed = ""
 
     def _take(self, timeout: float | None) -> list[Any]:
         jobs: list[Any] = []
@@ -202,14 +217,15 @@ class Writer:
         try:
             results = self._runtime.offload(self._commit, jobs)
         except Exception as error:
-            if len(jobs) > 1:  # find the one at fault: the others must not suffer
+            if len(jobs) > 1 and not isinstance(error, AwayError):  # find the one at fault: the others must not suffer
                 for job in jobs:
                     self._write([job])
                 return
             if not isinstance(error, BrambleError):
                 log.exception("a write failed; nothing else is affected")
                 error = InternalError("the server could not store that, its log says why")
-            jobs[0].reply.fail(error)
+            for job in jobs:
+                job.reply.fail(error)
             return
         for job, result in zip(jobs, results, strict=True):
             job.reply.answer(result)

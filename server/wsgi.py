@@ -125,7 +125,8 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         self.close_connection = self.close_connection or self._unread
         self._size += len(body)
         self.wsgi_input = pywsgi.Input(self.rfile, 0)  # nothing is left to discard
-        environ["wsgi.input"], environ["wsgi.input_terminated"] = BytesIO(body), True
+        if not self._connection_upgrade_requested():
+            environ["wsgi.input"], environ["wsgi.input_terminated"] = BytesIO(body), True
 
     def finalize_headers(self) -> None:
         """Complete the answer's headers."""

@@ -9,9 +9,8 @@ from werkzeug.exceptions import HTTPException
 
 from protocol.errors import BrambleError
 from server.complaints import Complaints
-from server.coordinator import RefusedError
 from server.store import StoreError
-from server.writer import InternalError
+from server.writer import InternalError, RefusedError
 
 STATUS = {"busy": 409, "too few clients": 503, "private mode": 403}
 """Kind of refusal -> HTTP status."""

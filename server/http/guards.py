@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from server.tokens import Tokens
 
 LARGEST_BODY = 1 << 16
-OPEN_PATHS = ("/healthz",)
+OPEN_PATHS = ("/healthz", "/readyz")
 """Paths that need no token."""
 
 

@@ -1,13 +1,15 @@
-"""``/healthz`` and ``/metrics``."""
+"""``/healthz``, ``/readyz`` and ``/metrics``."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, jsonify
 
 from server.http.scopes import needs
 from server.metrics import CONTENT_TYPE
+from server.store import StoreError
 
 if TYPE_CHECKING:
     from server.http import Room
@@ -21,9 +23,18 @@ def blueprint(room: Room) -> Blueprint:
     def healthz() -> Response:
         return jsonify(ok=True)
 
+    @part.get("/readyz")
+    def readyz() -> tuple[Response, int]:
+        with suppress(StoreError):
+            room.runtime.offload(room.store.probe)
+        trouble = str(room.store.trouble)
+        return (jsonify(ready=False, error=trouble), 503) if trouble else (jsonify(ready=True), 200)
+
     @part.get("/metrics")
     @needs("metrics")
     def metrics() -> Response:
+        with suppress(StoreError):
+            room.runtime.offload(room.store.probe)
         return Response(room.metrics.text(), content_type=CONTENT_TYPE)
 
     return part

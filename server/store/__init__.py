@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from server.store import clients, dialect, meta, mirror, models, rounds, schema
 from server.store.errors import StoreError, explained
+from server.store.trouble import Trouble
 
 __all__ = ["Store", "StoreError", "clients", "meta", "mirror", "models", "reset", "rounds"]
 
@@ -30,6 +31,8 @@ class Store:
     ----------
     target
         The file of an SQLite database, made if it is not there, or a URL: ``postgresql+psycopg://user:password@host/name``.
+    password_file
+        File with the password that belongs into the URL.
 
     Raises
     ------
@@ -37,13 +40,14 @@ class Store:
         If it cannot be opened, another server has it, or it is of a newer version; always one sentence.
     """
 
-    def __init__(self, target: Path | str) -> None:
-        url = dialect.parse(target if isinstance(target, str) else f"sqlite:///{target.absolute()}")
+    def __init__(self, target: Path | str, password_file: Path | None = None) -> None:
+        url = dialect.parse(target if isinstance(target, str) else f"sqlite:///{target.absolute()}", password_file)
         self.where = url.render_as_string(hide_password=True) if url.get_backend_name() != "sqlite" else str(url.database)
+        self.trouble = Trouble(self.where)
         self._lock = threading.Lock()
         with explained(self.where):
             self._writer, self._readers = dialect.engine(url, writer=True), dialect.engine(url, writer=False)
-            self._claim = dialect.Claim(url, self._writer)
+            self._claim = dialect.claim(url)
             try:
                 with self._writer.begin() as connection:
                     schema.prepare(connection, self.where)
@@ -60,20 +64,31 @@ class Store:
         StoreError
             If the database refuses: a full disk, a lock, damage. Nothing of the block is then kept.
         """
-        with self._lock, explained(self.where), self._writer.begin() as connection:
+        with self._lock, self.trouble.noted("write"), explained(self.where), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a short transaction that sees one consistent state, whatever the writer does meanwhile."""
-        with explained(self.where), self._readers.connect() as connection:
+        with self.trouble.noted("read"), explained(self.where), self._readers.connect() as connection:
             yield connection
+
+    def probe(self) -> None:
+        """Read something.
+
+        Raises
+        ------
+        StoreError
+            If the database refuses.
+        """
+        with self.reading() as connection:
+            meta.get(connection, "schema")
 
     def close(self) -> None:
         """Close every connection and let another server have the database."""
         self._readers.dispose()
         self._writer.dispose()
-        self._claim.release()
+        self._claim.close()
 
 
 def reset(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -20,17 +20,25 @@ BUSY_S = 10.0
 """How long SQLite waits for somebody else's lock before it gives up."""
 LOG_BYTES = 16 << 20
 """Length to which SQLite cuts its write-ahead log back."""
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""How long PostgreSQL may be silent, in its own words (libpq's): a network that went away must not keep the writer for minutes."""
 _LOCK_KEY = 0x6272616D626C65
 """PostgreSQL's advisory locks have numbers for names; this one spells "bramble"."""
 
 
-def parse(url: str) -> URL:
-    """Read a database URL.
+def parse(url: str, password_file: Path | None = None) -> URL:
+    """Read a database URL, and put the password in a file, if one is named, into it.
 
     Raises
     ------
     StoreError
-        If it is not one, or names a database that the store was not written for.
+        If it is not one, or names a database that the store was not written for, or the file cannot be read.
     """
     try:
         parsed = make_url(url)
@@ -40,7 +48,22 @@ def parse(url: str) -> URL:
         raise StoreError(f"database: {parsed.get_backend_name()} is not supported, expected sqlite or postgresql")
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StoreError("database: an SQLite database needs a file, one in memory would not survive the server")
-    return parsed
+    return parsed if password_file is None else parsed.set(password=_password(parsed, password_file))
+
+
+def _password(url: URL, file: Path) -> str:
+    if url.get_backend_name() == "sqlite":
+        raise StoreError("--database-password-file: SQLite has no password; name PostgreSQL by --database")
+    if url.password:
+        raise StoreError("--database-password-file: the URL of --database has a password already; give one of the two")
+    try:
+        password = file.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise StoreError(f"--database-password-file: {file} cannot be read ({reason})") from None
+    if not password or "\n" in password:
+        raise StoreError(f"--database-password-file: {file} does not hold one password; write it alone into the file")
+    return password
 
 
 def engine(url: URL, writer: bool) -> Engine:
@@ -56,7 +79,11 @@ def engine(url: URL, writer: bool) -> Engine:
             made = create_engine(url, connect_args={"timeout": BUSY_S}, hide_parameters=True)
             _tune_sqlite(made, "BEGIN IMMEDIATE" if writer else "BEGIN")
         else:
-            made = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+            # One connection for the one writer, which holds the claim for as long as it lives.
+            pool = {"pool_size": 1, "max_overflow": 0} if writer else {}
+            made = create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=dict(_PATIENCE), **pool)
+            if writer:
+                event.listen(made, "connect", _claim_postgresql)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(f"database: the driver for {url.drivername} is not installed ({error})") from error
     return made
@@ -81,47 +108,42 @@ def _tune_sqlite(made: Engine, begin: str) -> None:
         connection.exec_driver_sql(begin)
 
 
-class Claim:
-    """A lock on the database for as long as the server lives, so that no two servers write one history.
+def claim(url: URL) -> ExitStack:
+    """Lock an SQLite database until the result is closed, so that no two servers write one history.
 
-    The kernel, or PostgreSQL, gives it back by itself when the process dies.
+    The kernel gives it back by itself when the process dies. For PostgreSQL the writer's connection does this: whenever it is
+    made, also after the database was away.
 
     Raises
     ------
     StoreError
         If another server holds it.
     """
+    held = ExitStack()
+    if url.get_backend_name() != "sqlite":
+        return held
+    path = Path(url.database or "")
+    lock = path.with_name(path.name + ".lock")
+    try:
+        file = held.enter_context(lock.open("a"))
+    except OSError as error:
+        raise StoreError(f"database: {lock} cannot be opened ({error.strerror}): check that its folder may be written to") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        raise StoreError(f"database {path} is in use by another server: stop that one, or choose another --data-dir") from error
+    return held
 
-    def __init__(self, url: URL, made: Engine) -> None:
-        self._held = ExitStack()
-        if url.get_backend_name() == "sqlite":
-            self._claim_file(Path(url.database or ""))
-        else:
-            self._claim_postgresql(made)
 
-    def _claim_file(self, path: Path) -> None:
-        lock = path.with_name(path.name + ".lock")
-        try:
-            file = self._held.enter_context(lock.open("a"))
-        except OSError as error:
-            raise StoreError(f"database: {lock} cannot be opened ({error.strerror}): check that its folder may be written to") from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.release()
-            raise StoreError(f"database {path} is in use by another server: stop that one, or choose another --data-dir") from error
-
-    def _claim_postgresql(self, made: Engine) -> None:
-        connection = self._held.enter_context(made.connect())
-        self._held.callback(connection.invalidate)  # a connection that went back to the pool would keep the lock
-        if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}):
-            self.release()
-            raise StoreError("database: it is in use by another server: stop that one, or choose another database")
-        connection.commit()
-
-    def release(self) -> None:
-        """Let another server have the database. A second time does nothing."""
-        self._held.close()
+def _claim_postgresql(connection: Any, record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,))
+        (mine,) = cursor.fetchone()
+    connection.commit()
+    if not mine:
+        connection.close()
+        raise StoreError("database: it is in use by another server: stop that one, or choose another database")
 
 
 def erase_what_is_deleted(connection: Connection) -> None:

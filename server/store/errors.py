@@ -6,13 +6,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from protocol.errors import BrambleError
 
 
 class StoreError(BrambleError):
     """The store cannot be opened, read or written."""
+
+
+class AwayError(StoreError):
+    """The database does not answer: whatever else is tried now fails alike."""
 
 
 _SQLITE = {
@@ -33,9 +37,19 @@ def explained(where: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        if error.connection_invalidated or _cut_off(error):
+            raise AwayError(f"database {where} cannot be reached ({_first_line(error.orig)}): see whether it runs") from error
         raise StoreError(f"database {where} {_explain(error.orig)}") from error
     except SQLAlchemyError as error:
         raise StoreError(f"database {where}: {_first_line(error)}") from error
+
+
+def _cut_off(error: DBAPIError) -> bool:
+    """Whether PostgreSQL could not be reached or is closing down: classes 08 and 57P of its error codes, or none where it said nothing."""
+    if not isinstance(error, OperationalError) or isinstance(error.orig, sqlite3.Error):
+        return False
+    code = getattr(error.orig, "sqlstate", None)
+    return code is None or str(code).startswith(("08", "57P"))
 
 
 def _explain(error: BaseException | None) -> str:

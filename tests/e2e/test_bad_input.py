@@ -31,7 +31,7 @@ def round_of_two(server: ServerProcess, request: pytest.FixtureRequest) -> Itera
         yield bad, good, number
         assert good.train(1.0) == {"accepted": True}
         if server.get("/status")["waiting_for"] == [name]:
-            # a refused update leaves the client's part open: a valid one is still welcome
+            # an update for another round leaves its part in this one open
             assert bad.call("training_complete", update(number, 3.0)) == {"accepted": True}
         record = wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, "the round to end")
         assert record["state"] == "committed"
@@ -105,15 +105,34 @@ BAD_UPDATES: dict[str, tuple[Callable[[int], Any], str]] = {
 def test_a_bad_update_is_refused_by_name_and_changes_nothing(case: str, server: ServerProcess, round_of_two: tuple[Pi, Pi, int]) -> None:
     build, reason = BAD_UPDATES[case]
     bad, _, number = round_of_two
-    revision = server.get("/status")["revision"]
+    name: str = bad.name  # type: ignore[attr-defined]
     answer = bad.call("training_complete", build(number))
     assert answer["accepted"] is False
     assert reason in answer["reason"]
     status = server.get("/status")
-    assert (status["revision"], status["running"], bad.name in status["waiting_for"]) == (revision, number, True)  # type: ignore[attr-defined]
+    assert (status["running"], name in status["waiting_for"]) == (number, case in OTHER_ROUNDS)
+    dropped = server.get(f"/rounds/{number}")["clients"][name]["reason"]
+    assert dropped == (None if case in OTHER_ROUNDS else f"its update was refused: {answer['reason']}")
     assert server.logged(f"{bad.name}: training_complete refused: {answer['reason']}") == 1  # type: ignore[attr-defined]
 
 
+def test_one_whose_update_was_refused_may_still_deliver_while_the_round_is_open(round_of_two: tuple[Pi, Pi, int]) -> None:
+    bad, _, number = round_of_two
+    assert bad.call("training_complete", update(number, weights=b""))["accepted"] is False
+    assert bad.call("training_complete", update(number, 3.0)) == {"accepted": True}
+
+
+def test_a_round_does_not_wait_for_one_whose_update_was_refused(server: ServerProcess) -> None:
+    with Pi(server.url, "only") as pi:
+        number = server.get("/")["round"]
+        pi.next("client_update")
+        assert pi.call("training_complete", update(number, samples=0))["accepted"] is False
+        record = wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, "the round to end")
+        assert (record["state"], record["reason"]) == ("abandoned", "0 of 1 clients delivered, a round needs 1")
+    wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+
+
+OTHER_ROUNDS = ("a round yet to come", "a round long over")
 BAD_READINGS: dict[str, tuple[Any, str]] = {
     "not an object": ([1], "data_update: expected an object, got list"),
     "times that go back": (readings(t=(2.0, 1.0)), "t: expected times that increase"),

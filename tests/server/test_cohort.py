@@ -121,7 +121,8 @@ def test_a_failed_commit_leaves_the_store_as_it_was(store: Store, opened: Opened
     with pytest.raises(BrambleError, match="no more room"):
         cohort.commit(store, keep=5, with_weights=True)
     assert record(store)["state"] == "running"
-    cohort.abandon(store, "no more room")
+    with store.writing() as connection:
+        cohort.abandoned("no more room")(connection)
     found = record(store)
     assert (found["state"], found["reason"], found["updates"]) == ("abandoned", "no more room", 1)
     assert found["clients"]["a"]["samples"] == 10
