@@ -133,6 +133,19 @@ def steady(read: Callable[[], T], what: object) -> T:
     return first
 
 
+def latest(read: Callable[[], T], what: object) -> T:
+    """Read a register that changes now and then, without a flag that tells: two reads must agree, or else the next two.
+
+    Raises
+    ------
+    UnsteadyRead
+        If they differ as well: no two conversions end so soon one after the other.
+    """
+    first = read()
+    second = read()
+    return second if second == first else steady(read, what)
+
+
 def settled(read: Callable[[], bytes], fresh: Callable[[bytes], bool], data: slice, what: object) -> bytes:
     """Read registers that change under way until two reads show the same conversion, and insist that both agree.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Driver, Measurement, steady, within
+from edge_client.hal.drivers.base import Driver, Measurement, latest, within
 from edge_client.hal.drivers.identity import Identity
 from edge_client.hal.errors import SettingsLost, WrongChip
 from edge_client.hal.registers import Device, Field, Register
@@ -73,10 +73,7 @@ class MCP9808(Driver):
             If the bytes were damaged on the way.
         """
         self.clock.sleep(max(0.0, self._fresh_at - self.clock.now()))
-        before = self._chip.read(TEMPERATURE)
-        raw = self._chip.read(TEMPERATURE)
-        if raw != before:  # damaged, or a conversion ended in between: then the next two agree
-            raw = steady(lambda: self._chip.read(TEMPERATURE), self)
+        raw = latest(lambda: self._chip.read(TEMPERATURE), self)
         if self._chip.read(CONFIGURATION) != SETTINGS or self._chip.read(RESOLUTION) != FINEST:
             raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
         now = self.clock.now()

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.drivers.base import Driver, Measurement, steady, within
+from edge_client.hal.drivers.base import Driver, Measurement, latest, steady, within
 from edge_client.hal.errors import NotReady, SettingsLost
 from edge_client.hal.registers import Device, Field, Register
 
@@ -72,10 +72,7 @@ class LM75(Driver):
             If the bytes were damaged on the way.
         """
         self.clock.sleep(max(0.0, self._fresh_at - self.clock.now()))
-        before = self._chip.read(TEMPERATURE)
-        raw = self._chip.read(TEMPERATURE)
-        if raw != before:  # damaged, or a conversion ended in between: then the next two agree
-            raw = steady(lambda: self._chip.read(TEMPERATURE), self)
+        raw = latest(lambda: self._chip.read(TEMPERATURE), self)
         if self._chip.read(self.configuration) != self.settings:
             raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
         now = self.clock.now()
