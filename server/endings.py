@@ -12,7 +12,7 @@ from server.store import StoreError, meta
 
 log = logging.getLogger(__name__)
 
-RETRY = 10.0
+RETRY = 5.0
 """Seconds after which it is tried again."""
 Write = Callable[[Callable[[Connection], None]], None]
 """Runs something in a transaction."""

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.server.pi import Pi
+from tests.server.postgres import Cluster, programs
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A running PostgreSQL; only where none is installed is it skipped, and in continuous integration never."""
+    found = programs()
+    if found is None:
+        sentence = "PostgreSQL is not installed (Debian: apt install postgresql): the store was tried on SQLite only"
+        (pytest.fail if "CI" in os.environ else pytest.skip)(sentence)
+    cluster = Cluster(found)
+    try:
+        yield cluster
+    finally:
+        cluster.remove()
 
 
 @pytest.fixture(scope="module")

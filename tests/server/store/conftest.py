@@ -1,8 +1,7 @@
-"""One contract for every database. PostgreSQL joins in when BRAMBLE_TEST_POSTGRESQL holds the URL of an empty one."""
+"""One contract for every database: SQLite, and a real PostgreSQL."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,24 +11,22 @@ from sqlalchemy import create_engine
 from server.store import Store
 from server.store.schema import metadata
 
-POSTGRESQL = os.environ.get("BRAMBLE_TEST_POSTGRESQL")
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "bramble.db"
 
 
-@pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRESQL else [])])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def target(request: pytest.FixtureRequest, path: Path) -> Iterator[Path | str]:
     """Where an empty database is."""
     if request.param == "sqlite":
         yield path
         return
-    assert POSTGRESQL
-    engine = create_engine(POSTGRESQL)
+    url: str = request.getfixturevalue("postgresql").url
+    engine = create_engine(url)
     metadata.drop_all(engine)
-    yield POSTGRESQL
+    yield url
     metadata.drop_all(engine)
     engine.dispose()
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from server.store import Store, StoreError, dialect, meta, models, rounds, schema
-from tests.server.store.conftest import POSTGRESQL
+from tests.server.postgres import PASSWORD, Cluster
 
 
 @pytest.fixture
@@ -251,13 +251,60 @@ class TestUrls:
         assert "127.0.0.1" in str(caught.value)
 
 
-@pytest.mark.skipif(not POSTGRESQL, reason="BRAMBLE_TEST_POSTGRESQL is not set: the store was tried on SQLite only")
-def test_postgresql_too_belongs_to_one_server(request: pytest.FixtureRequest) -> None:
-    assert POSTGRESQL
-    first = Store(POSTGRESQL)
+def test_postgresql_too_belongs_to_one_server(postgresql: Cluster) -> None:
+    first = Store(postgresql.url)
     try:
         with pytest.raises(StoreError, match="in use by another server"):
-            Store(POSTGRESQL)
+            Store(postgresql.url)
     finally:
         first.close()
-    Store(POSTGRESQL).close()
+    Store(postgresql.url).close()
+
+
+def test_after_postgresql_was_away_it_belongs_to_the_same_server_again(postgresql: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    first = Store(postgresql.url)
+    try:
+        postgresql.stop()
+        for _ in range(3):
+            with pytest.raises(StoreError, match="cannot be reached"), first.writing() as connection:
+                meta.put(connection, "tried", 1)
+        assert first.trouble
+        postgresql.start()
+        with first.writing() as connection:
+            meta.put(connection, "tried", 2)
+        assert not first.trouble
+        with pytest.raises(StoreError, match="in use by another server"):
+            Store(postgresql.url)
+    finally:
+        first.close()
+    assert caplog.text.count("it is tried again") == 1
+    assert caplog.text.count("works again") == 1
+    assert PASSWORD not in caplog.text
+
+
+class TestPasswordFile:
+    def test_the_password_of_a_database_can_come_from_a_file(self, postgresql: Cluster, tmp_path: Path) -> None:
+        file = tmp_path / "password"
+        file.write_text(PASSWORD + "\n")
+        opened = Store(postgresql.bare_url, file)
+        assert PASSWORD not in opened.where
+        opened.close()
+
+    @pytest.mark.parametrize(
+        ("url", "content", "sentence"),
+        [
+            ("postgresql+psycopg://bramble@127.0.0.1:1/x", None, "password cannot be read (No such file or directory)"),
+            ("postgresql+psycopg://bramble@127.0.0.1:1/x", "", "does not hold one password; write it alone into the file"),
+            ("postgresql+psycopg://bramble@127.0.0.1:1/x", "two\nlines", "does not hold one password"),
+            ("postgresql+psycopg://bramble:a@127.0.0.1:1/x", "b", "has a password already; give one of the two"),
+            ("sqlite:////nowhere/bramble.db", "b", "SQLite has no password; name PostgreSQL by --database"),
+        ],
+    )
+    def test_a_file_that_gives_none_is_named(self, url: str, content: str | None, sentence: str, tmp_path: Path) -> None:
+        file = tmp_path / "password"
+        if content is not None:
+            file.write_text(content)
+        with pytest.raises(StoreError) as caught:
+            Store(url, file)
+        assert str(caught.value).startswith("--database-password-file: ")
+        assert sentence in str(caught.value)
