@@ -49,6 +49,8 @@ class Store:
             self._writer, self._readers = dialect.engine(url, writer=True), dialect.engine(url, writer=False)
             self._claim = dialect.claim(url)
             try:
+                with self._readers.connect() as connection:
+                    dialect.look_through(connection, self.where)
                 with self._writer.begin() as connection:
                     schema.prepare(connection, self.where)
             except BaseException:

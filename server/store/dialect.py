@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import lru_cache
@@ -12,10 +13,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
-from server.store.errors import StoreError
+from server.store.errors import REMEDY, StoreError
 
+LOOK_S = 10.0
+"""How long to look for damage at a start; some hundred megabytes."""
 BUSY_S = 10.0
 """How long SQLite waits for somebody else's lock before it gives up."""
 LOG_BYTES = 16 << 20
@@ -87,6 +90,32 @@ def engine(url: URL, writer: bool) -> Engine:
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(f"database: the driver for {url.drivername} is not installed ({error})") from error
     return made
+
+
+def look_through(connection: Connection, where: str) -> None:
+    """Look for damage in an SQLite file for some seconds: a server must not find it in the middle of a round.
+
+    Raises
+    ------
+    StoreError
+        If there is any. A damaged history is never begun anew by itself.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    raw = connection.connection.dbapi_connection
+    assert raw is not None
+    until = time.monotonic() + LOOK_S
+    raw.set_progress_handler(lambda: time.monotonic() > until, 100_000)
+    try:
+        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorname", "") != "SQLITE_INTERRUPT":
+            raise
+        found = "ok"  # as far as it was seen
+    finally:
+        raw.set_progress_handler(None, 0)
+    if found != "ok":
+        raise StoreError(f"database {where} is damaged ({' '.join(str(found).split())}): {REMEDY}")
 
 
 def _tune_sqlite(made: Engine, begin: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,11 @@ class AwayError(StoreError):
     """The database does not answer: whatever else is tried now fails alike."""
 
 
+REMEDY = "stop the server, move the file away and restore a copy, or what `sqlite3 FILE .recover` saves, or start anew without it"
 _SQLITE = {
     "SQLITE_BUSY": "is locked by another process: stop what else has it open",
     "SQLITE_FULL": "cannot grow because the disk is full: free some space; nothing that was committed is lost",
-    "SQLITE_CORRUPT": "is damaged: stop the server, move the file away and restore a copy, or start anew without it",
+    "SQLITE_CORRUPT": f"is damaged: {REMEDY}",
     "SQLITE_NOTADB": "is not a database: move the file away, or choose another --data-dir",
     "SQLITE_READONLY": "may not be written to: give its file and folder to the user that runs the server",
     "SQLITE_CANTOPEN": "cannot be opened: check that its folder exists and may be written to",
@@ -40,6 +42,8 @@ def explained(where: str) -> Iterator[None]:
         if error.connection_invalidated or _cut_off(error):
             raise AwayError(f"database {where} cannot be reached ({_first_line(error.orig)}): see whether it runs") from error
         raise StoreError(f"database {where} {_explain(error.orig)}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:  # what stands in a column is not what was written there
+        raise StoreError(f"database {where} is damaged: {REMEDY}") from error
     except SQLAlchemyError as error:
         raise StoreError(f"database {where}: {_first_line(error)}") from error
 
@@ -57,6 +61,8 @@ def _explain(error: BaseException | None) -> str:
     for code, sentence in _SQLITE.items():
         if name == code or name.startswith(code + "_"):
             return sentence
+    if isinstance(error, sqlite3.OperationalError) and "decode" in str(error):
+        return _SQLITE["SQLITE_CORRUPT"]
     return f"reports: {_first_line(error)}"
 
 
