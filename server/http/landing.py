@@ -113,6 +113,8 @@ def _render(room: Room, said: str | None, status: int) -> Response:
     running = f"; round {view.running} is running" if view.running else ""
     last = f"The last committed round is {view.model.round}" if view.model.round else "No round has been committed yet"
     visitor = g.get("visitor")
+    unfit = len(room.fleet) - len(room.fleet.able())
+    others = f", {unfit} of them without a channel that the task takes" if unfit else ""
     text = _TEMPLATE.render(
         style=_STYLE,
         said=said[:1].upper() + said[1:] if said else None,
@@ -121,7 +123,7 @@ def _render(room: Room, said: str | None, status: int) -> Response:
         mode=room.settings.mode,
         task=room.graph.manifest.task,
         round=f"{last}{running}.",
-        clients=f"{_clients(len(room.fleet))} connected, a round needs {needed}.",
+        clients=f"{_clients(len(room.fleet))} connected{others}; a round needs {needed}.",
         opens=visitor.opens if visitor else frozenset(SCOPES),
         readings=READINGS,
         links=_LINKS,

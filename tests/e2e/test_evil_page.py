@@ -172,13 +172,26 @@ def test_the_servers_own_page_has_the_buttons(name: str, page: Page, server: Ser
     wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
 
 
-def test_with_tokens_a_browser_shows_one_as_its_password(page: Page, tmp_path: Path) -> None:
+def test_with_tokens_a_browser_shows_one_as_its_password_and_no_other_page_can_use_it(
+    page: Page, site: Callable[[], Site], tmp_path: Path
+) -> None:
     tokens = tmp_path / "tokens.toml"
     tokens.write_text(f'{http_entry("me", hash_of("mine"), ["operate"])}\n[clients]\npi-1 = "{hash_of("pi")}"\n')
+    mine = {"Authorization": "Bearer mine"}
     with ServerProcess(tmp_path, "--min-clients", "1", "--tokens", str(tokens)) as server:
         with Pi(server.url, auth=hello("pi-1", token="pi")) as pi:
             page.goto(f"http://anybody:mine@hub.local:{server.port}/")
             expect(page.get_by_role("link", name="Reset")).to_have_count(0)
             page.get_by_role("button", name="Start a round").click()
             assert pi.next("client_update")["round"] == 1
+            pi.call("training_complete", update(1))
+
+            def status() -> Any:
+                return server.request("GET", "/status", mine)[1]
+
+            wait_for(lambda: status()["round"] == 1 and status()["running"] is None, "the commit")
+            before = status()
+            # the browser now shows the password by itself, whoever makes it ask
+            visit(page, "http://evil.example", site(), f"http://hub.local:{server.port}")
+            assert status() == before
         assert "mine" not in server.log()
