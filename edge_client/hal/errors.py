@@ -53,7 +53,9 @@ class NoSuchBus(BusError):
 
 
 class UnsupportedTransfer(BusError):
-    """The adapter cannot carry out this kind of transfer (errno 95)."""
+    """The adapter did not carry out this kind of transfer (errno 95): some never do, some do the next time."""
+
+    transient = True
 
 
 class BusClosed(BusError):
