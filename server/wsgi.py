@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import string
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
+from urllib.parse import quote
 
 import gevent  # type: ignore[import-untyped]
 from gevent import pywsgi, socket, ssl
@@ -104,6 +106,8 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
     def get_environ(self) -> dict[str, Any]:
         """Return the request's environment, once its body is there and it is this connection's turn."""
         environ: dict[str, Any] = super().get_environ()
+        # What is no URI's character counts as the byte that it is, so that it is refused by the name of its parameter.
+        environ["QUERY_STRING"] = quote(environ["QUERY_STRING"], string.printable, "latin-1")
         self._read_body(environ)
         self._timer.close()
         self.connection.stirs()
