@@ -167,6 +167,12 @@ def test_a_fault_that_the_kernel_reports_is_no_reading(sysfs: Sysfs) -> None:
     assert "the kernel reports a fault at temp1" in str(probe.error)
 
 
+@pytest.mark.parametrize(("name", "celsius", "good"), [("w1_slave_temp", 120, True), ("dht11", 120, False), ("max31855", 900, True)])
+def test_what_is_plausible_is_what_that_sensor_can_feel(sysfs: Sysfs, name: str, celsius: int, good: bool) -> None:
+    sysfs.hwmon(0, "here", name, {"temp1_input": f"{celsius}000"})
+    assert [reading.good for reading in sensor(Hwmon, sysfs, name).read()] == [good]
+
+
 def configuration(folder: Path, text: str) -> Path:
     path = folder / "sensors.toml"
     path.write_text(text)
@@ -180,9 +186,9 @@ def entry(sysfs: Sysfs, driver: str, device: str, *lines: str) -> str:
 def test_they_are_configured_like_any_sensor(sysfs: Sysfs, tmp_path: Path, kernel: Kernel) -> None:
     sysfs.iio(0, "dht11@4", "dht11", trees.DHT11)
     sysfs.hwmon(0, "28-000001", "w1_slave_temp", trees.DS18B20)
-    text = entry(sysfs, "iio", "dht11", 'name = "cellar"', "every = 5", "offset = { temperature = 0.5 }")
+    text = entry(sysfs, "iio", "dht11", 'name = "cellar"', "every = 5", "offset = { humidity = -2 }")
     board = open_board("linux", seed="pi-1", configuration=configuration(tmp_path, text + entry(sysfs, "hwmon", "28-000001")))
-    assert board.sample() == {"temperature": 21.5, "humidity": 52.0, "hwmon_28_000001.temperature": -12.625}
+    assert board.sample() == {"temperature": 21.0, "humidity": 50.0, "hwmon_28_000001.temperature": -12.625}
     assert [pace.every for pace in board.paces] == [5.0, 60.0]
     assert kernel.requests == [], "no I2C bus is opened for them"
     assert all(check.passed for check in selftest(board))
