@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -140,6 +140,36 @@ def complete(sensor: Known, channels: Iterable[str], others: Iterable[Known]) ->
             named[key] = called
             taken.add(called)
     return replace(sensor, channels=named)
+
+
+def settle(
+    before: Iterable[Known], sensors: Mapping[str, Known], channels: Mapping[str, Sequence[str]], broken: Collection[str | None]
+) -> list[Known]:
+    """Name the channels of configured sensors: as before, as long as whoever has the plain name is in the file still.
+
+    Parameters
+    ----------
+    sensors
+        By name, in the file's order.
+    channels
+        What each of them measures, by the driver's key.
+    broken
+        Names of those that are described wrongly today: they will be mended, so their channels are kept for them.
+    """
+    former = {sensor.name: sensor for sensor in before if sensor.name in sensors or sensor.name in broken}
+    plain = {key for name, sensor in former.items() for key in channels.get(name, sensor.channels) if sensor.channels.get(key) == key}
+    after = {
+        name: sensor
+        if name not in sensors
+        else replace(
+            sensors[name], channels={key: sensor.channels[key] for key in channels[name] if key in plain and key in sensor.channels}
+        )
+        for name, sensor in former.items()
+    }
+    for name, sensor in sensors.items():
+        mine = after.pop(name, sensor)
+        after[name] = complete(mine, channels[name], after.values())
+    return list(after.values())
 
 
 def passed(before: Iterable[Known], after: Iterable[Known]) -> list[str]:

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +16,7 @@ from edge_client.hal.clock import Clock, HostClock, SystemClock, VirtualClock
 from edge_client.hal.config import SensorConfig
 from edge_client.hal.drivers.base import Driver, guarded
 from edge_client.hal.errors import ConfigError, SensorError, UnknownSensor
-from edge_client.hal.known import Known, Memory, complete, names, passed, reconcile
+from edge_client.hal.known import Known, Memory, names, passed, reconcile, settle
 from edge_client.hal.linux import ReopeningBus
 from edge_client.hal.sensor import Sensor
 from edge_client.hal.sim import recordings, script
@@ -117,23 +116,10 @@ def _pace(driver: type[Driver], every: float | None) -> float:
 
 
 def _settled(memory: Memory, items: list[SensorConfig], problems: Sequence[SensorError]) -> dict[tuple[str, str], str]:
-    """Return what the channels of configured sensors are called: as before, as long as whoever has the plain name is in the file."""
-    # What is described wrongly today will be mended: its channels are kept for it
+    """Return what the channels of configured sensors are called, and say which names have passed on."""
     broken = {error.sensor for error in problems if isinstance(error, ConfigError)}
-    channels = {item.name: item.driver.channels for item in items}
-    before = [sensor for sensor in memory.sensors if sensor.name in channels or sensor.name in broken]
-    plain = {key for sensor in before for key in channels.get(sensor.name, sensor.channels) if sensor.channels.get(key) == key}
-    known = [
-        replace(sensor, channels={key: name for key, name in sensor.channels.items() if key in plain and key in channels[sensor.name]})
-        if sensor.name in channels
-        else sensor
-        for sensor in before
-    ]
-    for item in items:
-        mine = next((sensor for sensor in known if sensor.name == item.name), Known(item.name, "", 0, 0, {}))
-        known = [sensor for sensor in known if sensor is not mine]
-        mine = replace(mine, driver=item.driver.name, bus=item.bus, address=item.address)
-        known.append(complete(mine, item.driver.channels, known))
+    sensors = {item.name: Known(item.name, item.driver.name, item.bus, item.address, {}) for item in items}
+    known = settle(memory.sensors, sensors, {item.name: item.driver.channels for item in items}, broken)
     for change in passed(memory.sensors, known):
         logger.warning("%s", change)
     memory.keep(known)
