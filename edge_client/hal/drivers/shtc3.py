@@ -33,10 +33,11 @@ class SHTC3(Hygrometer):
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
         """Say whether the chip gives its product's number with a good check sum."""
-        try:
-            bus.transfer(address, b"", 1)
-        except NoAcknowledge:  # as this chip does while it has nothing to say
-            pass
+        for _ in range(2):
+            try:
+                bus.transfer(address, b"", 1)
+            except NoAcknowledge:  # as this chip does once it has nothing to say; what nobody fetched is gone after one read
+                break
         else:
             return False  # as a bus multiplexer does, whose switches the commands below would move
         bus.transfer(address, WAKE_UP)

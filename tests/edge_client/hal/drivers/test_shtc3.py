@@ -69,6 +69,13 @@ def test_a_chip_that_another_program_sent_to_sleep_is_found_and_woken() -> None:
     assert bench.read() == pytest.approx({"temperature": 25.0, "humidity": 50.0}, abs=0.01)
 
 
+def test_a_chip_with_a_measurement_that_nobody_fetched_is_found() -> None:
+    bench = Bench("shtc3", **WORLD)
+    bench.send(0x78, 0x66)
+    bench.clock.sleep(1)
+    assert bench.driver.identify(bench.bus, 0x70)
+
+
 @pytest.mark.parametrize(
     ("kind", "fits"), [(0x0807, True), (0x0887, True), (0xF7C7, False), (0x0827, False), (0x0007, False), (0x0817, False)]
 )
