@@ -47,6 +47,22 @@ def test_the_same_playbook_again_changes_nothing(controller: Controller, source:
     assert {name: client["since"] for name, client in api.get("/clients")["clients"].items()} == since, "somebody was restarted"
 
 
+def test_each_token_for_http_opens_what_it_is_for_and_no_more(fleet: Fleet, first_play: Play) -> None:
+    hub = fleet["hub"]
+
+    def status(token: str, path: str, method: str = "GET") -> int:
+        curl = f"curl --silent --output /dev/null --write-out '%{{http_code}}' --cacert /etc/bramble/ca.crt --request {method}"
+        return int(
+            hub.output(f"{curl} --header \"Authorization: Bearer $(cat /etc/bramble/{token}.token)\" 'https://localhost:5000{path}'")
+        )
+
+    # A parameter that is not known is refused by whoever was let in, and nothing happens.
+    asked = [("GET", "/metrics"), ("GET", "/status"), ("POST", "/?x=1"), ("POST", "/reset?x=1")]
+    opened = {token: [status(token, path, method) for method, path in asked] for token in ("prometheus", "inspector", "operator")}
+    assert opened == {"prometheus": [200, 403, 403, 403], "inspector": [200, 200, 400, 403], "operator": [200, 200, 400, 400]}
+    assert "without scopes" not in hub.output("journalctl --unit bramble-server --output cat")
+
+
 def test_the_fleet_learns_for_three_rounds_through_its_units(api: Api) -> None:
     for _ in range(3):
         api.generate()
