@@ -374,7 +374,7 @@ class Coordinator:
         if self._state.running:
             start: float | None = self._deadline - now
         else:
-            start = self._schedule.due(now) if len(self._fleet.able()) >= self._settings.min_clients else None
+            start = self._schedule.due(now) if self._fleet.ready >= self._settings.min_clients else None
         return min(when for when in (start, self._world.due(now), self._registry.due(), self._endings.due(now)) if when is not None)
 
     def _tick(self) -> None:
@@ -386,7 +386,7 @@ class Coordinator:
             self._registry.keep(self._write)
         if running and self._deadline <= now:
             self._feed(rounds.Deadline(running.number), Reply(self._runtime.event()))
-        elif not running and self._schedule.due(now) == 0 and len(self._fleet.able()) >= self._settings.min_clients:
+        elif not running and self._schedule.due(now) == 0 and self._fleet.ready >= self._settings.min_clients:
             self._start_by_itself(now)
         if self._endings.due(now) == 0:
             self._endings.retry(now)

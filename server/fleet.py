@@ -74,6 +74,7 @@ class Fleet:
         self._needed = tuple(needed)
         self._clients: dict[str, Client] = {}
         self._by_sid: dict[str, str] = {}
+        self._misfits = set[str]()
         self.namesakes = Namesakes()
         self.moved, self.touched = set[str](), set[str]()
         """Clients that came, left or were forgotten since whoever keeps the list took this, and those that differ at all."""
@@ -89,6 +90,7 @@ class Fleet:
         self._clients[client.id] = client
         self._by_sid[sid] = client.id
         self.moved.add(client.id)
+        (self._misfits.add if client.misfit else self._misfits.discard)(client.id)
         if former and former.sid:
             del self._by_sid[former.sid]
         return former.sid if former else None
@@ -105,6 +107,7 @@ class Fleet:
         # Moved to the end of the dictionary: the order of departure is the order of forgetting.
         self._clients[name] = replace(self._clients.pop(name), sid=None, since=time.time())
         self.moved.add(name)
+        self._misfits.discard(name)
         gone = [client for client in self._clients.values() if not client.connected]
         if len(gone) > REMEMBERED:
             # Who only looked in goes first: nobody can push a fleet off the list with a thousand invented names.
@@ -155,7 +158,12 @@ class Fleet:
 
     def able(self) -> list[str]:
         """Return the ids of the connected clients that can train the task, in order."""
-        return [name for name in self.connected() if self._clients[name].misfit is None]
+        return [name for name in self.connected() if name not in self._misfits]
+
+    @property
+    def ready(self) -> int:
+        """How many connected clients can train the task."""
+        return len(self._by_sid) - len(self._misfits)
 
     def sids(self, clients: Iterable[str], since: int = 1) -> list[str]:
         """Return the sessions of those clients that are connected and speak at least this version of the contract."""

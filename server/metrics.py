@@ -43,7 +43,7 @@ class Metrics:
         self._readings = Counter("bramble_readings", "Mirrored readings that were stored.", registry=self._registry)
         Gauge("bramble_clients_connected", "Clients connected now.", registry=self._registry).set_function(lambda: len(fleet))
         able = Gauge("bramble_clients_able", "Clients connected now whose channels fit the task.", registry=self._registry)
-        able.set_function(lambda: len(fleet.able()))
+        able.set_function(lambda: fleet.ready)
         self._measures = _Measures(metric)
         for collector in (self._measures, _Presence(fleet, never_seen), _Health(fleet)):
             self._registry.register(collector)

@@ -41,7 +41,7 @@ def blueprint(room: Room) -> Blueprint:
             running=view.running,
             waiting_for=view.waiting_for,
             clients=len(room.fleet),
-            able=len(room.fleet.able()),
+            able=room.fleet.ready,
             min_clients=room.settings.min_clients,
             cycle=view.cycle,
             cycle_waiting_for=view.cycle_waiting_for,

@@ -113,7 +113,7 @@ def _render(room: Room, said: str | None, status: int) -> Response:
     running = f"; round {view.running} is running" if view.running else ""
     last = f"The last committed round is {view.model.round}" if view.model.round else "No round has been committed yet"
     visitor = g.get("visitor")
-    unfit = len(room.fleet) - len(room.fleet.able())
+    unfit = len(room.fleet) - room.fleet.ready
     others = f", {unfit} of them without a channel that the task takes" if unfit else ""
     text = _TEMPLATE.render(
         style=_STYLE,

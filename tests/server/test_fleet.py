@@ -67,6 +67,24 @@ def test_what_is_shown_tells_terms_and_work(fleet: Fleet) -> None:
     assert "10.0.0.1" not in str(shown), "addresses are nobody's business"
 
 
+def test_only_those_are_able_whose_channels_are_the_tasks_by_key_and_unit() -> None:
+    fleet = Fleet((Channel("temperature", "°C"), Channel("humidity", "%")))
+    good = (Channel("humidity", "%"), Channel("temperature", "°C"), Channel("light", "lx"))
+    for client, channels in (("good", good), ("half", good[1:]), ("odd", (Channel("temperature", "°F"), good[0])), ("bare", ())):
+        fleet.join(hello(client, channels=channels), f"s-{client}", "10.0.0.1")
+    assert (fleet.able(), fleet.ready, len(fleet)) == (["good"], 1, 4)
+    tail = ", so it is not asked for rounds of this task"
+    assert {name: client["remarks"] for name, client in fleet.to_json([]).items()} == {
+        "good": [],
+        "half": [f"does not measure humidity{tail}"],
+        "odd": [f"measures temperature in °F instead of °C{tail}"],
+        "bare": [f"does not measure temperature, humidity{tail}"],
+    }
+    fleet.join(hello("half", channels=good), "s-half-2", "10.0.0.1")
+    fleet.leave("s-odd")
+    assert (fleet.able(), fleet.ready, len(fleet)) == (["good", "half"], 2, 3)
+
+
 def test_of_clients_that_are_gone_only_so_many_are_remembered(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleets, "REMEMBERED", 3)
     fleet.join(hello("stays"), "stays", "10.0.0.1")
