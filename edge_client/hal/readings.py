@@ -137,6 +137,8 @@ class Judge:
         for key, quality in found.items():
             if quality is Quality.GOOD and (self.doubt is not None or self._quantities[key].doubtful(values[key])):
                 found[key] = Quality.DOUBTFUL
+            elif quality is Quality.GOOD:
+                self._trusted[key] = (values[key], measurement.at)
         return found
 
     def forget(self) -> None:
@@ -152,7 +154,6 @@ class Judge:
             return Quality.FROZEN
         if not confirmed and self._jumped(key, value, at):
             return Quality.JUMP
-        self._trusted[key] = (value, at)
         return Quality.GOOD
 
     def _jumped(self, key: str, value: float, at: float) -> bool:

@@ -41,7 +41,7 @@ class Air:
 AIR = {
     "temperature": Air(16, 16, 2, 0.25),
     "humidity": Air(100, 100, 10, 1),  # breath, and a bathroom's door, move it from one end to the other
-    "pressure": Air(15, 20, 2.5, 0.5),
+    "pressure": Air(15, 20, 1.5, 0.5),
     "carbon_dioxide": Air(10_000, 20_000, 1000, 80),
 }
 """By channel: no hour of a year at seven stations moves further, and none turns half as much. What is not here may jump at any time."""
@@ -56,6 +56,8 @@ MOST = 6.0
 DAY = 86_400.0
 LEAPS = 4.0
 """Leaps that a sensor may make in a day, without being erratic: doors are opened, sensors are carried about."""
+PARDON = 240
+"""Readings over which leaps are forgotten, if that is sooner than a day."""
 STILL_S = 2 * DAY
 """For how long no air stands still, pressure included."""
 STILL_WITHOUT_PRESSURE_S = 7 * DAY
@@ -82,6 +84,8 @@ class Reputation:
         self._stands = restless and bool(self._records) and len(self._records) == len(channels)
         self._patience = STILL_S if "pressure" in channels else STILL_WITHOUT_PRESSURE_S
         self._leaps = 0.0
+        self._away = False
+        """Whether a channel is at a level that is not believed yet."""
         self._erratic = False
         self._last: float | None = None
 
@@ -97,17 +101,18 @@ class Reputation:
         """
         seconds = 0.0 if self._last is None else at - self._last
         self._last = at
-        self._leaps *= exp(-max(seconds, 0.0) / DAY)
+        self._leaps *= exp(-max(seconds, 0.0) / DAY - 1 / PARDON)
         records = [(self._records[key], value) for key, value in values.items() if key in self._records and not isnan(value)]
         states = [record.take(at, value) for record, value in records]
-        if "leap" in states:
-            self._leaps = min(self._leaps + 1, 2 * LEAPS)
+        if "leap" in states and not self._away:  # what goes on leaping has left once
+            self._leaps = min(self._leaps + 1, 1.5 * LEAPS)
+        self._away = any(state != "good" for state in states)
         worst = max((record.turning for record in self._records.values()), default=0.0)
         # Once erratic, it has to calm down well below what made it so
         self._erratic = (worst > 0.5 or self._leaps > LEAPS / 2) if self._erratic else (worst > 1.0 or self._leaps > LEAPS)
         if self._erratic:
             return ERRATIC
-        if any(state != "good" for state in states):
+        if self._away:
             return LEAPED
         if self._stands and all(record.stood(at) >= self._patience for record in self._records.values()):
             return STUCK

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.clock import Clock
-from edge_client.hal.crc import words
+from edge_client.hal.crc import crc8, words
 from edge_client.hal.drivers.base import Measurement, within
+from edge_client.hal.drivers.options import Option
 from edge_client.hal.drivers.sensirion import CommandDriver
-from edge_client.hal.errors import BusError, ChecksumError, NotReady
+from edge_client.hal.errors import BusError, ChecksumError, NotReady, SettingsLost
 
 # Section 3.4, table 9
 START = b"\x21\xb1"
@@ -20,6 +21,8 @@ DATA_READY = b"\xe4\xb8"
 SERIAL = b"\x36\x82"
 REINIT, REINIT_S = b"\x36\x46", 0.03
 COMMAND_S = 0.001
+# Sections 3.6.3 and 3.7.2: what sets a value, and what reads it back
+ALTITUDE, SELF_CALIBRATION = (b"\x24\x27", b"\x23\x22"), (b"\x24\x16", b"\x23\x13")
 READY = 0x07FF  # section 3.8.2: any of the 11 lowest bits
 PERIOD_S = 5.0  # section 3.5.1
 MOST_PPM = 40_000  # section 2.1, output range
@@ -35,10 +38,23 @@ class SCD4x(CommandDriver):
     channels = ("carbon_dioxide", "temperature", "humidity")
     fastest = PERIOD_S
     frozen_after = 5
+    options = (
+        Option("altitude", "of the place above the sea, in metres: thin air holds less to count", None, int, low=0, high=3000),
+        Option("self_calibration", "whether the lowest value of a week is taken for fresh air; not where it never is", None, bool),
+    )
 
-    def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        bus: I2CBus,
+        address: int | None = None,
+        clock: Clock | None = None,
+        altitude: int | None = None,
+        self_calibration: bool | None = None,
+    ) -> None:
         super().__init__(bus, address, clock)
         self._due = 0.0
+        chosen = {ALTITUDE: altitude, SELF_CALIBRATION: self_calibration}
+        self._settings = {commands: int(value) for commands, value in chosen.items() if value is not None}
 
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
@@ -57,6 +73,11 @@ class SCD4x(CommandDriver):
         self._send(STOP, STOP_S)
         self._send(REINIT, REINIT_S)
         self._ask(SERIAL, COMMAND_S, 3)
+        for (write, read_back), value in self._settings.items():
+            word = value.to_bytes(2, "big")
+            self._send(write + word + bytes((crc8(word),)), COMMAND_S)
+            if self._ask(read_back, COMMAND_S, 1) != [value]:
+                raise SettingsLost(f"{self} does not keep its settings; check its power supply")
         self._send(START, COMMAND_S)
         self._due = self.clock.now() + PERIOD_S
 

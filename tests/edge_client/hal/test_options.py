@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from edge_client.hal import catalogue, config, open_board
 from edge_client.hal.config import SensorConfig
-from edge_client.hal.errors import ConfigError, UnknownSensor
+from edge_client.hal.errors import ConfigError, SettingsLost, UnknownSensor
 from tests.edge_client.hal.bench import WORLD, Bench
 from tests.edge_client.sensors_command import run
 
@@ -100,3 +101,23 @@ def test_the_list_says_every_option_with_its_default_and_what_it_takes() -> None
             line = next(line for line in out.splitlines() if line.split()[:2] == [name, option.name])
             assert option.usual in line
             assert option.about in line
+
+
+def test_an_scd4x_is_told_where_it_is_and_keeps_what_it_is_not_told() -> None:
+    bench = Bench("scd4x", options={"altitude": 1600, "self_calibration": False}, **WORLD)
+    bench.driver.setup()
+    assert (bench.chip.settings[0x2322], bench.chip.settings[0x2313]) == (1600, 0)
+    assert bench.read()["carbon_dioxide"] == 500.0
+    plain = Bench("scd4x", **WORLD)
+    plain.driver.setup()
+    assert (plain.chip.settings[0x2322], plain.chip.settings[0x2313]) == (0, 1)
+
+
+def test_an_scd4x_that_does_not_keep_its_altitude_is_noticed() -> None:
+    bench = Bench("scd4x", options={"altitude": 1600}, **WORLD)
+    bench.chip.settings = MappingProxyType({0x2318: 0, 0x2322: 7, 0x2313: 1})
+    bench.chip.power_on = lambda: None
+    original = bench.chip.command
+    bench.chip.command = lambda code, parameters: None if code == 0x2427 else original(code, parameters)
+    with pytest.raises(SettingsLost, match="does not keep its settings"):
+        bench.driver.setup()

@@ -74,11 +74,11 @@ def test_a_house_with_people_passes_and_so_does_what_may_jump(every: float) -> N
 
 @pytest.mark.parametrize("width", [0.1, 0.2, 0.5, 1.0])
 @pytest.mark.parametrize("every", [1.0, 60.0, 3600.0])
-def test_nonsense_of_any_width_makes_a_sensor_erratic_within_a_dozen_readings(width: float, every: float) -> None:
+def test_nonsense_of_any_width_makes_a_sensor_erratic_within_two_dozen_readings(width: float, every: float) -> None:
     for seed in range(10):
         rng = random.Random(seed)
         found = doubts((within(width)(i, {}, rng) for i in range(60)), every)
-        assert all(doubt == ERRATIC for doubt in found[15:]), f"seed {seed}"
+        assert all(doubt == ERRATIC for doubt in found[24:]), f"seed {seed}"
 
 
 @pytest.mark.parametrize("every", [60.0, 3600.0])

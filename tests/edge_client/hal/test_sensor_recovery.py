@@ -242,4 +242,6 @@ def test_an_arbitrary_script_of_faults_is_survived(
         bench.clock.sleep(80)
         readings = sensor.read()
     assert sensor.error is None, "it comes back by itself"
-    assert all(reading.good for reading in readings)
+    # What an element has felt that was not there is held against it for longer than this
+    forgiven = (Quality.GOOD, Quality.DOUBTFUL) if any(rule[0] in (Kind.DRIFT, Kind.SPIKE) for rule in rules) else (Quality.GOOD,)
+    assert all(reading.quality in forgiven for reading in readings)

@@ -117,3 +117,15 @@ def test_a_measurement_is_stamped_in_the_middle_of_its_conversion() -> None:
     bench = levelled(1000.0, 1000.0)
     measurement = bench.driver.read()
     assert measurement.at == pytest.approx(bench.clock.now() - 0.09)
+
+
+@pytest.mark.parametrize("instructions", [(0x40, 0x60), (0x47, 0x7F), (0x40, 0x61)])
+def test_the_chip_survives_a_measurement_time_that_it_does_not_have(instructions: tuple[int, int]) -> None:
+    """A flipped bit once set it to 0, and a division by zero ended the simulated chip for good."""
+    bench = Bench("bh1750", illuminance=500.0)
+    for instruction in (*instructions, 0x10):
+        bench.send(instruction)
+    bench.clock.sleep(1)
+    assert bench.ask(read=2) > 0
+    bench.driver.setup()
+    assert bench.read()["illuminance"] == pytest.approx(500.0, abs=1)
