@@ -99,22 +99,24 @@ def _relative(item: type[Driver], bus: I2CBus, address: int) -> str | None:
         return None
 
 
-def choose(bus: I2CBus, item: Found, clock: Clock, had: str | None = None) -> type[Driver]:
+def choose(bus: I2CBus, item: Found, clock: Clock, had: str | None = None) -> type[Driver] | None:
     """Return the first of the drivers that fit a chip which also reads it, or the first of them if none does.
 
     Parameters
     ----------
     had
-        Name of the driver that read it before, which is tried first.
+        Name of the driver that read what was there before, which is tried first. If it does not fit any more, another one takes its
+        place only if it reads the chip, since a scan may have misheard; None if none does.
     """
     drivers = sorted(item.drivers, key=lambda driver: driver.name != had)
-    for driver in drivers if len(drivers) > 1 else ():
+    other = had is not None and drivers[0].name != had
+    for driver in drivers if len(drivers) > 1 or other else ():
         try:
             _read(driver, bus, item.address, clock)
             return driver
         except SensorError as error:
-            logger.warning("the driver %s does not read what answers at %#04x, so the next is tried: %s", driver.name, item.address, error)
-    return drivers[0]
+            logger.warning("the driver %s does not read what answers at %#04x: %s", driver.name, item.address, error)
+    return None if other else drivers[0]
 
 
 def _read(driver: type[Driver], bus: I2CBus, address: int, clock: Clock) -> None:

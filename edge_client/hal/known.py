@@ -79,7 +79,7 @@ def names(sensors: Iterable[Known]) -> dict[tuple[str, str], str]:
 
 
 def reconcile(
-    before: Sequence[Known], found: Iterable[Found], bus: int, choose: Callable[[Found, str | None], type[Driver]]
+    before: Sequence[Known], found: Iterable[Found], bus: int, choose: Callable[[Found, str | None], type[Driver] | None]
 ) -> tuple[list[Known], list[str]]:
     """Bring together what was known and what a scan has found.
 
@@ -88,7 +88,7 @@ def reconcile(
     before
         All sensors that are known, those of other buses included.
     choose
-        Picks one of the drivers that fit a chip; takes the chip, and the name of the driver that it had.
+        Picks one of the drivers that fit a chip, if one is to be believed; takes the chip, and the name of the driver that it had.
 
     Returns
     -------
@@ -98,22 +98,27 @@ def reconcile(
     after: list[Known] = []
     changes: list[str] = []
     for sensor in before:
-        item = there.pop(sensor.address, None) if sensor.bus == bus else None
         after.append(sensor)
         if sensor.bus != bus:
             continue
+        item = there.pop(sensor.address, None)
+        others = [*after[:-1], *before[len(after) :]]
+        fits = item is not None and (item.certain or any(sensor.driver == driver.name for driver in item.drivers))
+        driver = choose(item, sensor.driver) if item is not None and fits else None
         if item is None:
             changes.append(f"{sensor} does not answer, and is looked for again")
-        elif any(sensor.driver == driver.name for driver in item.drivers) or item.certain:
-            driver = choose(item, sensor.driver)
-            if driver.name != sensor.driver:
-                after[-1] = _placed(driver, sensor.address, bus, [*after[:-1], *before[len(after) :]], sensor)
-                changes.append(f"where {sensor} was, there is {after[-1]} now, and measures {_listed(after[-1])}")
-        elif item.drivers:
-            changes.append(f"what answers in place of {sensor} is {item.note}")
+        elif driver is None:
+            if item.drivers:
+                changes.append(f"what answers in place of {sensor} is {item.note}")
+        elif driver.name == sensor.driver:
+            after[-1] = complete(sensor, driver.channels, others)
+        else:
+            after[-1] = _placed(driver, sensor.address, bus, others, sensor)
+            changes.append(f"where {sensor} was, there is {after[-1]} now, and measures {_listed(after[-1])}")
     for item in there.values():
-        if item.drivers:
-            after.append(_placed(choose(item, None), item.address, bus, after))
+        driver = choose(item, None) if item.drivers else None
+        if driver is not None:
+            after.append(_placed(driver, item.address, bus, after))
             changes.append(f"{after[-1]} is new, and measures {_listed(after[-1])}")
     return after, changes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from edge_client import check, startup
 from edge_client.hal import Board, catalogue, errors, open_board
 from edge_client.hal.clock import VirtualClock
 from edge_client.hal.drivers.bme280 import BME280
+from edge_client.hal.drivers.bmp280 import BMP280
 from edge_client.hal.drivers.tmp102 import LM75, TMP105
 from edge_client.hal.drivers.tmp117 import TMP117
 from edge_client.hal.known import FILE, Memory
@@ -156,6 +158,32 @@ def test_a_chip_that_may_be_another_changes_nothing_and_is_named(start: Starts, 
     assert "what answers in place of tmp117 at 0x48 is perhaps" in start.said[0]
 
 
+def test_a_scan_that_misheard_a_chips_identity_changes_nothing(
+    start: Starts, plug: Plug, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug(0x76, "bme280")
+    before = owners(start())
+    real = BME280.identify
+    monkeypatch.setattr(BME280, "identify", lambda bus, address: False)
+    monkeypatch.setattr(BMP280, "identify", lambda bus, address: True)
+    board = start()
+    assert owners(board) == before
+    assert "what answers in place of bme280 at 0x76 is BMP280, by its identity" in start.said[0]
+    monkeypatch.setattr(BME280, "identify", real)
+    assert board.sample()["humidity"] is not None
+
+
+def test_a_driver_that_has_learnt_to_measure_more_takes_no_name_that_is_in_use(start: Starts, plug: Plug) -> None:
+    plug(0x76, "bme280")
+    plug(0x77, "bme280")
+    start().close()
+    known = Memory(start.path)
+    first, second = known.sensors
+    known.keep([first, replace(second, channels={"temperature": "bme280_2.temperature"})])
+    assert owners(start())["bme280_2.pressure"] == "bme280_2"
+    assert Memory(start.path).sensors[1].channels["humidity"] == "bme280_2.humidity"
+
+
 def test_queued_readings_of_an_absent_chip_are_still_offered(start: Starts, plug: Plug, kernel: Kernel) -> None:
     """The server refuses readings of a channel that a client did not offer when it connected."""
     plug(0x23, "bh1750")
@@ -270,7 +298,7 @@ def test_when_the_first_driver_that_fits_fails_the_next_is_tried(
     board = start()
     assert [type(sensor.driver) for sensor in board.sensors] == [next_]
     assert board.sample()["temperature"] is not None
-    assert f"the driver {driver.name} does not read what answers at {address:#04x}, so the next is tried: " in caplog.text
+    assert f"the driver {driver.name} does not read what answers at {address:#04x}: " in caplog.text
 
 
 def test_when_no_driver_that_fits_reads_the_chip_the_first_one_waits_for_it(
