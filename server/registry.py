@@ -80,8 +80,6 @@ def _row(client: Client) -> dict[str, Any]:
 def _client(row: Mapping[str, Any]) -> Client:
     known = {**row, "channels": tuple(Channel(**channel) for channel in row["channels"])}
     if row["health"] is not None:
-        told = {name: value for name, value in row["health"].items() if name in Health.__dataclass_fields__}
-        lists = {name: tuple(told.get(name, ())) for name in ("sensors_gone", "sensors_doubted")}
-        known["health"] = Health(**{**told, **lists})
+        known["health"] = Health.from_wire({name: row["health"][name] for name in row["health"] if name in Health.__dataclass_fields__})
     # It was there until the server ended, or left before: either way it was seen last at `last_seen`, and is gone since.
     return Client(sid=None, address="", **{**known, "since": max(row["since"], row["last_seen"])})

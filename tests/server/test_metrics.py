@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -106,8 +105,11 @@ def test_promtool_finds_nothing() -> None:
     metrics = Metrics(METRIC, fleet, lambda: ["pi-never"])
     metrics.watch(traffic)
     fleet.join(Handshake(2, "pi-1"), "s1", "10.0.0.1")
-    everything = Health(1.0, 1.0, 1.0, 3, ("bme280",), 50.0, 0x50005, 100.0, 100.0)
-    fleet.report("pi-1", replace(everything, disk=next(iter(DISK))))
+    measured = {name: 50.0 for name in ("sample_age", "sample_every", "soc_temperature", "memory_free", "disk_free")}
+    told = Health.from_wire(
+        {"sent": 1.0, **measured, "samples_missed": 3, "sensors_gone": ["bme280"], "throttled": 0x50005, "disk": min(DISK)}
+    )
+    fleet.report("pi-1", told)
     metrics.round_ended("committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0})
     families = {family.name for family in text_string_to_metric_families(metrics.text().decode()) if family.samples}
     assert len(families) >= 20, "each kind is there"

@@ -53,7 +53,7 @@ def test_a_new_server_knows_who_was_there_and_that_they_are_gone(store: Store) -
     first.join("pi-1", simulated=True)
     first.join("pi-2")
     first.fleet.seen("s-pi-1", cycle=3)
-    first.fleet.report("pi-1", Health(sent=5.0, sensors_gone=("bme280",), soc_temperature=50.0))
+    first.fleet.report("pi-1", Health(sent=5.0, sensors_gone=("bme280",), soc_temperature=50.0, sensors_doubted=("roof",)))
     first.fleet.leave("s-pi-2")
     first.registry.keep(first.write)
     before, after = first.fleet.to_json([]), Kept(store).fleet.to_json([])
