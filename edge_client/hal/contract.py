@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, ClassVar
 
+from edge_client.hal import declared
 from edge_client.hal.bus import I2CBus
 from edge_client.hal.channels import quantity
 from edge_client.hal.clock import VirtualClock
@@ -138,7 +139,8 @@ class DriverContract:
         return scene.value(key)
 
     def rig(self, **options: Any) -> Rig:
-        """Return a fresh driver and chip."""
+        """Return a fresh driver and chip; a channel that the driver brings along is in the table from now on."""
+        declared.check(self.driver.name, self.driver)
         return Rig(self.driver, self.chip, self.truth, **options)
 
     def right(self, rig: Rig, measurement: Measurement) -> bool:
@@ -146,7 +148,8 @@ class DriverContract:
         return not any(error > self.tolerance[key] for key, error in rig.errors(measurement).items())
 
     def test_its_channels_are_in_the_table(self) -> None:
-        """Every channel is a quantity of the table, and has a tolerance."""
+        """What the driver declares can be used: every channel is a quantity of the table, or its own, and has a tolerance."""
+        assert declared.check(self.driver.name, self.driver) is self.driver
         assert self.driver.channels
         assert all(quantity(key) for key in self.driver.channels)
         assert set(self.tolerance) == set(self.driver.channels)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 MODULE = """
 from edge_client.hal.channels import Quantity
-from edge_client.hal.drivers.base import Driver, Measurement, steady
+from edge_client.hal.drivers.base import Driver, Measurement
 from edge_client.hal.registers import Device, Register
 from edge_client.hal.sim.chips.base import RegisterChip
 
@@ -26,7 +26,7 @@ class Radon(Driver):
         self._chip = Device(self.bus, self.address)
 
     def read(self):
-        return Measurement(self.clock.now(), {"radon": float(steady(lambda: self._chip.read(VALUE), self))})
+        return Measurement(self.clock.now(), {"radon": float(self._chip.read(VALUE))})
 
 
 class Chip(RegisterChip):
@@ -36,7 +36,7 @@ class Chip(RegisterChip):
     identity = 0x00
 
     def refresh(self):
-        self.memory[0x02:0x04] = round(self.feel("radon", 0.1)).to_bytes(2, "big")
+        self.memory[0x02:0x04] = round(self.feel("radon")).to_bytes(2, "big")
 """
 
 

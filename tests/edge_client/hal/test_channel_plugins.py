@@ -15,6 +15,7 @@ from edge_client.hal import catalogue, channels, declared, errors, open_board
 from edge_client.hal.board import Board
 from edge_client.hal.channels import Quantity
 from edge_client.hal.clock import VirtualClock
+from edge_client.hal.contract import DriverContract
 from edge_client.hal.drivers.base import Driver, Measurement
 from edge_client.hal.drivers.mpu6050 import MPU6050
 from edge_client.hal.drivers.tmp117 import TMP117
@@ -301,6 +302,18 @@ def test_a_package_with_a_channel_of_its_own_is_found_listed_and_simulated(tmp_p
     value = board.sample(1672531200.0)["radon"]
     assert value is not None
     assert 2000 < value < 8000
+
+
+def test_the_driver_contract_knows_a_channel_that_its_driver_brings() -> None:
+    names: dict[str, Any] = {"__name__": "radon_plugin"}
+    exec(compile(plugin.MODULE, "radon_plugin", "exec"), names)
+    contract = type("TestRadon", (DriverContract,), {"driver": names["Radon"], "chip": names["Chip"], "tolerance": {"radon": 1.5}})()
+    contract.test_its_channels_are_in_the_table()
+    contract.test_it_reads_what_the_world_has()
+    contract.driver.quantities = ()
+    channels._added.clear()
+    with pytest.raises(errors.UnknownSensor, match="measures 'radon', which no channel table has"):
+        contract.test_its_channels_are_in_the_table()
 
 
 def test_a_recording_of_a_plug_ins_channel_is_replayed_through_its_chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
