@@ -9,11 +9,13 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
-from operator import methodcaller
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+import numpy as np
+
 from edge_client.hal.errors import RecordingError
+from edge_client.hal.sim.recordings.cells import Cells
 
 SEPARATORS = ("\t", ";", "|", ",")
 BLOCK = 1 << 18
@@ -36,7 +38,7 @@ class Block(NamedTuple):
     """Consecutive rows: the number of each one's line, counted from 1, and the cells of each column."""
 
     lines: Sequence[int]
-    columns: Sequence[Sequence[str]]
+    columns: Sequence[Cells]
 
 
 class Header(NamedTuple):
@@ -85,28 +87,33 @@ class Sheet:
                         yield from self._quoted(line, chain(text.splitlines(keepends=True), file))
                         return
                     text = text if text.endswith("\n") else text + "\n"
-                    rows = text.split("\n")[:-1]
-                    block = self._at_once(line, text, rows) or self._one_by_one(
-                        (line + i, row.split(self.header.separator)) for i, row in enumerate(rows)
-                    )
+                    block = self._at_once(line, text)
+                    if block is None:
+                        rows = enumerate(text.split("\n")[:-1], line)
+                        block = self._one_by_one((number, row.split(self.header.separator)) for number, row in rows)
                     if block.lines:
                         yield block
-                    line += len(rows)
+                    line += text.count("\n")
         except _DAMAGE as cause:
             raise RecordingError(f"{self.path} is a damaged gzip file ({cause}); copy it again") from cause
 
-    def _at_once(self, line: int, text: str, rows: list[str]) -> Block | None:
+    def _at_once(self, line: int, text: str) -> Block | None:
         """Cut lines that are all alike into columns, some times faster than one by one; None where they are not."""
-        separator, width = self.header.separator, len(self.header.names)
-        blank = "\n" + separator * (width - 1) + "\n"
-        if "#" in text or blank in "\n" + text or {*map(methodcaller("count", separator), rows)} != {width - 1}:
+        width = len(self.header.names)
+        data = np.frombuffer(text.encode(), np.uint8)
+        ends = np.flatnonzero((data == ord(self.header.separator)) | (data == ord("\n")))
+        if "#" in text or len(ends) % width:
             return None
-        cells = text.replace("\n", separator).split(separator)
-        return Block(range(line, line + len(rows)), [cells[i:-1:width] for i in range(width)])
+        begin = np.concatenate(([0], ends[:-1] + 1)).reshape(-1, width)
+        end = ends.reshape(-1, width)
+        breaks = data[end] == ord("\n")
+        if breaks[:, :-1].any() or not breaks[:, -1].all() or (begin == end).all(axis=1).any():
+            return None
+        return Block(range(line, line + len(end)), [Cells(data, begin[:, i], end[:, i]) for i in range(width)])
 
     def _one_by_one(self, rows: Iterable[tuple[int, list[str]]]) -> Block:
         kept = [(line, self._fitted(line, row)) for line, row in rows if any(map(str.strip, row)) and row[0].lstrip()[:1] != "#"]
-        return Block([line for line, _ in kept], [*zip(*(row for _, row in kept), strict=True)])
+        return Block([line for line, _ in kept], [Cells.of(column) for column in zip(*(row for _, row in kept), strict=True)])
 
     def _quoted(self, line: int, text: Iterable[str]) -> Iterator[Block]:
         reader = csv.reader(text, delimiter=self.header.separator, strict=True)

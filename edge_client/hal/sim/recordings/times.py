@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from math import isfinite
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_client.hal.errors import RecordingError
+from edge_client.hal.sim.recordings.cells import Cells
 from edge_client.hal.sim.recordings.header import COUNTS, TimeColumn
 from edge_client.hal.sim.recordings.text import Block
 
@@ -76,20 +77,19 @@ class Times:
         self._last = times[-1]
         return times
 
-    def _cells(self, block: Block) -> Sequence[str]:
+    def _cells(self, block: Block) -> Cells:
         first, *rest = (block.columns[index] for index in self._column.indices)
-        return [f"{date.strip()} {clock.strip()}" for date, clock in zip(first, rest[0], strict=True)] if rest else first
+        return Cells.of([f"{date.strip()} {clock.strip()}" for date, clock in zip(first, rest[0], strict=True)]) if rest else first
 
-    def _at_once(self, cells: Sequence[str]) -> NDArray[np.float64] | None:
+    def _at_once(self, cells: Cells) -> NDArray[np.float64] | None:
         """Return the times of a block that is all of one common form, or None."""
         zone = self._column.zone or UTC
         if isinstance(zone, timezone) and (found := _iso(cells, zone)) is not None:
             return found
         if self._digits is not False:
             return None
-        try:
-            numbers = np.fromiter(map(float, cells), np.float64, len(cells))
-        except ValueError:
+        numbers = cells.numbers()
+        if numbers is None:
             return None
         times = numbers * (self._column.seconds or 1.0)
         return times if ((times >= FIRST) & (times < LAST)).all() else None
@@ -201,13 +201,11 @@ def day_first(path: Path, column: TimeColumn, blocks: Iterable[Block]) -> bool:
     return next(iter(seen))
 
 
-def _iso(cells: Sequence[str], zone: timezone) -> NDArray[np.float64] | None:
+def _iso(cells: Cells, zone: timezone) -> NDArray[np.float64] | None:
     """Read cells that are all YYYY-MM-DDThh:mm:ss, with one and the same ending; None if they are not."""
-    length = len(cells[0])
-    text = "".join(cells)
-    if length < len(_ISO) or len(text) != length * len(cells) or not text.isascii():
+    table = cells.table()
+    if table is None or table.shape[1] < len(_ISO):
         return None
-    table = np.frombuffer(text.encode("ascii"), np.uint8).reshape(len(cells), length)
     form = np.frombuffer(_ISO, np.uint8)
     digit = form == ord("0")
     body, ending = table[:, : len(_ISO)], table[:, len(_ISO) :]

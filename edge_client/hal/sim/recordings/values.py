@@ -55,9 +55,8 @@ class Values:
             If a cell holds no number, or one that the channel cannot have; the text names line and column.
         """
         lines, cells = block.lines, block.columns[self._column.index]
-        try:
-            numbers = np.fromiter(map(float, cells), np.float64, len(cells))
-        except ValueError:
+        numbers = cells.numbers()
+        if numbers is None:
             numbers = np.array([self._number(line, cell.strip()) for line, cell in zip(lines, cells, strict=True)])
         values = numbers * self._column.factor + self._column.offset
         low, high = self._quantity.widest
