@@ -81,7 +81,13 @@ class Agent:
         self._cycles = Cycles(board, self._recorder, self._outbox, utc=board.utc)
         self._paced = SelfPaced(board, self._recorder, None if self._private else self._outbox) if settings.self_paced else None
         self._reporter = Reporter(
-            self._link, folder, self._paced, lambda: board.gone, lambda: self._recorder.trouble, lambda: board.doubted
+            self._link,
+            folder,
+            self._paced,
+            lambda: board.gone,
+            lambda: self._recorder.trouble,
+            lambda: board.doubted,
+            lambda: self._trainer.doubtful,
         )
         self._memory = threading.Lock()
         """Held while a reset forgets, and while an acceptance is noted: the one must not come in between the other."""

@@ -52,6 +52,8 @@ class Reporter:
         Return the names of the sensors that do not answer, and of those that answer what is not believed.
     trouble
         Returns why the disk takes nothing, in the words of ``disk``, or None while it does.
+    doubtful
+        Returns how many training windows cannot be true, or None if that is not known.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class Reporter:
         gone: Callable[[], Sequence[str]],
         trouble: Callable[[], str | None] = lambda: None,
         doubted: Callable[[], Sequence[str]] = lambda: (),
+        doubtful: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._link = link
         self._folder = folder
         self._sampling = sampling
         self._gone, self._doubted = gone, doubted
         self._trouble = trouble
+        self._doubtful = doubtful
         self._due = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -99,6 +103,7 @@ class Reporter:
             samples_missed=None if sampling is None else sampling.missed,
             sensors_gone=tuple(self._gone()[:MOST_SENSORS]),
             sensors_doubted=tuple(self._doubted()[:MOST_SENSORS]),
+            windows_doubtful=self._doubtful(),
             soc_temperature=found.get("health_cpu_temperature"),
             throttled=None if throttled is None else int(throttled),
             memory_free=found.get("health_memory_available"),

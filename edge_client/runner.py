@@ -44,6 +44,8 @@ class Runner:
         self.memory_mb = memory_mb or half_of_the_machine()
         self.runtime = ""
         """Name of the runtime that it found, once it has loaded a graph."""
+        self.signatures: frozenset[str] = frozenset()
+        """Names of the signatures of the graph that it has loaded."""
         self._process: subprocess.Popen[bytes] | None = None
         self._frames: Frames | None = None
         self._put_down: Callable[[], object] = lambda: None
@@ -142,7 +144,7 @@ class Runner:
             self._end()
             raise GraphFailed(f"graph: {what} gave what cannot be used ({error}); its process was ended") from None
         if "error" not in answer:
-            self.runtime = str(answer.get("runtime"))
+            self.runtime, self.signatures = str(answer.get("runtime")), _names(answer.get("signatures"))
             return results
         if answer["error"] == "MemoryError":
             self._end()
@@ -167,6 +169,10 @@ class Runner:
             return f"exit code {code}"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return f"{name}: perhaps there was no memory left" if name in ("SIGKILL", "SIGABRT") else name
+
+
+def _names(value: Any) -> frozenset[str]:
+    return frozenset(name for name in value if isinstance(name, str)) if isinstance(value, list) else frozenset()
 
 
 def _put_down(process: subprocess.Popen[bytes], frames: Frames) -> None:

@@ -43,7 +43,7 @@ def serve(frames: Frames) -> None:
                 runtime = None  # not two at once
                 runtime = Runtime(arrays.pop("graph").tobytes())
             arrays.clear()
-            frames.send({"runtime": runtime.name}, results)
+            frames.send({"runtime": runtime.name, "signatures": sorted(runtime.signatures)}, results)
         except MemoryError:
             frames.send({"error": "MemoryError", "sentence": ""})
         except (BrambleError, Malformed) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +25,10 @@ class GraphFailed(BrambleError):
 
 class Graph(Protocol):
     """Whatever runs a loaded graph's signatures: a :class:`Runtime`, or a :class:`edge_client.runner.Runner` in a process of its own."""
+
+    @property
+    def signatures(self) -> Collection[str]:
+        """Names of the signatures that it has."""
 
     def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
         """Run one signature."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_client.doubt import Doubts, improved
 from edge_client.graphs import GraphCache, GraphRejected
 from edge_client.runner import Runner
 from edge_client.runtime import Graph, GraphFailed
@@ -84,6 +85,12 @@ class Trainer:
         self._client_id = client_id
         self._runner = runner or Runner()
         self._manifest: Manifest | None = None
+        self._doubts = Doubts()
+
+    @property
+    def doubtful(self) -> int | None:
+        """Windows that the last run did not believe; None before the first."""
+        return self._doubts.windows
 
     def run(self, update: ClientUpdate, columns: Columns, tested_until: float | None, received: float | None = None) -> Result:
         """Test the weights that came on what is new here, then train them on what is here.
@@ -110,6 +117,8 @@ class Trainer:
             If the graph is not the one that was named, or is no graph for the update's layout.
         TrainingFault
             If the run is too long, or its weights grew beyond all bounds.
+        Unbelievable
+            If most readings cannot be true, or the loss ends far above where it began.
         GraphFailed, RuntimeMissing
             If the graph cannot be loaded or run here, or not in time.
         """
@@ -119,6 +128,7 @@ class Trainer:
         data = windows(*columns([channel.key for channel in manifest.channels], None), manifest)
         if not len(data):
             raise NotEnoughData(_missing(manifest, columns))
+        data = self._doubts.believable(runtime, data)
         before = arguments(update.layout, update.weights)
         fresh = data.since(tested_until)
         metrics = {}
@@ -129,6 +139,7 @@ class Trainer:
         weights = fit(runtime, data, update.layout, before, config, shuffles(config.seed, self._client_id, update.round))
         metrics["loss_after"] = measure(runtime, data, arguments(update.layout, weights))["loss"]
         _check(weights, metrics, config)
+        improved(metrics["loss_before"], metrics["loss_after"])
         forecasts = forecast(runtime, fresh, before)
         logger.info(
             "round %d: trained on %d windows, loss %.4g to %.4g", update.round, len(data), metrics["loss_before"], metrics["loss_after"]

@@ -69,6 +69,12 @@ class Manifest:
     * ``train(x, y, sw, lr, w...) -> loss, next_w0, next_w1, ...``: one step
     * ``fit(x, y, idx[S, B] int32, sw[S, B], lr, mu, w...) -> loss, next_w0, next_w1, ...``: a whole local run; row s of ``idx`` picks
       minibatch s, ``sw`` masks its padding, ``mu`` is FedProx's weight of the distance to the weights that came in
+
+    and, in graphs made since release 0.2,
+
+    * ``fit_clipped(x, y, idx, sw, lr, mu, clip, w...)``: as ``fit``, no gradient longer than ``clip`` over all weights; ``fit`` and
+      ``train`` have the task's own clip built in
+    * ``doubt(x, y) -> doubt[N]``, if the task has bounds: above 1 a window cannot be true, and is not trained on
     """
 
     task: str

@@ -51,6 +51,8 @@ class Health:
     """Names of the sensors that do not answer."""
     sensors_doubted: tuple[str, ...] = ()
     """Names of the sensors that answer what is not believed."""
+    windows_doubtful: int | None = None
+    """Training windows that cannot be true, when it last trained; None where none were looked at."""
     soc_temperature: float | None = None
     """Degrees Celsius."""
     throttled: int | None = None
@@ -65,9 +67,8 @@ class Health:
     @classmethod
     def from_wire(cls, value: Any) -> Health:
         """Read and check the wire form."""
-        item = fields.mapping(
-            value, "health", ("sent",), (*_NUMBERS, "samples_missed", "sensors_gone", "sensors_doubted", "throttled", "disk")
-        )
+        others = ("samples_missed", "sensors_gone", "sensors_doubted", "windows_doubtful", "throttled", "disk")
+        item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, *others))
         numbers = {
             name: fields.optional(fields.number, item.get(name), f"health.{name}", low=low, high=high)
             for name, (low, high) in _NUMBERS.items()
@@ -80,6 +81,7 @@ class Health:
             samples_missed=fields.optional(fields.integer, item.get("samples_missed"), "health.samples_missed"),
             sensors_gone=_names(item, "sensors_gone"),
             sensors_doubted=_names(item, "sensors_doubted"),
+            windows_doubtful=fields.optional(fields.integer, item.get("windows_doubtful"), "health.windows_doubtful"),
             throttled=fields.optional(fields.integer, item.get("throttled"), "health.throttled", high=2**32 - 1),
             disk=disk,
             **numbers,

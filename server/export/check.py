@@ -18,7 +18,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def check(flatbuffer: bytes, program: Program) -> None:
-    """Compare forecasts, and two steps of a local run with padding and a FedProx term, on random windows.
+    """Compare forecasts, doubts, and two steps of a local run with padding, clipping and a FedProx term, on random windows.
 
     Raises
     ------
@@ -43,9 +43,18 @@ def check(flatbuffer: bytes, program: Program) -> None:
 
     infer = interpreter.get_signature_runner("infer")(x=x, **named)["y"]
     _compare("infer", [infer], [program.infer(x, *weights)["y"].numpy()], [np.zeros_like(infer)])
-    fit = interpreter.get_signature_runner("fit")(x=x, y=y, idx=idx, sw=sw, lr=rate, mu=mu, **named)
-    trained = [fit[f"next_w{i}"] for i in range(len(weights))]
-    _compare("fit", trained, descend(program, x, y, idx, sw, float(rate), float(mu), weights), weights)
+    default = program.task.clip_norm
+    there = interpreter.get_signature_list()
+    if "doubt" in there:
+        doubt = interpreter.get_signature_runner("doubt")(x=x, y=y)["doubt"]
+        _compare("doubt", [doubt], [program.doubt(x, y)["doubt"].numpy()], [np.zeros_like(doubt)])
+    for name, clip in (("fit", {}), ("fit_clipped", {"clip": np.float32(default / 7)}), ("fit_clipped", {"clip": np.float32(1e6)})):
+        if name not in there:
+            continue
+        fit = interpreter.get_signature_runner(name)(x=x, y=y, idx=idx, sw=sw, lr=rate, mu=mu, **clip, **named)
+        trained = [fit[f"next_w{i}"] for i in range(len(weights))]
+        expected = descend(program, x, y, idx, sw, float(rate), float(mu), weights, float(clip.get("clip", default)))
+        _compare(name, trained, expected, weights)
 
 
 def descend(
@@ -57,6 +66,7 @@ def descend(
     rate: float,
     mu: float,
     start: Sequence[NDArray[Any]],
+    clip: float,
 ) -> list[NDArray[Any]]:
     """Do what ``fit`` does with TensorFlow's own automatic differentiation, one step after the other."""
     now = [tf.constant(tensor) for tensor in start]
@@ -65,9 +75,14 @@ def descend(
             tape.watch(now)
             losses = program.task.loss(x[rows], y[rows], program.output(tf.constant(x[rows]), now, training=True))
             loss = tf.reduce_sum(losses * mask) / tf.reduce_sum(mask)
-        slopes = tape.gradient(loss, now)
+        slopes = shortened(tape.gradient(loss, now), clip)
         now = [a - rate * (g + mu * (a - b)) for a, g, b in zip(now, slopes, start, strict=True)]
     return [tensor.numpy() for tensor in now]
+
+
+def shortened(slopes: Sequence[Any], most: float) -> list[Any]:
+    """Clip a gradient by its global norm, as TensorFlow itself does it."""
+    return list(tf.clip_by_global_norm(slopes, most)[0])
 
 
 def _compare(name: str, got: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]], origin: Sequence[NDArray[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""A task and its Keras model as the four functions that a graph carries.
+"""A task and its Keras model as the functions that a graph carries.
 
 They are functional: weights come in as arguments and leave as results, so a client holds no variables and no state. Of the
 ways to get a training step through the converter, the one used is ``stateless_call`` and ``tf.gradients`` with the overrides
@@ -19,7 +19,7 @@ from server.tasks.base import Task
 
 
 class Program:
-    """The functions ``infer``, ``evaluate``, ``train`` and ``fit`` of a task, see ``protocol.graph.Manifest``.
+    """The functions ``infer``, ``evaluate``, ``train``, ``fit`` and others of a task, see ``protocol.graph.Manifest``.
 
     Parameters
     ----------
@@ -52,21 +52,24 @@ class Program:
         return self.layout.join([np.asarray(variable.numpy(), np.float32) for variable in self.model.trainable_variables])
 
     def signatures(self) -> dict[str, Any]:
-        """Return the four as concrete functions, by the names that clients call."""
+        """Return them as concrete functions, by the names that clients call."""
 
         def spec(name: str, *shape: int | None, dtype: Any = tf.float32) -> Any:
             return tf.TensorSpec(shape, dtype, name)
 
         w = [spec(f"w{i}", *tensor.shape) for i, tensor in enumerate(self.layout.tensors)]
         x = spec("x", None, self.task.window, len(self.task.channels))
-        y, sw, lr, mu = spec("y", None), spec("sw", None), spec("lr"), spec("mu")
+        y, sw, lr, mu, clip = spec("y", None), spec("sw", None), spec("lr"), spec("mu"), spec("clip")
         picks, masks = spec("idx", None, None, dtype=tf.int32), spec("sw", None, None)
         arguments = {
             "infer": (self.infer, [x, *w]),
             "evaluate": (self.evaluate, [x, y, sw, *w]),
             "train": (self.train, [x, y, sw, lr, *w]),
             "fit": (self.fit, [x, y, picks, masks, lr, mu, *w]),
+            "fit_clipped": (self.fit_clipped, [x, y, picks, masks, lr, mu, clip, *w]),
         }
+        if type(self.task).doubt is not Task.doubt:
+            arguments["doubt"] = (self.doubt, [x, y])
         return {
             name: tf.function(body, input_signature=specs, autograph=False).get_concrete_function()
             for name, (body, specs) in arguments.items()
@@ -89,20 +92,32 @@ class Program:
     def train(self, x: Tensor, y: Tensor, sw: Tensor, lr: Tensor, *w: Tensor) -> dict[str, Tensor]:
         """Take one step of gradient descent."""
         loss, gradients = self.gradients(x, y, sw, w)
-        return _results(loss, [a - lr * g for a, g in zip(w, gradients, strict=True)])
+        shorter = clipped(gradients, self.task.clip_norm)
+        return _results(loss, [a - lr * g for a, g in zip(w, shorter, strict=True)])
 
     def fit(self, x: Tensor, y: Tensor, idx: Tensor, sw: Tensor, lr: Tensor, mu: Tensor, *w: Tensor) -> dict[str, Tensor]:
+        """Train over all minibatches, no gradient longer than the task's ``clip_norm``: what TensorFlow Lite has for a default."""
+        return self.fit_clipped(x, y, idx, sw, lr, mu, tf.constant(self.task.clip_norm), *w)
+
+    def fit_clipped(
+        self, x: Tensor, y: Tensor, idx: Tensor, sw: Tensor, lr: Tensor, mu: Tensor, clip: Tensor, *w: Tensor
+    ) -> dict[str, Tensor]:
         """Train over all minibatches, pulled towards the weights that came in (FedProx, Li et al. 2020, eq. 2)."""
         steps = tf.shape(idx)[0]
 
         def step(i: Tensor, total: Tensor, *now: Tensor) -> Any:
             rows, mask = tf.gather(idx, i), tf.gather(sw, i)
             loss, gradients = self.gradients(tf.gather(x, rows), tf.gather(y, rows), mask, now)
-            after = [a - lr * (g + mu * (a - start)) for a, g, start in zip(now, gradients, w, strict=True)]
+            shorter = clipped(gradients, clip)
+            after = [a - lr * (g + mu * (a - start)) for a, g, start in zip(now, shorter, w, strict=True)]
             return (i + 1, total + loss, *after)
 
         _, total, *after = tf.while_loop(lambda i, *_: i < steps, step, (tf.constant(0), tf.constant(0.0), *w))
         return _results(total / tf.cast(tf.maximum(steps, 1), tf.float32), after)
+
+    def doubt(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Say of each window how far it lies from what can be."""
+        return {"doubt": self.task.doubt(x, y)}
 
     def output(self, x: Tensor, weights: Sequence[Tensor], training: bool = False) -> Tensor:
         """Run the model, shape (N,).
@@ -140,6 +155,15 @@ class Program:
             if gradient is None:
                 raise ExportError(f"{variable.path}: the loss does not depend on this weight; take its layer out")
         return loss, found
+
+
+def clipped(gradients: Sequence[Tensor], most: Tensor) -> list[Tensor]:
+    """Shorten a gradient, all its tensors alike, to the length ``most`` if it is longer (Pascanu et al. 2013, algorithm 1).
+
+    One whose length overflows becomes zero, not NaN: a run then stands still where it would have exploded.
+    """
+    length = tf.sqrt(tf.add_n([tf.reduce_sum(g * g) for g in gradients]))
+    return [g * (most / tf.maximum(length, most)) for g in gradients]
 
 
 def _mean(values: Tensor, sw: Tensor) -> Tensor:

@@ -32,6 +32,8 @@ class Task(ABC):
     config: TrainConfig
     seed: int = 0
     """Seed of the initial weights."""
+    clip_norm: float = 1.0
+    """Longest gradient that a training step follows, over all weights: a broken sensor's run cannot explode then."""
 
     @abstractmethod
     def model(self) -> Any:
@@ -52,6 +54,13 @@ class Task(ABC):
     @abstractmethod
     def baseline(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the error of the baseline forecast, row by row."""
+
+    def doubt(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return how far each window and its target lie from what can be, as a part of the bound: above 1 no client trains on it.
+
+        A task that has no such bound leaves this out, and its graph has no opinion.
+        """
+        raise NotImplementedError
 
     def manifest(self, layout: Layout) -> Manifest:
         """Describe the task for those who serve and run its graph."""

@@ -14,6 +14,19 @@ RANGES = ((-60.0, 85.0), (0.0, 100.0), (300.0, 1100.0))
 CHANGES = (5.0, 20.0, 5.0)
 """A large change of each channel within hours, in its unit: what the model calls one."""
 CHANGE = CHANGES[TEMPERATURE]
+BOUND = 8.0
+"""As many large changes are no weather: 40 °C or 40 hPa between now and any hour of a day. The model sees none beyond."""
+ROUGH = 0.8
+"""Mean square of the steps between hours, as a part of a day's variance: air that goes up comes down slowly (a daily wave has 0.07),
+and noise has 2 (von Neumann 1941)."""
+SMOOTH = (1.0, 0.0, 1.0)
+"""Which channels are judged by it; a bathroom's humidity does leap."""
+CALM = 0.2
+"""A variance, in large changes squared, up to which a day may be as rough as it likes: doors and ovens."""
+LEAK = 0.1
+"""Slope of a hidden unit below zero."""
+OUTSIDE = 1.05
+"""How far from the middle of its range a channel may be, half a range being 1; the rest is for rounding."""
 
 
 class Climate(Task):
@@ -33,7 +46,11 @@ class Climate(Task):
         self.metric = Metric("RMSE", "°C", "sqrt", f"persistence: in {horizon} hours it will be as now")
 
     def model(self) -> Any:
-        """A small MLP that sees the day as it went relative to now, and where now lies in each channel's range."""
+        """A small MLP that sees the day as it went relative to now, and where now lies in each channel's range.
+
+        Both are bounded, so that no reading is an input that explodes. Units leak, so that one which a bad round pushed below zero
+        for every input still learns its way back; a plain ReLU's gradient there is zero for good.
+        """
         import keras  # type: ignore[import-not-found, unused-ignore]
 
         day = keras.Input((self.window, len(self.channels)))
@@ -41,9 +58,10 @@ class Climate(Task):
         scale = [2 / (high - low) for low, high in RANGES]
         scaled = keras.layers.Rescaling(scale, [-(high + low) / (high - low) for low, high in RANGES])(now)
         change = keras.layers.Rescaling([1 / step for step in CHANGES])(day[:, :-1, :] - day[:, -1:, :])
-        hidden = keras.layers.Concatenate()([keras.layers.Flatten()(change), scaled])
-        hidden = keras.layers.Dense(32, "relu", name="hidden1")(hidden)
-        hidden = keras.layers.Dense(16, "relu", name="hidden2")(hidden)
+        bounded = keras.ops.clip(keras.layers.Flatten()(change), -BOUND, BOUND)
+        hidden = keras.layers.Concatenate()([bounded, keras.ops.clip(scaled, -OUTSIDE, OUTSIDE)])
+        for name, units in (("hidden1", 32), ("hidden2", 16)):
+            hidden = keras.layers.LeakyReLU(LEAK)(keras.layers.Dense(units, name=name)(hidden))
         # an untrained model forecasts no change: round 1 starts from the baseline, not from noise
         change = keras.layers.Dense(1, kernel_initializer="zeros", name="change")(hidden)
         return keras.Model(day, change)
@@ -53,8 +71,27 @@ class Climate(Task):
         return x[:, -1, TEMPERATURE] + CHANGE * output
 
     def loss(self, x: Tensor, y: Tensor, output: Tensor) -> Tensor:
-        """Squared error of the scaled change."""
-        return ((y - x[:, -1, TEMPERATURE]) / CHANGE - output) ** 2
+        """Squared error of the scaled change, bounded as the model's inputs are."""
+        import tensorflow as tf
+
+        return (tf.clip_by_value((y - x[:, -1, TEMPERATURE]) / CHANGE, -BOUND, BOUND) - output) ** 2
+
+    def doubt(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the largest part of a bound: on scaled changes, on levels, and on how rough a day's temperature and pressure are."""
+        import tensorflow as tf
+
+        middle, half = [(high + low) / 2 for low, high in RANGES], [(high - low) / 2 for low, high in RANGES]
+        scaled = x / tf.constant(CHANGES)
+        steps = tf.reduce_mean((scaled[:, 1:, :] - scaled[:, :-1, :]) ** 2, 1)
+        variance = tf.reduce_mean((scaled - tf.reduce_mean(scaled, 1, keepdims=True)) ** 2, 1)
+        rough = steps / (ROUGH * tf.maximum(variance, CALM)) * tf.constant(SMOOTH)
+        parts = (
+            tf.reduce_max(tf.abs(scaled - scaled[:, -1:, :]), [1, 2]) / BOUND,
+            tf.reduce_max(tf.abs((x - middle) / (OUTSIDE * tf.constant(half))), [1, 2]),
+            tf.reduce_max(rough, 1),
+            tf.abs(y - x[:, -1, TEMPERATURE]) / (BOUND * CHANGE),
+        )
+        return tf.reduce_max(tf.stack(parts), 0)
 
     def error(self, y: Tensor, forecast: Tensor) -> Tensor:
         """Squared error in °C²."""

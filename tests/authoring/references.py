@@ -18,6 +18,8 @@ from tests.authoring.models import REFERENCES
 
 FOLDER = Path(__file__).parents[1] / "runtimes" / "references"
 ROWS, STEPS, BATCH, RATE, MU = 40, 100, 8, 0.05, 0.02
+CLIP = 0.1
+"""A clip that is not the tasks' own, and shortens every step's gradient."""
 
 
 def weather(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,24 +41,14 @@ def built(task: Task) -> Any:
 
 
 def run(task: Task, seed: int, steps: int = STEPS) -> dict[str, np.ndarray]:
-    """One reference run: inputs, and what TensorFlow makes of them step by step, padding and FedProx term included."""
+    """One reference run: inputs, and what TensorFlow makes of them step by step, padding, clipping and FedProx term included."""
     rng = np.random.default_rng(seed)
     x, y = weather(ROWS, seed)
     idx = rng.integers(0, ROWS, (steps, BATCH)).astype(np.int32)
     sw = (rng.random((steps, BATCH)) < 0.9).astype(np.float32)
     sw[:, 0] = 1
-    model = built(task)
-    variables = model.trainable_variables
-    start = [variable.numpy() for variable in variables]
-    losses, trail = [], []
-    for rows, mask in zip(idx, sw, strict=True):
-        with tf.GradientTape() as tape:
-            values = task.loss(x[rows], y[rows], tf.squeeze(model(x[rows], training=True), 1))
-            loss = tf.reduce_sum(values * mask) / tf.reduce_sum(mask)
-        for variable, slope, origin in zip(variables, tape.gradient(loss, [v.value for v in variables]), start, strict=True):
-            variable.assign(variable - RATE * (slope + MU * (variable - origin)))
-        losses.append(float(loss))
-        trail.append(_flat(variables))
+    clipped, _, _ = _descend(task, x, y, idx, sw, CLIP)
+    trail, losses, model = _descend(task, x, y, idx, sw, task.clip_norm)
     output = tf.squeeze(model(x), 1)
     rows = task.loss(x, y, output), task.error(y, task.forecast(x, output)), task.baseline(x, y)
     return {
@@ -64,14 +56,35 @@ def run(task: Task, seed: int, steps: int = STEPS) -> dict[str, np.ndarray]:
         "y": y,
         "idx": idx,
         "sw": sw,
-        "settings": np.array([RATE, MU], np.float32),
-        "start": np.concatenate([tensor.ravel() for tensor in start]),
-        "first": trail[0],
+        "settings": np.array([RATE, MU, CLIP], np.float32),
+        "start": trail[0],
+        "first": trail[1],
         "last": trail[-1],
+        "clipped": clipped[-1],
         "loss": np.float32(np.mean(losses)),
         "forecast": task.forecast(x, output).numpy(),
         "measures": np.array([np.mean(values) for values in rows], np.float32),
     }
+
+
+def _descend(
+    task: Task, x: np.ndarray, y: np.ndarray, idx: np.ndarray, sw: np.ndarray, clip: float
+) -> tuple[list[np.ndarray], list[float], Any]:
+    """Train a new model; return its weights before and after each step, each step's loss, and the model."""
+    model = built(task)
+    variables = model.trainable_variables
+    start = [variable.numpy() for variable in variables]
+    trail, losses = [_flat(variables)], []
+    for rows, mask in zip(idx, sw, strict=True):
+        with tf.GradientTape() as tape:
+            values = task.loss(x[rows], y[rows], tf.squeeze(model(x[rows], training=True), 1))
+            loss = tf.reduce_sum(values * mask) / tf.reduce_sum(mask)
+        slopes, _ = tf.clip_by_global_norm(tape.gradient(loss, [v.value for v in variables]), clip)
+        for variable, slope, origin in zip(variables, slopes, start, strict=True):
+            variable.assign(variable - RATE * (slope + MU * (variable - origin)))
+        losses.append(float(loss))
+        trail.append(_flat(variables))
+    return trail, losses, model
 
 
 def _flat(variables: list[Any]) -> np.ndarray:

@@ -25,7 +25,7 @@ class Reference:
         self.runtime = Runtime(self.graph.flatbuffer)
         with np.load(FOLDER / f"{name}.npz") as file:
             self.run = dict(file)
-        self.rate, self.mu = self.run["settings"]
+        self.rate, self.mu, self.clip = self.run["settings"]
 
     def named(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         return {f"w{i}": tensor for i, tensor in enumerate(self.graph.manifest.layout.split(weights))}
@@ -33,9 +33,9 @@ class Reference:
     def flat(self, results: dict[str, np.ndarray]) -> np.ndarray:
         return self.graph.manifest.layout.join([results[f"next_w{i}"] for i in range(len(self.graph.manifest.layout.tensors))])
 
-    def fit(self, weights: np.ndarray, steps: slice = slice(None), **other: object) -> dict[str, np.ndarray]:
+    def fit(self, weights: np.ndarray, steps: slice = slice(None), signature: str = "fit", **other: object) -> dict[str, np.ndarray]:
         picked = {"x": self.run["x"], "y": self.run["y"], "idx": self.run["idx"][steps], "sw": self.run["sw"][steps]}
-        return self.runtime("fit", **{**picked, "lr": self.rate, "mu": self.mu, **other}, **self.named(weights))
+        return self.runtime(signature, **{**picked, "lr": self.rate, "mu": self.mu, **other}, **self.named(weights))
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -59,6 +59,23 @@ def test_a_hundred_steps_end_where_tensorflow_ends(reference: Reference) -> None
     np.testing.assert_allclose(last, reference.run["last"], rtol=0, atol=EXACT)
     assert float(results["loss"]) == pytest.approx(float(reference.run["loss"]), rel=1e-5)
     assert np.abs(last - reference.run["start"]).max() > 0.02
+
+
+def test_a_run_with_a_clip_of_its_own_ends_where_tensorflow_ends(reference: Reference) -> None:
+    start = reference.run["start"]
+    last = reference.flat(reference.fit(start, signature="fit_clipped", clip=reference.clip))
+    np.testing.assert_allclose(last, reference.run["clipped"], rtol=0, atol=EXACT)
+    assert np.linalg.norm(last - reference.run["last"]) > 0.05
+
+
+def test_no_step_is_longer_than_its_clip(reference: Reference) -> None:
+    start = reference.run["start"]
+    wild = {"x": 1e6 * reference.run["x"], "y": 1e6 * reference.run["y"], "mu": 0.0, "lr": 1.0}
+    for clip in (0.0, 0.25, 3.0):
+        moved = reference.flat(reference.fit(start, slice(0, 1), "fit_clipped", clip=clip, **wild)) - start
+        assert np.linalg.norm(moved) <= clip * 1.0001
+    whole = reference.flat(reference.fit(start, **{**wild, "lr": reference.rate})) - start
+    assert np.linalg.norm(whole) <= reference.rate * len(reference.run["idx"]) * 1.0001
 
 
 def test_train_takes_the_step_that_fit_takes(reference: Reference) -> None:

@@ -32,13 +32,16 @@ def test_it_says_which_runtime_it_found(runtime: Runtime) -> None:
     assert runtime.name in RUNTIMES
 
 
-def test_the_graph_has_the_four_signatures_of_the_manifest(runtime: Runtime) -> None:
+def test_the_graph_has_the_signatures_of_the_manifest(runtime: Runtime) -> None:
     w = sorted(WEIGHTS)
     assert {name: sorted(parts["inputs"]) for name, parts in runtime.signatures.items()} == {
         "infer": sorted(["x", *w]),
         "evaluate": sorted(["x", "y", "sw", *w]),
         "train": sorted(["x", "y", "sw", "lr", *w]),
+        # exactly so: it is what clients of release 0.1 call
         "fit": sorted(["x", "y", "idx", "sw", "lr", "mu", *w]),
+        "fit_clipped": sorted(["x", "y", "idx", "sw", "lr", "mu", "clip", *w]),
+        "doubt": ["x", "y"],
     }
 
 
@@ -84,7 +87,7 @@ def test_no_runtime_is_told_the_shape_of_a_scalar(runtime: Runtime) -> None:
 
 
 REFUSED: dict[str, tuple[str, dict[str, object], str]] = {
-    "unknown signature": ("learn", {}, "no signature 'learn', only evaluate, fit, infer, train"),
+    "unknown signature": ("learn", {}, "no signature 'learn', only doubt, evaluate, fit, fit_clipped, infer, train"),
     "missing argument": ("infer", {}, r"infer was called with the wrong arguments \(x\)"),
     "unknown argument": ("infer", {"x": X, "z": X}, r"wrong arguments \(z\)"),
     "short window": ("infer", {"x": X[:, :23]}, r"infer takes x of shape \[-1, 24, 3\], -1 being any size, and got \[5, 23, 3\]"),

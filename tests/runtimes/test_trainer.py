@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge_client import trainer as module
+from edge_client.doubt import Unbelievable
 from edge_client.graphs import GraphRejected
 from edge_client.runtime import Runtime
 from edge_client.trainer import NotEnoughData, Result, Trainer, TrainingFault, arguments, measure, minibatches, shuffles
@@ -213,9 +214,75 @@ def test_a_graph_for_another_layout_is_not_run(trainer: Trainer) -> None:
 
 @pytest.mark.parametrize("rate", [10.0, 1000.0])
 def test_training_that_diverges_is_reported_with_the_setting_to_change(trainer: Trainer, rate: float) -> None:
-    with pytest.raises(TrainingFault, match=rf"training diverged with learning rate {rate:g} \(loss 0\.424 to .*\); lower learning_rate"):
+    with pytest.raises(Unbelievable, match=r"training made the model worse here \(loss 0\.424 to .*\): lower learning_rate"):
         run(trainer, update(learning_rate=rate, epochs=3))
     assert run(trainer).complete.metrics["loss_after"] < 1
+
+
+def nonsense(site: Site, channel: str, kind: str) -> Site:
+    """The site with one channel that is made up, or in another unit."""
+    rng, column = np.random.default_rng(5), KEYS.index(channel)
+    low, high = {"temperature": (-60, 85), "humidity": (0, 100), "pressure": (300, 1100)}[channel]
+    values = site.values[:, column]
+    made = {
+        "noise": rng.uniform(low, high, len(values)),
+        "a tenth": low + (high - low) * (0.5 + 0.1 * (rng.random(len(values)) - 0.5)),
+        "flapping": np.where(np.arange(len(values)) % 2, low, high),
+        "times a hundred": 100 * values,
+    }
+    site.values[:, column] = made[kind]
+    return site
+
+
+@pytest.mark.parametrize("channel", ["temperature", "pressure"])
+@pytest.mark.parametrize("kind", ["noise", "a tenth", "flapping", "times a hundred"])
+def test_readings_that_cannot_be_true_are_not_trained_on_and_said_once(
+    trainer: Trainer, channel: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    site = nonsense(Site(300), channel, kind)
+    for _ in range(2):
+        with pytest.raises(Unbelievable, match=r"27\d of 273 windows cannot be true: check this client's sensors and their units"):
+            run(trainer, site=site)
+    assert trainer.doubtful is not None
+    assert trainer.doubtful >= 270
+    assert len([record for record in caplog.records if "cannot be true" in record.message]) == 1
+    run(trainer)
+    assert trainer.doubtful == 0
+    assert "every window can be true again" in caplog.text
+
+
+def test_windows_around_a_spike_are_left_out_and_the_rest_is_trained_on(trainer: Trainer) -> None:
+    site = Site(300)
+    site.values[150, 0] = 80.0
+    result = run(trainer, site=site)
+    # it is in 24 windows, and the target of one that it is not in
+    assert trainer.doubtful == 25
+    assert result.complete.samples == 273 - 25
+    assert result.complete.metrics["test_samples"] == 273 - 25
+
+
+def test_a_graph_without_an_opinion_doubts_nothing(tmp_path: Path) -> None:
+    old = GraphFile.read((Path(__file__).parent / "references" / "climate-0.1.tflite").read_bytes())
+    trainer = Trainer(tmp_path, lambda _: old.data, "pi-1")
+    site = Site(300)
+    site.values[150, 2] = 1090.0
+    assert run(trainer, replace(update(), graph=old.sha256), site).complete.samples == 273
+    assert trainer.doubtful is None
+
+
+def test_units_that_no_longer_fire_learn_their_way_back(trainer: Trainer) -> None:
+    """As a bad round left them: below zero for nearly every input, where a plain ReLU has no gradient for good."""
+    weights = GRAPH.initial.copy()
+    for tensor, view in zip(GRAPH.manifest.layout.tensors, GRAPH.manifest.layout.split(weights), strict=True):
+        if tensor.name.startswith("hidden") and tensor.name.endswith("bias"):
+            view -= 2
+    losses = []
+    for number in range(1, 9):
+        complete = run(trainer, replace(update(epochs=2), round=number, weights=weights)).complete
+        weights = complete.weights
+        losses.append(complete.metrics["loss_after"])
+    assert losses[-1] < 0.15 < 0.4 < losses[0]
 
 
 def test_a_run_longer_than_a_pi_has_memory_for_is_refused(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
