@@ -172,6 +172,15 @@ class Server:
         """Start one round."""
         return self._ask("POST", "/")
 
+    def models(self) -> list[JSON]:
+        """The rounds whose models are kept, ascending."""
+        models: list[JSON] = self._ask("GET", "/models")["models"]
+        return models
+
+    def rollback(self, number: int) -> JSON:
+        """Make the model of an older round the global one again; ``round`` is the new commit's number."""
+        return self._ask("POST", "/model/rollback", round=number)
+
     def generate(self, count: int) -> JSON:
         """Start one data cycle of ``count`` readings."""
         return self._ask("POST", "/generate", count=count)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bramble import flags, logs, task
-from bramble.settings import DemoSettings, FleetSettings, ListRoundsSettings, StartRoundSettings
+from bramble.settings import DemoSettings, FleetSettings, ListModelsSettings, ListRoundsSettings, RollbackSettings, StartRoundSettings
 from edge_client.settings import ClientSettings
 from inspector.settings import InspectorSettings
 from protocol import BrambleError
@@ -32,6 +32,8 @@ fleet = typer.Typer(help="The whole fleet at a glance.", no_args_is_help=True)
 app.add_typer(fleet, name="fleet")
 rounds = typer.Typer(help="Rounds of federated averaging.", no_args_is_help=True)
 app.add_typer(rounds, name="round")
+model = typer.Typer(help="The global models that are kept, and the way back to one.", no_args_is_help=True)
+app.add_typer(model, name="model")
 
 
 def _room(module: str, extra: str, verb: str = "run") -> Callable[[Any], int]:
@@ -74,6 +76,8 @@ app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("in
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))
 rounds.command("start")(flags.command(StartRoundSettings, "fleet", _room("bramble.round", "server", "start")))
 rounds.command("list")(flags.command(ListRoundsSettings, "fleet", _room("bramble.round", "server", "listed")))
+model.command("list")(flags.command(ListModelsSettings, "fleet", _room("bramble.model", "server", "listed")))
+model.command("rollback")(flags.command(RollbackSettings, "fleet", _room("bramble.model", "server", "rollback")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))
 
 

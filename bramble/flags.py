@@ -150,7 +150,7 @@ def command(cls: type[S], table: str, run: Callable[[S], int]) -> Callable[..., 
     Parameters
     ----------
     cls
-        The settings class; each field's type, default and description become an option's.
+        The settings class; each field's type, default and description become an option's. A field without a default is an argument.
     table
         The table of the TOML file that ``--config`` names.
     run
@@ -178,6 +178,9 @@ def _option(cls: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Par
     default = field.get_default(call_default_factory=True)
     shown = extra.get("shown", default)
     shown = "" if shown in (None, "") else f"default: {shown}, "
+    if field.is_required():
+        argument = typer.Argument(help=field.description, metavar=_metavar(field.annotation), show_default=False)
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[str, argument])
     option = typer.Option(
         str(extra.get("flags", flag_name(name))),
         help=f"{field.description or ''} \\[{shown}env: {variable(cls, name)}]",

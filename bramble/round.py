@@ -13,6 +13,7 @@ from rich.markup import escape
 from bramble import terminal
 from bramble.api import JSON, Server, ServerRefused
 from bramble.settings import ListRoundsSettings, StartRoundSettings
+from protocol.printable import printable
 
 PAUSE_S = 0.2
 
@@ -82,6 +83,8 @@ def described(record: dict[str, Any], metric: dict[str, str]) -> str:
         return f"{head}  [yellow]running[/]: {record['updates']} of {record['selected']} clients have answered"
     if record["state"] != "committed":
         return f"{head}  [red]{record['state']}[/]: {escape(str(record['reason']))}"
+    if record.get("rollback_of"):
+        return f"{head}  [yellow]rolled back[/] to the model of round {record['rollback_of']}"
     means, seconds = record["metrics"], record["ended"] - record["started"]
     text = f"{head}  {record['updates']} clients  {seconds:5.1f} s"
     if "loss_before" in means:
@@ -93,4 +96,6 @@ def described(record: dict[str, Any], metric: dict[str, str]) -> str:
         colour = "green" if change < 0 else "yellow"
         name, unit = metric["baseline"].partition(":")[0], metric["unit"]
         text += f"  {metric['name']} {error:.2f} {unit}, {name} {baseline:.2f} {unit} [{colour}]({change:+.0f} %)[/]"
+    if record.get("reason"):
+        text += f"  [yellow]{escape(printable(str(record['reason'])))}[/]"
     return text

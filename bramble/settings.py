@@ -71,3 +71,19 @@ class ListRoundsSettings(OperatorSettings):
 
     limit: int = Field(20, ge=1, le=1000, description="How many.")
     as_json: bool = Field(False, description="Print JSON instead of a table.", json_schema_extra={"flags": "--json"})
+
+
+class ListModelsSettings(OperatorSettings):
+    """Show the global models that the server keeps, one in a line: any of them can be brought back."""
+
+    as_json: bool = Field(False, description="Print JSON instead of lines.", json_schema_extra={"flags": "--json"})
+
+
+class RollbackSettings(OperatorSettings):
+    """Make the model of an older round the global one again.
+
+    It is committed under a new number, and nothing is deleted: whoever looks at the history sees what was, and what was undone.
+    With tokens on the server this takes the scope admin.
+    """
+
+    number: int = Field(ge=1, description="Round whose model comes back; bramble model list shows those that are kept.")

@@ -125,6 +125,15 @@ class Manifest:
         """Return the JSON form."""
         return {"format": FORMAT, **asdict(self), "channels": [asdict(c) for c in self.channels], "layout": self.layout.to_wire()}
 
+    @property
+    def meaning(self) -> str:
+        """SHA-256 of what weights mean: whatever is in the manifest but words and training defaults.
+
+        Two graphs with one meaning can go on from each other's models.
+        """
+        told = {name: value for name, value in self.to_wire().items() if name not in ("description", "config")}
+        return digest(json.dumps(told, sort_keys=True).encode())
+
 
 @dataclass(frozen=True)
 class GraphFile:

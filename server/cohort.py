@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection
 
+from protocol.errors import BrambleError
 from protocol.layout import Weights
 from protocol.messages import TrainingComplete
 from server.aggregate import pool_metrics
-from server.spool import Spool
+from server.judge import Judge, Report, Verdict, cap
+from server.spool import Spool, length
 from server.store import Store, models, rounds
 from server.store.models import LatestUpdate
 from server.store.schema import MEASURES
@@ -40,7 +44,8 @@ class Cohort:
         self.number, self.started, self._start = number, time.time(), time.monotonic()
         self._model, self._strategy = model, strategy
         self._spool = Spool(len(model), folder)
-        self._reports: dict[str, tuple[int, dict[str, float]]] = {}
+        self._reports: dict[str, Report] = {}
+        self._verdicts: dict[str, Verdict] = {}
         self._parts: dict[str, dict[str, Any]] = {client: _blank(sent=self.started) for client in clients}
         strategy.begin(model)
 
@@ -54,17 +59,16 @@ class Cohort:
         self._parts[client]["sent"] = time.time()
 
     def fold(self, client: str, complete: TrainingComplete) -> None:
-        """Take an update in.
+        """Put an update aside: what it is worth beside the others is known when the last has come.
 
         Raises
         ------
         BrambleError
-            If the strategy refuses it or the disk is full; nothing is counted then.
+            If the disk is full; nothing is counted then.
         """
         self._spool.append(client, complete.weights)
-        self._strategy.fold(complete.weights, complete.samples, complete.metrics)
         metrics = dict(complete.metrics)
-        self._reports[client] = (complete.samples, metrics)
+        self._reports[client] = Report(client, length(complete.weights, self._model), complete.samples, metrics)
         timing = complete.timing
         self._parts[client] = _blank(
             sent=self._parts[client]["sent"],
@@ -92,18 +96,28 @@ class Cohort:
 
     @property
     def delivered(self) -> int:
-        """Number of updates that were folded."""
-        return len(self._reports)
+        """Number of updates that came and were not left out."""
+        return len(self._reports) - len(self.left_out)
 
-    def commit(self, store: Store, keep: int, with_weights: bool) -> tuple[Weights, dict[str, float]]:
-        """Make the next global model and write everything about the round in one transaction.
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Clients whose updates came and do not count, and why; known after :meth:`aggregate`."""
+        return {client: verdict.reason for client, verdict in self._verdicts.items() if verdict.reason is not None}
+
+    @property
+    def answered(self) -> dict[str, str | None]:
+        """Clients whose updates came, each with the reason why it does not count, or None."""
+        return {client: self.left_out.get(client) for client in self._reports}
+
+    def aggregate(self, judge: Judge, needed: int) -> tuple[Weights, dict[str, float]]:
+        """Judge the updates, and make the next global model of those that count.
 
         Parameters
         ----------
-        keep
-            How many models the store keeps.
-        with_weights
-            Whether clients' weights are kept too (evaluation mode).
+        judge
+            Of all rounds.
+        needed
+            Updates that must count.
 
         Returns
         -------
@@ -113,23 +127,69 @@ class Cohort:
         Raises
         ------
         BrambleError
-            If the model is not finite or the store refuses; the store is then as before.
+            If too few count, the model would be far worse than the last, or it is not finite.
         """
-        model = self._strategy.finish()
-        pooled = pool_metrics(self._reports.values())
+        self._verdicts = judge.verdicts(list(self._reports.values()), length(self._model, np.zeros_like(self._model)))
+        self._fold()
+        for client, reason in self.left_out.items():
+            self._parts[client]["reason"] = f"left out: {reason}"
+        if self.delivered < needed:
+            raise BrambleError(f"{self.delivered} updates count, a round needs {needed}; {self.remark}")
+        counted = [report for client, report in self._reports.items() if client not in self.left_out]
+        most = cap([report.metrics.get("test_samples", 0.0) for report in counted])
+        pooled = pool_metrics(self._verdicts[report.client].pooled(report.metrics, most) for report in counted)
+        exploded = judge.explosion(counted, pooled)
+        if exploded:
+            raise BrambleError(exploded)
+        return self._strategy.finish(), pooled
+
+    @property
+    def remark(self) -> str | None:
+        """Who was left out and why, in one sentence; None if nobody was."""
+        return "; ".join(f"left out {client}: {reason}" for client, reason in sorted(self.left_out.items())) or None
+
+    def _fold(self) -> None:
+        for client, weights in self._spool:
+            verdict = self._verdicts[client]
+            if verdict.reason is not None:
+                continue
+            if verdict.reach < 1:
+                weights -= self._model
+                weights *= np.float32(verdict.reach)
+                weights += self._model
+            try:
+                self._strategy.fold(weights, verdict.samples, self._reports[client].metrics)
+            except BrambleError as error:
+                self._verdicts[client] = replace(verdict, reason=str(error))
+
+    def commit(self, store: Store, model: Weights, pooled: dict[str, float], keep: int, with_weights: bool) -> None:
+        """Write everything about the round, and its model, in one transaction.
+
+        Parameters
+        ----------
+        model, pooled
+            As :meth:`aggregate` returned them.
+        keep
+            How many models the store keeps.
+        with_weights
+            Whether clients' weights are kept too (evaluation mode).
+
+        Raises
+        ------
+        BrambleError
+            If the store refuses; it is then as before.
+        """
         with store.writing() as connection:
             for measure, weights in self._spool.measures(self._model, model):
-                if measure.client not in self._reports:
-                    continue  # put aside, then refused by the strategy
-                samples, metrics = self._reports[measure.client]
+                report = self._reports[measure.client]
                 found = {"update_norm": measure.update_norm, "cosine": measure.cosine, "distance": measure.distance}
                 self._parts[measure.client].update(found)
-                latest = LatestUpdate(measure.client, self.number, samples, metrics, **found, weights=weights if with_weights else None)
+                kept = weights if with_weights else None
+                latest = LatestUpdate(measure.client, self.number, report.samples, report.metrics, **found, weights=kept)
                 models.save_update(connection, latest)
             self._write_parts(connection)
-            rounds.committed(connection, self.number, time.time(), self.delivered, pooled)
+            rounds.committed(connection, self.number, time.time(), self.delivered, pooled, self.remark)
             models.save(connection, self.number, model, keep)
-        return model, pooled
 
     def abandoned(self, reason: str) -> Callable[[Connection], None]:
         """Return what writes that the round came to nothing, now or later."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -15,14 +15,16 @@ import server.store
 from protocol import privacy
 from protocol.errors import BrambleError
 from protocol.graph import GraphFile
-from protocol.messages import ClientUpdate, DataUpdate, GenerateData, TrainingComplete, TrainingFailed
-from server import rounds, strategies
+from protocol.messages import ClientUpdate, DataUpdate, TrainingComplete, TrainingFailed
+from server import rounds, strategies, tasks
 from server.cohort import Cohort, losses
+from server.commits import Commits
 from server.complaints import Complaints
 from server.cycle import World
 from server.endings import Endings
 from server.fleet import REMEMBERED, Fleet
 from server.metrics import Metrics
+from server.outward import Outward
 from server.registry import Registry
 from server.schedule import Schedule
 from server.settings import ServerSettings
@@ -35,19 +37,6 @@ log = logging.getLogger(__name__)
 
 STOP_S = 3.0
 """Seconds that ending may take; a round that is still open after that is closed at the next start."""
-
-
-class Outward(Protocol):
-    """How the coordinator speaks to clients."""
-
-    def ask(self, clients: Iterable[str], update: dict[str, Any]) -> None:
-        """Send ``client_update`` to those of the clients that are connected."""
-
-    def generate(self, message: GenerateData) -> None:
-        """Send ``generate_data`` to all."""
-
-    def reset(self, clients: Iterable[str] | None = None) -> None:
-        """Send ``reset`` to these clients, or to all."""
 
 
 class Coordinator:
@@ -67,6 +56,7 @@ class Coordinator:
         self._said = Complaints()
         self._endings = Endings(self._write, lambda: bool(store.trouble))
         self._cohort: Cohort | None = None
+        self._commits = Commits(settings, store, metrics)
         self._deadline = 0.0
         self._config = settings.training(graph.manifest.config)
         self._recover()
@@ -75,12 +65,15 @@ class Coordinator:
         with self._store.writing() as connection:
             if self._settings.mode == "private":
                 models.forget_clients_weights(connection)
-            meta.adopt(connection, self._graph.manifest.task, self._graph.sha256)
+            manifest = self._graph.manifest
+            if meta.adopt(connection, self._graph, tasks.former(manifest.task, manifest.horizon)):
+                log.info("the task's graph is another than before, its models mean the same: their history goes on")
             last, answered = server.store.rounds.recover(connection, time.time(), rounds.REMEMBERED)
             newest = models.latest(connection)
             history = server.store.rounds.one(connection, newest[0]) if newest else None
             facts = World.load(connection)
             self._registry = Registry(self._fleet, clients.load(connection))
+            self._commits.recall(connection)
             self._behind: set[str] = set(meta.get(connection, "behind", []))
         self._state = rounds.State(rounds.Rules(self._settings.min_clients, self._settings.min_updates), last, None, answered)
         model = Model(newest[0], newest[1], history["metrics"] if history else {}) if newest else self._initial()
@@ -187,6 +180,11 @@ class Coordinator:
         told: int = self._writer.submit(lambda _: self._reset())
         return told
 
+    def rollback(self, number: int) -> int:
+        """Make the model of an older round the global one again, as a commit of its own; return that commit's number."""
+        restored: rounds.Restore = self._writer.submit(lambda reply: self._feed(rounds.Rollback(), reply, to=number))
+        return restored.round
+
     def _evaluation_only(self, reason: str) -> None:
         if self._settings.mode != "evaluation":
             raise RefusedError("private mode", reason)
@@ -197,17 +195,17 @@ class Coordinator:
         able = self._fleet.able()
         return rounds.Start(able, len(self._fleet) - len(able))
 
-    def _feed(self, event: rounds.Event, reply: Reply, complete: TrainingComplete | None = None) -> None:
+    def _feed(self, event: rounds.Event, reply: Reply, complete: TrainingComplete | None = None, to: int = 0) -> None:
         state, actions = rounds.step(self._state, event)
         for action in actions:
-            self._prepare(action, complete)  # what may fail comes before anything has changed
+            self._prepare(action, complete, to)  # what may fail comes before anything has changed
         before, self._state = self._state, state
         for action in actions:
             self._perform(action, reply)
         if state is not before:
             self._changed()
 
-    def _prepare(self, action: rounds.Action, complete: TrainingComplete | None) -> None:
+    def _prepare(self, action: rounds.Action, complete: TrainingComplete | None, to: int) -> None:
         match action:
             case rounds.Open(number, clients):
                 cohort = Cohort(number, clients, self._view.model.weights, self._strategy, self._settings.data_dir)
@@ -221,6 +219,8 @@ class Coordinator:
                 assert complete is not None
                 assert self._cohort is not None
                 self._cohort.fold(client, complete)
+            case rounds.Restore(number):
+                self._view = replace(self._view, model=self._runtime.offload(self._commits.restore, number, to))
 
     def _perform(self, action: rounds.Action, reply: Reply) -> None:
         match action:
@@ -243,6 +243,8 @@ class Coordinator:
                     self._cohort.drop(client, reason)
             case rounds.Accept():
                 reply.answer()
+            case rounds.Restore():
+                reply.answer(action)
             case rounds.Refuse(code, reason):
                 reply.fail(RefusedError(code, reason))
             case rounds.Commit():
@@ -261,16 +263,14 @@ class Coordinator:
         cohort = self._cohort
         assert cohort is not None
         try:
-            model, metrics = self._runtime.offload(
-                cohort.commit, self._store, self._settings.keep_models, self._settings.mode == "evaluation"
-            )
+            model = self._runtime.offload(self._commits.finish, cohort)
         except Exception as error:
             if not isinstance(error, BrambleError):
                 log.exception("round %d: the commit failed", cohort.number)
             self._abandon(str(error) if isinstance(error, BrambleError) else "the server failed to commit it, its log says why")
             return
-        self._view = replace(self._view, model=Model(cohort.number, model, metrics))
-        log.info("round %d: committed, %d updates in %.2f s%s", cohort.number, cohort.delivered, cohort.seconds, losses(metrics))
+        self._view = replace(self._view, model=model)
+        log.info("round %d: committed, %d updates in %.2f s%s", cohort.number, cohort.delivered, cohort.seconds, losses(model.metrics))
         self._closed("committed")
 
     def _abandon(self, reason: str) -> None:
@@ -282,6 +282,7 @@ class Coordinator:
 
     def _closed(self, state: str) -> None:
         assert self._cohort is not None
+        self._commits.told(self._cohort)
         seconds = self._cohort.seconds
         self._cohort.close()
         self._cohort = None

@@ -40,6 +40,9 @@ class Metrics:
         self._seconds = Histogram("bramble_round_seconds", "How long committed rounds took.", registry=self._registry, buckets=_SECONDS)
         updates = Counter("bramble_updates", "Updates that clients sent, by what became of them.", ["answer"], registry=self._registry)
         self._updates = {answer: updates.labels(answer) for answer in ("accepted", *REFUSALS)}
+        self._left_out = Counter(
+            "bramble_updates_left_out", "Updates that came and did not count, by whose they are.", ["client"], registry=self._registry
+        )
         self._readings = Counter("bramble_readings", "Mirrored readings that were stored.", registry=self._registry)
         Gauge("bramble_clients_connected", "Clients connected now.", registry=self._registry).set_function(lambda: len(fleet))
         able = Gauge("bramble_clients_able", "Clients connected now whose channels fit the task.", registry=self._registry)
@@ -76,6 +79,11 @@ class Metrics:
         """Note what became of an update: ``accepted`` or one of ``REFUSALS``."""
         self._updates[answer if answer in self._updates else "invalid"].inc()
 
+    def left_out(self, clients: Iterable[str]) -> None:
+        """Note whose updates a round left out."""
+        for client in clients:
+            self._left_out.labels(client).inc()
+
     def readings(self, count: int) -> None:
         """Note stored readings."""
         self._readings.inc(count)
@@ -88,6 +96,7 @@ class Metrics:
 _HEALTH = {
     "sample_age": ("sample_age_seconds", "Age of the client's newest sample when it reported.", 1.0),
     "samples_missed": ("samples_missed", "Samples that the client could not take in time since it began.", 1.0),
+    "windows_doubtful": ("windows_doubtful", "Training windows of the client that cannot be true, when it last trained.", 1.0),
     "sensors_gone": ("sensors_gone", "Sensors of the client that do not answer.", 1.0),
     "sensors_doubted": ("sensors_doubted", "Sensors of the client that answer what is not believed.", 1.0),
     "soc_temperature": ("soc_celsius", "Temperature of the client's processor.", 1.0),

@@ -1,8 +1,8 @@
 """The round's state machine, pure: ``step(state, event) -> (state, actions)``. No socket, clock, thread or database.
 
 The coordinator turns what happens into events and performs the actions in the order given. An event that somebody waits
-on (``Start``, ``Update``, ``Failed``) yields exactly one reply: ``Open``, ``Accept`` or ``Refuse``. If performing ``Fold``
-fails because the update is bad, the coordinator keeps the old state and refuses: the client is then still pending.
+on (``Start``, ``Update``, ``Failed``, ``Rollback``) yields exactly one reply: ``Open``, ``Accept``, ``Restore`` or ``Refuse``.
+If performing ``Fold`` fails, the coordinator keeps the old state and refuses: the client is then still pending.
 """
 
 from __future__ import annotations
@@ -101,7 +101,12 @@ class Reset:
     """Everything starts over; an open round ends unused."""
 
 
-Event = Start | Update | Failed | Left | Joined | Deadline | Reset
+@dataclass(frozen=True)
+class Rollback:
+    """Somebody wants an older model back."""
+
+
+Event = Start | Update | Failed | Left | Joined | Deadline | Reset | Rollback
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,14 @@ class Abandon:
     reason: str
 
 
-Action = Open | Ask | Fold | Drop | Accept | Refuse | Commit | Abandon
+@dataclass(frozen=True)
+class Restore:
+    """Reply to ``Rollback``: an older model becomes the global one under this new number."""
+
+    round: int
+
+
+Action = Open | Ask | Fold | Drop | Accept | Refuse | Commit | Abandon | Restore
 Outcome = tuple[State, tuple[Action, ...]]
 
 
@@ -184,6 +196,8 @@ def step(state: State, event: Event) -> Outcome:
             return _joined(state, client)
         case Deadline(number):
             return _deadline(state, number)
+        case Rollback():
+            return _rollback(state)
         case Reset():
             return _close(state, "reset") if state.running else (state, ())
 
@@ -198,6 +212,13 @@ def _start(state: State, event: Start) -> Outcome:
         return state, (Refuse("too few clients", f"{len(clients)} clients are connected{others}, a round needs {needed}"),)
     running = Running(state.last + 1, clients, clients)
     return replace(state, last=running.number, running=running), (Open(running.number, tuple(sorted(clients))),)
+
+
+def _rollback(state: State) -> Outcome:
+    if state.running:
+        number = state.running.number
+        return state, (Refuse("busy", f"round {number} is running, and its clients train from the model that is: wait for its end"),)
+    return replace(state, last=state.last + 1), (Restore(state.last + 1),)
 
 
 def _update(state: State, event: Update) -> Outcome:

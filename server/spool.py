@@ -79,9 +79,9 @@ class Spool:
         return len(self._clients)
 
     def __iter__(self) -> Iterator[tuple[str, Weights]]:
-        """Yield client and weights in the order of arrival; the array is reused for the next one."""
+        """Yield client and weights by client, whoever came first; the array may be written to, and is reused for the next one."""
         weights = np.empty(self._size, np.float32)
-        for client, index in self._clients.items():
+        for client, index in sorted(self._clients.items()):
             self._file.seek(index * self._size * 4)
             space = weights.data.cast("B")
             while space:
@@ -111,6 +111,17 @@ class Spool:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def length(weights: Weights, old: Weights) -> float:
+    """Return ``|weights - old|``, or ``|weights|`` for an ``old`` of zeros, summing in float64."""
+    total = 0.0
+    space = np.empty(min(len(weights), _BLOCK), np.float64)
+    for start in range(0, len(weights), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        moved = np.subtract(weights[part], old[part], out=space[: len(weights[part])], dtype=np.float64)
+        total += float(moved @ moved)
+    return math.sqrt(total)
 
 
 def measure(client: str, weights: Weights, old: Weights, new: Weights) -> Measure:

@@ -12,7 +12,7 @@ from server.complaints import Complaints
 from server.store import StoreError
 from server.writer import InternalError, RefusedError
 
-STATUS = {"busy": 409, "too few clients": 503, "private mode": 403}
+STATUS = {"busy": 409, "too few clients": 503, "private mode": 403, "unknown model": 404}
 """Kind of refusal -> HTTP status."""
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, jsonify, request
 
 from protocol import codecs
 from protocol.layout import Layout
 from server.http import pieces, query
 from server.http.errors import RequestError
 from server.http.measures import tested
-from server.store import models
+from server.http.scopes import needs
+from server.store import models, rounds
 from server.view import Model
 
 if TYPE_CHECKING:
@@ -43,6 +44,19 @@ def blueprint(room: Room) -> Blueprint:
         response.headers.update({"Vary": "Accept", "Cache-Control": "no-cache"})
         return response
 
+    @part.get("/models")
+    def kept() -> Response:
+        query.read()
+        return jsonify(models=room.runtime.offload(_kept, room))
+
+    @part.post("/model/rollback")
+    @needs("admin")
+    def rollback() -> Response:
+        number = query.read(round=query.integer(1, 2**53))["round"]
+        if number is None:
+            raise RequestError(400, "round: say which, as in /model/rollback?round=7; /models lists those that are kept")
+        return jsonify(round=room.coordinator.rollback(number), rollback_of=number)
+
     @part.get("/model/clients")
     def model_clients() -> Response:
         weights = query.read(weights=query.switch)["weights"] is not False
@@ -63,6 +77,11 @@ def blueprint(room: Room) -> Blueprint:
         return Response(room.signatures, mimetype="text/plain")
 
     return part
+
+
+def _kept(room: Room) -> list[dict[str, Any]]:
+    with room.store.reading() as connection:
+        return [record for number in models.kept(connection) if (record := rounds.one(connection, number, clients=False))]
 
 
 def _render(room: Room, layout: Layout, model: Model, kind: str) -> bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
+from protocol.graph import GraphFile
 from server.store import schema
 from server.store.dialect import upsert
 from server.store.errors import StoreError
@@ -25,22 +27,35 @@ def put(connection: Connection, name: str, value: Any) -> None:
     upsert(connection, schema.meta, [{"name": name, "value": value}])
 
 
-def adopt(connection: Connection, task: str, graph: str) -> None:
-    """Tie the database to a task's graph, by name and SHA-256, at the first start; check it at every later one.
+def adopt(connection: Connection, graph: GraphFile, former: Collection[str] = ()) -> bool:
+    """Tie the database to a task's graph at the first start; check it at every later one.
+
+    A graph that was made anew goes on with the history of the one before if a model means the same to both.
+
+    Parameters
+    ----------
+    former
+        Digests of graphs to which it means the same, for a database that does not say.
+
+    Returns
+    -------
+    bool
+        Whether the history is that of a graph before this one.
 
     Raises
     ------
     StoreError
-        If the history in it is that of another graph.
+        If the history in it is that of another task, or of one that means something else by its weights.
     """
+    task, meaning = graph.manifest.task, graph.manifest.meaning
     owner = get(connection, "graph")
-    if owner is None:
-        put(connection, "graph", [task, graph])
-    elif owner != [task, graph]:
+    if owner is not None and owner[:2] != [task, graph.sha256] and meaning not in owner[2:] and owner[1] not in former:
         raise StoreError(
-            f"database: it holds the history of task {owner[0]} (graph {owner[1][:12]}), not of {task} (graph {graph[:12]}): "
+            f"database: it holds the history of task {owner[0]} (graph {owner[1][:12]}), not of {task} (graph {graph.sha256[:12]}): "
             "choose another --data-dir"
         )
+    put(connection, "graph", [task, graph.sha256, meaning])
+    return owner is not None and owner[1] != graph.sha256
 
 
 def clear(connection: Connection) -> None:

@@ -39,9 +39,11 @@ def parts(connection: Connection, number: int, known: Sequence[Mapping[str, Any]
     upsert(connection, updates, [{"round": number, **item} for item in known])
 
 
-def committed(connection: Connection, number: int, ended: float, count: int, metrics: Mapping[str, float]) -> None:
-    """Record that a round ended with a new model, averaged from this many updates."""
-    values = {"state": "committed", "ended": ended, "updates": count, "metrics": dict(metrics)}
+def committed(
+    connection: Connection, number: int, ended: float, count: int, metrics: Mapping[str, float], remark: str | None = None
+) -> None:
+    """Record that a round ended with a new model, averaged from this many updates, and who was left out of it."""
+    values = {"state": "committed", "ended": ended, "updates": count, "metrics": dict(metrics), "reason": remark and remark[:500]}
     connection.execute(update(rounds).where(rounds.c.round == number).values(values))
 
 
@@ -63,11 +65,37 @@ def recover(connection: Connection, now: float, remember: int) -> tuple[int, dic
     left = update(rounds).where(rounds.c.state == "running")
     connection.execute(left.values(state="abandoned", ended=now, reason="server restarted"))
     last = int(meta.get(connection, "last_round", 0))
-    delivered = updates.c.replied.is_not(None) & updates.c.reason.is_(None)
+    delivered = updates.c.replied.is_not(None)  # also of one that was left out: its update was taken
     answered: dict[int, set[str]] = {}
     for number, client in connection.execute(select(updates.c.round, updates.c.client).where(delivered, updates.c.round > last - remember)):
         answered.setdefault(number, set()).add(client)
     return last, {number: frozenset(clients) for number, clients in answered.items()}
+
+
+def rolled_back(connection: Connection, number: int, to: int, now: float) -> None:
+    """Record that a round's number was taken for the model of an older one."""
+    values = {"state": "committed", "started": now, "ended": now, "selected": 0, "updates": 0, "metrics": {}}
+    reason = f"rolled back to the model of round {to}"
+    connection.execute(rounds.insert().values(round=number, rollback_of=to, reason=reason, **values))
+    meta.put(connection, "last_round", number)
+
+
+def lineage(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """Return the newest committed rounds that led to the model, ascending, with their clients: what was rolled back is not among them."""
+    newest = select(rounds).where(rounds.c.state == "committed").order_by(rounds.c.round.desc())
+    found: list[dict[str, Any]] = []
+    until: int | None = None
+    for row in connection.execute(newest).mappings():
+        if until is not None and row["round"] > until:
+            continue
+        until = row["rollback_of"]
+        if until is None:
+            found.append(dict(row))
+            if len(found) == limit:
+                break
+    if found:
+        _add_clients(connection, found)
+    return found[::-1]
 
 
 def last_committed(connection: Connection) -> int:
@@ -87,13 +115,14 @@ def history(connection: Connection, since: int = 0, limit: int = 100, clients: b
     return found
 
 
-def one(connection: Connection, number: int) -> dict[str, Any] | None:
-    """Return one round with its clients, or None."""
+def one(connection: Connection, number: int, clients: bool = True) -> dict[str, Any] | None:
+    """Return one round, with its clients unless they are not wanted, or None."""
     row = connection.execute(select(rounds).where(rounds.c.round == number)).mappings().first()
     if row is None:
         return None
     found = dict(row)
-    _add_clients(connection, [found])
+    if clients:
+        _add_clients(connection, [found])
     return found
 
 
@@ -106,4 +135,6 @@ def _add_clients(connection: Connection, found: Sequence[dict[str, Any]]) -> Non
     by_round: dict[int, dict[str, Any]] = {item["round"]: item.setdefault("clients", {}) for item in found}
     theirs = select(updates).where(updates.c.round.between(min(by_round), max(by_round))).order_by(updates.c.round, updates.c.client)
     for row in connection.execute(theirs).mappings():
+        if row["round"] not in by_round:  # between two of a lineage
+            continue
         by_round[row["round"]][row["client"]] = {name: row[name] for name in (*MEASURES, "reason")}

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import JSON, Boolean, Column, Connection, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table, inspect, select
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    inspect,
+    select,
+    text,
+)
 
 from server.store.errors import StoreError
 
@@ -23,6 +38,7 @@ rounds = Table(
     Column("selected", Integer, nullable=False),
     Column("updates", Integer, nullable=False),
     Column("metrics", JSON, nullable=False),
+    Column("rollback_of", Integer),  # the older round whose model this one brought back; NULL for one that clients trained
 )
 
 MEASURES = (
@@ -91,7 +107,11 @@ def _keep_clients(connection: Connection) -> None:
     ).create(connection)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_keep_clients,)
+def _rollbacks(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE rounds ADD COLUMN rollback_of INTEGER"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_keep_clients, _rollbacks)
 """Step i takes a database from version i + 1 to i + 2. Once released a step is never changed."""
 
 _VERSION = "schema"

@@ -37,6 +37,12 @@ def create(name: str, horizon: int | None = None) -> Task:
     return TASKS[name]() if horizon is None else TASKS[name](horizon=horizon)
 
 
+def former(task: str, horizon: int) -> frozenset[str]:
+    """Return the digests that a built-in task's graphs had in releases whose databases say no more of what they belong to."""
+    lines = (line.split() for line in (FOLDER / "former.txt").read_text("utf-8").splitlines() if not line.startswith("#"))
+    return frozenset(digest for digest, name, ahead in lines if name == task and int(ahead) == horizon)
+
+
 def load(name: str, horizon: int | None = None) -> GraphFile:
     """Read the graph of a built-in task, or of a file that ``bramble task export`` wrote.
 

@@ -72,13 +72,13 @@ class Climate(Task):
 
     def loss(self, x: Tensor, y: Tensor, output: Tensor) -> Tensor:
         """Squared error of the scaled change, bounded as the model's inputs are."""
-        import tensorflow as tf
+        import tensorflow as tf  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
         return (tf.clip_by_value((y - x[:, -1, TEMPERATURE]) / CHANGE, -BOUND, BOUND) - output) ** 2
 
     def doubt(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the largest part of a bound: on scaled changes, on levels, and on how rough a day's temperature and pressure are."""
-        import tensorflow as tf
+        import tensorflow as tf  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
         middle, half = [(high + low) / 2 for low, high in RANGES], [(high - low) / 2 for low, high in RANGES]
         scaled = x / tf.constant(CHANGES)

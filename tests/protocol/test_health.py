@@ -12,6 +12,7 @@ from protocol.health import Health, words
 FULL = {
     "sent": 1.7e9, "sample_age": 3.5, "sample_every": 60.0, "soc_temperature": 51.5, "throttled": 0x50005, "memory_free": 310.0,
     "disk_free": 20_480.0, "samples_missed": 3, "sensors_gone": ["bme280", "roof"], "sensors_doubted": ["attic"], "disk": "read-only",
+    "windows_doubtful": 12,
 }  # fmt: skip
 
 
@@ -36,6 +37,8 @@ def test_a_laptop_may_leave_out_what_it_cannot_tell() -> None:
         ({"sample_every": -60}, "health.sample_every"),
         ({"soc_temperature": 5000}, "health.soc_temperature"),
         ({"throttled": 1.5}, "health.throttled"),
+        ({"windows_doubtful": -1}, "health.windows_doubtful"),
+        ({"windows_doubtful": 0.5}, "health.windows_doubtful"),
         ({"throttled": True}, "health.throttled"),
         ({"throttled": 2**32}, "health.throttled"),
         ({"memory_free": []}, "health.memory_free"),

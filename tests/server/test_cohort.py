@@ -13,6 +13,7 @@ from protocol.errors import BrambleError
 from protocol.layout import Layout, Weights
 from protocol.messages import Timing, TrainingComplete
 from server.cohort import Cohort
+from server.judge import Judge
 from server.store import Store, models, rounds
 from server.strategies import FedAvg, Strategy
 
@@ -33,6 +34,13 @@ class Picky(FedAvg):
         if weights[0] < 0:
             raise BrambleError("weights: negative ones are not taken here")
         super().fold(weights, samples, metrics)
+
+
+def commit(cohort: Cohort, store: Store, with_weights: bool = True, needed: int = 1) -> tuple[Weights, dict[str, float]]:
+    """End a round as the coordinator does."""
+    model, pooled = cohort.aggregate(Judge(), needed)
+    cohort.commit(store, model, pooled, 5, with_weights)
+    return model, pooled
 
 
 @pytest.fixture
@@ -70,8 +78,9 @@ def test_a_commit_writes_model_record_and_every_part_together(store: Store, open
     assert record(store)["state"] == "running"
     cohort.fold("a", complete(1.0, 30, loss_after=2.0))
     cohort.fold("b", complete(5.0, 10, loss_after=6.0))
+    assert cohort.delivered == 2
     cohort.drop("c", "disconnected")
-    model, metrics = cohort.commit(store, keep=5, with_weights=True)
+    model, metrics = commit(cohort, store)
     assert model.tolist() == [2.0] * 4
     assert metrics == {"loss_after": 3.0}
     found = record(store)
@@ -91,23 +100,85 @@ def test_a_commit_writes_model_record_and_every_part_together(store: Store, open
 def test_without_weights_only_norms_and_distances_are_kept(store: Store, opened: Opened) -> None:
     cohort = opened("a")
     cohort.fold("a", complete(3.0))
-    cohort.commit(store, keep=5, with_weights=False)
+    commit(cohort, store, with_weights=False)
     with store.reading() as connection:
         latest = next(iter(models.latest_updates_of_all(connection)))
     assert (latest.weights, latest.distance) == (None, pytest.approx(0.0))
 
 
-def test_an_update_that_the_strategy_refuses_is_not_counted_and_a_better_one_is(store: Store, opened: Opened) -> None:
+def test_an_update_that_the_strategy_refuses_is_left_out_by_name(store: Store, opened: Opened) -> None:
     cohort = opened("a", "b", strategy=Picky())
-    for client in ("a", "b"):
-        with pytest.raises(BrambleError, match="negative"):
-            cohort.fold(client, complete(-1.0))
-    assert cohort.delivered == 0
-    cohort.fold("a", complete(4.0))
-    model, _ = cohort.commit(store, keep=5, with_weights=True)
+    cohort.fold("b", complete(-1.0, loss_after=9.0))
+    cohort.fold("a", complete(4.0, loss_after=2.0))
+    model, pooled = commit(cohort, store)
     assert model.tolist() == [4.0] * 4
+    assert pooled == {"loss_after": 2.0}
+    found = record(store)
+    assert (found["updates"], found["reason"]) == (1, "left out b: weights: negative ones are not taken here")
+    assert found["clients"]["b"]["reason"] == "left out: weights: negative ones are not taken here"
+    assert found["clients"]["a"]["reason"] is None
+
+
+def test_what_lies_far_from_the_others_is_left_out_by_name_and_measured_all_the_same(store: Store, opened: Opened) -> None:
+    cohort = opened("a", "b", "c", "d")
+    for client, value in (("a", 1.0), ("b", 1.2), ("c", 0.8), ("d", 40.0)):
+        cohort.fold(client, complete(value))
+    model, _ = commit(cohort, store)
+    np.testing.assert_allclose(model, 1.0, rtol=1e-6)
+    assert cohort.left_out == {"d": "its update is 80 long, 36 times the cohort's median"}
+    found = record(store)
+    assert (found["state"], found["updates"]) == ("committed", 3)
+    assert found["reason"] == "left out d: its update is 80 long, 36 times the cohort's median"
+    assert found["clients"]["d"]["update_norm"] == pytest.approx(80.0)
+    assert found["clients"]["d"]["replied"] is not None
+
+
+def test_a_longer_update_goes_a_part_of_its_way_and_is_recorded_as_it_came(store: Store, opened: Opened) -> None:
+    cohort = opened("a", "b", "c")
+    for client, value in (("a", 1.0), ("b", 1.0), ("c", 4.0)):
+        cohort.fold(client, complete(value))
+    model, _ = commit(cohort, store)
+    np.testing.assert_allclose(model, (1 + 1 + 1.5) / 3, rtol=1e-6)
+    assert record(store)["clients"]["c"]["update_norm"] == pytest.approx(8.0)
     with store.reading() as connection:
-        assert [(item.client, item.distance) for item in models.latest_updates_of_all(connection)] == [("a", 0.0)]
+        kept = {item.client: item.weights for item in models.latest_updates_of_all(connection)}
+    np.testing.assert_array_equal(kept["c"], np.full(4, 4.0, np.float32))
+
+
+def test_the_order_of_arrival_changes_not_a_bit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = {f"pi-{i}": float(rng.normal()) for i in range(11)}
+    results = []
+    for names in (sorted(values), sorted(values, reverse=True)):
+        cohort = Cohort(1, tuple(values), OLD, FedAvg(), tmp_path)
+        for name in names:
+            cohort.fold(name, complete(values[name], samples=7 + len(name)))
+        results.append(cohort.aggregate(Judge(), 1)[0])
+        cohort.close()
+    np.testing.assert_array_equal(*results)
+
+
+def test_a_round_of_which_too_little_counts_comes_to_nothing_and_says_who_was_left_out(store: Store, opened: Opened) -> None:
+    cohort = opened("a", "b")
+    cohort.fold("a", complete(1.0))
+    cohort.fold("b", complete(1e15))
+    with pytest.raises(BrambleError, match=r"^1 updates count, a round needs 2; left out b: its update is 2e\+15 long"):
+        commit(cohort, store, needed=2)
+    cohort.abandon(store, "too few")
+    found = record(store)
+    assert (found["state"], found["updates"]) == ("abandoned", 1)
+    assert found["clients"]["b"]["reason"].startswith("left out: its update is")
+
+
+def test_nobodys_samples_outweigh_the_fleet(store: Store, opened: Opened) -> None:
+    cohort = opened("a", "b", "c")
+    for client, samples in (("a", 100), ("b", 100), ("c", 10_000_000)):
+        value, error = (1.0, 1.0) if client == "c" else (0.8, 2.0)
+        cohort.fold(client, complete(value, samples, test_samples=float(samples), test_error=error))
+    model, pooled = commit(cohort, store)
+    np.testing.assert_allclose(model, (0.8 * 200 + 1.0 * 300) / 500, rtol=1e-6)
+    assert pooled == {"test_error": pytest.approx((2 * 200 + 300) / 500), "test_samples": 500}
+    assert record(store)["clients"]["c"]["samples"] == 10_000_000
 
 
 def test_a_failed_commit_leaves_the_store_as_it_was(store: Store, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +190,7 @@ def test_a_failed_commit_leaves_the_store_as_it_was(store: Store, opened: Opened
 
     monkeypatch.setattr(models, "save", fail)
     with pytest.raises(BrambleError, match="no more room"):
-        cohort.commit(store, keep=5, with_weights=True)
+        commit(cohort, store)
     assert record(store)["state"] == "running"
     with store.writing() as connection:
         cohort.abandoned("no more room")(connection)

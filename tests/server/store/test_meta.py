@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from protocol.graph import GraphFile, digest
+from protocol.layout import Layout
+from server import tasks
 from server.store import Store, StoreError, meta, reset
 
-CLIMATE = ("climate", "ab" * 32)
+CLIMATE = tasks.load("climate")
+
+
+def like(graph: GraphFile, data: bytes, **changes: Any) -> GraphFile:
+    """Another file whose manifest differs so."""
+    return GraphFile(data, digest(data), replace(graph.manifest, **changes), graph.initial)
 
 
 @pytest.mark.parametrize("value", [0, 1.5, "text", True, None, [1, "two"], {"t": 3}])
@@ -27,20 +37,52 @@ def test_a_fact_that_was_never_put_is_the_default(store: Store) -> None:
 
 def test_a_database_belongs_to_the_graph_that_it_first_saw(store: Store, reopen: Callable[[], Store]) -> None:
     with store.writing() as connection:
-        meta.adopt(connection, *CLIMATE)
+        assert not meta.adopt(connection, CLIMATE)
     store = reopen()
     with store.writing() as connection:
-        meta.adopt(connection, *CLIMATE)
-    other = r"history of task climate \(graph abababababab\), not of vibration \(graph cdcdcdcdcdcd\): choose another --data-dir"
+        assert not meta.adopt(connection, CLIMATE)
+    other = (
+        rf"history of task climate \(graph {CLIMATE.sha256[:12]}\), not of vibration \(graph [0-9a-f]{{12}}\): choose another --data-dir"
+    )
     with pytest.raises(StoreError, match=other), store.writing() as connection:
-        meta.adopt(connection, "vibration", "cd" * 32)
-    with pytest.raises(StoreError, match="not of climate"), store.writing() as connection:
-        meta.adopt(connection, "climate", "cd" * 32)
+        meta.adopt(connection, like(CLIMATE, b"other", task="vibration"))
+    for changes in ({"horizon": 6}, {"window": 48}, {"layout": Layout.of([("w", [3])])}):
+        with pytest.raises(StoreError, match="not of climate"), store.writing() as connection:
+            meta.adopt(connection, like(CLIMATE, b"other", **changes))
+
+
+def test_a_graph_made_anew_goes_on_with_the_history_of_the_one_before(store: Store) -> None:
+    newer = like(CLIMATE, b"newer", description="the same, in other words")
+    with store.writing() as connection:
+        meta.adopt(connection, CLIMATE)
+        assert meta.adopt(connection, newer)
+        assert not meta.adopt(connection, newer)
+        assert meta.get(connection, "graph")[:2] == ["climate", newer.sha256]
+
+
+def test_a_database_of_release_0_1_goes_on_with_the_graph_of_today(store: Store) -> None:
+    old = GraphFile.read((Path(__file__).parents[2] / "runtimes" / "references" / "climate-0.1.tflite").read_bytes())
+    assert old.sha256 != CLIMATE.sha256
+    with store.writing() as connection:
+        meta.put(connection, "graph", ["climate", old.sha256])
+    for ahead in (1, 6):
+        other = tasks.load("climate", ahead)
+        with pytest.raises(StoreError, match="not of climate"), store.writing() as connection:
+            meta.adopt(connection, other, tasks.former("climate", ahead))
+    with store.writing() as connection:
+        assert meta.adopt(connection, CLIMATE, tasks.former("climate", 3))
+
+
+@pytest.mark.parametrize("ahead", [1, 12, 24])
+def test_the_former_digests_are_those_of_that_release(ahead: int) -> None:
+    old = GraphFile.read((Path(__file__).parents[2] / "runtimes" / "references" / "climate-0.1.tflite").read_bytes())
+    packed = GraphFile.pack(old.flatbuffer, tasks.create("climate", ahead).manifest(old.manifest.layout), old.initial)
+    assert tasks.former("climate", ahead) == {packed.sha256}
 
 
 def test_a_reset_keeps_only_what_must_not_come_twice(store: Store, reopen: Callable[[], Store]) -> None:
     with store.writing() as connection:
-        meta.adopt(connection, *CLIMATE)
+        meta.adopt(connection, CLIMATE)
         for name in ("last_round", "cycle", "next_t"):
             meta.put(connection, name, 5)
         reset(connection)
@@ -48,4 +90,4 @@ def test_a_reset_keeps_only_what_must_not_come_twice(store: Store, reopen: Calla
         assert meta.get(connection, "last_round") == 5
         assert meta.get(connection, "cycle") == 5
         assert meta.get(connection, "next_t") is None
-        meta.adopt(connection, *CLIMATE)
+        meta.adopt(connection, CLIMATE)

@@ -48,6 +48,7 @@ def test_a_round_is_read_back_as_it_went(store: Store) -> None:
         "selected": 2,
         "updates": 1,
         "metrics": METRICS,
+        "rollback_of": None,
     }
     assert clients["a"] == {
         "sent": 11.0,
@@ -163,8 +164,9 @@ class TestRecovery:
         with store.writing() as connection:
             rounds.opened(connection, 1, 1.0, ["a", "b", "c"])
             rounds.part(connection, 1, "a", replied=2.0)
-            rounds.part(connection, 1, "b", replied=2.0, reason="no data yet")
-            assert rounds.recover(connection, 3.0, 16)[1] == {1: {"a"}}
+            rounds.part(connection, 1, "b", reason="no data yet")
+            rounds.part(connection, 1, "c", replied=2.0, reason="left out: its loss is 9 times the cohort's median")
+            assert rounds.recover(connection, 3.0, 16)[1] == {1: {"a", "c"}}
 
     def test_answers_of_old_rounds_are_left_out(self, store: Store) -> None:
         for number in range(1, 6):
@@ -194,3 +196,30 @@ def test_a_reason_without_end_is_cut(store: Store) -> None:
         rounds.opened(connection, 1, 1.0, ["a"])
         rounds.abandoned(connection, 1, 2.0, 0, "x" * 10_000)
     assert read(store, 1)["reason"] == "x" * 500
+
+
+class TestRollback:
+    def test_it_is_a_commit_of_its_own_and_says_of_what(self, store: Store) -> None:
+        finished(store, 1)
+        with store.writing() as connection:
+            rounds.rolled_back(connection, 2, 1, 250.0)
+            assert rounds.recover(connection, 999.0, 16)[0] == 2
+            assert rounds.last_committed(connection) == 2
+        found = read(store, 2)
+        assert (found["state"], found["rollback_of"], found["reason"]) == ("committed", 1, "rolled back to the model of round 1")
+        assert (found["started"], found["ended"], found["updates"], found["clients"]) == (250.0, 250.0, 0, {})
+
+    def test_what_was_undone_did_not_lead_to_the_model(self, store: Store) -> None:
+        for number in range(1, 5):
+            finished(store, number)
+        with store.writing() as connection:
+            rounds.rolled_back(connection, 5, 2, 500.0)
+        finished(store, 6)
+        with store.writing() as connection:
+            rounds.rolled_back(connection, 7, 6, 700.0)
+        finished(store, 8, state="abandoned")
+        finished(store, 9)
+        with store.reading() as connection:
+            assert [record["round"] for record in rounds.lineage(connection, 9)] == [1, 2, 6, 9]
+            assert [record["round"] for record in rounds.lineage(connection, 2)] == [6, 9]
+            assert set(rounds.lineage(connection, 1)[0]["clients"]) == {"a", "b"}
