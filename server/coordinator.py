@@ -67,7 +67,7 @@ class Coordinator:
                 models.forget_clients_weights(connection)
             manifest = self._graph.manifest
             if meta.adopt(connection, self._graph, tasks.former(manifest.task, manifest.horizon)):
-                log.info("the task's graph is another than before, its models mean the same: their history goes on")
+                log.info("the task's graph was made anew, and the history of its models goes on")
             last, answered = server.store.rounds.recover(connection, time.time(), rounds.REMEMBERED)
             newest = models.latest(connection)
             history = server.store.rounds.one(connection, newest[0]) if newest else None
@@ -241,9 +241,7 @@ class Coordinator:
                 self._said.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
                 if self._cohort:
                     self._cohort.drop(client, reason)
-            case rounds.Accept():
-                reply.answer()
-            case rounds.Restore():
+            case rounds.Accept() | rounds.Restore():
                 reply.answer(action)
             case rounds.Refuse(code, reason):
                 reply.fail(RefusedError(code, reason))
@@ -343,6 +341,7 @@ class Coordinator:
         self._write(work)
         self._endings.forget()
         self._world.reset()
+        self._commits.forget()
         self._view = replace(self._view, model=self._initial())
         self._metrics.forget()
         self._out.reset()

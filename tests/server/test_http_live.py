@@ -171,3 +171,46 @@ def test_prometheus_finds_every_metric(server: ServerProcess, join: Join) -> Non
 
 def test_healthz_says_yes(server: ServerProcess) -> None:
     assert server.get("/healthz") == {"ok": True}
+
+
+def test_an_older_model_comes_back_as_a_commit_of_its_own(server: ServerProcess, join: Join) -> None:
+    server.request("POST", "/reset")
+    pi = join()
+    assert server.get("/models") == {"models": []}
+    numbers = [committed(server, pi, value) for value in (0.5, 1.0, 1.5)]
+    _, _, newest = server.request("GET", "/model")
+    assert [record["round"] for record in server.get("/models")["models"]] == numbers
+    status, answer, _ = server.request("POST", f"/model/rollback?round={numbers[0]}")
+    assert (status, answer) == (200, {"round": numbers[2] + 1, "rollback_of": numbers[0]})
+    status, model, headers = server.request("GET", "/model", {"If-None-Match": newest["ETag"]})
+    assert (status, model["round"], model["weights"]["dense/bias"]) == (200, answer["round"], [0.5, 0.5])
+    assert headers["ETag"] != newest["ETag"]
+    record = server.get(f"/rounds/{answer['round']}")
+    assert (record["state"], record["rollback_of"], record["clients"]) == ("committed", numbers[0], {})
+    assert record["reason"] == f"rolled back to the model of round {numbers[0]}"
+    # nothing is deleted, and the next round goes on from there under a number of its own
+    assert [found["round"] for found in server.get("/models")["models"]] == [*numbers, answer["round"]]
+    server.get("/")
+    asked = pi.next("client_update")
+    assert asked["round"] == answer["round"] + 1
+    assert np.frombuffer(asked["weights"], "<f4").tolist() == [0.5] * 6
+
+
+def test_a_rollback_is_refused_in_a_sentence(server: ServerProcess, join: Join) -> None:
+    server.request("POST", "/reset")
+    pi = join()
+    number = committed(server, pi, 1.0)
+    for query, status, sentence in (
+        ("", 400, "round: say which, as in /model/rollback?round=7; /models lists those that are kept"),
+        ("?round=0", 400, "round: expected an integer from 1 to 9007199254740992"),
+        ("?round=999", 404, f"the model of round 999 is not kept; there are those of rounds {number}"),
+    ):
+        assert server.request("POST", f"/model/rollback{query}")[:2] == (status, {"error": sentence})
+    assert server.request("GET", f"/model/rollback?round={number}")[0] == 405
+    running = server.get("/")["round"]
+    status, answer, _ = server.request("POST", f"/model/rollback?round={number}")
+    assert status == 409
+    assert answer["error"].startswith(f"round {running} is running, and its clients train from the model that is: wait for its end")
+    pi.train(2.0)
+    wait_for(lambda: server.get("/status")["round"] == running, "the commit")
+    assert server.get("/model")["round"] == running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,14 +220,58 @@ def test_fewer_updates_than_min_updates_abandon_the_round(tmp_path: Path) -> Non
         assert server.get("/status")["round"] == 0
 
 
-def test_the_largest_weights_that_are_taken_leave_everything_finite(server: ServerProcess, join: Join) -> None:
+def test_weights_that_no_training_makes_are_taken_and_do_not_count(server: ServerProcess, join: Join) -> None:
+    server.request("POST", "/reset")
     first, second = join("pi-1"), join("pi-2")
+    before = server.get("/model")["weights"]
     top = float(np.nextafter(np.float32(codecs.LARGEST), np.float32(0)))
-    for value in (top, -top):
+    for value in (top, -9e17):
         number = server.get("/")["round"]
         assert first.train(value, samples=10_000_000, metrics={"loss_before": 1e12, "loss_after": 1e12}) == {"accepted": True}
         assert second.train(value, samples=10_000_000) == {"accepted": True}
         record = ended(server, number)
-        assert record["state"] == "committed"
-        assert weights_of(server) == pytest.approx([value] * LAYOUT.size)
-        assert all(np.isfinite(record["clients"]["pi-1"][name]) for name in ("update_norm", "cosine", "distance"))
+        assert record["state"] == "abandoned"
+        assert record["reason"].startswith("0 updates count, a round needs 1; left out pi-1: its update is 2.")
+        assert record["clients"]["pi-2"]["reason"].startswith("left out: its update is 2.")
+    assert server.get("/model")["weights"] == before
+
+
+def test_one_that_is_far_from_the_others_is_left_out_and_named_everywhere(server: ServerProcess, join: Join) -> None:
+    server.request("POST", "/reset")
+    pis = {name: join(name) for name in ("pi-1", "pi-2", "pi-3", "pi-4")}
+    number = server.get("/")["round"]
+    for name, pi in pis.items():
+        assert pi.train(0.25 if name != "pi-4" else 60.0, samples=10 if name != "pi-4" else 10_000_000) == {"accepted": True}
+    record = ended(server, number)
+    assert (record["state"], record["updates"]) == ("committed", 3)
+    assert weights_of(server) == pytest.approx([0.25] * LAYOUT.size)
+    sentence = record["reason"].removeprefix("left out pi-4: ")
+    assert re.fullmatch(r"its update is 14\d long, \d\d times the cohort's median", sentence)
+    assert record["clients"]["pi-4"]["reason"] == f"left out: {sentence}"
+    assert server.logged(f"round {number}: left out pi-4: {sentence}") == 1
+    _, metrics, _ = server.request("GET", "/metrics")
+    assert b'bramble_updates_left_out_total{client="pi-4"} 1.0' in metrics
+    # a repeat, whose acknowledgement got lost, is answered as the first was
+    assert pis["pi-4"].call("training_complete", update(number, 60.0)) == {"accepted": True}
+    number = server.get("/")["round"]
+    for pi in pis.values():
+        pi.train(0.5)
+    assert ended(server, number)["updates"] == 4
+    assert server.logged(f"round {number}: pi-4 counts again") == 1
+
+
+def test_a_round_whose_loss_explodes_is_refused_by_name_and_the_model_stays(server: ServerProcess, join: Join) -> None:
+    server.request("POST", "/reset")
+    first, second = join("pi-1"), join("pi-2")
+    for value in (0.1, 0.2):
+        number = server.get("/")["round"]
+        first.train(value, metrics={"loss_before": 0.8, "loss_after": 0.75})
+        second.train(value, metrics={"loss_before": 0.8, "loss_after": 0.75})
+        assert ended(server, number)["state"] == "committed"
+    number = server.get("/")["round"]
+    first.train(0.3, metrics={"loss_before": 0.8, "loss_after": 0.7})
+    second.train(0.3, metrics={"loss_before": 110.0, "loss_after": 108.5})
+    record = ended(server, number)
+    assert record["state"] == "abandoned"
+    assert record["reason"].startswith("the loss would be 54.6, 73 times the last rounds', because of pi-2: check the sensors there")
+    assert weights_of(server) == pytest.approx([0.2] * LAYOUT.size)
