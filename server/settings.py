@@ -12,7 +12,6 @@ from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from protocol.durations import seconds
-from protocol.messages import TrainConfig
 
 if TYPE_CHECKING:
     from protocol.messages import TrainConfig
@@ -137,11 +136,6 @@ class ServerSettings(BaseSettings):
                 + known
             )
         return self
-
-    def training(self, task: TrainConfig) -> TrainConfig:
-        """Return how clients train: as the task says, but for what is set here."""
-        chosen = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
-        return replace(task, deadline_s=self.deadline, **{name: value for name, value in chosen.items() if value is not None})
 
     @property
     def simulated_welcome(self) -> bool:

@@ -164,7 +164,8 @@ def test_a_round_of_which_too_little_counts_comes_to_nothing_and_says_who_was_le
     cohort.fold("b", complete(1e15))
     with pytest.raises(BrambleError, match=r"^1 updates count, a round needs 2; left out b: its update is 2e\+15 long"):
         commit(cohort, store, needed=2)
-    cohort.abandon(store, "too few")
+    with store.writing() as connection:
+        cohort.abandoned("too few")(connection)
     found = record(store)
     assert (found["state"], found["updates"]) == ("abandoned", 1)
     assert found["clients"]["b"]["reason"].startswith("left out: its update is")
