@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from protocol.graph import Metric
 from protocol.messages import Channel, TrainConfig
 from server.tasks.base import Task, Tensor
@@ -72,26 +74,26 @@ class Climate(Task):
 
     def loss(self, x: Tensor, y: Tensor, output: Tensor) -> Tensor:
         """Squared error of the scaled change, bounded as the model's inputs are."""
-        import tensorflow as tf  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        from keras import ops  # type: ignore[import-not-found, unused-ignore]
 
-        return (tf.clip_by_value((y - x[:, -1, TEMPERATURE]) / CHANGE, -BOUND, BOUND) - output) ** 2
+        return (ops.clip((y - x[:, -1, TEMPERATURE]) / CHANGE, -BOUND, BOUND) - output) ** 2
 
     def doubt(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the largest part of a bound: on scaled changes, on levels, and on how rough a day's temperature and pressure are."""
-        import tensorflow as tf  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        from keras import ops
 
-        middle, half = [(high + low) / 2 for low, high in RANGES], [(high - low) / 2 for low, high in RANGES]
-        scaled = x / tf.constant(CHANGES)
-        steps = tf.reduce_mean((scaled[:, 1:, :] - scaled[:, :-1, :]) ** 2, 1)
-        variance = tf.reduce_mean((scaled - tf.reduce_mean(scaled, 1, keepdims=True)) ** 2, 1)
-        rough = steps / (ROUGH * tf.maximum(variance, CALM)) * tf.constant(SMOOTH)
+        middle, half = np.mean(RANGES, 1, dtype=np.float32), np.diff(RANGES)[:, 0].astype(np.float32) / 2
+        scaled = x / np.asarray(CHANGES, np.float32)
+        steps = ops.mean((scaled[:, 1:, :] - scaled[:, :-1, :]) ** 2, 1)
+        variance = ops.mean((scaled - ops.mean(scaled, 1, keepdims=True)) ** 2, 1)
+        rough = steps / (ROUGH * ops.maximum(variance, CALM)) * np.asarray(SMOOTH, np.float32)
         parts = (
-            tf.reduce_max(tf.abs(scaled - scaled[:, -1:, :]), [1, 2]) / BOUND,
-            tf.reduce_max(tf.abs((x - middle) / (OUTSIDE * tf.constant(half))), [1, 2]),
-            tf.reduce_max(rough, 1),
-            tf.abs(y - x[:, -1, TEMPERATURE]) / (BOUND * CHANGE),
+            ops.max(ops.abs(scaled - scaled[:, -1:, :]), (1, 2)) / BOUND,
+            ops.max(ops.abs((x - middle) / (OUTSIDE * half)), (1, 2)),
+            ops.max(rough, 1),
+            ops.abs(y - x[:, -1, TEMPERATURE]) / (BOUND * CHANGE),
         )
-        return tf.reduce_max(tf.stack(parts), 0)
+        return ops.max(ops.stack(parts), 0)
 
     def error(self, y: Tensor, forecast: Tensor) -> Tensor:
         """Squared error in °C²."""
