@@ -1,7 +1,7 @@
 """The user's corrections of what a chip says, and what follows from them.
 
 A chip whose own heat makes it 5 °C too warm tells the relative humidity of air that is 5 °C too warm: the water in it is true, the
-percentage is not. So humidity follows a corrected temperature, unless the configuration says otherwise.
+percentage is not. So humidity follows a corrected temperature, unless the configuration says otherwise; and power is voltage times current.
 """
 
 from __future__ import annotations
@@ -51,13 +51,18 @@ class Corrections:
         values = dict(raw)
         if self.humidity_follows and TEMPERATURE in raw and HUMIDITY in raw:
             values[HUMIDITY] = _moved(raw[HUMIDITY], raw[TEMPERATURE], self.value(TEMPERATURE, raw[TEMPERATURE]))
+        if raw.keys() >= {"voltage", "current", "power"} and (self._corrects("voltage") or self._corrects("current")):
+            values["power"] = self.value("voltage", raw["voltage"]) * self.value("current", raw["current"])
         return Measurement(measurement.at, {key: self.value(key, value) for key, value in values.items()})
 
     def value(self, key: str, value: float) -> float:
         """Return the corrected value of one channel; what a sensor could measure stays possible."""
-        if key not in self.gain and key not in self.offset:
+        if not self._corrects(key):
             return value
         return quantity(key).possible(value * self.gain.get(key, 1.0) + self.offset.get(key, 0.0))
+
+    def _corrects(self, key: str) -> bool:
+        return key in self.gain or key in self.offset
 
     def ranges(self, driver: Driver) -> dict[str, tuple[float, float]]:
         """Return what becomes of a driver's ranges: a chip's limits are those of what it says, not of what is made of it."""

@@ -15,7 +15,7 @@ from edge_client import agent as agent_module
 from edge_client import sampling
 from edge_client.agent import TESTED_UNTIL, Agent
 from edge_client.download import DownloadFailed
-from edge_client.hal import Reading, open_board
+from edge_client.hal import Quality, Reading, open_board
 from edge_client.measures import UNTOLD
 from edge_client.settings import ClientSettings
 from protocol.graph import GraphFile
@@ -319,3 +319,11 @@ def test_in_private_mode_a_test_on_few_windows_leaves_this_client_only_with_thos
     assert agent._recorder.get(UNTOLD) is not None
     agent.reset()
     assert agent._recorder.get(UNTOLD) is None
+
+
+def test_a_sensor_that_is_not_believed_is_named_in_the_health_report(server: Server, make: Make) -> None:
+    agent = make()
+    assert heard(server, "health")[0]["sensors_doubted"] == []
+    agent._board.sensors[0].doubts.report({"temperature": Quality.RANGE}, None)
+    agent._reporter.wake()
+    wait_for(lambda: heard(server, "health")[-1]["sensors_doubted"] == ["bme280"], "a report that names it")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 from edge_client.hal import catalogue, config, open_board
 from edge_client.hal.config import SensorConfig
+from edge_client.hal.contract import DriverContract
 from edge_client.hal.errors import ConfigError, SettingsLost, UnknownSensor
 from tests.edge_client.hal.bench import WORLD, Bench
+from tests.edge_client.hal.drivers.test_contract import TOLERANCE, truth_of_dividers
 from tests.edge_client.sensors_command import run
 
 SHAKEN = {"acceleration_x": 60.0, "rotation_y": 900.0}
@@ -121,3 +124,38 @@ def test_an_scd4x_that_does_not_keep_its_altitude_is_noticed() -> None:
     bench.chip.command = lambda code, parameters: None if code == 0x2427 else original(code, parameters)
     with pytest.raises(SettingsLost, match="does not keep its settings"):
         bench.driver.setup()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ads1115", {"range": 6.144}),
+        ("bh1750", {"range": 120_000}),
+        ("ina219", {"shunt_ohms": 0.01}),
+        ("ina226", {"shunt_ohms": 0.01}),
+        ("mpu6050", {"range": 16, "rotation_range": 2000}),
+        ("mpu6050", {"range": 2, "rotation_range": 250}),
+        ("scd4x", {"altitude": 3000, "self_calibration": False}),
+    ],
+)
+def test_with_another_choice_a_driver_passes_the_contract_as_well(name: str, options: dict[str, Any]) -> None:
+    kind, model = catalogue.driver(name), catalogue.chip(name)
+
+    class Chosen(kind):  # type: ignore[misc, valid-type]
+        def __init__(self, bus: Any, address: Any = None, clock: Any = None) -> None:
+            super().__init__(bus, address, clock, **options)
+
+    class Wired(model):  # type: ignore[misc, valid-type]
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.wire(**options)
+
+    tolerance = {key: 20 * value for key, value in TOLERANCE[name].items()}  # a coarser step, a wider range
+    members = {"driver": Chosen, "chip": Wired, "tolerance": tolerance, "beyond": {"voltage": (0.0, 1e6)}}
+    if name == "ads1115":
+        members["truth"] = truth_of_dividers
+    contract = type("Contract", (DriverContract,), members)()
+    contract.test_it_reads_what_the_world_has()
+    contract.test_what_is_beyond_the_chip_is_no_reading()
+    contract.test_a_brown_out_at_any_moment_is_never_a_wrong_reading()
+    contract.test_a_flipped_bit_is_never_a_wrong_reading()
