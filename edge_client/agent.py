@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import protocol
-from edge_client import mirror, startup
+from edge_client import memory, mirror, startup
 from edge_client.courier import Courier
 from edge_client.download import DownloadFailed, GraphDownload
 from edge_client.frontpanel import open_panel
@@ -264,6 +264,7 @@ def run(settings: ClientSettings) -> int:
     BrambleError
         If a setting turns out to be unusable. A server that does not answer is no reason to end.
     """
+    memory.frugal()
     asked_to_stop: queue.SimpleQueue[int] = queue.SimpleQueue()  # its `put` may be called from a signal handler
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, frame: asked_to_stop.put(received))

@@ -64,9 +64,14 @@ class Runner:
         """Let what is asked for from now on take so long in all; what takes longer is ended."""
         self._seconds, self._until = seconds, time.monotonic() + seconds
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None and self._process.poll() is None
+
     def holds(self, sha256: str) -> bool:
-        """Return whether this graph is loaded and its process is alive."""
-        return self._graph == sha256 and self._process is not None and self._process.poll() is None
+        """Return whether this graph is loaded, in a process that is alive."""
+        return self._graph == sha256 and self.alive
 
     def load(self, sha256: str, flatbuffer: bytes) -> None:
         """Load a graph, in place of any other.
@@ -79,7 +84,7 @@ class Runner:
             If the graph cannot be loaded, or its process died of it.
         """
         self._graph = None
-        if self._process is None or self._process.poll() is not None:
+        if not self.alive:
             self._start()
         self._ask("loading", {}, {"graph": np.frombuffer(flatbuffer, np.uint8)})
         self._graph = sha256
@@ -105,7 +110,8 @@ class Runner:
         ours, theirs = socket.socketpair()
         # Nothing that is set for the client is set for it; numpy's threads would each take memory and add nothing.
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BRAMBLE_", "PYTHON", "NOTIFY_", "CREDENTIALS_"))}
-        environment = {**kept, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        environment = {**kept, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [sys.executable, "-P", "-m", "edge_client.runner_process", str(os.getpid()), str(self.memory_mb << 20)]
         with theirs, self._ending:
             if self._closed:

@@ -18,6 +18,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from edge_client import memory
 from edge_client.frames import Frames, Malformed
 from edge_client.runtime import Runtime
 from protocol.errors import BrambleError
@@ -54,7 +55,7 @@ def serve(frames: Frames) -> None:
             frames.send({"error": type(error).__name__, "sentence": f"graph: {type(error).__name__}: {error}"[:1000]})
 
 
-def limit(parent: int, memory: int) -> None:
+def limit(parent: int, most: int) -> None:
     """End with the client, take no more memory than allowed, and be the first to go when the machine has none left."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it went before we could ask
@@ -64,13 +65,14 @@ def limit(parent: int, memory: int) -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     # the data segment, not the address space: the runtimes reserve far more of that than they use
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    memory = memory if most == resource.RLIM_INFINITY else min(memory, most)
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    _, allowed = resource.getrlimit(resource.RLIMIT_DATA)
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     # a core file would hold readings
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 if __name__ == "__main__":
+    memory.frugal()
     limit(int(sys.argv[1]), int(sys.argv[2]))
     serve(Frames(socket.socket(fileno=0)))
