@@ -104,7 +104,8 @@ def load(path: Path) -> Recording:
         recording, missing = _read(sheet, columns, None)
     except Ambiguous:
         recording, missing = _read(sheet, columns, day_first(path, columns.time, sheet.blocks()))
-    _report(path, recording, columns.ignored, missing)
+    empty = [column.label for column in columns.channels if column.key not in recording.channels]
+    _report(path, recording, columns.ignored, empty, missing)
     return recording
 
 
@@ -129,7 +130,9 @@ def _read(sheet: Sheet, columns: Columns, first: bool | None) -> tuple[Recording
     return Recording(np.frombuffer(moments), {key: values for key, values in series.items() if key not in empty}), missing
 
 
-def _report(path: Path, recording: Recording, ignored: Sequence[str], missing: Counter[str]) -> None:
+def _report(path: Path, recording: Recording, ignored: Sequence[str], empty: Sequence[str], missing: Counter[str]) -> None:
+    if empty:
+        logger.warning("%s: columns without any reading are left out: %s", path, ", ".join(empty))
     if ignored:
         logger.warning("%s: columns that are no channel are left out: %s", path, ", ".join(ignored))
     if missing:

@@ -43,6 +43,12 @@ class Cells(Sequence[str]):
         whole = self._data.tobytes()
         return (whole[begin:end].decode() for begin, end in zip(self._begin.tolist(), self._end.tolist(), strict=True))
 
+    def hold(self, mark: str) -> bool:
+        """Say whether an ASCII character stands in any of them."""
+        places = np.flatnonzero(self._data == ord(mark))
+        cell = np.searchsorted(self._begin, places, side="right") - 1
+        return bool(((cell >= 0) & (places < self._end[cell])).any())
+
     def table(self) -> NDArray[np.uint8] | None:
         """Return the bytes, shape (n, length), if all cells are of one length."""
         length = self._end - self._begin

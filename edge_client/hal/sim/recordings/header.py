@@ -164,9 +164,13 @@ def _time(path: Path, header: Header, names: list[str]) -> TimeColumn:
         both, second = " and ".join(f"'{column.label}'" for column in found), found[1].indices[0] + 1
         raise RecordingError(f"{path}, line {header.line}, column {second}: {both} are both times; call the one that counts 'time'")
     if not found:
-        spaces = len(header.names) == 1 and " " in header.names[0]
-        hint = "; if spaces stand between the columns, put commas there" if spaces else ""
-        raise RecordingError(f"{path}, line {header.line}, column 1: the first column must be 'time', not {header.names[0]!r}{hint}")
+        first = header.names[0]
+        if re.match(r"\d[\d.:\-/ ]{5}", first):
+            raise RecordingError(
+                f"{path}, line {header.line}, column 1: {first!r} is no name; put a line such as time,temperature,humidity first"
+            )
+        hint = "; if spaces stand between the columns, put commas there" if len(header.names) == 1 and " " in first else ""
+        raise RecordingError(f"{path}, line {header.line}, column 1: the first column must be 'time', not {first!r}{hint}")
     return (exact or found)[0]
 
 

@@ -116,7 +116,7 @@ class Sheet:
         return Block([line for line, _ in kept], [Cells.of(column) for column in zip(*(row for _, row in kept), strict=True)])
 
     def _quoted(self, line: int, text: Iterable[str]) -> Iterator[Block]:
-        reader = csv.reader(text, delimiter=self.header.separator, strict=True)
+        reader = csv.reader(text, delimiter=self.header.separator, strict=True, skipinitialspace=True)
         try:
             while rows := [(line - 1 + reader.line_num, row) for row in islice(reader, QUOTED)]:
                 block = self._one_by_one(rows)
@@ -134,7 +134,10 @@ class Sheet:
         if len(row) < width:
             column, remedy = f"column '{self.header.names[len(row)].strip()}'", "complete the line, or take it away"
         elif self.header.separator == ",":
-            column, remedy = f"column {width + 1}", "write decimals with a point, or separate the columns with semicolons"
+            column, remedy = (
+                f"column {width + 1}",
+                "write decimals with a point and texts in quotes, or separate the columns with semicolons",
+            )
         else:
             column, remedy = f"column {width + 1}", "name every column in the first line"
         what = f"{len(row)} values where the first line names {width} columns"
@@ -157,8 +160,9 @@ class Sheet:
                         raise RecordingError(f"{self.path} is {kind}; export it as CSV whose first line names time and the channels")
                 if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                     return "utf-16"
-                if b"\0" in start[:200]:
-                    return "utf-16-le" if start[1:2] == b"\0" else "utf-16-be"
+                for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+                    if start[first:200:2].count(0) * 5 > min(len(start), 200):  # of every second byte more than two in five
+                        return encoding
                 return "utf-8-sig" if _is_utf8(start, file) else "cp1252"  # as Windows writes a degree sign
         except _DAMAGE as cause:
             raise RecordingError(f"{self.path} is a damaged gzip file ({cause}); copy it again") from cause

@@ -105,7 +105,7 @@ class Times:
 
     def _moment(self, line: int, cell: str, fold: int) -> float:
         try:
-            number = float(cell)
+            number = float(re.sub(r"^(\d+),(\d+)$", r"\1.\2", cell))
         except ValueError:
             pass
         else:

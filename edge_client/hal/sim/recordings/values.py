@@ -16,7 +16,8 @@ from edge_client.hal.sim.recordings.header import Column, probable_unit
 from edge_client.hal.sim.recordings.text import Block
 
 MISSING = frozenset(
-    "|na|n/a|nan|null|none|nil|-|--|---|?|*|.|m|unavailable|unknown|missing|nodata|no data|#n/a|#na|#value!|#wert!|error|err".split("|")
+    "|na|n/a|nan|null|none|nil|-|--|---|?|*|.|m|unavailable|unknown|missing|nodata|no data|error|err"
+    "|#n/a|#na|#value!|#wert!|#div/0!|#num!|#ref!".split("|")
 )
 """What people and programs write where there is no reading, in small letters."""
 SENTINELS = re.compile(
@@ -56,7 +57,9 @@ class Values:
         """
         lines, cells = block.lines, block.columns[self._column.index]
         numbers = cells.numbers()
-        if numbers is None:
+        if numbers is not None and self._mark is None and cells.hold("."):
+            self._mark = "."
+        if numbers is None or self._mark == ",":
             numbers = np.array([self._number(line, cell.strip()) for line, cell in zip(lines, cells, strict=True)])
         values = numbers * self._column.factor + self._column.offset
         low, high = self._quantity.widest
@@ -84,10 +87,6 @@ class Values:
         self.missing[cell or "an empty cell"] += 1
 
     def _number(self, line: int, cell: str) -> float:
-        try:
-            return float(cell)
-        except ValueError:
-            pass
         if cell.casefold() in MISSING:
             return nan
         plain = self._plain(line, cell)
@@ -100,18 +99,22 @@ class Values:
 
     def _plain(self, line: int, cell: str) -> str:
         """Return a number with a decimal point and without marks between its thousands."""
+        marks = [mark for mark in ".," if mark in cell]
         grouped = _THOUSANDS.fullmatch(cell)
-        marks = {mark for mark in ".," if mark in cell}
-        if grouped and (len(marks) == 2 or cell.count(grouped["mark"]) > 1 or grouped["mark"] not in ".,"):
+        if grouped and (len(marks) == 2 or cell.count(grouped["mark"]) > 1 or grouped["mark"] not in (*".,", self._mark)):
+            between = True
+        else:
+            # one mark before three digits: what it is shows in the lines above, or in what separates the cells
+            between = bool(grouped) and self._mark not in (None, *marks)
+            if grouped and marks == [","] and self._mark is None and not self._commas:
+                raise self._wrong(line, f"{cell!r} may be 1000 times as much; write it with a decimal point, or without the comma")
+        if grouped and between:
             cell = cell.replace(grouped["mark"], "")
-            marks = {mark for mark in ".," if mark in cell}
-        elif grouped and not self._commas:  # "1,013" where commas separate the cells
-            raise self._wrong(line, f"{cell!r} may be 1000 times as much; write it with a decimal point, or without the comma")
+            marks = [mark for mark in ".," if mark in cell]
         if len(marks) == 1:
-            (mark,) = marks
-            if self._mark not in (None, mark):
+            if self._mark not in (None, *marks):
                 raise self._wrong(line, f"{cell!r} has another decimal mark than the lines above; write all of them with a point")
-            self._mark = mark
+            self._mark = marks[0]
         return cell.replace(",", ".")
 
     def _wrong(self, line: int, what: str) -> RecordingError:

@@ -43,3 +43,11 @@ def test_cells_of_one_length_are_a_table_of_bytes() -> None:
     assert table is not None
     assert table.tolist() == [[97, 98], [99, 100]]
     assert Cells.of(["ab", "c"]).table() is None
+
+
+def test_a_mark_is_found_in_its_own_column() -> None:
+    cells = Cells.of(["1.5", "2"])
+    assert cells.hold(".")
+    assert not cells.hold(",")
+    second = Cells(cells._data, cells._begin[1:], cells._end[1:])
+    assert not second.hold(".")

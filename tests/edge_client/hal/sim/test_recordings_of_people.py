@@ -297,7 +297,7 @@ PLAIN = "time,temperature,humidity\n2023-01-01 00:00,5.5,80\n2023-01-01 01:00,6.
         PLAIN.replace(",", ";").replace(".", ","),
         PLAIN.replace(",", "\t"),
         PLAIN.replace(",", "\t").replace(".", ","),
-        PLAIN.replace("5.5", '"5.5"').replace("6.5", '"6,5"'),
+        PLAIN.replace("5.5", '"5,5"').replace("6.5", '"6,5"'),
         PLAIN.replace("time", '"time"').replace("2023-01-01 00:00", '"2023-01-01 00:00"'),
         PLAIN.replace("\n", ",\n"),
         PLAIN.replace("\n", ";;\n").replace(",", ";"),
@@ -329,11 +329,33 @@ def test_marks_between_thousands_are_no_decimals(tmp_path: Path, cell: str, valu
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        'time,illuminance\n2023-01-01 00:00,"12,345.5"\n2023-01-01 01:00,"1,234"\n',
+        "time;illuminance\n2023-01-01 00:00;12.345,5\n2023-01-01 01:00;1.234\n",
+        "time;illuminance\n2023-01-01 00:00;12345,5\n2023-01-01 01:00;1.234\n",
+    ],
+)
+def test_a_decimal_mark_seen_once_tells_what_the_other_mark_is(tmp_path: Path, text: str) -> None:
+    assert hours(written(tmp_path, text), "illuminance", 2) == [12345.5, 1234.0]
+
+
+def test_a_column_without_any_reading_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recording = load(written(tmp_path, "time,temperature,humidity\n2023-01-01 00:00,1,\n2023-01-01 01:00,2,NA\n"))
+    assert recording.channels == ("temperature",)
+    assert "columns without any reading are left out: humidity" in caplog.text
+
+
+@pytest.mark.parametrize(
     ("data", "complaint"),
     [
         ('time,pressure\n2023-01-01 00:00,"1,013"\n', "line 2, column 'pressure': '1,013' may be 1000 times as much; write it"),
         ("time;temperature\n2023-01-01 00:00;1,5\n2023-01-01 01:00;bright\n", "line 3, column 'temperature': 'bright' is not a number"),
         ("time;voltage\n2023-01-01 00:00;1,5\n2023-01-01 01:00;1.234,5.6\n", "line 3, column 'voltage'"),
+        ("time;voltage\n2023-01-01 00:00;1,5\n2023-01-01 01:00;1.6\n", "line 3, column 'voltage': '1.6' has another decimal mark"),
+        ("time;voltage\n2023-01-01 00:00;1.5\n2023-01-01 01:00;1,6\n", "line 3, column 'voltage': '1,6' has another decimal mark"),
+        ("2023-01-01 00:00,5\n", "line 1, column 1: '2023-01-01 00:00' is no name; put a line such as time,temperature,humidity first"),
+        ("time;temperature\n44927,5;5,5\n", "line 2, column 'time': 44927,5 is probably a spreadsheet's count of days"),
         (b"PK\x03\x04 workbook", "is a spreadsheet or a zip file; export it as CSV"),
         ('{"time": 1}', "is JSON; export it as CSV"),
         ("<html>", "is a web page or XML"),
