@@ -11,6 +11,7 @@ from collections.abc import Callable
 from http.client import HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -98,6 +99,10 @@ class Server:
         """Every client the server has ever seen, by id, and the ids that may connect and never did."""
         answer = self._ask("GET", "/clients")
         return answer["clients"], answer.get("never_seen", [])
+
+    def forget(self, client: str) -> JSON:
+        """Take a client that is gone off the list."""
+        return self._ask("DELETE", f"/clients/{quote(client, safe='')}")
 
     def rounds(self, since: int, limit: int) -> list[JSON]:
         """At most ``limit`` rounds after ``since``, ascending, each with its clients' measures."""

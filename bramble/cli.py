@@ -14,7 +14,15 @@ from typing import Annotated, Any
 import typer
 
 from bramble import flags, logs, task
-from bramble.settings import DemoSettings, FleetSettings, ListModelsSettings, ListRoundsSettings, RollbackSettings, StartRoundSettings
+from bramble.settings import (
+    DemoSettings,
+    FleetSettings,
+    ForgetSettings,
+    ListModelsSettings,
+    ListRoundsSettings,
+    RollbackSettings,
+    StartRoundSettings,
+)
 from edge_client.settings import ClientSettings
 from inspector.settings import InspectorSettings
 from protocol import BrambleError
@@ -74,6 +82,7 @@ client.command("check", help="Try out sensors, training runtime and the way to t
 app.add_typer(client, name="client")
 app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("inspector.app", "inspector")))
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))
+fleet.command("forget")(flags.command(ForgetSettings, "fleet", _room("bramble.fleet", "server", "forget")))
 rounds.command("start")(flags.command(StartRoundSettings, "fleet", _room("bramble.round", "server", "start")))
 rounds.command("list")(flags.command(ListRoundsSettings, "fleet", _room("bramble.round", "server", "listed")))
 model.command("list")(flags.command(ListModelsSettings, "fleet", _room("bramble.model", "server", "listed")))

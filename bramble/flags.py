@@ -129,6 +129,8 @@ def _sentence(item: Any, given: dict[str, Any], shared: dict[str, Any], from_fil
     if not item["loc"]:
         return message
     name = str(item["loc"][0])
+    if item["type"] == "missing":
+        return f"{flag_name(name)} is missing"
     if name in given:
         where = flag_name(name)
     elif name in shared or variable(cls, name) in os.environ or name not in from_file:
@@ -175,7 +177,7 @@ def command(cls: type[S], table: str, run: Callable[[S], int]) -> Callable[..., 
 
 def _option(cls: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Parameter:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    default = field.get_default(call_default_factory=True)
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
     shown = extra.get("shown", default)
     shown = "" if shown in (None, "") else f"default: {shown}, "
     if field.is_required():

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from bramble import terminal
 from bramble.api import Server
-from bramble.settings import FleetSettings
+from bramble.settings import FleetSettings, ForgetSettings
 from protocol.health import DISK, words
 from protocol.printable import printable
 
@@ -31,6 +31,13 @@ def run(settings: FleetSettings) -> int:
         return 0
     show(status, terminal.console())
     return SICK if status["never_seen"] or any(sick(client) for client in status["clients"].values()) else 0
+
+
+def forget(settings: ForgetSettings) -> int:
+    """Take a client off the server's list; return 0."""
+    Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout).forget(settings.client)
+    print(f"{settings.client} is off the list")
+    return 0
 
 
 def read(settings: FleetSettings) -> dict[str, Any]:

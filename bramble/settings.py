@@ -50,6 +50,12 @@ class FleetSettings(OperatorSettings):
     )
 
 
+class ForgetSettings(OperatorSettings):
+    """Take a client that will not come back off the server's list, and with it off the alerts about who is missing."""
+
+    client: str = Field(description="Its id. With tokens on, take its token away first: whoever has one and is not there is missing.")
+
+
 class StartRoundSettings(OperatorSettings):
     """Start a round of federated averaging; with --wait, from before the server is up until the round has ended."""
 

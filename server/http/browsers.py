@@ -29,7 +29,8 @@ def telltale(headers: Headers) -> str | None:
     for name in _TELLTALES:
         if name in headers:
             return name
-    if headers.get("User-Agent", "").lower().startswith("mozilla/"):
+    agent = headers.get("User-Agent", "").lower()
+    if agent.startswith("mozilla/") and "powershell" not in agent:  # the shell of Windows calls itself so too; no page can
         return "User-Agent"
     kinds = [kind.strip().lower() for kind in headers.get("Accept", "").split(",") if kind.strip()]
     return None if all(kind.startswith(_PROGRAMS_ACCEPT) and "html" not in kind for kind in kinds) else "Accept"

@@ -27,6 +27,8 @@ PROGRAMS = {
     "urllib": {**HOST, "User-Agent": "Python-urllib/3.11", "Accept-Encoding": "identity", "Connection": "close"},
     "HTTPie": {**HOST, "User-Agent": "HTTPie/3.2.4", "Accept": "application/json, */*;q=0.5", "Accept-Encoding": "gzip, deflate"},
     "Go": {**HOST, "User-Agent": "Go-http-client/1.1", "Accept-Encoding": "gzip"},
+    "axios": {**HOST, "User-Agent": "axios/1.12.2", "Accept": "application/json, text/plain, */*", "Accept-Encoding": "gzip, br"},
+    "PowerShell": {**HOST, "User-Agent": "Mozilla/5.0 (Windows NT; Windows NT 10.0; en-GB) WindowsPowerShell/5.1.26100.1"},
     "netcat": HOST,
 }
 BROWSERS = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,8 +138,19 @@ def test_the_list_outlives_the_server_and_a_reset_and_names_who_was_never_seen(t
         assert after["pi-2"]["last_seen"] == before["pi-2"]["last_seen"]
         with Pi(server.url, auth=hello("pi-2", token="pi-2")):
             assert server.request("DELETE", "/clients/pi-2", me)[0] == 409
-            assert server.request("DELETE", "/clients/pi-1", me)[:2] == (200, {"forgotten": "pi-1"})
+            assert forget(server, tmp_path, "pi-1") == ("pi-1 is off the list\n", "")
             assert server.request("DELETE", "/clients/pi-1", me)[0] == 404
+            assert forget(server, tmp_path) == ("", "bramble: --client is missing\n")
+            assert "there is no client" in forget(server, tmp_path, "pi-9")[1]
             assert seen(server) == ({"pi-2": True}, ["pi-1", "pi-3"])
+            out, err = forget(server, tmp_path, "pi-2")
+            assert (out, "pi-2 is connected" in err) == ("", True)
             give("pi-1", "pi-3")
             wait_for(lambda: seen(server) == ({}, ["pi-1", "pi-3"]), "the client without a token to be ended and forgotten")
+
+
+def forget(server: ServerProcess, folder: Path, *client: str) -> tuple[str, str]:
+    (folder / "me.token").write_text("me")
+    command = [sys.executable, "-m", "bramble", "fleet", "forget", *(["--client", *client] if client else []), "--server", server.url]
+    done = subprocess.run([*command, "--token-file", str(folder / "me.token")], capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout, done.stderr
