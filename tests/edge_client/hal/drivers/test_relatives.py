@@ -99,7 +99,7 @@ def test_every_identity_knows_its_own_chip_and_no_relative_is_also_read() -> Non
 def test_a_chip_that_says_what_it_is_is_found_as_that_and_nothing_else_wherever_it_can_sit(name: str) -> None:
     """Three Bosch chips at 0x76, two of Texas Instruments' at 0x40: the address tells nothing."""
     kind = catalogue.driver(name)
-    for address in kind.addresses:
+    for address in {min(kind.addresses), max(kind.addresses)}:
         bench = Bench(name, **WORLD)
         bench.bus.attach(address, bench.bus.detach(kind.addresses[0]))
         bench.clock.sleep(1)
