@@ -62,7 +62,7 @@ def test_more_time_excuses_more_change_up_to_five_minutes() -> None:
 def test_every_driver_measures_channels_of_the_table(name: str) -> None:
     kind = catalogue.driver(name)
     assert kind.name == name
-    assert kind.addresses
+    assert bool(kind.addresses) == kind.on_bus
     assert 0 < kind.fastest
     for key in kind.channels:
         assert quantity(key)
