@@ -17,7 +17,7 @@ from server.shares import CLIENT, STRANGER, Bucket, Share
 
 MOST = 10_000
 """Connections at once where files allow it."""
-RESERVE = 96
+RESERVE = 160
 """Files that are kept for the store, the spool and whatever else the server opens itself."""
 FEWEST = 16
 """Connections that are allowed however few files there are."""

@@ -179,7 +179,7 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
         Told when a request or a TLS handshake is not one, and when there is no place, see :class:`server.complaints.Complaints`.
     """
 
-    max_accept = 16  # at a time; each may push another one out, whose file is closed only afterwards
+    max_accept = 64  # at a time; each may push another one out, whose file is closed only afterwards
     backlog = 1024
 
     def __init__(self, *arguments: Any, connections: Connections, complain: Callable[..., None], **options: Any) -> None:
