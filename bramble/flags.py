@@ -129,8 +129,6 @@ def _sentence(item: Any, given: dict[str, Any], shared: dict[str, Any], from_fil
     if not item["loc"]:
         return message
     name = str(item["loc"][0])
-    if item["type"] == "missing":
-        return f"{flag_name(name)} is missing"
     if name in given:
         where = flag_name(name)
     elif name in shared or variable(cls, name) in os.environ or name not in from_file:
@@ -176,13 +174,12 @@ def command(cls: type[S], table: str, run: Callable[[S], int]) -> Callable[..., 
 
 
 def _option(cls: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Parameter:
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    default = None if field.is_required() else field.get_default(call_default_factory=True)
-    shown = extra.get("shown", default)
-    shown = "" if shown in (None, "") else f"default: {shown}, "
     if field.is_required():
         argument = typer.Argument(help=field.description, metavar=_metavar(field.annotation), show_default=False)
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[str, argument])
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    shown = extra.get("shown", field.get_default(call_default_factory=True))
+    shown = "" if shown in (None, "") else f"default: {shown}, "
     option = typer.Option(
         str(extra.get("flags", flag_name(name))),
         help=f"{field.description or ''} \\[{shown}env: {variable(cls, name)}]",
