@@ -27,7 +27,7 @@ def test_every_reading_is_accounted_for_while_everything_goes_wrong(name: str) -
     assert outcome.faults > 50
     assert outcome.unaccounted == 0
     assert outcome.missing > 0
-    assert outcome.good > 0.15 * outcome.expected, "the sensor comes back"
+    assert outcome.good > 0.1 * outcome.expected, "the sensor comes back; spikes and drift are held against it for a while"
 
 
 @pytest.mark.parametrize("name", CHECKED)
