@@ -2,7 +2,8 @@
 
 The kernel's driver talks to the chip, and these two read what it shows under ``/sys/bus/iio/devices`` and ``/sys/class/hwmon``
 (linux, Documentation/ABI/testing/sysfs-bus-iio and sysfs-class-hwmon). Nothing here can check what a chip says: after a brown-out
-many of the kernel's drivers pass on zeros or power-on values, such as the 85 °C of a DS18B20. So these readings are *unchecked*.
+many of the kernel's drivers pass on zeros or power-on values, of which only the 85 °C of a DS18B20 are known here. So these
+readings are *unchecked*.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from edge_client.hal.errors import (
     NotReady,
     PermissionDenied,
     SensorError,
+    SettingsLost,
     ShortRead,
 )
 
@@ -40,6 +42,9 @@ RANGES = {
     **dict.fromkeys(("max31855", "max31856", "max6675", "mcp9600"), (-270.0, 1800.0)),  # thermocouples
 }
 """What the sensors behind a driver of the kernel's can feel, in °C."""
+POWER_ON = {"w1_slave_temp": 85.0}
+"""What they show before their first conversion, in °C (data sheet DS18B20, table 1)."""
+NEAR_C = 5.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ class KernelSensor(Driver):
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None, **options: Any) -> None:
         super().__init__(bus, 0, clock)
         self._found: Device | None = None
+        self._last: Mapping[str, float] = {}
         self._factors = {channel: found[1] for channel, stem in self.inputs.items() if (found := self._meaning(stem))}
 
     @classmethod
@@ -146,7 +152,15 @@ class KernelSensor(Driver):
             # Another device may have its number by now
             raise NoAcknowledge(f"{self} is gone; check its wiring")
         values = {channel: self._value(found.folder, stem) * self._factors[channel] for channel, stem in self.inputs.items()}
+        self._doubt_power_on(POWER_ON.get(found.kernel), values)
+        self._last = values
         return Measurement(self.clock.now(), values)
+
+    def _doubt_power_on(self, usual: float | None, values: Mapping[str, float]) -> None:
+        """Refuse what a chip shows before its first conversion, unless it has been near that before."""
+        for channel, value in values.items():
+            if value == usual and abs(self._last.get(channel, math.inf) - value) > NEAR_C:
+                raise SettingsLost(f"{self} shows {value:g} °C, as after a brown-out; check its power supply and its pull-up resistor")
 
     @classmethod
     def _meaning(cls, stem: str) -> tuple[str, float] | None:

@@ -173,6 +173,18 @@ def test_what_is_plausible_is_what_that_sensor_can_feel(sysfs: Sysfs, name: str,
     assert [reading.good for reading in sensor(Hwmon, sysfs, name).read()] == [good]
 
 
+def test_the_85_degrees_of_a_probe_that_was_without_power_are_no_reading_and_real_ones_are(sysfs: Sysfs) -> None:
+    clock = VirtualClock()
+    folder = sysfs.hwmon(0, "28-000001", "w1_slave_temp", {"temp1_input": "85000"})
+    probe = sensor(Hwmon, sysfs, "28-000001", clock)
+    read: list[Any] = []
+    for celsius in (85, 21, 85, 22, 70, 82, 85, 85, 84):
+        (folder / "temp1_input").write_text(f"{celsius}000")
+        read.append(values(probe)["temperature"])
+        clock.sleep(300)
+    assert read == [None, 21, None, 22, 70, 82, 85, 85, 84]
+
+
 def configuration(folder: Path, text: str) -> Path:
     path = folder / "sensors.toml"
     path.write_text(text)
