@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from edge_client.hal.channels import quantity
 from edge_client.hal.readings import Quality
+from edge_client.hal.reputation import LEAPED
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,9 @@ class Doubts:
     def __init__(self, name: str) -> None:
         self._name = name
         self._whole: str | None = None
+        self._said: str | None = None
+        self._leaped = False
+        """Whether it was said before that the sensor leaps: each single one is worth no line."""
         self._channels: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -36,10 +40,12 @@ class Doubts:
         whole
             Why the sensor as a whole is not believed, or None.
         """
-        if whole is not None and whole != self._whole:
+        if whole is not None and whole != self._said and not (whole == LEAPED and self._leaped):
             logger.warning("sensor %s is doubtful and is not used: %s", self._name, whole)
-        elif whole is None and self._whole is not None:
+            self._said, self._leaped = whole, True
+        elif whole is None and self._said is not None:
             logger.warning("sensor %s is believed again", self._name)
+            self._said = None
         self._whole = whole
         for key, quality in qualities.items():
             if quality is Quality.GOOD and key in self._channels:
