@@ -17,6 +17,8 @@ CHUNK = 1024
 """Windows judged in one go."""
 MOST = 0.5
 """Part of the windows that may be doubtful. Beyond it the sensor is broken, and what it measured between is no better."""
+FEW = 0.01
+"""Part that needs no word: now and then weather itself does what it never does."""
 WORSE = 4.0
 """A loss that ends at more times of where it began was not trained but destroyed. One that came down is never doubted."""
 NOISE = 1e-3
@@ -35,6 +37,7 @@ class Doubts:
 
     def __init__(self) -> None:
         self.windows: int | None = None
+        self._many = False
 
     def believable(self, graph: Graph, data: Windows) -> Windows:
         """Return the windows that the graph does not doubt; all of them if it has no opinion.
@@ -55,11 +58,11 @@ class Doubts:
         return Windows(data.x[good], data.y[good], data.time[good])
 
     def _told(self, count: int, of: int) -> None:
-        former, self.windows = self.windows, count
-        if count and not former:
+        self.windows, former, self._many = count, self._many, count > FEW * of
+        if self._many and not former:
             logger.warning("%d of %d windows cannot be true and are not trained on: check this client's sensors and their units", count, of)
-        elif former and not count:
-            logger.info("every window can be true again")
+        elif former and not self._many:
+            logger.info("nearly every window can be true again")
 
 
 def improved(before: float, after: float) -> None:

@@ -175,3 +175,26 @@ def test_a_server_killed_again_and_again_at_any_moment_loses_no_committed_round(
     # without clients nothing moves, so that the model and the history are of one moment
     with ServerProcess(tmp_path, "--min-updates", "2") as still:
         assert len(committed(still)) > 4
+
+
+@pytest.mark.parametrize(("point", "done"), [("in the rollback", False), ("after the rollback", True)])
+def test_a_server_that_dies_in_a_rollback_has_made_it_or_has_not(house: House, point: str, done: bool) -> None:
+    server_model = lambda: house.server.get("/model")["weights"]["dense/bias"]  # noqa: E731
+    house.run_round()
+    first = server_model()
+    house.run_round()
+    second = server_model()
+    house.restart(f"{point}:3")
+    with contextlib.suppress(OSError):
+        house.server.request("POST", "/model/rollback?round=1")
+    house.wait_dead()
+    house.restart()
+    assert house.server.get("/model")["round"] == (3 if done else 2)
+    assert server_model() == (first if done else second)
+    if not done:
+        assert house.server.request("GET", "/rounds/3")[0] == 404
+        assert house.server.request("POST", "/model/rollback?round=1")[:2] == (200, {"round": 3, "rollback_of": 1})
+    assert server_model() == first
+    assert [(item["round"], item["rollback_of"]) for item in house.server.get("/rounds")["rounds"]] == [(1, None), (2, None), (3, 1)]
+    assert house.run_round() == 4
+    assert server_model() == second, "the fourth round goes on from the first's model"

@@ -11,10 +11,12 @@ from sqlalchemy.engine import Engine
 
 from bramble.cli import main
 from server.cohort import Cohort
+from server.commits import Commits
 from server.links import Outward
+from server.store import rounds
 
 point, _, number = os.environ["DIE_AT"].partition(":")
-committing: list[Cohort] = []
+committing: list[Any] = []
 
 
 def die() -> None:
@@ -46,7 +48,21 @@ def ask(self: Outward, clients: Any, update: dict[str, Any]) -> None:
     asked(self, clients, update)
 
 
-asked = Outward.ask
+def in_rollback(connection: Any, to_be: int, *arguments: Any) -> None:
+    """Write the chosen rollback, and die before it is committed."""
+    written(connection, to_be, *arguments)
+    if to_be == int(number):
+        committing.append(to_be)
+
+
+def after_rollback(self: Commits, to_be: int, to: int) -> Any:
+    """Die once the chosen rollback is committed, before anybody is told."""
+    restored(self, to_be, to)
+    if to_be == int(number):
+        die()
+
+
+asked, written, restored = Outward.ask, rounds.rolled_back, Commits.restore
 match point:
     case "before it is on record":
         Cohort.opened = at_round(Cohort.opened, die, None)  # type: ignore[method-assign]
@@ -60,6 +76,11 @@ match point:
         event.listen(Engine, "commit", lambda connection: die() if committing else None)
     case "after the commit":
         Cohort.commit = at_round(Cohort.commit, None, die)  # type: ignore[method-assign]
+    case "in the rollback":
+        rounds.rolled_back = in_rollback
+        event.listen(Engine, "commit", lambda connection: die() if committing else None)
+    case "after the rollback":
+        Commits.restore = after_rollback  # type: ignore[method-assign]
     case "never":
         pass
     case _:
