@@ -1,6 +1,4 @@
-"""One broken sensor in a learning fleet: what it costs the others, with the real trainer, judge and strategy; and what the guard costs
-a fleet that is well.
-"""
+"""What one broken sensor costs the others of a learning fleet, and what being on guard costs a fleet that is well."""
 
 from __future__ import annotations
 
@@ -48,18 +46,20 @@ LOW, SPAN = RANGES[:, 0], np.diff(RANGES)[:, 0]
 def noise(width: float, channels: Sequence[int] = (0, 1, 2)) -> Kind:
     """Uniform noise over so much of these channels' ranges, anywhere in them."""
 
-    def made(values: Values, rng: np.random.Generator) -> Values:
+    def broken(values: Values, rng: np.random.Generator) -> Values:
         drawn = LOW + SPAN * ((1 - width) * rng.random(3) + width * rng.random(values.shape))
-        mask = np.isin(np.arange(3), channels)
-        return np.where(mask, drawn, values)
+        chosen = list(channels)
+        made = values.copy()
+        made[:, chosen] = drawn[:, chosen]
+        return made
 
-    return made
+    return broken
 
 
 def flapping(values: Values, rng: np.random.Generator) -> Values:
     """From one end of the range to the other and back, with each reading or at random."""
     pick = rng.integers(0, 2, values.shape) if rng.random() < 0.5 else np.arange(len(values))[:, None] % 2 * np.ones(3)
-    return LOW + SPAN * pick
+    return np.asarray(LOW + SPAN * pick)
 
 
 def spikes(values: Values, rng: np.random.Generator) -> Values:

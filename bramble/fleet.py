@@ -133,6 +133,8 @@ def _sensors(health: dict[str, Any]) -> str:
     """Return what is wrong with a client's sensors; nothing if all is well."""
     wrong = [f"[red]{escape(name)} is gone[/]" for name in health.get("sensors_gone", ())]
     wrong += [f"[red]{escape(name)} is doubtful[/]" for name in health.get("sensors_doubted", ())]
+    if health.get("windows_doubtful"):
+        wrong.append(f"{health['windows_doubtful']:,} windows doubtful")
     if health.get("samples_missed"):
         wrong.append(f"{health['samples_missed']:,} missed")
     return ", ".join(wrong)

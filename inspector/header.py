@@ -83,7 +83,11 @@ def _round(snapshot: Snapshot) -> Any:
 def _how(entry: dict[str, Any]) -> str:
     if entry["state"] == "abandoned":
         return f"was abandoned ({entry.get('reason') or 'no reason given'})"
-    return f"averaged {words.plural(entry['updates'], 'update')} in {entry['ended'] - entry['started']:.1f} s"
+    if entry.get("rollback_of"):
+        return f"brought back the model of round {entry['rollback_of']}"
+    out = [client for client, part in entry.get("clients", {}).items() if part.get("replied") and part.get("reason")]
+    without = f" without {words.several(out)}" if out else ""
+    return f"averaged {words.plural(entry['updates'], 'update')} in {entry['ended'] - entry['started']:.1f} s{without}"
 
 
 def _fleet(snapshot: Snapshot) -> Any:

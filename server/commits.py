@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from protocol.layout import Weights
 from server.cohort import Cohort
+from server.fleet import Fleet
 from server.judge import RECENT, Judge
 from server.metrics import Metrics
 from server.settings import ServerSettings
@@ -22,8 +23,8 @@ log = logging.getLogger(__name__)
 class Commits:
     """Commits models, and says whose updates do not count: when that begins and when it is over."""
 
-    def __init__(self, settings: ServerSettings, store: Store, metrics: Metrics) -> None:
-        self._settings, self._store, self._metrics = settings, store, metrics
+    def __init__(self, settings: ServerSettings, store: Store, fleet: Fleet, metrics: Metrics) -> None:
+        self._settings, self._store, self._fleet, self._metrics = settings, store, fleet, metrics
         self._judge = Judge()
         self._left_out: set[str] = set()
 
@@ -76,7 +77,7 @@ class Commits:
         return Model(number, weights, {})
 
     def told(self, cohort: Cohort) -> None:
-        """Log and count whom a round left out; a sensor stays broken for many rounds, and is named once."""
+        """Log, count and remark whom a round left out; a sensor stays broken for many rounds, and is named once."""
         for client, reason in sorted(cohort.answered.items()):
             if reason is not None and client not in self._left_out:
                 log.warning("round %d: left out %s: %s", cohort.number, client, reason)
@@ -85,3 +86,4 @@ class Commits:
                 log.info("round %d: %s counts again", cohort.number, client)
                 self._left_out.discard(client)
         self._metrics.left_out(cohort.left_out)
+        self._fleet.judged({name: reason and f"left out of round {cohort.number}: {reason}" for name, reason in cohort.answered.items()})

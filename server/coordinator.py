@@ -56,7 +56,7 @@ class Coordinator:
         self._said = Complaints()
         self._endings = Endings(self._write, lambda: bool(store.trouble))
         self._cohort: Cohort | None = None
-        self._commits = Commits(settings, store, metrics)
+        self._commits = Commits(settings, store, fleet, metrics)
         self._deadline = 0.0
         self._config = settings.training(graph.manifest.config)
         self._recover()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,6 +47,8 @@ class Client:
     instance: str = field(default="", repr=False)
     """Which process it is; empty where a client of version 1 does not tell."""
     first_seen: float = 0.0
+    left_out: str | None = None
+    """Why its last update did not count, in a sentence."""
     misfit: str | None = None
     """Why it cannot train this server's task, or None."""
 
@@ -86,6 +88,7 @@ class Fleet:
             hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now,
             former.last_cycle if former else None, hash_of(hello.token or ""), protocol=hello.protocol, features=hello.features,
             instance=hello.instance, first_seen=former.first_seen if former else now, misfit=checks.misfit(hello.channels, self._needed),
+            left_out=former.left_out if former else None,
         )  # fmt: skip
         self._clients[client.id] = client
         self._by_sid[sid] = client.id
@@ -135,6 +138,12 @@ class Fleet:
         self._clients[name] = client
         self.touched.add(name)
         return client
+
+    def judged(self, left_out: Mapping[str, str | None]) -> None:
+        """Note of clients why their last update did not count, or None because it did."""
+        for name, sentence in left_out.items():
+            if name in self._clients:
+                self._clients[name] = replace(self._clients[name], left_out=sentence)
 
     def report(self, client: str, health: Health) -> None:
         """Note what a client says of itself and its machine."""
@@ -203,7 +212,7 @@ class Fleet:
                 "health_at": client.health_at,
                 "fits": client.misfit is None,
                 "namesake_since": (since := self.namesakes.since(name, now)),
-                "remarks": [*([TWO] if since else []), *([client.misfit] if client.misfit else [])],
+                "remarks": [*([TWO] if since else []), *filter(None, (client.misfit, client.left_out))],
             }
             for name, client in sorted(self._clients.items())
         }

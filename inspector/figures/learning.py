@@ -28,7 +28,10 @@ def loss(snapshot: Snapshot, clients: Sequence[str], when: str) -> style.Figure:
     traces.append(_global(snapshot, name, f"loss_{when}", lambda mean: mean, ""))
     abandoned = [entry for entry in snapshot.settled if entry["state"] == "abandoned"]
     if abandoned:
-        traces.append(_abandoned(abandoned))
+        traces.append(_marks("abandoned", "x", abandoned))
+    back = [entry for entry in snapshot.committed if entry.get("rollback_of")]
+    if back:
+        traces.append(_marks("rolled back", "triangle-left", back))
     layout = style.layout("round", f"loss {when} local training", f"loss {when}", len(traces))
     layout["yaxis"]["rangemode"] = "tozero"
     return {"data": traces, "layout": layout | whole_rounds(layout, traces)}
@@ -72,13 +75,13 @@ def _trace(name: str, points: list[Any], colour: str, unit: str, most: int, **lo
     return style.line(name, [round(number) for number in numbers], values, colour, unit, mode=mode, marker={"size": 5}, **look)
 
 
-def _abandoned(rounds: list[JSON]) -> style.Figure:
+def _marks(name: str, symbol: str, rounds: list[JSON]) -> style.Figure:
     return {
-        "type": "scatter", "mode": "markers", "name": "abandoned",
+        "type": "scatter", "mode": "markers", "name": name,
         "x": [entry["round"] for entry in rounds], "y": [0.0] * len(rounds),
         "text": [str(entry.get("reason") or "") for entry in rounds],
-        "marker": {"symbol": "x", "size": 8, "color": style.BASELINE}, "cliponaxis": False,
-        "hovertemplate": "abandoned: %{text}<extra></extra>",
+        "marker": {"symbol": symbol, "size": 8, "color": style.BASELINE}, "cliponaxis": False,
+        "hovertemplate": f"{name}: %{{text}}<extra></extra>",
     }  # fmt: skip
 
 

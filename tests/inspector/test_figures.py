@@ -123,6 +123,13 @@ def test_loss_is_drawn_for_the_global_model_and_for_each_client(lively: Standin,
     assert figure["layout"]["xaxis"]["title"]["text"] == "round"
 
 
+def test_a_rollback_is_marked_with_what_it_brought_back(lively: Standin) -> None:
+    lively.add_round("committed", "rolled back to the model of round 1")
+    lively.rounds[-1] |= {"rollback_of": 1, "metrics": {}, "clients": {}}
+    mark = by_name(learning.loss(snapshot(lively), lively.clients, "before"))["rolled back"]
+    assert (mark["x"], mark["text"]) == ([3], ["rolled back to the model of round 1"])
+
+
 def test_error_and_baseline_are_drawn_in_the_metrics_unit(lively: Standin) -> None:
     figure = learning.error(snapshot(lively), NAMES)
     traces = by_name(figure)
