@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from protocol.health import Health
 from protocol.messages import Channel
 from server.fleet import Client, Fleet
-from server.store import StoreError, clients
+from server.store import StoreError, clients, mirror, models
 
 SOON = 5.0
 """Seconds within which it is written that somebody came or left: a whole fleet that comes back at once is one write."""
@@ -51,8 +51,14 @@ class Registry:
         self._fleet.moved, self._fleet.touched = set(), set()
         found = [client for name in sorted(changed) if (client := self._fleet.get(name))]
         rows, forgotten = [_row(client) for client in found], changed - {client.id for client in found}
+
+        def save(connection: Connection) -> None:
+            clients.save(connection, rows, forgotten)
+            for part in (models, mirror):  # else names that nobody has any more would fill them
+                part.forget(connection, forgotten)
+
         try:
-            write(lambda connection: clients.save(connection, rows, forgotten))
+            write(save)
         except StoreError:  # said by the store
             self._fleet.moved |= moved
             self._fleet.touched |= changed

@@ -179,24 +179,25 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
         Told when a request or a TLS handshake is not one, and when there is no place, see :class:`server.complaints.Complaints`.
     """
 
-    max_accept = 64  # at a time; each may push another one out, whose file is closed only afterwards
+    max_accept = 32  # at a time; each may push another one out, whose file is closed only afterwards
     backlog = 1024
 
     def __init__(self, *arguments: Any, connections: Connections, complain: Callable[..., None], **options: Any) -> None:
         self.connections, self.complain = connections, complain
+        self._unheard = 0  # accepted, and not heard yet: more are accepted only when these have been
         super().__init__(*arguments, handler_class=Handler, **options)
 
     def do_read(self) -> Any:
         """Accept a connection; return its socket, address and entry, or nothing."""
         try:
-            accepted = super().do_read()
-        except OSError as error:  # no file was left, or it was reset in the queue
+            accepted = self._living() if self._unheard < self.max_accept else None
+        except OSError as error:  # no file was left
             self.complain("connections", f"one cannot be accepted ({error.strerror}); it is tried again")
             self.stop_accepting()
             self._timer = self.loop.timer(self.max_delay / 10)
             self._timer.start(self._start_accepting_if_started)
             return None
-        if not accepted:
+        if accepted is None:
             return None
         sock, address = accepted
 
@@ -214,14 +215,32 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
             sentence = f"its connection is refused: {limits}; see --max-connections and --max-per-address"
             self.complain(address[0], sentence, address=address[0])
             return None
+        self._unheard += 1
         return sock, address, entry
+
+    def _living(self) -> Any:
+        """Accept the next connection that was not reset in the queue."""
+        for _ in range(self.max_accept):
+            accepted = super().do_read()
+            if not accepted:
+                return None
+            try:
+                accepted[0].getpeername()
+            except OSError:
+                accepted[0].close()
+            else:
+                return accepted
+        return None
 
     def handle(self, sock: Any, address: Any, entry: Connection) -> None:
         """Serve a connection until it ends."""
+        if not self.ssl_enabled:
+            self._unheard -= 1
         Handler(sock, address, self, entry).handle()
 
     def wrap_socket_and_handle(self, client_socket: Any, address: Any, entry: Connection) -> None:
         """Shake hands over TLS, and serve the connection until it ends."""
+        self._unheard -= 1
         entry.take(HANDSHAKE)
         client_socket.settimeout(TAKEN_S)
         try:

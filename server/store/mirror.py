@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, String, Table, UniqueConstraint, delete, select
@@ -92,6 +93,12 @@ def columns(
         rows = connection.execute(newest).all()[::-1]
         answer.setdefault(one.client, {})[one.channel] = {"unit": one.unit, "t": [t for t, _ in rows], "value": [v for _, v in rows]}
     return answer
+
+
+def forget(connection: Connection, names: Collection[str]) -> None:
+    """Forget all readings of these clients, with the series that they belong to."""
+    if names:
+        connection.execute(delete(series).where(series.c.client.in_(list(names))))
 
 
 def clear(connection: Connection) -> None:

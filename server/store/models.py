@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,6 +70,12 @@ def forget_clients_weights(connection: Connection) -> None:
     if connection.scalar(select(latest_updates.c.client).where(latest_updates.c.weights.is_not(None)).limit(1)) is not None:
         erase_what_is_deleted(connection)
         connection.execute(latest_updates.update().values(weights=None))
+
+
+def forget(connection: Connection, clients: Collection[str]) -> None:
+    """Forget the last updates of these clients."""
+    if clients:
+        connection.execute(delete(latest_updates).where(latest_updates.c.client.in_(list(clients))))
 
 
 def clear(connection: Connection) -> None:

@@ -94,6 +94,20 @@ def test_a_message_beyond_every_limit_ends_the_connection_and_the_log_says_whose
     assert server.logged(f"huge: a message is larger than the {LIMIT} bytes that this server takes") == 1
 
 
+def test_json_of_megabytes_is_refused_before_it_is_parsed_and_weights_of_megabytes_are_not(server: ServerProcess, good: Pi) -> None:
+    bad = Pi(server.url, "wordy")
+    with pytest.raises(Closed):
+        bad.call("data_update", {"t": [[]] * 2_000_000})  # eight megabytes
+    bad.close()
+    assert server.logged("wordy: a message of text is larger than the 1048576 bytes that this server takes") == 1
+    with Pi(server.url, "talkative") as pi:
+        assert (
+            "t: expected a list of 1 to 10000 times"
+            in pi.call("data_update", {"cycle": None, "t": [[]] * 200_000, "channels": {}})["reason"]
+        )
+        assert "do not fit the layout" in pi.call("training_complete", update(1, weights=bytes(8 << 20)))["reason"]
+
+
 def test_who_has_not_shaken_hands_may_not_send_much(server: ServerProcess, good: Pi) -> None:
     stranger = Pi(server.url, connect=False)
     with pytest.raises(Closed):
@@ -196,7 +210,7 @@ def test_another_namespace_is_refused_and_the_default_one_goes_on(server: Server
 
 
 def test_a_page_of_another_site_cannot_open_a_websocket(server: ServerProcess, good: Pi) -> None:
-    with pytest.raises(websocket.WebSocketBadStatusException, match="400"):
+    with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
         Pi(server.url, "page", origin="https://evil.example")
     with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
         Pi(server.url, "rebound", host="evil.example", origin="http://evil.example")

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Connection
 
 from protocol.health import Health
-from protocol.messages import Channel, Handshake
+from protocol.messages import Channel, Column, DataUpdate, Handshake
 from server.fleet import Fleet
 from server.registry import LATER, SOON, Registry
-from server.store import Store, StoreError, clients
+from server.store import Store, StoreError, clients, mirror, models
 
 CHANNELS = (Channel("temperature", "°C"),)
 
@@ -84,12 +84,19 @@ def test_who_is_forgotten_is_forgotten_on_disk_too(store: Store) -> None:
     for name in ("pi-1", "pi-2"):
         kept.join(name)
     kept.registry.keep(kept.write)
+    with store.writing() as connection:
+        for name in ("pi-1", "pi-2"):
+            models.save_update(connection, models.LatestUpdate(name, 1, 1, {}))
+            mirror.add(connection, name, DataUpdate(None, (1.0,), {"temperature": Column("°C", (20.0,))}))
     kept.fleet.leave("s-pi-1")
     assert not kept.fleet.forget("pi-2"), "it is connected"
     assert kept.fleet.forget("pi-1")
     assert not kept.fleet.forget("pi-1")
     kept.registry.keep(kept.write)
     assert list(Kept(store).fleet.to_json([])) == ["pi-2"]
+    with store.reading() as connection:
+        assert [update.client for update in models.latest_updates_of_all(connection)] == ["pi-2"], "nor is its last update kept"
+        assert mirror.clients(connection) == ["pi-2"]
 
 
 def test_with_a_disk_that_refuses_nothing_is_lost(store: Store) -> None:
