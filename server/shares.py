@@ -32,8 +32,8 @@ class Rates:
     address: Rate
 
 
-STRANGER = Rates(Rate(100, 200), Rate(1000, 2000))
-"""HTTP requests, and frames before the handshake. A thousand clients behind one address are back within a few seconds."""
+STRANGER = Rates(Rate(50, 200), Rate(300, 3000))
+"""HTTP requests, and frames before the handshake. A thousand clients behind one address come back at once: three shares each."""
 CLIENT = Rates(Rate(500, 1000), Rate(4000, 8000))
 """Frames of clients that were let in: more than a client of a loopback round sends, more than one core answers in all."""
 

@@ -71,12 +71,17 @@ def test_addresses_without_end_take_no_memory_without_end() -> None:
 def test_to_come_back_is_not_to_begin_anew() -> None:
     slept: list[float] = []
     connections = Connections(100, 100, slept.append)
-    for _ in range(3):
+    for amount in (STRANGER.address.burst + 300, 1):
         entry = connections.enter("192.0.2.1", lambda: None)
         assert entry
-        entry.take(STRANGER.address.burst / 2 + 1)
+        entry.take(amount)
         entry.leave()
-    assert sum(seconds > 0.5 for seconds in slept) >= 2, "its address has taken too much, whichever connection"
+    assert slept[-1] > 0.5, "its address has taken too much, whichever connection"
+    other = connections.enter("192.0.2.2", lambda: None)
+    assert other
+    slept.clear()
+    other.take()
+    assert slept == [], "and nobody else's"
 
 
 def test_what_counts_as_one_address() -> None:
