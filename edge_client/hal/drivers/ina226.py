@@ -13,7 +13,7 @@ from edge_client.hal.drivers.options import Option
 from edge_client.hal.errors import NotReady, SettingsLost, WrongChip
 from edge_client.hal.registers import Device, Field, Register
 
-# Section 7.6, table 4
+# Section 7.1, table 7-1
 CONFIGURATION = Register(0x00, 2)
 SHUNT_VOLTAGE = Register(0x01, 2, signed=True)
 BUS_VOLTAGE = Register(0x02, 2)
@@ -21,17 +21,17 @@ MASK_ENABLE = Register(0x06, 2)
 MANUFACTURER, DIE = Register(0xFE, 2), Register(0xFF, 2)
 
 READY = Field(3)
-TEXAS, NUMBER = 0x5449, Field(4, 12)  # sections 7.6.10 and 7.6.11; below the number is the revision
+TEXAS, NUMBER = 0x5449, Field(4, 12)  # sections 7.1.9 and 7.1.10; below the number is the revision
 # Their own data sheets; the last two measure air
 RELATIVES = {
     code: f"{chip}, which no driver here reads"
     for code, chip in ((0x227, "INA260"), (0x322, "INA3221"), (0x105, "HDC1080"), (0x07D, "HDC2080"))
 }
 RESET = 0x8000
-# Section 7.6.2: 4 averages of 1.1 ms each, both voltages once when triggered
+# Section 7.1.1: 4 averages of 1.1 ms each, both voltages once when triggered
 SETTINGS = 0x4323
-CONVERSION_S = 4 * 2 * 1.21e-3  # section 6.5, maximum
-BUS_STEP, SHUNT_STEP = 1.25e-3, 2.5e-6  # sections 7.6.4 and 7.6.3
+CONVERSION_S = 4 * 2 * 1.21e-3  # section 5.5, maximum
+BUS_STEP, SHUNT_STEP = 1.25e-3, 2.5e-6  # sections 7.1.3 and 7.1.2
 BUS_LIMITS, SHUNT_LIMITS = (-1, 0x7FFF), (-0x8000, 0x7FFF)  # 0 V is a value
 SHUNT_OHMS = 0.1  # what the usual boards carry
 

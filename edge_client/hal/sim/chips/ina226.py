@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from edge_client.hal.sim.chips.words import WordChip, clamp, unsigned
 
-CONVERSION_S = (140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3)  # section 6.5, typical
-AVERAGES = (1, 4, 16, 64, 128, 256, 512, 1024)  # section 7.6.2, table 6
+CONVERSION_S = (140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3)  # section 5.5, typical
+AVERAGES = (1, 4, 16, 64, 128, 256, 512, 1024)  # section 7.1.1
 SHUNT_OHMS = 0.1
 
 
@@ -31,7 +31,7 @@ class INA226(WordChip):
         super().write(data)
 
     def written(self, address: int, value: int) -> None:
-        """Reset, or begin to measure, which clears the ready flag (section 7.6.8)."""
+        """Reset, or begin to measure, which clears the ready flag (section 7.1.7)."""
         if address != 0:
             return
         if value & 0x8000:
@@ -71,7 +71,7 @@ class INA226(WordChip):
         if config & 2:
             self.words[2] = clamp(self.feel("voltage", 0.0004) / 1.25e-3, 0, 0x7FFF)
         shunt = self.words[1] - 0x10000 if self.words[1] & 0x8000 else self.words[1]
-        current = int(shunt * self.words[5] / 2048)  # section 7.5, equation 3
+        current = int(shunt * self.words[5] / 2048)  # section 6.5, equation 3
         power = int(abs(current) * self.words[2] / 20_000)  # equation 4
         overflow = abs(current) > 0x7FFF or power > 0xFFFF
         self.words[4] = unsigned(min(max(current, -0x8000), 0x7FFF))

@@ -27,7 +27,7 @@ SETUP = {
     "sht4x": "94 ~1 89 ~1 >6",  # section 4.5
     "bmp280": "d0>1 e0b6 ~2 f3>1 88>24 88>24 f5a0",  # 4.3.2, table 2, 3.11.2; t_sb marks the chip
     "bme280": "d0>1 e0b6 ~2 f3>1 88>26 88>26 e1>7 e1>7 f201 f5a0",  # 5.4.2, 4.2.2, 5.4.3
-    "ina226": "ff>2 fe>2 008000 004323 ~9.68",  # SBOS547B: both ids; reset, 7.6.2; 4 averages of 1.1 ms, triggered
+    "ina226": "ff>2 fe>2 008000 004323 ~9.68",  # SBOS547B: both ids; reset, 7.1.1; 4 averages of 1.1 ms, triggered
     "mcp9808": "07>2 06>2 010200 0803",  # DS25095A: both ids; hysteresis as a mark, the finest resolution
     "shtc3": "3517 ~0.24 805d ~0.24 efc8>3",  # sections 5.1, 5.7 and 5.9; table 5
     "aht20": "ba ~20 >1",  # section 5.5; the status says that the calibration is there
@@ -58,7 +58,7 @@ READ = {
     "sht4x": "fd ~8.3 >6",
     "bmp280": "f425 ~6.4 f3>10 f3>10",  # forced mode, oversampling of 1; one burst, section 3.9
     "bme280": "f425 ~9.3 f2>13 f2>13",
-    "ina226": "06>2 004323 ~9.68 06>2 01>2 02>2 01>2 02>2 00>2",  # section 6.5: 4 times twice 1.21 ms
+    "ina226": "06>2 004323 ~9.68 06>2 01>2 02>2 01>2 02>2 00>2",  # section 5.5: 4 times twice 1.21 ms
     "mcp9808": "~270 05>2 05>2 01>2 08>1",
     "shtc3": "7866 ~12.1 >6",  # table 9: normal mode, temperature first, no clock stretching
     "aht20": "ac3300 >1 ~80 >7",  # section 5.4

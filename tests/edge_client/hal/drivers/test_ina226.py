@@ -10,7 +10,7 @@ from edge_client.hal import errors
 from tests.edge_client.hal.bench import WORLD, Bench, stopped
 
 EXAMPLE = {0x01: 0x1F40, 0x02: 0x2570, 0x03: 0x12B8, 0x04: 0x2710}
-"""SBOS547B, section 7.5.1, table 1: 10 A through 2 mOhm at 11.98 V, calibration 0A00h."""
+"""SBOS547B, the worked example: 10 A through 2 mOhm at 11.98 V, calibration 0A00h."""
 
 
 def test_the_driver_reads_the_worked_example() -> None:
@@ -100,7 +100,7 @@ def test_a_conversion_that_does_not_end_is_not_ready() -> None:
 
 
 def test_the_ready_flag_falls_when_it_is_read_or_a_conversion_begins() -> None:
-    """Section 7.6.8: CVRF."""
+    """Section 7.1.7: CVRF."""
     bench = Bench("ina226", **WORLD)
     bench.clock.sleep(0.01)
     assert bench.ask(0x06) & 0x0008

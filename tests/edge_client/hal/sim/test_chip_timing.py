@@ -21,7 +21,7 @@ ONCE = [  # chip, order, seconds, register, before, after
     *[("ads1115", single_ended(rate), 1 / hertz, 0x00, 0, 0x1F40) for rate, hertz in enumerate((8, 16, 32, 64, 128, 250, 475, 860))],
     ("ina219", (0x00, 0x39, 0x9B), 2 * 532e-6, 0x01, 0, 0x03E8),  # SBOS448G, section 7.5: 10 mV
     *[
-        ("ina226", (0x00, 0x40 | avg << 1 | t >> 2, (t & 3) << 6 | t << 3 | 3), 2 * n * s, 0x01, 0, 0x0FA0)  # SBOS547B, section 6.5: 10 mV
+        ("ina226", (0x00, 0x40 | avg << 1 | t >> 2, (t & 3) << 6 | t << 3 | 3), 2 * n * s, 0x01, 0, 0x0FA0)  # SBOS547B, section 5.5: 10 mV
         for avg, n in enumerate((1, 4, 16, 64, 128, 256, 512, 1024))
         for t, s in enumerate((140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3))
     ],
