@@ -17,6 +17,9 @@ TEMPERATURE, HUMIDITY = "temperature", "humidity"
 COLDEST, WARMEST = -100.0, 200.0
 """Between which temperatures humidity follows, °C: beyond, there is no formula, and no such air."""
 
+SLACK = 0.5
+"""How far a correction may overshoot what a quantity can be, as a part of its range."""
+
 
 def saturation(celsius: float) -> float:
     """Return the pressure of saturated water vapour over water, in hPa.
@@ -29,7 +32,7 @@ def saturation(celsius: float) -> float:
 
 @dataclass(frozen=True)
 class Corrections:
-    """What is done to a measurement: value * gain + offset by channel, never beyond what the quantity can be.
+    """What is done to a measurement: value * gain + offset by channel, ending at what the quantity can be.
 
     Parameters
     ----------
@@ -56,17 +59,17 @@ class Corrections:
         return Measurement(measurement.at, {key: self.value(key, value) for key, value in values.items()})
 
     def value(self, key: str, value: float) -> float:
-        """Return the corrected value of one channel; what a sensor could measure stays possible."""
+        """Return the corrected value of one channel, which stays possible."""
         if not self._corrects(key):
             return value
-        return quantity(key).possible(value * self.gain.get(key, 1.0) + self.offset.get(key, 0.0))
+        return _possible(key, value * self.gain.get(key, 1.0) + self.offset.get(key, 0.0))
 
     def _corrects(self, key: str) -> bool:
         return key in self.gain or key in self.offset
 
     def ranges(self, driver: Driver) -> dict[str, tuple[float, float]]:
         """Return what becomes of a driver's ranges: a chip's limits are those of what it says, not of what is made of it."""
-        ends = {key: [self.value(key, end) for end in driver.measurable(key)] for key in driver.channels}
+        ends = {key: [quantity(key).possible(self.value(key, end)) for end in driver.measurable(key)] for key in driver.channels}
         return {key: (min(values), max(values)) for key, values in ends.items()}
 
 
@@ -75,3 +78,10 @@ def _moved(percent: float, before: float, after: float) -> float:
     if before == after or not (COLDEST <= before <= WARMEST and COLDEST <= after <= WARMEST):
         return percent
     return quantity(HUMIDITY).possible(percent * saturation(before) / saturation(after))
+
+
+def _possible(key: str, value: float) -> float:
+    """Return a value that a correction took too far as what the quantity ends at; far beyond, the correction is wrong, and shows."""
+    row = quantity(key)
+    nearest = row.possible(value)
+    return nearest if abs(value - nearest) <= SLACK * (row.high - row.low) else value

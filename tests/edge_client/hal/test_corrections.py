@@ -42,6 +42,13 @@ def test_humidity_follows_the_temperature_and_ends_at_100_percent(measured: floa
     assert found == {"temperature": true, "humidity": pytest.approx(after, abs=0.1)}
 
 
+def test_a_correction_that_is_far_off_shows_as_such() -> None:
+    assert applied(Corrections({}, {"humidity": 500.0}), humidity=50.0) == {"humidity": 550.0}
+    bench = Bench("bme280", **WORLD)
+    (reading,) = [one for one in Sensor(bench.driver, offset={"humidity": 500.0}).read() if one.channel == "humidity"]
+    assert reading.quality is Quality.RANGE
+
+
 def test_the_water_in_the_air_stays_what_it_is() -> None:
     found = applied(Corrections({"temperature": 0.9}, {}), temperature=30.0, humidity=33.0)
     assert found["humidity"] * saturation(27.0) == pytest.approx(33.0 * saturation(30.0))
