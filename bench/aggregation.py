@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.table import Row
-from protocol.layout import Weights
+from protocol.layout import Layout, Weights
+from protocol.messages import Timing, TrainingComplete
 from server.aggregate import BLOCK
+from server.cohort import Cohort
+from server.judge import Judge
 from server.spool import Spool
 from server.strategies import create
 
@@ -67,11 +73,32 @@ def main() -> list[Row]:
         putting = seconds(put_aside)
         measuring = seconds(lambda: list(spool.measures(updates[0], updates[1])))
 
+    tracemalloc.start()
+    cohort = Cohort(1, tuple(f"pi-{index}" for index in range(CLIENTS)), updates[0], create("fedavg"), Path(tempfile.gettempdir()))
+    with closing(cohort):
+        layout = Layout.of([("w", [PARAMETERS])])
+        messages = [
+            TrainingComplete(1, layout, "float32", weights, count, {}, Timing(0, 0, 0))
+            for weights, count in zip(updates, samples, strict=True)
+        ]
+
+        def arrive() -> None:
+            for index, message in enumerate(messages):
+                cohort.fold(f"pi-{index}", message)
+
+        arriving = seconds(arrive)
+        judging = seconds(lambda: cohort.aggregate(Judge(), 1))
+        together = tracemalloc.get_traced_memory()[1] / updates[0].nbytes
+        tracemalloc.stop()
+
     size = f"{CLIENTS} updates of {PARAMETERS / 1e6:g} M float32"
     return [
         Row(f"FedAvg, {size}", ours / theirs, "", 1.5, f"numpy's own `acc += w * x`: {theirs * 1000:.0f} ms, here {ours * 1000:.0f} ms"),
         Row("memory beside the updates", peak, "models", 6, "one model's bytes, whatever the number of clients"),
         Row("largest error of the mean", error / 2.0**-24, "float32 roundings", None, f"a float32 sum: {plain / 2.0**-24:.0f}"),
+        Row("a round's updates judged and folded, when the last has come", judging * 1000, "ms", None, size),
+        Row("memory for that", together, "models", 8, "whatever the number of clients"),
+        Row("updates taken as they come, and their lengths", arriving * 1000, "ms", None, size),
         Row("updates put aside", putting * 1000, "ms", None, size),
         Row("updates measured against old and new model", measuring * 1000, "ms", None, size),
     ]

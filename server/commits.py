@@ -73,6 +73,7 @@ class Commits:
             rounds.rolled_back(connection, number, to, time.time())
             models.save(connection, number, weights, self._settings.keep_models)
             self.recall(connection)
+        self._metrics.forget()
         log.warning("round %d: rolled back to the model of round %d", number, to)
         return Model(number, weights, {})
 

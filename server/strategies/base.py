@@ -22,22 +22,22 @@ class Strategy(ABC):
 
     @abstractmethod
     def fold(self, weights: Weights, samples: int, metrics: Mapping[str, float]) -> None:
-        """Take one client's update in.
+        """Take one client's update in; called for those that count, in the order of the clients' names, when the last has come.
 
         Parameters
         ----------
         weights
-            The client's weights after training, not their change: shape (parameters,), float32, finite. Valid during the
-            call only, and not to be written to.
+            The client's weights after training, not their change: shape (parameters,), float32, finite; an update that is much
+            longer than the others' comes shortened. Valid during the call only, and not to be written to.
         samples
-            Training windows behind them, at least 1.
+            Training windows behind them, at least 1 and at most a few times the cohort's median.
         metrics
             What the client measured: ``loss_before``, ``loss_after`` and others.
 
         Raises
         ------
         BrambleError
-            To refuse the update, with a sentence for the client; nothing may have changed by then.
+            To leave the update out, with a sentence for the round's history; nothing may have changed by then.
         """
 
     @abstractmethod
