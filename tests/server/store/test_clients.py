@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, inspect, text
-
-from server.store import Store, clients, meta, reset
-from server.store.schema import metadata
+from server.store import Store, clients, reset
 
 ROW: dict[str, Any] = {
     "id": "pi-1", "simulated": False, "version": "0.2.0", "protocol": 2, "channels": [{"key": "temperature", "unit": "°C"}],
@@ -27,27 +23,3 @@ def test_a_client_comes_back_as_it_was_saved_and_is_replaced_by_its_id(store: St
         clients.save(connection, [], {"pi-2", "nobody"})
         reset(connection)
         assert [client["id"] for client in clients.load(connection)] == ["pi-1"], "a reset forgets what was learned, not who there is"
-
-
-def test_a_database_of_version_1_gets_the_table_and_keeps_what_it_had(tmp_path: Path) -> None:
-    path = tmp_path / "bramble.db"
-    store = Store(path)
-    with store.writing() as connection:
-        meta.put(connection, "last_round", 7)
-        _as_version_1(connection)
-    store.close()
-    store = Store(path)
-    try:
-        with store.writing() as connection:
-            assert meta.get(connection, "last_round") == 7
-            clients.save(connection, [ROW])
-            assert clients.load(connection) == [ROW]
-            made = {column["name"] for column in inspect(connection).get_columns("clients")}
-        assert made == set(metadata.tables["clients"].columns.keys())
-    finally:
-        store.close()
-
-
-def _as_version_1(connection: Connection) -> None:
-    connection.execute(text("DROP TABLE clients"))
-    meta.put(connection, "schema", 1)
