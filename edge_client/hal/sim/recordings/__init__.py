@@ -21,6 +21,7 @@ from edge_client.hal.sim.recordings.header import Columns, understand
 from edge_client.hal.sim.recordings.text import Sheet
 from edge_client.hal.sim.recordings.times import Ambiguous, Times, day_first
 from edge_client.hal.sim.recordings.values import Values
+from protocol.printable import printable
 
 logger = logging.getLogger(__name__)
 
@@ -132,9 +133,9 @@ def _read(sheet: Sheet, columns: Columns, first: bool | None) -> tuple[Recording
 
 def _report(path: Path, recording: Recording, ignored: Sequence[str], empty: Sequence[str], missing: Counter[str]) -> None:
     if empty:
-        logger.warning("%s: columns without any reading are left out: %s", path, ", ".join(empty))
+        logger.warning("%s: columns without any reading are left out: %s", path, _listed(empty))
     if ignored:
-        logger.warning("%s: columns that are no channel are left out: %s", path, ", ".join(ignored))
+        logger.warning("%s: columns that are no channel are left out: %s", path, _listed(ignored))
     if missing:
         kinds = ", ".join(f"{cell} {count:,} times" for cell, count in missing.most_common(5))
         logger.warning("%s: missing readings: %s", path, kinds)
@@ -148,6 +149,12 @@ def _report(path: Path, recording: Recording, ignored: Sequence[str], empty: Seq
             datetime.fromtimestamp(begin, UTC).isoformat(),
             datetime.fromtimestamp(end, UTC).isoformat(),
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as a line of a log can hold them."""
+    shown = ", ".join(printable(name[:60]) for name in names[:10])
+    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
 
 
 def _span(seconds: float) -> str:

@@ -164,7 +164,7 @@ def _time(path: Path, header: Header, names: list[str]) -> TimeColumn:
         both, second = " and ".join(f"'{column.label}'" for column in found), found[1].indices[0] + 1
         raise RecordingError(f"{path}, line {header.line}, column {second}: {both} are both times; call the one that counts 'time'")
     if not found:
-        first = header.names[0]
+        first = header.names[0][:60]
         if re.match(r"\d[\d.:\-/ ]{5}", first):
             raise RecordingError(
                 f"{path}, line {header.line}, column 1: {first!r} is no name; put a line such as time,temperature,humidity first"

@@ -163,6 +163,10 @@ class Sheet:
                 for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
                     if start[first:200:2].count(0) * 5 > min(len(start), 200):  # of every second byte more than two in five
                         return encoding
+                strange = next((byte for byte in start if byte < 9), None)
+                if strange is not None:
+                    line = start.count(b"\n", 0, start.index(strange)) + 1
+                    raise RecordingError(f"{self.path}, line {line}, column 1: not text (a byte {strange:#04x}); export it as CSV")
                 return "utf-8-sig" if _is_utf8(start, file) else "cp1252"  # as Windows writes a degree sign
         except _DAMAGE as cause:
             raise RecordingError(f"{self.path} is a damaged gzip file ({cause}); copy it again") from cause

@@ -359,6 +359,8 @@ def test_a_column_without_any_reading_is_left_out_and_said(tmp_path: Path, caplo
         (b"PK\x03\x04 workbook", "is a spreadsheet or a zip file; export it as CSV"),
         ('{"time": 1}', "is JSON; export it as CSV"),
         ("<html>", "is a web page or XML"),
+        (b"time,temperature\n\x00\x01\x02", "line 2, column 1: not text .a byte 0x00.; export it as CSV"),
+        (bytes(range(128, 256)) * 100, "line 1, column 1: the first column must be 'time'"),
         ("time,temperature\n2023-01-01 00:00,\n2023-01-01 01:00,NA\n", "has no reading in any line; its columns temperature are empty"),
     ],
 )  # fmt: skip
