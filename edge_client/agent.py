@@ -7,6 +7,7 @@ import logging
 import queue
 import secrets
 import signal
+import sqlite3
 import ssl
 import threading
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import protocol
-from edge_client import memory, mirror, startup
+from edge_client import disk, memory, mirror, startup
 from edge_client.courier import Courier
 from edge_client.download import DownloadFailed, GraphDownload
 from edge_client.frontpanel import open_panel
@@ -198,7 +199,12 @@ class Agent:
 
         paced = self._paced
         everything = clear if paced is None else lambda: paced.forget(clear)
-        self._training.forget(lambda: self._cycles.forget(everything))
+        try:
+            self._training.forget(lambda: self._cycles.forget(everything))
+        except sqlite3.Error as error:
+            why = disk.remedy(self._folder, error)
+            log.error("reset: what is on the disk cannot be forgotten (%s); reset again when it takes changes", why)
+            return
         log.info("reset: local readings and results are forgotten")
 
     def _train(self, update: ClientUpdate, received: float) -> Result:

@@ -327,3 +327,15 @@ def test_a_sensor_that_is_not_believed_is_named_in_the_health_report(server: Ser
     agent._board.sensors[0].doubts.report({"temperature": Quality.RANGE}, None)
     agent._reporter.wake()
     wait_for(lambda: heard(server, "health")[-1]["sensors_doubted"] == ["bme280"], "a report that names it")
+
+
+def test_a_reset_that_the_disk_does_not_take_is_said_and_ends_nothing(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    agent = make()
+    agent._outbox.put_readings("1", "data_update", {})
+    agent._outbox._db.execute("PRAGMA query_only = 1")
+    agent.reset()
+    assert "reset: what is on the disk cannot be forgotten (attempt to write a readonly database" in caplog.text
+    assert "are forgotten" not in caplog.text
+    agent._outbox._db.execute("PRAGMA query_only = 0")
+    agent.reset()
+    assert agent._outbox.next() is None
