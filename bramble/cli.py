@@ -76,7 +76,7 @@ def _without_subcommand(command: Callable[..., None]) -> Callable[..., None]:
 
 app.command("server")(flags.command(ServerSettings, "server", _room("server.app", "server")))
 client = typer.Typer(invoke_without_command=True)
-client.callback()(_without_subcommand(flags.command(ClientSettings, "client", _room("edge_client.agent", "client"))))
+client.callback()(_without_subcommand(flags.command(ClientSettings, "client", _room("bramble.resident", "client"))))
 client.command("check", help="Try out sensors, training runtime and the way to the server, beside a client that may be running.")(
     flags.command(ClientSettings, "client", _room("edge_client.check", "client"))
 )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import protocol
@@ -32,13 +32,15 @@ from edge_client.recorder import TESTED_UNTIL, Recorder
 from edge_client.report import Reporter
 from edge_client.runner import Runner
 from edge_client.sampling import Cycles, SelfPaced
-from edge_client.settings import ClientSettings
 from edge_client.trainer import Result, Trainer
 from edge_client.training import Training
 from protocol import BrambleError
 from protocol.graph import GraphFile
 from protocol.messages import Channel, ClientUpdate, GenerateData, Handshake, Notice
 from protocol.notify import notify, watchdog_interval
+
+if TYPE_CHECKING:
+    from edge_client.settings import ClientSettings
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_client.hal.gpio import GpioError, Panel, Status, open_factory
-from edge_client.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from edge_client.settings import ClientSettings
 
 log = logging.getLogger(__name__)
 

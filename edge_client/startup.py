@@ -8,14 +8,17 @@ import fcntl
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_client import disk
 from edge_client.hal import Board, open_board
 from edge_client.hal.known import FILE, Memory
-from edge_client.settings import ClientSettings
 from edge_client.tls import TlsSocket
 from protocol import BrambleError
 from protocol.fields import SENTENCE
+
+if TYPE_CHECKING:
+    from edge_client.settings import ClientSettings
 
 
 class StartError(BrambleError):

@@ -1,0 +1,76 @@
+"""A client for the months that it runs: the process that read its settings is replaced by one without what that took, 12 MB.
+
+Typer and pydantic are needed for a moment and would stay; a Pi has little memory, and a client two processes. The process keeps
+its number, so that systemd and a terminal see one client from its start to its end.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from bramble import logs
+from protocol import BrambleError
+
+if TYPE_CHECKING:
+    from edge_client.settings import ClientSettings
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(settings: ClientSettings) -> int:
+    """Go on as a process that has these settings and nothing else of this one."""
+    read, write = os.pipe()
+    os.write(write, packed(settings))  # some hundred bytes; a pipe takes 64 KiB before anybody reads
+    os.close(write)
+    os.set_inheritable(read, True)
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = [sys.executable, "-P", "-m", "bramble.resident", str(read), str(logging.getLogger().level)]
+    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path})
+
+
+def packed(settings: ClientSettings) -> bytes:
+    """Return what the settings say, with what follows from them, as JSON."""
+    from edge_client.settings import ClientSettings
+
+    names = [*ClientSettings.model_fields, *(name for name, member in vars(ClientSettings).items() if isinstance(member, property))]
+    values = {name: getattr(settings, name) for name in names}
+    return json.dumps(values, default=lambda path: {"path": os.fspath(path)}).encode()
+
+
+def unpacked(data: bytes) -> Any:
+    """Return an object with the same attributes."""
+    return SimpleNamespace(**{name: _value(value) for name, value in json.loads(data).items()})
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Path(value["path"])
+    return tuple(value) if isinstance(value, list) else value
+
+
+def main(descriptor: int, level: int) -> int:
+    """Read the settings and run the client; return the exit code."""
+    with os.fdopen(descriptor, "rb") as pipe:
+        settings = unpacked(pipe.read())
+    logs.configure(level)
+    try:
+        from edge_client import agent
+
+        return agent.run(settings)
+    except ModuleNotFoundError as error:
+        print(f"bramble: {error.name} is not installed; get it with: pip install 'bramble-fl[client]'", file=sys.stderr)
+    except BrambleError as error:
+        print(f"bramble: {error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
