@@ -299,7 +299,8 @@ def hourly(first: int, count: int) -> list[tuple[float, dict[str, float]]]:
 
 def test_in_private_mode_a_test_on_few_windows_leaves_this_client_only_with_those_of_later_rounds(server: Server, make: Make) -> None:
     agent = make(mode="private", sample_every=3600.0)
-    agent._recorder.clear()  # of what it sampled at its start
+    wait_for(lambda: agent._recorder.span() is not None, "what it samples at its start")
+    agent._recorder.clear()
     agent._recorder.append_many(hourly(0, 40))
     refused, taken = {"accepted": False, "reason": "round over"}, {"accepted": True}
     for number, answer, hours, told in (
