@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from edge_client.runtime import Graph
+from edge_client.runtime import Graph, result
 from edge_client.windows import Windows
 from protocol.errors import BrambleError
 
@@ -49,7 +49,8 @@ class Doubts:
         """
         if SIGNATURE not in graph.signatures:
             return data
-        parts = [graph(SIGNATURE, x=data.x[i : i + CHUNK], y=data.y[i : i + CHUNK])[SIGNATURE] for i in range(0, len(data), CHUNK)]
+        chunks = ((data.x[i : i + CHUNK], data.y[i : i + CHUNK]) for i in range(0, len(data), CHUNK))
+        parts = [result(graph(SIGNATURE, x=x, y=y), SIGNATURE, (len(y),)) for x, y in chunks]
         good = np.concatenate(parts) <= 1  # a NaN is doubtful
         count = len(data) - int(good.sum())
         self._told(count, len(data))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -99,6 +99,15 @@ class Runtime:
             runner._interpreter_wrapper = _ScalarsStay(runner._interpreter_wrapper)
             self._runners[name] = (runner, runner.get_input_details())
         return self._runners[name]
+
+
+def result(results: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return one of a signature's results, and refuse a graph that does not give it as the manifest promises."""
+    found = results.get(name)
+    if found is None or found.shape != shape or found.dtype != np.float32:
+        given = "nothing" if found is None else f"{found.dtype} of shape {list(found.shape)}"
+        raise GraphFailed(f"graph: its result {name} should be float32 of shape {list(shape)} and is {given}")
+    return found
 
 
 class _ScalarsStay:

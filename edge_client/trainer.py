@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_client.doubt import Doubts, improved
 from edge_client.graphs import GraphCache, GraphRejected
 from edge_client.runner import Runner
-from edge_client.runtime import Graph, GraphFailed
+from edge_client.runtime import Graph, GraphFailed, result
 from edge_client.windows import Windows, windows
 from protocol.errors import BrambleError
 from protocol.graph import GraphFile, Manifest
@@ -174,15 +174,6 @@ class Trainer:
 def arguments(layout: Layout, weights: Weights) -> dict[str, NDArray[np.float32]]:
     """Name a flat vector's tensors as a graph's signatures do."""
     return {f"w{i}": tensor for i, tensor in enumerate(layout.split(weights))}
-
-
-def result(results: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return one of a signature's results, and refuse a graph that does not give it as the manifest promises."""
-    found = results.get(name)
-    if found is None or found.shape != shape or found.dtype != np.float32:
-        given = "nothing" if found is None else f"{found.dtype} of shape {list(found.shape)}"
-        raise GraphFailed(f"graph: its result {name} should be float32 of shape {list(shape)} and is {given}")
-    return found
 
 
 def measure(runtime: Graph, data: Windows, weights: dict[str, NDArray[np.float32]]) -> dict[str, float]:

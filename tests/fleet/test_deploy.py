@@ -125,7 +125,7 @@ def test_the_units_are_as_hardened_on_the_host_as_promised(fleet: Fleet, first_p
         line = fleet.server.output(f"systemd-analyze security --no-pager {name} | tail -1")
         assert float(line.split(":")[1].split()[0]) <= limit
     line = fleet["pi-1"].output("systemd-analyze security --no-pager bramble-client | tail -1")
-    assert float(line.split(":")[1].split()[0]) <= 1.8
+    assert float(line.split(":")[1].split()[0]) <= 1.9  # it may ask for the clock
 
 
 def test_the_playbooks_pass_the_strictest_lint(source: Path) -> None:
