@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-TURN = 8
+TURN = 4
 """Shares after which all others get their turn."""
 
 

@@ -112,6 +112,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         self._timer.close()
         self.connection.stirs()
         self.connection.take(1 + self._size / UNIT)
+        self.connection.rest(0)  # to answer takes long enough for a turn of everybody else's
         environ["bramble.http"] = self
         return environ
 
