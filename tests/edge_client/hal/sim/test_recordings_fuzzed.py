@@ -38,8 +38,8 @@ def mutated(rng: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_damaged_recording_is_read_or_refused_in_one_sentence(seed: int, tmp_path: Path) -> None:
-    logging.getLogger("edge_client.hal.sim.recordings").setLevel(logging.ERROR)
+def test_a_damaged_recording_is_read_or_refused_in_one_sentence(seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, logger="edge_client.hal.sim.recordings")
     rng, path, read, refused = random.Random(seed), tmp_path / "mine.csv", 0, list[str]()
     for _ in range(100):
         path.write_bytes(mutated(rng))
