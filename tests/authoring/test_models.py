@@ -25,7 +25,7 @@ def test_a_local_run_in_the_graph_is_tensorflows(name: str) -> None:
     expected = run(task, seed=3, steps=STEPS)
     program = Program(task, built(task))
     runtime = Runtime(convert({"fit": program.signatures()["fit"]}))
-    rate, mu = expected["settings"]
+    rate, mu, _ = expected["settings"]
     start = {f"w{i}": tensor for i, tensor in enumerate(program.layout.split(expected["start"]))}
     for steps, trained in ((1, expected["first"]), (STEPS, expected["last"])):
         picked = {"idx": expected["idx"][:steps], "sw": expected["sw"][:steps]}
