@@ -52,7 +52,8 @@ def begun(client: ClientProcess) -> None:
 def companion(server: ServerProcess) -> Iterator[Callable[[int], Any]]:
     """A second client, which keeps a round open until it is told to answer."""
     graph = GraphFile.read(CLIMATE.read_bytes())
-    link = Link(server.url, hello("companion"))
+    channels = [{"key": channel.key, "unit": channel.unit} for channel in graph.manifest.channels]
+    link = Link(server.url, hello("companion", channels=channels))
     link.start()
     assert link.wait_up(30)
 
