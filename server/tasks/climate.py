@@ -18,7 +18,7 @@ CHANGES = (5.0, 20.0, 5.0)
 CHANGE = CHANGES[TEMPERATURE]
 BOUND = 8.0
 """As many large changes are no weather: 40 °C or 40 hPa between now and any hour of a day. The model sees none beyond."""
-ROUGH = 0.8
+ROUGH = 1.1
 """Mean square of the steps between hours, as a part of a day's variance: air that goes up comes down slowly (a daily wave has 0.07),
 and noise has 2 (von Neumann 1941)."""
 SMOOTH = (1.0, 0.0, 1.0)
