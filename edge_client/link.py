@@ -130,7 +130,7 @@ class Link:
         connection = self._connection
         if connection is not None:
             # closing waits for the server's own goodbye, which after a silent cut never comes
-            goodbye = threading.Thread(target=connection.disconnect, daemon=True)
+            goodbye = threading.Thread(target=_say_goodbye, args=(connection,), daemon=True)
             goodbye.start()
             goodbye.join(timeout)
 
@@ -236,6 +236,13 @@ class Link:
         if sentence not in self._said:
             self._said.add(sentence)
             log.warning("%s", sentence)
+
+
+def _say_goodbye(connection: Connection) -> None:
+    try:
+        connection.disconnect()
+    except Exception as error:  # it ended, or had not quite begun, at this very moment: there is nobody to say it to
+        log.debug("no goodbye: %s", error)
 
 
 def _guarded(event: str, handler: Handler) -> Callable[..., None]:

@@ -136,7 +136,8 @@ class Cohort:
         if self.delivered < needed:
             raise BrambleError(f"{self.delivered} updates count, a round needs {needed}; {self.remark}")
         counted = [report for client, report in self._reports.items() if client not in self.left_out]
-        most = cap([report.metrics.get("test_samples", 0.0) for report in counted])
+        tested = [tests for report in counted if (tests := report.metrics.get("test_samples", 0.0))]  # who tested nothing says nothing
+        most = cap(tested) if tested else 1
         pooled = pool_metrics(self._verdicts[report.client].pooled(report.metrics, most) for report in counted)
         exploded = judge.explosion(counted, pooled)
         if exploded:

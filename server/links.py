@@ -190,7 +190,7 @@ class Inward:
                 self._metrics.update("invalid")
                 if not isinstance(error, OURS):
                     number = value.get("round") if isinstance(value, dict) else None
-                    known = type(number) is int and number > 0
+                    known = type(number) is int and 0 < number <= 2**53  # of any other nobody can say whether it is over
                     self._coordinator.refused(client.id, number if known else None, f"its update was refused: {printable(str(error))}")
                 raise
             self._metrics.update("accepted")

@@ -82,7 +82,7 @@ def test_ctrl_c_stops_every_process_and_leaves_nothing_behind(start: Callable[..
     demo.wait_for("Ctrl-C stops everything")
     assert requests.get(inspector, timeout=10).ok
     children = demo.children
-    assert len(children) == 4  # the server, two clients, the inspector
+    assert len(children) == 6  # the server, two clients with a training process each, the inspector
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(20) == 0
     assert not [child for child in children if child.is_running()]

@@ -143,7 +143,8 @@ def test_in_private_mode_no_reading_is_asked_for_taken_or_shown(tmp_path: Path) 
         wait_for(lambda: server.get("/status")["round"] == number, "the commit")
         for name, told in (("pi-1", {}), ("pi-2", many)):
             latest = server.get("/model/clients")[name]
-            assert set(latest) == {"round", "samples", "metrics", "update_norm", "cosine", "distance"}, "norms and distances, no weights"
+            shown = {"round", "samples", "metrics", "test", "update_norm", "cosine", "distance"}
+            assert set(latest) == shown, "norms and distances, no weights"
             assert latest["metrics"] == told, "no mean over fewer than twenty"
         part = server.get(f"/rounds/{number}")["clients"]["pi-1"]
         assert [part[name] for name in few] == [None] * 5

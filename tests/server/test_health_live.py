@@ -12,6 +12,7 @@ from tests.server.process import ServerProcess
 
 REPORT = {
     "sample_age": 2.5, "sample_every": 60.0, "samples_missed": 7, "sensors_gone": ["roof"], "sensors_doubted": ["attic", "cellar"],
+    "windows_doubtful": 4,
     "soc_temperature": 48.5, "throttled": 5, "memory_free": 300.0, "disk": "read-only", "disk_free": 9000.0,
 }  # fmt: skip
 
@@ -53,7 +54,7 @@ def test_what_a_client_cannot_tell_is_no_time_series(server: ServerProcess, join
     assert 'clock_offset_seconds{client="pi-laptop"}' in metrics(server)
 
 
-def test_a_client_that_left_is_no_time_series_but_keeps_its_last_report(server: ServerProcess, join: Callable[..., Pi]) -> None:
+def test_a_client_that_left_is_known_to_be_down_and_keeps_its_last_report(server: ServerProcess, join: Callable[..., Pi]) -> None:
     pi = join("pi-gone")
     pi.call("health", {**REPORT, "sent": time.time()})
     pi.close()
@@ -61,7 +62,9 @@ def test_a_client_that_left_is_no_time_series_but_keeps_its_last_report(server: 
     other.call("health", {"sent": time.time()})  # the server takes messages in order, so by now it has noticed
     while server.get("/clients")["clients"]["pi-gone"]["connected"]:
         other.call("health", {"sent": time.time()})
-    assert 'client="pi-gone"' not in metrics(server)
+    text = metrics(server)
+    assert 'bramble_client_up{client="pi-gone"} 0.0' in text
+    assert 'bramble_client_soc_celsius{client="pi-gone"}' not in text, "what it last reported is no longer so"
     assert server.get("/clients")["clients"]["pi-gone"]["health"]["soc_temperature"] == 48.5
 
 
