@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fleet.api import Api
-from tests.fleet.controller import Controller, Play
+from tests.fleet.controller import MANUAL_DEPLOY, Controller, Play
 from tests.fleet.fleet import Fleet
 
 BOOTS = os.environ.get("BRAMBLE_FLEET") == "1"
@@ -54,13 +54,15 @@ def controller(fleet: Fleet) -> Controller:
 @pytest.fixture(scope="session")
 def source(controller: Controller) -> Path:
     """The sources as they were when the tests began: somebody may go on editing."""
-    return controller.another_release("source", {})
+    source = controller.another_release("source", {})
+    controller.set_up_by_the_manual(source)
+    return source
 
 
 @pytest.fixture(scope="session")
 def first_play(controller: Controller, source: Path) -> Play:
-    """The first deployment, onto empty hosts."""
-    return controller.deploy(source=source).ok()
+    """The first deployment, onto empty hosts, by the very command of the manual."""
+    return controller.by_the_manual(MANUAL_DEPLOY, source).ok()
 
 
 @pytest.fixture

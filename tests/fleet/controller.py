@@ -15,8 +15,13 @@ from typing import Any
 
 from tests.fleet.fleet import Fleet
 from tests.fleet.rootfs import USER, cache
+from tests.fleet.typed import typed
 
 ROOT = Path(__file__).parents[2]
+MANUAL = (ROOT / "docs/operations.md").read_text("utf-8")
+MANUAL_COPY = re.findall(r"`(cp -r inventories[^`]*)`", MANUAL)[0]
+MANUAL_LOOK, MANUAL_DEPLOY = re.findall(r"`(ansible-playbook deploy\.yml --ask-vault-pass[^`]*)`", MANUAL)[:2]
+"""The commands of the manual's first fleet."""
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -65,6 +70,24 @@ class Controller:
         self.password.write_text("correct horse battery staple\n")
         self.secrets = self.folder / "secrets"
 
+    def set_up_by_the_manual(self, source: Path) -> None:
+        """Write the inventory as docs/operations.md says: the example copied, hosts in one file, wishes in the other."""
+        done = subprocess.run(MANUAL_COPY, shell=True, cwd=source / "ansible", check=False)
+        assert done.returncode == 0, MANUAL_COPY
+        folder = source / "ansible/inventories/production"
+        described = json.loads(self.inventory().read_text())["all"]
+        shared = {name: value for name, value in described["vars"].items() if name != "identity_folder"}
+        (folder / "hosts.yml").write_text(json.dumps({"all": {"children": described["children"]}}, indent=2))
+        (folder / "group_vars/all.yml").write_text(json.dumps(shared, indent=2))
+        self.secrets = source / "ansible/secrets/production"
+
+    def by_the_manual(self, command: str, source: Path, timeout: float = 900) -> Play:
+        """Type a command of docs/operations.md in a source tree's folder ``ansible``, and the vault's password when asked."""
+        begun = time.monotonic()
+        path = f"{ROOT / '.venv-fleet/bin'}:{os.environ['PATH']}"
+        code, shown = typed(command, source / "ansible", {**self._environment, "PATH": path}, self.password.read_text().strip(), timeout)
+        return self._noted(command, Play(code, shown, time.monotonic() - begun))
+
     def inventory(self) -> Path:
         """Write the inventory as it is now."""
         options = " ".join(f"'{option}'" if " " in option else option for option in self._fleet.server.ssh_options)
@@ -95,21 +118,26 @@ class Controller:
             ROOT / ".venv-fleet/bin/ansible-playbook", playbook, "-i", inventory or self.inventory(), "--vault-password-file",
             password or self.password, *arguments,
         ]  # fmt: skip
+        begun = time.monotonic()
+        done = subprocess.run(
+            command, cwd=source / "ansible", env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=timeout,
+        )  # fmt: skip
+        return self._noted(f"{playbook} {' '.join(arguments)}", Play(done.returncode, done.stdout, time.monotonic() - begun))
+
+    @property
+    def _environment(self) -> dict[str, str]:
         # A control socket's path is short, and every inventory's own.
-        environment = {
+        return {
             **os.environ,
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_LOG_PATH": str(self.folder / "ansible.log"),
         }
-        begun = time.monotonic()
-        done = subprocess.run(
-            command, cwd=source / "ansible", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, timeout=timeout,
-        )  # fmt: skip
-        play = Play(done.returncode, done.stdout, time.monotonic() - begun)
+
+    def _noted(self, what: str, play: Play) -> Play:
         with open(self._fleet.folder / "plays.log", "a") as log:
-            log.write(f"=== {playbook} {' '.join(arguments)}: exit {play.code} after {play.seconds:.0f} s\n{play.output}\n")
+            log.write(f"=== {what}: exit {play.code} after {play.seconds:.0f} s\n{play.output}\n")
         return play
 
     def deploy(self, *arguments: str, source: Path = ROOT) -> Play:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.fleet.api import Api
 from tests.fleet.conftest import CLIENTS
-from tests.fleet.controller import Controller, Play
+from tests.fleet.controller import MANUAL_LOOK, Controller, Play
 from tests.fleet.fleet import Fleet
 
 UNITS = {
@@ -23,7 +23,7 @@ UNITS = {
 
 @pytest.mark.timeout(900)
 def test_a_dry_run_on_empty_hosts_says_what_it_would_do_and_does_nothing(controller: Controller, fleet: Fleet, source: Path) -> None:
-    play = controller.deploy("--check", "--diff", source=source).ok()
+    play = controller.by_the_manual(MANUAL_LOOK, source).ok()
     assert all(play.changed[name] > 5 for name in fleet.hosts)
     assert all(host.run("ls /opt/bramble /etc/bramble", check=False).returncode != 0 for host in fleet.hosts.values())
     assert not controller.secrets.exists()
@@ -67,7 +67,7 @@ def test_the_fleet_learns_for_three_rounds_through_its_units(api: Api) -> None:
     for _ in range(3):
         api.generate()
         record = api.round()
-        assert record["state"] == "committed", record
+        assert record["state"] == "committed", [part["reason"] for part in record["clients"].values()]
         assert api.trained(record["round"]) == CLIENTS
         assert record["metrics"]["loss_after"] < record["metrics"]["loss_before"]
     assert api.status()["round"] >= 3
@@ -131,7 +131,8 @@ def test_the_units_are_as_hardened_on_the_host_as_promised(fleet: Fleet, first_p
 def test_the_playbooks_pass_the_strictest_lint(source: Path) -> None:
     begun = time.monotonic()
     done = subprocess.run(
-        ["ansible-lint", "--offline", "--nocolor", "--profile", "production"], cwd=source / "ansible", capture_output=True, text=True,
+        ["ansible-lint", "--offline", "--nocolor", "--profile", "production", "--exclude", "inventories/production"],
+        cwd=source / "ansible", capture_output=True, text=True,
         env={**os.environ, "ANSIBLE_HOME": str(source / ".ansible")},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -53,6 +53,28 @@ def test_an_inventory_without_clients_or_with_two_servers_is_refused(controller:
 
 
 @pytest.mark.parametrize(
+    ("hosts", "sentence"),
+    [
+        ({"Weide_2": {}, "weide-2": {}}, "Weide_2 and weide-2 would both be weide-2 in the fleet: give one of them another client_id"),
+        ({"pi-1": {"client_id": "Küche"}}, "client_id of pi-1 names 'Küche': an id has 1 to 63 of a-z"),
+        ({"pi-1": {"client_instances": ["a", "b c"]}}, "client_instances of pi-1 names 'b c': an id has"),
+        ({"pi-1": {"client_instances": ["a"]}, "pi-2": {"client_id": "a"}}, "pi-1 and pi-2 would both be a in the fleet"),
+    ],
+    ids=["two of one name", "no id", "an instance of no id", "an instance and a host"],
+)
+def test_names_that_no_fleet_may_have_are_refused_before_any_host_is_touched(
+    controller: Controller, source: Path, tmp_path: Path, hosts: dict[str, Any], sentence: str
+) -> None:
+    inventory = tmp_path / "hosts.yml"
+    groups = {"server": {"hosts": {"hub": {"ansible_host": "10.77.0.10"}}}, "clients": {"hosts": hosts}}
+    inventory.write_text(json.dumps({"all": {"children": groups}}))
+    play = controller.play("deploy.yml", source=source, inventory=inventory)
+    assert play.code != 0
+    assert sentence in said(play)
+    assert "Look at every host" not in play.output
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
         ("preflight_free_mb", 10_000_000, "MB free on /, a release needs 10000000 MB: delete something there, or take a larger card."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.loader import filter_loader
 
 from ansible.plugins.action import ActionBase
 
 PREFIXES = ("preflight_", "wheelhouse_", "identity_", "base_", "release_", "server_", "inspector_", "client_")
+CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 NEAR = 0.85
 """How alike a variable of nobody's must be to one of ours to count as a misspelling of it."""
 
@@ -52,6 +55,24 @@ def unfit(values: Mapping[str, Any], known: Mapping[str, dict[str, Any]]) -> lis
     return sentences
 
 
+def misnamed(clients: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return one sentence for each id that no client may have, and for each that two of them would have."""
+    sentences: list[str] = []
+    owners: dict[str, str] = {}
+    derived = filter_loader.get("bramble_id").j2_function
+    for host, values in clients.items():
+        named = values.get("client_instances") or [values.get("client_id", derived(host))]
+        for name in named:
+            if not isinstance(name, str) or not CLIENT_ID.fullmatch(name):
+                variable = "client_instances" if values.get("client_instances") else "client_id"
+                sentences.append(f"{variable} of {host} names {name!r}: an id has 1 to 63 of a-z, 0-9 and '-', the first no '-'")
+            elif name in owners:
+                sentences.append(f"{owners[name]} and {host} would both be {name} in the fleet: give one of them another client_id")
+            else:
+                owners[name] = host
+    return sentences
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Check the groups and the variables of all hosts."""
 
@@ -70,6 +91,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if not groups.get("clients"):
             problems.append("the group clients is missing or empty: list the Pis there")
         problems += [f"{group} is not a group of Bramble's: did you mean {near[0]}?" for group, near in _near_groups(groups)]
+        problems += misnamed({host: task_vars["hostvars"][host] for host in groups.get("clients", [])})
         seen: dict[str, list[str]] = {}
         for host in groups.get("all", []):
             values = self._inventory(task_vars["hostvars"], host, known)
