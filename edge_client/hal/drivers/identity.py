@@ -65,6 +65,6 @@ class Identity:
         digits = 2 + (self.register.size * 2 if self.part is None else -(-self.part.width // 4))
         wanted = f"{driver} has id {found:#0{digits}x}, not {next(iter(self.chips)):#0{digits}x}"
         if found in self.relatives:
-            raise WrongChip(f"{wanted}: it is a {self.relatives[found]}")
+            raise WrongChip(f"{wanted}: that is the {self.relatives[found]}")
         others = f"{self.neighbours} may sit at the same address: " if self.neighbours else ""
         raise WrongChip(f"{wanted}; {others}run `bramble sensors scan` to see what sits there")

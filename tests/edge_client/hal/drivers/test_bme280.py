@@ -142,7 +142,7 @@ def test_siblings_are_told_apart_by_their_id() -> None:
         _, _, bus, clock = open_chip(chip)
         assert right.identify(bus, 0x76)
         assert not wrong.identify(bus, 0x76)
-        with pytest.raises(errors.WrongChip, match=f'it is a {right.chip}; write driver = "{right.name}"'):
+        with pytest.raises(errors.WrongChip, match=f'that is the {right.chip}; write driver = "{right.name}"'):
             wrong(bus, 0x76, clock).setup()
 
 

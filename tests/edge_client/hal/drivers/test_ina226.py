@@ -63,8 +63,8 @@ def test_more_than_the_shunt_can_show_is_no_reading() -> None:
 @pytest.mark.parametrize(
     ("register", "word", "sentence"),
     [
-        (0xFF, 0x2270, r"has id 0x227, not 0x226: it is a INA260, which no driver here reads"),
-        (0xFF, 0x3220, r"it is a INA3221"),
+        (0xFF, 0x2270, r"has id 0x227, not 0x226: that is the INA260, which no driver here reads"),
+        (0xFF, 0x3220, r"that is the INA3221"),
         (0xFF, 0xFFFF, r"has id 0xfff, not 0x226; INA219 may sit at the same address: run"),
         (0xFE, 0xFFFF, r"maker 0xffff, not 0x5449"),
     ],

@@ -106,7 +106,7 @@ def test_any_revision_is_one_and_so_is_an_mcp9804(revision: int) -> None:
 @pytest.mark.parametrize(
     ("maker", "device", "sentence"),
     [
-        (0x0054, 0x2201, "has id 0x22, not 0x04: it is a MCP98244, which no driver here reads"),
+        (0x0054, 0x2201, "has id 0x22, not 0x04: that is the MCP98244, which no driver here reads"),
         (0x0054, 0x0301, "has id 0x03, not 0x04; run"),
         (0x001F, 0x0400, "has maker 0x001f, not 0x0054; run `bramble sensors scan` to see what sits there"),
     ],

@@ -46,13 +46,13 @@ def test_a_stranger_with_other_registers_is_named_in_the_scan_and_in_the_error(c
     bench = saying("mpu6050", 0x75, code)
     (found,) = detect.scan(bench.bus)
     assert (found.drivers, found.note) == ((), f"{chip}, whose registers are others; no driver here reads it")
-    with pytest.raises(WrongChip, match=f"has id {code:#04x}, not 0x68: it is a {chip}, whose registers are others"):
+    with pytest.raises(WrongChip, match=f"has id {code:#04x}, not 0x68: that is the {chip}, whose registers are others"):
         bench.driver.setup()
 
 
 def test_the_driver_that_reads_it_is_named_where_there_is_one() -> None:
     bench = saying("bmp280", 0xD0, 0x60)
-    with pytest.raises(WrongChip, match='BMP280 at 0x76 has id 0x60, not 0x58: it is a BME280; write driver = "bme280"'):
+    with pytest.raises(WrongChip, match='BMP280 at 0x76 has id 0x60, not 0x58: that is the BME280; write driver = "bme280"'):
         bench.driver.setup()
 
 
