@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
@@ -108,6 +109,20 @@ class Agent:
             if part is not None:
                 part.start()
 
+    def rehearse(self, request: Any, within: float) -> Item | None:
+        """Answer a request as in a round, with no server and nothing else started; return the answer, or None if it takes too long."""
+        until = time.monotonic() + within
+        self._training.start()
+        self.client_update(request)
+        while (answer := self._outbox.answer()) is None and (left := until - time.monotonic()) > 0:
+            self._outbox.wait(left)
+        return answer
+
+    @property
+    def recorder(self) -> Recorder:
+        """What keeps its readings."""
+        return self._recorder
+
     def _say_what_is_here(self) -> None:
         span = self._recorder.span()
         if span is None:
@@ -148,6 +163,10 @@ class Agent:
         if self._paced is not None:
             self._paced.stop(0.5)
         self._training.stop(1.0)
+        self.close()
+
+    def close(self) -> None:
+        """End the training process, and let go of the databases."""
         self._runner.close()
         self._training.stop(0.5)
         self._recorder.close()

@@ -9,6 +9,7 @@ import numpy as np
 from edge_client.runtime import Graph, result
 from edge_client.windows import Windows
 from protocol.errors import BrambleError
+from protocol.reasons import DOUBTED
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Doubts:
         count = len(data) - int(good.sum())
         self._told(count, len(data))
         if count > MOST * len(data):
-            raise Unbelievable(f"{count} of {len(data)} windows cannot be true: check this client's sensors and their units")
+            raise Unbelievable(f"{count} of {len(data)} {DOUBTED}: check this client's sensors and their units")
         return Windows(data.x[good], data.y[good], data.time[good])
 
     def _told(self, count: int, of: int) -> None:

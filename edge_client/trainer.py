@@ -22,6 +22,7 @@ from protocol.errors import BrambleError
 from protocol.graph import GraphFile, Manifest
 from protocol.layout import Layout, Weights
 from protocol.messages import ClientUpdate, Timing, TrainConfig, TrainingComplete
+from protocol.reasons import NO_WINDOW
 
 logger = logging.getLogger(__name__)
 Columns = Callable[[Sequence[str], float | None], tuple[NDArray[np.float64], NDArray[np.float64]]]
@@ -255,8 +256,8 @@ def _missing(manifest: Manifest, columns: Columns) -> str:
     times, values = columns([channel.key for channel in manifest.channels], None)
     silent = [channel.key for channel, column in zip(manifest.channels, values.T, strict=True) if np.isnan(column).all()]
     if len(times) and silent:
-        return f"no training window yet: no reading of {', '.join(silent)}; task {manifest.task} needs {need}"
-    return f"no training window yet: {len(times)} readings; task {manifest.task} needs {need}"
+        return f"{NO_WINDOW}: no reading of {', '.join(silent)}; task {manifest.task} needs {need}"
+    return f"{NO_WINDOW}: {len(times)} readings; task {manifest.task} needs {need}"
 
 
 __all__ = ["Columns", "GraphFailed", "GraphRejected", "NotEnoughData", "Result", "Trainer", "TrainingFault"]

@@ -14,7 +14,7 @@ from edge_client.outbox import Outbox
 from edge_client.trainer import NotEnoughData, Result
 from protocol import BrambleError
 from protocol.fields import SENTENCE
-from protocol.messages import ClientUpdate, TrainingComplete, TrainingFailed
+from protocol.messages import ClientUpdate, TrainingFailed
 
 log = logging.getLogger(__name__)
 
@@ -140,35 +140,38 @@ class Training:
         failing = True
         try:
             result = self._train(job.update, job.received)
+            payload = result.complete.to_wire()  # what cannot be sent is as little an update as what was not trained
         except NotEnoughData as error:
             failing = False
             log.info("round %d: not trained: %s", number, error)
-            self._put(job, "training_failed", TrainingFailed(number, str(error)[:SENTENCE]), {})
+            self._failed(job, str(error))
         except MemoryError:
             log.error("round %d: not trained: out of memory", number)
-            self._put(job, "training_failed", TrainingFailed(number, "out of memory"), {})
+            self._failed(job, "out of memory")
         except BrambleError as error:
             if self._stopping:
                 log.info("round %d: broken off, for this client ends", number)
                 return
             log.warning("round %d: not trained: %s", number, error)
-            self._put(job, "training_failed", TrainingFailed(number, str(error)[:SENTENCE]), {})
+            self._failed(job, str(error))
         except Exception as error:
             log.exception("round %d: training failed", number)
-            self._put(job, "training_failed", TrainingFailed(number, f"{type(error).__name__}: {error}"[:SENTENCE]), {})
+            self._failed(job, f"{type(error).__name__}: {error}")
         else:
             failing = False
             note = {"request": job.request, "tested_until": result.tested_until, "untold": result.untold}
-            if self._put(job, "training_complete", result.complete, note):
+            if self._put(job, "training_complete", payload, note):
                 self._trained(job.update, result)
         finally:
             self.failing = failing
 
-    def _put(self, job: _Job, event: str, message: TrainingComplete | TrainingFailed, note: dict[str, Any]) -> bool:
-        payload = message.to_wire()
+    def _failed(self, job: _Job, reason: str) -> None:
+        self._put(job, "training_failed", TrainingFailed(job.update.round, reason[:SENTENCE]).to_wire(), {})
+
+    def _put(self, job: _Job, event: str, payload: dict[str, Any], note: dict[str, Any]) -> bool:
         with self._changed:
             if not self._valid or self._next is not None:
-                log.info("round %d: the result is dropped: %s", message.round, "a newer round came" if self._valid else "a reset came")
+                log.info("round %d: the result is dropped: %s", job.update.round, "a newer round came" if self._valid else "a reset came")
                 return False
             self._outbox.put_answer(event, payload, note)
             return True

@@ -126,5 +126,5 @@ def test_which_graphs_it_runs_is_said_where_it_matters_and_a_missing_key_found(s
     assert "--trust-graphs: cannot read" in lost["graphs"].sentence
 
 
-def test_a_step_is_trained_in_a_process_of_its_own(secured: tuple[str, Path]) -> None:
-    assert "trains task climate, in a process that was ready in" in findings(server=secured[0], token_file=secured[1])["runtime"].sentence
+def test_it_trains_as_in_a_round(secured: tuple[str, Path]) -> None:
+    assert "trains task climate on" in findings(server=secured[0], token_file=secured[1])["training"].sentence
