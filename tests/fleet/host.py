@@ -144,9 +144,9 @@ class Host:
         return self.run(f"systemctl is-active --quiet {unit}", check=False).returncode == 0
 
     def journal(self, unit: str | None = None, since: str | None = None) -> str:
-        """Return the journal: of a unit, or all of it."""
+        """Return the journal, the system's and that of our units: of a unit, or all of it."""
         chosen = (f" --unit={unit}" if unit else "") + (f" --since={shlex.quote(since)}" if since else "")
-        return self.output(f"journalctl --no-pager --output=short-iso{chosen}")
+        return self.output(f"journalctl --namespace='*' --no-pager --output=short-iso{chosen}")
 
     def close(self) -> None:
         """Switch it off for good."""

@@ -14,7 +14,7 @@ TRACE = re.compile(r"Traceback|Segmentation|core dumped|Exception ignored")
 def test_no_journal_holds_a_traceback(fleet: Fleet, api: Api) -> None:
     found = {}
     for host in fleet.hosts.values():
-        lines = host.output("journalctl --no-pager --output=short-iso --unit='bramble*'").splitlines()
+        lines = host.journal("'bramble*'").splitlines()
         if traces := [lines[max(0, i - 2) : i + 12] for i, line in enumerate(lines) if TRACE.search(line)]:
             found[host.name] = traces
     assert not found
@@ -27,6 +27,6 @@ def test_no_unit_of_ours_is_left_failed_and_everybody_is_there(fleet: Fleet, api
 
 
 def test_a_line_of_the_journal_is_one_event(fleet: Fleet, api: Api) -> None:
-    lines = fleet["pi-1"].output("journalctl --no-pager --output=cat --unit=bramble-client").splitlines()
+    lines = fleet["pi-1"].output("journalctl --namespace=bramble --no-pager --output=cat --unit=bramble-client").splitlines()
     ours = [line for line in lines if re.match(r"[A-Z]+ edge_client|\d{4}-\d\d-\d\d .* (INFO|WARNING|ERROR) ", line)]
     assert ours
