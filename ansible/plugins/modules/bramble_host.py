@@ -1,0 +1,176 @@
+"""Look at a host in one round trip: all that the play decides by. It changes nothing."""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import os
+import platform
+import pwd
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: bramble_host
+short_description: Look at a host in one round trip
+description:
+  - Returns all by which the play decides what there is to do. Writes and removes an empty file where releases, settings and
+    data go, for that is the only way to know that it can, and changes nothing.
+options:
+  components:
+    description: The systemd units of each component that the host is to run.
+    type: dict
+    default: {}
+  files:
+    description: Files whose digests are of interest.
+    type: list
+    elements: path
+    default: []
+author: Bramble
+"""
+
+HOME = Path("/opt/bramble")
+ETC = Path("/etc")
+MACHINES = {"arm64": "aarch64", "amd64": "x86_64", "armhf": "armv7l"}
+PROPERTIES = "Id,ActiveState,UnitFileState,NeedDaemonReload"
+
+
+def said(*command: str) -> str:
+    """Return what a command prints; nothing if it cannot run or fails."""
+    try:
+        plain = {**os.environ, "LC_ALL": "C"}
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=plain).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def text(path: Path) -> str:
+    """Return a file's text; nothing without it."""
+    try:
+        return path.read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def system() -> dict[str, str]:
+    """Return what the system calls itself. Raspberry Pi OS of 32 bits is ``raspbian``, of 64 bits ``debian``."""
+    words = dict(line.partition("=")[::2] for line in text(Path("/etc/os-release")).splitlines())
+    return {key.lower(): words.get(key, "").strip("\"'") for key in ("ID", "VERSION_ID")}
+
+
+def target() -> str:
+    """Return which wheels fit. A 32-bit system on a 64-bit kernel calls itself aarch64; dpkg knows what its Python is."""
+    machine = MACHINES.get(said("dpkg", "--print-architecture"), "unknown")
+    return f"cp{sys.version_info[0]}{sys.version_info[1]}-{machine}"
+
+
+def existing(path: Path) -> Path:
+    """Return a folder, or the nearest one above it that there is."""
+    return path if path.is_dir() else existing(path.parent)
+
+
+def unwritable(folder: Path) -> str:
+    """Return why no file can be made in a folder; nothing if one can."""
+    try:
+        with tempfile.TemporaryFile(dir=existing(folder), prefix=".bramble-"):
+            return ""
+    except OSError as error:
+        return error.strerror
+
+
+def space(folder: Path) -> dict[str, object]:
+    """Return the megabytes free below a folder, and the file system that they are on."""
+    folder = existing(folder)
+    stat = os.statvfs(folder)
+    mount = next(path for path in (folder.resolve(), *folder.resolve().parents) if os.path.ismount(path))
+    return {"free_mb": stat.f_bavail * stat.f_frsize >> 20, "mount": str(mount)}
+
+
+def described(path: Path) -> dict[str, str] | None:
+    """Return a file's digest, mode and owners; None without it."""
+    try:
+        stat, content = path.stat(), path.read_bytes()
+    except OSError:
+        return None
+    digest, mode = hashlib.sha256(content).hexdigest(), f"{stat.st_mode & 0o7777:04o}"
+    return {"sha256": digest, "mode": mode, "owner": name_of(stat.st_uid, stat.st_gid)}
+
+
+def name_of(user: int, group: int) -> str:
+    """Return ``user:group`` by name, where they have one."""
+    try:
+        return f"{pwd.getpwuid(user).pw_name}:{grp.getgrgid(group).gr_name}"
+    except KeyError:
+        return f"{user}:{group}"
+
+
+def not_live(release: Path) -> list[str]:
+    """Return the files of a release's ``etc`` that are not in ``/etc`` as they are there."""
+    tree = release / "etc"
+    files = [path.relative_to(tree) for path in sorted(tree.rglob("*")) if path.is_file()]
+    return [str(path) for path in files if described(tree / path) != described(ETC / path)]
+
+
+def units(names: list[str]) -> dict[str, dict[str, object]]:
+    """Return how each unit does, and whether it was started with what is there now: ``same``, ``other`` or ``dead``."""
+    found = {}
+    for block in said("systemctl", "show", f"--property={PROPERTIES}", *names).split("\n\n") if names else []:
+        shown = dict(line.partition("=")[::2] for line in block.splitlines())
+        found[shown.get("Id", "")] = {
+            "active": shown.get("ActiveState") == "active", "state": shown.get("ActiveState", "unknown"),
+            "enabled": shown.get("UnitFileState") == "enabled", "reload": shown.get("NeedDaemonReload") == "yes",
+        }  # fmt: skip
+    nothing = {"active": False, "state": "unknown", "enabled": False, "reload": False}
+    return {name: {**found.get(name, nothing), "given": said(str(HOME / "given"), name) or "dead"} for name in names}
+
+
+def component(name: str, names: list[str]) -> dict[str, object]:
+    """Return the releases of a component, which of them is live, and how its units do."""
+    home = HOME / name
+    links = {link: os.path.basename(os.readlink(home / link)) if (home / link).is_symlink() else "" for link in ("current", "previous")}
+    folders = sorted((home / "releases").iterdir()) if (home / "releases").is_dir() else []
+    parts = {"complete": ".complete", "proved": ".proved", "etc": "etc"}
+    releases = {folder.name: {name: (folder / part).exists() for name, part in parts.items()} for folder in folders}
+    current = home / "releases" / links["current"]
+    return {**links, "releases": releases, "not_live": not_live(current) if links["current"] else [], "units": units(names)}
+
+
+def look(components: dict[str, list[str]], files: list[str]) -> dict[str, object]:
+    """Return all of it."""
+    raspi_config = os.path.exists("/usr/bin/raspi-config")
+    return {
+        "system": system(),
+        "python": platform.python_version(),
+        "target": target(),
+        "epoch": time.time(),
+        "space": space(Path("/opt")),
+        "unwritable": {folder: why for folder in ("/etc", "/opt", "/var/lib") if (why := unwritable(Path(folder)))},
+        "overlay": "boot=overlay" in text(Path("/proc/cmdline")).split(),
+        "users": [user.pw_name for user in pwd.getpwall()],
+        "groups": [group.gr_name for group in grp.getgrall()],
+        "buses": sorted(str(bus) for bus in Path("/dev").glob("i2c-*")),
+        "raspi_config": raspi_config,
+        "bus_on": said("raspi-config", "nonint", "get_i2c") == "0" if raspi_config else None,
+        "lgpio": os.path.exists("/usr/lib/python3/dist-packages/lgpio.py"),
+        "watchdog": os.path.exists("/dev/watchdog"),
+        "timesyncd": os.path.exists("/usr/lib/systemd/system/systemd-timesyncd.service"),
+        "time_wait": said("systemctl", "is-enabled", "systemd-time-wait-sync.service") == "enabled",
+        "files": {path: described(Path(path)) for path in files},
+        "components": {name: component(name, names) for name, names in components.items()},
+    }
+
+
+def main() -> None:
+    """Return the fact."""
+    arguments = {"components": {"type": "dict", "default": {}}, "files": {"type": "list", "elements": "path", "default": []}}
+    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True, no_log=True)
+    module.exit_json(changed=False, **look(module.params["components"], module.params["files"]))
+
+
+if __name__ == "__main__":
+    main()
