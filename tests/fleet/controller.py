@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,12 @@ class Controller:
         path.write_text(json.dumps({"all": {"vars": shared, "children": groups}}, indent=2))
         return path
 
+    def _command(self, playbook: str, inventory: Path | None = None, password: Path | None = None) -> list[str | Path]:
+        return [
+            ROOT / ".venv-fleet/bin/ansible-playbook", playbook, "-i", inventory or self.inventory(), "--vault-password-file",
+            password or self.password,
+        ]  # fmt: skip
+
     def play(
         self,
         playbook: str,
@@ -112,18 +119,30 @@ class Controller:
         password: Path | None = None,
         inventory: Path | None = None,
         timeout: float = 900,
+        wrapper: Sequence[str] = (),
     ) -> Play:
         """Run a playbook of a source tree to its end."""
-        command: list[str | Path] = [
-            ROOT / ".venv-fleet/bin/ansible-playbook", playbook, "-i", inventory or self.inventory(), "--vault-password-file",
-            password or self.password, *arguments,
-        ]  # fmt: skip
+        command = [*wrapper, *self._command(playbook, inventory, password), *arguments]
         begun = time.monotonic()
         done = subprocess.run(
             command, cwd=source / "ansible", env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=timeout,
         )  # fmt: skip
         return self._noted(f"{playbook} {' '.join(arguments)}", Play(done.returncode, done.stdout, time.monotonic() - begun))
+
+    @contextmanager
+    def begun(self, playbook: str, *arguments: str, source: Path = ROOT) -> Iterator[subprocess.Popen[bytes]]:
+        """Begin to run a playbook, which is killed at the end if it still runs."""
+        command = [*self._command(playbook), *arguments]
+        with open(self._fleet.folder / "plays.log", "ab") as log:
+            process = subprocess.Popen(
+                command, cwd=source / "ansible", env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
     @property
     def _environment(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ from tests.fleet.api import Api
 from tests.fleet.conftest import CLIENTS
 from tests.fleet.controller import Controller, Play
 from tests.fleet.fleet import Fleet
+from tests.fleet.wait import until
 
 
 def said(play: Play) -> str:
@@ -132,3 +133,23 @@ def test_a_wrong_vault_password_is_said_to_be_one(controller: Controller, source
     assert play.code != 0
     assert "does not open with this vault password" in said(play)
     api.wait_for(CLIENTS)
+
+
+@pytest.mark.timeout(600)
+def test_two_operators_do_not_play_at_once_and_a_crashed_one_leaves_no_lock(
+    controller: Controller, source: Path, fleet: Fleet, api: Api
+) -> None:
+    lock = "cat /run/bramble-operator"
+    with controller.begun("deploy.yml", source=source) as first:
+        until(lambda: fleet.server.output(lock), "the first to hold the lock", 60)
+        # Another computer, by its name.
+        second = controller.play(
+            "rollback.yml", source=source, wrapper=["unshare", "--uts", "sh", "-c", 'hostname laptop-2; exec "$@"', "sh"]
+        )
+        first.kill()
+    assert second.code != 0
+    assert "Somebody plays on this fleet already: root on" in said(second)
+    assert "(deploy.yml). Nothing was changed; run this again when that is over." in said(second)
+    assert second.changed == {"localhost": 0}
+    assert controller.deploy("--limit", "localhost,hub", source=source).ok().changed["hub"] == 0
+    until(lambda: not fleet.server.output(lock), "the lock to be given back", 30)

@@ -77,6 +77,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     """Check the groups and the variables of all hosts."""
 
     _requires_connection = False
+    BYPASS_HOST_LOOP = True
     TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""What a person types wrong is refused in a sentence before any host is touched: no host is booted for it, hence the first file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet.controller import ROOT
+
+PLAYBOOKS = ["deploy.yml", "rollback.yml", "reset.yml"]
+NOWHERE = {"ansible_connection": "local", "ansible_python_interpreter": "/nowhere/python3"}
+"""A host on which nothing could be done, were it tried."""
+FLEET = {"server": {"hosts": {"hub": NOWHERE}}, "clients": {"hosts": {"pi-1": NOWHERE, "pi-2": NOWHERE, "pi-3": NOWHERE}}}
+
+
+def typed(folder: Path, playbook: str, *arguments: str, groups: Any = FLEET, **variables: Any) -> str:
+    """Run a play that must fail; return what it says, on one line."""
+    inventory = folder / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"children": groups, "vars": variables}}))
+    command = [ROOT / ".venv-fleet/bin/ansible-playbook", playbook, "-i", inventory, *arguments]
+    done = subprocess.run(command, cwd=ROOT / "ansible", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0, said
+    assert "Look at every host" not in said
+    return said
+
+
+def test_an_old_ansible_is_told_so_and_what_to_install(tmp_path: Path) -> None:
+    # Seen from a play that asks for more than there is: the sentence comes of the same comparison.
+    asking = ROOT / "ansible" / f".{tmp_path.name}.yml"
+    asking.write_text((ROOT / "ansible/first.yml").read_text().replace('minimum: "2.19"', 'minimum: "9.1"'))
+    try:
+        said = typed(tmp_path, asking.name)
+    finally:
+        asking.unlink()
+    assert "and Bramble's plays need 9.1 or newer: install the one they are tested with" in said.replace("''", "'")
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_every_play_begins_with_that_look(playbook: str) -> None:
+    text = (ROOT / "ansible" / playbook).read_text("utf-8")
+    assert text.index("import_playbook: first.yml") < text.index("hosts:")
+    assert text.index("import_playbook: lock.yml") < text.index("become: true"), "nothing is changed without the lock"
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ("pi-1", "leaves out localhost and hub, without which nothing can be deployed"),
+        ("pi-1", "type --limit 'localhost,hub,pi-1'"),
+        ("!pi-3", "type --limit 'localhost,all,!pi-3'"),
+        ("localhost,hub,pi1", "--limit names pi1, which is neither a host nor a group of the inventory: did you mean pi-1?"),
+    ],
+)
+def test_a_limit_that_would_not_do_what_was_meant_is_said_to_be_one(tmp_path: Path, limit: str, sentence: str) -> None:
+    assert sentence in typed(tmp_path, "deploy.yml", "--limit", limit).replace("''", "'")
+
+
+@pytest.mark.parametrize("playbook", ["rollback.yml", "reset.yml"])
+def test_every_play_looks_at_the_inventory_first_whatever_the_limit(tmp_path: Path, playbook: str) -> None:
+    said = typed(tmp_path, playbook, "--limit", "pi-1", client_senors="mock")
+    assert "client_senors is not a variable of any role: did you mean client_sensors?" in said
+
+
+def test_a_reset_of_one_host_asks_too(tmp_path: Path) -> None:
+    assert "Nothing was deleted: type yes, or pass -e reset_confirmed=true." in typed(tmp_path, "reset.yml", "--limit", "pi-1")
