@@ -40,6 +40,8 @@ fleet = typer.Typer(help="The whole fleet at a glance.", no_args_is_help=True)
 app.add_typer(fleet, name="fleet")
 rounds = typer.Typer(help="Rounds of federated averaging.", no_args_is_help=True)
 app.add_typer(rounds, name="round")
+settings = typer.Typer(help="Settings files.", no_args_is_help=True)
+app.add_typer(settings, name="settings")
 model = typer.Typer(help="The global models that are kept, and the way back to one.", no_args_is_help=True)
 app.add_typer(model, name="model")
 
@@ -135,6 +137,28 @@ def token(
     else:
         typer.echo(entry, err=True)
     typer.echo(secret)
+
+
+@settings.command("check")
+def check_settings(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Settings files (TOML) of server, clients, inspector or fleet; or a folder with an etc/bramble of them, such as a "
+            "deployed release: paths in them are then taken to lie below that folder.",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of file, table, key and sentence.")] = False,
+) -> None:
+    """Judge settings by the very code that reads them at a start, and start nothing.
+
+    Unknown settings, wrong types and ranges, what does not fit together, and the files that settings name: lists of sensors, recordings,
+    graphs. The exit code is 0 if all is well and 1 if not; each thing that is wrong is a line with file, setting, reason and remedy.
+    """
+    from bramble import settings_check
+
+    raise typer.Exit(settings_check.run(paths, as_json))
 
 
 @app.command(

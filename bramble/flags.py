@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
+import re
 import tomllib
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -27,12 +29,26 @@ SHARED = ("server", "ca")
 SECRETIVE = ("token", "proxy", "database", "password")
 """Words in the names of settings whose value may hold a secret, and so is not shown."""
 
-_tables: dict[str, set[str]] = {table: set() for table in ("server", "client", "inspector", "fleet", "demo")}
+_tables: dict[str, list[type[BaseSettings]]] = {table: [] for table in ("server", "client", "inspector", "fleet", "demo")}
 """Tables of a TOML file that some command reads, and the settings that they may hold."""
 
 
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with settings."""
+
+    key: str
+    """The setting; empty where several do not fit together, or the file cannot be read."""
+    sentence: str
+    """What is wrong, and what to do; it does not say where the setting stands."""
+
+
 class SettingError(BrambleError):
-    """A setting is unknown, malformed or contradicts another; the text names it and where it was set."""
+    """Settings are unknown, malformed or contradict each other; the text names each and where it was set, ``faults`` has them apart."""
+
+    def __init__(self, sentence: str, faults: Iterable[Fault] = ()) -> None:
+        super().__init__(sentence)
+        self.faults = tuple(faults) or (Fault("", sentence),)
 
 
 def load(cls: type[S], table: str, flags: dict[str, Any], config: Path | None) -> S:
@@ -55,10 +71,59 @@ def load(cls: type[S], table: str, flags: dict[str, Any], config: Path | None) -
         Naming every field at fault, or the line at which the file is malformed.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    from_file = _read_toml(config, table, cls) if config else {}
+    from_file = _of_table(config, document(config), table, cls) if config else {}
     _refuse_former_variables(cls)
     shared = {name: value for name in SHARED if name in cls.model_fields and (value := os.environ.get(f"BRAMBLE_{name.upper()}"))}
+    try:
+        return _built(cls, lambda init, environment: (init, environment, lambda: shared, lambda: from_file), given)
+    except ValidationError as error:
+        raise SettingError("; ".join(_sentence(item, given, shared, from_file, cls) for item in error.errors())) from None
 
+
+def of_file(cls: type[S], table: str, path: Path, content: Mapping[str, Any]) -> S:
+    """Build settings from one table of a TOML file alone, whatever the environment says.
+
+    Parameters
+    ----------
+    path, content
+        The file, for what is said of it, and what ``document`` read from it.
+
+    Raises
+    ------
+    SettingError
+        With all that is wrong with that table. What only a command line can give is not missed.
+    """
+    faults: list[Fault] = []
+    try:
+        values = _of_table(path, content, table, cls)
+    except SettingError as error:
+        faults += error.faults
+        values = _known(content.get(table, {}), cls)
+    try:
+        settings = _built(cls, lambda init, environment: (lambda: values,), {})
+    except ValidationError as error:
+        wrong = [item for item in error.errors() if item["type"] != "missing"]
+        faults += [Fault(".".join(map(str, item["loc"][:1])), _message(item)) for item in wrong]
+        settings = cls.model_construct()
+    if faults:
+        raise SettingError("; ".join(f"{path}: {f'[{table}] {fault.key}: ' * bool(fault.key)}{fault.sentence}" for fault in faults), faults)
+    return settings
+
+
+def commands(table: str) -> tuple[type[BaseSettings], ...]:
+    """Return the settings classes of the commands that read a table."""
+    return tuple(dict.fromkeys(_tables.get(table, ())))
+
+
+def tables() -> tuple[str, ...]:
+    """Return the tables of a file that some command reads."""
+    return tuple(_tables)
+
+
+Sources = Callable[[PydanticBaseSettingsSource, PydanticBaseSettingsSource], tuple[Any, ...]]
+
+
+def _built(cls: type[S], sources: Sources, given: dict[str, Any]) -> S:
     class Layered(cls):  # type: ignore[misc, valid-type]
         @classmethod
         def settings_customise_sources(
@@ -69,13 +134,10 @@ def load(cls: type[S], table: str, flags: dict[str, Any], config: Path | None) -
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource | Callable[[], dict[str, Any]], ...]:
-            return init_settings, env_settings, lambda: shared, lambda: from_file
+            return sources(init_settings, env_settings)
 
     Layered.__name__ = cls.__name__
-    try:
-        return Layered(**given)
-    except ValidationError as error:
-        raise SettingError("; ".join(_sentence(item, given, shared, from_file, cls) for item in error.errors())) from None
+    return Layered(**given)
 
 
 def variable(cls: type[BaseSettings], name: str) -> str:
@@ -90,33 +152,84 @@ def _refuse_former_variables(cls: type[BaseSettings]) -> None:
             raise SettingError(f"{former}: several commands would take it for theirs; write {now}")
 
 
-def _read_toml(path: Path, table: str, cls: type[BaseSettings]) -> dict[str, Any]:
+def document(path: Path) -> dict[str, Any]:
+    """Read a TOML file of settings.
+
+    Raises
+    ------
+    SettingError
+        If it cannot be read or is malformed; the text names the line.
+    """
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        return tomllib.loads(text)
     except OSError as error:
         raise SettingError(f"--config: cannot read {path} ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise SettingError(f"--config: {path} is not TOML: {error}") from None
-    _refuse_unknown_tables(path, document, table)
-    values = document.get(table, {})
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"--config: {path} is not TOML: {error}", [_malformed(text, error)]) from None
+
+
+def _malformed(text: str, error: tomllib.TOMLDecodeError) -> Fault:
+    """Return the setting that makes a file unreadable: it is there twice, or its value is none that TOML has."""
+    table, seen = "", set[tuple[str, str]]()
+    for line in text.splitlines():
+        if header := re.match(r"\s*\[+\s*([\w.-]+)", line):
+            table = header[1]
+        name = re.match(r"\s*([\w-]+)\s*=", line)
+        if name is None:
+            continue
+        if (table, name[1]) in seen:
+            return Fault(name[1].replace("-", "_"), "is set twice; leave one of the two out")
+        seen.add((table, name[1]))
+        try:
+            tomllib.loads(line)
+        except tomllib.TOMLDecodeError:
+            return Fault(name[1].replace("-", "_"), f"is no value that TOML has: {line.partition('=')[2].strip()[:60]}")
+    return Fault("", f"is not TOML: {error}")
+
+
+def _of_table(path: Path, content: Mapping[str, Any], table: str, cls: type[BaseSettings]) -> dict[str, Any]:
+    refuse_unknown_tables(path, content)
+    values = content.get(table, {})
     if not isinstance(values, dict):
-        raise SettingError(f"{path}: '{table}' must be a table, written [{table}]")
-    values = {name.replace("-", "_"): value for name, value in values.items()}
-    known = set(cls.model_fields) | _tables.get(table, set())
-    unknown = sorted(set(values) - known)
+        raise _wrong(path, f"'{table}' must be a table, written [{table}]")
+    known = set(cls.model_fields).union(*(each.model_fields for each in commands(table)))
+    unknown = sorted({name.replace("-", "_") for name in values} - known)
     if unknown:
+        faults = [Fault(name, f"is not a setting of bramble {table}{_meant(name, known)}") for name in unknown]
         raise SettingError(
-            f"{path}: [{table}] has no setting '{unknown[0]}'{_meant(unknown[0], known)}; it knows {', '.join(sorted(known))}"
+            f"{path}: [{table}] has no setting '{unknown[0]}'{_meant(unknown[0], known)}; it knows {', '.join(sorted(known))}", faults
         )
-    return {name: value for name, value in values.items() if name in cls.model_fields}
+    chosen = _known(values, cls)
+    for name, value in chosen.items():
+        if isinstance(value, bool) and _core(cls.model_fields[name].annotation) is not bool:  # which would be read as 1 or 0
+            raise SettingError(f"'{name}' in the TOML file: {value!r} is no value for it", [Fault(name, f"{value!r} is no value for it")])
+    return chosen
 
 
-def _refuse_unknown_tables(path: Path, document: dict[str, Any], table: str) -> None:
-    known = {table, *_tables}
-    for name, value in document.items():
-        if name not in known:
+def _known(values: Any, cls: type[BaseSettings]) -> dict[str, Any]:
+    named = {name.replace("-", "_"): value for name, value in values.items()} if isinstance(values, dict) else {}
+    return {name: value for name, value in named.items() if name in cls.model_fields}
+
+
+def refuse_unknown_tables(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuse a file with a table that no command reads, or with a setting outside of one.
+
+    Raises
+    ------
+    SettingError
+        Naming the first.
+    """
+    for name, value in content.items():
+        if name not in _tables:
             what = f"table [{name}]" if isinstance(value, dict) else f"setting '{name}' outside of a table"
-            raise SettingError(f"{path}: no command reads the {what}{_meant(name, known)}; it knows [{'], ['.join(sorted(known))}]")
+            raise _wrong(path, f"no command reads the {what}{_meant(name, _tables)}; it knows [{'], ['.join(sorted(_tables))}]")
+
+
+def _wrong(path: Path, sentence: str) -> SettingError:
+    return SettingError(f"{path}: {sentence}", [Fault("", sentence)])
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
@@ -125,9 +238,8 @@ def _meant(name: str, known: Iterable[str]) -> str:
 
 
 def _sentence(item: Any, given: dict[str, Any], shared: dict[str, Any], from_file: dict[str, Any], cls: type[BaseSettings]) -> str:
-    message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not item["loc"]:
-        return message
+        return _message(item)
     name = str(item["loc"][0])
     if name in given:
         where = flag_name(name)
@@ -135,8 +247,16 @@ def _sentence(item: Any, given: dict[str, Any], shared: dict[str, Any], from_fil
         where = variable(cls, name)
     else:
         where = f"'{name}' in the TOML file"
-    shown = "" if any(word in name for word in SECRETIVE) else f", got {str(item['input'])[:60]!r}"
-    return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
+    return f"{where}: {_message(item)}"
+
+
+def _message(item: Any) -> str:
+    """Return what is wrong with a value, and the value, unless it may be a secret."""
+    message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if not item["loc"]:
+        return message
+    shown = "" if any(word in str(item["loc"][0]) for word in SECRETIVE) else f", got {str(item['input'])[:60]!r}"
+    return f"{message[:1].lower()}{message[1:]}{shown}"
 
 
 def flag_name(field: str) -> str:
@@ -161,7 +281,7 @@ def command(cls: type[S], table: str, run: Callable[[S], int]) -> Callable[..., 
         config = flags.pop("config")
         raise typer.Exit(run(load(cls, table, flags, config)))
 
-    _tables.setdefault(table, set()).update(cls.model_fields)
+    _tables.setdefault(table, []).append(cls)
     parameters = [_option(cls, name, field) for name, field in cls.model_fields.items()]
     config = Annotated[
         Path | None, typer.Option("--config", help=f"TOML file; its table \\[{table}] may set any of these.", envvar="BRAMBLE_CONFIG")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_client import disk
-from edge_client.hal import Board, open_board
+from edge_client.graph_trust import read_keys
+from edge_client.hal import Board, config, open_board
 from edge_client.hal.known import FILE, Memory
 from edge_client.tls import TlsSocket
 from protocol import BrambleError
@@ -87,6 +88,29 @@ def open_sensors(settings: ClientSettings, remember: bool = True) -> Board:
         live=settings.self_paced,
         memory=Memory(settings.folder / FILE, writable=remember),
     )
+
+
+def check_files(settings: ClientSettings) -> None:
+    """Refuse the files that the settings name if a client could not use them, or not all of what they say; no sensor is touched.
+
+    A client that runs leaves out a sensor that is badly described and measures with the others. Before that comes to a whole fleet,
+    it is a mistake.
+
+    Raises
+    ------
+    BrambleError
+        Naming file, line and key.
+    """
+    if settings.sensors_file is not None:
+        chosen, problems = config.load(settings.sensors_file, settings.sample_every)
+        if problems or not chosen:
+            raise StartError("; ".join(map(str, problems)) or f"{settings.sensors_file} lists no sensor; begin one with [[sensor]]")
+    if settings.sensors == "mock":
+        board = open_sensors(settings, remember=False)
+        board.close()
+        if board.problems:
+            raise StartError("; ".join(map(str, board.problems)))
+    read_keys(settings.trust_graphs)
 
 
 @contextlib.contextmanager

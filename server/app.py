@@ -12,7 +12,7 @@ from flask_socketio import SocketIO  # type: ignore[import-untyped]
 from protocol import codecs, released
 from protocol.errors import BrambleError
 from protocol.notify import notify
-from server import engine, http, pulse, revocation, tasks
+from server import engine, foundation, http, pulse, revocation
 from server.complaints import Complaints
 from server.coordinator import Coordinator
 from server.fleet import Fleet
@@ -47,8 +47,7 @@ class Server:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        graph, signatures = tasks.load(settings.task, settings.horizon), tasks.signatures_of(settings.task)
-        codecs.encoded_size(graph.manifest.layout, settings.encoding)
+        graph, signatures = foundation.read(settings)
         tokens = self.tokens = Tokens(settings.tokens) if settings.tokens else None
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
