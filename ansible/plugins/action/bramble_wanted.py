@@ -1,0 +1,159 @@
+"""Work out what a host is to have: the files of each component and the names of its releases. No host is asked.
+
+The files of a component are the tables in ``roles/COMPONENT/vars/files.yml``. An entry has a ``path`` (from the root, which is also
+its path in the release), one of ``template``, ``copy`` and ``content``, and where it differs ``mode``, ``owner`` (``user:group``),
+``when``, ``loop`` (as ``item``), ``unit`` (the one unit that reads it, of several), ``read`` (false: no unit is restarted for it) and
+``early`` (true: it is brought before any part of the fleet is upgraded).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.template import trust_as_template
+
+from ansible.plugins.action import ActionBase
+
+UNITS = {"server": ["bramble-server.service"], "inspector": ["bramble-inspector.service"]}
+COMPONENTS = ("server", "inspector", "client")
+DEFAULTS: dict[str, Any] = {"mode": "0644", "owner": "root:root", "read": True, "early": False, "unit": None}
+
+
+def digest(files: dict[str, dict[str, Any]]) -> str:
+    """Return eight hex digits over what files are called and hold, and who may read them."""
+    lines = [f"{path}\0{file['sha256']}\0{file['mode']}\0{file['owner']}\n" for path, file in sorted(files.items())]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:8]
+
+
+class Tables:
+    """The tables of one host's components, filled in.
+
+    Parameters
+    ----------
+    action
+        The running action, for its loader and templar.
+    task_vars
+        The host's variables. What a role sets by default counts where they say nothing.
+    """
+
+    def __init__(self, action: ActionBase, task_vars: dict[str, Any]) -> None:
+        self._action, self._roles = action, Path(task_vars["playbook_dir"]) / "roles"
+        self._variables = {"server_secrets": task_vars["hostvars"].get("localhost", {}).get("identity_made"), **task_vars}
+        for component in ("base", *COMPONENTS):
+            self._variables = {**self._read(component, "defaults/main.yml"), **self._variables}
+        for component in ("base", *COMPONENTS):
+            self._variables |= self._read(component, "vars/main.yml")
+
+    def _read(self, component: str, name: str) -> dict[str, Any]:
+        path = self._roles / component / name
+        return self._action._loader.load_from_file(str(path), trusted_as_template=True) or {} if path.exists() else {}
+
+    def value(self, template: Any, **more: Any) -> Any:
+        """Fill in a template or a tree of them."""
+        templar = self._action._templar.copy_with_new_env(available_variables={**self._variables, **more})
+        return templar.template(template)
+
+    def units(self, component: str) -> list[str]:
+        """Return the systemd units of a component."""
+        return UNITS.get(component) or [str(unit) for unit in self.value(self._variables["client_units"])]
+
+    def entries(self, component: str, table: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Return the entries of a table that count here, each once for every item, with the variables that it is filled in with."""
+        for entry in self._read(component, "vars/files.yml")[f"{component}_{table}"]:
+            if self.value(entry.get("when", True)):
+                for item in self.value(entry["loop"]) if "loop" in entry else [None]:
+                    more = {} if item is None else {"item": item}
+                    plain = {
+                        key: self.value(entry[key], **more) for key in ("path", "unit", "mode", "owner", "read", "early") if key in entry
+                    }
+                    yield {"mode": "0644", "owner": "root:root", "read": True, "early": False, "unit": None, **plain, "raw": entry}, more
+
+    def content(self, component: str, entry: dict[str, Any], more: dict[str, Any]) -> bytes:
+        """Return what a file holds."""
+        raw = entry["raw"]
+        if "copy" in raw:
+            path = self._roles.parent / self.value(raw["copy"], **more)
+            try:
+                return path.read_bytes()
+            except OSError as error:
+                raise AnsibleActionFail(f"{path} cannot be read on the controller ({error.strerror})") from None
+        if "template" in raw:
+            text = trust_as_template((self._roles / component / "templates" / raw["template"]).read_text("utf-8"))
+            return str(self.value(text, **more)).encode()
+        return str(self.value(raw["content"], **more)).encode()
+
+    def files(self, component: str, table: str = "files") -> dict[str, dict[str, Any]]:
+        """Return the files of a table by path: ``content`` (bytes), its digest, and all that its entry says."""
+        found = {}
+        for entry, more in self.entries(component, table):
+            content = self.content(component, entry, more)
+            described = {key: entry[key] for key in DEFAULTS}
+            found[str(entry["path"])] = {**described, "content": content, "sha256": hashlib.sha256(content).hexdigest()}
+        return found
+
+    def release(self, component: str) -> dict[str, dict[str, Any]]:
+        """Return the files of a component's release, the lists of what its units read among them."""
+        files = self.files(component)
+        read = [*self.entries(component, "files"), *self.entries(component, "identity")]
+        for unit in self.units(component):
+            paths = sorted({f"/{entry['path']}" for entry, _ in read if entry["read"] and entry["unit"] in (None, unit)})
+            content = "".join(f"{path}\n" for path in paths if path.startswith("/etc/bramble/")).encode()
+            described = {**DEFAULTS, "read": False, "unit": unit}
+            files[f"etc/bramble/{unit}.inputs"] = {**described, "content": content, "sha256": hashlib.sha256(content).hexdigest()}
+        return files
+
+
+def shown(file: dict[str, Any]) -> dict[str, Any]:
+    """Return a file as a variable may hold it: its text, or nothing but its digest if it is none."""
+    try:
+        return {**file, "content": file["content"].decode("utf-8")}
+    except UnicodeDecodeError:
+        return {key: value for key, value in file.items() if key != "content"}
+
+
+def hidden(file: dict[str, Any]) -> dict[str, Any]:
+    """Return a file without what it holds."""
+    return {key: value for key, value in file.items() if key != "content"}
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Return per component ``release``, ``version``, ``units`` and ``files``, and what to look at on the host.
+
+    Without ``version`` and ``target`` there are files, but neither names nor anything of the identity.
+    """
+
+    _requires_connection = False
+    _supports_check_mode = True
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Fill in the tables of the host's components."""
+        super().run(tmp, task_vars)
+        assert task_vars is not None
+        options = {
+            "components": {"type": "list", "elements": "str", "required": True},
+            "version": {"type": "str"},
+            "target": {"type": "str"},
+        }
+        _, arguments = self.validate_argument_spec(options)
+        tables = Tables(self, task_vars)
+        wanted: dict[str, Any] = {"changed": False, "units": {}, "paths": []}
+        for component in ("base", *arguments["components"]):
+            files = tables.files("base") if component == "base" else tables.release(component)
+            wanted[component] = {"settings": digest(files), "files": {path: shown(file) for path, file in files.items()}}
+            wanted["paths"] += [str(entry["path"]) for entry, _ in tables.entries(component, "identity")]
+            if component == "base":
+                wanted["paths"] += list(files)
+                continue
+            wanted["units"][component] = tables.units(component)
+            if arguments["version"] and arguments["target"]:
+                wanted[component] |= {
+                    "version": arguments["version"],
+                    "release": f"{arguments['version']}-{arguments['target']}-{wanted[component]['settings']}",
+                    "identity": {path: hidden(file) for path, file in tables.files(component, "identity").items()},
+                }
+        return wanted
