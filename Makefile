@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # --no-compile, below: Python compiles what it imports anyway, and most of what is installed never is.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-main test-runtimes test-authoring test-fleet check bench graphs screenshot clean
+.PHONY: demo test fast test-main test-runtimes test-authoring test-fleet check bench graphs screenshot dist release clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/bramble demo $(ARGS)
@@ -15,6 +15,10 @@ test: test-main test-runtimes $(if $(CI),test-authoring)
 
 test-main: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# The rooms whose tests start no processes: what another Python would break first.
+fast: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/protocol tests/edge_client/hal tests/server/store tests/ansible -m "not slow and not browser" $(ARGS)
 
 # The older of the two TFLite runtimes needs an older numpy, so it has an environment of its own.
 test-runtimes: $(if $(shell $(PYTHON) -c 'import sys; print(int(sys.version_info < (3, 12)))' | grep 1),.venv-tflite/.ready)
@@ -43,7 +47,15 @@ graphs: .venv-authoring/.ready
 	.venv-authoring/bin/python -m bramble task export
 
 screenshot: $(VENV)/.dev
-	$(BIN)/python docs/screenshot.py
+	$(BIN)/python -m tools.screenshot
+
+# What pip installs, of the files as they are.
+dist: $(VENV)/.dev
+	$(BIN)/python -m tools.release
+
+# The same, of a commit that says what is new in it; it gets the version's tag.
+release: $(VENV)/.dev
+	$(BIN)/python -m tools.release --tag
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Bramble needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
@@ -70,4 +82,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-tflite .venv-authoring build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-tflite .venv-authoring build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

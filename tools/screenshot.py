@@ -1,6 +1,6 @@
 """Take docs/inspector.png: run the demo, wait until the fleet has learnt, and photograph the inspector.
 
-Needs Debian's chromium. Run it with ``make screenshot``, or ``python docs/screenshot.py [--rounds 12] [--out FILE.png]``.
+Needs Debian's chromium. Run it with ``make screenshot``, or ``python -m tools.screenshot [--rounds 12] [--out FILE.png]``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import ViewportSize, expect, sync_playwright
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
@@ -30,7 +30,7 @@ def main() -> int:
     """Take the picture; return the exit code."""
     parser = argparse.ArgumentParser(description="Run the demo and take a screenshot of the inspector.")
     parser.add_argument("--rounds", type=int, default=12, help="rounds before the picture is taken")
-    parser.add_argument("--out", type=Path, default=HERE / "inspector.png", help="where it is written")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "inspector.png", help="where it is written")
     arguments = parser.parse_args()
     if not CHROMIUM.exists():
         print(f"There is no browser at {CHROMIUM}; install it with: sudo apt install chromium", file=sys.stderr)
@@ -45,7 +45,7 @@ def main() -> int:
 def demo(rounds: int) -> Iterator[str]:
     """Run the demo; yield the inspector's address once the last round is over."""
     command = [sys.executable, "-m", "bramble", "demo", "--rounds", str(rounds), "--port", "0", "--inspector-port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         url = None
         try:

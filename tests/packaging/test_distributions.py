@@ -1,0 +1,84 @@
+"""The sdist and the wheel hold what they must and nothing else, and their metadata is what an index takes."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import tomllib
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+import yaml
+from trove_classifiers import classifiers
+
+from tests.packaging.conftest import ROOT, Repository, project_files, version
+
+PACKAGES = {"bramble", "protocol", "server", "edge_client", "inspector"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def one(released: Repository, pattern: str) -> Path:
+    [path] = (released.folder / "dist").glob(pattern)
+    return path
+
+
+@pytest.fixture
+def wheel(released: Repository) -> set[str]:
+    with zipfile.ZipFile(one(released, "*.whl")) as archive:
+        return set(archive.namelist())
+
+
+@pytest.fixture
+def metadata(released: Repository) -> Message:
+    with zipfile.ZipFile(one(released, "*.whl")) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        return Parser().parsestr(archive.read(name).decode())
+
+
+def packaged() -> set[str]:
+    return {name for name in project_files() if name.split("/")[0] in PACKAGES}
+
+
+def test_the_wheel_holds_the_packages_and_what_pip_needs(released: Repository, wheel: set[str]) -> None:
+    info = f"bramble_fl-{version(released.folder)}.dist-info"
+    extra = {f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt", "licenses/LICENSE")}
+    assert wheel == packaged() | extra
+
+
+def test_the_sdist_holds_what_the_wheel_is_built_from(released: Repository) -> None:
+    folder = f"bramble_fl-{version(released.folder)}"
+    with tarfile.open(one(released, "*.tar.gz")) as archive:
+        files = {member.name.removeprefix(f"{folder}/") for member in archive.getmembers() if member.isfile()}
+    assert {name for name in files if ".egg-info/" not in name} == packaged() | {
+        "LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg",
+    }  # fmt: skip
+
+
+def test_every_package_says_that_it_is_typed(wheel: set[str]) -> None:
+    assert {f"{package}/py.typed" for package in PACKAGES} <= wheel
+
+
+def test_an_index_knows_every_classifier(metadata: Message) -> None:
+    found = metadata.get_all("Classifier", [])
+    assert found
+    assert not set(found) - classifiers
+
+
+def test_the_pythons_that_are_named_are_those_that_are_tested(metadata: Message) -> None:
+    named = {name.rpartition(" ")[2] for name in metadata.get_all("Classifier", []) if re.search(r":: 3\.\d+$", name)}
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))["jobs"]
+    tested = {row["python"] for job in jobs.values() for row in job["strategy"]["matrix"]["include"]}
+    assert named == tested
+    assert metadata["Requires-Python"] == f">={min(named, key=lambda text: int(text.partition('.')[2]))}"
+
+
+def test_the_metadata_says_who_what_and_under_which_terms(metadata: Message) -> None:
+    assert metadata["Author"] == PROJECT["authors"][0]["name"]
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Summary"]
+    assert metadata["Keywords"]
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert "# Bramble" in metadata.get_payload()
