@@ -65,10 +65,12 @@ class Agent:
     token
         Shown to the server.
     tls
-        Verifies the server, for ``https``.
+        Returns what verifies the server, for ``https``.
     """
 
-    def __init__(self, settings: ClientSettings, board: Board, folder: Path, token: str | None, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, settings: ClientSettings, board: Board, folder: Path, token: str | None, tls: Callable[[], ssl.SSLContext] | None
+    ) -> None:
         self._settings = settings
         self._board, self._folder = board, folder
         self._private = settings.mode == "private"
@@ -296,7 +298,7 @@ def run(settings: ClientSettings) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, frame: asked_to_stop.put(received))
     token = startup.read_token(settings.token_file) if settings.token_file else None
-    tls = startup.tls_context(settings.ca) if settings.server.startswith("https:") else None
+    tls = startup.Authorities(settings.ca) if settings.server.startswith("https:") else None
     if token and tls is None and urlsplit(settings.server).hostname not in ("127.0.0.1", "localhost", "::1"):
         log.warning("the token goes to %s unencrypted; anyone on the network can read it", settings.server)
     with startup.exclusive(settings.folder) as folder:

@@ -6,6 +6,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from http.client import HTTPException
 
 from edge_client import route
@@ -34,18 +35,20 @@ class GraphDownload:
     token
         Shown as a bearer token, if there is one.
     tls
-        Verifies the server, for ``https``.
+        Returns what verifies the server, for ``https``; asked before each request.
     timeout
         Seconds without a byte after which the server counts as gone.
     proxy
         The one HTTP proxy to use, or None.
     """
 
-    def __init__(self, server: str, token: str | None, tls: ssl.SSLContext | None, timeout: float = 30.0, proxy: str | None = None) -> None:
+    def __init__(
+        self, server: str, token: str | None, tls: Callable[[], ssl.SSLContext] | None, timeout: float = 30.0, proxy: str | None = None
+    ) -> None:
         self._server = server
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._timeout = timeout
-        self._opener = route.opener(tls, proxy)
+        self._tls, self._proxy = tls, proxy
 
     def __call__(self, sha256: str) -> bytes:
         """Fetch one graph.
@@ -76,7 +79,7 @@ class GraphDownload:
         request = urllib.request.Request(f"{self._server}/graphs/{path}", headers=self._headers)
         end, data = time.monotonic() + PATIENCE_S, bytearray()
         try:
-            with self._opener.open(request, timeout=self._timeout) as response:
+            with route.opener(self._tls and self._tls(), self._proxy).open(request, timeout=self._timeout) as response:
                 while len(data) <= most and (part := response.read1(most + 1 - len(data))):
                     data += part
                     if time.monotonic() > end:

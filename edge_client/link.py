@@ -72,7 +72,7 @@ class Link:
     handshake
         What the client says of itself; it may hold the token and is never logged.
     tls
-        Verifies the server, for ``https``.
+        Returns what verifies the server, for ``https``; asked before each connection.
     proxy
         The one HTTP proxy to use, or None.
     longest_pause
@@ -90,7 +90,7 @@ class Link:
         url: str,
         handshake: dict[str, Any],
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
         proxy: str | None = None,
         longest_pause: float = 30.0,
         timeout: float = 20.0,
@@ -186,7 +186,7 @@ class Link:
 
     def _one_connection(self) -> float:
         """Live through one connection, from the attempt to its end; return the pause until the next."""
-        connection = Connection(self._timeout, self._tls, self._proxy)
+        connection = Connection(self._timeout, self._tls and self._tls(), self._proxy)
         refusals: list[Any] = []
         for event, handler in self._handlers.items():
             connection.on(event, _guarded(event, handler))

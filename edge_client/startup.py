@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
+import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,9 @@ from protocol.fields import SENTENCE
 
 if TYPE_CHECKING:
     from edge_client.settings import ClientSettings
+
+
+log = logging.getLogger(__name__)
 
 
 class StartError(BrambleError):
@@ -61,6 +66,48 @@ def tls_context(ca: Path | None) -> ssl.SSLContext:
         raise StartError(f"--ca: cannot read {ca} ({error.strerror})") from error
     context.sslsocket_class = TlsSocket
     return context
+
+
+class Authorities:
+    """Returns a context that verifies the server, by the authorities in a file. It is read again when it changes.
+
+    So a fleet's authority can be replaced while its clients run: each connection that they make trusts those of that moment.
+
+    Parameters
+    ----------
+    ca
+        PEM file with one certificate or several; None takes the system's.
+
+    Raises
+    ------
+    StartError
+        If there is none in it. Later that is logged once, and those read before stay trusted.
+    """
+
+    def __init__(self, ca: Path | None) -> None:
+        self._ca = ca
+        self._seen = self._stamp()
+        self._context = tls_context(ca)
+
+    def __call__(self) -> ssl.SSLContext:
+        """Return the context for a new connection."""
+        stamp = self._stamp()
+        if stamp != self._seen:
+            self._seen = stamp
+            try:
+                self._context = tls_context(self._ca)
+            except StartError as error:
+                log.error("%s; the authorities read before stay trusted", error)
+            else:
+                log.info("--ca: read %s again", self._ca)
+        return self._context
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            status = os.stat(self._ca) if self._ca is not None else None
+        except OSError:
+            return None
+        return status and (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def open_sensors(settings: ClientSettings, remember: bool = True) -> Board:

@@ -7,6 +7,10 @@
     [http]                          # HTTP: any name, for the log, and what its token opens
     inspector = { hash = "sha256:60303a...", scopes = ["operate"] }
 
+Where a hash stands there may be a list of them: each is good. While tokens are made anew, those of before stand in a second file
+beside it, ``tokens.former.toml`` for ``tokens.toml``, which may come and go. It has the same form, and its own name, so that a
+release that knows neither lists nor it still starts.
+
 A token is 256 random bits, so its plain hash gives nothing away and needs neither salt nor a slow function.
 """
 
@@ -61,7 +65,7 @@ class Visitor:
 
 @dataclass(frozen=True)
 class _Entry:
-    hash: str
+    hashes: tuple[str, ...]
     visitor: Visitor
 
 
@@ -69,8 +73,8 @@ class _Entry:
 class Table:
     """A token file, read."""
 
-    clients: dict[str, str]
-    """Client id -> hash."""
+    clients: dict[str, tuple[str, ...]]
+    """Client id -> hashes of its tokens."""
     http: tuple[_Entry, ...]
     unscoped: tuple[str, ...] = field(default=())
     """Names of HTTP entries without scopes, as release 0.1 wrote them; they open everything, as they did."""
@@ -131,7 +135,7 @@ class Tokens:
     Parameters
     ----------
     path
-        The TOML file.
+        The TOML file. The one of former tokens is looked for beside it, at the start and ever after.
 
     Raises
     ------
@@ -140,9 +144,9 @@ class Tokens:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._former = path, former(path)
         self._seen = self._stamp()
-        self._table = read(path)
+        self._table = self._read()
         self._said: tuple[str, ...] = ()
         self._warn()
 
@@ -152,12 +156,12 @@ class Tokens:
 
     def holds(self, client_id: str, hashed: str) -> bool:
         """Whether this is the hash of the token of this client."""
-        return hmac.compare_digest(hashed, self._current().clients.get(client_id, _NOBODY))
+        return any([hmac.compare_digest(hashed, known) for known in self._current().clients.get(client_id, (_NOBODY,))])
 
     def any_client(self, token: str | None) -> bool:
         """Whether this is the token of some client. Every entry is compared, whichever fits."""
         given = hash_of(token or "")
-        return any([hmac.compare_digest(given, known) for known in self._current().clients.values()])
+        return any([hmac.compare_digest(given, known) for hashes in self._current().clients.values() for known in hashes])
 
     def clients(self) -> list[str]:
         """Return the ids of all clients that have a token, in order."""
@@ -167,16 +171,22 @@ class Tokens:
         """Return who comes with a token of the HTTP side, or None. Every entry is compared, whichever fits."""
         given, found = hash_of(token or ""), None
         for entry in self._current().http:
-            if hmac.compare_digest(given, entry.hash):
+            if any([hmac.compare_digest(given, known) for known in entry.hashes]):
                 found = entry.visitor
         return found
 
-    def _stamp(self) -> tuple[int, int, int] | None:
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
+    def _read(self) -> Table:
+        table = read(self._path)
+        if not self._former.exists():
+            return table
+        before, http = read(self._former), {entry.visitor.name: entry.visitor for entry in table.http}
+        # Of names that the file itself has, and with the scopes that it gives them: who is taken out of it is out.
+        clients = {name: hashes + before.clients.get(name, ()) for name, hashes in table.clients.items()}
+        visitors = tuple(_Entry(entry.hashes, http[entry.visitor.name]) for entry in before.http if entry.visitor.name in http)
+        return Table(clients, table.http + visitors, table.unscoped)
+
+    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
+        return _stamp(self._path), _stamp(self._former)
 
     def _warn(self) -> None:
         unscoped = self._table.unscoped
@@ -192,13 +202,18 @@ class Tokens:
         if stamp != self._seen:
             self._seen = stamp
             try:
-                self._table = read(self._path)
+                self._table = self._read()
             except TokenError as error:
                 log.error("%s; the tokens read before stay in force", error)
             else:
                 log.info("tokens: read %s again", self._path)
                 self._warn()
         return self._table
+
+
+def former(path: Path) -> Path:
+    """Return where the tokens of before stand, for a token file."""
+    return path.with_name(f"{path.stem}.former{path.suffix}")
 
 
 def read(path: Path) -> Table:
@@ -220,29 +235,38 @@ def read(path: Path) -> Table:
     for section, entries in content.items():
         if section not in _SECTIONS or not isinstance(entries, dict):
             raise TokenError(f"tokens: {path} has [{section}], expected only the sections [clients] and [http]")
-    clients, http = content.get("clients", {}), content.get("http", {})
-    for name, value in clients.items():
+    clients, http = {}, content.get("http", {})
+    for name, value in content.get("clients", {}).items():
         where = f"tokens: {path}, [clients] {name}"
         if not CLIENT_ID.fullmatch(name):
             raise TokenError(f"{where}: the name is not a client id, expected {CLIENT_ID.pattern}")
-        _hash(value, where)
+        clients[name] = _hashes(value, where)
     visitors = tuple(_entry(name, value, f"tokens: {path}, [http] {name}") for name, value in http.items())
     return Table(clients, visitors, tuple(name for name, value in http.items() if isinstance(value, str)))
 
 
 def _entry(name: str, value: Any, where: str) -> _Entry:
     if not isinstance(value, dict):
-        return _Entry(_hash(value, where), Visitor(name, opens(SCOPES)))
+        return _Entry(_hashes(value, where), Visitor(name, opens(SCOPES)))
     unknown = sorted(value.keys() - {"hash", "scopes"})
     if unknown:
         raise TokenError(f"{where}: {unknown[0]} is not known, expected hash and scopes")
     scopes = value.get("scopes")
     if not isinstance(scopes, list) or not scopes or any(not isinstance(scope, str) or scope not in SCOPES for scope in scopes):
         raise TokenError(f"{where}: scopes: expected a list of {', '.join(SCOPES)}")
-    return _Entry(_hash(value.get("hash"), where), Visitor(name, opens(scopes)))
+    return _Entry(_hashes(value.get("hash"), where), Visitor(name, opens(scopes)))
 
 
-def _hash(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not _HASH.fullmatch(value):
-        raise TokenError(f'{where}: expected "sha256:" and 64 hexadecimal digits')
-    return value
+def _hashes(value: Any, where: str) -> tuple[str, ...]:
+    hashes = value if isinstance(value, list) else [value]
+    if not hashes or any(not isinstance(item, str) or not _HASH.fullmatch(item) for item in hashes):
+        raise TokenError(f'{where}: expected "sha256:" and 64 hexadecimal digits, or a list of such')
+    return tuple(hashes)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

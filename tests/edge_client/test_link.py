@@ -292,7 +292,7 @@ def test_tls_with_the_right_authority(serve: Callable[..., Server], connect: Cal
     server = serve(tls=context)
     trusted = ssl.create_default_context()
     authority.configure_trust(trusted)
-    link = up(connect(server.url, tls=trusted))
+    link = up(connect(server.url, tls=lambda: trusted))
     assert link.call("training_failed", {}, 30) == {"accepted": True}
 
 
@@ -302,7 +302,7 @@ def test_tls_with_an_unknown_authority_is_not_trusted_and_the_remedy_is_named(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     server = serve(tls=context)
-    link = connect(server.url, tls=ssl.create_default_context())
+    link = connect(server.url, tls=ssl.create_default_context)
     wait_for(lambda: records(caplog), "a sentence")
     assert not link.up
     assert "its certificate is not trusted" in records(caplog)[0]
@@ -332,7 +332,7 @@ def test_what_is_wrong_with_a_certificate_is_said_with_the_remedy(
     server = serve(tls=context)
     trusted = ssl.create_default_context()
     authority.configure_trust(trusted)
-    link = connect(server.url, tls=trusted)
+    link = connect(server.url, tls=lambda: trusted)
     wait_for(lambda: records(caplog), "a sentence")
     assert not link.up
     assert said in records(caplog)[0]

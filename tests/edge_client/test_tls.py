@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from edge_client.startup import tls_context
+from edge_client.startup import Authorities, tls_context
 from edge_client.tls import TlsSocket
 
 Pair = tuple[TlsSocket, ssl.SSLSocket]
@@ -153,3 +153,48 @@ def test_no_two_threads_are_in_openssl_at_once(pair: Pair, monkeypatch: pytest.M
     client.close()
     echoing.join(30)
     assert most == [1]
+
+
+def served_by(authority: trustme.CA, authorities: Authorities) -> bool:
+    """Whether a server with a certificate of this authority is believed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError), context.wrap_socket(listener.accept()[0], server_side=True) as peer:
+            peer.sendall(b"welcome")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            with authorities().wrap_socket(
+                socket.create_connection(listener.getsockname(), timeout=30), server_hostname="127.0.0.1"
+            ) as sock:
+                return received(sock, 7) == b"welcome"
+        except ssl.SSLCertVerificationError:
+            return False
+        finally:
+            thread.join(30)
+
+
+def test_a_fleets_authority_is_replaced_while_a_client_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    old, new, path = trustme.CA(), trustme.CA(), tmp_path / "ca.crt"
+
+    def trust(text: bytes) -> None:
+        (tmp_path / "new").write_bytes(text)
+        (tmp_path / "new").replace(path)
+
+    trust(old.cert_pem.bytes())
+    authorities = Authorities(path)
+    assert (served_by(old, authorities), served_by(new, authorities)) == (True, False)
+    trust(new.cert_pem.bytes() + old.cert_pem.bytes())
+    assert (served_by(old, authorities), served_by(new, authorities)) == (True, True)
+    trust(new.cert_pem.bytes())
+    assert (served_by(old, authorities), served_by(new, authorities)) == (False, True)
+    trust(b"torn")
+    assert served_by(new, authorities)
+    path.unlink()
+    assert served_by(new, authorities)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert all("the authorities read before stay trusted" in record.getMessage() for record in caplog.records)

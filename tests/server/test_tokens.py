@@ -204,10 +204,62 @@ class TestChanges:
         assert not known.client("pi-1", token)
 
 
+class TestSeveralTokens:
+    """While tokens are made anew, the old one and the new one of each are good."""
+
+    def test_each_hash_of_a_list_is_good(self, path: Path) -> None:
+        (one, first), (two, second) = new_token(), new_token()
+        path.write_text(
+            f'[clients]\npi-1 = ["{first}", "{second}"]\n[http]\nme = {{ hash = ["{first}", "{second}"], scopes = ["read"] }}\n'
+        )
+        known = Tokens(path)
+        assert known.client("pi-1", one)
+        assert known.client("pi-1", two)
+        assert known.any_client(two)
+        assert known.http(one) == known.http(two) == Visitor("me", frozenset({"metrics", "read"}))
+        assert not known.client("pi-1", "guess")
+
+    def test_every_hash_is_compared_whichever_fits(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (one, first), (_, second) = new_token(), new_token()
+        path.write_text(f'[clients]\npi-1 = ["{first}", "{second}"]\n')
+        known, compared = Tokens(path), []
+        real = hmac.compare_digest
+        monkeypatch.setattr(tokens.hmac, "compare_digest", lambda a, b: compared.append(b) or real(a, b))  # type: ignore[func-returns-value]
+        assert known.client("pi-1", one)
+        assert compared == [first, second]
+
+    def test_former_tokens_come_and_go_in_a_file_of_their_own(self, path: Path) -> None:
+        (one, first), (two, second) = new_token(), new_token()
+        write(path, clients={"pi-1": first}, http={"me": first})
+        known = Tokens(path)
+        write(tokens.former(path), clients={"pi-1": first}, http={"me": first})
+        write(path, clients={"pi-1": second})
+        path.write_text(path.read_text() + http_entry("me", second, ["metrics"]))
+        assert known.client("pi-1", one)
+        assert known.client("pi-1", two)
+        assert known.http(one) == Visitor("me", frozenset({"metrics"})), "an old token opens no more than the new one"
+        tokens.former(path).unlink()
+        assert not known.client("pi-1", one)
+        assert known.client("pi-1", two)
+        assert known.http(one) is None
+
+    def test_who_is_taken_out_of_the_file_is_out_whatever_the_former_one_says(self, path: Path) -> None:
+        token, hashed = new_token()
+        write(tokens.former(path), clients={"pi-1": hashed}, http={"me": hashed})
+        write(path, clients={"pi-2": new_token()[1]})
+        known = Tokens(path)
+        assert not known.client("pi-1", token)
+        assert not known.any_client(token)
+        assert known.http(token) is None
+        assert known.clients() == ["pi-2"]
+
+
 class TestBadFiles:
     @pytest.mark.parametrize(
         ("content", "sentence"),
         [
+            ("[clients]\npi-1 = []\n", r'\[clients\] pi-1: expected "sha256:" and 64 hexadecimal digits, or a list'),
+            (f'[clients]\npi-1 = ["{hash_of("x")}", 5]\n', r'\[clients\] pi-1: expected "sha256:"'),
             ('[clients]\npi-1 = "sha256:12"\n', r'\[clients\] pi-1: expected "sha256:" and 64 hexadecimal digits'),
             ("[http]\ninspector = 5\n", r"\[http\] inspector: expected"),
             (f'[http]\na = {{ hash = "{hash_of("x")}" }}\n', r"\[http\] a: scopes: expected a list of metrics, read, operate, admin"),
