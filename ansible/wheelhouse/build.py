@@ -1,7 +1,9 @@
-"""Build the wheel and the archives that hosts install from: ``python -m wheelhouse.build --folder DIR component-target ...``.
+"""Build what hosts install from: ``python -m wheelhouse.build --folder DIR component-target ...``.
 
-An archive holds all wheels of one component for one target and the requirements with their hashes, so that a host needs neither
-the internet nor a compiler. Wheels come by pip, as it is configured on this machine, and stay in the folder for the next release.
+The project's own wheel is what differs from release to release. An archive holds all else that a component needs on a target: the wheels
+of its lock file and the requirements with their hashes, so that a host needs neither the internet nor a compiler. It is called by the
+lock's digest, and a host that has installed it once needs it for no other release. Wheels come by pip, as it is configured on this
+machine, and stay in the folder.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import argparse
 import functools
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -17,7 +20,9 @@ import sys
 import tarfile
 import tempfile
 import tomllib
+import zipfile
 from pathlib import Path
+from typing import Any
 
 from wheelhouse import locks
 from wheelhouse.locks import Wheel
@@ -25,6 +30,8 @@ from wheelhouse.targets import Target, find
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("bramble", "protocol", "server", "edge_client", "inspector")
+BLOCK = 4096
+"""Bytes in which a card's file system counts."""
 _VERSION = re.compile(r'(?m)^version = "([^"]+)"$')
 
 
@@ -44,9 +51,14 @@ def version() -> str:
     return f"{base}+{digest.hexdigest()[:12]}"
 
 
+def own_wheel(folder: Path) -> Path:
+    """Return where the wheel of the sources as they are belongs."""
+    return folder / f"bramble_fl-{version()}-py3-none-any.whl"
+
+
 def build_wheel(folder: Path) -> Path:
     """Build the wheel of the sources as they are, into a folder, unless it is there; return it."""
-    wheel = folder / f"bramble_fl-{version()}-py3-none-any.whl"
+    wheel = own_wheel(folder)
     if wheel.exists():
         return wheel
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,50 +110,75 @@ def fetch(wheels: list[Wheel], target: Target, pool: Path) -> None:
 
 
 def pack(component: str, target: Target, folder: Path) -> tuple[Path, bool]:
-    """Make a component's archive for a target unless it is there; return it and whether it is new."""
-    archive = folder / f"{component}-{target.name}-{version()}.tar"
+    """Make the archive of a component's packages for a target unless it is there; return it and whether it is new.
+
+    It holds one folder with what the lock file says and nothing else, so equal locks make equal archives.
+    """
+    archive = folder / f"{component}-{target.name}-{locks.digest(component, target)}.tar"
     if archive.exists():
+        archive.touch()
         return archive, False
-    own, wheels, pool = build_wheel(folder), locks.read(component, target), folder / "pool"
+    wheels, pool = locks.read(component, target), folder / "pool"
     fetch(wheels, target, pool)
-    lines = [wheel.line() for wheel in wheels] + [f"bramble-fl=={version()} --hash=sha256:{_sha256(own)}  # {own.name}"]
+    requirements = "".join(wheel.line() + "\n" for wheel in wheels).encode()
     unfinished = archive.with_suffix(".unfinished")
-    with tempfile.TemporaryDirectory() as name, tarfile.open(unfinished, "w") as tar:
-        requirements = Path(name) / "requirements.txt"
-        requirements.write_text("\n".join(lines) + "\n")
-        tar.add(requirements, "requirements.txt")
-        for path in [own, *(pool / wheel.file for wheel in wheels)]:
-            tar.add(path, path.name)
+    with tarfile.open(unfinished, "w") as tar:
+        for name, content in [("requirements.txt", requirements), *((wheel.file, (pool / wheel.file).read_bytes()) for wheel in wheels)]:
+            member = tarfile.TarInfo(f"{archive.stem}/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
     unfinished.rename(archive)
     return archive, True
 
 
-def _prune(folder: Path, keep: int = 5) -> None:
-    """Forget the archives and wheels of all but the newest releases."""
-    releases = sorted(folder.glob("bramble_fl-*.whl"), key=lambda path: path.stat().st_mtime)
-    for wheel in releases[:-keep]:
-        old = wheel.name.split("-")[1]
-        for path in [*folder.glob(f"*-{old}.tar"), wheel]:
+def installed(*wheels: Path) -> int:
+    """Return the bytes that wheels take on a card once they are installed: whole blocks, and the bytecode of each module beside it."""
+    files = [item for wheel in wheels for item in zipfile.ZipFile(wheel).infolist()]
+    blocks = sum((2 if item.filename.endswith(".py") else 1) * -(-item.file_size // BLOCK) for item in files)
+    return blocks * BLOCK
+
+
+def _described(path: Path, *wheels: Path) -> dict[str, Any]:
+    """Return what a play has to know of a file: its name, where it is here, its digest, and its megabytes, now and once installed."""
+    megabytes, then = (-(-size // (1 << 20)) for size in (path.stat().st_size, installed(*wheels)))
+    return {"file": path.name, "path": str(path), "sha256": _sha256(path), "mb": megabytes, "installed_mb": then}
+
+
+def _prune(folder: Path) -> None:
+    """Keep the wheels of the newest five releases, and two archives of each component and target: of one lock and of the one before."""
+    kept: dict[str, int] = {}
+    files = [path for pattern in ("*.tar", "bramble_fl-*.whl") for path in folder.glob(pattern)]
+    for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True):
+        kind = "-".join(path.name.split("-")[:3]) if path.suffix == ".tar" else "wheel"
+        kept[kind] = kept.get(kind, 0) + 1
+        if kept[kind] > (2 if path.suffix == ".tar" else 5):
             path.unlink()
 
 
 def main() -> int:
-    """Pack what is named; print the version, the archives and whether anything is new as JSON."""
-    parser = argparse.ArgumentParser(description="Build the archives that hosts install from.")
+    """Pack what is named; print the version, the wheel, the archives by component and target, and whether anything is new, as JSON."""
+    parser = argparse.ArgumentParser(description="Build what hosts install from.")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("wanted", nargs="*", help="component-target, for instance client-cp311-aarch64")
     options = parser.parse_args()
-    archives, changed = {}, False
+    folder, packages = options.folder, {}
     try:
+        changed = not own_wheel(folder).exists()
+        own = build_wheel(folder)
+        own.touch()
         for wanted in options.wanted:
-            component, _, target = wanted.partition("-")
-            archive, new = pack(component, find(component, target), options.folder)
-            archives[wanted], changed = str(archive), changed or new
-        _prune(options.folder)
+            component, _, name = wanted.partition("-")
+            target = find(component, name)
+            archive, new = pack(component, target, folder)
+            wheels = [folder / "pool" / wheel.file for wheel in locks.read(component, target)]
+            pip = next(wheel.name for wheel in wheels if wheel.name.startswith("pip-"))
+            packages[wanted] = {"name": f"{locks.digest(component, target)}-{name}", "pip": pip, **_described(archive, *wheels)}
+            changed = changed or new
+        _prune(folder)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps({"version": version(), "archives": archives, "changed": changed}))
+    print(json.dumps({"version": version(), "wheel": _described(own, own), "packages": packages, "changed": changed}))
     return 0
 
 

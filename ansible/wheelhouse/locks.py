@@ -5,6 +5,7 @@ Run ``python -m wheelhouse.lock`` in ``ansible/`` after a change to the dependen
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,11 @@ class Wheel:
 def path(component: str, target: Target) -> Path:
     """Return where a lock file is."""
     return LOCKS / f"{component}-{target.name}.txt"
+
+
+def digest(component: str, target: Target) -> str:
+    """Return what tells one lock file from another: the first twelve digits of its SHA-256."""
+    return hashlib.sha256(path(component, target).read_bytes()).hexdigest()[:12]
 
 
 def read(component: str, target: Target) -> list[Wheel]:

@@ -83,6 +83,11 @@ def unwritable(folder: Path) -> str:
         return error.strerror
 
 
+def overlay(cmdline: str) -> bool:
+    """Return whether all that is written is gone at the next boot: as raspi-config's first way and its later one say it."""
+    return any(word == "boot=overlay" or word.startswith("overlayroot=tmpfs") for word in cmdline.split())
+
+
 def space(folder: Path) -> dict[str, object]:
     """Return the megabytes free below a folder, and the file system that they are on."""
     folder = existing(folder)
@@ -136,8 +141,15 @@ def component(name: str, names: list[str]) -> dict[str, object]:
     folders = sorted((home / "releases").iterdir()) if (home / "releases").is_dir() else []
     parts = {"complete": ".complete", "proved": ".proved", "etc": "etc"}
     releases = {folder.name: {name: (folder / part).exists() for name, part in parts.items()} for folder in folders}
+    packages = sorted(mark.parent.name for mark in home.glob("packages/*/.complete"))
     current = home / "releases" / links["current"]
-    return {**links, "releases": releases, "not_live": not_live(current) if links["current"] else [], "units": units(names)}
+    return {
+        **links,
+        "releases": releases,
+        "packages": packages,
+        "not_live": not_live(current) if links["current"] else [],
+        "units": units(names),
+    }
 
 
 def look(components: dict[str, list[str]], files: list[str]) -> dict[str, object]:
@@ -150,7 +162,7 @@ def look(components: dict[str, list[str]], files: list[str]) -> dict[str, object
         "epoch": time.time(),
         "space": space(Path("/opt")),
         "unwritable": {folder: why for folder in ("/etc", "/opt", "/var/lib") if (why := unwritable(Path(folder)))},
-        "overlay": "boot=overlay" in text(Path("/proc/cmdline")).split(),
+        "overlay": overlay(text(Path("/proc/cmdline"))),
         "users": [user.pw_name for user in pwd.getpwall()],
         "groups": [group.gr_name for group in grp.getgrall()],
         "buses": sorted(str(bus) for bus in Path("/dev").glob("i2c-*")),
