@@ -5,43 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```sh *(\w*)\n(.*?)^```", README, re.M | re.S)
-
-
-def script(kind: str) -> str:
-    return "\n".join(body for name, body in BLOCKS if name == kind)
-
-
-LOOPBACK_UP = (
-    "import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sh', b'lo', 0x41))"  # SIOCSIFFLAGS: up and running
-)
-
-
-def paste(text: str, folder: Path, within: float = 180.0) -> str:
-    """Paste lines into a shell in a network of its own, where every port is free; return all that was printed."""
-    unshare = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")} | {"HOME": str(folder)}
-    with (folder / "out").open("w+", encoding="utf-8") as out:
-        process = subprocess.Popen(
-            [*unshare, "bash"], stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=environment,
-            start_new_session=True, text=True,
-        )  # fmt: skip
-        try:
-            process.communicate(f'"{sys.executable}" -c "{LOOPBACK_UP}"\n{text}\n', timeout=within)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-        out.seek(0)
-        return out.read()
+from tests.e2e.readme import BLOCKS, README, ROOT, paste, script
 
 
 def test_make_demo_runs_the_product(tmp_path: Path) -> None:
@@ -74,21 +44,6 @@ def test_the_walk_through_on_a_laptop_works_as_it_is_pasted(tmp_path: Path) -> N
     assert '"attic"' in output
     assert (tmp_path / "bramble-data" / "attic").is_dir()
     assert sorted(path.name for path in tmp_path.iterdir() if path.name not in (".venv", "out")) == ["bramble-data"], "nothing else is left"
-
-
-def test_the_two_machines_of_the_manual_find_and_trust_each_other(tmp_path: Path) -> None:
-    # What installs is left out, the name that a network gives is this machine's, and the sensors are simulated; the rest is as it stands.
-    lines = [line for kind in ("hub", "pi") for line in script(kind).split("\n") if line]
-    lines = [line for line in lines if not line.startswith(("sudo ", "pip ", "python3 -m venv"))]
-    server, client = (next(i for i, line in enumerate(lines) if line.startswith(f"bramble {room} ")) for room in ("server", "client"))
-    lines[server] += " --allow-simulated &"
-    lines[client] = lines[client].replace("--sensors linux", "--sensors mock") + " > said &"
-    body = "\n".join(lines).replace("hub.local", "localhost")
-    wait = "until grep -q connected said; do sleep 0.1; kill -0 $! || break; done; cat said; kill $(jobs -p); wait; echo THE END"
-    output = paste(f'PATH="{Path(sys.executable).parent}:$PATH"\n{body}\n{wait}', tmp_path)
-    assert "THE END" in output, output
-    assert "bramble client kitchen connected to https://localhost:5000" in output, output
-    assert "Traceback" not in output
 
 
 def test_no_shell_takes_a_character_of_the_commands_for_a_pattern() -> None:
