@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # --no-compile, below: Python compiles what it imports anyway, and most of what is installed never is.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test fast test-main test-runtimes test-authoring test-fleet check bench graphs screenshot dist release clean
+.PHONY: demo test fast test-main test-runtimes test-authoring test-fleet check bench graphs screenshot docs dist release clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/bramble demo $(ARGS)
@@ -48,6 +48,10 @@ graphs: .venv-authoring/.ready
 
 screenshot: $(VENV)/.dev
 	$(BIN)/python -m tools.screenshot
+
+# The pages of docs/ and the reference, into site/; a broken link or an unknown name is an error.
+docs: $(VENV)/.dev
+	$(BIN)/zensical build --clean --strict
 
 # What pip installs, of the files as they are.
 dist: $(VENV)/.dev
