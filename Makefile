@@ -47,7 +47,7 @@ graphs: .venv-authoring/.ready
 	.venv-authoring/bin/python -m bramble task export
 
 screenshot: $(VENV)/.dev
-	$(BIN)/python -m tools.screenshot
+	$(BIN)/python -m deploy.screenshot
 
 # The pages of docs/ and the reference, into site/; a broken link or an unknown name is an error.
 docs: $(VENV)/.dev
@@ -55,11 +55,11 @@ docs: $(VENV)/.dev
 
 # What pip installs, of the files as they are.
 dist: $(VENV)/.dev
-	$(BIN)/python -m tools.release
+	$(BIN)/python -m deploy.release
 
 # The same, of a commit that says what is new in it; it gets the version's tag.
 release: $(VENV)/.dev
-	$(BIN)/python -m tools.release --tag
+	$(BIN)/python -m deploy.release --tag
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Bramble needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }

@@ -28,7 +28,7 @@ class Repository:
         self.git("-c", "commit.gpgsign=false", "commit", "--quiet", "--allow-empty", "--message", "Everything")
 
     def release(self, *flags: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tools.release", *flags]
+        command = [sys.executable, "-m", "deploy.release", *flags]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
 
     def describe(self, version: str) -> None:
@@ -41,7 +41,7 @@ class Repository:
 @pytest.fixture
 def small(tmp_path: Path) -> Repository:
     """What a release is decided by, and nothing that could be built."""
-    for name in ("pyproject.toml", "CHANGELOG.md", ".gitignore", "tools/__init__.py", "tools/release.py"):
+    for name in ("pyproject.toml", "CHANGELOG.md", ".gitignore", "deploy/__init__.py", "deploy/release.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / name, tmp_path / name)
     return _begin(tmp_path)

@@ -69,6 +69,6 @@ def test_what_cannot_be_built_is_not_tagged(small: Repository) -> None:
 
 
 def test_the_targets_run_it() -> None:
-    for target, last in (("dist", "-m tools.release"), ("release", "-m tools.release --tag")):
+    for target, last in (("dist", "-m deploy.release"), ("release", "-m deploy.release --tag")):
         said = subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True, text=True).stdout
         assert said.strip().endswith(last)

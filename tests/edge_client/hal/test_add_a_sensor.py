@@ -57,9 +57,7 @@ def test_the_example_is_found_configured_and_sampled_through_its_entry_points(
 
 def test_every_file_that_the_page_points_to_is_there() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    links = re.findall(r"\]\(\.\./([^)]+)\)", text)
-    assert links
-    for link in links:
-        assert (PAGE.parents[1] / link).is_file(), link
-    for name in re.findall(r"`((?:edge_client|tests/edge_client)/[a-z_/0-9]+(?:\.py|/))`", text):
+    names = re.findall(r"`((?:edge_client|tests/edge_client)/[a-z_/0-9]+(?:\.py|/))`", text)
+    assert "edge_client/hal/drivers/tmp117.py" in names
+    for name in names:
         assert (PAGE.parents[1] / name).exists(), name

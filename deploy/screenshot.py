@@ -1,6 +1,6 @@
 """Take docs/inspector.png: run the demo, wait until the fleet has learnt, and photograph the inspector.
 
-Needs Debian's chromium. Run it with ``make screenshot``, or ``python -m tools.screenshot [--rounds 12] [--out FILE.png]``.
+Needs Debian's chromium. Run it with ``make screenshot``, or ``python -m deploy.screenshot [--rounds 12] [--out FILE.png]``.
 """
 
 from __future__ import annotations

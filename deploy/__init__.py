@@ -1,0 +1,1 @@
+"""What takes the project out of the house, and is not installed: releases, and the README's picture."""

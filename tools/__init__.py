@@ -1,1 +1,0 @@
-"""What the project's makers run, and nobody else: releases and the README's picture. Nothing here is installed."""
