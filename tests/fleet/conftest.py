@@ -11,6 +11,7 @@ import pytest
 from tests.fleet.api import Api
 from tests.fleet.controller import MANUAL_DEPLOY, Controller, Play
 from tests.fleet.fleet import Fleet
+from tests.fleet.host import Host
 
 BOOTS = os.environ.get("BRAMBLE_FLEET") == "1"
 collect_ignore_glob = [] if BOOTS else ["test_*.py"]
@@ -19,6 +20,10 @@ CLIENTS = {"pi-1", "pi-2", "pi-3a", "pi-3b"}
 
 SENSORS = "".join(f'[[sensor]]\ndriver = "{driver}"\n' for driver in ("bme280", "bh1750"))
 """What pi-1 has: a sensor more than the others."""
+
+
+SYSTEM = ("/var/lib/systemd/", "/var/lib/private ", "/etc/.pwd.lock", "/var/lib/apt/", "/var/lib/dpkg/")
+"""What the system itself writes as it goes."""
 
 
 def pytest_report_header() -> str:
@@ -59,8 +64,22 @@ def source(controller: Controller) -> Path:
     return source
 
 
+def as_it_is(host: Host) -> set[str]:
+    """Return what a deployment could leave on a host: files with owner and mode, users, groups, units, and what is enabled."""
+    files = host.output("find /etc /opt /var/lib /usr/local -name '*-' -prune -o -printf '%p %y %m %u %g %l\n'")
+    others = host.output("getent passwd; getent group; systemctl list-units --all --plain --no-legend '*bramble*' | cut -d' ' -f1")
+    ours = host.output("ls -d /run/bramble-[!o]* /run/log/journal/*.bramble /var/log/journal/*.bramble 2>/dev/null || true")
+    return {line for line in f"{files}\n{others}\n{ours}".splitlines() if line and not line.startswith(SYSTEM)}
+
+
 @pytest.fixture(scope="session")
-def first_play(controller: Controller, source: Path) -> Play:
+def untouched(fleet: Fleet) -> dict[str, set[str]]:
+    """The hosts before the first deployment."""
+    return {name: as_it_is(host) for name, host in fleet.hosts.items()}
+
+
+@pytest.fixture(scope="session")
+def first_play(controller: Controller, source: Path, untouched: dict[str, set[str]]) -> Play:
     """The first deployment, onto empty hosts, by the very command of the manual."""
     return controller.by_the_manual(MANUAL_DEPLOY, source).ok()
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fleet.controller import ROOT
 
-PLAYBOOKS = ["deploy.yml", "rollback.yml", "reset.yml"]
+PLAYBOOKS = ["deploy.yml", "rollback.yml", "reset.yml", "uninstall.yml"]
 NOWHERE = {"ansible_connection": "local", "ansible_python_interpreter": "/nowhere/python3"}
 """A host on which nothing could be done, were it tried."""
 FLEET = {"server": {"hosts": {"hub": NOWHERE}}, "clients": {"hosts": {"pi-1": NOWHERE, "pi-2": NOWHERE, "pi-3": NOWHERE}}}
@@ -43,7 +43,7 @@ def test_an_old_ansible_is_told_so_and_what_to_install(tmp_path: Path) -> None:
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_every_play_begins_with_that_look(playbook: str) -> None:
     text = (ROOT / "ansible" / playbook).read_text("utf-8")
-    assert text.index("import_playbook: first.yml") < text.index("hosts:")
+    assert text.index("import_playbook: first.yml") < text.index("\n  hosts:")
     assert text.index("import_playbook: lock.yml") < text.index("become: true"), "nothing is changed without the lock"
 
 
@@ -60,11 +60,12 @@ def test_a_limit_that_would_not_do_what_was_meant_is_said_to_be_one(tmp_path: Pa
     assert sentence in typed(tmp_path, "deploy.yml", "--limit", limit).replace("''", "'")
 
 
-@pytest.mark.parametrize("playbook", ["rollback.yml", "reset.yml"])
+@pytest.mark.parametrize("playbook", ["rollback.yml", "reset.yml", "uninstall.yml"])
 def test_every_play_looks_at_the_inventory_first_whatever_the_limit(tmp_path: Path, playbook: str) -> None:
     said = typed(tmp_path, playbook, "--limit", "pi-1", client_senors="mock")
     assert "client_senors is not a variable of any role: did you mean client_sensors?" in said
 
 
-def test_a_reset_of_one_host_asks_too(tmp_path: Path) -> None:
-    assert "Nothing was deleted: type yes, or pass -e reset_confirmed=true." in typed(tmp_path, "reset.yml", "--limit", "pi-1")
+@pytest.mark.parametrize(("playbook", "variable"), [("reset.yml", "reset_confirmed"), ("uninstall.yml", "uninstall_confirmed")])
+def test_what_deletes_asks_also_for_one_host(tmp_path: Path, playbook: str, variable: str) -> None:
+    assert f"Nothing was deleted: type yes, or pass -e {variable}=true." in typed(tmp_path, playbook, "--limit", "pi-1")

@@ -19,7 +19,7 @@ from tests.fleet.wait import until
 RELEASE_0_1 = "a2f909e"
 OWN = "/etc/bramble/own.tflite"
 WIPE = (
-    "systemctl disable --now --quiet 'bramble-*' 2>/dev/null; rm -rf /etc/systemd/system/bramble-* /etc/bramble /var/lib/bramble-* "
+    "systemctl disable --now --quiet 'bramble-*' 2>/dev/null; rm -rf /etc/systemd/system/bramble-* /etc/bramble/[!m]* /var/lib/bramble-* "
     "/opt/bramble/*/current /opt/bramble/*/previous; systemctl daemon-reload; systemctl reset-failed; mkdir -p /etc/bramble"
 )
 

@@ -75,7 +75,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         host, play = self._task.delegate_to or task_vars["inventory_hostname"], os.getppid()
         playbooks = ", ".join(Path(name).name for name in CLIARGS["args"])
         about = f"{getpass.getuser()} on {socket.gethostname()} since {dt.datetime.now().astimezone():%Y-%m-%d %H:%M %z} ({playbooks})"
-        code, holder, said = self._take(host, play, about)
+        try:
+            code, holder, said = self._take(host, play, about)
+        except AnsibleConnectionFailure as error:
+            sentence = f"The server {host} cannot be reached: {error}"
+            if self._task.args["needed"]:
+                raise AnsibleActionFail(f"{sentence}; nothing was changed anywhere") from None
+            return {"changed": False, "warnings": [f"{sentence}; it does not know what is done here"]}
         if code == HELD and ended_here(holder):
             code, holder, said = self._take(host, play, about, holder)
         if code == 0:
@@ -92,8 +98,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Try to take it; return how that went, who has it else, and what is known of them, or what went wrong."""
         try:
             answer = self._ask(TAKE, me=identity(play), about=about, dead=dead)
-        except AnsibleConnectionFailure as error:
-            raise AnsibleActionFail(f"The server {host} cannot be reached, and nothing was changed anywhere: {error}") from None
+        except AnsibleConnectionFailure:
+            raise
         except AnsibleError as error:
             raise AnsibleActionFail(f"Nobody can become root on the server {host}, and nothing was changed anywhere: {error}") from None
         if answer["rc"] == HELD:

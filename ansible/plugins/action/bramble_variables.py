@@ -92,7 +92,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if not groups.get("clients"):
             problems.append("the group clients is missing or empty: list the Pis there")
         problems += [f"{group} is not a group of Bramble's: did you mean {near[0]}?" for group, near in _near_groups(groups)]
-        problems += misnamed({host: task_vars["hostvars"][host] for host in groups.get("clients", [])})
+        clients = {host: task_vars["hostvars"][host] for host in groups.get("clients", [])}
+        problems += misnamed({host: values for host, values in clients.items() if values.get("client_state") != "absent"})
         seen: dict[str, list[str]] = {}
         for host in groups.get("all", []):
             values = self._inventory(task_vars["hostvars"], host, known)
