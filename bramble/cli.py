@@ -22,6 +22,7 @@ from bramble.settings import (
     ListRoundsSettings,
     RollbackSettings,
     StartRoundSettings,
+    WatchRoundSettings,
 )
 from edge_client.settings import ClientSettings
 from inspector.settings import InspectorSettings
@@ -87,6 +88,7 @@ app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("in
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))
 fleet.command("forget")(flags.command(ForgetSettings, "fleet", _room("bramble.fleet", "server", "forget")))
 rounds.command("start")(flags.command(StartRoundSettings, "fleet", _room("bramble.round", "server", "start")))
+rounds.command("watch")(flags.command(WatchRoundSettings, "fleet", _room("bramble.watch", "server")))
 rounds.command("list")(flags.command(ListRoundsSettings, "fleet", _room("bramble.round", "server", "listed")))
 model.command("list")(flags.command(ListModelsSettings, "fleet", _room("bramble.model", "server", "listed")))
 model.command("rollback")(flags.command(RollbackSettings, "fleet", _room("bramble.model", "server", "rollback")))

@@ -298,6 +298,11 @@ def _option(cls: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Par
         argument = typer.Argument(help=field.description, metavar=_metavar(field.annotation), show_default=False)
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[str, argument])
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    if extra.get("cli") == "list":
+        several: Any = Annotated[
+            list[str] | None, typer.Argument(help=field.description, metavar=f"[{name.upper()}]...", show_default=False)
+        ]
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=several)
     shown = extra.get("shown", field.get_default(call_default_factory=True))
     shown = "" if shown in (None, "") else f"default: {shown}, "
     option = typer.Option(

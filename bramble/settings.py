@@ -72,6 +72,32 @@ class StartRoundSettings(OperatorSettings):
     )
 
 
+class WatchRoundSettings(OperatorSettings):
+    """See clients, or the server itself, through the next round, as after an upgrade.
+
+    Each client that is named must be connected, with the version behind its @ if one is given, and have a fresh sample.
+    Then the round that runs is watched, or one is started: none of them may fail in it, be silent, or have its update left out.
+
+    Without a name it is the server that is watched: a fleet that committed rounds before must commit this one.
+
+    What says nothing about a release is a note and no failure: a fleet that cannot hold a round yet, a client that has measured
+    too little, or one whose sensor was broken in the rounds before.
+
+    The exit code is 0 if all is well, with notes or without, 1 if somebody failed or the server does not answer.
+    """
+
+    clients: tuple[str, ...] = Field((), description="CLIENT or CLIENT@VERSION, for instance pi-attic.", json_schema_extra={"cli": "list"})
+    within: Seconds = Field(
+        600.0, gt=0, le=1e6, description="Longest time to wait for the end of a round.", json_schema_extra={"cli": "str", "shown": "10m"}
+    )
+    seen_within: Seconds = Field(
+        45.0, ge=0, le=1e6, description="Longest time to wait for the clients.", json_schema_extra={"cli": "str", "shown": "45s"}
+    )
+    as_json: bool = Field(
+        False, description="Print round, notes, and for each client null or what is wrong.", json_schema_extra={"flags": "--json"}
+    )
+
+
 class ListRoundsSettings(OperatorSettings):
     """Show the newest rounds, one in a line."""
 

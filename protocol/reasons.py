@@ -1,12 +1,17 @@
-"""Reasons for which a client delivers nothing although its release is sound: they lie in what it measured.
-
-Whoever judges a release tells these from a training that fails.
-"""
+"""Why a client's update or a round came to nothing, where somebody must tell the kinds apart: a broken sensor says nothing of a release."""
 
 NO_WINDOW = "no training window yet"
 """How the reason begins of a client that has measured too little."""
 DOUBTED = "windows cannot be true"
 """What is in the reason of a client that does not believe its sensors."""
+GONE = "disconnected"
+"""Reason of a client whose connection ended in the round."""
+LATE = "no answer before the deadline"
+"""Reason of a client that was there and silent."""
+LEFT_OUT = "left out: "
+"""How the reason begins for which the server did not count an update."""
+UNCOMMITTED = "the server failed to commit it"
+"""How the reason begins of a round that ended for a fault of the server's own."""
 
 
 def too_little(reason: str) -> bool:
@@ -17,3 +22,18 @@ def too_little(reason: str) -> bool:
 def doubtful(reason: str) -> bool:
     """Whether a client does not believe its own readings."""
     return DOUBTED in reason
+
+
+def silent(reason: str) -> bool:
+    """Whether a client did not answer, which a bad network may cause as well as a training that hangs or ends the client."""
+    return reason in (GONE, LATE)
+
+
+def left_out(reason: str) -> bool:
+    """Whether an update came and did not count: it is unlike all others'."""
+    return reason.startswith(LEFT_OUT)
+
+
+def of_server(reason: str) -> bool:
+    """Whether a round came to nothing through no client's fault."""
+    return reason.startswith(UNCOMMITTED)

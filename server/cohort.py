@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from protocol.errors import BrambleError
 from protocol.layout import Weights
 from protocol.messages import TrainingComplete
+from protocol.reasons import LEFT_OUT
 from server.aggregate import pool_metrics
 from server.judge import Judge, Report, Verdict, cap
 from server.spool import Spool, length
@@ -132,7 +133,7 @@ class Cohort:
         self._verdicts = judge.verdicts(list(self._reports.values()), length(self._model, np.zeros_like(self._model)))
         self._fold()
         for client, reason in self.left_out.items():
-            self._parts[client]["reason"] = f"left out: {reason}"
+            self._parts[client]["reason"] = f"{LEFT_OUT}{reason}"
         if self.delivered < needed:
             raise BrambleError(f"{self.delivered} updates count, a round needs {needed}; {self.remark}")
         counted = [report for client, report in self._reports.items() if client not in self.left_out]

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 import server.store
-from protocol import privacy
+from protocol import privacy, reasons
 from protocol.errors import BrambleError
 from protocol.graph import GraphFile
 from protocol.messages import ClientUpdate, DataUpdate, TrainingComplete, TrainingFailed
@@ -265,7 +265,7 @@ class Coordinator:
         except Exception as error:
             if not isinstance(error, BrambleError):
                 log.exception("round %d: the commit failed", cohort.number)
-            self._abandon(str(error) if isinstance(error, BrambleError) else "the server failed to commit it, its log says why")
+            self._abandon(str(error) if isinstance(error, BrambleError) else f"{reasons.UNCOMMITTED}, its log says why")
             return
         self._view = replace(self._view, model=model)
         log.info("round %d: committed, %d updates in %.2f s%s", cohort.number, cohort.delivered, cohort.seconds, losses(model.metrics))

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from protocol import reasons
+
 REMEMBERED = 16
 """Closed rounds whose answers are remembered, so that a repeat whose first acknowledgement got lost is answered alike."""
 
@@ -259,7 +261,7 @@ def _left(state: State, client: str) -> Outcome:
     if running is None or client not in running.pending:
         return state, ()
     running = replace(running, pending=running.pending - {client})
-    return _settle(state, running, Drop(running.number, client, "disconnected"))
+    return _settle(state, running, Drop(running.number, client, reasons.GONE))
 
 
 def _joined(state: State, client: str) -> Outcome:
@@ -274,7 +276,7 @@ def _deadline(state: State, number: int) -> Outcome:
     running = state.running
     if running is None or running.number != number:
         return state, ()
-    late = [Drop(number, client, "no answer before the deadline") for client in sorted(running.pending)]
+    late = [Drop(number, client, reasons.LATE) for client in sorted(running.pending)]
     return _settle(state, replace(running, pending=frozenset()), *late)
 
 
