@@ -1,4 +1,4 @@
-"""Tell systemd how this process is: ready, alive, stopping. Without systemd every call does nothing.
+"""Tell systemd how this process is: ready, alive, stopping; and where it says that the clock is right. Without systemd nothing happens.
 
 The protocol is a datagram of ``KEY=value`` lines to the socket that ``NOTIFY_SOCKET`` names; see ``sd_notify(3)`` and
 ``sd_watchdog_enabled(3)``.
@@ -9,6 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from pathlib import Path
+
+TIMESYNCD = Path("/run/systemd/timesync/synchronized")
+"""systemd-timesyncd makes this file once it has set the clock; anybody may look for it (systemd-timesyncd.service(8))."""
 
 
 def notify(**states: str | int) -> bool:

@@ -11,7 +11,7 @@ from flask_socketio import SocketIO  # type: ignore[import-untyped]
 
 from protocol import codecs, released
 from protocol.errors import BrambleError
-from protocol.notify import notify
+from protocol.notify import TIMESYNCD, notify
 from server import engine, foundation, http, pulse, revocation
 from server.complaints import Complaints
 from server.coordinator import Coordinator
@@ -114,6 +114,7 @@ def run(settings: ServerSettings) -> int:
         listener = server.listen()
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         warn_if_open(settings)
+        warn_if_the_clock_may_be_wrong()
         print(f"bramble server ready on {settings.scheme}://{host}:{listener.port}", flush=True)
         _say_what_is_here(server)
         pulse.start(server.runtime, server.coordinator.settle)
@@ -134,6 +135,15 @@ def warn_if_open(settings: ServerSettings) -> None:
             "ANYBODY who can reach this machine may join this fleet, read what it has, start rounds and reset it: it listens on --host %s "
             "without --tokens; make tokens with `bramble token`, or listen on 127.0.0.1",
             settings.host,
+        )
+
+
+def warn_if_the_clock_may_be_wrong() -> None:
+    """Say so when systemd keeps this machine's clock and no time server has answered yet; who keeps it otherwise is not asked."""
+    if TIMESYNCD.parent.is_dir() and not TIMESYNCD.exists():
+        log.warning(
+            "this machine's clock is not known to be right, for no time server has answered yet: rounds may be dated wrongly, and "
+            "certificates seem to be expired or not yet valid; see `timedatectl timesync-status`"
         )
 
 

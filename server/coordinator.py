@@ -165,7 +165,7 @@ class Coordinator:
                 raise RefusedError("reset", f"cycle {update.cycle} was before the last reset")
             if update.cycle is not None and update.cycle > self._world.cycle:
                 raise RefusedError("unknown cycle", f"cycle {update.cycle} has not been started")
-            return mirror.add(connection, client, update, self._settings.keep_readings)
+            return mirror.add(connection, client, update, self._settings.keep_readings, self._settings.keep_per_client)
 
         return self._writer.write(work, lambda: self._mirrored(client, update))
 

@@ -103,6 +103,9 @@ class ServerSettings(BaseSettings):
         description="How long mirrored readings are kept.",
         json_schema_extra={"cli": "str", "shown": "730d"},
     )
+    keep_per_client: int = Field(
+        10_000_000, ge=1000, description="Mirrored readings of one client to keep, some 30 bytes each; the oldest make room."
+    )
     data_start: AwareDatetime = Field(
         datetime(2023, 1, 1, tzinfo=UTC),
         description="Where the simulated world's clock starts.",

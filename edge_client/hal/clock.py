@@ -6,15 +6,14 @@ import ctypes
 import logging
 import time
 from functools import cache
-from pathlib import Path
 from typing import Protocol
+
+from protocol.notify import TIMESYNCD
 
 logger = logging.getLogger(__name__)
 
 _TIME_ERROR = 5
 """What adjtimex(2) returns while the clock is not synchronised."""
-TIMESYNCD = Path("/run/systemd/timesync/synchronized")
-"""systemd-timesyncd makes this file once it has set the clock; anybody may look for it (systemd-timesyncd.service(8))."""
 
 
 class Clock(Protocol):

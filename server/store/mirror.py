@@ -5,16 +5,24 @@ They sit apart: nothing that averages imports this module, and an import contrac
 
 from __future__ import annotations
 
+import logging
 import math
+import random
 import time
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, String, Table, UniqueConstraint, delete, select
+from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, String, Table, UniqueConstraint, delete, func, select
 
-from protocol.messages import DataUpdate
+from protocol.messages import MAX_CHANNELS, DataUpdate
 from server.store.dialect import upsert
 from server.store.schema import metadata
+
+log = logging.getLogger(__name__)
+
+MOST_CHANNELS = 2 * MAX_CHANNELS
+"""Channels that are kept of one client: all that it may have, and a forecast of each."""
 
 series = Table(
     "series",
@@ -36,27 +44,56 @@ readings = Table(
 )
 
 
-def add(connection: Connection, client: str, update: DataUpdate, keep: float = math.inf) -> int:
+def add(connection: Connection, client: str, update: DataUpdate, keep: float = math.inf, most: float = math.inf) -> int:
     """Keep the readings of a message; return how many it brought. One that is there already, by time, is replaced.
+
+    Nothing of a channel is kept that would be one too many.
 
     Parameters
     ----------
     keep
         Seconds for which readings are kept: older ones of the same channels are let go, counted from the newest of the message. A
         clock that runs ahead must not cost what is there, so never from later than now.
+    most
+        Readings that are kept of one client, give or take a hundredth; the oldest of its channels make room, each for its own.
     """
     oldest = min(update.t[-1], time.time()) - keep if update.t else -math.inf
     for key, column in update.channels.items():
         number = _series(connection, client, key, column.unit)
+        if number is None:
+            continue
         upsert(connection, readings, [{"series": number, "t": t, "value": v} for t, v in zip(update.t, column.value, strict=True)])
         if oldest > -math.inf:  # a single seek in the index where nothing is due
             connection.execute(delete(readings).where(readings.c.series == number, readings.c.t < oldest))
-    return len(update.t) * len(update.channels)
+    brought = len(update.t) * len(update.channels)
+    # To look for the one beyond the last is to walk past all of them: about once for every hundredth that comes.
+    if random.random() * most < 100 * brought:
+        _make_room(connection, client, most)
+    return brought
 
 
-def _series(connection: Connection, client: str, channel: str, unit: str) -> int:
+def _make_room(connection: Connection, client: str, most: float) -> None:
+    numbers = connection.scalars(select(series.c.id).where(series.c.client == client)).all()
+    share = max(1, int(most) // max(1, len(numbers)))
+    for number in numbers:
+        newest = select(readings.c.t).where(readings.c.series == number).order_by(readings.c.t.desc()).offset(share).limit(1)
+        beyond = connection.scalar(newest)
+        if beyond is not None:
+            connection.execute(delete(readings).where(readings.c.series == number, readings.c.t <= beyond))
+            _say_once(f"{client} has mirrored {most:,} readings: the oldest make room; raise keep_per_client, or lower keep_readings")
+
+
+@lru_cache(1000)
+def _say_once(sentence: str) -> None:
+    log.warning("%s", sentence)
+
+
+def _series(connection: Connection, client: str, channel: str, unit: str) -> int | None:
     found = connection.execute(select(series).where(series.c.client == client, series.c.channel == channel)).first()
     if found is None:
+        if connection.scalar(select(func.count()).where(series.c.client == client)) >= MOST_CHANNELS:  # type: ignore[operator]
+            _say_once(f"{client} mirrors more than {MOST_CHANNELS} channels: the readings of any other are not kept")
+            return None
         return int(connection.scalars(series.insert().values(client=client, channel=channel, unit=unit).returning(series.c.id)).one())
     if found.unit != unit:
         connection.execute(series.update().where(series.c.id == found.id).values(unit=unit))

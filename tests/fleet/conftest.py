@@ -46,6 +46,7 @@ def controller(fleet: Fleet) -> Controller:
         "server_deadline": "60s",
         "server_settings": {"ping_interval": "2s", "ping_timeout": "15s"},
         "client_settings": {"reconnect_max": "2s"},
+        "base_clock_wait_seconds": 5,
     }
     controller = Controller(fleet, variables)
     (controller.folder / "sensors.toml").write_text(SENSORS)

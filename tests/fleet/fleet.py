@@ -20,6 +20,9 @@ PREFIX = "bramble-fleet"
 ROOMY = 8 << 30
 """Bytes of free memory from which on the hosts' disks are kept in memory: a fleet writes some 3 GB, and none of it is to last."""
 
+WATCHES, ENOUGH = Path("/proc/sys/fs/inotify/max_user_instances"), 1024
+"""A host takes some fifteen of them, and a machine's hosts share one limit, of 128: a ninth host would hang at its start."""
+
 
 def _workspace() -> Path:
     """Make the run's folder, in memory where there is plenty; clear away those of runs that were killed."""
@@ -54,6 +57,8 @@ class Fleet:
         suite_of = {name: (suites or {}).get(name, "bookworm") for name in names}
         with ThreadPoolExecutor() as pool:
             bases = dict(zip(suite_of, pool.map(rootfs.build, suite_of.values()), strict=True))
+        if int(WATCHES.read_text()) < ENOUGH:
+            WATCHES.write_text(str(ENOUGH))
         self.folder = _workspace()
         self.network: Network | None = None
         self.hosts: dict[str, Host] = {}

@@ -28,10 +28,11 @@ mount -t overlay overlay -o "lowerdir=$BASE,upperdir=$FOLDER/up,workdir=$FOLDER/
 echo "$NAME" >"$FOLDER/root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$NAME" >"$FOLDER/root/etc/hosts"
 : >"$FOLDER/root/etc/resolv.conf"
+# As real hosts allow it: reading whether the clock is synchronised, and units that reach some addresses and no others.
 while :; do
   systemd-nspawn -D "$FOLDER/root" --boot --machine="$NAME" --register=no --keep-unit --console=pipe \
     --network-namespace-path="/run/netns/$NAMESPACE" --resolv-conf=off --kill-signal=SIGRTMIN+3 \
-    --system-call-filter="adjtimex clock_adjtime clock_adjtime64" # reading whether the clock is synchronised, as a real host allows it
+    --system-call-filter="adjtimex clock_adjtime clock_adjtime64 bpf" --capability=CAP_BPF,CAP_NET_ADMIN
   code=$?
   [ $code = 133 ] || exit $code # 133: the machine inside asks for a reboot
 done

@@ -91,6 +91,40 @@ def test_a_power_cut_loses_no_committed_round(api: Api, fleet: Fleet) -> None:
     assert api.round()["state"] == "committed"
 
 
+def test_a_client_without_its_token_is_started_again_until_it_has_one(api: Api, fleet: Fleet) -> None:
+    """A hundred and fifty starts within seconds, where the unit's own pace makes that half an hour."""
+    pi, token, hurried = fleet["pi-2"], "/etc/bramble/client.token", "/run/systemd/system/bramble-client.service.d/hurried.conf"
+    pi.run(f"mkdir -p {hurried.rsplit('/', 1)[0]} && printf '[Service]\\nRestartSec=50ms\\n' >{hurried} && systemctl daemon-reload")
+    pi.run(f"mv {token} {token}.away; systemctl restart bramble-client", check=False)
+    try:
+        until(lambda: restarts(pi, "bramble-client") > 150, "it to be started for the 150th time", 120)
+        api.wait_for(CLIENTS - {"pi-2"})
+    finally:
+        pi.run(f"mv {token}.away {token}; rm {hurried}; systemctl daemon-reload")
+    api.wait_for(CLIENTS, 60)
+
+
+@pytest.fixture
+def timeless(fleet: Fleet) -> Iterator[None]:
+    """A server's host whose time server never answers, at its next start."""
+    hub, unit = fleet.server, "/etc/systemd/system/systemd-time-wait-sync.service.d/timeless.conf"
+    # In a container systemd does not wait for the time; here it does, and in vain.
+    hub.run(f"printf '[Unit]\\nConditionVirtualization=\\n[Service]\\nExecStart=\\nExecStart=/bin/sleep infinity\\n' >{unit}")
+    hub.run("echo 'd /run/systemd/timesync' >/etc/tmpfiles.d/timeless.conf")
+    yield
+    hub.run(f"rm {unit} /etc/tmpfiles.d/timeless.conf; rmdir /run/systemd/timesync; systemctl daemon-reload")
+    hub.run("systemctl reset-failed systemd-time-wait-sync")
+
+
+def test_a_server_without_a_time_server_starts_after_a_while_and_says_so(api: Api, fleet: Fleet, timeless: None) -> None:
+    fleet.server.reboot()
+    api.wait_for(CLIENTS, 90)
+    assert "Reached target multi-user.target" in fleet.server.output("journalctl --no-pager --boot --output=cat")
+    assert "this machine's clock is not known to be right" in fleet.server.output(
+        "journalctl --namespace=bramble --no-pager --boot --output=cat"
+    )
+
+
 def test_a_link_cut_mid_round_and_restored_costs_nothing(api: Api, fleet: Fleet) -> None:
     """A client that hangs keeps the round open for a ping time-out; meanwhile another's cable is out, and in again."""
     api.generate()

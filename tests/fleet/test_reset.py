@@ -32,9 +32,12 @@ def test_a_reset_forgets_everything_and_the_backup_brings_the_model_back(
     last = api.round()
     assert last["state"] == "committed"
     fleet.server.run(f"cd /root && {BACK_UP}")
+    readings = "stat --format=%i:%W /var/lib/bramble-client/pi-3a/readings.db"
+    before = fleet["pi-3"].output(readings)
     controller.play("reset.yml", "-e", "reset_confirmed=true", source=source).ok()
     api.wait_for(CLIENTS, 90)
     assert api.status()["round"] == 0
+    assert fleet["pi-3"].output(readings) != before, "what an instance keeps lies elsewhere than it seems to"
     assert "error" in api.get(f"/rounds/{last['round']}")
     api.generate()
     assert api.trained(api.round()["round"]) == CLIENTS

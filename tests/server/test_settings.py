@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from server.app import warn_if_open
+from server import app
+from server.app import warn_if_open, warn_if_the_clock_may_be_wrong
 from server.settings import ServerSettings
 
 
@@ -49,6 +50,22 @@ def test_a_server_that_a_network_reaches_without_tokens_warns_loudly(
     assert caplog.text == ""
     warn_if_open(ServerSettings(host=host))
     assert ("ANYBODY who can reach this machine" in caplog.text) == open_to_others
+
+
+def test_a_server_says_so_while_no_time_server_has_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mark = tmp_path / "timesync" / "synchronized"
+    monkeypatch.setattr(app, "TIMESYNCD", mark)
+    warn_if_the_clock_may_be_wrong()  # something else keeps the time, or nothing that could be asked
+    assert caplog.text == ""
+    mark.parent.mkdir()
+    warn_if_the_clock_may_be_wrong()
+    assert "clock is not known to be right" in caplog.text
+    caplog.clear()
+    mark.touch()
+    warn_if_the_clock_may_be_wrong()
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import pytest
 
 UNITS = sorted((Path(__file__).parents[2] / "systemd").glob("*.service"))
 EXPOSURE = {"bramble-client.service": 1.9, "bramble-client@.service": 1.9, "bramble-server.service": 1.2, "bramble-inspector.service": 1.2}
-DENIED = "~@privileged @resources @keyring memfd_create io_uring_setup io_uring_enter io_uring_register"
+DENIED = "~@privileged @resources @keyring memfd_create process_vm_readv process_vm_writev io_uring_setup io_uring_enter io_uring_register"
+MOCK = UNITS[0].parent / "bramble-client.service.d/mock.conf"
 COMMAND = re.compile(r"^ExecStart=/opt/bramble/(\w+)/current/bin/bramble", re.MULTILINE)
 
 # Only a missing systemd may skip these, and not in continuous integration.
@@ -30,6 +31,14 @@ def verify(text: str, name: str, folder: Path) -> str:
     unit.write_text(COMMAND.sub(f"ExecStart={sys.executable} -m bramble", text))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True)
     return done.stderr + (f"exit {done.returncode}" if done.returncode else "")
+
+
+def exposure(unit: Path) -> float:
+    """Return how exposed a unit is, of 10."""
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", unit], capture_output=True, text=True)
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert found, done.stdout + done.stderr
+    return float(found[1])
 
 
 def service(unit: Path) -> dict[str, list[str]]:
@@ -52,6 +61,13 @@ def test_systemd_finds_nothing_to_complain_about(unit: Path, tmp_path: Path) -> 
     assert verify(unit.read_text(), unit.name, tmp_path) == ""
 
 
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if "client" in unit.name], ids=lambda unit: unit.name)
+def test_a_mock_client_has_neither_groups_nor_devices(unit: Path, tmp_path: Path) -> None:
+    text = unit.read_text().split("[Install]")[0] + MOCK.read_text()
+    assert verify(text, unit.name, tmp_path) == ""
+    assert exposure(tmp_path / unit.name.replace("@.", "@one.")) <= 1.5
+
+
 @pytest.mark.parametrize(
     ("mistake", "named"), [("ProtectHomme=yes", "ProtectHomme"), ("WatchdogSec=soon", "soon"), ("User=no body", "no body")]
 )
@@ -62,10 +78,7 @@ def test_the_check_sees_a_mistake(mistake: str, named: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_exposure_stays_within_its_limit(unit: Path) -> None:
-    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", unit], capture_output=True, text=True)
-    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
-    assert found, done.stdout + done.stderr
-    assert float(found[1]) <= EXPOSURE[unit.name]
+    assert exposure(unit) <= EXPOSURE[unit.name]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
@@ -82,7 +95,7 @@ def test_a_unit_is_watched_restarted_and_stopped_in_time(unit: Path) -> None:
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_a_unit_has_a_limit_for_whatever_it_could_take(unit: Path) -> None:
     values = service(unit)
-    assert {"TasksMax", "MemoryMax", "LimitCORE", "OOMScoreAdjust", "LogNamespace"} <= set(values)
+    assert {"TasksMax", "MemoryMax", "LimitDATA", "LimitCORE", "OOMScoreAdjust", "LogNamespace"} <= set(values)
     (state,) = values["StateDirectory"]
     assert values["NoExecPaths"] == [f"/tmp /var/tmp %S/{state}"], "every folder that it may write to"
     assert values["ReadOnlyPaths"] == ["/tmp /var/tmp"]
@@ -126,4 +139,6 @@ def test_the_template_differs_from_the_client_only_where_its_name_stands() -> No
     for parser, text in zip(parsed, (one, named), strict=True):
         parser.read_string(text)
         parser.remove_option("Unit", "Description")
+        for key in ("User", "Group", "DynamicUser"):  # one user for the client of a host, one for each of many
+            parser.remove_option("Service", key)
     assert parsed[0] == parsed[1]

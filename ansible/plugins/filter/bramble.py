@@ -1,13 +1,18 @@
-"""What a host is called in the fleet, and where its inventory keeps its secrets."""
+"""What a host is called in the fleet, where its inventory keeps its secrets, and what its units may reach and take."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """What the contract takes."""
+PRIVATE = ["localhost", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"]
+"""Where a name of the local network may lead, and where whoever knows it may be."""
 
 
 def bramble_id(host: str) -> str:
@@ -26,9 +31,27 @@ def bramble_inventory_name(sources: Sequence[str]) -> str:
     return (path.parent if path.suffix in (".yml", ".yaml", ".ini", ".json") else path).resolve().name or "default"
 
 
+def bramble_reach(url: str, also: Sequence[str] = ()) -> list[str]:
+    """Return the addresses that a unit needs for the server, or the proxy, at a URL; nothing if they cannot be known.
+
+    A name of one word or below ``.local`` is one of the local network. Any other may lead anywhere, today and tomorrow.
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        return [*also, str(ipaddress.ip_address(host.partition("%")[0]))]
+    except ValueError:
+        return [*also] if host == "localhost" and also else PRIVATE if "." not in host or host.endswith(".local") else []
+
+
+def bramble_memory(base: int, folder: str, graph: str, times: int) -> int:
+    """Return megabytes: the base, and so many times the size of a graph (in the play's folder, or anywhere), if there is one."""
+    path = Path(folder, graph) if graph else None
+    return base + (times * (-(-path.stat().st_size >> 20)) if path and path.is_file() else 0)
+
+
 class FilterModule:
     """What Ansible looks for in this file."""
 
-    def filters(self) -> dict[str, Callable[..., str]]:
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"bramble_id": bramble_id, "bramble_inventory_name": bramble_inventory_name}
+        return {filter.__name__: filter for filter in (bramble_id, bramble_inventory_name, bramble_memory, bramble_reach)}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -14,6 +15,11 @@ from server.store import Store, mirror, reset
 def message(times: list[float], cycle: int | None = None, **values: list[float | None]) -> DataUpdate:
     units = {"temperature": "°C", "humidity": "%"}
     return DataUpdate(cycle, tuple(times), {key: Column(units[key], tuple(column)) for key, column in values.items()})
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet() -> None:
+    mirror._say_once.cache_clear()
 
 
 def add(store: Store, client: str, update: DataUpdate) -> int:
@@ -142,3 +148,25 @@ def test_a_reset_forgets_readings(store: Store) -> None:
 def test_nothing_that_averages_loads_the_mirror(module: str) -> None:
     check = f"import sys, {module}; sys.exit('server.store.mirror' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_one_client_keeps_so_many_readings_and_no_more(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    for start in range(0, 3000, 100):
+        times: list[Any] = [float(t) for t in range(start, start + 100)]
+        with store.writing() as connection:
+            mirror.add(connection, "a", message(times, temperature=times, humidity=times), most=1000)
+    with store.reading() as connection:
+        kept = mirror.columns(connection)["a"]
+    assert kept["temperature"]["t"] == kept["humidity"]["t"] == [float(t) for t in range(2500, 3000)], "the newest, each channel its share"
+    assert caplog.text.count("the oldest make room; raise keep_per_client") == 1
+
+
+def test_one_client_has_so_many_channels_and_no_more(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(mirror.MOST_CHANNELS + 20):
+        add(store, "many", DataUpdate(None, (1.0,), {f"c{number}": Column("V", (1.0,))}))
+    add(store, "many", DataUpdate(None, (2.0,), {"c0": Column("V", (1.0,))}))
+    with store.reading() as connection:
+        kept = mirror.columns(connection)["many"]
+    assert len(kept) == mirror.MOST_CHANNELS
+    assert kept["c0"]["t"] == [1.0, 2.0]
+    assert caplog.text.count("not kept") == 1

@@ -1,0 +1,43 @@
+"""What the play lets its units reach and take, from what the inventory says."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+PLUGIN = Path(__file__).parents[2] / "ansible/plugins/filter/bramble.py"
+_spec = importlib.util.spec_from_file_location("bramble_filters", PLUGIN)
+assert _spec is not None
+assert _spec.loader is not None
+filters = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(filters)
+
+
+@pytest.mark.parametrize(
+    ("url", "reach"),
+    [
+        ("https://192.168.1.10:5000", ["192.168.1.10"]),
+        ("https://[fd00::10]:5000", ["fd00::10"]),
+        ("https://[fe80::10%25eth0]:5000", ["fe80::10"]),
+        ("http://10.0.0.1:3128/", ["10.0.0.1"]),
+        ("https://hub.local:5000", filters.PRIVATE),
+        ("https://hub:5000", filters.PRIVATE),
+        ("https://bramble.example.org:5000", []),
+    ],
+)
+def test_a_unit_reaches_the_address_that_the_inventory_has_and_no_less_than_a_name_may_lead_to(url: str, reach: list[str]) -> None:
+    assert filters.bramble_reach(url) == reach
+
+
+def test_who_serves_its_own_machine_reaches_that_too() -> None:
+    assert filters.bramble_reach("https://localhost:5000", ["localhost"]) == ["localhost"]
+    assert filters.bramble_reach("https://192.168.1.10:5000", ["localhost"]) == ["localhost", "192.168.1.10"]
+
+
+def test_memory_follows_the_size_of_a_graph_of_the_fleets_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.tflite").write_bytes(b"x" * (3 << 20) + b"x")
+    assert filters.bramble_memory(600, str(tmp_path), "mine.tflite", 32) == 600 + 4 * 32
+    assert filters.bramble_memory(600, "/elsewhere", str(tmp_path / "mine.tflite"), 10) == 640
+    assert filters.bramble_memory(600, str(tmp_path), "", 32) == filters.bramble_memory(600, str(tmp_path), "none.tflite", 32) == 600
