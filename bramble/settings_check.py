@@ -14,16 +14,28 @@ from pydantic_settings import BaseSettings
 
 from bramble import flags
 from bramble.flags import SettingError
-from edge_client import startup
 from edge_client.settings import ClientSettings
 from protocol import BrambleError
 from protocol.printable import printable
-from server import foundation
 from server.settings import ServerSettings
 
 SETTINGS = ("server.toml", "client.toml", "client-*.toml", "inspector.toml", "fleet.toml")
 """What a release's settings files are called below its ``etc/bramble``."""
-_READ: dict[type[BaseSettings], Callable[[Any], object]] = {ServerSettings: foundation.read, ClientSettings: startup.check_files}
+
+
+def _of_server(settings: ServerSettings) -> None:
+    from server import foundation  # where clients run, what it needs is not installed
+
+    foundation.read(settings)
+
+
+def _of_client(settings: ClientSettings) -> None:
+    from edge_client import startup  # nor this where the server does
+
+    startup.check_files(settings)
+
+
+_READ: dict[type[BaseSettings], Callable[[Any], object]] = {ServerSettings: _of_server, ClientSettings: _of_client}
 """What a room reads of its settings' files when it starts."""
 
 
@@ -121,6 +133,8 @@ def _below(root: Path, settings: BaseSettings) -> dict[str, Any]:
 
 def _blamed(sentence: str, settings: BaseSettings) -> str:
     """Return the setting that a sentence is about: the one that it begins with, or whose file it names."""
+    if sentence.startswith("graph:") and isinstance(settings, ServerSettings):
+        return "task"
     for name in type(settings).model_fields:
         if sentence.startswith((f"{name}:", f"{flags.flag_name(name)}:")):
             return name

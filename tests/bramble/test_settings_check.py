@@ -55,7 +55,7 @@ ENDS = [
     ("[server]\nstrategy = 'fedavrg'", "strategy", "is not one of fedavg"),
     ("[server]\ntask = 'climat'", "task", "is not one of climate"),
     ("[server]\ntask = '{folder}/lost.tflite'", "task", "cannot read"),
-    ("[server]\ntask = '{folder}/none.tflite'", "", "not a graph file with a manifest"),
+    ("[server]\ntask = '{folder}/none.tflite'", "task", "not a graph file with a manifest"),
     ("[server]\ntask = '{folder}/good.tflite'\nhorizon = 3", "horizon", "has its own"),
     ("[server]\nencoding = 'float8'", "encoding", "'float32' or 'float16'"),
     ("[server]\ndatabase = 'mysql://db/bramble'", "database", "mysql is not supported"),
