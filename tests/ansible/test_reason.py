@@ -34,6 +34,14 @@ spec.loader.exec_module(module)
         ({"msg": "Request failed: <urlopen error [Errno 111] Connection refused>"}, "Connection refused"),
         ({"msg": "MODULE FAILURE: see the rest", "module_stderr": "sudo: a password is required\n"}, "a password is required"),
         ({"msg": "one\n two"}, "one two"),
+        (
+            {
+                "msg": "failed to unpack /x.tar to /x",
+                "extract_results": {"err": "tar: x: Cannot write: No space left on device\ntar: Exiting with failure status\n"},
+            },
+            "No space left on device",
+        ),
+        ({"stderr": "ERROR: THESE PACKAGES DO NOT MATCH\n  leaf:\n     Expected 1\n     Got 2"}, "THESE PACKAGES DO NOT MATCH"),
         ({"msg": "", "stdout": "first\nlast\n"}, "last"),
         ({}, "it did not say why"),
         (

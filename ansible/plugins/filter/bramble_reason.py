@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_ERRNO = re.compile(r"\[Errno -?\d+\] (?P<reason>[^>]+)")
+_ERRORS = "|".join(sorted((re.escape(os.strerror(number)) for number in errno.errorcode), key=len, reverse=True))
+_SYSTEM = re.compile(rf"(?:{_ERRORS})(?:: '[^']*')?")
+"""An error of the system, with the file that it is about where Python says so."""
 _KIND = re.compile(r"^(?:\w+(?:\.\w+)*(?:Error|Exception)|ERROR|error|fatal|[a-z0-9_./-]+): (?=\S)")
 """What stands before the reason: an exception's class, a level, the command that says it."""
-
-
-def _last(text: object) -> str:
-    lines = [line.strip() for line in str(text or "").splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+TAIL = 5
+"""Lines at the end in which a reason is looked for: tar and pip go on after theirs."""
 
 
 def bramble_reason(result: Mapping[str, Any]) -> str:
-    """Return a failed task's reason: the last line on stderr if there is one, an error of the system without its number.
+    """Return a failed task's reason: what the system says, else the last error on stderr, else the last line of what it said.
 
     Of a task with a loop it is the first failed item's.
     """
     failed = next((item for item in result.get("results", []) if item.get("failed")), result)
-    said = _last(failed.get("stderr")) or _last(failed.get("module_stderr")) or " ".join(str(failed.get("msg", "")).split())
-    if found := _ERRNO.search(said):
-        named = re.search(r"'/[^']*'", said)
-        reason = found["reason"].strip()
-        return f"{reason}: {named[0]}" if named and "'" not in reason else reason
-    while _KIND.match(said):
-        said = _KIND.sub("", said, count=1)
-    return said or _last(failed.get("stdout")) or "it did not say why"
+    unpacked = failed.get("extract_results") or {}
+    texts = [failed.get("stderr"), failed.get("module_stderr"), unpacked.get("err"), failed.get("msg"), failed.get("stdout")]
+    said = next((str(text) for text in texts if text and str(text).strip()), "it did not say why")
+    if said == failed.get("msg"):
+        said = " ".join(said.split())
+    lines = [line.strip() for line in said.splitlines() if line.strip()][-TAIL:]
+    for line in reversed(lines):
+        if found := _SYSTEM.search(line):
+            named = re.search(r"'/[^']*'", line)
+            return f"{found[0]}: {named[0]}" if named and "'" not in found[0] else found[0]
+    reason = next((line for line in reversed(lines) if line.startswith("ERROR:")), lines[-1])
+    while _KIND.match(reason):
+        reason = _KIND.sub("", reason, count=1)
+    return reason
 
 
 class FilterModule:
