@@ -26,6 +26,7 @@ from tests.fleet.fleet import Fleet  # noqa: E402
 
 CLIENTS = {"pi-1", "pi-2", "pi-3"}
 SETTINGS = {"server_mode": "evaluation", "client_sensors": "mock"}
+LINE = {"bramble/__init__.py": ('"""', '"""One changed line. ')}
 UPGRADE = {"bramble/__init__.py": ('"""', '"""An upgrade. ')}
 COUNT = "sum(sqlite3.connect(p).execute('SELECT COUNT(*) FROM samples').fetchone()[0] for p in ['/var/lib/bramble-client/readings.db'])"
 
@@ -60,6 +61,23 @@ def _upgrade(fleet: Fleet, controller: Controller, api: Api) -> tuple[int, int, 
     return len(records), lost, before - _readings(fleet)
 
 
+def _next_release(fleet: Fleet, controller: Controller) -> tuple[float, float]:
+    """Deploy a release of one changed line to one client; return the megabytes that its host got, ssh and modules included, and kept."""
+
+    def measured() -> tuple[int, int]:
+        pi = fleet.clients[0]
+        return (
+            int(pi.output("sed -n 's/^ *host0: *//p' /proc/net/dev").split()[0]),
+            int(pi.output("du -s --block-size=1 /opt/bramble").split()[0]),
+        )
+
+    before = measured()
+    line = controller.another_release("line", LINE)
+    controller.deploy("--limit", f"localhost,{fleet.server.name},{fleet.clients[0].name}", source=line).ok()
+    got, kept = (later - earlier for earlier, later in zip(before, measured(), strict=True))
+    return got / 1e6, kept / 1e6
+
+
 def main() -> list[Row]:
     """Deploy to empty hosts, again, and once more with another release."""
     if os.geteuid() != 0 or not (ROOT / ".venv-fleet").exists():
@@ -78,6 +96,7 @@ def main() -> list[Row]:
             raise RuntimeError(f"the first round was not committed: {record['reason']}")
         again = controller.deploy(source=source).ok()
         rounds, lost, readings = _upgrade(fleet, controller, api)
+        got, kept = _next_release(fleet, controller)
     return [
         Row(
             "from an inventory to the first averaged model",
@@ -92,4 +111,12 @@ def main() -> list[Row]:
             "rounds lost in an upgrade of three clients", lost, "", 0, f"{rounds} rounds meanwhile, but for those of a client that restarts"
         ),
         Row("readings lost in it", readings, "", 0),
+        Row(
+            "sent to a client for a release of one changed line",
+            got,
+            "MB",
+            5,
+            "all that came in meanwhile, ssh and Ansible's modules included",
+        ),
+        Row("kept there of it", kept, "MB", 10, "/opt/bramble before and after"),
     ]

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -145,3 +146,23 @@ def test_the_command_tells_a_play_all_that_a_host_has_to_know(
         assert hashlib.sha256(Path(item["path"]).read_bytes()).hexdigest() == item["sha256"]
         assert item["mb"] >= 1
         assert item["installed_mb"] >= 1
+
+
+def test_packages_come_before_what_the_distribution_has_and_start_as_if_they_were_installed(tmp_path: Path) -> None:
+    roles = "".join(path.read_text() for path in (ROOT / "ansible/roles").rglob("tasks/*.yml"))
+    assert set(re.findall(r"site-packages/([\w-]+\.pth)", roles)) == {"bramble-packages.pth", "distribution.pth"}
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", tmp_path / "release"], check=True)
+    (site,) = (tmp_path / "release/lib").glob("python3*/site-packages")
+    for name in ("packages", "distribution"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "leaf.py").write_text(f"whose = {name!r}\n")
+        (tmp_path / name / "only.pth").write_text("import sys; sys.started = True\n" if name == "packages" else "")
+    line = re.search(r'content: "(import site; .*)\\n"', roles)
+    assert line
+    start = re.sub(r"'[^']*'", repr(str(tmp_path / "packages")), line[1])
+    (site / "bramble-packages.pth").write_text(start + "\n")
+    (site / "distribution.pth").write_text(f"{tmp_path / 'distribution'}\n")
+    said = subprocess.run(
+        [tmp_path / "release/bin/python", "-c", "import leaf, sys; print(leaf.whose, sys.started)"], stdout=subprocess.PIPE, text=True
+    )
+    assert said.stdout.split() == ["packages", "True"]
