@@ -69,3 +69,21 @@ def test_every_play_looks_at_the_inventory_first_whatever_the_limit(tmp_path: Pa
 @pytest.mark.parametrize(("playbook", "variable"), [("reset.yml", "reset_confirmed"), ("uninstall.yml", "uninstall_confirmed")])
 def test_what_deletes_asks_also_for_one_host(tmp_path: Path, playbook: str, variable: str) -> None:
     assert f"Nothing was deleted: type yes, or pass -e {variable}=true." in typed(tmp_path, playbook, "--limit", "pi-1")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "sentence"),
+    [
+        ("[server]\nhub server_tls=false\n[clients]\npi-1\n", "value of server_tls must be true or false, got the text: false"),
+        ("[server]\nhub\n[clients]\n", "the group clients is missing or empty: list the Pis there"),
+        ("[server]\nhub\nhub-2\n[clients]\npi-1\n", "the group server has 2 hosts: name the one host that runs the server"),
+        ("[server]\n[client]\npi-1\n", "client is not a group of Bramble's: did you mean clients?"),
+        ("", "the group server has 0 hosts: name the one host that runs the server"),
+    ],
+    ids=["a truth of INI", "no clients", "two servers", "a misspelt group", "nothing"],
+)
+@pytest.mark.parametrize("playbook", ["deploy.yml", "uninstall.yml"])
+def test_an_inventory_in_ini_form_is_read_and_judged_alike(tmp_path: Path, playbook: str, hosts: str, sentence: str) -> None:
+    inventory = tmp_path / "hosts"
+    inventory.write_text(hosts)
+    assert sentence in typed(tmp_path, playbook, "-i", str(inventory), groups={})

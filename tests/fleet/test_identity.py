@@ -176,14 +176,19 @@ def test_variables_of_somebody_elses_are_left_alone() -> None:
     ("values", "said"),
     [
         ({"server_mode": "evalution"}, ["value of server_mode must be one of: private, evaluation, got: evalution"]),
-        ({"server_port": "five thousand"}, ["argument 'server_port' is of type"]),
-        ({"client_labels": {"empty": 1}}, ["argument 'client_labels' is of type"]),
+        ({"server_port": "five thousand"}, ["value of server_port must be a whole number, got the text: five"]),
+        ({"client_labels": {"empty": 1}}, ["value of client_labels must be a list, got {'empty': 1}"]),
         (
             {"identity_renew": ["tokens", "everything"]},
             ["value of identity_renew must be one or more of: ca, certificate, tokens. Got no match for"],
         ),
         ({"client_gpio": "yes"}, ["value of client_gpio must be true or false, got the text: yes"]),
-        ({"server_mode": "private", "server_port": 5001, "client_gpio": True, "client_sample_every": None}, []),
+        ({"client_instances": "pi-3a"}, ["value of client_instances must be a list, got the text: pi-3a; -e takes it as"]),
+        ({"client_sample_every": ["60s"]}, ["value of client_sample_every must be a text, got ['60s']"]),
+        ({"server_every": False}, ["value of server_every must be a text, got False"]),
+        ({"server_every": None}, ["server_every has no value: give it one, or delete the line"]),
+        ({"server_settings": "rounds=3"}, ["value of server_settings must be a table of names and values, got the text"]),
+        ({"server_mode": "private", "server_port": 5001, "client_gpio": True, "client_sample_every": 60, "uninstall_data": "true"}, []),
     ],
     ids=lambda value: next(iter(value), "all well") if isinstance(value, dict) else "",
 )

@@ -25,6 +25,12 @@ from ansible.plugins.action import ActionBase
 
 LOCK = "/run/bramble-operator"
 LEASE_S, RENEW_S = 90, 20
+REMEDIES = {
+    "Host key verification failed": "log in there once with ssh, and compare the fingerprint that it shows",
+    "Permission denied": "see that ansible_user is right and has your ssh key",
+    "Missing sudo password": "pass --ask-become-pass",
+    "Incorrect sudo password": "--ask-become-pass was given another one",
+}
 HELD = 9
 """Exit code of ``TAKE`` where somebody else has it."""
 
@@ -62,6 +68,11 @@ def ended_here(holder: str) -> bool:
     return machine == identity(0).rpartition("/")[0] and process.isdigit() and not alive(int(process))
 
 
+def remedy(trouble: str) -> str:
+    """Return what to do about a trouble of ssh's or sudo's, where that is known."""
+    return next((f": {words}" for sign, words in REMEDIES.items() if sign in trouble), "")
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Take the lock, once for all hosts, on the host that the task is delegated to, and keep it until ansible-playbook ends."""
 
@@ -78,7 +89,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             code, holder, said = self._take(host, play, about)
         except AnsibleConnectionFailure as error:
-            sentence = f"The server {host} cannot be reached: {error}"
+            sentence = f"The server {host} cannot be reached ({' '.join(str(error).split())}){remedy(str(error))}"
             if self._task.args["needed"]:
                 raise AnsibleActionFail(f"{sentence}; nothing was changed anywhere") from None
             return {"changed": False, "warnings": [f"{sentence}; it does not know what is done here"]}
@@ -101,7 +112,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:
-            raise AnsibleActionFail(f"Nobody can become root on the server {host}, and nothing was changed anywhere: {error}") from None
+            raise AnsibleActionFail(
+                f"Nobody can become root on the server {host} ({error}){remedy(str(error))}; nothing was changed anywhere"
+            ) from None
         if answer["rc"] == HELD:
             holder, _, said = answer["stdout"].strip().partition(" ")
             return HELD, holder, said

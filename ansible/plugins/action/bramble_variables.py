@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,15 @@ from ansible.plugins.action import ActionBase
 
 PREFIXES = ("preflight_", "wheelhouse_", "identity_", "base_", "release_", "server_", "inspector_", "client_")
 CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+KINDS: dict[str, tuple[Any, str, str]] = {
+    "bool": (bool, "true or false", "true"),
+    "int": (int, "a whole number", "1"),
+    "list": (Sequence, "a list", '["a", "b"]'),
+    "dict": (Mapping, "a table of names and values", '{"a": 1}'),
+    "str": ((str, int, float), "a text", '"a"'),
+    "path": (str, "a path", '"a"'),
+}
+"""What a variable of a type may be, how that is called, and an example of it."""
 NEAR = 0.85
 """How alike a variable of nobody's must be to one of ours to count as a misspelling of it."""
 
@@ -43,15 +52,25 @@ def misspelt(names: set[str], known: Iterable[str]) -> list[str]:
 
 
 def unfit(values: Mapping[str, Any], known: Mapping[str, dict[str, Any]]) -> list[str]:
-    """Return one sentence for each value that its variable cannot have."""
+    """Return one sentence for each value that its variable cannot have.
+
+    A specification would turn a text into a number or a list; templates and conditions use the value as it is.
+    """
     sentences = []
     for name in sorted(values.keys() & known.keys()):
-        if known[name].get("type") == "bool" and isinstance(values[name], str):  # the specification takes it, a condition does not
-            sentences.append(
-                f"value of {name} must be true or false, got the text: {values[name]}; -e takes truth as '{{\"{name}\": true}}'"
-            )
+        kind, value = known[name].get("type", "str"), values[name]
+        fits, called, example = KINDS.get(kind, (object, "", ""))
+        if value is None:
+            sentences.append(f"{name} has no value: give it one, or delete the line")
+        elif (
+            not isinstance(value, fits)
+            or (kind == "list" and isinstance(value, str))
+            or (isinstance(value, bool) and kind not in ("bool", "raw"))
+        ):
+            text = f"the text: {value}; -e takes it as '{{\"{name}\": {example}}}'" if isinstance(value, str) else str(value)
+            sentences.append(f"value of {name} must be {called}, got {text}")
         else:
-            sentences += ArgumentSpecValidator({name: known[name]}).validate({name: values[name]}).error_messages
+            sentences += ArgumentSpecValidator({name: known[name]}).validate({name: value}).error_messages
     return sentences
 
 
@@ -62,7 +81,7 @@ def misnamed(clients: Mapping[str, Mapping[str, Any]]) -> list[str]:
     derived = filter_loader.get("bramble_id").j2_function
     for host, values in clients.items():
         named = values.get("client_instances") or [values.get("client_id", derived(host))]
-        for name in named:
+        for name in named if isinstance(named, list) else ():  # another kind of value is refused as such
             if not isinstance(name, str) or not CLIENT_ID.fullmatch(name):
                 variable = "client_instances" if values.get("client_instances") else "client_id"
                 sentences.append(f"{variable} of {host} names {name!r}: an id has 1 to 63 of a-z, 0-9 and '-', the first no '-'")
@@ -111,6 +130,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         values: dict[str, Any] = {str(name): None for name in hostvars.raw_get(host) if not str(name).startswith("ansible_")}
         filled_in = hostvars[host]
         for name in values.keys() & set(known):
+            del values[name]
             with contextlib.suppress(AnsibleError):
                 values[name] = filled_in[name]
         return values

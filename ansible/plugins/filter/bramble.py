@@ -28,7 +28,7 @@ def bramble_inventory_name(sources: Sequence[str]) -> str:
     The implicit localhost, on which secrets are made, belongs to no inventory file and has none of its variables.
     """
     path = Path(sources[0])
-    return (path.parent if path.suffix in (".yml", ".yaml", ".ini", ".json") else path).resolve().name or "default"
+    return (path.parent if path.is_file() or path.suffix in (".yml", ".yaml", ".ini", ".json") else path).resolve().name or "default"
 
 
 def bramble_reach(url: str, also: Sequence[str] = ()) -> list[str]:
