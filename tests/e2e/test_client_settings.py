@@ -12,6 +12,7 @@ import pytest
 
 from server.tokens import hash_of
 from tests.edge_client.process import CLIMATE, ROOT, ClientProcess, environment
+from tests.ports import kept
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
 
@@ -103,7 +104,7 @@ def test_a_second_client_with_the_same_data_folder_is_turned_away(tmp_path: Path
 
 def test_a_server_that_is_not_there_is_said_once_and_once_when_it_is(tmp_path: Path) -> None:
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
+        held.bind(("127.0.0.1", kept()))
         port = held.getsockname()[1]
         client = ClientProcess(f"http://127.0.0.1:{port}", tmp_path)
         with client:

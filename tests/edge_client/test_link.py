@@ -16,6 +16,7 @@ import trustme
 from edge_client.link import Backoff, Link, LinkDown, NoAnswer
 from tests.edge_client.socketserver import Server
 from tests.network import Proxy
+from tests.ports import kept
 from tests.waiting import wait_for
 
 
@@ -223,7 +224,7 @@ def test_an_unreachable_server_is_named_once_and_tried_until_it_is_there(
 ) -> None:
     caplog.set_level(logging.INFO)
     with socket.socket() as held:  # a port where nobody listens, and nobody else will
-        held.bind(("127.0.0.1", 0))
+        held.bind(("127.0.0.1", kept()))
         port = held.getsockname()[1]
         link = connect(f"http://127.0.0.1:{port}")
         wait_for(lambda: link._unreachable.attempts >= 5, "five attempts")

@@ -22,6 +22,7 @@ from inspector.app import create_app
 from inspector.settings import InspectorSettings
 from tests.inspector.fleet import Pi
 from tests.inspector.standin import Standin
+from tests.ports import kept
 from tests.waiting import wait_for
 
 
@@ -30,7 +31,7 @@ class RealServer:
 
     def __init__(self, folder: Path, *flags: str) -> None:
         self._command = [sys.executable, "-m", "server", "--data-dir", str(folder), *flags]
-        self.port = 0
+        self.port = kept()
         self.start()
 
     def start(self) -> None:
@@ -39,8 +40,7 @@ class RealServer:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert "ready on http://127.0.0.1:" in line, line
-        self.port = int(line.rsplit(":", 1)[1])
+        assert line.endswith(f"ready on http://127.0.0.1:{self.port}\n"), line
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         self.process.send_signal(how)

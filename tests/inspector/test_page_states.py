@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from inspector.settings import InspectorSettings
 from inspector.thinning import MAX_POINTS
 from tests.inspector.conftest import Watched, traces
 from tests.inspector.standin import Standin
+from tests.ports import kept
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser
@@ -165,8 +165,7 @@ class Inspector:
 
     def __init__(self, server: str) -> None:
         self._server = server
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = kept()
         self.up()
 
     def up(self) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
+
+from tests.ports import kept
 
 PASSWORD = "h0ney"
 
@@ -40,8 +41,7 @@ class Cluster:
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
         self._run("initdb", "-D", "data", "-U", "bramble", "-A", "scram-sha-256", "--pwfile", "password", "--no-sync", "--locale=C.UTF-8")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = kept()
         self.start()
 
     @property

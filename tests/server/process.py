@@ -1,4 +1,4 @@
-"""A real server process on an ephemeral port, spoken to over real sockets."""
+"""A real server process on a port of its own, spoken to over real sockets."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import numpy as np
 from protocol.graph import GraphFile, Manifest, Metric
 from protocol.layout import Layout
 from protocol.messages import Channel, TrainConfig
+from tests.ports import kept
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,8 @@ class ServerProcess:
         self.folder = folder
         self.errors = folder / "server.log"
         command = [sys.executable, *([str(script)] if script else ["-m", "server"])]
-        command += ["--port", str(port), "--data-dir", str(folder / "data"), "--task", str(write_graph(folder, layout)), *PATIENT, *flags]
+        command += ["--port", str(port or kept()), "--data-dir", str(folder / "data"), "--task", str(write_graph(folder, layout))]
+        command += [*PATIENT, *flags]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")}
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
