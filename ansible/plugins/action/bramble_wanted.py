@@ -18,7 +18,7 @@ from ansible.template import trust_as_template
 
 from ansible.plugins.action import ActionBase
 
-UNITS = {"server": ["bramble-server.service"], "inspector": ["bramble-inspector.service"]}
+NOTE = "opt/bramble/base"
 COMPONENTS = ("server", "inspector", "client")
 DEFAULTS: dict[str, Any] = {"mode": "0644", "owner": "root:root", "read": True, "early": False, "unit": None}
 
@@ -45,8 +45,6 @@ class Tables:
         self._variables = {"server_secrets": task_vars["hostvars"].get("localhost", {}).get("identity_made"), **task_vars}
         for component in ("base", *COMPONENTS):
             self._variables = {**self._read(component, "defaults/main.yml"), **self._variables}
-        for component in ("base", *COMPONENTS):
-            self._variables |= self._read(component, "vars/main.yml")
 
     def _read(self, component: str, name: str) -> dict[str, Any]:
         path = self._roles / component / name
@@ -59,7 +57,7 @@ class Tables:
 
     def units(self, component: str) -> list[str]:
         """Return the systemd units of a component."""
-        return UNITS.get(component) or [str(unit) for unit in self.value(self._variables["client_units"])]
+        return [str(unit) for unit in self.value(self._variables["bramble_units"])[component]]
 
     def entries(self, component: str, table: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Return the entries of a table that count here, each once for every item, with the variables that it is filled in with."""
@@ -123,12 +121,13 @@ def hidden(file: dict[str, Any]) -> dict[str, Any]:
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Return per component ``release``, ``version``, ``units`` and ``files``, and what to look at on the host.
 
-    Without ``version`` and ``target`` there are files, but neither names nor anything of the identity.
+    Without ``version``, ``target`` and ``packages`` there are files, but neither names nor anything of the identity.
     """
 
     _requires_connection = False
     _supports_check_mode = True
     TRANSFERS_FILES = False
+    tables = Tables
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fill in the tables of the host's components."""
@@ -138,10 +137,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "components": {"type": "list", "elements": "str", "required": True},
             "version": {"type": "str"},
             "target": {"type": "str"},
+            "packages": {"type": "dict"},
         }
         _, arguments = self.validate_argument_spec(options)
         tables = Tables(self, task_vars)
-        wanted: dict[str, Any] = {"changed": False, "units": {}, "paths": []}
+        wanted: dict[str, Any] = {"changed": False, "units": {}, "paths": [NOTE], "releases": {}}
         for component in ("base", *arguments["components"]):
             files = tables.files("base") if component == "base" else tables.release(component)
             wanted[component] = {"settings": digest(files), "files": {path: shown(file) for path, file in files.items()}}
@@ -153,7 +153,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if arguments["version"] and arguments["target"]:
                 wanted[component] |= {
                     "version": arguments["version"],
+                    "packages": arguments["packages"][f"{component}-{arguments['target']}"]["name"],
                     "release": f"{arguments['version']}-{arguments['target']}-{wanted[component]['settings']}",
                     "identity": {path: hidden(file) for path, file in tables.files(component, "identity").items()},
                 }
+                wanted["releases"][component] = wanted[component]["release"]
         return wanted

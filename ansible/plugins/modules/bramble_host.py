@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import grp
-import hashlib
 import os
 import platform
 import pwd
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.bramble_files import HOME, ROOT, described, link, not_live, said, tree, units
 
 DOCUMENTATION = r"""
 module: bramble_host
@@ -27,26 +26,14 @@ options:
     type: dict
     default: {}
   files:
-    description: Files whose digests are of interest.
+    description: Files whose digests are of interest, by their paths from the root.
     type: list
-    elements: path
+    elements: str
     default: []
 author: Bramble
 """
 
-HOME = Path("/opt/bramble")
-ETC = Path("/etc")
 MACHINES = {"arm64": "aarch64", "amd64": "x86_64", "armhf": "armv7l"}
-PROPERTIES = "Id,ActiveState,UnitFileState,NeedDaemonReload"
-
-
-def said(*command: str) -> str:
-    """Return what a command prints; nothing if it cannot run or fails."""
-    try:
-        plain = {**os.environ, "LC_ALL": "C"}
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=plain).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
 
 
 def text(path: Path) -> str:
@@ -96,60 +83,20 @@ def space(folder: Path) -> dict[str, object]:
     return {"free_mb": stat.f_bavail * stat.f_frsize >> 20, "mount": str(mount)}
 
 
-def described(path: Path) -> dict[str, str] | None:
-    """Return a file's digest, mode and owners; None without it."""
-    try:
-        stat, content = path.stat(), path.read_bytes()
-    except OSError:
-        return None
-    digest, mode = hashlib.sha256(content).hexdigest(), f"{stat.st_mode & 0o7777:04o}"
-    return {"sha256": digest, "mode": mode, "owner": name_of(stat.st_uid, stat.st_gid)}
-
-
-def name_of(user: int, group: int) -> str:
-    """Return ``user:group`` by name, where they have one."""
-    try:
-        return f"{pwd.getpwuid(user).pw_name}:{grp.getgrgid(group).gr_name}"
-    except KeyError:
-        return f"{user}:{group}"
-
-
-def not_live(release: Path) -> list[str]:
-    """Return the files of a release's ``etc`` that are not in ``/etc`` as they are there."""
-    tree = release / "etc"
-    files = [path.relative_to(tree) for path in sorted(tree.rglob("*")) if path.is_file()]
-    return [str(path) for path in files if described(tree / path) != described(ETC / path)]
-
-
-def units(names: list[str]) -> dict[str, dict[str, object]]:
-    """Return how each unit does, and whether it was started with what is there now: ``same``, ``other`` or ``dead``."""
-    found = {}
-    for block in said("systemctl", "show", f"--property={PROPERTIES}", *names).split("\n\n") if names else []:
-        shown = dict(line.partition("=")[::2] for line in block.splitlines())
-        found[shown.get("Id", "")] = {
-            "active": shown.get("ActiveState") == "active", "state": shown.get("ActiveState", "unknown"),
-            "enabled": shown.get("UnitFileState") == "enabled", "reload": shown.get("NeedDaemonReload") == "yes",
-        }  # fmt: skip
-    nothing = {"active": False, "state": "unknown", "enabled": False, "reload": False}
-    return {name: {**found.get(name, nothing), "given": said(str(HOME / "given"), name) or "dead"} for name in names}
-
-
 def component(name: str, names: list[str]) -> dict[str, object]:
-    """Return the releases of a component, which of them is live, and how its units do."""
+    """Return the releases of a component, the oldest first, which of them is live, and how its units do."""
     home = HOME / name
-    links = {link: os.path.basename(os.readlink(home / link)) if (home / link).is_symlink() else "" for link in ("current", "previous")}
-    folders = sorted((home / "releases").iterdir()) if (home / "releases").is_dir() else []
+    links = {name: link(home / name) for name in ("current", "previous")}
+    folders = sorted((home / "releases").iterdir(), key=os.path.getmtime) if (home / "releases").is_dir() else []
     parts = {"complete": ".complete", "proved": ".proved", "etc": "etc"}
     releases = {folder.name: {name: (folder / part).exists() for name, part in parts.items()} for folder in folders}
     packages = sorted(mark.parent.name for mark in home.glob("packages/*/.complete"))
-    current = home / "releases" / links["current"]
-    return {
-        **links,
-        "releases": releases,
-        "packages": packages,
-        "not_live": not_live(current) if links["current"] else [],
-        "units": units(names),
-    }
+    found = {**links, "releases": releases, "packages": packages, "units": units(names), "files": {}, "not_live": []}
+    if links["current"]:
+        current = home / "releases" / links["current"]
+        files = {path: (described(file) or {}).get("sha256") for path, file in tree(current).items()}
+        found.update(files=files, not_live=not_live(current))
+    return found
 
 
 def look(components: dict[str, list[str]], files: list[str]) -> dict[str, object]:
@@ -172,14 +119,15 @@ def look(components: dict[str, list[str]], files: list[str]) -> dict[str, object
         "watchdog": os.path.exists("/dev/watchdog"),
         "timesyncd": os.path.exists("/usr/lib/systemd/system/systemd-timesyncd.service"),
         "time_wait": said("systemctl", "is-enabled", "systemd-time-wait-sync.service") == "enabled",
-        "files": {path: described(Path(path)) for path in files},
+        "fleet": text(HOME / "fleet.json"),
+        "files": {path: described(ROOT / path) for path in files},
         "components": {name: component(name, names) for name, names in components.items()},
     }
 
 
 def main() -> None:
     """Return the fact."""
-    arguments = {"components": {"type": "dict", "default": {}}, "files": {"type": "list", "elements": "path", "default": []}}
+    arguments = {"components": {"type": "dict", "default": {}}, "files": {"type": "list", "elements": "str", "default": []}}
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True, no_log=True)
     module.exit_json(changed=False, **look(module.params["components"], module.params["files"]))
 

@@ -1,0 +1,178 @@
+"""Compare what a host is to have with what it has: the reasons why something is to be done there, and where a rollback goes."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+BASE = "opt/bramble/base"
+"""Holds the digest of the base's files, written once all that they need was done."""
+
+
+def bramble_reasons(wanted: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return per component of a host, and for its ``base``, why there is something to do; what is as it should be is left out.
+
+    Parameters
+    ----------
+    wanted
+        What ``bramble_wanted`` worked out.
+    host
+        What ``bramble_host`` saw.
+    """
+    found = {"base": _base(wanted["base"], host)}
+    for component in wanted["units"]:
+        found[component] = _component(component, wanted[component], host["components"][component], host)
+    return {component: reasons for component, reasons in found.items() if reasons}
+
+
+def bramble_settled(wanted: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, str]:
+    """Return component to release for those at which nothing is to be done."""
+    reasons = bramble_reasons(wanted, host)
+    return {component: wanted[component]["release"] for component in wanted["units"] if component not in reasons}
+
+
+def bramble_missing(wanted: Mapping[str, Any], host: Mapping[str, Any], what: str = "releases") -> list[str]:
+    """Return the components whose release, or whose packages, a host has not got, or not all of it."""
+    missing = []
+    for component in wanted["units"]:
+        there = host["components"][component]
+        packages = wanted[component]["packages"] in there["packages"]
+        if not packages or (what == "releases" and not there["releases"].get(wanted[component]["release"], {}).get("complete")):
+            missing.append(component)
+    return missing
+
+
+def bramble_lines(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return one line for each host that there is something to do at."""
+    reasons = {host["inventory_hostname"]: itertools.chain.from_iterable(host["deploy_reasons"].values()) for host in hosts}
+    return [f"{name}: {'; '.join(dict.fromkeys(why))}" for name, why in reasons.items()]
+
+
+def bramble_live(hosts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Return host to component to the release that runs there, as far as this run knows."""
+    return {host["inventory_hostname"]: dict(host["release_live"]) for host in hosts if host["release_live"]}
+
+
+def _base(wanted: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    changed = _different(wanted["files"], host["files"])
+    if changed:
+        return [f"the base changed ({', '.join(changed)})"]
+    noted = hashlib.sha256(f"{wanted['settings']}\n".encode()).hexdigest()
+    return [] if (host["files"].get(BASE) or {}).get("sha256") == noted else ["the base is not finished"]
+
+
+def _component(component: str, wanted: Mapping[str, Any], there: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    reasons, release = [], wanted["release"]
+    known = there["releases"].get(release, {"complete": False, "proved": False})
+    if there["current"] != release:
+        reasons.append(_why_another(component, wanted, there))
+    elif not known["complete"] or wanted["packages"] not in there["packages"]:
+        reasons.append(f"the {component} is to be installed anew")
+    elif there["not_live"]:
+        reasons.append(f"{', '.join(map(_name, there['not_live']))} is not as the {component} wants it")
+    elif not known["proved"]:
+        reasons.append(f"the {component} has not passed its gate yet")
+    if f"bramble-{component}" not in host["users"]:
+        reasons.append(f"user bramble-{component} is missing")
+    if changed := _different(wanted["identity"], host["files"]):
+        reasons.append(f"identity changed ({', '.join(changed)})")
+    if there["current"] == release:
+        reasons += [reason for name, unit in there["units"].items() if (reason := _why_restart(name.removesuffix(".service"), unit))]
+    return reasons
+
+
+def _different(files: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
+    alike = ("sha256", "mode", "owner")
+    return sorted({_name(path) for path, file in files.items() if {key: file[key] for key in alike} != there.get(path)})
+
+
+def _name(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
+def _why_another(component: str, wanted: Mapping[str, Any], there: Mapping[str, Any]) -> str:
+    current, release = there["current"], wanted["release"]
+    if not current:
+        return f"the {component} is not there yet"
+    parts, new = current.split("-"), release.split("-")
+    if parts[0] != new[0] or len(parts) != len(new):
+        return f"{component} {parts[0]} is to be {wanted['version']}"
+    if parts[1:-1] != new[1:-1]:
+        return f"the {component} was made for {'-'.join(parts[1:-1])}"
+    files = {path: file["sha256"] for path, file in wanted["files"].items()}
+    changed = {path for path in files.keys() | there["files"].keys() if files.get(path) != there["files"].get(path)}
+    return f"settings changed ({', '.join(sorted(set(map(_name, changed))))})"
+
+
+def _why_restart(name: str, unit: Mapping[str, Any]) -> str:
+    if unit["state"] != "active":
+        return f"{name} is not running ({unit['state']})"
+    if unit["reload"] or unit["given"] != "same":
+        return f"{name} runs with something else than is there"
+    return "" if unit["enabled"] else f"{name} does not start at boot"
+
+
+def bramble_unseen(status: str, clients: list[str], version: str) -> dict[str, str]:
+    """Return which of some clients the server does not see well, and what it sees instead."""
+    seen, unseen = json.loads(status)["clients"] if status.startswith("{") else {}, {}
+    for name in clients:
+        client = seen.get(name)
+        if client is None:
+            unseen[name] = f"the server has never seen {name}"
+        elif not client["connected"]:
+            unseen[name] = f"the server sees {name} gone"
+        elif client["version"] != version:
+            unseen[name] = f"the server sees {name} at version {client['version']}"
+        elif not client["fresh"]:
+            unseen[name] = f"the server sees no fresh sample of {name}"
+    return unseen
+
+
+def bramble_rolled_out(fleet: str, live: Mapping[str, Mapping[str, str]], begun: list[str]) -> str:
+    """Return the fleet's record after a roll-out or a rollback: what runs now, what ran before, and the hosts of a roll-out under way.
+
+    Parameters
+    ----------
+    fleet
+        The record so far.
+    live
+        Host to component to release, for the hosts that were served; nothing while it is only beginning.
+    begun
+        The hosts that are to be served.
+    """
+    record = json.loads(fleet or "{}")
+    now, before = record.get("now", {}), record.get("before", {})
+    after = {**now, **{host: {**now.get(host, {}), **releases} for host, releases in live.items()}}
+    if after != now:
+        now, before = after, now
+    return json.dumps({"now": now, "before": before, "begun": begun}, indent=1, sort_keys=True) + "\n"
+
+
+def bramble_earlier(fleet: str, host: str, component: str, there: Mapping[str, Any], named: str = "") -> str:
+    """Return the release that a host's component goes back to, nothing if there is none.
+
+    That is the one named, by its name or its version; after a roll-out that was stopped the one that the fleet had until then,
+    otherwise the one that it had before. Without a record it is what ran before on this host.
+    """
+    if named:
+        fit = [name for name, known in there["releases"].items() if named in (name, name.split("-")[0]) and known["complete"]]
+        return there["current"] if there["current"] in fit else fit[-1] if fit else ""
+    record = json.loads(fleet or "{}")
+    now = record.get("now", {}).get(host, {}).get(component, "")
+    before = record.get("before", {}).get(host, {}).get(component, "")
+    if record.get("begun"):
+        return now or before or str(there["previous"])
+    return (before or str(there["previous"])) if there["current"] == now else now or str(there["previous"])
+
+
+class FilterModule:
+    """What Ansible looks for in this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        functions = [bramble_reasons, bramble_settled, bramble_missing, bramble_lines, bramble_live, bramble_unseen]
+        functions += [bramble_rolled_out, bramble_earlier]
+        return {function.__name__: function for function in functions}
