@@ -1,13 +1,21 @@
-"""The browser, for every test that needs one."""
+"""The browser, for every test that needs one, and patience with examples."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+with contextlib.suppress(ImportError):  # the environments of the other runtimes have none
+    from hypothesis import settings
+
+    # An example that a busy machine delays is no failure: no test asserts a speed.
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [

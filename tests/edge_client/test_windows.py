@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_client.windows import bin_means, windows
@@ -122,7 +122,6 @@ def test_the_newest_windows_are_kept_within_the_budget() -> None:
     assert built.y[-1] == 980
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_every_window_is_found_that_a_plain_search_finds(data: st.DataObject) -> None:
     present = data.draw(st.lists(st.booleans(), min_size=1, max_size=40))

@@ -138,7 +138,7 @@ def test_a_file_beyond_the_largest_is_refused(monkeypatch: pytest.MonkeyPatch) -
         GraphFile.read(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_damaged_file_is_refused_or_read_and_nothing_else(choose: st.DataObject) -> None:
     data = bytearray(GraphFile.pack(b"flatbuffer", MANIFEST, INITIAL).data)

@@ -61,7 +61,7 @@ def test_agrees_with_numpy_whatever_the_number_of_updates_and_the_size(count: in
     assert (error <= (SHORT + 2) * EPS * magnitude(vectors, weights)).all()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(st.floats(-(2.0**100), 2.0**100, width=32).filter(lambda x: x == 0 or abs(x) > 1e-25), st.integers(1, MAX_SAMPLES)),

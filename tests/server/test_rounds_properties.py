@@ -168,10 +168,9 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestMachine.settings = settings(max_examples=150, stateful_step_count=60)
 
 
-@settings(deadline=None)
 @given(
     ways=st.lists(st.sampled_from(["update", "failed", "left"]), min_size=1, max_size=6),
     min_updates=st.integers(1, 6),

@@ -26,7 +26,7 @@ from edge_client.hal.sim.scene import Scene
 from tests.edge_client.hal.conftest import Still
 from tests.edge_client.hal.kernel import Kernel
 
-ANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 T0 = 1672531200.0
 
 

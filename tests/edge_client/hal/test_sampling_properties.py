@@ -13,7 +13,7 @@ from edge_client.hal.clock import VirtualClock
 from edge_client.hal.readings import Quality, Reading
 from edge_client.hal.sampler import Dated, Sampler, Schedule, Stats
 
-ARBITRARY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ARBITRARY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def one(t: float, utc: float | None = None, channel: str = "temperature") -> Reading:

@@ -124,7 +124,7 @@ def test_it_agrees_with_an_independent_driver_over_random_calibrations(seed: int
     assert ours["humidity"] == pytest.approx(theirs["humidity"], abs=0.05)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(-40, 84), st.floats(1, 99), st.floats(310, 1090), st.integers(0, 10**6))
 def test_what_the_chip_feels_is_what_is_read(temperature: float, humidity: float, pressure: float, seed: int) -> None:
     world, _, bus, clock = open_chip(seed=seed)

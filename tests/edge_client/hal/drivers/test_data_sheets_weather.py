@@ -47,7 +47,7 @@ def test_the_check_sum_of_nothing_is_its_initial_value() -> None:
     assert words(b"", "the chip") == []
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 0xFFFE), st.integers(1, 0xFFFE))  # the ends are no readings
 def test_sensirions_words_are_converted_by_their_published_formulas(t: int, rh: int) -> None:
     for name, percent in (("sht3x", 100 * rh / 65535), ("sht4x", min(max(-6 + 125 * rh / 65535, 0), 100)), ("scd4x", 100 * rh / 65535)):
