@@ -95,9 +95,13 @@ class Server:
         """Every client the server has ever seen, by id."""
         return self.everybody()[0]
 
+    def registry(self) -> JSON:
+        """Who has ever been seen (``clients``), who may connect and never did, and who was refused of late."""
+        return self._ask("GET", "/clients")
+
     def everybody(self) -> tuple[dict[str, JSON], list[str]]:
         """Every client the server has ever seen, by id, and the ids that may connect and never did."""
-        answer = self._ask("GET", "/clients")
+        answer = self.registry()
         return answer["clients"], answer.get("never_seen", [])
 
     def forget(self, client: str) -> JSON:

@@ -19,6 +19,8 @@ ROUNDS = 50
 """How many of the newest rounds are searched for a client's last one."""
 PATIENCE = 3
 """Sampling intervals after which a client's newest sample is no longer fresh."""
+REFUSED = 10
+"""How many of those who knocked without a token are named."""
 SICK = 3
 """Exit code where a client needs looking after."""
 
@@ -48,7 +50,7 @@ def read(settings: FleetSettings) -> dict[str, Any]:
     dict
         ``server``: version, mode, round, running; ``clients``: id to what the server knows of it, with ``last_round`` (a committed
         round that it took part in) and ``fresh`` (whether its newest sample is as new as its own interval promises); ``never_seen``:
-        ids that may connect and never did.
+        ids that may connect and never did; ``refused``: id to address and time of who knocked of late without the right token.
 
     Raises
     ------
@@ -56,7 +58,8 @@ def read(settings: FleetSettings) -> dict[str, Any]:
         If it cannot be asked, or refuses.
     """
     server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
-    status, (clients, never_seen) = server.status(), server.everybody()
+    status, registry = server.status(), server.registry()
+    clients = registry["clients"]
     last = max(status["round"], status["running"] or 0)
     rounds = server.rounds(max(0, last - ROUNDS), ROUNDS) if last else []
     took_part: dict[str, int] = {}
@@ -68,7 +71,7 @@ def read(settings: FleetSettings) -> dict[str, Any]:
         client["last_round"] = took_part.get(name)
         client["fresh"] = fresh(client, now)
     about = {name: status[name] for name in ("version", "mode", "task", "round", "running")}
-    return {"server": about, "clients": clients, "never_seen": never_seen}
+    return {"server": about, "clients": clients, "never_seen": registry.get("never_seen", []), "refused": registry.get("refused", {})}
 
 
 def sick(client: dict[str, Any]) -> bool:
@@ -119,6 +122,13 @@ def show(status: dict[str, Any], console: Console) -> None:
     for name, client in sorted(status["clients"].items()):
         for remark in client.get("remarks", ()):
             console.print(f"[red]{name}[/]: {escape(printable(remark))}", soft_wrap=True)
+    for name, knock in sorted(status.get("refused", {}).items(), key=lambda item: -item[1]["at"])[:REFUSED]:
+        who, ago = f"{escape(printable(name))} knocked from {escape(printable(knock['address']))}", _span(time.time() - knock["at"])
+        console.print(
+            f"{who}, {ago} ago, without a token that is known: it was taken out of the fleet or its token is old; "
+            "deploy to it again, or take Bramble off it (uninstall.yml)",
+            soft_wrap=True,
+        )
 
 
 def _sample(client: dict[str, Any], health: dict[str, Any]) -> str:

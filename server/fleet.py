@@ -11,6 +11,7 @@ from protocol.health import Health
 from protocol.messages import Channel, Handshake
 from server import checks
 from server.namesakes import Namesakes
+from server.refused import Refused
 from server.tokens import hash_of
 
 REMEMBERED = 2_000
@@ -78,6 +79,7 @@ class Fleet:
         self._by_sid: dict[str, str] = {}
         self._misfits = set[str]()
         self.namesakes = Namesakes()
+        self.refused = Refused()
         self.moved, self.touched = set[str](), set[str]()
         """Clients that came, left or were forgotten since whoever keeps the list took this, and those that differ at all."""
 

@@ -51,12 +51,14 @@ class Gate:
             raise HandshakeError(f"protocol: {spoken} is not spoken here, this server speaks {known}; upgrade the {behind}")
         hello = Handshake.from_wire(auth)
         if self._tokens and not self._tokens.client(hello.client_id, hello.token):
+            self._fleet.refused.note(hello.client_id, address, time.time())
             raise HandshakeError(f"token: not the one of client {hello.client_id}")
         if hello.simulated and not self._simulated_welcome:
             raise HandshakeError("simulated: mock sensors are not let in here; start the server with --allow-simulated to take them")
         holder = self._fleet.get(hello.client_id)
         if holder and holder.connected:
             self._meet(hello, address, holder)
+        self._fleet.refused.let_in(hello.client_id)
         return hello
 
     def _meet(self, hello: Handshake, address: str, holder: Client) -> None:

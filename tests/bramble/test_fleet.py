@@ -151,6 +151,15 @@ def test_who_has_a_token_and_was_never_seen_is_listed_and_what_the_server_remark
     assert "pi-1: does not measure humidity [/x] ?[2J" in said
 
 
+def test_who_knocks_without_a_token_is_named_with_what_to_do(server: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    knock = {"address": "10.0.0.23", "at": time.time() - 120}
+    server.answers["/clients"] = {"clients": {"pi-1": client(health=WELL)}, "never_seen": [], "refused": {"pi-attic": knock}}
+    assert fleet.run(FleetSettings(server=server.url)) == 0, "a stranger makes nobody sick"
+    said = capsys.readouterr().out
+    assert "pi-attic knocked from 10.0.0.23, 2 min ago, without a token that is known" in said
+    assert "deploy to it again, or take Bramble off it (uninstall.yml)" in said
+
+
 def test_the_table_says_what_a_person_wants_to_know(server: StandIn) -> None:
     console = Console(width=180, record=True, file=io.StringIO())
     fleet.show(fleet.read(FleetSettings(server=server.url)), console)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.fleet.api import Api
@@ -23,19 +25,19 @@ def known(server: Api) -> set[str]:
 
 @pytest.mark.timeout(900)
 def test_a_client_that_is_to_be_absent_leaves_its_host_and_the_fleet_and_its_readings_stay(
-    controller: Controller, fleet: Fleet, server: Api, untouched: dict[str, set[str]]
+    controller: Controller, fleet: Fleet, source: Path, server: Api, untouched: dict[str, set[str]]
 ) -> None:
     pi = fleet["pi-3"]
     controller.host_variables["pi-3"]["client_state"] = "absent"
-    controller.deploy("--limit", "localhost,hub,pi-3").ok()
+    controller.deploy("--limit", "localhost,hub,pi-3", source=source).ok()
     assert as_it_is(pi) - untouched["pi-3"] == {line for line in as_it_is(pi) if line.startswith("/var/lib/bramble-client")}
     assert pi.output("find /var/lib/bramble-client/ /var/lib/private/ -name readings.db | wc -l") == "2"
     assert pi.output("find /var/lib/bramble-client /var/lib/private/ ! -user root") == "", "its user is gone"
     until(lambda: known(server) == CLIENTS - {"pi-3a", "pi-3b"}, "the server to forget it", 30)
 
 
-def test_nothing_is_taken_away_without_a_yes(controller: Controller, fleet: Fleet, server: Api) -> None:
-    play = controller.play("uninstall.yml", "--limit", "pi-1")
+def test_nothing_is_taken_away_without_a_yes(controller: Controller, fleet: Fleet, source: Path, server: Api) -> None:
+    play = controller.play("uninstall.yml", "--limit", "pi-1", source=source)
     assert play.code != 0
     assert "Nothing was deleted: type yes, or pass -e uninstall_confirmed=true." in play.output
     assert fleet["pi-1"].active("bramble-client")
@@ -43,12 +45,12 @@ def test_nothing_is_taken_away_without_a_yes(controller: Controller, fleet: Flee
 
 @pytest.mark.timeout(900)
 def test_an_uninstalled_fleet_leaves_every_host_as_it_was(
-    controller: Controller, fleet: Fleet, server: Api, untouched: dict[str, set[str]]
+    controller: Controller, fleet: Fleet, source: Path, server: Api, untouched: dict[str, set[str]]
 ) -> None:
     confirmed = ["-e", "uninstall_confirmed=true", "-e", "uninstall_data=true"]
-    controller.play("uninstall.yml", *confirmed, "--limit", "pi-1").ok()
+    controller.play("uninstall.yml", *confirmed, "--limit", "pi-1", source=source).ok()
     until(lambda: "pi-1" not in known(server), "the server to forget it", 30)
-    controller.play("uninstall.yml", *confirmed).ok()
+    controller.play("uninstall.yml", *confirmed, source=source).ok()
     for name, host in fleet.hosts.items():
         assert as_it_is(host) ^ untouched[name] == set(), name
-    assert set(controller.play("uninstall.yml", *confirmed).ok().changed.values()) == {0}
+    assert set(controller.play("uninstall.yml", *confirmed, source=source).ok().changed.values()) == {0}

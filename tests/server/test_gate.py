@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from protocol.errors import BrambleError
 from protocol.messages import Handshake
 from server.fleet import Fleet
 from server.gate import Gate
+from server.refused import RECENT_S, REMEMBERED
 from server.tokens import Tokens, hash_of
 
 
@@ -69,6 +71,21 @@ def test_with_tokens_an_id_belongs_to_its_token_from_wherever(fleet: Fleet, toke
             gate.check(auth(token=wrong), "10.0.0.1")
     with pytest.raises(BrambleError, match="token: not the one of client pi-9"):
         gate.check(auth("pi-9", token="one"), "10.0.0.1")
+
+
+def test_who_is_refused_for_want_of_a_token_is_known_for_a_while(fleet: Fleet, tokens: Tokens) -> None:
+    gate, now = Gate(fleet, tokens, True), time.time()
+    for name in ["pi-1", "pi-9", *(f"stranger-{number}" for number in range(REMEMBERED - 1))]:
+        with pytest.raises(BrambleError, match="token: not the one"):
+            gate.check(auth(name, token="wrong"), "10.0.0.1")
+    known = fleet.refused.to_json(now)
+    assert len(known) == REMEMBERED, "names cost nothing, memory does"
+    assert "pi-1" not in known
+    assert known["pi-9"]["address"] == "10.0.0.1"
+    assert fleet.refused.to_json(now + RECENT_S + 60) == {}
+    fleet.refused.note("pi-1", "10.0.0.1", now)
+    gate.check(auth(token="one"), "10.0.0.1")
+    assert "pi-1" not in fleet.refused.to_json(now), "its owner has come"
 
 
 def test_simulated_clients_are_let_in_only_where_they_are_welcome(fleet: Fleet) -> None:
