@@ -44,6 +44,8 @@ def test_the_same_playbook_again_changes_nothing(controller: Controller, source:
     since = {name: client["since"] for name, client in api.get("/clients")["clients"].items()}
     play = controller.deploy(source=source).ok()
     assert set(play.changed.values()) == {0}, play.output[-5000:]
+    look = controller.deploy("--check", "--diff", source=source).ok()
+    assert set(look.changed.values()) == {0}, look.output[-5000:]
     assert {name: client["since"] for name, client in api.get("/clients")["clients"].items()} == since, "somebody was restarted"
 
 

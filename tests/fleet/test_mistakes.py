@@ -100,6 +100,27 @@ def test_a_host_that_is_unreachable_or_has_no_pins_does_not_keep_the_others_from
     api.wait_for(CLIENTS)
 
 
+@pytest.mark.timeout(900)
+def test_a_host_that_vanishes_in_the_middle_costs_the_others_nothing_and_the_next_run_mends_it(
+    controller: Controller, source: Path, fleet: Fleet, api: Api
+) -> None:
+    pi, releases = fleet["pi-2"], "ls /opt/bramble/client/releases"
+    before = pi.output(releases)
+    for name in ("pi-2", "pi-3"):
+        controller.host_variables[name]["client_sample_every"] = "7s"
+    try:
+        with controller.begun("deploy.yml", source=source) as play:
+            until(lambda: pi.output(releases) != before or play.poll() is not None, "its new release to begin", 120)
+            fleet.cut(pi)
+            assert play.wait(600) != 0
+    finally:
+        fleet.restore(pi)
+    assert 'sample_every = "7s"' in fleet["pi-3"].output("cat /etc/bramble/client-pi-3a.toml")
+    assert controller.deploy(source=source).ok().changed["pi-3"] == 0
+    assert 'sample_every = "7s"' in pi.output("cat /etc/bramble/client.toml")
+    api.wait_for(CLIENTS)
+
+
 @pytest.mark.timeout(600)
 def test_an_unsupported_system_and_a_host_without_a_bus_are_left_out(controller: Controller, source: Path, fleet: Fleet, api: Api) -> None:
     pi, former = fleet["pi-2"], dict(controller.host_variables["pi-1"])
