@@ -9,6 +9,8 @@ machine, and stay in the folder.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import functools
 import hashlib
 import io
@@ -21,6 +23,7 @@ import tarfile
 import tempfile
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +158,15 @@ def _prune(folder: Path) -> None:
             path.unlink()
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other play of this machine builds in the folder, and have others wait meanwhile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def main() -> int:
     """Pack what is named; print the version, the wheel, the archives by component and target, and whether anything is new, as JSON."""
     parser = argparse.ArgumentParser(description="Build what hosts install from.")
@@ -163,18 +175,19 @@ def main() -> int:
     options = parser.parse_args()
     folder, packages = options.folder, {}
     try:
-        changed = not own_wheel(folder).exists()
-        own = build_wheel(folder)
-        own.touch()
-        for wanted in options.wanted:
-            component, _, name = wanted.partition("-")
-            target = find(component, name)
-            archive, new = pack(component, target, folder)
-            wheels = [folder / "pool" / wheel.file for wheel in locks.read(component, target)]
-            pip = next(wheel.name for wheel in wheels if wheel.name.startswith("pip-"))
-            packages[wanted] = {"name": f"{locks.digest(component, target)}-{name}", "pip": pip, **_described(archive, *wheels)}
-            changed = changed or new
-        _prune(folder)
+        with alone(folder):
+            changed = not own_wheel(folder).exists()
+            own = build_wheel(folder)
+            own.touch()
+            for wanted in options.wanted:
+                component, _, name = wanted.partition("-")
+                target = find(component, name)
+                archive, new = pack(component, target, folder)
+                wheels = [folder / "pool" / wheel.file for wheel in locks.read(component, target)]
+                pip = next(wheel.name for wheel in wheels if wheel.name.startswith("pip-"))
+                packages[wanted] = {"name": f"{locks.digest(component, target)}-{name}", "pip": pip, **_described(archive, *wheels)}
+                changed = changed or new
+            _prune(folder)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
 
@@ -20,6 +21,8 @@ sys.path.insert(0, str(ROOT / "ansible"))
 
 from wheelhouse import build, locks  # noqa: E402
 from wheelhouse.targets import find  # noqa: E402
+
+from tests.waiting import wait_for  # noqa: E402
 
 TARGET = find("client", "cp311-x86_64")
 
@@ -146,6 +149,21 @@ def test_the_command_tells_a_play_all_that_a_host_has_to_know(
         assert hashlib.sha256(Path(item["path"]).read_bytes()).hexdigest() == item["sha256"]
         assert item["mb"] >= 1
         assert item["installed_mb"] >= 1
+
+
+def test_two_plays_of_one_machine_do_not_build_in_one_folder_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "version", lambda: "9.9.9+another")
+    build.own_wheel(folder).write_bytes(b"")
+    monkeypatch.setattr(sys, "argv", ["build", "--folder", str(folder)])
+    monkeypatch.setattr(build, "_described", lambda *_: {})
+    second = threading.Thread(target=build.main)
+    with build.alone(folder):
+        second.start()
+        inode = (folder / ".lock").stat().st_ino
+        wait_for(lambda: re.search(rf"-> FLOCK .*:{inode} ", Path("/proc/locks").read_text()), "the second to wait for the first")
+        assert second.is_alive()
+    second.join(30)
+    assert not second.is_alive()
 
 
 def test_packages_come_before_what_the_distribution_has_and_start_as_if_they_were_installed(tmp_path: Path) -> None:
