@@ -20,9 +20,10 @@ from bench.table import Row
 sys.modules["tests"] = types.ModuleType("tests")
 sys.modules["tests"].__path__ = [str(Path(__file__).parents[1] / "tests")]
 
-from tests.fleet.api import Api  # noqa: E402
-from tests.fleet.controller import ROOT, Controller  # noqa: E402
-from tests.fleet.fleet import Fleet  # noqa: E402
+from tests.fleet.api import Api as Api  # noqa: E402
+from tests.fleet.controller import ROOT as ROOT  # noqa: E402
+from tests.fleet.controller import Controller as Controller  # noqa: E402
+from tests.fleet.fleet import Fleet as Fleet  # noqa: E402
 
 CLIENTS = {"pi-1", "pi-2", "pi-3"}
 SETTINGS = {"server_mode": "evaluation", "client_sensors": "mock"}

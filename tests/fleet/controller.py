@@ -6,7 +6,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -158,6 +160,30 @@ class Controller:
         with open(self._fleet.folder / "plays.log", "a") as log:
             log.write(f"=== {what}: exit {play.code} after {play.seconds:.0f} s\n{play.output}\n")
         return play
+
+    def cut(self, task: str, *arguments: str, nth: int = 1, source: Path = ROOT, timeout: float = 900) -> None:
+        """Run deploy.yml and kill all of it the moment a task begins, the ``nth`` of that name; fail if the play ends before."""
+        command: list[str | Path] = [
+            ROOT / ".venv-fleet/bin/ansible-playbook", "deploy.yml", "-i", self.inventory(), "--vault-password-file", self.password,
+            *arguments,
+        ]  # fmt: skip
+        begun, shown, seen = time.monotonic(), "", 0
+        with subprocess.Popen(
+            command, cwd=source / "ansible", env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        ) as play:  # fmt: skip
+            alarm = threading.Timer(timeout, os.killpg, (play.pid, signal.SIGKILL))
+            alarm.start()
+            assert play.stdout is not None
+            for line in play.stdout:
+                shown += line
+                seen += line.startswith("TASK [") and line.partition("]")[0].endswith(task)
+                if seen == nth:
+                    os.killpg(play.pid, signal.SIGKILL)
+                    break
+            alarm.cancel()
+        self._noted(f"cut at {task!r}", Play(play.returncode, shown, time.monotonic() - begun))
+        assert seen == nth, f"the play ended before {task!r}: {shown[-3000:]}"
 
     def deploy(self, *arguments: str, source: Path = ROOT) -> Play:
         """Run deploy.yml."""

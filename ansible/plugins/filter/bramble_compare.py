@@ -47,8 +47,8 @@ def bramble_missing(wanted: Mapping[str, Any], host: Mapping[str, Any], what: st
 
 def bramble_lines(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return one line for each host that there is something to do at."""
-    reasons = {host["inventory_hostname"]: itertools.chain.from_iterable(host["deploy_reasons"].values()) for host in hosts}
-    return [f"{name}: {'; '.join(dict.fromkeys(why))}" for name, why in reasons.items()]
+    reasons = {host["inventory_hostname"]: list(itertools.chain.from_iterable(host["deploy_reasons"].values())) for host in hosts}
+    return [f"{name}: {'; '.join(dict.fromkeys(why))}" for name, why in reasons.items() if why]
 
 
 def bramble_live(hosts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:

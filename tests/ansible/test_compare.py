@@ -1,0 +1,152 @@
+"""What the play decides by: reasons, and where a rollback goes. No host is needed for these."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLUGINS = Path(__file__).parents[2] / "ansible" / "plugins"
+spec = importlib.util.spec_from_file_location("bramble_compare", PLUGINS / "filter" / "bramble_compare.py")
+assert spec
+assert spec.loader
+compare = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(compare)
+
+NAME, UNIT = "0.2+abc-cp311-aarch64-00000001", "bramble-client.service"
+FILE = {"sha256": "1" * 64, "mode": "0644", "owner": "root:root"}
+WANTED: dict[str, Any] = {
+    "base": {"settings": "12345678", "files": {"opt/bramble/given": FILE}},
+    "units": {"client": [UNIT]},
+    "client": {
+        "release": NAME, "version": "0.2+abc", "packages": "lock-cp311-aarch64",
+        "files": {"etc/bramble/client.toml": FILE}, "identity": {"etc/bramble/client.token": FILE},
+    },
+}  # fmt: skip
+HOST: dict[str, Any] = {
+    "users": ["bramble-client"],
+    "files": {
+        "opt/bramble/given": FILE, "etc/bramble/client.token": FILE,
+        "opt/bramble/base": {**FILE, "sha256": hashlib.sha256(b"12345678\n").hexdigest()},
+    },
+    "components": {
+        "client": {
+            "current": NAME, "previous": "", "releases": {NAME: {"complete": True, "proved": True, "etc": True}},
+            "packages": ["lock-cp311-aarch64"], "files": {"etc/bramble/client.toml": "1" * 64}, "not_live": [],
+            "units": {UNIT: {"state": "active", "enabled": True, "reload": False, "given": "same"}},
+        }
+    },
+}  # fmt: skip
+CLIENT, LIVE = ("components", "client"), ("components", "client", "units", UNIT)
+KNOWN = (*CLIENT, "releases", NAME)
+
+
+def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """Return the converged host with one thing different."""
+    host = copy.deepcopy(HOST)
+    part = host
+    for name in path[:-1]:
+        part = part[name]
+    part[path[-1]] = value
+    return host
+
+
+def test_a_host_that_has_and_runs_what_it_is_to_have_needs_nothing() -> None:
+    assert compare.bramble_reasons(WANTED, HOST) == {}
+    assert compare.bramble_settled(WANTED, HOST) == {"client": NAME}
+    assert compare.bramble_missing(WANTED, HOST) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "component", "said"),
+    [
+        ((*CLIENT, "current"), "", "client", "the client is not there yet"),
+        ((*CLIENT, "current"), "0.1", "client", "client 0.1 is to be 0.2+abc"),
+        ((*CLIENT, "current"), "0.2+abc-cp313-aarch64-00000001", "client", "the client was made for cp313-aarch64"),
+        ((*CLIENT, "current"), "0.1+x-cp311-aarch64-00000001", "client", "client 0.1+x is to be 0.2+abc"),
+        ((*CLIENT, "packages"), [], "client", "the client is to be installed anew"),
+        ((*KNOWN, "complete"), False, "client", "the client is to be installed anew"),
+        ((*KNOWN, "proved"), False, "client", "the client has not passed its gate yet"),
+        ((*CLIENT, "not_live"), ["etc/bramble/client.toml"], "client", "client.toml is not as the client wants it"),
+        (("files", "etc/bramble/client.token"), None, "client", "identity changed (client.token)"),
+        (("files", "etc/bramble/client.token"), {**FILE, "mode": "0666"}, "client", "identity changed (client.token)"),
+        (("users",), [], "client", "user bramble-client is missing"),
+        ((*LIVE, "state"), "activating", "client", "bramble-client is not running (activating)"),
+        ((*LIVE, "given"), "other", "client", "bramble-client runs with something else than is there"),
+        ((*LIVE, "reload"), True, "client", "bramble-client runs with something else than is there"),
+        ((*LIVE, "enabled"), False, "client", "bramble-client does not start at boot"),
+        (("files", "opt/bramble/given"), None, "base", "the base changed (given)"),
+        (("files", "opt/bramble/base"), None, "base", "the base is not finished"),
+    ],
+)
+def test_whatever_differs_is_a_reason(path: tuple[str, ...], value: Any, component: str, said: str) -> None:
+    assert compare.bramble_reasons(WANTED, changed(path, value)) == {component: [said]}
+
+
+def test_another_setting_is_named_by_its_file() -> None:
+    host = changed((*CLIENT, "current"), "0.2+abc-cp311-aarch64-00000002")
+    host["components"]["client"]["files"] = {"etc/bramble/client.toml": "2" * 64, "etc/bramble/sensors.toml": "3" * 64}
+    assert compare.bramble_reasons(WANTED, host) == {"client": ["settings changed (client.toml, sensors.toml)"]}
+
+
+@pytest.mark.parametrize(
+    ("client", "said"),
+    [
+        ({"connected": True, "fresh": True, "version": "2"}, {}),
+        ({"connected": False, "fresh": True, "version": "2"}, {"a": "the server sees a gone"}),
+        ({"connected": True, "fresh": False, "version": "2"}, {"a": "the server sees no fresh sample of a"}),
+        ({"connected": True, "fresh": True, "version": "1"}, {"a": "the server sees a at version 1"}),
+        (None, {"a": "the server has never seen a"}),
+    ],
+)
+def test_a_client_that_the_server_does_not_see_well_is_not_green(client: dict[str, Any] | None, said: dict[str, str]) -> None:
+    assert compare.bramble_unseen(json.dumps({"clients": {"a": client} if client else {}}), ["a"], "2") == said
+
+
+def host_at(current: str) -> dict[str, Any]:
+    releases = {name: {"complete": True, "proved": True, "etc": True} for name in ("A-t-1", "B-t-1", "C-t-1")}
+    return {"current": current, "previous": "A-t-1", "releases": releases}
+
+
+def rolled_out(*steps: tuple[dict[str, str], list[str]]) -> str:
+    fleet = ""
+    for live, begun in steps:
+        fleet = compare.bramble_rolled_out(fleet, {host: {"client": release} for host, release in live.items()}, begun)
+    return fleet
+
+
+A, B, C = ({"x": f"{name}-t-1", "y": f"{name}-t-1"} for name in "ABC")
+
+
+def test_a_rollback_goes_back_before_the_last_roll_out_and_once_more_forward() -> None:
+    fleet = rolled_out((A, []), (B, []))
+    assert compare.bramble_earlier(fleet, "x", "client", host_at("B-t-1")) == "A-t-1"
+    back = compare.bramble_rolled_out(fleet, {host: {"client": release} for host, release in A.items()}, [])
+    assert compare.bramble_earlier(back, "x", "client", host_at("A-t-1")) == "B-t-1"
+
+
+def test_after_a_roll_out_that_was_stopped_everybody_goes_to_where_the_fleet_was() -> None:
+    fleet = rolled_out((A, []), (B, []), ({}, ["x", "y"]))
+    assert compare.bramble_earlier(fleet, "x", "client", host_at("C-t-1")) == "B-t-1"
+    assert compare.bramble_earlier(fleet, "y", "client", host_at("B-t-1")) == "B-t-1", "who was left untouched stays"
+
+
+def test_a_host_that_the_last_roll_out_did_not_touch_stays() -> None:
+    fleet = rolled_out((A, []), (B, []), ({"x": "C-t-1"}, []))
+    assert compare.bramble_earlier(fleet, "x", "client", host_at("C-t-1")) == "B-t-1"
+    assert compare.bramble_earlier(fleet, "y", "client", host_at("B-t-1")) == "B-t-1"
+
+
+def test_a_release_is_named_by_its_version_or_its_whole_name() -> None:
+    assert compare.bramble_earlier("", "x", "client", host_at("B-t-1"), "C") == "C-t-1"
+    assert compare.bramble_earlier("", "x", "client", host_at("B-t-1"), "A-t-1") == "A-t-1"
+    assert compare.bramble_earlier("", "x", "client", host_at("B-t-1"), "D") == ""
+
+
+def test_without_a_record_the_host_itself_knows() -> None:
+    assert compare.bramble_earlier("", "x", "client", host_at("B-t-1")) == "A-t-1"
