@@ -41,6 +41,24 @@ def test_a_broken_client_rolls_back_by_itself_and_stops_the_roll_out(controller:
 
 
 @pytest.mark.timeout(900)
+def test_a_setting_with_which_a_client_reaches_nobody_goes_back_with_its_release(
+    controller: Controller, fleet: Fleet, api: Api, source: Path
+) -> None:
+    pi = fleet["pi-1"]
+    before = pi.output("readlink /opt/bramble/client/current; cat /etc/bramble/client.toml")
+    controller.host_variables["pi-1"]["client_settings"] = {"proxy": "http://127.0.0.1:9"}
+    try:
+        play = controller.deploy("--limit", "localhost,hub,pi-1", source=source)
+    finally:
+        del controller.host_variables["pi-1"]["client_settings"]
+    assert play.failed == ["pi-1"]
+    assert "settings changed (client.toml" in play.output
+    assert pi.output("readlink /opt/bramble/client/current; cat /etc/bramble/client.toml") == before
+    assert pi.output("/opt/bramble/given bramble-client.service") == "same"
+    api.wait_for(CLIENTS)
+
+
+@pytest.mark.timeout(900)
 def test_an_upgrade_while_rounds_go_on_loses_none_of_them_and_no_reading(
     controller: Controller, fleet: Fleet, api: Api, source: Path
 ) -> None:
