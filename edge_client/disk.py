@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import sqlite3
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def state(folder: Path, error: BaseException | None = None) -> str | None:
     if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL" or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         return "full"
     # ext4 that stopped after an error does not always say so in its flags (kernel 6.15 and later): write, and see
+    if largest(folder):
+        return "full"
     probe = folder / f".probe-{os.getpid()}"
     try:
         with probe.open("wb") as file:
@@ -48,8 +51,22 @@ def state(folder: Path, error: BaseException | None = None) -> str | None:
     return "failing" if isinstance(error, sqlite3.Error) and "IOERR" in getattr(error, "sqlite_errorname", "") else None
 
 
+def largest(folder: Path) -> Path | None:
+    """Return a file that has grown as large as this process may make one, if there is any; a page of a database may not fit any more."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return None
+    try:
+        return next((file for file in folder.iterdir() if file.is_file() and file.stat().st_size > limit - (64 << 10)), None)
+    except OSError:
+        return None
+
+
 def remedy(folder: Path, error: BaseException) -> str:
     """Return a failed write's cause and what to do, as the end of a sentence."""
+    if file := largest(folder):
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0] >> 20
+        return f"{file.name} has reached the {limit:,} MB that a file may have (LimitFSIZE= in its unit); lower keep_samples, or raise that"
     found = state(folder, error)
     said = getattr(error, "strerror", None) or error
     return f"{said}; {REMEDIES[found]}" if found else str(said)

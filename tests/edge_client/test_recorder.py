@@ -275,3 +275,27 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_started(
 def test_a_path_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"readings\.db cannot be opened"):
         Database(tmp_path / "missing" / "readings.db", "", ())
+
+
+GROWN = """
+import resource, signal, sys
+from pathlib import Path
+from edge_client.recorder import Recorder
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))
+recorder = Recorder(Path(sys.argv[1]), cap=1_000_000)
+for start in range(0, 200_000, 1000):
+    recorder.append_many((float(t), {"temperature": 1.0}) for t in range(start, start + 1000))
+    if recorder.trouble:
+        break
+print(recorder.trouble, start, recorder.span()[0])
+"""
+
+
+def test_a_file_that_may_not_grow_any_more_is_named_with_what_to_do(tmp_path: Path) -> None:
+    """The unit allows a gigabyte; what was written stays whole, and readable."""
+    done = subprocess.run([sys.executable, "-c", GROWN, tmp_path / "readings.db"], capture_output=True, text=True, check=True)
+    trouble, start, count = done.stdout.split()
+    assert trouble == "full"
+    assert 0 < int(count) <= int(start)
+    assert "has reached the 2 MB that a file may have (LimitFSIZE= in its unit); lower keep_samples" in done.stderr

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import json
 import mmap
 import os
@@ -70,6 +69,12 @@ def plain(name: str, *arguments: object) -> str:
     return "allowed" if getattr(LIBC, name)(*arguments) >= 0 else ""
 
 
+def done(function: Callable[..., object], *arguments: object, **named: object) -> str:
+    """Call a function that raises when it is denied."""
+    function(*arguments, **named)
+    return "done"
+
+
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 tried |= {
     "new user namespace": lambda: plain("unshare", CLONE_NEWUSER),
@@ -84,68 +89,20 @@ tried |= {
     "read the kernel's log": lambda: plain("klogctl", 10, None, 0),
     "lock memory": lambda: plain("mlockall", 1),
     "another personality": lambda: plain("personality", 0x0008),
+    "adjust the clock": lambda: plain("adjtimex", b"\x08" + bytes(511)),  # ADJ_ESTERROR: harmless where it were allowed
+    "set the clock": lambda: done(time.clock_settime, time.CLOCK_REALTIME, time.time()),
+    "real-time priority": lambda: done(os.sched_setscheduler, 0, os.SCHED_FIFO, os.sched_param(1)),
+    "higher priority": lambda: done(os.setpriority, os.PRIO_PROCESS, 0, -5),
+    "be spared when memory runs out": lambda: done(Path("/proc/self/oom_score_adj").write_text, "-1000"),
+    "device node": lambda: done(os.mknod, STATE / "node", stat.S_IFCHR | 0o600, os.makedev(1, 1)),
+    "memory that can be written and run": lambda: done(mmap.mmap, -1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC),
+    "raise a limit of its own": lambda: done(
+        resource.setrlimit, resource.RLIMIT_NOFILE, 2 * resource.getrlimit(resource.RLIMIT_NOFILE)[1:]
+    ),
+    "set-user-id file": lambda: done(os.open, STATE / "suid", os.O_CREAT, 0o4755),
+    "end another's process": lambda: done(os.kill, 1, 0),
+    "a lock in the system's folder": lambda: done(open, "/run/lock/probe", "w"),
 }
-
-
-@attempt("set the clock")
-def _() -> object:
-    time.clock_settime(time.CLOCK_REALTIME, time.time())
-    return "set"
-
-
-@attempt("adjust the clock")
-def _() -> object:
-    timex = ctypes.create_string_buffer(512)
-    timex[0] = b"\x08"  # ADJ_ESTERROR: harmless where it were allowed
-    return plain("adjtimex", timex)
-
-
-@attempt("real-time priority")
-def _() -> object:
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    return "taken"
-
-
-@attempt("higher priority")
-def _() -> object:
-    os.setpriority(os.PRIO_PROCESS, 0, -5)
-    return "taken"
-
-
-@attempt("be spared when memory runs out")
-def _() -> object:
-    Path("/proc/self/oom_score_adj").write_text("-1000")
-    return "taken"
-
-
-@attempt("raise a limit of its own")
-def _() -> object:
-    for limit in (resource.RLIMIT_DATA, resource.RLIMIT_NOFILE, resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
-        _, hard = resource.getrlimit(limit)
-        if hard != resource.RLIM_INFINITY:
-            resource.setrlimit(limit, (hard + 1, hard + 1))
-            return str(limit)
-    return None
-
-
-@attempt("set-user-id file")
-def _() -> object:
-    path = STATE / "suid"
-    path.touch()
-    path.chmod(0o4755)
-    return "made" if path.stat().st_mode & stat.S_ISUID else None
-
-
-@attempt("device node")
-def _() -> object:
-    os.mknod(STATE / "node", stat.S_IFCHR | 0o600, os.makedev(1, 1))
-    return "made"
-
-
-@attempt("memory that can be written and run")
-def _() -> object:
-    mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC).close()
-    return "mapped"
 
 
 def writable() -> Iterator[Path]:
@@ -303,12 +260,6 @@ def _() -> object:
     return " ".join(read)
 
 
-@attempt("end another's process")
-def _() -> object:
-    os.kill(1, 0)
-    return "may"
-
-
 def reach(address: str, port: int) -> bool:
     """Say whether anything comes back from an address."""
     with socket.socket() as channel:
@@ -389,13 +340,6 @@ def _() -> object:
         if os.listdir("/dev/shm") is not None:
             found.append("/dev/shm")
     return " ".join(found)
-
-
-@attempt("a lock in the system's folder")
-def _() -> object:
-    with open("/run/lock/probe", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-    return "held"
 
 
 @attempt("write to the kernel's settings")

@@ -37,9 +37,9 @@ def copied(text: str, unit: str, arguments: str) -> str:
     return text.replace("[Service]", f"[Service]\n{run}", 1)
 
 
-def inside(host: Host, unit: str, script: str, *arguments: str) -> dict[str, Any]:
-    """Run a script where a unit's processes are; return what it left in ``told.json`` in its state folder."""
-    text = copied(host.output(f"systemctl cat --no-pager {unit}.service"), unit, " ".join(arguments))
+def inside(host: Host, unit: str, script: str, *arguments: str, text: str = "") -> dict[str, Any]:
+    """Run a script where a unit's processes are, or another unit's of which the text is given; return what it left in ``told.json``."""
+    text = copied(text or host.output(f"systemctl cat --no-pager {unit}.service"), unit, " ".join(arguments))
     try:
         host.run(f"cat > {PLACE}", stdin=script.encode())
         host.run(f"cat > {COPY}", stdin=text.encode())
@@ -51,14 +51,18 @@ def inside(host: Host, unit: str, script: str, *arguments: str) -> dict[str, Any
     return told
 
 
-def possible(fleet: Fleet, name: str, unit: str) -> dict[str, str]:
-    """Return what can be done from inside a unit: what was tried -> what came of it, in everything that was not denied."""
+def outcomes(fleet: Fleet, name: str, unit: str, text: str = "") -> dict[str, str]:
+    """Return what was tried from inside a unit, or one of which the text is given, and what came of it: nothing, or 0, where denied."""
     host, away = fleet[name], next(pi for pi in fleet.clients if pi.name != name)
     needed = fleet.server.address if "client" in unit else "127.0.0.1"
     make = "import ctypes; print(ctypes.CDLL(None).shmget(0x62726D62, 4096, 0o1666))"
     segment = host.output(f"python3 -c '{make}'")
     try:
-        told = inside(host, unit, TRIED, f"{unit}.service", ":".join(OTHERS), needed, away.address)
+        return inside(host, unit, TRIED, f"{unit}.service", ":".join(OTHERS), needed, away.address, text=text)
     finally:
         host.run(f"ipcrm -m {segment}")
-    return {what: came for what, came in told.items() if came and came != "0"}
+
+
+def possible(fleet: Fleet, name: str, unit: str, text: str = "") -> dict[str, str]:
+    """Return what came of everything that was not denied."""
+    return {what: came for what, came in outcomes(fleet, name, unit, text).items() if came and came != "0"}

@@ -92,12 +92,13 @@ def test_a_power_cut_loses_no_committed_round(api: Api, fleet: Fleet) -> None:
 
 
 def test_a_client_without_its_token_is_started_again_until_it_has_one(api: Api, fleet: Fleet) -> None:
-    """A hundred and fifty starts within seconds, where the unit's own pace makes that half an hour."""
+    """At another pace than its own, which would take minutes, and with a limit that the unit does not have any more."""
     pi, token, hurried = fleet["pi-2"], "/etc/bramble/client.token", "/run/systemd/system/bramble-client.service.d/hurried.conf"
-    pi.run(f"mkdir -p {hurried.rsplit('/', 1)[0]} && printf '[Service]\\nRestartSec=50ms\\n' >{hurried} && systemctl daemon-reload")
+    settings = "[Unit]\\nStartLimitBurst=20\\n[Service]\\nRestartSec=50ms\\n"
+    pi.run(f"mkdir -p {hurried.rsplit('/', 1)[0]} && printf '{settings}' >{hurried} && systemctl daemon-reload")
     pi.run(f"mv {token} {token}.away; systemctl restart bramble-client", check=False)
     try:
-        until(lambda: restarts(pi, "bramble-client") > 150, "it to be started for the 150th time", 120)
+        until(lambda: restarts(pi, "bramble-client") > 25, "it to be started for the 25th time", 120)
         api.wait_for(CLIENTS - {"pi-2"})
     finally:
         pi.run(f"mv {token}.away {token}; rm {hurried}; systemctl daemon-reload")
@@ -119,7 +120,7 @@ def timeless(fleet: Fleet) -> Iterator[None]:
 def test_a_server_without_a_time_server_starts_after_a_while_and_says_so(api: Api, fleet: Fleet, timeless: None) -> None:
     fleet.server.reboot()
     api.wait_for(CLIENTS, 90)
-    assert "Reached target multi-user.target" in fleet.server.output("journalctl --no-pager --boot --output=cat")
+    until(lambda: fleet.server.active("multi-user.target"), "the start to end")
     assert "this machine's clock is not known to be right" in fleet.server.output(
         "journalctl --namespace=bramble --no-pager --boot --output=cat"
     )
