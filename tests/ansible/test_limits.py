@@ -36,6 +36,12 @@ def test_who_serves_its_own_machine_reaches_that_too() -> None:
     assert filters.bramble_reach("https://192.168.1.10:5000", ["localhost"]) == ["localhost", "192.168.1.10"]
 
 
+def test_what_is_no_address_is_refused_before_a_host_is_locked_out() -> None:
+    assert filters.bramble_networks([*filters.PRIVATE, "fd00::1", "0.0.0.0/0"]).startswith("localhost 10.0.0.0/8 ")
+    with pytest.raises(ValueError, match="is neither an address nor a network: write client_reach"):
+        filters.bramble_networks(["192.168.1.10", "hub.local"])
+
+
 def test_memory_follows_the_size_of_a_graph_of_the_fleets_own(tmp_path: Path) -> None:
     (tmp_path / "mine.tflite").write_bytes(b"x" * (3 << 20) + b"x")
     assert filters.bramble_memory(600, str(tmp_path), "mine.tflite", 32) == 600 + 4 * 32

@@ -97,7 +97,7 @@ tried |= {
     "device node": lambda: done(os.mknod, STATE / "node", stat.S_IFCHR | 0o600, os.makedev(1, 1)),
     "memory that can be written and run": lambda: done(mmap.mmap, -1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC),
     "raise a limit of its own": lambda: done(
-        resource.setrlimit, resource.RLIMIT_NOFILE, 2 * resource.getrlimit(resource.RLIMIT_NOFILE)[1:]
+        resource.setrlimit, resource.RLIMIT_CORE, (1, resource.getrlimit(resource.RLIMIT_CORE)[1] + 1)
     ),
     "set-user-id file": lambda: done(os.open, STATE / "suid", os.O_CREAT, 0o4755),
     "end another's process": lambda: done(os.kill, 1, 0),

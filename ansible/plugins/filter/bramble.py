@@ -43,6 +43,24 @@ def bramble_reach(url: str, also: Sequence[str] = ()) -> list[str]:
         return [*also] if host == "localhost" and also else PRIVATE if "." not in host or host.endswith(".local") else []
 
 
+def bramble_networks(given: Sequence[str]) -> str:
+    """Return addresses and networks as a unit names them; what is neither is refused, for systemd would leave it out and allow nothing.
+
+    Raises
+    ------
+    ValueError
+        For a text that is none.
+    """
+    for text in given:
+        try:
+            _ = text in ("any", "localhost", "link-local", "multicast") or ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(
+                f"{text!r} is neither an address nor a network: write client_reach and inspector_reach as [192.168.1.10, 10.0.0.0/8]"
+            ) from None
+    return " ".join(given)
+
+
 def bramble_memory(base: int, folder: str, graph: str, times: int) -> int:
     """Return megabytes: the base, and so many times the size of a graph (in the play's folder, or anywhere), if there is one."""
     path = Path(folder, graph) if graph else None
@@ -54,4 +72,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {filter.__name__: filter for filter in (bramble_id, bramble_inventory_name, bramble_memory, bramble_reach)}
+        return {filter.__name__: filter for filter in (bramble_id, bramble_inventory_name, bramble_memory, bramble_networks, bramble_reach)}
