@@ -62,6 +62,14 @@ def identity(process: int) -> str:
     return f"{socket.gethostname()}/{uuid.getnode():x}/{process}"
 
 
+def person() -> str:
+    """Return who plays; a container may know its user by number only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
 def ended_here(holder: str) -> bool:
     """Whether the holder of a lock was a play of this machine that is over."""
     machine, _, process = holder.rpartition("/")
@@ -85,7 +93,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         assert task_vars is not None
         host, play = self._task.delegate_to or task_vars["inventory_hostname"], os.getppid()
         playbooks = ", ".join(Path(name).name for name in CLIARGS["args"])
-        about = f"{getpass.getuser()} on {socket.gethostname()} since {dt.datetime.now().astimezone():%Y-%m-%d %H:%M %z} ({playbooks})"
+        about = f"{person()} on {socket.gethostname()} since {dt.datetime.now().astimezone():%Y-%m-%d %H:%M %z} ({playbooks})"
         try:
             code, holder, said = self._take(host, play, about)
         except AnsibleConnectionFailure as error:
