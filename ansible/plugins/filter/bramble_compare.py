@@ -65,6 +65,8 @@ def _base(wanted: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
 
 
 def _component(component: str, wanted: Mapping[str, Any], there: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    if not there["current"]:
+        return [f"the {component} is not there yet"]
     reasons, release = [], wanted["release"]
     known = there["releases"].get(release, {"complete": False, "proved": False})
     if there["current"] != release:
@@ -94,10 +96,7 @@ def _name(path: str) -> str:
 
 
 def _why_another(component: str, wanted: Mapping[str, Any], there: Mapping[str, Any]) -> str:
-    current, release = there["current"], wanted["release"]
-    if not current:
-        return f"the {component} is not there yet"
-    parts, new = current.split("-"), release.split("-")
+    parts, new = there["current"].split("-"), wanted["release"].split("-")
     if parts[0] != new[0] or len(parts) != len(new):
         return f"{component} {parts[0]} is to be {wanted['version']}"
     if parts[1:-1] != new[1:-1]:
