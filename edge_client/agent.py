@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import protocol
-from edge_client import disk, memory, mirror, startup
+from edge_client import belonging, disk, memory, mirror, startup
 from edge_client.courier import Courier
 from edge_client.download import DownloadFailed, GraphDownload
 from edge_client.frontpanel import open_panel
@@ -302,6 +302,8 @@ def run(settings: ClientSettings) -> int:
     if token and tls is None and urlsplit(settings.server).hostname not in ("127.0.0.1", "localhost", "::1"):
         log.warning("the token goes to %s unencrypted; anyone on the network can read it", settings.server)
     with startup.exclusive(settings.folder) as folder:
+        if settings.fleet_file and (fleet := belonging.read_fleet(settings.fleet_file)):
+            belonging.settle(folder, fleet, settings.keep_samples, settings.adopt_readings)
         board = startup.open_sensors(settings)
         try:
             agent = Agent(settings, board, folder, token, tls)

@@ -48,6 +48,14 @@ class ClientSettings(BaseSettings):
         description="Folder for readings and unsent results.",
         json_schema_extra={"shown": "$STATE_DIRECTORY; else bramble-data/ID for mock sensors, ~/.local/share/bramble/ID for real ones"},
     )
+    fleet_file: Path | None = Field(
+        None, description="File that holds the fleet's name: readings that were measured for another fleet are set aside, not trained on."
+    )
+    adopt_readings: bool = Field(
+        False,
+        description="Take readings of another fleet along into this one.",
+        json_schema_extra={"flags": "--adopt-readings/--no-adopt-readings"},
+    )
     token_file: Path | None = Field(None, description="File that holds this client's token.")
     proxy: str | None = Field(
         None, description="HTTP proxy on the way to the server, such as http://proxy.example:3128; the environment's are never used."
