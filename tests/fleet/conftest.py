@@ -95,6 +95,6 @@ def api(fleet: Fleet, first_play: Play) -> Api:
 
 @pytest.fixture(scope="session")
 def renewed(controller: Controller, source: Path, first_play: Play) -> Play:
-    """One more play: everybody's identities made anew, and private mode, in which the fleet stays. Its gate saw fresh samples."""
+    """One more play: all identities made anew, the authority too, and private mode, which stays. Its gate saw fresh samples."""
     controller.variables.update(server_mode="private", server_allow_simulated=True, client_sample_every="2s")
-    return controller.deploy("-e", '{"identity_renew": ["certificate", "tokens"]}', source=source).ok()
+    return controller.deploy("-e", '{"identity_renew": ["authority", "certificate", "tokens"]}', source=source).ok()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,35 @@ def test_one_line_of_the_inventory_shuts_a_client_out(controller: Controller, fl
 
 
 @pytest.mark.timeout(900)
+def test_a_second_controller_without_the_secrets_is_refused(
+    controller: Controller, fleet: Fleet, api: Api, source: Path, tmp_path: Path
+) -> None:
+    identities = "sha256sum /etc/bramble/ca.crt /etc/bramble/*.token /etc/bramble/tokens*.toml /etc/bramble/server.key"
+    before = fleet.server.output(identities)
+    folder = tmp_path / "none"
+    play = controller.deploy("-e", json.dumps({"identity_folder": str(folder)}), source=source)
+    assert play.failed == ["localhost"]
+    said = " ".join(play.output.split())
+    assert (
+        f"Nothing was changed, for the fleet has identities already, and {folder} on this controller has no ca.key and no tokens.yml"
+        in said
+    )
+    assert "copy that folder from the controller that made them" in said
+    assert not folder.exists()
+    assert fleet.server.output(identities) == before
+    assert sum(play.changed.values()) == 0
+
+
+@pytest.mark.timeout(900)
 def test_it_comes_back_with_everybodys_identities_made_anew(fleet: Fleet, first_play: Play, request: pytest.FixtureRequest) -> None:
     serial = "openssl x509 -noout -serial"
-    commands = {"hub": f"{serial} -in /etc/bramble/server.crt", "pi-1": "cat /etc/bramble/client.token"}
+    commands = {
+        "hub": f"{serial} -in /etc/bramble/server.crt",
+        "pi-1": "cat /etc/bramble/client.token",
+        "pi-2": "openssl x509 -noout -pubkey -in /etc/bramble/ca.crt",
+    }
     before = {name: fleet[name].output(command) for name, command in commands.items()}
+    since = {name: fleet[name].output("date '+%F %T'") for name in fleet.hosts}
     request.getfixturevalue("renewed")
     after = {name: fleet[name].output(command) for name, command in commands.items()}
     assert all(before[name] != after[name] for name in commands)
@@ -83,3 +109,10 @@ def test_it_comes_back_with_everybodys_identities_made_anew(fleet: Fleet, first_
     assert api.connected() == CLIENTS
     served = fleet.server.output(f"openssl s_client -connect localhost:5000 </dev/null 2>/dev/null | {serial}")
     assert served == after["hub"]
+    # pi-2 was shut out before, and comes back in this play
+    for name, unit in {"pi-1": "bramble-client", "pi-3": "bramble-client@*"}.items():
+        journal = fleet[name].journal(unit, since[name])
+        assert "refuses this client" not in journal, "old and new token are good meanwhile"
+        assert "is not trusted" not in journal, "and so are the old and the new authority"
+    assert fleet["pi-2"].output("grep -c BEGIN /etc/bramble/ca.crt") == "1", "in the end the old one is trusted nowhere"
+    assert fleet.server.output("grep -c sha256 /etc/bramble/tokens.former.toml || true") == "0"

@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Ask, unless ``variable`` is true already."""
+    """Ask ``question``, unless ``variable`` is true already; without a yes end with the sentence ``otherwise``."""
 
     _requires_connection = False
     _supports_check_mode = True
@@ -32,5 +32,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         except (AnsiblePromptNoninteractive, AnsiblePromptInterrupt):
             answer = ""
         if answer.strip().lower() != "yes":
-            raise AnsibleActionFail(f"Nothing was deleted: type yes, or pass -e {variable}=true.")
+            otherwise = self._task.args.get("otherwise", f"Nothing was deleted: type yes, or pass -e {variable}=true.")
+            raise AnsibleActionFail(str(otherwise))
         return {"changed": False}
