@@ -57,7 +57,7 @@ def _upgrade(fleet: Fleet, controller: Controller, api: Api) -> tuple[int, int, 
     lost = sum(record["state"] != "committed" for record in records)
     for client in CLIENTS:
         # One round it was in when it was stopped, and those that began before it was back: all of them follow one another.
-        missed = [record["round"] for record in records if client not in api.trained(record["round"])]
+        missed = [number for number in range(records[0]["round"], records[-1]["round"] + 1) if client not in api.trained(number)]
         lost += sum(later - earlier > 1 for earlier, later in itertools.pairwise(missed))
     return len(records), lost, before - _readings(fleet)
 

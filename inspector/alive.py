@@ -5,20 +5,36 @@ from __future__ import annotations
 import http.client
 import logging
 import threading
+from collections.abc import Callable
 
-from flask import Flask
+from flask import Flask, Response, jsonify
 
 from protocol.notify import notify, watchdog_interval
 
 logger = logging.getLogger(__name__)
 
 
-def answer(app: Flask) -> None:
-    """Have the page's process answer whether it lives, without asking anybody else."""
+def answer(app: Flask, drawn: Callable[[], str | None]) -> None:
+    """Have the page's process answer whether it lives, without asking anybody else, and whether its page has anything to show.
+
+    Parameters
+    ----------
+    drawn
+        Draws the page; returns why it shows nothing new, or None.
+    """
 
     @app.get("/_alive")
     def alive() -> tuple[str, int]:
         return "", 204
+
+    @app.get("/_ready")
+    def ready() -> tuple[Response, int]:
+        try:
+            why = drawn()
+        except Exception as error:  # what a page would show as an error, too
+            logger.exception("the page cannot be drawn")
+            why = f"The page cannot be drawn ({type(error).__name__}); the journal says where."
+        return jsonify(error=why), 200 if why is None else 503
 
 
 def start(host: str, port: int) -> None:

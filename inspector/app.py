@@ -60,9 +60,9 @@ def create_app(settings: InspectorSettings) -> Dash:
         enable_mcp=False,
     )
     app.layout = page.layout(settings.server, settings.interval)
-    callbacks.register(app, Feed(client, settings.interval, settings.history), settings.server)
+    drawn = callbacks.register(app, Feed(client, settings.interval, settings.history), settings.server)
     actions.register(app, client)
-    alive.answer(app.server)
+    alive.answer(app.server, drawn)
     prefix.install(app.server, settings.prefix)
     guard.install(app.server, guard.known_hosts(settings.host, settings.allowed_hosts), app.csp_hashes())
     return app

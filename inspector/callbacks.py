@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
@@ -10,14 +11,23 @@ from dash import ClientsideFunction, Dash, Input, Output, Patch, State, html, no
 from bramble.api import JSON
 from inspector import fleet, header
 from inspector.feed import Feed, Snapshot
-from inspector.figures import forecast, style
+from inspector.figures import divergence, forecast, style
 from inspector.page import SPANS
 from inspector.panels import PANELS, Choice, candidates
 from inspector.series import FORECAST
 
+FIRST: JSON = {"focus": [], "channel": None, "span": "last 500", "when": "before", "measure": next(iter(divergence.MEASURES))}
+"""What a page that was just opened has picked."""
 
-def register(app: Dash, feed: Feed, server: str) -> None:
-    """Refresh the page of ``app`` from ``feed``, which looks at the server at that address."""
+
+def register(app: Dash, feed: Feed, server: str) -> Callable[[], str | None]:
+    """Refresh the page of ``app`` from ``feed``, which looks at the server at that address.
+
+    Returns
+    -------
+    Callable
+        Draws all that a page shows which was just opened; returns why it would show nothing new, or None. Raises what drawing raises.
+    """
     outputs = {
         "drawn": Output("drawn", "data"),
         "alert": Output("alert", "children"),
@@ -85,6 +95,12 @@ def register(app: Dash, feed: Feed, server: str) -> None:
         answer["forecast_style"] = {"minHeight": f"{forecast.FRAME_PX + forecast.ROW_PX * shown}px"}
         answer["drawn"] = new
         return answer
+
+    def drawn() -> str | None:
+        refresh(None, FIRST, {})
+        return feed.look().down
+
+    return drawn
 
 
 def _hold(output: Any) -> Any:

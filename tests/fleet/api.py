@@ -49,10 +49,16 @@ class Api:
         return cycle
 
     def start_round(self) -> int:
-        """Start a round and return its number."""
-        answer = self.get("/", "POST")
-        assert "round" in answer, answer
-        number: int = answer["round"]
+        """Start a round and return its number; one that is running, perhaps to see a release through it, is waited for."""
+
+        def started() -> int | None:
+            answer = self.get("/", "POST")
+            assert "round" in answer or "is running" in answer["error"], answer
+            number: int | None = answer.get("round")
+            return number
+
+        number = until(started, "a round to start", 120)
+        assert number is not None
         return number
 
     def end_of(self, number: int, within: float = 120) -> dict[str, Any]:

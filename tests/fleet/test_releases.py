@@ -17,6 +17,13 @@ from tests.fleet.wait import until
 
 RUN = "def run(settings: ClientSettings) -> int:"
 CLIENT_BROKEN = {"edge_client/agent.py": (RUN, f"{RUN}\n    raise SystemExit(9)\n\n\ndef _never(settings: ClientSettings) -> int:")}
+TRAINING = "        result = self._trainer.run("
+TRAINING_BROKEN = {
+    "edge_client/agent.py": (TRAINING, f"        if self._link.up:\n            raise ZeroDivisionError('broken')\n{TRAINING}")
+}
+"""Once it has a server it cannot train any more, which its own check does not see."""
+COMMIT = "        model, pooled = cohort.aggregate("
+SERVER_BROKEN = {"server/commits.py": (COMMIT, f"        raise ZeroDivisionError('broken')\n{COMMIT}")}
 BETTER = {"bramble/__init__.py": ('"""', '"""A better release. ')}
 
 
@@ -59,6 +66,34 @@ def test_a_setting_with_which_a_client_reaches_nobody_goes_back_with_its_release
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("name", "edits", "hosts", "host", "sentence"),
+    [
+        (
+            "untrained",
+            TRAINING_BROKEN,
+            "localhost,hub,pi-1,pi-3",
+            "pi-1",
+            "the server says of pi-1: round [0-9]+: ZeroDivisionError: broken",
+        ),
+        ("uncommitted", SERVER_BROKEN, "localhost,hub", "hub", "round [0-9]+ was abandoned: the server failed to commit it"),
+    ],
+    ids=["a client that fails in its next round", "a server that commits none"],
+)
+def test_a_release_with_which_the_fleet_does_not_learn_goes_back_before_a_second_host_has_it(
+    controller: Controller, api: Api, source: Path, name: str, edits: dict[str, tuple[str, str]], hosts: str, host: str, sentence: str
+) -> None:
+    before = versions(api)
+    api.generate()
+    play = controller.deploy("--limit", hosts, source=controller.another_release(name, edits, source))
+    assert play.failed == [host]
+    assert re.search(sentence, " ".join(play.output.split())), play.output[-3000:]
+    api.wait_for(CLIENTS)
+    assert versions(api) == before
+    assert api.trained(api.round()["round"]) == CLIENTS, "and it learns on"
+
+
+@pytest.mark.timeout(900)
 def test_an_upgrade_while_rounds_go_on_loses_none_of_them_and_no_reading(
     controller: Controller, fleet: Fleet, api: Api, source: Path
 ) -> None:
@@ -88,7 +123,8 @@ def test_an_upgrade_while_rounds_go_on_loses_none_of_them_and_no_reading(
     assert {record["state"] for record in records} == {"committed"}, [record for record in records if record["state"] != "committed"]
     # Each client restarts once: it misses the rounds that began or ran while it was away, which follow one another, and no other.
     for client in CLIENTS:
-        missed = [record["round"] for record in records if client not in api.trained(record["round"])]
+        # the play's own among them, with which it sees each batch through a round
+        missed = [number for number in range(records[0]["round"], records[-1]["round"] + 1) if client not in api.trained(number)]
         reasons = [api.get(f"/rounds/{number}")["clients"].get(client) for number in missed]
         assert all(later - earlier == 1 for earlier, later in itertools.pairwise(missed)), f"{client} missed {missed}: {reasons}"
     assert {pi.name: int(pi.output(samples)) for pi in fleet.clients} == kept

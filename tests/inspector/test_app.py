@@ -130,6 +130,18 @@ def refresh(browser: object) -> dict[str, object]:
     }
 
 
+def test_whether_the_page_has_anything_to_show_is_one_question(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(url: str) -> tuple[int, str | None]:
+        answer = create_app(InspectorSettings(server=url)).server.test_client().get("/_ready")
+        return answer.status_code, answer.get_json()["error"]
+
+    assert asked(standin.url) == (200, None)
+    status, why = asked("http://127.0.0.1:1")
+    assert (status, str(why)[:17]) == (503, "No server answers")
+    monkeypatch.setattr("inspector.header.summary", lambda snapshot: 1 / 0)
+    assert asked(standin.url) == (503, "The page cannot be drawn (ZeroDivisionError); the journal says where.")
+
+
 def test_every_asset_is_served_from_here(standin: Standin) -> None:
     browser = create_app(InspectorSettings(server=standin.url)).server.test_client()
     text = browser.get("/", headers={"Host": "127.0.0.1"}).text
