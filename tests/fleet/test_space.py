@@ -72,7 +72,7 @@ def test_a_next_release_takes_little_and_a_host_without_room_or_read_only_is_lef
 
 
 @pytest.mark.timeout(900)
-def test_an_installation_that_fills_the_disk_leaves_nothing_and_the_client_measures_on(
+def test_an_installation_that_fills_the_disk_leaves_nothing_and_a_host_that_would_forget_it_gets_none(
     controller: Controller, fleet: Fleet, api: Api, source: Path
 ) -> None:
     """Packages and readings are on one small card, which the check of the space does not see: a second set of packages does not fit."""
@@ -84,9 +84,12 @@ def test_an_installation_that_fills_the_disk_leaves_nothing_and_the_client_measu
     )
     api.wait_for(CLIENTS)
     before, process = folders(pi), pi.unit_pid("bramble-client")
+    forgetful = fleet["pi-2"]
+    forgetful.run("echo console=serial0 boot=overlay >/tmp/cmdline && mount --bind /tmp/cmdline /proc/cmdline")
     try:
-        play = controller.deploy("--limit", "localhost,hub,pi-1", source=controller.another_release("other-lock", OTHER_LOCK, source))
-        assert play.failed == ["pi-1"], play.output[-5000:]
+        play = controller.deploy("--limit", "localhost,hub,pi-1,pi-2", source=controller.another_release("other-lock", OTHER_LOCK, source))
+        assert play.failed == ["pi-1", "pi-2"], play.output[-5000:]
+        assert "pi-2 forgets at its next boot all that is written to it" in " ".join(play.output.split())
         assert "pi-1: No space left on device" in " ".join(play.output.split()), "the reason comes first"
         assert folders(pi) == before
         assert pi.unit_pid("bramble-client") == process
@@ -96,6 +99,7 @@ def test_an_installation_that_fills_the_disk_leaves_nothing_and_the_client_measu
         api.generate()
         until(lambda: int(pi.output(count)) > kept, "new readings on the card")
     finally:
+        forgetful.run("umount /proc/cmdline")
         pi.run(
             f"systemctl stop bramble-client; umount {HOME}/packages; cp -a {data} /tmp/data && umount {data} /mnt/card && "
             f"cp -a /tmp/data/. {data}/ && rm -r /tmp/data; systemctl start bramble-client"
