@@ -69,7 +69,7 @@ def as_it_is(host: Host) -> set[str]:
     """Return what a deployment could leave on a host: files with owner and mode, users, groups, units, and what is enabled."""
     files = host.output("find /etc /opt /var/lib /usr/local -name '*-' -prune -o -printf '%p %y %m %u %g %l\n'")
     others = host.output("getent passwd; getent group; systemctl list-units --all --plain --no-legend '*bramble*' | cut -d' ' -f1")
-    ours = host.output("ls -d /run/bramble-[!o]* /run/log/journal/*.bramble /var/log/journal/*.bramble 2>/dev/null || true")
+    ours = host.output("ls -d /run/bramble /run/bramble-[!o]* /run/log/journal/*.bramble /var/log/journal/*.bramble 2>/dev/null || true")
     return {line for line in f"{files}\n{others}\n{ours}".splitlines() if line and not line.startswith(SYSTEM)}
 
 
