@@ -13,8 +13,9 @@ demo: $(VENV)/.demo
 # With CI set, nothing may be skipped: TensorFlow and the browser must be there.
 test: test-main test-runtimes $(if $(CI),test-authoring)
 
+# Several files at a time, unless there is something else to say to pytest.
 test-main: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),-n logical --maxprocesses 4 --dist loadfile)
 
 # The rooms whose tests start no processes: what another Python would break first.
 fast: $(VENV)/.dev

@@ -143,7 +143,7 @@ def test_a_second_server_on_the_same_data_is_refused_in_one_sentence(tmp_path: P
     [
         (("--tls-cert", "nowhere.pem", "--tls-key", "nowhere.key"), "not a certificate with its key (No such file or directory)"),
         (("--tokens", "nowhere.toml"), "nowhere.toml cannot be read"),
-        (("--host", "192.0.2.1"), "--host 192.0.2.1 --port 0: cannot listen there (Cannot assign requested address)"),
+        (("--host", "192.0.2.1", "--port", "0"), "--host 192.0.2.1 --port 0: cannot listen there (Cannot assign requested address)"),
         (("--host", "no such host"), "cannot listen there"),
         (("--strategy", "magic"), "strategy: 'magic' is not one of fedavg"),
         (("--min-updates", "9", "--min-clients", "2"), "--min-updates 9 is more than --min-clients 2"),
