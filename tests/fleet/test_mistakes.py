@@ -118,6 +118,8 @@ def test_a_host_that_vanishes_in_the_middle_costs_the_others_nothing_and_the_nex
     assert 'sample_every = "7s"' in fleet["pi-3"].output("cat /etc/bramble/client-pi-3a.toml")
     assert controller.deploy(source=source).ok().changed["pi-3"] == 0
     assert 'sample_every = "7s"' in pi.output("cat /etc/bramble/client.toml")
+    for name in ("pi-2", "pi-3"):
+        del controller.host_variables[name]["client_sample_every"]
     api.wait_for(CLIENTS)
 
 

@@ -44,7 +44,9 @@ def test_a_broken_client_rolls_back_by_itself_and_stops_the_roll_out(controller:
     assert api.status()["version"] != server, "the server itself was fine, and stays at its new release"
     api.generate()
     assert api.trained(api.round()["round"]) == CLIENTS
-    assert fleet["pi-1"].output("ls /opt/bramble/client/releases").count("+") == 2
+    there = fleet["pi-1"].output("cd /opt/bramble/client && readlink current && ls releases/*/.complete")
+    assert f"/{before['pi-1']}-" in there.splitlines()[0]
+    assert api.status()["version"] not in there, "the broken one is there for nobody to switch to"
 
 
 @pytest.mark.timeout(900)

@@ -20,7 +20,8 @@ RELEASE_0_1 = "a2f909e"
 OWN = "/etc/bramble/own.tflite"
 WIPE = (
     "systemctl disable --now --quiet 'bramble-*' 2>/dev/null; rm -rf /etc/systemd/system/bramble-* /etc/bramble/[!m]* /var/lib/bramble-* "
-    "/opt/bramble/*/current /opt/bramble/*/previous; systemctl daemon-reload; systemctl reset-failed; mkdir -p /etc/bramble"
+    "/var/lib/private/bramble-* /opt/bramble/fleet.json /opt/bramble/*/current /opt/bramble/*/previous; systemctl daemon-reload; "
+    "systemctl reset-failed; mkdir -p /etc/bramble"
 )
 
 
@@ -59,7 +60,9 @@ def test_a_private_fleet_of_release_0_1_is_upgraded_and_loses_no_round(
     fleet.server.run(f"cat >{OWN}", stdin=own_graph.read_bytes())
     controller.variables.update(server_mode="private", server_allow_simulated=True, server_min_updates=2, client_sample_every="0.5s")
     controller.variables["server_task"] = OWN
+    clock = controller.variables.pop("base_clock_wait_seconds")  # release 0.1 knows nothing of it
     controller.deploy(source=release_0_1).ok()
+    controller.variables["base_clock_wait_seconds"] = clock
     api, records, stop = Api(fleet.server), [], threading.Event()
     api.wait_for(CLIENTS, 90)
     former = api.status()["version"]
