@@ -36,5 +36,9 @@ def typed(command: str, folder: Path, environment: dict[str, str], password: str
         if time.monotonic() >= until:
             os.kill(pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace").replace("\r\n", "\n")
+    except BaseException:  # whoever is ended takes along what was typed
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        raise
     finally:
         os.close(terminal)
