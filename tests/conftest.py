@@ -17,6 +17,10 @@ with contextlib.suppress(ImportError):  # the environments of the other runtimes
     settings.register_profile("patient", deadline=None)
     settings.load_profile("patient")
 
+# `make test` tells what it is told to every make below it; those that tests start are a user's own.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "ARGS"):
+    os.environ.pop(name, None)
+
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
