@@ -62,6 +62,12 @@ def _upgrade(fleet: Fleet, controller: Controller, api: Api) -> tuple[int, int, 
     return len(records), lost, before - _readings(fleet)
 
 
+def needs_hosts() -> None:
+    """Refuse to go on where no host can boot."""
+    if os.geteuid() != 0 or not (ROOT / ".venv-fleet").exists():
+        raise RuntimeError("hosts boot for root only, and with .venv-fleet: run tests/fleet/run once, then this as root")
+
+
 def _next_release(fleet: Fleet, controller: Controller) -> tuple[float, float]:
     """Deploy a release of one changed line to one client; return the megabytes that its host got, ssh and modules included, and kept."""
 
@@ -81,8 +87,7 @@ def _next_release(fleet: Fleet, controller: Controller) -> tuple[float, float]:
 
 def main() -> list[Row]:
     """Deploy to empty hosts, again, and once more with another release."""
-    if os.geteuid() != 0 or not (ROOT / ".venv-fleet").exists():
-        raise RuntimeError("hosts boot for root only, and with .venv-fleet: run tests/fleet/run once, then this as root")
+    needs_hosts()
     with Fleet(["hub", *sorted(CLIENTS)]) as fleet:
         controller, api = Controller(fleet, SETTINGS), Api(fleet.server)
         source = controller.another_release("source", {})

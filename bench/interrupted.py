@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from bench.deploy import ROOT, SETTINGS, Api, Controller, Fleet
+from bench.deploy import SETTINGS, Api, Controller, Fleet, needs_hosts
 from bench.table import Row
 
 POINTS = [
@@ -33,8 +33,7 @@ def _healed(fleet: Fleet, controller: Controller, api: Api, number: int) -> bool
 
 def main() -> list[Row]:
     """Cut and heal."""
-    if os.geteuid() != 0 or not (ROOT / ".venv-fleet").exists():
-        raise RuntimeError("hosts boot for root only, and with .venv-fleet: run tests/fleet/run once, then this as root")
+    needs_hosts()
     points = POINTS[: int(os.environ.get("BRAMBLE_BENCH_CUTS", len(POINTS)))]
     with Fleet(["hub", "pi-1"]) as fleet:
         controller, api, ill = Controller(fleet, {**SETTINGS, "server_min_clients": 1}), Api(fleet.server), list[str]()

@@ -6,12 +6,12 @@ is said of processes and memory here is what the other limits leave.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import types
 from pathlib import Path
 
+from bench.deploy import needs_hosts
 from bench.table import Row
 
 # Some distributions leave a package `tests` in site-packages, which would hide this project's folder of that name.
@@ -19,7 +19,7 @@ sys.modules["tests"] = types.ModuleType("tests")
 sys.modules["tests"].__path__ = [str(Path(__file__).parents[1] / "tests")]
 
 from tests.fleet.api import Api  # noqa: E402
-from tests.fleet.controller import ROOT, Controller  # noqa: E402
+from tests.fleet.controller import Controller  # noqa: E402
 from tests.fleet.fleet import Fleet  # noqa: E402
 from tests.fleet.sandbox import outcomes  # noqa: E402
 
@@ -52,8 +52,7 @@ def _rows(fleet: Fleet, what: str, host: str, unit: str, promised: float) -> lis
 
 def main() -> list[Row]:
     """Deploy, and look from inside each unit; then see that the fleet still learns."""
-    if os.geteuid() != 0 or not (ROOT / ".venv-fleet").exists():
-        raise RuntimeError("hosts boot for root only, and with .venv-fleet: run tests/fleet/run once, then this as root")
+    needs_hosts()
     with Fleet(["hub", "pi-1", "pi-2", "pi-3"], {"pi-2": "trixie"}) as fleet:
         controller, api = Controller(fleet, {"server_mode": "evaluation", "client_sensors": "mock"}), Api(fleet.server)
         controller.host_variables["pi-1"]["client_gpio"] = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import resource
 
-from bench.deploy import LINE, ROOT, SETTINGS, Api, Controller, Fleet
+from bench.deploy import LINE, SETTINGS, Api, Controller, Fleet, needs_hosts
 from bench.table import Row
 
 HOSTS = int(os.environ.get("BRAMBLE_BENCH_HOSTS", "10"))
@@ -21,8 +21,7 @@ def _processor() -> float:
 
 def main() -> list[Row]:
     """Deploy, again, and a release with the same dependencies."""
-    if os.geteuid() != 0 or not (ROOT / ".venv-fleet").exists():
-        raise RuntimeError("hosts boot for root only, and with .venv-fleet: run tests/fleet/run once, then this as root")
+    needs_hosts()
     clients = {f"pi-{number}" for number in range(1, HOSTS + 1)}
     with Fleet(["hub", *sorted(clients)]) as fleet:
         controller, api = Controller(fleet, SETTINGS), Api(fleet.server)

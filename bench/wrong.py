@@ -6,12 +6,11 @@ Needs root, and ``tests/fleet/run`` before it.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.deploy import ROOT, Api, Controller, Fleet
+from bench.deploy import Api, Controller, Fleet, needs_hosts
 from bench.table import Row
 
 CLIENTS = {"pi-1", "pi-2"}
@@ -81,8 +80,7 @@ def _caught(wrong: Wrong, number: int, controller: Controller, api: Api, source:
 
 def main() -> list[Row]:
     """Deploy a fleet, and then ten wrong things to it, one after the other."""
-    if os.geteuid() != 0 or not (ROOT / ".venv-fleet").exists():
-        raise RuntimeError("hosts boot for root only, and with .venv-fleet: run tests/fleet/run once, then this as root")
+    needs_hosts()
     with Fleet(["hub", *sorted(CLIENTS)]) as fleet:
         controller, api = Controller(fleet, SETTINGS), Api(fleet.server)
         source = controller.another_release("source", {})

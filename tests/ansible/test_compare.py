@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import importlib.util
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-PLUGINS = Path(__file__).parents[2] / "ansible" / "plugins"
-spec = importlib.util.spec_from_file_location("bramble_compare", PLUGINS / "filter" / "bramble_compare.py")
-assert spec
-assert spec.loader
-compare = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(compare)
+from tests.plugins import load
+
+compare = load("bramble_compare", "filter/bramble_compare.py")
 
 NAME, UNIT = "0.2+abc-cp311-aarch64-00000001", "bramble-client.service"
 FILE = {"sha256": "1" * 64, "mode": "0644", "owner": "root:root"}

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
-PLUGIN = Path(__file__).parents[2] / "ansible/plugins/filter/bramble.py"
-_spec = importlib.util.spec_from_file_location("bramble_filters", PLUGIN)
-assert _spec is not None
-assert _spec.loader is not None
-filters = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(filters)
+from tests.plugins import load
+
+filters = load("bramble_filters", "filter/bramble.py")
 
 
 @pytest.mark.parametrize(

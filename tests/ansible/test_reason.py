@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-FILE = Path(__file__).parents[2] / "ansible/plugins/filter/bramble_reason.py"
-spec = importlib.util.spec_from_file_location("bramble_reason", FILE)
-assert spec
-assert spec.loader
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
+from tests.plugins import load
+
+module = load("bramble_reason", "filter/bramble_reason.py")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import grp
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -13,18 +12,9 @@ from typing import Any
 
 import pytest
 
-PLUGINS = Path(__file__).parents[2] / "ansible" / "plugins"
+from tests.plugins import load
+
 UNIT = "bramble-client.service"
-
-
-def load(name: str, file: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, PLUGINS / file)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

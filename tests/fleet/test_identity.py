@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
-import importlib.util
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,23 +18,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from protocol import signatures
+from tests.plugins import PLUGINS, load
 
-PLUGINS = Path(__file__).parents[2] / "ansible" / "plugins" / "action"
 NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
 NAMES = ["hub", "192.168.1.10", "localhost"]
 
 
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, PLUGINS / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-identity, variables = load("bramble_identity"), load("bramble_variables")
+identity, variables = load("bramble_identity", "action/bramble_identity.py"), load("bramble_variables", "action/bramble_variables.py")
 
 
 def vault(folder: Path, password: bytes | None = b"open sesame", dry: bool = False) -> Any:
@@ -251,7 +238,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_every_variable_of_the_example_inventories_is_known() -> None:
-    ansible = PLUGINS.parents[1]
+    ansible = PLUGINS.parent
     known = variables.known_variables(ansible / "roles")
     for inventory in ("production.example", "mock"):
         document = yaml.safe_load((ansible / "inventories" / inventory / "hosts.yml").read_text())
@@ -271,7 +258,7 @@ def test_every_variable_of_the_example_inventories_is_known() -> None:
     ],
 )
 def test_a_misspelt_variable_is_named_with_what_was_meant(name: str, said: str) -> None:
-    known = variables.known_variables(PLUGINS.parents[1] / "roles")
+    known = variables.known_variables(PLUGINS.parent / "roles")
     assert said in variables.misspelt({name, "client_sensors"}, known)[0]
 
 
@@ -300,7 +287,7 @@ def test_variables_of_somebody_elses_are_left_alone() -> None:
     ids=lambda value: next(iter(value), "all well") if isinstance(value, dict) else "",
 )
 def test_a_value_that_its_variable_cannot_have_is_named(values: dict[str, Any], said: list[str]) -> None:
-    sentences = variables.unfit(values, variables.known_variables(PLUGINS.parents[1] / "roles"))
+    sentences = variables.unfit(values, variables.known_variables(PLUGINS.parent / "roles"))
     assert [sentence[: len(begin)] for sentence, begin in zip(sentences, said, strict=True)] == said
 
 

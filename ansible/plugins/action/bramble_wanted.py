@@ -68,7 +68,7 @@ class Tables:
                     plain = {
                         key: self.value(entry[key], **more) for key in ("path", "unit", "mode", "owner", "read", "early") if key in entry
                     }
-                    yield {"mode": "0644", "owner": "root:root", "read": True, "early": False, "unit": None, **plain, "raw": entry}, more
+                    yield {**DEFAULTS, **plain, "raw": entry}, more
 
     def content(self, component: str, entry: dict[str, Any], more: dict[str, Any]) -> bytes:
         """Return what a file holds."""
