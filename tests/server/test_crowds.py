@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import websocket
 
 from tests.server.pi import Pi, update
 from tests.server.process import ROOT, ServerProcess
@@ -92,7 +93,7 @@ def test_clients_beyond_the_limit_are_refused_and_those_who_are_there_stay(tmp_p
         fleet = [stack.enter_context(Pi(server.url, f"pi-{number}")) for number in range(15)]
         assert server.get("/status")["clients"] == 15
         fleet.append(stack.enter_context(Pi(server.url, "last")))
-        with pytest.raises(OSError, match=r"reset|closed|aborted|Connection"):
+        with pytest.raises((OSError, websocket.WebSocketException), match=r"reset|closed|aborted|Connection"):
             Pi(server.url, "more")
         assert server.logged("127.0.0.1: its connection is refused: 16 are open, at most 20 may be, 16 of one address") == 1
         fleet.pop().close()
