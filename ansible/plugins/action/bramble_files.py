@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from ansible.plugins.loader import action_loader
+from ansible_collections.bramble.fleet.plugins.plugin_utils.tables import Tables
 
 from ansible.plugins.action import ActionBase
 
@@ -29,7 +29,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             }
         )
         component, table = arguments["component"], arguments["table"]
-        tables = action_loader.get("bramble_wanted", class_only=True).tables(self, task_vars)
+        tables = Tables(self, task_vars)
         files = tables.files(component, table) if table == "identity" or component == "base" else tables.release(component)
         plain = {
             path: {**{key: file[key] for key in ("sha256", "mode", "owner")}, "content": base64.b64encode(file["content"]).decode()}

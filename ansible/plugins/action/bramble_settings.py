@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleActionFail
+from ansible_collections.bramble.fleet.plugins.plugin_utils.tables import COMPONENTS
 
 from ansible.plugins.action import ActionBase
 
 SETTINGS = ("server.toml", "client.toml", "client-*.toml", "inspector.toml", "fleet.toml")
-COMPONENTS = ("server", "inspector", "client")
 PRIVILEGED = 1024
 """Ports below it are for root alone, and no unit is root."""
 VARIABLES = {

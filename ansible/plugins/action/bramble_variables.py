@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.plugins.loader import filter_loader
+from ansible_collections.bramble.fleet.plugins.plugin_utils.names import CLIENT_ID, client_id
 
 from ansible.plugins.action import ActionBase
 
 PREFIXES = ("preflight_", "wheelhouse_", "identity_", "base_", "release_", "server_", "inspector_", "client_")
-CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 KINDS: dict[str, tuple[Any, str, str]] = {
     "bool": (bool, "true or false", "true"),
     "int": (int, "a whole number", "1"),
@@ -78,9 +76,8 @@ def misnamed(clients: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return one sentence for each id that no client may have, and for each that two of them would have."""
     sentences: list[str] = []
     owners: dict[str, str] = {}
-    derived = filter_loader.get("bramble_id").j2_function
     for host, values in clients.items():
-        named = values.get("client_instances") or [values.get("client_id", derived(host))]
+        named = values.get("client_instances") or [values.get("client_id", client_id(host))]
         for name in named if isinstance(named, list) else ():  # another kind of value is refused as such
             if not isinstance(name, str) or not CLIENT_ID.fullmatch(name):
                 variable = "client_instances" if values.get("client_instances") else "client_id"

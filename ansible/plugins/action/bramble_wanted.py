@@ -1,108 +1,21 @@
-"""Work out what a host is to have: the files of each component and the names of its releases. No host is asked.
-
-The files of a component are the tables in ``roles/COMPONENT/vars/files.yml``. An entry has a ``path`` (from the root, which is also
-its path in the release), one of ``template``, ``copy`` and ``content``, and where it differs ``mode``, ``owner`` (``user:group``),
-``when``, ``loop`` (as ``item``), ``unit`` (the one unit that reads it, of several), ``read`` (false: no unit is restarted for it) and
-``early`` (true: it is brought before any part of the fleet is upgraded).
-"""
+"""Work out what a host is to have: the files of each component and the names of its releases. No host is asked."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
-from ansible.template import trust_as_template
+from ansible_collections.bramble.fleet.plugins.plugin_utils.tables import Tables
 
 from ansible.plugins.action import ActionBase
 
 NOTE = "opt/bramble/base"
-COMPONENTS = ("server", "inspector", "client")
-DEFAULTS: dict[str, Any] = {"mode": "0644", "owner": "root:root", "read": True, "early": False, "unit": None}
 
 
 def digest(files: dict[str, dict[str, Any]]) -> str:
     """Return eight hex digits over what files are called and hold, and who may read them."""
     lines = [f"{path}\0{file['sha256']}\0{file['mode']}\0{file['owner']}\n" for path, file in sorted(files.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:8]
-
-
-class Tables:
-    """The tables of one host's components, filled in.
-
-    Parameters
-    ----------
-    action
-        The running action, for its loader and templar.
-    task_vars
-        The host's variables. What a role sets by default counts where they say nothing.
-    """
-
-    def __init__(self, action: ActionBase, task_vars: dict[str, Any]) -> None:
-        self._action, self._roles = action, Path(task_vars["playbook_dir"]) / "roles"
-        self._variables = {"server_secrets": task_vars["hostvars"].get("localhost", {}).get("identity_made"), **task_vars}
-        for component in ("base", *COMPONENTS):
-            self._variables = {**self._read(component, "defaults/main.yml"), **self._variables}
-
-    def _read(self, component: str, name: str) -> dict[str, Any]:
-        path = self._roles / component / name
-        return self._action._loader.load_from_file(str(path), trusted_as_template=True) or {} if path.exists() else {}
-
-    def value(self, template: Any, **more: Any) -> Any:
-        """Fill in a template or a tree of them."""
-        templar = self._action._templar.copy_with_new_env(available_variables={**self._variables, **more})
-        return templar.template(template)
-
-    def units(self, component: str) -> list[str]:
-        """Return the systemd units of a component."""
-        return [str(unit) for unit in self.value(self._variables["bramble_units"])[component]]
-
-    def entries(self, component: str, table: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Return the entries of a table that count here, each once for every item, with the variables that it is filled in with."""
-        for entry in self._read(component, "vars/files.yml")[f"{component}_{table}"]:
-            if self.value(entry.get("when", True)):
-                for item in self.value(entry["loop"]) if "loop" in entry else [None]:
-                    more = {} if item is None else {"item": item}
-                    plain = {
-                        key: self.value(entry[key], **more) for key in ("path", "unit", "mode", "owner", "read", "early") if key in entry
-                    }
-                    yield {**DEFAULTS, **plain, "raw": entry}, more
-
-    def content(self, component: str, entry: dict[str, Any], more: dict[str, Any]) -> bytes:
-        """Return what a file holds."""
-        raw = entry["raw"]
-        if "copy" in raw:
-            path = self._roles.parent / self.value(raw["copy"], **more)
-            try:
-                return path.read_bytes()
-            except OSError as error:
-                raise AnsibleActionFail(f"{path} cannot be read on the controller ({error.strerror})") from None
-        if "template" in raw:
-            text = trust_as_template((self._roles / component / "templates" / raw["template"]).read_text("utf-8"))
-            return str(self.value(text, **more)).encode()
-        return str(self.value(raw["content"], **more)).encode()
-
-    def files(self, component: str, table: str = "files") -> dict[str, dict[str, Any]]:
-        """Return the files of a table by path: ``content`` (bytes), its digest, and all that its entry says."""
-        found = {}
-        for entry, more in self.entries(component, table):
-            content = self.content(component, entry, more)
-            described = {key: entry[key] for key in DEFAULTS}
-            found[str(entry["path"])] = {**described, "content": content, "sha256": hashlib.sha256(content).hexdigest()}
-        return found
-
-    def release(self, component: str) -> dict[str, dict[str, Any]]:
-        """Return the files of a component's release, the lists of what its units read among them."""
-        files = self.files(component)
-        read = [*self.entries(component, "files"), *self.entries(component, "identity")]
-        for unit in self.units(component):
-            paths = sorted({f"/{entry['path']}" for entry, _ in read if entry["read"] and entry["unit"] in (None, unit)})
-            content = "".join(f"{path}\n" for path in paths if path.startswith("/etc/bramble/")).encode()
-            described = {**DEFAULTS, "read": False, "unit": unit}
-            files[f"etc/bramble/{unit}.inputs"] = {**described, "content": content, "sha256": hashlib.sha256(content).hexdigest()}
-        return files
 
 
 def shown(file: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +40,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _requires_connection = False
     _supports_check_mode = True
     TRANSFERS_FILES = False
-    tables = Tables
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fill in the tables of the host's components."""

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-"""What the contract takes."""
+from ansible_collections.bramble.fleet.plugins.plugin_utils.names import client_id
+
 PRIVATE = ["localhost", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"]
 """Where a name of the local network may lead, and where whoever knows it may be."""
-
-
-def bramble_id(host: str) -> str:
-    """Return a host's name as a client id: ``eiche.local`` is ``eiche``, ``Weide_2`` is ``weide-2``, ``10.0.0.7`` is ``10-0-0-7``."""
-    if CLIENT_ID.fullmatch(host):
-        return host
-    return re.sub(r"[^a-z0-9]+", "-", host.lower().removesuffix(".local")).strip("-")[:63].strip("-") or "client"
 
 
 def bramble_inventory_name(sources: Sequence[str]) -> str:
@@ -72,4 +64,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {filter.__name__: filter for filter in (bramble_id, bramble_inventory_name, bramble_memory, bramble_networks, bramble_reach)}
+        functions = (bramble_inventory_name, bramble_memory, bramble_networks, bramble_reach)
+        return {"bramble_id": client_id, **{function.__name__: function for function in functions}}
