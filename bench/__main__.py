@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 
 import bench
+from bench.asked import Refused
 from bench.table import print_table, section, update
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -35,8 +36,11 @@ def main() -> int:
         print(f"{name} ...", flush=True)
         try:
             rows = importlib.import_module(f"bench.{name}").main()
-        except Exception:
-            traceback.print_exc()
+        except KeyboardInterrupt:
+            print(f"stopped: {name} was not measured, and what was measured of it is not kept", file=sys.stderr)
+            return 130
+        except Exception as error:
+            print(f"{name}: {error}", file=sys.stderr) if isinstance(error, Refused) else traceback.print_exc()
             failed.append(name)
             continue
         print_table(rows, name)

@@ -14,6 +14,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+from bench.asked import Refused
 from bench.table import Row
 
 # Some distributions leave a package `tests` in site-packages, which would hide this project's folder of that name.
@@ -65,7 +66,7 @@ def _upgrade(fleet: Fleet, controller: Controller, api: Api) -> tuple[int, int, 
 def needs_hosts() -> None:
     """Refuse to go on where no host can boot."""
     if os.geteuid() != 0 or not (ROOT / ".venv-fleet").exists():
-        raise RuntimeError("hosts boot for root only, and with .venv-fleet: run tests/fleet/run once, then this as root")
+        raise Refused("hosts boot for root only, and with .venv-fleet: run tests/fleet/run once, then this as root")
 
 
 def _next_release(fleet: Fleet, controller: Controller) -> tuple[float, float]:

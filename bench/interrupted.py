@@ -1,48 +1,105 @@
-"""A play that is killed at twenty points, and run once more each time, on two hosts that really boot. Needs root."""
+"""A play that is killed at twenty points, and run once more each time, on two hosts that really boot.
+
+Needs root, and ``tests/fleet/run`` before it. ``BRAMBLE_BENCH_CUTS`` names those of the points that are tried: ``3`` the first three,
+``5-8`` four of them.
+"""
 
 from __future__ import annotations
 
-import os
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from bench.asked import span
 from bench.deploy import SETTINGS, Api, Controller, Fleet, needs_hosts
 from bench.table import Row
 
-POINTS = [
-    # While hosts are prepared and releases come to them: nothing that runs is touched.
-    ("Bring whom they trust", 1), ("Say what is missing", 1), ("Have the server's host serve them", 1), ("Fetch them", 1),
-    ("Make the release's environment", 1), ("Let it find the packages", 1), ("Install the release itself", 1),
-    ("Ask it for its version", 1), ("Bring the files that go to /etc with it", 1), ("Mark it complete", 1),
-    # The server's, then the client's switch.
-    ("Note that a roll-out begins", 1), ("Bring whom it trusts and who it is", 1), ("Switch to the release", 1),
-    ("Run it, also after a reboot", 1), ("Note that it proved itself", 1), ("Ask the server who is there, once for the whole fleet", 1),
-    ("Switch to the release", 2), ("Run it, also after a reboot", 2), ("See how it does", 2), ("Keep it beside what it ran before", 1),
-]  # fmt: skip
-"""Tasks that the play is killed at as they begin, the how many-th of their name. Each time settings differ, and tokens every other time."""
-UNITS = {"hub": ["bramble-server.service"], "pi-1": ["bramble-client.service"]}
+TOKENS, ALL = ("tokens",), ("authority", "certificate", "tokens")
 
 
-def _healed(fleet: Fleet, controller: Controller, api: Api, number: int) -> bool:
-    """Run it once more, and say whether all runs as it was wanted; a further run finds nothing to do."""
-    if controller.deploy().code:
-        return False
+class Cut(NamedTuple):
+    """Where a play is killed, every other time half a second later, and what there is to do for that play besides settings."""
+
+    task: str
+    """As it begins."""
+    nth: int = 1
+    """The how many-th of its name."""
+    renew: tuple[str, ...] = ()
+    variables: Mapping[str, Any] = {}
+
+
+CUTS = (
+    # While hosts are prepared and releases come to them: nothing that runs is touched. The first is that of empty hosts.
+    Cut("Install the packages, each against its hash"),
+    Cut("Have systemd read its settings", variables={"base_units_journal_max": "40M"}),
+    Cut("Bring whom they trust", renew=TOKENS),
+    Cut("Serve it for as long as this takes"),
+    Cut("Fetch them from the server's host"),
+    Cut("Make the release's environment"),
+    Cut("Let it find the packages"),
+    Cut("Install the release itself"),
+    Cut("Bring the files that go to /etc with it"),
+    Cut("Mark it complete"),
+    # The server's switch, the inspector's, the client's.
+    Cut("Note that a roll-out begins"),
+    Cut("Bring whom it trusts and who it is", renew=TOKENS),
+    Cut("Switch to the release"),
+    Cut("Run it, also after a reboot"),
+    Cut("See it through a round"),
+    Cut("Run it, also after a reboot", 2, renew=TOKENS),
+    Cut("Bring whom it trusts and who it is", 3, renew=ALL),
+    Cut("Run it, also after a reboot", 2),
+    Cut("See the batch through the server's eyes, and through a round"),
+    # The end: what was good before goes.
+    Cut("Show the new, and forget the tokens of before", renew=ALL),
+)
+UNITS = {"hub": ["bramble-server.service", "bramble-inspector.service"], "pi-1": ["bramble-client.service"]}
+LEFT = (
+    "cd /opt/bramble; ls -d incoming served 2>/dev/null; for f in */releases/* */packages/*; do [ -e $f/.complete ] || echo $f; done; "
+    "systemctl is-active --quiet bramble-install bramble-wheels && echo units; true"
+)
+
+
+def _ill(fleet: Fleet, controller: Controller, api: Api, source: Path, number: int) -> str:
+    """Run it once more; return what is not as it was wanted, nothing where all is, and a further run finds nothing to do."""
+    healed = controller.deploy(source=source)
+    if healed.code:
+        return f"the run after it failed on {', '.join(healed.failed)}"
     api.wait_for({"pi-1"}, 120)
-    same = all(fleet[name].output(f"/opt/bramble/given {unit}") == "same" for name, units in UNITS.items() for unit in units)
-    live = f'deadline = "{60 + number}s"' in fleet.server.output("cat /etc/bramble/server.toml")
-    return same and live and set(controller.deploy().ok().changed.values()) == {0}
+    for name, units in UNITS.items():
+        for unit in units:
+            if (said := fleet[name].output(f"/opt/bramble/given {unit}")) != "same":
+                return f"{unit} runs with something {said}"
+        if left := fleet[name].output(LEFT):
+            return f"{name} keeps {' '.join(left.split())}"
+    for name, file, line in (("hub", "server", f'deadline = "{60 + number}s"'), ("pi-1", "client", f'sample_every = "{number}s"')):
+        if line not in fleet[name].output(f"cat /etc/bramble/{file}.toml"):
+            return f"{name} has not {line}"
+    again = controller.deploy(source=source)
+    return "" if again.code == 0 and set(again.changed.values()) == {0} else f"a further run: exit {again.code}, changed {again.changed}"
 
 
 def main() -> list[Row]:
     """Cut and heal."""
     needs_hosts()
-    points = POINTS[: int(os.environ.get("BRAMBLE_BENCH_CUTS", len(POINTS)))]
+    chosen, ill = span("BRAMBLE_BENCH_CUTS", len(CUTS)), list[str]()
     with Fleet(["hub", "pi-1"]) as fleet:
-        controller, api, ill = Controller(fleet, {**SETTINGS, "server_min_clients": 1}), Api(fleet.server), list[str]()
-        controller.deploy().ok()
-        for number, (task, nth) in enumerate(points, 1):
-            controller.variables |= {"server_deadline": f"{60 + number}s", "client_sample_every": f"{number}s"}
-            renew = ["-e", '{"identity_renew": ["tokens"]}'] if number % 2 else []
-            controller.cut(task, *renew, nth=nth)
-            if not _healed(fleet, controller, api, number):
-                ill.append(f"{task} ({nth})")
-    said = f"not: {', '.join(ill)}" if ill else "the units run what is wanted, and a further run changes nothing"
-    return [Row(f"cut at {len(points)} points: not healed by one more run", len(ill), "", 0, said)]
+        controller, api = Controller(fleet, {**SETTINGS, "server_min_clients": 1}), Api(fleet.server)
+        source = controller.another_release("source", {})
+        if chosen.start:
+            controller.deploy(source=source).ok()
+        for number, cut in enumerate(CUTS[chosen.start : chosen.stop], chosen.start + 1):
+            begun = time.monotonic()
+            controller.variables |= {"server_deadline": f"{60 + number}s", "client_sample_every": f"{number}s", **cut.variables}
+            renew = ["-e", json.dumps({"identity_renew": cut.renew})] if cut.renew else []
+            try:
+                controller.cut(cut.task, *renew, nth=cut.nth, later=number % 2 / 2, source=source)
+                why = _ill(fleet, controller, api, source, number)
+            except AssertionError as error:  # it never came to that task, or its client did not come back
+                why = " ".join(str(error).split())[-300:]
+            ill += [f"{cut.task} ({cut.nth}): {why}"] if why else []
+            print(f"  {number} {cut.task} ({cut.nth}): {why or 'healed'} after {time.monotonic() - begun:.0f} s", flush=True)
+    said = f"not: {'; '.join(ill)}" if ill else "the units run what is wanted, nothing is left behind, and a further run changes nothing"
+    return [Row("cuts of a play healed by one more run", len(chosen) - len(ill), "", len(chosen), said, bound="at least")]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from bench.asked import some_of, whole_number
 from bench.table import Row
 from edge_client.hal import Quality, catalogue
 from edge_client.hal.clock import VirtualClock
@@ -24,7 +24,7 @@ from edge_client.hal.sim.scene import Scene
 from edge_client.hal.sim.world import Synthetic
 
 PROMISED = 10_000_000
-READS = int(os.environ.get("READS", PROMISED))
+READS = whole_number("READS", PROMISED)
 PROBABILITY = 0.01
 """How many of the reads each fault strikes."""
 LASTS = {Kind.STUCK: 0.001, Kind.UNPLUG: 1.5, Kind.FROZEN: 3.0, Kind.DRIFT: 3.0}
@@ -56,7 +56,7 @@ TOLERANCE: dict[str, dict[str, float]] = {
 }
 """Eight standard deviations of each chip's noise, and its resolution: a value within is not wrong."""
 
-CHIPS = os.environ.get("CHIPS", ",".join(TOLERANCE)).split(",")
+CHIPS = some_of("CHIPS", TOLERANCE)
 CHECKED = ("sht3x", "sht4x", "scd4x", "shtc3", "aht20", "sgp40")
 PHYSICAL = {Kind.FROZEN, Kind.DRIFT, Kind.SPIKE}
 """Faults of what the chip feels or converts: its bytes are then in order, and no check sum can betray them."""

@@ -5,13 +5,13 @@ The figures beside them were measured with the play as it was before it compared
 
 from __future__ import annotations
 
-import os
 import resource
 
+from bench.asked import whole_number
 from bench.deploy import LINE, SETTINGS, Api, Controller, Fleet, needs_hosts
 from bench.table import Row
 
-HOSTS = int(os.environ.get("BRAMBLE_BENCH_HOSTS", "10"))
+HOSTS = whole_number("BRAMBLE_BENCH_HOSTS", 10)
 
 
 def _processor() -> float:

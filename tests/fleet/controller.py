@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import threading
 import time
@@ -14,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.fleet.fleet import Fleet
+from tests.fleet.kill import kill_all
 from tests.fleet.rootfs import USER, cache
 from tests.fleet.typed import typed
 
@@ -124,27 +124,34 @@ class Controller:
         wrapper: Sequence[str] = (),
     ) -> Play:
         """Run a playbook of a source tree to its end."""
-        command = [*wrapper, *self._command(playbook, inventory, password), *arguments]
-        begun = time.monotonic()
-        done = subprocess.run(
-            command, cwd=source / "ansible", env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=timeout,
-        )  # fmt: skip
-        return self._noted(f"{playbook} {' '.join(arguments)}", Play(done.returncode, done.stdout, time.monotonic() - begun))
+        command, begun = [*wrapper, *self._command(playbook, inventory, password), *arguments], time.monotonic()
+        with self._running(command, source, subprocess.PIPE) as process:
+            shown = process.communicate(timeout=timeout)[0].decode(errors="replace")
+        return self._noted(f"{playbook} {' '.join(arguments)}", Play(process.returncode, shown, time.monotonic() - begun))
 
     @contextmanager
     def begun(self, playbook: str, *arguments: str, source: Path = ROOT) -> Iterator[subprocess.Popen[bytes]]:
         """Begin to run a playbook, which is killed at the end if it still runs."""
-        command = [*self._command(playbook), *arguments]
-        with open(self._fleet.folder / "plays.log", "ab") as log:
-            process = subprocess.Popen(
-                command, cwd=source / "ansible", env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        with (
+            open(self._fleet.folder / "plays.log", "ab") as log,
+            self._running([*self._command(playbook), *arguments], source, log) as process,
+        ):
+            yield process
+
+    @contextmanager
+    def _running(self, command: Sequence[str | Path], source: Path, output: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command in a source tree; at the end, which may be Ctrl-C, nothing of it is left."""
+        process = subprocess.Popen(
+            command, cwd=source / "ansible", env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
         try:
             yield process
         finally:
-            process.kill()
+            if process.poll() is None:
+                kill_all(process.pid)
             process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -161,27 +168,22 @@ class Controller:
             log.write(f"=== {what}: exit {play.code} after {play.seconds:.0f} s\n{play.output}\n")
         return play
 
-    def cut(self, task: str, *arguments: str, nth: int = 1, source: Path = ROOT, timeout: float = 900) -> None:
-        """Run deploy.yml and kill all of it the moment a task begins, the ``nth`` of that name; fail if the play ends before."""
-        command: list[str | Path] = [
-            ROOT / ".venv-fleet/bin/ansible-playbook", "deploy.yml", "-i", self.inventory(), "--vault-password-file", self.password,
-            *arguments,
-        ]  # fmt: skip
+    def cut(self, task: str, *arguments: str, nth: int = 1, later: float = 0, source: Path = ROOT, timeout: float = 900) -> None:
+        """Run deploy.yml and kill all of it as a task begins, the ``nth`` of that name, or seconds ``later``; fail if it ends before."""
         begun, shown, seen = time.monotonic(), "", 0
-        with subprocess.Popen(
-            command, cwd=source / "ansible", env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        ) as play:  # fmt: skip
-            alarm = threading.Timer(timeout, os.killpg, (play.pid, signal.SIGKILL))
+        with self._running([*self._command("deploy.yml"), *arguments], source, subprocess.PIPE) as play:
+            alarm = threading.Timer(timeout, kill_all, [play.pid])
             alarm.start()
-            assert play.stdout is not None
-            for line in play.stdout:
-                shown += line
-                seen += line.startswith("TASK [") and line.partition("]")[0].endswith(task)
-                if seen == nth:
-                    os.killpg(play.pid, signal.SIGKILL)
-                    break
-            alarm.cancel()
+            try:
+                assert play.stdout is not None
+                for line in map(bytes.decode, play.stdout):
+                    shown += line
+                    seen += line.startswith("TASK [") and line.partition("]")[0].endswith(task)
+                    if seen == nth:
+                        time.sleep(later)
+                        break
+            finally:
+                alarm.cancel()
         self._noted(f"cut at {task!r}", Play(play.returncode, shown, time.monotonic() - begun))
         assert seen == nth, f"the play ended before {task!r}: {shown[-3000:]}"
 

@@ -7,18 +7,23 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from tests.fleet import rootfs
-from tests.fleet.host import Host
+from tests.fleet.host import MACHINE, Host
 from tests.fleet.network import Network
 
 SPACE = Path("/var/tmp")
 PREFIX = "bramble-fleet"
 ROOMY = 8 << 30
 """Bytes of free memory from which on the hosts' disks are kept in memory: a fleet writes some 3 GB, and none of it is to last."""
+
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, being asked to end, and a terminal that was closed."""
 
 WATCHES, ENOUGH = Path("/proc/sys/fs/inotify/max_user_instances"), 1024
 """A host takes some fifteen of them, and a machine's hosts share one limit, of 128: a ninth host would hang at its start."""
@@ -30,6 +35,8 @@ def _workspace() -> Path:
         owner = stale.name.split("-")[2]
         if owner.isdigit() and not Path(f"/proc/{owner}").exists():
             _clear(stale)
+    with tempfile.TemporaryDirectory() as place:
+        subprocess.run(["unshare", "--mount", "sh", MACHINE, "sweep"], env={**os.environ, "FOLDER": place}, check=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getpid()}-", dir=SPACE))
     if os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= ROOMY:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60%", "bramble-fleet", folder], check=True)
@@ -40,6 +47,17 @@ def _clear(folder: Path) -> None:
     if os.path.ismount(folder):
         subprocess.run(["umount", "--lazy", folder], check=False)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Take no signal for an answer meanwhile: a second Ctrl-C must not leave half of a fleet behind."""
+    before = {end: signal.signal(end, signal.SIG_IGN) for end in ENDS}
+    try:
+        yield
+    finally:
+        for end, handler in before.items():
+            signal.signal(end, handler)
 
 
 class Fleet:
@@ -54,6 +72,9 @@ class Fleet:
     """
 
     def __init__(self, names: list[str], suites: dict[str, str] | None = None) -> None:
+        for end in ENDS:  # whoever is asked to end must still shut its hosts down
+            if signal.getsignal(end) is signal.SIG_DFL:
+                signal.signal(end, signal.default_int_handler)
         suite_of = {name: (suites or {}).get(name, "bookworm") for name in names}
         with ThreadPoolExecutor() as pool:
             bases = dict(zip(suite_of, pool.map(rootfs.build, suite_of.values()), strict=True))
@@ -110,15 +131,15 @@ class Fleet:
         self.network.restore(host.number)
 
     def close(self) -> None:
-        """Stop every host, delete the network and the folder."""
-        for host in self.hosts.values():
-            host.close()
-        if self.network is not None:
-            self.network.close()
-        _clear(self.folder)
+        """Stop every host, delete the network and the folder: each of them, whatever becomes of another."""
+        with _undisturbed(), ExitStack() as stack:
+            stack.callback(_clear, self.folder)
+            if self.network is not None:
+                stack.callback(self.network.close)
+            for host in self.hosts.values():
+                stack.callback(host.close)
 
     def __enter__(self) -> Fleet:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # who is asked to end must still shut its hosts down
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -1,4 +1,5 @@
-# machine.sh boot: run a host until it is switched off; machine.sh clear: take away what the kernel keeps of it.
+# machine.sh boot: run a host until it is switched off; machine.sh clear: take away what the kernel keeps of it; machine.sh sweep: and
+# of hosts whose test run was killed. To see who lives, sweep needs the PID namespace that they were begun in.
 # What is mounted and started here goes with the mount and PID namespaces it is called in: not even a machine whose test run was
 # killed is left behind.
 set -u
@@ -16,11 +17,17 @@ in_control_groups() {
 }
 join() { mkdir -p "$1" && echo $$ >"$1/cgroup.procs"; }
 remove() { find "$1" -depth -type d -exec rmdir {} \; 2>/dev/null; }
+sweep() {
+  for group in "$1"bramble-*; do
+    owner=${group##*/bramble-}
+    [ -e "/proc/${owner%%-*}" ] || remove "$group"
+  done
+}
 
-if [ "$1" = clear ]; then
-  in_control_groups remove
-  exit 0
-fi
+case "$1" in
+clear) in_control_groups remove; exit 0 ;;
+sweep) NAMESPACE= in_control_groups sweep; exit 0 ;;
+esac
 in_control_groups join
 mkdir -p /run/systemd/nspawn
 mount -t tmpfs tmpfs /run/systemd/nspawn

@@ -6,6 +6,8 @@ import os
 import subprocess
 from collections.abc import Callable
 
+from tests.fleet.kill import kill_all
+
 GATEWAY = "10.77.0.1"
 
 
@@ -66,4 +68,7 @@ class Network:
             name = line.split()[0]
             parts = name.split("-")
             if parts[0] == "bramble" and len(parts) > 1 and parts[1].isdigit() and wanted(int(parts[1])):
+                # A connection that Ansible keeps open for a minute would keep the namespace, too, without a name.
+                for pid in map(int, ip("netns", "pids", name, check=False).split()):
+                    kill_all(pid)
                 ip("netns", "delete", name, check=False)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import pty
 import re
-import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from tests.fleet.kill import kill_all
 
 
 def typed(command: str, folder: Path, environment: dict[str, str], password: str, within: float) -> tuple[int, str]:
@@ -34,11 +35,10 @@ def typed(command: str, folder: Path, environment: dict[str, str], password: str
                     answered = len(shown)
                     os.write(terminal, password.encode() + b"\n")
         if time.monotonic() >= until:
-            os.kill(pid, signal.SIGKILL)
+            kill_all(pid)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace").replace("\r\n", "\n")
     except BaseException:  # whoever is ended takes along what was typed
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+        kill_all(pid)
         raise
     finally:
         os.close(terminal)

@@ -1,0 +1,54 @@
+"""A fleet that was ended leaves nothing on this machine, and the next clears away what one that was killed could not."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.fleet.fleet import PREFIX, SPACE
+from tests.fleet.kill import kill_all
+from tests.fleet.network import ip
+from tests.fleet.wait import until
+
+BOOT = "import signal; from tests.fleet.fleet import Fleet\nwith Fleet(['hub']):\n    print('booted', flush=True)\n    signal.pause()"
+GROUPS = 'mount -t cgroup2 cgroup "$1" && find "$1" -maxdepth 1 -name "bramble-*"'
+
+
+@contextmanager
+def booted() -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([sys.executable, "-c", BOOT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "booted\n", process.communicate()[1]
+            yield process
+        finally:
+            kill_all(process.pid)
+
+
+def left_by(pid: int, place: Path) -> list[str]:
+    """Return the names of folders, mounts, namespaces and control groups of a process's fleet, and the processes in them."""
+    groups = subprocess.run(["unshare", "--mount", "sh", "-c", GROUPS, "sh", place], capture_output=True, text=True, check=True).stdout
+    arguments = [path.read_bytes().decode(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    found = [*map(str, SPACE.glob(f"{PREFIX}-{pid}-*")), *ip("netns", "list").splitlines(), *groups.splitlines(), *arguments]
+    found += Path("/proc/mounts").read_text().splitlines()
+    return [name for name in found if f"bramble-{pid}" in name or f"{PREFIX}-{pid}-" in name]
+
+
+def test_nothing_is_left_of_a_fleet_that_was_stopped_or_killed(tmp_path: Path) -> None:
+    with booted() as killed:
+        assert left_by(killed.pid, tmp_path)
+        killed.kill()
+        killed.wait()
+    with booted() as stopped:
+        stopped.send_signal(signal.SIGINT)
+        until(
+            lambda: stopped.poll() is not None or not Path(f"/proc/{stopped.pid}/task/{stopped.pid}/children").read_text(), "its hosts' end"
+        )
+        stopped.send_signal(signal.SIGINT)  # somebody is impatient
+        stopped.wait(60)
+    assert left_by(stopped.pid, tmp_path) == []
+    assert left_by(killed.pid, tmp_path) == []
