@@ -43,3 +43,8 @@ def test_memory_follows_the_size_of_a_graph_of_the_fleets_own(tmp_path: Path) ->
     assert filters.bramble_memory(600, str(tmp_path), "mine.tflite", 32) == 600 + 4 * 32
     assert filters.bramble_memory(600, "/elsewhere", str(tmp_path / "mine.tflite"), 10) == 640
     assert filters.bramble_memory(600, str(tmp_path), "", 32) == filters.bramble_memory(600, str(tmp_path), "none.tflite", 32) == 600
+
+
+def test_a_server_is_told_the_names_that_it_would_not_answer_to() -> None:
+    names = ["Hub", "hub", "10.0.0.7", "fe80::1%eth0", "localhost", "127.0.0.1", "hub.local", "hub.garden.example"]
+    assert filters.bramble_unknown_hosts(names) == ["hub", "hub.garden.example"]

@@ -249,6 +249,17 @@ def test_a_name_that_can_be_written_in_several_ways_makes_one_certificate(tmp_pa
     assert again[1][1] == first[1][1]
 
 
+def test_a_server_that_moves_is_found_where_it_was_until_its_certificate_is_asked_for_anew(tmp_path: Path) -> None:
+    _, (_, before) = make(vault(tmp_path), names=["hub", "10.0.0.7"])
+    moved = ["hub", "hub.garden.example"]
+    ca, (_, after) = make(vault(tmp_path), names=moved)
+    assert certificates.names_in_words(after) == ["10.0.0.7", "hub", "hub.garden.example"]
+    assert make(vault(tmp_path), names=moved)[1][1] == after
+    assert certificates.names_in_words(make(vault(tmp_path), names=moved, certificate=True)[1][1]) == moved
+    _, elsewhere = server_certificate.server_certificate(vault(tmp_path / "lost"), ca, ["hub.local"], NOW, False, before)
+    assert certificates.names_in_words(elsewhere) == ["10.0.0.7", "hub", "hub.local"], "nor does another controller forget it"
+
+
 def test_a_name_that_no_certificate_can_hold_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(AnsibleActionFail, match=r"'hub\.\.local' cannot stand in the server's certificate"):
         make(vault(tmp_path), names=["hub..local"])

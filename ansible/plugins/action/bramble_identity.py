@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.authority import alone, authority
-from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.certificates import pem
+from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.certificates import names_in_words, pem
 from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.fleet import REMEDY, fleet_name, look, refusal
 from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.graph_key import graph_key, public_text, signature
 from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.server_certificate import server_certificate, stays
@@ -63,7 +63,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         ca = authority(vault, now, "ca" in renew, "authority" in renew, others)
         if given["stage"] == "end":
             ca = alone(vault, ca)
-        key, certificate = server_certificate(vault, ca, given["server_names"], now, "certificate" in renew)
+        key, certificate = server_certificate(vault, ca, given["server_names"], now, "certificate" in renew, found.certificate)
         made_tokens = tokens(vault, given["names"], "tokens" in renew)
         signer = graph_key(vault, "graphs" in renew)
         signed = signature(signer, Path(given["graph"])) if given["graph"] else ""
@@ -82,6 +82,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "ca_certificate": ca.trusted.decode(),
             "server_certificate": pair[0],
             "server_key": pair[1],
+            "server_names": names_in_words(certificate),
             "graph_key": public_text(signer),
             "graph_signature": signed,
             "fleet": fleet,

@@ -35,6 +35,19 @@ def bramble_reach(url: str, also: Sequence[str] = ()) -> list[str]:
         return [*also] if host == "localhost" and also else PRIVATE if "." not in host or host.endswith(".local") else []
 
 
+def bramble_unknown_hosts(names: Sequence[str]) -> list[str]:
+    """Return the names that a server answers to only if it is told so: neither addresses nor loopback's nor ones in ``.local``."""
+    return sorted({name.lower() for name in names if name != "localhost" and not name.endswith(".local") and not _is_address(name)})
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 def bramble_networks(given: Sequence[str]) -> str:
     """Return addresses and networks as a unit names them; what is neither is refused, for systemd would leave it out and allow nothing.
 
@@ -64,5 +77,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        functions = (bramble_inventory_name, bramble_memory, bramble_networks, bramble_reach)
+        functions = (bramble_inventory_name, bramble_memory, bramble_networks, bramble_reach, bramble_unknown_hosts)
         return {"bramble_id": client_id, **{function.__name__: function for function in functions}}

@@ -103,3 +103,8 @@ def general_names(certificate: x509.Certificate) -> set[x509.GeneralName]:
         return set(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
         return set()
+
+
+def names_in_words(certificate: x509.Certificate) -> list[str]:
+    """Return all that a certificate is for, as text."""
+    return sorted(str(name.value) for name in general_names(certificate))

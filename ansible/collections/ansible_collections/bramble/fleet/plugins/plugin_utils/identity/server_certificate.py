@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -20,19 +19,32 @@ RENEW_DAYS = 400
 Certified = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 
-def server_certificate(vault: Vault, ca: Authority, names: list[str], now: dt.datetime, renew: bool) -> Certified:
-    """Return the server's certificate: the one there is, unless it ends soon, lacks a name, or is another authority's."""
-    found = _load(vault)
-    if found and not renew:
-        certificate = found[1]
-        alike = general_names(certificate) == _general(names) and signed_by(certificate, ca.certificate)
-        if alike and valid(certificate, now, RENEW_DAYS):
+def server_certificate(
+    vault: Vault, ca: Authority, names: list[str], now: dt.datetime, renew: bool, shown: x509.Certificate | None = None
+) -> Certified:
+    """Return the server's certificate: the one there is, unless it ends soon, lacks a name, or is another authority's.
+
+    Names that it had stay in it: until a roll-out has been everywhere, clients look for the server where it was.
+
+    Parameters
+    ----------
+    renew
+        Make it anew though it is still good, and of today's names alone.
+    shown
+        The certificate that the server has, for a controller that has none.
+    """
+    found, wanted = _load(vault), set(map(general_name, names))
+    if found and not renew and signed_by(found[1], ca.certificate) and valid(found[1], now, RENEW_DAYS):
+        if wanted <= general_names(found[1]):
             return found
+    before = found[1] if found else shown
+    if before is not None and not renew:
+        wanted |= general_names(before)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     certificate = (
         begun(subject, ca.certificate.subject, key, now, SERVER_DAYS)
-        .add_extension(x509.SubjectAlternativeName(sorted(_general(names), key=str)), critical=False)
+        .add_extension(x509.SubjectAlternativeName(sorted(wanted, key=str)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -46,13 +58,9 @@ def server_certificate(vault: Vault, ca: Authority, names: list[str], now: dt.da
 
 def stays(certificate: x509.Certificate | None, ca: Authority, names: list[str], now: dt.datetime) -> bool:
     """Whether the certificate that the server has is left to it for now: it is a former authority's, which all clients still trust."""
-    if certificate is None or not valid(certificate, now) or not _general(names) <= general_names(certificate):
+    if certificate is None or not valid(certificate, now) or not set(map(general_name, names)) <= general_names(certificate):
         return False
     return any(signed_by(certificate, former) for former in ca.former)
-
-
-def _general(names: Iterable[str]) -> set[x509.GeneralName]:
-    return set(map(general_name, names))
 
 
 def _load(vault: Vault) -> Certified | None:
