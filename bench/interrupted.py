@@ -26,6 +26,8 @@ class Cut(NamedTuple):
     """As it begins."""
     nth: int = 1
     """The how many-th of its name."""
+    of: str = "client"
+    """Whose settings are other ones than before."""
     renew: tuple[str, ...] = ()
     variables: Mapping[str, Any] = {}
 
@@ -45,16 +47,18 @@ CUTS = (
     # The server's switch, the inspector's, the client's.
     Cut("Note that a roll-out begins"),
     Cut("Bring whom it trusts and who it is", renew=TOKENS),
-    Cut("Switch to the release"),
-    Cut("Run it, also after a reboot"),
-    Cut("See it through a round"),
-    Cut("Run it, also after a reboot", 2, renew=TOKENS),
+    Cut("Switch to the release", of="server"),
+    Cut("Run it, also after a reboot", of="server"),
+    Cut("See it through a round", of="server"),
+    Cut("Run it, also after a reboot", 2, of="server", renew=TOKENS),
     Cut("Bring whom it trusts and who it is", 3, renew=ALL),
-    Cut("Run it, also after a reboot", 2),
+    Cut("Run it, also after a reboot"),
     Cut("See the batch through the server's eyes, and through a round"),
     # The end: what was good before goes.
     Cut("Show the new, and forget the tokens of before", renew=ALL),
 )
+SETTING = {"server": ("server_deadline", "deadline", 60), "client": ("client_sample_every", "sample_every", 0)}
+"""A setting of each as the inventory calls it, as its file does, and seconds to which the number of the cut is added."""
 UNITS = {"hub": ["bramble-server.service", "bramble-inspector.service"], "pi-1": ["bramble-client.service"]}
 LEFT = (
     "cd /opt/bramble; ls -d incoming served 2>/dev/null; for f in */releases/* */packages/*; do [ -e $f/.complete ] || echo $f; done; "
@@ -62,7 +66,7 @@ LEFT = (
 )
 
 
-def _ill(fleet: Fleet, controller: Controller, api: Api, source: Path, number: int) -> str:
+def _ill(fleet: Fleet, controller: Controller, api: Api, source: Path, line: str) -> str:
     """Run it once more; return what is not as it was wanted, nothing where all is, and a further run finds nothing to do."""
     healed = controller.deploy(source=source)
     if healed.code:
@@ -74,9 +78,8 @@ def _ill(fleet: Fleet, controller: Controller, api: Api, source: Path, number: i
                 return f"{unit} runs with something {said}"
         if left := fleet[name].output(LEFT):
             return f"{name} keeps {' '.join(left.split())}"
-    for name, file, line in (("hub", "server", f'deadline = "{60 + number}s"'), ("pi-1", "client", f'sample_every = "{number}s"')):
-        if line not in fleet[name].output(f"cat /etc/bramble/{file}.toml"):
-            return f"{name} has not {line}"
+    if not any(line in host.output("cat /etc/bramble/*.toml").splitlines() for host in fleet.hosts.values()):
+        return f"no host has {line}"
     again = controller.deploy(source=source)
     return "" if again.code == 0 and set(again.changed.values()) == {0} else f"a further run: exit {again.code}, changed {again.changed}"
 
@@ -92,11 +95,12 @@ def main() -> list[Row]:
             controller.deploy(source=source).ok()
         for number, cut in enumerate(CUTS[chosen.start : chosen.stop], chosen.start + 1):
             begun = time.monotonic()
-            controller.variables |= {"server_deadline": f"{60 + number}s", "client_sample_every": f"{number}s", **cut.variables}
+            variable, setting, least = SETTING[cut.of]
+            controller.variables |= {variable: f"{least + number}s", **cut.variables}
             renew = ["-e", json.dumps({"identity_renew": cut.renew})] if cut.renew else []
             try:
                 controller.cut(cut.task, *renew, nth=cut.nth, later=number % 2 / 2, source=source)
-                why = _ill(fleet, controller, api, source, number)
+                why = _ill(fleet, controller, api, source, f'{setting} = "{least + number}s"')
             except AssertionError as error:  # it never came to that task, or its client did not come back
                 why = " ".join(str(error).split())[-300:]
             ill += [f"{cut.task} ({cut.nth}): {why}"] if why else []
