@@ -27,6 +27,8 @@ from tests.fleet.controller import Controller as Controller  # noqa: E402
 from tests.fleet.fleet import Fleet as Fleet  # noqa: E402
 
 CLIENTS = {"pi-1", "pi-2", "pi-3"}
+PATIENCE_S = 3600
+"""For benchmarks that count, which hold on a machine that is busy, too."""
 SETTINGS = {"server_mode": "evaluation", "client_sensors": "mock"}
 LINE = {"bramble/__init__.py": ('"""', '"""One changed line. ')}
 UPGRADE = {"bramble/__init__.py": ('"""', '"""An upgrade. ')}

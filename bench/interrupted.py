@@ -7,13 +7,14 @@ Needs root, and ``tests/fleet/run`` before it. ``BRAMBLE_BENCH_CUTS`` names thos
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.asked import span
-from bench.deploy import SETTINGS, Api, Controller, Fleet, needs_hosts
+from bench.deploy import PATIENCE_S, SETTINGS, Api, Controller, Fleet, needs_hosts
 from bench.table import Row
 
 TOKENS, ALL = ("tokens",), ("authority", "certificate", "tokens")
@@ -90,7 +91,7 @@ def main() -> list[Row]:
     chosen, ill = span("BRAMBLE_BENCH_CUTS", len(CUTS)), list[str]()
     with Fleet(["hub", "pi-1"]) as fleet:
         controller, api = Controller(fleet, {**SETTINGS, "server_min_clients": 1}), Api(fleet.server)
-        source = controller.another_release("source", {})
+        controller.patience, source = PATIENCE_S, controller.another_release("source", {})
         if chosen.start:
             controller.deploy(source=source).ok()
         for number, cut in enumerate(CUTS[chosen.start : chosen.stop], chosen.start + 1):
@@ -101,7 +102,7 @@ def main() -> list[Row]:
             try:
                 controller.cut(cut.task, *renew, nth=cut.nth, later=number % 2 / 2, source=source)
                 why = _ill(fleet, controller, api, source, f'{setting} = "{least + number}s"')
-            except AssertionError as error:  # it never came to that task, or its client did not come back
+            except (AssertionError, subprocess.TimeoutExpired) as error:  # it never came to that task, or its client did not come back
                 why = " ".join(str(error).split())[-300:]
             ill += [f"{cut.task} ({cut.nth}): {why}"] if why else []
             print(f"  {number} {cut.task} ({cut.nth}): {why or 'healed'} after {time.monotonic() - begun:.0f} s", flush=True)

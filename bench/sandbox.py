@@ -7,21 +7,10 @@ is said of processes and memory here is what the other limits leave.
 from __future__ import annotations
 
 import re
-import sys
-import types
-from pathlib import Path
 
-from bench.deploy import needs_hosts
+from bench.deploy import PATIENCE_S, Api, Controller, Fleet, needs_hosts
 from bench.table import Row
-
-# Some distributions leave a package `tests` in site-packages, which would hide this project's folder of that name.
-sys.modules["tests"] = types.ModuleType("tests")
-sys.modules["tests"].__path__ = [str(Path(__file__).parents[1] / "tests")]
-
-from tests.fleet.api import Api  # noqa: E402
-from tests.fleet.controller import Controller  # noqa: E402
-from tests.fleet.fleet import Fleet  # noqa: E402
-from tests.fleet.sandbox import outcomes  # noqa: E402
+from tests.fleet.sandbox import outcomes
 
 UNITS = {
     "client with pins": ("pi-1", "bramble-client", 1.9), "mock client": ("pi-2", "bramble-client", 1.9),
@@ -55,6 +44,7 @@ def main() -> list[Row]:
     needs_hosts()
     with Fleet(["hub", "pi-1", "pi-2", "pi-3"], {"pi-2": "trixie"}) as fleet:
         controller, api = Controller(fleet, {"server_mode": "evaluation", "client_sensors": "mock"}), Api(fleet.server)
+        controller.patience = PATIENCE_S
         controller.host_variables["pi-1"]["client_gpio"] = True
         controller.host_variables["pi-3"]["client_instances"] = ["pi-3a", "pi-3b"]
         controller.deploy(source=controller.another_release("source", {})).ok()

@@ -72,6 +72,8 @@ class Controller:
         self.password = self.folder / "password"
         self.password.write_text("correct horse battery staple\n")
         self.secrets = self.folder / "secrets"
+        self.patience = 900.0
+        """Seconds after which a play is taken for one that hangs."""
 
     def set_up_by_the_manual(self, source: Path) -> None:
         """Write the inventory as docs/operations.md says: the example copied, hosts in one file, wishes in the other."""
@@ -84,11 +86,13 @@ class Controller:
         (folder / "group_vars/all.yml").write_text(json.dumps(shared, indent=2))
         self.secrets = source / "ansible/secrets/production"
 
-    def by_the_manual(self, command: str, source: Path, timeout: float = 900) -> Play:
+    def by_the_manual(self, command: str, source: Path) -> Play:
         """Type a command of docs/operations.md in a source tree's folder ``ansible``, and the vault's password when asked."""
         begun = time.monotonic()
         path = f"{ROOT / '.venv-fleet/bin'}:{os.environ['PATH']}"
-        code, shown = typed(command, source / "ansible", {**self._environment, "PATH": path}, self.password.read_text().strip(), timeout)
+        code, shown = typed(
+            command, source / "ansible", {**self._environment, "PATH": path}, self.password.read_text().strip(), self.patience
+        )
         return self._noted(command, Play(code, shown, time.monotonic() - begun))
 
     def inventory(self) -> Path:
@@ -120,13 +124,12 @@ class Controller:
         source: Path = ROOT,
         password: Path | None = None,
         inventory: Path | None = None,
-        timeout: float = 900,
         wrapper: Sequence[str] = (),
     ) -> Play:
         """Run a playbook of a source tree to its end."""
         command, begun = [*wrapper, *self._command(playbook, inventory, password), *arguments], time.monotonic()
         with self._running(command, source, subprocess.PIPE) as process:
-            shown = process.communicate(timeout=timeout)[0].decode(errors="replace")
+            shown = process.communicate(timeout=self.patience)[0].decode(errors="replace")
         return self._noted(f"{playbook} {' '.join(arguments)}", Play(process.returncode, shown, time.monotonic() - begun))
 
     @contextmanager
@@ -168,11 +171,11 @@ class Controller:
             log.write(f"=== {what}: exit {play.code} after {play.seconds:.0f} s\n{play.output}\n")
         return play
 
-    def cut(self, task: str, *arguments: str, nth: int = 1, later: float = 0, source: Path = ROOT, timeout: float = 900) -> None:
+    def cut(self, task: str, *arguments: str, nth: int = 1, later: float = 0, source: Path = ROOT) -> None:
         """Run deploy.yml and kill all of it as a task begins, the ``nth`` of that name, or seconds ``later``; fail if it ends before."""
         begun, shown, seen = time.monotonic(), "", 0
         with self._running([*self._command("deploy.yml"), *arguments], source, subprocess.PIPE) as play:
-            alarm = threading.Timer(timeout, kill_all, [play.pid])
+            alarm = threading.Timer(self.patience, kill_all, [play.pid])
             alarm.start()
             try:
                 assert play.stdout is not None
