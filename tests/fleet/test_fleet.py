@@ -52,3 +52,11 @@ def test_nothing_is_left_of_a_fleet_that_was_stopped_or_killed(tmp_path: Path) -
         stopped.wait(60)
     assert left_by(stopped.pid, tmp_path) == []
     assert left_by(killed.pid, tmp_path) == []
+
+
+def test_what_was_begun_ends_with_its_workers_that_are_sessions_of_their_own(tmp_path: Path) -> None:
+    with subprocess.Popen(["sh", "-c", f"setsid sh -c 'echo $$ > {tmp_path}/worker; sleep 1000; true' & wait"]) as process:
+        until((tmp_path / "worker").exists, "the worker")
+        worker = Path("/proc", until((tmp_path / "worker").read_text, "its number").strip())
+        kill_all(process.pid)
+    until(lambda: not worker.exists() or " Z " in (worker / "stat").read_text(), "the worker's end")
