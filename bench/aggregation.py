@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from bench.table import Row
-from protocol.layout import Layout, Weights
-from protocol.messages import Timing, TrainingComplete
-from server.aggregate import BLOCK
-from server.cohort import Cohort
-from server.judge import Judge
-from server.spool import Spool
-from server.strategies import create
+from bramble_protocol.layout import Layout, Weights
+from bramble_protocol.messages import Timing, TrainingComplete
+from bramble_server.learning.aggregate import BLOCK
+from bramble_server.learning.judge import Judge
+from bramble_server.learning.strategies import create
+from bramble_server.rounds.cohort import Cohort
+from bramble_server.rounds.spool import Spool
 
 CLIENTS, PARAMETERS, REPEATS = 100, 1_000_000, 15
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import socketio  # type: ignore[import-untyped]
 
-import protocol
+import bramble_protocol
 from bench.loopback import many_files
-from protocol.messages import Channel, Handshake
+from bramble_protocol.messages import Channel, Handshake
 
 CHANNELS = (Channel("temperature", "°C"), Channel("humidity", "%"), Channel("pressure", "hPa"))
 AT_A_TIME = 20
@@ -63,7 +63,7 @@ class Answering:
 
         client.on("client_update", ask)
         client.on("disconnect", gone)
-        auth = Handshake(protocol.VERSION, name, simulated=True, channels=CHANNELS, version="bench").to_wire()
+        auth = Handshake(bramble_protocol.VERSION, name, simulated=True, channels=CHANNELS, version="bench").to_wire()
         await client.connect(url, auth=auth, transports=["websocket"], wait_timeout=60)
         self.clients.append(client)
 

@@ -65,7 +65,7 @@ class Client:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("BRAMBLE_", "PYTHON"))}
         self.name = name
         with (folder / f"{name}.log").open("ab") as log:
-            command: list[str | Path] = [python, "-m", "edge_client", *flags]
+            command: list[str | Path] = [python, "-m", "bramble_client", *flags]
             self.process = subprocess.Popen(command, cwd=folder, env=clean, stdout=subprocess.DEVNULL, stderr=log)
 
     def memory(self) -> float:
@@ -113,7 +113,7 @@ def peak(read: Callable[[], float]) -> Iterator[Callable[[], float]]:
 READY = """
 import time
 from edge_client import builtin
-from edge_client.runner import Runner
+from bramble_client.learn.runner import Runner
 graph = builtin.any_graph()
 for _ in range(6):
     runner, began = Runner(), time.monotonic()

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bench.table import Row
-from edge_client.recorder import Recorder
+from bramble_client.acquire.recorder import Recorder
 
 SAMPLES, STEP_S, START = 20_000, 60.0, 1_700_000_000.0
 PAGE = 4096

@@ -15,10 +15,10 @@ from flask import Flask
 from flask_socketio import SocketIO  # type: ignore[import-untyped]
 
 from bench.loopback import write_graph
-from protocol.graph import GraphFile
-from protocol.messages import ClientUpdate
-from server import engine
-from server.websocket import Limits
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.messages import ClientUpdate
+from bramble_server.transport.gevent import engine
+from bramble_server.transport.gevent.websocket import Limits
 
 
 def serve(clients: int, rounds: int, parameters: int, websocket: str) -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-import protocol
+import bramble_protocol
 
 UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -35,7 +35,7 @@ def frame(opcode: int, payload: bytes, final: bool = True) -> bytes:
 
 def hello(name: str, **other: object) -> bytes:
     """Return a handshake of Socket.IO."""
-    auth = {"protocol": protocol.VERSION, "client_id": name, "simulated": True, **other}
+    auth = {"protocol": bramble_protocol.VERSION, "client_id": name, "simulated": True, **other}
     return frame(1, b"40" + json.dumps(auth).encode())
 
 

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.table import Row
-from edge_client.hal.sim import recordings
-from edge_client.runtime import Runtime
-from edge_client.trainer import Trainer, arguments, measure, minibatches
-from edge_client.windows import Windows, windows
-from protocol.graph import GraphFile
-from protocol.layout import Weights
-from protocol.messages import ClientUpdate
-from server import tasks
-from server.strategies import create
+from bramble_client.hal.sim import recordings
+from bramble_client.learn.runtime import Runtime
+from bramble_client.learn.trainer import Trainer, arguments, measure, minibatches
+from bramble_client.learn.windows import Windows, windows
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.layout import Weights
+from bramble_protocol.messages import ClientUpdate
+from bramble_server import tasks
+from bramble_server.learning.strategies import create
 
 SITES = ("chicago", "greensboro", "miami", "sand-point", "tucson")
 ROUNDS = 20

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from protocol.graph import GraphFile, Manifest, Metric
-from protocol.layout import Layout
-from protocol.messages import Channel
+from bramble_protocol.graph import GraphFile, Manifest, Metric
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import Channel
 
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 600
@@ -86,7 +86,7 @@ class Process:
 
 
 class Server(Process):
-    """``python -m server``, or another program that says where it is ready in the same words."""
+    """``python -m bramble_server``, or another program that says where it is ready in the same words."""
 
     def __init__(self, *arguments: str, log: Path) -> None:
         super().__init__(*arguments, log=log)
@@ -102,7 +102,7 @@ class Server(Process):
 @contextmanager
 def serve(folder: Path, *arguments: str) -> Iterator[Server]:
     """Run a real server in its own process, with its data in this folder and these flags."""
-    server = Server("-m", "server", "--port", "0", "--data-dir", str(folder / "server"), *arguments, log=folder / "server.log")
+    server = Server("-m", "bramble_server", "--port", "0", "--data-dir", str(folder / "server"), *arguments, log=folder / "server.log")
     try:
         yield server
     finally:

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from bench.loopback import ROOT
 from bench.mutants import mutant
 from bench.table import Row
-from edge_client import builtin
-from edge_client.runner import Runner
-from edge_client.trainer import Trainer
-from protocol import BrambleError
-from protocol.graph import GraphFile
-from protocol.messages import ClientUpdate
+from bramble_client.learn import builtin
+from bramble_client.learn.runner import Runner
+from bramble_client.learn.trainer import Trainer
+from bramble_protocol import BrambleError
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.messages import ClientUpdate
 
 COUNT = 10_000
 NOTE = ROOT / ".bench" / "mutated_graphs.json"

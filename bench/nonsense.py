@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from bench.learning import SITES, Site, rmse
 from bench.table import Row
-from edge_client.doubt import Doubts, Unbelievable
-from edge_client.hal.channels import quantity
-from edge_client.runner import Runner
-from edge_client.runtime import Graph, Runtime
-from edge_client.trainer import NotEnoughData, Trainer, TrainingFault
-from edge_client.windows import Windows, windows
-from protocol.errors import BrambleError
-from protocol.graph import GraphFile
-from protocol.layout import Weights
-from protocol.messages import ClientUpdate, TrainingComplete
-from server import tasks
-from server.cohort import Cohort
-from server.judge import Judge
-from server.strategies import create
+from bramble_client.hal.channels import quantity
+from bramble_client.learn.doubt import Doubts, Unbelievable
+from bramble_client.learn.runner import Runner
+from bramble_client.learn.runtime import Graph, Runtime
+from bramble_client.learn.trainer import NotEnoughData, Trainer, TrainingFault
+from bramble_client.learn.windows import Windows, windows
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.layout import Weights
+from bramble_protocol.messages import ClientUpdate, TrainingComplete
+from bramble_server import tasks
+from bramble_server.learning.judge import Judge
+from bramble_server.learning.strategies import create
+from bramble_server.rounds.cohort import Cohort
 
 ROUNDS, SEEDS = 9, 10
 PER_ROUND = 500

@@ -15,7 +15,7 @@ START, SECONDS = 1_672_531_200, 30 * 86_400
 CHILD = """
 import resource, sys, time
 from pathlib import Path
-from edge_client.hal.sim import recordings
+from bramble_client.hal.sim import recordings
 began = time.process_time()
 recording = recordings.load(Path(sys.argv[1]))
 took = time.process_time() - began

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 
 from bench.asked import some_of, whole_number
 from bench.table import Row
-from edge_client.hal import Quality, catalogue
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips.ads1115 import DIVIDERS
-from edge_client.hal.sim.faults import Faults, Kind
-from edge_client.hal.sim.scene import Scene
-from edge_client.hal.sim.world import Synthetic
+from bramble_client.hal import Quality, catalogue
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips.ads1115 import DIVIDERS
+from bramble_client.hal.sim.faults import Faults, Kind
+from bramble_client.hal.sim.scene import Scene
+from bramble_client.hal.sim.world import Synthetic
 
 PROMISED = 10_000_000
 READS = whole_number("READS", PROMISED)

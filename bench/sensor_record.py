@@ -10,14 +10,14 @@ import random
 from collections.abc import Callable, Mapping
 
 from bench.table import Row
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.bme280 import BME280
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim import recordings
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips.bme280 import BME280 as Chip
-from edge_client.hal.sim.scene import Scene
-from edge_client.hal.sim.world import Nearby
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.bme280 import BME280
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim import recordings
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips.bme280 import BME280 as Chip
+from bramble_client.hal.sim.scene import Scene
+from bramble_client.hal.sim.world import Nearby
 
 START, HOUR = 1_672_531_200.0, 3600.0
 YEAR, MONTH, SEEDS = 8760, 720, 10

@@ -16,16 +16,16 @@ from pathlib import Path
 
 from bench.power_cut import Trace, after_cut, trace
 from bench.table import Row
-from edge_client.hal.clock import SystemClock, VirtualClock
-from edge_client.hal.drivers.bme280 import BME280
-from edge_client.hal.drivers.mpu6050 import MPU6050
-from edge_client.hal.readings import Reading
-from edge_client.hal.sampler import Sampler
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips import bme280, mpu6050
-from edge_client.hal.sim.scene import Scene
-from edge_client.hal.sim.world import Synthetic
-from edge_client.hal.stream import Stream
+from bramble_client.hal.clock import SystemClock, VirtualClock
+from bramble_client.hal.drivers.bme280 import BME280
+from bramble_client.hal.drivers.mpu6050 import MPU6050
+from bramble_client.hal.readings import Reading
+from bramble_client.hal.sampler import Sampler
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips import bme280, mpu6050
+from bramble_client.hal.sim.scene import Scene
+from bramble_client.hal.sim.world import Synthetic
+from bramble_client.hal.stream import Stream
 
 START = 1_683_000_000.0
 IMU_HZ, IMU_S = 200.0, 60.0

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from bench.loopback import Process, Server, fleet, running, serve, wait_for
 from bench.table import Row
-from server import tasks
+from bramble_server import tasks
 
 CLIENTS, ROUNDS = 2, 5
 SIZES = (10_000, 1_000_000)
@@ -91,7 +91,7 @@ def per_round_of_real_clients() -> dict[str, float]:
         for index in range(CLIENTS):
             client, where = f"pi-{index}", folder / f"pi-{index}"
             flags = ("--server", counter.url, "--id", client, "--sensors", "mock", "--data-dir", str(where))
-            stack.callback(Process("-m", "edge_client", *flags, log=folder / f"{client}.log").end)
+            stack.callback(Process("-m", "bramble_client", *flags, log=folder / f"{client}.log").end)
         wait_for(lambda: server.get("/status")["clients"] == CLIENTS, "the clients")
         server.get("/generate?count=200")
         wait_for(lambda: not server.get("/status")["cycle_waiting_for"], "the readings")

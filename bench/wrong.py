@@ -18,6 +18,8 @@ CLIENTS = {"pi-1", "pi-2"}
 SETTINGS = {"server_mode": "evaluation", "client_sensors": "mock", "server_deadline": "60s", "client_settings": {"reconnect_max": "2s"}}
 CLIENT_RUN = "def run(settings: ClientSettings) -> int:"
 TRAINER_RUN = "        start = time.time()\n        manifest, runtime = self._load(update), self._runner\n"
+AGENT, TRAINER = "edge_client/bramble_client/agent.py", "edge_client/bramble_client/learn/trainer.py"
+COMMITS = "server/bramble_server/rounds/commits.py"
 COMMIT = "        model, pooled = cohort.aggregate("
 
 
@@ -34,21 +36,21 @@ class Wrong(NamedTuple):
 
 
 WRONGS = (
-    Wrong("a client that ends at its start", {"edge_client/agent.py": (CLIENT_RUN, f"{CLIENT_RUN}\n    raise SystemExit(9)")}),
-    Wrong("training raises", {"edge_client/trainer.py": (TRAINER_RUN, f"        raise ZeroDivisionError('wrong')\n{TRAINER_RUN}")}),
+    Wrong("a client that ends at its start", {AGENT: (CLIENT_RUN, f"{CLIENT_RUN}\n    raise SystemExit(9)")}),
+    Wrong("training raises", {TRAINER: (TRAINER_RUN, f"        raise ZeroDivisionError('wrong')\n{TRAINER_RUN}")}),
     Wrong("training raises in rounds alone", {
-        "edge_client/agent.py": (
+        AGENT: (
             "        result = self._trainer.run(", "        if self._link.up:\n            raise ZeroDivisionError('wrong')\n"
             "        result = self._trainer.run(",
         )
     }),
     Wrong("training gives no numbers", {
-        "edge_client/trainer.py": (
+        TRAINER: (
             '    return layout.join([result(results, f"next', '    return np.float32("nan") * layout.join([result(results, f"next',
         )
     }),
-    Wrong("training hangs", {"edge_client/trainer.py": (TRAINER_RUN, f"        time.sleep(1e9)\n{TRAINER_RUN}")}),
-    Wrong("a server that commits no round", {"server/commits.py": (COMMIT, f"        raise ZeroDivisionError('wrong')\n{COMMIT}")}),
+    Wrong("training hangs", {TRAINER: (TRAINER_RUN, f"        time.sleep(1e9)\n{TRAINER_RUN}")}),
+    Wrong("a server that commits no round", {COMMITS: (COMMIT, f"        raise ZeroDivisionError('wrong')\n{COMMIT}")}),
     Wrong("a wrong type in server_settings", variables={"server_settings": {"keep_models": "many"}}),
     Wrong("an unknown key in client_settings", variables={"client_settings": {"reconect_max": "2s"}}),
     Wrong("server_every: soon", variables={"server_every": "soon"}),

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import requests
 
-from protocol import BrambleError
-from protocol.printable import printable
+from bramble_protocol import BrambleError
+from bramble_protocol.printable import printable
 
 JSON = dict[str, Any]
 

@@ -24,11 +24,11 @@ from bramble.settings import (
     StartRoundSettings,
     WatchRoundSettings,
 )
-from edge_client.settings import ClientSettings
-from inspector.settings import InspectorSettings
-from protocol import BrambleError
-from protocol.printable import printable
-from server.settings import ServerSettings
+from bramble_client.settings import ClientSettings
+from bramble_inspector.settings import InspectorSettings
+from bramble_protocol import BrambleError
+from bramble_protocol.printable import printable
+from bramble_server.settings import ServerSettings
 
 app = typer.Typer(
     help="Federated learning for fleets of Raspberry Pi sensor clients. Try it: bramble demo",
@@ -77,14 +77,14 @@ def _without_subcommand(command: Callable[..., None]) -> Callable[..., None]:
     return body
 
 
-app.command("server")(flags.command(ServerSettings, "server", _room("server.app", "server")))
+app.command("server")(flags.command(ServerSettings, "server", _room("bramble_server.app", "server")))
 client = typer.Typer(invoke_without_command=True)
 client.callback()(_without_subcommand(flags.command(ClientSettings, "client", _room("bramble.resident", "client"))))
 client.command("check", help="Try out sensors, training runtime and the way to the server, beside a client that may be running.")(
-    flags.command(ClientSettings, "client", _room("edge_client.check", "client"))
+    flags.command(ClientSettings, "client", _room("bramble_client.commands.check", "client"))
 )
 app.add_typer(client, name="client")
-app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("inspector.app", "inspector")))
+app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("bramble_inspector.app", "inspector")))
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))
 fleet.command("forget")(flags.command(ForgetSettings, "fleet", _room("bramble.fleet", "server", "forget")))
 rounds.command("start")(flags.command(StartRoundSettings, "fleet", _room("bramble.round", "server", "start")))
@@ -127,8 +127,8 @@ def token(
     add: Annotated[Path | None, typer.Option(help="Put the line into this token file; without it, the line goes to stderr.")] = None,
 ) -> None:
     """Make a token: the secret on stdout, its hash into the server's --tokens file, which holds nothing else."""
-    from server import tokenfile
-    from server.tokens import client_entry, http_entry, new_token
+    from bramble_server.fleet import tokenfile
+    from bramble_server.fleet.tokens import client_entry, http_entry, new_token
 
     if scope and not http:
         raise BrambleError("token: --scope goes with --http; a client's token opens what its own client needs")
@@ -170,7 +170,7 @@ def check_settings(
 )
 def sensors(ctx: typer.Context) -> None:
     """Hand over to the sensors' own commands, which a running client has no need to load."""
-    from edge_client.sensors_cli import app as commands
+    from bramble_client.commands.sensors import app as commands
 
     commands(args=ctx.args, prog_name="bramble sensors")
 

@@ -24,8 +24,8 @@ from bramble.api import Server
 from bramble.processes import Family
 from bramble.round import described
 from bramble.settings import DemoSettings
-from edge_client.hal.sim.recordings import builtin
-from protocol import BrambleError
+from bramble_client.hal.sim.recordings import builtin
+from bramble_protocol import BrambleError
 
 HOURS = 8760
 """Readings in a recording: one an hour for a year."""

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from protocol import BrambleError
+from bramble_protocol import BrambleError
 
 S = TypeVar("S", bound=BaseSettings)
 

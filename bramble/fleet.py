@@ -12,8 +12,8 @@ from rich.markup import escape
 from bramble import terminal
 from bramble.api import Server
 from bramble.settings import FleetSettings, ForgetSettings
-from protocol.health import DISK, words
-from protocol.printable import printable
+from bramble_protocol.health import DISK, words
+from bramble_protocol.printable import printable
 
 ROUNDS = 50
 """How many of the newest rounds are searched for a client's last one."""

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from protocol.printable import printable
+from bramble_protocol.printable import printable
 
 TERMINAL = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 JOURNAL = "%(levelname)s %(name)s: %(message)s"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from protocol import BrambleError
+from bramble_protocol import BrambleError
 
 GRACE_S = 5.0
 """Every command ends within this many seconds of SIGTERM; what does not is killed."""

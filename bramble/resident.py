@@ -15,12 +15,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from bramble import logs
-from protocol import BrambleError
+from bramble_protocol import BrambleError
+from bramble_protocol.finding import python_path
 
 if TYPE_CHECKING:
-    from edge_client.settings import ClientSettings
-
-ROOT = Path(__file__).parents[1]
+    from bramble_client.settings import ClientSettings
 
 
 def run(settings: ClientSettings) -> int:
@@ -29,7 +28,7 @@ def run(settings: ClientSettings) -> int:
     os.write(write, packed(settings))  # some hundred bytes; a pipe takes 64 KiB before anybody reads
     os.close(write)
     os.set_inheritable(read, True)
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    path = python_path("bramble", "bramble_client", "bramble_protocol")
     sys.stdout.flush()
     sys.stderr.flush()
     command = [sys.executable, "-P", "-m", "bramble.resident", str(read), str(logging.getLogger().level)]
@@ -38,7 +37,7 @@ def run(settings: ClientSettings) -> int:
 
 def packed(settings: ClientSettings) -> bytes:
     """Return what the settings say, with what follows from them, as JSON."""
-    from edge_client.settings import ClientSettings
+    from bramble_client.settings import ClientSettings
 
     names = [*ClientSettings.model_fields, *(name for name, member in vars(ClientSettings).items() if isinstance(member, property))]
     values = {name: getattr(settings, name) for name in names}
@@ -62,7 +61,7 @@ def main(descriptor: int, level: int) -> int:
         settings = unpacked(pipe.read())
     logs.configure(level)
     try:
-        from edge_client import agent
+        from bramble_client import agent
 
         return agent.run(settings)
     except ModuleNotFoundError as error:

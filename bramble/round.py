@@ -13,7 +13,7 @@ from rich.markup import escape
 from bramble import terminal
 from bramble.api import JSON, Server, ServerRefused
 from bramble.settings import ListRoundsSettings, StartRoundSettings
-from protocol.printable import printable
+from bramble_protocol.printable import printable
 
 PAUSE_S = 0.2
 

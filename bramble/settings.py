@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from protocol.durations import seconds
+from bramble_protocol.durations import seconds
 
 Seconds = Annotated[float, BeforeValidator(seconds)]
 

@@ -14,23 +14,23 @@ from pydantic_settings import BaseSettings
 
 from bramble import flags
 from bramble.flags import SettingError
-from edge_client.settings import ClientSettings
-from protocol import BrambleError
-from protocol.printable import printable
-from server.settings import ServerSettings
+from bramble_client.settings import ClientSettings
+from bramble_protocol import BrambleError
+from bramble_protocol.printable import printable
+from bramble_server.settings import ServerSettings
 
 SETTINGS = ("server.toml", "client.toml", "client-*.toml", "inspector.toml", "fleet.toml")
 """What a release's settings files are called below its ``etc/bramble``."""
 
 
 def _of_server(settings: ServerSettings) -> None:
-    from server import foundation  # where clients run, what it needs is not installed
+    from bramble_server import foundation  # where clients run, what it needs is not installed
 
     foundation.read(settings)
 
 
 def _of_client(settings: ClientSettings) -> None:
-    from edge_client import startup  # nor this where the server does
+    from bramble_client.commands import startup  # nor this where the server does
 
     startup.check_files(settings)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protocol import BrambleError, released, signatures
-from protocol.graph import GraphFile
+from bramble_protocol import BrambleError, released, signatures
+from bramble_protocol.graph import GraphFile
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,12 +26,12 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Write the graph here, for bramble server --task FILE.tflite.")] = None,
 ) -> None:
     """Export a task's Keras model as the graph that clients train. Needs TensorFlow, the extra 'authoring'."""
-    from server import tasks
+    from bramble_server import tasks
 
     if not name and (horizon is not None or out is not None):
         raise BrambleError("task export: --horizon and --out go with a task's name")
     try:
-        from server.export import export as exported
+        from bramble_server.authoring.export import export as exported
     except ModuleNotFoundError as error:
         raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[authoring]'") from error
     for chosen in [name] if name else sorted(tasks.TASKS):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from protocol.printable import printable
+from bramble_protocol.printable import printable
 
 PIPED = 10_000
 """Columns of a pipe or a file, which have no edge."""

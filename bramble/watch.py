@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from bramble import fleet
 from bramble.api import JSON, PAUSE_S, Server, ServerRefused
 from bramble.settings import WatchRoundSettings
-from protocol import reasons
-from protocol.printable import printable
+from bramble_protocol import reasons
+from bramble_protocol.printable import printable
 
 ROUNDS = 3
 """Rounds that are watched at most. The first may have begun before a client was upgraded; of one more anybody may miss the start."""

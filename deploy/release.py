@@ -1,7 +1,7 @@
 """Build what is published, the sdist and the wheel, into dist/, and with ``--tag`` make a release of it: ``make dist``, ``make release``.
 
 Both are built from a copy of what git knows, so that nothing that lies about in the folder, or is left of an earlier build,
-gets into them, and with this environment's setuptools, which constraints.txt pins.
+gets into them, and with this environment's hatchling, which constraints.txt pins.
 """
 
 from __future__ import annotations

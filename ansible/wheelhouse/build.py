@@ -32,14 +32,14 @@ from wheelhouse.locks import Wheel
 from wheelhouse.targets import Target, find
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("bramble", "protocol", "server", "edge_client", "inspector")
+FOLDERS = ("bramble", "protocol", "server", "edge_client", "inspector")
 BLOCK = 4096
 """Bytes in which a card's file system counts."""
 _VERSION = re.compile(r'(?m)^version = "([^"]+)"$')
 
 
 def _sources() -> list[Path]:
-    found = [path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return sorted([*found, *locks.LOCKS.glob("*.txt"), *(ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE"))])
 
 

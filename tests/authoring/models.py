@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from server.tasks.climate import Climate
+from bramble_server.tasks.climate import Climate
 
 Layers = Callable[[], list[Any]]
 L = keras.layers

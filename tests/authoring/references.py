@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from server.export import export
-from server.tasks.base import Task
+from bramble_server.authoring.export import export
+from bramble_server.tasks.base import Task
 from tests.authoring.models import REFERENCES
 
 FOLDER = Path(__file__).parents[1] / "runtimes" / "references"

@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="exporting needs TensorFlow; run: make test-authoring")
 
-from edge_client.runtime import Runtime
-from protocol.graph import GraphFile
-from server.export import export
-from server.tasks import create, load
+from bramble_client.learn.runtime import Runtime
+from bramble_protocol.graph import GraphFile
+from bramble_server.authoring.export import export
+from bramble_server.tasks import create, load
 from tests.authoring.models import REFERENCES
 from tests.authoring.references import FOLDER, run, weather
 

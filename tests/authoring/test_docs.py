@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="exporting needs TensorFlow; run: make test-authoring")
 
-from edge_client.trainer import Trainer
-from protocol.messages import ClientUpdate
-from server.export import export
-from server.tasks import Task
+from bramble_client.learn.trainer import Trainer
+from bramble_protocol.messages import ClientUpdate
+from bramble_server.authoring.export import export
+from bramble_server.tasks import Task
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-task.md"
 

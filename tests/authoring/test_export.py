@@ -11,11 +11,11 @@ pytest.importorskip("tensorflow", reason="exporting needs TensorFlow; run: make 
 import keras
 import tensorflow as tf
 
-from server.export import ExportError, export
-from server.export.check import check
-from server.export.convert import convert
-from server.export.program import Program
-from server.tasks.climate import Climate
+from bramble_server.authoring.export import ExportError, export
+from bramble_server.authoring.export.check import check
+from bramble_server.authoring.export.convert import convert
+from bramble_server.authoring.export.program import Program
+from bramble_server.tasks.climate import Climate
 from tests.authoring.models import Example, L, Layers
 from tests.authoring.references import built
 

@@ -12,8 +12,8 @@ pytest.importorskip("tensorflow", reason="exporting needs TensorFlow; run: make 
 
 import tensorflow as tf
 
-from server.export import ExportError, convolution
-from server.export.gradients import OVERRIDES
+from bramble_server.authoring.export import ExportError, convolution
+from bramble_server.authoring.export.gradients import OVERRIDES
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 assert convolution  # its overrides are registered on import

@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="exporting needs TensorFlow; run: make test-authoring")
 
-from edge_client.runtime import Runtime
-from server.export.convert import convert
-from server.export.program import Program
+from bramble_client.learn.runtime import Runtime
+from bramble_server.authoring.export.convert import convert
+from bramble_server.authoring.export.program import Program
 from tests.authoring.models import MODELS, Example
 from tests.authoring.references import built, run
 

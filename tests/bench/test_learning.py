@@ -9,9 +9,9 @@ import pytest
 
 from bench import learning
 from bench.learning import Fleet, Site, central, first_below, pool
-from edge_client.runtime import Runtime
-from edge_client.windows import windows
-from server import tasks
+from bramble_client.learn.runtime import Runtime
+from bramble_client.learn.windows import windows
+from bramble_server import tasks
 
 GRAPH = tasks.load("climate")
 

@@ -12,9 +12,9 @@ import pytest
 from bench import nonsense
 from bench.learning import SITES, Site
 from bench.nonsense import FORMER, KINDS, Fleet, rounds_to, trial
-from edge_client.runner import Runner
-from protocol.graph import GraphFile
-from server import tasks
+from bramble_client.learn.runner import Runner
+from bramble_protocol.graph import GraphFile
+from bramble_server import tasks
 
 GRAPH = tasks.load("climate")
 

@@ -14,18 +14,18 @@ from bramble.logs import JournalFormatter, to_journal
 
 def record(level: int, message: str, error: BaseException | None = None) -> logging.LogRecord:
     trace = None if error is None else (type(error), error, error.__traceback__)
-    return logging.LogRecord("edge_client.link", level, __file__, 1, message, None, trace)
+    return logging.LogRecord("bramble_client.deliver.link", level, __file__, 1, message, None, trace)
 
 
 @pytest.mark.parametrize(
     ("level", "line"),
     [
-        (logging.CRITICAL, "<2>CRITICAL edge_client.link: so"),
-        (logging.ERROR, "<3>ERROR edge_client.link: so"),
-        (logging.WARNING, "<4>WARNING edge_client.link: so"),
-        (logging.INFO, "<6>INFO edge_client.link: so"),
-        (logging.DEBUG, "<7>DEBUG edge_client.link: so"),
-        (5, "<7>Level 5 edge_client.link: so"),
+        (logging.CRITICAL, "<2>CRITICAL bramble_client.deliver.link: so"),
+        (logging.ERROR, "<3>ERROR bramble_client.deliver.link: so"),
+        (logging.WARNING, "<4>WARNING bramble_client.deliver.link: so"),
+        (logging.INFO, "<6>INFO bramble_client.deliver.link: so"),
+        (logging.DEBUG, "<7>DEBUG bramble_client.deliver.link: so"),
+        (5, "<7>Level 5 bramble_client.deliver.link: so"),
     ],
 )
 def test_the_journal_gets_the_priority(level: int, line: str) -> None:

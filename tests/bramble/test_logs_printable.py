@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from bramble import api, fleet, logs, terminal
-from protocol import ProtocolError
-from protocol.messages import Channel, Handshake
+from bramble_protocol import ProtocolError
+from bramble_protocol.messages import Channel, Handshake
 
 HOSTILE = "1.0\x1b[2J\x1b]0;owned\x07\nforged\u202eline\x9b31m"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bramble import resident
-from edge_client.settings import ClientSettings
+from bramble_client.settings import ClientSettings
 from tests.edge_client.process import ClientProcess
 
 NAMES = [*ClientSettings.model_fields, *(name for name, member in vars(ClientSettings).items() if isinstance(member, property))]

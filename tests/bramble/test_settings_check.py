@@ -11,12 +11,12 @@ import pytest
 
 from bramble import cli, flags
 from bramble.settings_check import Problem, check
-from edge_client import startup
-from edge_client.settings import ClientSettings
-from inspector.settings import InspectorSettings
-from protocol import BrambleError
-from server import foundation
-from server.settings import ServerSettings
+from bramble_client.commands import startup
+from bramble_client.settings import ClientSettings
+from bramble_inspector.settings import InspectorSettings
+from bramble_protocol import BrambleError
+from bramble_server import foundation
+from bramble_server.settings import ServerSettings
 from tests.edge_client.process import CLIMATE, ROOT, environment
 
 assert cli.app, "its import tells which commands read which table"

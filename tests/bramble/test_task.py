@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bramble import cli
-from edge_client.graph_trust import GraphTrust, read_keys
-from edge_client.graphs import GraphRejected
-from protocol.graph import GraphFile
-from server import tasks
+from bramble_client.learn.graph_trust import GraphTrust, read_keys
+from bramble_client.learn.graphs import GraphRejected
+from bramble_protocol.graph import GraphFile
+from bramble_server import tasks
 from tests.edge_client.test_graph_trust import OWN
 
 

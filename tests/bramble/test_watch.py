@@ -185,7 +185,7 @@ def test_the_server_is_watched_where_nobody_is_named(server: ServerProcess, clie
 def test_a_server_that_cannot_commit_is_named_even_in_its_first_round(tmp_path: Path, clients: list[Client]) -> None:
     script = tmp_path / "broken.py"
     script.write_text(
-        "import sys\nfrom bramble.cli import main\nfrom server.commits import Commits\n\n"
+        "import sys\nfrom bramble.cli import main\nfrom bramble_server.rounds.commits import Commits\n\n"
         "def finish(*_): raise ZeroDivisionError\n\nCommits.finish = finish\nmain(['server', *sys.argv[1:]])\n"
     )
     with ServerProcess(tmp_path, "--min-clients", "1", script=script) as server:

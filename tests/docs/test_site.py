@@ -117,10 +117,28 @@ def test_no_list_and_no_code_stays_text(site: Path) -> None:
     ("page", "names"),
     [
         ("http-client", ["bramble.api.Server", "bramble.api.Server.rollback", "bramble.api.ServerRefused"]),
-        ("sensors", ["edge_client.hal.open_board", "edge_client.hal.drivers.base.Driver.read", "edge_client.hal.contract.DriverContract"]),
-        ("strategies", ["server.strategies.Strategy.fold", "server.strategies.fedavg.FedAvg", "server.strategies.create"]),
-        ("tasks", ["server.tasks.base.Task.forecast", "protocol.graph.Manifest"]),
-        ("messages", ["protocol.VERSION", "protocol.messages.Handshake.from_wire", "protocol.codecs.decode", "protocol.layout.Layout"]),
+        (
+            "sensors",
+            ["bramble_client.hal.open_board", "bramble_client.hal.drivers.base.Driver.read", "bramble_client.hal.contract.DriverContract"],
+        ),
+        (
+            "strategies",
+            [
+                "bramble_server.learning.strategies.Strategy.fold",
+                "bramble_server.learning.strategies.fedavg.FedAvg",
+                "bramble_server.learning.strategies.create",
+            ],
+        ),
+        ("tasks", ["bramble_server.tasks.base.Task.forecast", "bramble_protocol.graph.Manifest"]),
+        (
+            "messages",
+            [
+                "protocol.VERSION",
+                "bramble_protocol.messages.Handshake.from_wire",
+                "bramble_protocol.codecs.decode",
+                "bramble_protocol.layout.Layout",
+            ],
+        ),
     ],
 )
 def test_what_others_program_against_is_in_the_reference(site: Path, page: str, names: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.tokens import hash_of
+from bramble_server.fleet.tokens import hash_of
 from tests.server.pi import Pi, Refused, hello, update
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import websocket
 
-from server.tokens import hash_of
+from bramble_server.fleet.tokens import hash_of
 from tests.server.pi import Pi, hello
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from edge_client.hal.sim import recordings
-from edge_client.recorder import Recorder
-from protocol.graph import GraphFile
+from bramble_client.acquire.recorder import Recorder
+from bramble_client.hal.sim import recordings
+from bramble_protocol.graph import GraphFile
 from tests.edge_client.process import CLIMATE, ROOT, ClientProcess, environment
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for

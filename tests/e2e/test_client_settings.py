@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from server.tokens import hash_of
+from bramble_server.fleet.tokens import hash_of
 from tests.edge_client.process import CLIMATE, ROOT, ClientProcess, environment
 from tests.ports import kept
 from tests.server.process import ServerProcess
@@ -74,7 +74,7 @@ BAD: dict[str, tuple[Callable[[Path], list[str]], str]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_setting_is_one_sentence_on_stderr_and_an_exit_code(tmp_path: Path, case: str) -> None:
     flags, named = BAD[case]
-    command = [sys.executable, "-m", "edge_client", "--id", "pi-1", "--sensors", "mock", "--data-dir", str(tmp_path / "data")]
+    command = [sys.executable, "-m", "bramble_client", "--id", "pi-1", "--sensors", "mock", "--data-dir", str(tmp_path / "data")]
     done = subprocess.run([*command, *flags(tmp_path)], capture_output=True, text=True, timeout=60, cwd=ROOT, env=environment())
     assert done.returncode != 0
     assert done.stdout == ""
@@ -84,7 +84,7 @@ def test_a_bad_setting_is_one_sentence_on_stderr_and_an_exit_code(tmp_path: Path
 
 
 def test_sensors_have_to_be_named(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "edge_client", "--data-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "bramble_client", "--data-dir", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, env=environment())
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "--sensors is missing" in done.stderr

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from edge_client.link import Link
-from protocol.graph import GraphFile
-from protocol.messages import Timing, TrainingComplete
+from bramble_client.deliver.link import Link
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.messages import Timing, TrainingComplete
 from tests.edge_client.process import CLIMATE, ClientProcess
 from tests.network import Proxy
 from tests.server.pi import hello

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 from werkzeug.datastructures import Headers
 
-from server.http import browsers
-from server.tokens import hash_of, http_entry
+from bramble_server.fleet.tokens import hash_of, http_entry
+from bramble_server.web import browsers
 from tests.server.pi import Pi, hello, update
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for

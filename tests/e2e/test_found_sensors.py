@@ -14,10 +14,10 @@ import os
 import runpy
 from pathlib import Path
 
-from edge_client.hal import catalogue
-from edge_client.hal.clock import HostClock
-from edge_client.hal.sim.scene import Scene
-from edge_client.hal.sim.world import Synthetic
+from bramble_client.hal import catalogue
+from bramble_client.hal.clock import HostClock
+from bramble_client.hal.sim.scene import Scene
+from bramble_client.hal.sim.world import Synthetic
 
 
 class Patch:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from edge_client.outbox import Outbox
-from protocol.messages import Column, DataUpdate
+from bramble_client.deliver.outbox import Outbox
+from bramble_protocol.messages import Column, DataUpdate
 from tests.e2e.test_client_modes import give_data, samples, serve, train
 from tests.edge_client.process import ClientProcess
 from tests.server.process import ServerProcess

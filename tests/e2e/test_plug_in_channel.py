@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inspector import series
+from bramble_inspector import series
 from tests.edge_client import plugin
 from tests.edge_client.process import ROOT, ClientProcess
 from tests.server.process import ServerProcess

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from protocol.layout import Layout
+from bramble_protocol.layout import Layout
 from tests.server.pi import Pi, update
 from tests.server.process import ROOT, NotReady, ServerProcess
 from tests.waiting import wait_for

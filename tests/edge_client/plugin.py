@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 MODULE = """
-from edge_client.hal.channels import Quantity
-from edge_client.hal.drivers.base import Driver, Measurement
-from edge_client.hal.registers import Device, Register
-from edge_client.hal.sim.chips.base import RegisterChip
+from bramble_client.hal.channels import Quantity
+from bramble_client.hal.drivers.base import Driver, Measurement
+from bramble_client.hal.registers import Device, Register
+from bramble_client.hal.sim.chips.base import RegisterChip
 
 RADON = Quantity("radon", "Bq/m³", None, 0, 10_000)
 VALUE = Register(0x02, 2)

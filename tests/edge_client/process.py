@@ -14,7 +14,7 @@ from types import TracebackType
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
-CLIMATE = ROOT / "server" / "tasks" / "climate.tflite"
+CLIMATE = ROOT / "server/bramble_server/tasks/climate.tflite"
 
 
 def environment(**other: str) -> dict[str, str]:
@@ -24,14 +24,14 @@ def environment(**other: str) -> dict[str, str]:
 
 
 class ClientProcess:
-    """``python -m edge_client`` with mock sensors, in its own process; its data survive in ``folder``."""
+    """``python -m bramble_client`` with mock sensors, in its own process; its data survive in ``folder``."""
 
     def __init__(self, url: str, folder: Path, *flags: str, name: str = "pi-1", **variables: str) -> None:
         self.name = name
         self.folder = folder / name
         self.errors = folder / f"{name}.log"
         self._before = len(self.errors.read_text()) if self.errors.exists() else 0
-        command = [sys.executable, "-m", "edge_client", "--server", url, "--id", name, "--sensors", "mock"]
+        command = [sys.executable, "-m", "bramble_client", "--server", url, "--id", name, "--sensors", "mock"]
         command += ["--data-dir", str(self.folder), "--reconnect-max", "0.2", *flags]
         self.output = folder / f"{name}.out"
         with self.errors.open("ab") as errors, self.output.open("wb") as output:

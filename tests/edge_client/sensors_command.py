@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typer.testing import CliRunner
 
-from edge_client.sensors_cli import app
+from bramble_client.commands.sensors import app
 
 
 def run(*arguments: str, code: int = 0) -> str:

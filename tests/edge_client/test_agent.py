@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from edge_client import agent as agent_module
-from edge_client import sampling
-from edge_client.agent import TESTED_UNTIL, Agent
-from edge_client.download import DownloadFailed
-from edge_client.hal import Quality, Reading, open_board
-from edge_client.measures import UNTOLD
-from edge_client.settings import ClientSettings
-from protocol.graph import GraphFile
-from protocol.messages import ClientUpdate, DataUpdate, GenerateData, Handshake, TrainingComplete, TrainingFailed
+from bramble_client import agent as agent_module
+from bramble_client.acquire import sampling
+from bramble_client.agent import TESTED_UNTIL, Agent
+from bramble_client.deliver.download import DownloadFailed
+from bramble_client.hal import Quality, Reading, open_board
+from bramble_client.learn.measures import UNTOLD
+from bramble_client.settings import ClientSettings
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.messages import ClientUpdate, DataUpdate, GenerateData, Handshake, TrainingComplete, TrainingFailed
 from tests.edge_client.process import CLIMATE
 from tests.edge_client.socketserver import Server
 from tests.waiting import wait_for

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_client import check, startup
-from edge_client.settings import ClientSettings
-from server.tokens import new_token
+from bramble_client.commands import check, startup
+from bramble_client.settings import ClientSettings
+from bramble_server.fleet.tokens import new_token
 from tests.edge_client.process import ROOT, environment
 from tests.server.process import ServerProcess
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from edge_client import courier as module
-from edge_client.courier import Courier
-from edge_client.link import Link
-from edge_client.outbox import Item, Outbox
+from bramble_client.deliver import courier as module
+from bramble_client.deliver.courier import Courier
+from bramble_client.deliver.link import Link
+from bramble_client.deliver.outbox import Item, Outbox
 from tests.edge_client.socketserver import Server
 from tests.waiting import wait_for
 

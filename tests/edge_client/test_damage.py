@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from bench import damage
-from edge_client import check, database
-from edge_client.outbox import Outbox
-from edge_client.recorder import Recorder
-from edge_client.settings import ClientSettings
-from protocol import BrambleError
+from bramble_client.acquire import database
+from bramble_client.acquire.recorder import Recorder
+from bramble_client.commands import check
+from bramble_client.deliver.outbox import Outbox
+from bramble_client.settings import ClientSettings
+from bramble_protocol import BrambleError
 
 SAMPLES = 4000
 

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from edge_client import download
-from edge_client.download import DownloadFailed, GraphDownload
+from bramble_client.deliver import download
+from bramble_client.deliver.download import DownloadFailed, GraphDownload
 
 SHA = "ab" * 32
 Answer = Callable[[BaseHTTPRequestHandler], None]

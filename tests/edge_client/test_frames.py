@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_client.frames import LONGEST, Frames, Malformed
+from bramble_client.learn.frames import LONGEST, Frames, Malformed
 
 Ends = tuple[socket.socket, Frames]
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from edge_client import frontpanel
-from edge_client.agent import Agent
-from edge_client.frontpanel import FrontPanel, open_pins
-from edge_client.hal import gpio, open_board
-from edge_client.hal.gpio import Status
-from edge_client.settings import ClientSettings
-from edge_client.trainer import NotEnoughData
-from protocol import BrambleError
-from protocol.messages import GenerateData
+from bramble_client.agent import Agent
+from bramble_client.hal import gpio, open_board
+from bramble_client.hal.gpio import Status
+from bramble_client.learn.trainer import NotEnoughData
+from bramble_client.machine import frontpanel
+from bramble_client.machine.frontpanel import FrontPanel, open_pins
+from bramble_client.settings import ClientSettings
+from bramble_protocol import BrambleError
+from bramble_protocol.messages import GenerateData
 from tests.edge_client.process import ROOT, ClientProcess
 from tests.edge_client.socketserver import Server
 from tests.edge_client.test_agent import GRAPH, START, heard, update
@@ -172,7 +172,7 @@ def test_when_it_ends_the_lamp_is_off(front: Front) -> None:
 
 def test_real_sensors_have_real_pins_and_mock_sensors_mock_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds: list[str] = []
-    monkeypatch.setattr("edge_client.frontpanel.open_factory", lambda kind, folder: kinds.append(kind))
+    monkeypatch.setattr("bramble_client.machine.frontpanel.open_factory", lambda kind, folder: kinds.append(kind))
     for sensors in ("linux", "mock"):
         open_pins(ClientSettings(id="pi-1", sensors=sensors, gpio=True), tmp_path)  # type: ignore[arg-type]
     assert kinds == ["lgpio", "mock"]

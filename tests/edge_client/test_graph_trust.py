@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_client import graph_trust
-from edge_client.graph_trust import GraphTrust, read_keys
-from edge_client.graphs import GraphCache, GraphRejected
-from protocol import BrambleError
-from protocol.graph import GraphFile
-from protocol.messages import Channel
-from protocol.signatures import key_text, message
-from server import tasks
+from bramble_client.learn import graph_trust
+from bramble_client.learn.graph_trust import GraphTrust, read_keys
+from bramble_client.learn.graphs import GraphCache, GraphRejected
+from bramble_protocol import BrambleError
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.messages import Channel
+from bramble_protocol.signatures import key_text, message
+from bramble_server import tasks
 
 CLIMATE = tasks.load("climate")
 OPERATOR, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_client.graphs import KEEP, GraphCache, GraphRejected
-from protocol.graph import GraphFile, Manifest, Metric, digest
-from protocol.layout import Layout
-from protocol.messages import Channel
+from bramble_client.learn.graphs import KEEP, GraphCache, GraphRejected
+from bramble_protocol.graph import GraphFile, Manifest, Metric, digest
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import Channel
 
 
 def graph(number: int) -> GraphFile:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_client import health
-from protocol import fields
+from bramble_client.machine import health
+from bramble_protocol import fields
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trustme
 
-from edge_client.link import Backoff, Link, LinkDown, NoAnswer
+from bramble_client.deliver.link import Backoff, Link, LinkDown, NoAnswer
 from tests.edge_client.socketserver import Server
 from tests.network import Proxy
 from tests.ports import kept
@@ -55,7 +55,7 @@ def up(link: Link) -> Link:
 
 
 def records(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "edge_client.link"]
+    return [record.getMessage() for record in caplog.records if record.name == "bramble_client.deliver.link"]
 
 
 def test_it_shakes_hands_calls_and_returns_the_acknowledgement(serve: Callable[..., Server], connect: Callable[..., Link]) -> None:

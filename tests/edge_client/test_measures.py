@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_client.measures import guarded
-from edge_client.trainer import Result
-from protocol import privacy
-from protocol.layout import Layout
-from protocol.messages import Timing, TrainingComplete
+from bramble_client.learn.measures import guarded
+from bramble_client.learn.trainer import Result
+from bramble_protocol import privacy
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import Timing, TrainingComplete
 
 LAYOUT = Layout.of([("w", [1])])
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from edge_client import mirror
-from protocol.messages import Channel, DataUpdate
+from bramble_client.acquire import mirror
+from bramble_protocol.messages import Channel, DataUpdate
 
 CHANNELS = (Channel("temperature", "°C"), Channel("humidity", "%"))
 

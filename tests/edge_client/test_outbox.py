@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge_client.outbox import Outbox
+from bramble_client.deliver.outbox import Outbox
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_full_disk_keeps_the_answer_in_memory_until_it_is_sent(make: Callable[
 CHILD = """
 import sys
 from pathlib import Path
-from edge_client.outbox import Outbox
+from bramble_client.deliver.outbox import Outbox
 outbox = Outbox(Path(sys.argv[1]))
 for number in range(1, 10**9):
     outbox.put_answer("training_complete", {"round": number, "weights": bytes(40_000)}, {"tested_until": float(number)})

@@ -16,9 +16,9 @@ CHILD = """
 import json, logging, subprocess, sys
 from pathlib import Path
 from edge_client import disk
-from edge_client.outbox import Outbox
-from edge_client.recorder import Recorder
-from edge_client.startup import StartError, exclusive
+from bramble_client.deliver.outbox import Outbox
+from bramble_client.acquire.recorder import Recorder
+from bramble_client.commands.startup import StartError, exclusive
 
 image, card = sys.argv[1:]
 lines = []

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from edge_client.database import Database, StorageError
-from edge_client.recorder import Recorder
+from bramble_client.acquire.database import Database, StorageError
+from bramble_client.acquire.recorder import Recorder
 
 NAN = math.nan
 
@@ -229,7 +229,7 @@ def test_a_full_disk_is_said_once_loses_nothing_and_is_over_when_there_is_room(
 CHILD = """
 import sys
 from pathlib import Path
-from edge_client.recorder import Recorder
+from bramble_client.acquire.recorder import Recorder
 recorder = Recorder(Path(sys.argv[1]), 400)
 for start in range(0, 10**9, 50):
     recorder.append_many((float(t), {"temperature": t / 10, "humidity": 50.0}) for t in range(start, start + 50))
@@ -280,7 +280,7 @@ def test_a_path_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
 GROWN = """
 import resource, signal, sys
 from pathlib import Path
-from edge_client.recorder import Recorder
+from bramble_client.acquire.recorder import Recorder
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))
 recorder = Recorder(Path(sys.argv[1]), cap=1_000_000)

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_client import builtin, check, rehearsal, trainer
-from edge_client.hal.sim import recordings
-from edge_client.recorder import Recorder
-from edge_client.runner import Runner
-from edge_client.settings import ClientSettings
-from edge_client.trainer import Trainer
+from bramble_client.acquire.recorder import Recorder
+from bramble_client.commands import check, rehearsal
+from bramble_client.hal.sim import recordings
+from bramble_client.learn import builtin, trainer
+from bramble_client.learn.runner import Runner
+from bramble_client.learn.trainer import Trainer
+from bramble_client.settings import ClientSettings
 
 MANIFEST = builtin.any_graph().manifest
 
@@ -76,7 +77,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, how: str) -> str:
         monkeypatch.setattr(Trainer, "run", crash)
         return "training fails on recorded weather: ZeroDivisionError: the release is broken"
     if how == "crash of the process":
-        monkeypatch.setattr("edge_client.runner.ROOT", Path("/nonexistent"))
+        monkeypatch.setattr("bramble_client.learn.runner.ROOT", Path("/nonexistent"))
         monkeypatch.delenv("PYTHONPATH", raising=False)
         monkeypatch.setattr("sys.executable", "/bin/false")
         return "training fails on recorded weather: graph: loading ended its process"

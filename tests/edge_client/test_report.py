@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from edge_client import health, report
-from edge_client.link import LinkDown
-from edge_client.report import Reporter
-from protocol.health import EVENT, Health
+from bramble_client.deliver.link import LinkDown
+from bramble_client.machine import health, report
+from bramble_client.machine.report import Reporter
+from bramble_protocol.health import EVENT, Health
 from tests.waiting import wait_for
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_client import check
-from edge_client.download import DownloadFailed, GraphDownload
-from edge_client.link import Link
-from edge_client.settings import ClientSettings
+from bramble_client.commands import check
+from bramble_client.deliver.download import DownloadFailed, GraphDownload
+from bramble_client.deliver.link import Link
+from bramble_client.settings import ClientSettings
 from tests.edge_client.socketserver import Server
 from tests.http_proxy import HttpProxy
 from tests.waiting import wait_for

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from edge_client import sampling
-from edge_client.hal import open_board
-from edge_client.hal.sim import recordings
-from edge_client.outbox import Outbox
-from edge_client.recorder import Recorder
-from edge_client.sampling import Cycles, SelfPaced
-from protocol.messages import Channel, DataUpdate, GenerateData
+from bramble_client.acquire import sampling
+from bramble_client.acquire.recorder import Recorder
+from bramble_client.acquire.sampling import Cycles, SelfPaced
+from bramble_client.deliver.outbox import Outbox
+from bramble_client.hal import open_board
+from bramble_client.hal.sim import recordings
+from bramble_protocol.messages import Channel, DataUpdate, GenerateData
 from tests.waiting import wait_for
 
 CHANNELS = (Channel("temperature", "°C"), Channel("humidity", "%"))
@@ -368,7 +368,7 @@ def test_how_it_went_is_said_when_it_ends_and_so_is_what_was_never_dated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("edge_client.hal.clock.HostClock.utc", lambda clock: None)
+    monkeypatch.setattr("bramble_client.hal.clock.HostClock.utc", lambda clock: None)
     with Paced(tmp_path, BME280) as paced:
         wait_for(lambda: paced.sampling._sampler.stats["roof"].taken > 3, "samples")
         assert paced.sampling.sampled is not None, "it was measured, only when is not known"

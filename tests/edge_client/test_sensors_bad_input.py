@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import catalogue, errors
-from edge_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal import catalogue, errors
+from bramble_client.hal.sim.bus import SimulatedBus
 from tests.edge_client.sensors_command import run
 
 GOOD = '[[sensor]]\ndriver = "bme280"\n'
@@ -77,7 +77,7 @@ def test_a_plug_in_that_does_not_import_is_listed_beside_the_others(monkeypatch:
 
 
 def test_a_package_that_is_missing_is_named_in_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "edge_client.hal.drivers.bme680", raising=False)
+    monkeypatch.delitem(sys.modules, "bramble_client.hal.drivers.bme680", raising=False)
     monkeypatch.setitem(sys.modules, "bme680", None)
     assert "pip install bme680" in run("list")
 

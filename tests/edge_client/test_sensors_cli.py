@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import catalogue, config
-from edge_client.hal.errors import ConfigError
+from bramble_client.hal import catalogue, config
+from bramble_client.hal.errors import ConfigError
 from tests.edge_client.sensors_command import run
 
 

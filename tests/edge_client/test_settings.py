@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from edge_client.settings import ClientSettings, hostname_id
-from protocol import fields
+from bramble_client.settings import ClientSettings, hostname_id
+from bramble_protocol import fields
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from edge_client.startup import StartError, exclusive, read_token, tls_context
+from bramble_client.commands.startup import StartError, exclusive, read_token, tls_context
 from tests.edge_client.process import environment
 
 
@@ -55,7 +55,7 @@ def test_an_authority_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 HOLDER = """
 import sys
 from pathlib import Path
-from edge_client.startup import exclusive
+from bramble_client.commands.startup import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from edge_client.startup import Authorities, tls_context
-from edge_client.tls import TlsSocket
+from bramble_client.commands.startup import Authorities, tls_context
+from bramble_client.deliver.tls import TlsSocket
 
 Pair = tuple[TlsSocket, ssl.SSLSocket]
 

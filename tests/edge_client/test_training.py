@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_client.outbox import Outbox
-from edge_client.trainer import NotEnoughData, Result
-from edge_client.training import Training
-from protocol import BrambleError
-from protocol.layout import Layout
-from protocol.messages import ClientUpdate, Timing, TrainConfig, TrainingComplete
+from bramble_client.deliver.outbox import Outbox
+from bramble_client.learn.trainer import NotEnoughData, Result
+from bramble_client.learn.training import Training
+from bramble_protocol import BrambleError
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import ClientUpdate, Timing, TrainConfig, TrainingComplete
 from tests.waiting import wait_for
 
 LAYOUT = Layout.of([("dense/kernel", [2, 2])])

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from edge_client import agent
-from edge_client.agent import Agent
+from bramble_client import agent
+from bramble_client.agent import Agent
 from tests.edge_client.process import ClientProcess
 from tests.waiting import wait_for
 

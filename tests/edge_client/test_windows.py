@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.windows import bin_means, windows
-from protocol.graph import Manifest, Metric
-from protocol.layout import Layout
-from protocol.messages import Channel
+from bramble_client.learn.windows import bin_means, windows
+from bramble_protocol.graph import Manifest, Metric
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import Channel
 
 MANIFEST = Manifest(
     task="test",

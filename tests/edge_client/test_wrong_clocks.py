@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from numpy.testing import assert_array_equal
 
-from edge_client.hal import Board, open_board
-from edge_client.outbox import Outbox
-from edge_client.recorder import Recorder
-from edge_client.sampling import Cycles, SelfPaced
-from protocol.messages import GenerateData
+from bramble_client.acquire.recorder import Recorder
+from bramble_client.acquire.sampling import Cycles, SelfPaced
+from bramble_client.deliver.outbox import Outbox
+from bramble_client.hal import Board, open_board
+from bramble_protocol.messages import GenerateData
 from tests.waiting import wait_for
 
 YEAR_2099 = 4_080_000_000.0

@@ -26,7 +26,7 @@ from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.vault impor
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from protocol import signatures
+from bramble_protocol import signatures
 
 NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
 NAMES = ["hub", "192.168.1.10", "localhost"]

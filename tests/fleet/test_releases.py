@@ -16,14 +16,18 @@ from tests.fleet.fleet import Fleet
 from tests.fleet.wait import until
 
 RUN = "def run(settings: ClientSettings) -> int:"
-CLIENT_BROKEN = {"edge_client/agent.py": (RUN, f"{RUN}\n    raise SystemExit(9)\n\n\ndef _never(settings: ClientSettings) -> int:")}
+AGENT = "edge_client/bramble_client/agent.py"
+CLIENT_BROKEN = {AGENT: (RUN, f"{RUN}\n    raise SystemExit(9)\n\n\ndef _never(settings: ClientSettings) -> int:")}
 TRAINING = "        result = self._trainer.run("
 TRAINING_BROKEN = {
-    "edge_client/agent.py": (TRAINING, f"        if self._link.up:\n            raise ZeroDivisionError('broken')\n{TRAINING}")
+    AGENT: (
+        TRAINING,
+        f"        if self._link.up:\n            raise ZeroDivisionError('broken')\n{TRAINING}",
+    )
 }
 """Once it has a server it cannot train any more, which its own check does not see."""
 COMMIT = "        model, pooled = cohort.aggregate("
-SERVER_BROKEN = {"server/commits.py": (COMMIT, f"        raise ZeroDivisionError('broken')\n{COMMIT}")}
+SERVER_BROKEN = {"server/bramble_server/rounds/commits.py": (COMMIT, f"        raise ZeroDivisionError('broken')\n{COMMIT}")}
 BETTER = {"bramble/__init__.py": ('"""', '"""A better release. ')}
 
 

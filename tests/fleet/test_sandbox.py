@@ -15,8 +15,8 @@ from tests.fleet.sandbox import inside, possible, python_of
 ASKED = """
 import json, os, pathlib, time
 from edge_client import builtin, health
-from edge_client.hal.clock import clock_synchronised
-from edge_client.runner import Runner
+from bramble_client.hal.clock import clock_synchronised
+from bramble_client.learn.runner import Runner
 
 folder = pathlib.Path(os.environ["STATE_DIRECTORY"])
 found = health.read(folder)

@@ -40,7 +40,7 @@ def release_0_1(fleet: Fleet) -> Path:
 @pytest.fixture(scope="module")
 def own_graph(fleet: Fleet) -> Path:
     """The climate task by the second: a private fleet would wait a day for its first hourly window."""
-    path, built_in = fleet.folder / "own.tflite", ROOT / "server" / "tasks" / "climate.tflite"
+    path, built_in = fleet.folder / "own.tflite", ROOT / "server/bramble_server/tasks/climate.tflite"
     with zipfile.ZipFile(built_in) as packed:
         files = {item.filename: packed.read(item) for item in packed.infolist()}
         flatbuffer = built_in.read_bytes()[: min(item.header_offset for item in packed.infolist())]

@@ -18,8 +18,8 @@ from dash import Dash
 from playwright.sync_api import BrowserContext, Page
 from werkzeug.serving import make_server
 
-from inspector.app import create_app
-from inspector.settings import InspectorSettings
+from bramble_inspector.app import create_app
+from bramble_inspector.settings import InspectorSettings
 from tests.inspector.fleet import Pi
 from tests.inspector.standin import Standin
 from tests.ports import kept
@@ -30,7 +30,7 @@ class RealServer:
     """``bramble server`` as its own process, which can be killed and started again on the same port."""
 
     def __init__(self, folder: Path, *flags: str) -> None:
-        self._command = [sys.executable, "-m", "server", "--data-dir", str(folder), *flags]
+        self._command = [sys.executable, "-m", "bramble_server", "--data-dir", str(folder), *flags]
         self.port = kept()
         self.start()
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import socketio
 
-from protocol.layout import Layout, Weights
-from protocol.messages import Channel, ClientUpdate, Column, DataUpdate, GenerateData, Handshake, Timing, TrainingComplete
+from bramble_protocol.layout import Layout, Weights
+from bramble_protocol.messages import Channel, ClientUpdate, Column, DataUpdate, GenerateData, Handshake, Timing, TrainingComplete
 
 CHANNELS = (Channel("temperature", "°C"), Channel("humidity", "%"), Channel("pressure", "hPa"))
 

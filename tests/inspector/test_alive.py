@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from inspector import alive
+from bramble_inspector import alive
 
 
 class Page(HTTPServer):

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from inspector.app import create_app, run
-from inspector.settings import InspectorSettings
-from protocol import BrambleError
+from bramble_inspector.app import create_app, run
+from bramble_inspector.settings import InspectorSettings
+from bramble_protocol import BrambleError
 from tests.http_proxy import HttpProxy
 from tests.inspector.standin import Standin
 
@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[2]
 
 def start(cleanup: ExitStack, *flags: str) -> tuple[subprocess.Popen[str], str]:
     """Run the inspector as a process; return it and its address as it says it."""
-    process = subprocess.Popen([sys.executable, "-m", "inspector", "--port", "0", *flags], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bramble_inspector", "--port", "0", *flags], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
     cleanup.enter_context(process)
     cleanup.callback(process.kill)
     assert process.stdout is not None
@@ -61,7 +63,7 @@ def test_it_serves_ipv6_where_it_is_told_to(cleanup: ExitStack) -> None:
 
 def test_a_taken_port_is_one_sentence_and_code_1() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        command = [sys.executable, "-m", "inspector", "--port", str(taken.getsockname()[1])]
+        command = [sys.executable, "-m", "bramble_inspector", "--port", str(taken.getsockname()[1])]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
@@ -138,7 +140,7 @@ def test_whether_the_page_has_anything_to_show_is_one_question(standin: Standin,
     assert asked(standin.url) == (200, None)
     status, why = asked("http://127.0.0.1:1")
     assert (status, str(why)[:17]) == (503, "No server answers")
-    monkeypatch.setattr("inspector.header.summary", lambda snapshot: 1 / 0)
+    monkeypatch.setattr("bramble_inspector.header.summary", lambda snapshot: 1 / 0)
     assert asked(standin.url) == (503, "The page cannot be drawn (ZeroDivisionError); the journal says where.")
 
 

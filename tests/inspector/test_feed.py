@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bramble.api import Server
-from inspector.feed import MAX_ROUNDS, Feed, Snapshot
+from bramble_inspector.feed import MAX_ROUNDS, Feed, Snapshot
 from tests.inspector.standin import STEP, T0, Standin
 from tests.waiting import wait_for
 
@@ -246,7 +246,7 @@ def test_a_server_that_comes_back_is_read_anew_whatever_its_revision(lively: Sta
 
 
 def test_an_outage_is_logged_once_and_so_is_its_end(lively: Standin, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "inspector")
+    caplog.set_level("INFO", "bramble_inspector")
     feed = feed_of(lively)
     feed.look()
     lively.down()

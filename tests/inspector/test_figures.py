@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from bramble.api import Server
-from inspector.feed import Feed, Snapshot
-from inspector.figures import divergence, forecast, learning, streams, style
-from inspector.figures.metric import Metric
-from inspector.thinning import MAX_POINTS
+from bramble_inspector.feed import Feed, Snapshot
+from bramble_inspector.figures import divergence, forecast, learning, streams, style
+from bramble_inspector.figures.metric import Metric
+from bramble_inspector.thinning import MAX_POINTS
 from tests.inspector.standin import MANIFEST, STEP, T0, Standin
 
 NAMES = ("a", "b", "c")

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from inspector import guard
+from bramble_inspector import guard
 
 HERE = "127.0.0.1:8050"
 

@@ -25,7 +25,7 @@ def test_two_real_clients_sample_forecast_and_learn_before_the_readers_eyes(
 ) -> None:
     server = start_server("--min-clients", "2", "--min-updates", "2")
     for name in NAMES:
-        command = [sys.executable, "-m", "edge_client", "--server", server.url, "--id", name, "--sensors", "mock"]
+        command = [sys.executable, "-m", "bramble_client", "--server", server.url, "--id", name, "--sensors", "mock"]
         client = subprocess.Popen([*command, "--data-dir", str(tmp_path / name)], stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
         cleanup.callback(client.wait, 20)
         cleanup.callback(client.terminate)

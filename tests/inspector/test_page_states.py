@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
-from inspector.app import create_app
-from inspector.settings import InspectorSettings
-from inspector.thinning import MAX_POINTS
+from bramble_inspector.app import create_app
+from bramble_inspector.settings import InspectorSettings
+from bramble_inspector.thinning import MAX_POINTS
 from tests.inspector.conftest import Watched, traces
 from tests.inspector.standin import Standin
 from tests.ports import kept

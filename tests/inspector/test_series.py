@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from inspector.series import last_times, merge, newest, parse
+from bramble_inspector.series import last_times, merge, newest, parse
 
 
 def answer(t: list[float], value: list[float | None], key: str = "temperature", client: str = "a") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from inspector.settings import InspectorSettings
+from bramble_inspector.settings import InspectorSettings
 
 
 def test_by_default_it_looks_at_this_machines_server_and_serves_this_machine_alone() -> None:

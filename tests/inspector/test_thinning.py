@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from inspector.thinning import MAX_POINTS, budget, thin
+from bramble_inspector.thinning import MAX_POINTS, budget, thin
 
 HOUR = 3600.0
 

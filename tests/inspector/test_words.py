@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from inspector import words
-from inspector.feed import Snapshot
+from bramble_inspector import words
+from bramble_inspector.feed import Snapshot
 from tests.inspector.standin import MANIFEST
 
 STATUS = {

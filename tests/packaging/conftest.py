@@ -57,12 +57,13 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository = _begin(folder)
     repository.describe(version(folder))
     repository.commit()
-    for name in ("build/lib/server/gone.py", "server/__pycache__/gone.cpython-311.pyc", "edge_client/.cache/gone.py"):
+    for name in (
+        "build/lib/gone.py",
+        "server/bramble_server/__pycache__/gone.cpython-311.pyc",
+        "edge_client/bramble_client/.cache/gone.py",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("left of an earlier build")
-    egg_info = folder / "bramble_fl.egg-info"
-    egg_info.mkdir()
-    (egg_info / "SOURCES.txt").write_text("CONTRIBUTING.md\nbuild/lib/server/gone.py\n")
     done = repository.release("--tag")
     assert done.returncode == 0, done.stdout + done.stderr
     return repository

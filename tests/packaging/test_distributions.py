@@ -16,7 +16,8 @@ from trove_classifiers import classifiers
 
 from tests.packaging.conftest import ROOT, Repository, project_files, version
 
-PACKAGES = {"bramble", "protocol", "server", "edge_client", "inspector"}
+FOLDERS = {"bramble", "protocol", "server", "edge_client", "inspector"}
+PACKAGES = {"bramble", "bramble_protocol", "bramble_server", "bramble_client", "bramble_inspector"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
@@ -39,22 +40,25 @@ def metadata(released: Repository) -> Message:
 
 
 def packaged() -> set[str]:
-    return {name for name in project_files() if name.split("/")[0] in PACKAGES}
+    return {name for name in project_files() if name.split("/")[0] in FOLDERS}
 
 
 def test_the_wheel_holds_the_packages_and_what_pip_needs(released: Repository, wheel: set[str]) -> None:
     info = f"bramble_fl-{version(released.folder)}.dist-info"
-    extra = {f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt", "licenses/LICENSE")}
-    assert wheel == packaged() | extra
+    extra = {f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")}
+    assert wheel == {name if name.startswith("bramble/") else name.partition("/")[2] for name in packaged()} | extra
 
 
 def test_the_sdist_holds_what_the_wheel_is_built_from(released: Repository) -> None:
     folder = f"bramble_fl-{version(released.folder)}"
     with tarfile.open(one(released, "*.tar.gz")) as archive:
         files = {member.name.removeprefix(f"{folder}/") for member in archive.getmembers() if member.isfile()}
-    assert {name for name in files if ".egg-info/" not in name} == packaged() | {
-        "LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg",
-    }  # fmt: skip
+    assert files == packaged() | {"LICENSE", "PKG-INFO", "README.md", "pyproject.toml", ".gitignore"}
+
+
+def test_only_names_that_say_bramble_land_among_everybody_elses(wheel: set[str]) -> None:
+    assert {name.partition("/")[0] for name in wheel} == {*PACKAGES, next(name for name in wheel if ".dist-info" in name).partition("/")[0]}
+    assert all(name.startswith("bramble") for name in wheel)
 
 
 def test_every_package_says_that_it_is_typed(wheel: set[str]) -> None:

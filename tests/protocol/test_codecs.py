@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from protocol.codecs import ENCODINGS, decode, encode, encoded_size
-from protocol.errors import EncodingError
-from protocol.layout import Layout
+from bramble_protocol.codecs import ENCODINGS, decode, encode, encoded_size
+from bramble_protocol.errors import EncodingError
+from bramble_protocol.layout import Layout
 
 
 def layout(size: int) -> Layout:

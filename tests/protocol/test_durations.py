@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.durations import seconds
+from bramble_protocol.durations import seconds
 
 
 @pytest.mark.parametrize(("text", "value"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400), ("1d", 86400), (" 2 m ", 120)])

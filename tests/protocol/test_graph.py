@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol import graph as module
-from protocol.errors import ProtocolError
-from protocol.graph import GraphFile, Manifest, Metric, digest
-from protocol.layout import Layout
-from protocol.messages import Channel
+from bramble_protocol import graph as module
+from bramble_protocol.errors import ProtocolError
+from bramble_protocol.graph import GraphFile, Manifest, Metric, digest
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import Channel
 
 MANIFEST = Manifest(
     task="climate",

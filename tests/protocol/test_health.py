@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from protocol import ProtocolError
-from protocol.health import Health, words
+from bramble_protocol import ProtocolError
+from bramble_protocol.health import Health, words
 
 FULL = {
     "sent": 1.7e9, "sample_age": 3.5, "sample_every": 60.0, "soc_temperature": 51.5, "throttled": 0x50005, "memory_free": 310.0,

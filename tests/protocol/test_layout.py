@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from protocol.errors import LayoutError
-from protocol.layout import MAX_PARAMETERS, Layout
+from bramble_protocol.errors import LayoutError
+from bramble_protocol.layout import MAX_PARAMETERS, Layout
 
 WIRE = [{"name": "dense/kernel", "shape": [2, 3]}, {"name": "dense/bias", "shape": [3]}, {"name": "scale", "shape": []}]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import messages as m
-from protocol.errors import ProtocolError
-from protocol.layout import Layout
+from bramble_protocol import messages as m
+from bramble_protocol.errors import ProtocolError
+from bramble_protocol.layout import Layout
 
 LAYOUT = Layout.of([("kernel", [2, 2]), ("bias", [2])])
 WEIGHTS = np.arange(6, dtype=np.float32)

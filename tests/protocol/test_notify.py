@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol.notify import notify, watchdog_interval
+from bramble_protocol.notify import notify, watchdog_interval
 
 
 @pytest.fixture

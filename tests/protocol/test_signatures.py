@@ -6,8 +6,8 @@ import base64
 
 import pytest
 
-from protocol.errors import ProtocolError
-from protocol.signatures import LARGEST, key_text, message, read_keys, read_signatures
+from bramble_protocol.errors import ProtocolError
+from bramble_protocol.signatures import LARGEST, key_text, message, read_keys, read_signatures
 
 KEY, OTHER = bytes(range(32)), bytes(32)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_client.runner import Runner
-from edge_client.trainer import Trainer
-from protocol import BrambleError
-from protocol.graph import GraphFile
-from protocol.messages import ClientUpdate
+from bramble_client.learn.runner import Runner
+from bramble_client.learn.trainer import Trainer
+from bramble_protocol import BrambleError
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.messages import ClientUpdate
 
-GRAPH = GraphFile.read((Path(__file__).parents[2] / "server" / "tasks" / "climate.tflite").read_bytes())
+GRAPH = GraphFile.read((Path(__file__).parents[2] / "server/bramble_server/tasks/climate.tflite").read_bytes())
 COUNT = 150
 """The benchmark of the same name tries ten thousand."""
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_client.runtime import Runtime
-from protocol.graph import GraphFile
+from bramble_client.learn.runtime import Runtime
+from bramble_protocol.graph import GraphFile
 
 FOLDER = Path(__file__).parent / "references"
-CLIMATE = Path(__file__).parents[2] / "server" / "tasks" / "climate.tflite"
+CLIMATE = Path(__file__).parents[2] / "server/bramble_server/tasks/climate.tflite"
 NAMES = ("climate", "conv", "gru")
 EXACT = 1e-6
 """What 100 steps of float32 rounding, summed in another order, may leave; 1e-7 was seen."""

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_client.runner import Runner
-from edge_client.runtime import RUNTIMES, GraphFailed, Runtime
-from protocol.graph import GraphFile
+from bramble_client.learn.runner import Runner
+from bramble_client.learn.runtime import RUNTIMES, GraphFailed, Runtime
+from bramble_protocol.graph import GraphFile
 
 ROOT = Path(__file__).parents[2]
-GRAPH = GraphFile.read((ROOT / "server" / "tasks" / "climate.tflite").read_bytes())
+GRAPH = GraphFile.read((ROOT / "server/bramble_server/tasks/climate.tflite").read_bytes())
 WEIGHTS = {f"w{i}": tensor for i, tensor in enumerate(GRAPH.manifest.layout.split(GRAPH.initial))}
 X = np.linspace(0, 50, 5 * 24 * 3, dtype=np.float32).reshape(5, 24, 3)
 Y = np.ones(5, np.float32)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_client import runtime as module
-from edge_client.runtime import RUNTIMES, GraphFailed, Runtime, RuntimeMissing
-from protocol.graph import GraphFile
+from bramble_client.learn import runtime as module
+from bramble_client.learn.runtime import RUNTIMES, GraphFailed, Runtime, RuntimeMissing
+from bramble_protocol.graph import GraphFile
 
-GRAPH = GraphFile.read((Path(__file__).parents[2] / "server" / "tasks" / "climate.tflite").read_bytes())
+GRAPH = GraphFile.read((Path(__file__).parents[2] / "server/bramble_server/tasks/climate.tflite").read_bytes())
 WEIGHTS = {f"w{i}": tensor for i, tensor in enumerate(GRAPH.manifest.layout.split(GRAPH.initial))}
 X = np.linspace(0, 50, 5 * 24 * 3, dtype=np.float32).reshape(5, 24, 3)
 Y = np.ones(5, np.float32)

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_client import trainer as module
-from edge_client.doubt import Unbelievable
-from edge_client.graphs import GraphRejected
-from edge_client.runtime import Runtime
-from edge_client.trainer import NotEnoughData, Result, Trainer, TrainingFault, arguments, measure, minibatches, shuffles
-from edge_client.windows import windows
-from protocol.graph import GraphFile
-from protocol.layout import Layout
-from protocol.messages import ClientUpdate, TrainConfig, TrainingComplete
+from bramble_client.learn import trainer as module
+from bramble_client.learn.doubt import Unbelievable
+from bramble_client.learn.graphs import GraphRejected
+from bramble_client.learn.runtime import Runtime
+from bramble_client.learn.trainer import NotEnoughData, Result, Trainer, TrainingFault, arguments, measure, minibatches, shuffles
+from bramble_client.learn.windows import windows
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import ClientUpdate, TrainConfig, TrainingComplete
 
-GRAPH = GraphFile.read((Path(__file__).parents[2] / "server" / "tasks" / "climate.tflite").read_bytes())
+GRAPH = GraphFile.read((Path(__file__).parents[2] / "server/bramble_server/tasks/climate.tflite").read_bytes())
 START = 1_672_531_200.0
 KEYS = ("temperature", "humidity", "pressure")
 

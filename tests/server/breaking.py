@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from bramble.cli import main
-from server.aggregate import AggregateError
-from server.cohort import Cohort
-from server.cycle import World
-from server.spool import Spool, SpoolError
-from server.strategies import FedAvg
+from bramble_server.learning.aggregate import AggregateError
+from bramble_server.learning.strategies import FedAvg
+from bramble_server.rounds.cohort import Cohort
+from bramble_server.rounds.cycle import World
+from bramble_server.rounds.spool import Spool, SpoolError
 
 point, _, number = os.environ["BREAK"].partition(":")
 current = 0

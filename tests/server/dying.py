@@ -10,10 +10,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from bramble.cli import main
-from server.cohort import Cohort
-from server.commits import Commits
-from server.links import Outward
-from server.store import rounds
+from bramble_server.rounds.cohort import Cohort
+from bramble_server.rounds.commits import Commits
+from bramble_server.store import rounds
+from bramble_server.transport.links import Outward
 
 point, _, number = os.environ["DIE_AT"].partition(":")
 committing: list[Any] = []

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from protocol.graph import GraphFile, Manifest, Metric
-from protocol.layout import Layout
-from protocol.messages import Channel, TrainConfig
+from bramble_protocol.graph import GraphFile, Manifest, Metric
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import Channel, TrainConfig
 from tests.ports import kept
 from tests.waiting import wait_for
 
@@ -50,14 +50,14 @@ class NotReady(Exception):
 
 
 class ServerProcess:
-    """``python -m server``, or another script with the same arguments, in its own process."""
+    """``python -m bramble_server``, or another script with the same arguments, in its own process."""
 
     def __init__(
         self, folder: Path, *flags: str, port: int = 0, layout: Layout = LAYOUT, script: Path | None = None, **environment: str
     ) -> None:
         self.folder = folder
         self.errors = folder / "server.log"
-        command = [sys.executable, *([str(script)] if script else ["-m", "server"])]
+        command = [sys.executable, *([str(script)] if script else ["-m", "bramble_server"])]
         command += ["--port", str(port or kept()), "--data-dir", str(folder / "data"), "--task", str(write_graph(folder, layout))]
         command += [*PATIENT, *flags]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")}

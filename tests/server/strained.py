@@ -5,7 +5,7 @@ import resource
 import sys
 
 from bramble.cli import main
-from server import wsgi
+from bramble_server.transport.gevent import wsgi
 
 if files := os.environ.get("FILES"):
     resource.setrlimit(resource.RLIMIT_NOFILE, (int(files) // 2, int(files)))

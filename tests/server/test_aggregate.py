@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.layout import Weights
-from protocol.messages import MAX_SAMPLES
-from server.aggregate import BLOCK, SHORT, AggregateError, WeightedMean, finite, pool_metrics
+from bramble_protocol.layout import Weights
+from bramble_protocol.messages import MAX_SAMPLES
+from bramble_server.learning.aggregate import BLOCK, SHORT, AggregateError, WeightedMean, finite, pool_metrics
 
 EPS = 2.0**-24
 """Half the distance from 1 to the next float32: what one rounding costs, relative."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from werkzeug.datastructures import Headers
 
-from server.http import browsers
+from bramble_server.web import browsers
 
 HOST = {"Host": "hub.local:5000"}
 CHROME = {

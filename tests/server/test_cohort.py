@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocol.errors import BrambleError
-from protocol.layout import Layout, Weights
-from protocol.messages import Timing, TrainingComplete
-from server.cohort import Cohort
-from server.judge import Judge
-from server.store import Store, models, rounds
-from server.strategies import FedAvg, Strategy
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.layout import Layout, Weights
+from bramble_protocol.messages import Timing, TrainingComplete
+from bramble_server.learning.judge import Judge
+from bramble_server.learning.strategies import FedAvg, Strategy
+from bramble_server.rounds.cohort import Cohort
+from bramble_server.store import Store, models, rounds
 
 LAYOUT = Layout.of([("w", [4])])
 OLD = np.zeros(4, np.float32)

@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from protocol.printable import printable
-from server import complaints
-from server.complaints import BURST, INTERVAL, Complaints
+from bramble_protocol.printable import printable
+from bramble_server.fleet import complaints
+from bramble_server.fleet.complaints import BURST, INTERVAL, Complaints
 
 
 class Clock:

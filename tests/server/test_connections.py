@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from server.connections import REMEMBERED, Connections, owner
-from server.shares import CLIENT, STRANGER, TURN, Bucket, Rate, Share
+from bramble_server.fleet.addresses import owner
+from bramble_server.transport.connections import REMEMBERED, Connections
+from bramble_server.transport.shares import CLIENT, STRANGER, TURN, Bucket, Rate, Share
 
 
 class Peer:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from protocol.messages import GenerateData
-from server.cycle import World
-from server.store import Store
+from bramble_protocol.messages import GenerateData
+from bramble_server.rounds.cycle import World
+from bramble_server.store import Store
 
 HOUR = 3600.0
 

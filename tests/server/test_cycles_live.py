@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from protocol.messages import GenerateData
-from server.tokens import hash_of
+from bramble_protocol.messages import GenerateData
+from bramble_server.fleet.tokens import hash_of
 from tests.server.pi import Pi, hello, readings
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for

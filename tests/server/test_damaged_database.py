@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import damage
-from server.store import Store, StoreError, meta
+from bramble_server.store import Store, StoreError, meta
 from tests.server.process import NotReady, ServerProcess
 
 KINDS = [kind for kind in damage.KINDS if kind != "another page"]

@@ -17,8 +17,8 @@ import psutil
 import pytest
 import trustme
 
-from protocol.layout import Layout
-from protocol.messages import ClientUpdate
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import ClientUpdate
 from tests.network import Proxy
 from tests.server.pi import Closed, Pi, hello
 from tests.server.process import ServerProcess
@@ -260,8 +260,8 @@ def test_connections_without_a_handshake_cost_nobody_else_anything(tmp_path: Pat
 def test_who_does_not_shake_hands_in_time_is_hung_up_on(tmp_path: Path) -> None:
     script = tmp_path / "hasty.py"
     script.write_text(
-        "import sys\nfrom bramble.cli import main\nimport server.websocket\n"
-        "server.websocket.HELLO_S = 0.2\nmain(['server', *sys.argv[1:]])\n"
+        "import sys\nfrom bramble.cli import main\nimport bramble_server.transport.gevent.websocket\n"
+        "bramble_server.transport.gevent.websocket.HELLO_S = 0.2\nmain(['server', *sys.argv[1:]])\n"
     )
     with ServerProcess(tmp_path, "--ping-interval", "1", script=script) as server, Pi(server.url, "quick") as quick:
         stranger = Pi(server.url, connect=False)

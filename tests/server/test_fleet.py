@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.messages import Channel, Handshake
-from server import fleet as fleets
-from server.fleet import Fleet
+from bramble_protocol.messages import Channel, Handshake
+from bramble_server.fleet import fleet as fleets
+from bramble_server.fleet.fleet import Fleet
 
 
 def hello(client: str, **other: object) -> Handshake:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from protocol.errors import BrambleError
-from protocol.messages import Handshake
-from server.fleet import Fleet
-from server.gate import Gate
-from server.refused import RECENT_S, REMEMBERED
-from server.tokens import Tokens, hash_of
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.messages import Handshake
+from bramble_server.fleet.admission import Gate
+from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.refused import RECENT_S, REMEMBERED
+from bramble_server.fleet.tokens import Tokens, hash_of
 
 
 def auth(client: str = "pi-1", **other: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from protocol.graph import GraphFile
+from bramble_protocol.graph import GraphFile
 from tests.server.pi import Pi, update
 from tests.server.process import LAYOUT, ServerProcess
 from tests.waiting import wait_for

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from server.judge import Judge, Report, Verdict
+from bramble_server.learning.judge import Judge, Report, Verdict
 
 MODEL = 8.0
 

@@ -9,12 +9,11 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from protocol.graph import Metric
-from protocol.health import DISK, Health
-from protocol.messages import Handshake
-from server.fleet import Fleet
-from server.metrics import REFUSALS, Metrics
-from server.websocket import Traffic
+from bramble_protocol.graph import Metric
+from bramble_protocol.health import DISK, Health
+from bramble_protocol.messages import Handshake
+from bramble_server.fleet.fleet import Fleet
+from bramble_server.metrics import REFUSALS, Metrics, Traffic
 
 METRIC = Metric("RMSE", "°C", "sqrt", "persistence: it will be as now")
 

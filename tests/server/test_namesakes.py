@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from server import namesakes
-from server.namesakes import QUIET, TURNS, TURNS_WITHIN, Namesakes
+from bramble_server.fleet import namesakes
+from bramble_server.fleet.namesakes import QUIET, TURNS, TURNS_WITHIN, Namesakes
 
 
 def test_a_client_that_was_restarted_is_no_second_one() -> None:

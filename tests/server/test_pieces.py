@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from protocol.layout import Layout
-from server.http import pieces
+from bramble_protocol.layout import Layout
+from bramble_server.web import pieces
 
 
 @pytest.mark.parametrize(

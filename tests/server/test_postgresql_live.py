@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from server.store.schema import metadata
+from bramble_server.store.schema import metadata
 from tests.server.pi import Pi, update
 from tests.server.postgres import PASSWORD, Cluster
 from tests.server.process import ServerProcess

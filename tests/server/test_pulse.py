@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from protocol import BrambleError
-from server import pulse
+from bramble_protocol import BrambleError
+from bramble_server.transport.gevent import pulse
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from protocol.health import Health
-from protocol.messages import Channel, Column, DataUpdate, Handshake
-from server.fleet import Fleet
-from server.registry import LATER, SOON, Registry
-from server.store import Store, StoreError, clients, mirror, models
+from bramble_protocol.health import Health
+from bramble_protocol.messages import Channel, Column, DataUpdate, Handshake
+from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.registry import LATER, SOON, Registry
+from bramble_server.store import Store, StoreError, clients, mirror, models
 
 CHANNELS = (Channel("temperature", "°C"),)
 
@@ -114,10 +114,10 @@ def test_with_a_disk_that_refuses_nothing_is_lost(store: Store) -> None:
 
 
 def test_a_list_of_invented_names_is_bounded_and_pushes_nobody_off_who_stayed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.fleet.REMEMBERED", 20)
+    monkeypatch.setattr("bramble_server.fleet.fleet.REMEMBERED", 20)
     kept = Kept(store)
     now = 0.0
-    monkeypatch.setattr("server.fleet.time.time", lambda: now)
+    monkeypatch.setattr("bramble_server.fleet.fleet.time.time", lambda: now)
     kept.join("pi-kitchen")
     now = 3600.0
     kept.fleet.seen("s-pi-kitchen")

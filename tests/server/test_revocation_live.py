@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.tokens import new_token
+from bramble_server.fleet.tokens import new_token
 from tests.server.pi import Closed, Pi, Refused, hello
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for

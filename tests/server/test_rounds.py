@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from server import rounds
-from server.rounds import (
+from bramble_server.rounds import synchronous as rounds
+from bramble_server.rounds.synchronous import (
     REMEMBERED,
     Abandon,
     Accept,

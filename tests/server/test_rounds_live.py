@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocol import codecs
-from protocol.messages import ClientUpdate
+from bramble_protocol import codecs
+from bramble_protocol.messages import ClientUpdate
 from tests.server.pi import TIMING, Pi, update
 from tests.server.process import LAYOUT, ServerProcess
 from tests.waiting import wait_for

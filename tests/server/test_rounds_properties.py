@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from server.rounds import (
+from bramble_server.rounds.synchronous import (
     REMEMBERED,
     Abandon,
     Accept,

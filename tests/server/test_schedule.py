@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.schedule import PAUSE, Schedule
+from bramble_server.rounds.schedule import PAUSE, Schedule
 
 
 def test_without_a_schedule_nothing_starts_by_itself() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.tokens import hash_of, http_entry
+from bramble_server.fleet.tokens import hash_of, http_entry
 from tests.server.pi import Pi, hello
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for

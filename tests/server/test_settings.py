@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from server import app
-from server.app import warn_if_open, warn_if_the_clock_may_be_wrong
-from server.settings import ServerSettings
+from bramble_server import app
+from bramble_server.app import warn_if_open, warn_if_the_clock_may_be_wrong
+from bramble_server.settings import ServerSettings
 
 
 @pytest.fixture(autouse=True)

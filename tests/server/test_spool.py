@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol.layout import Weights
-from server.aggregate import BLOCK
-from server.spool import Spool, SpoolError, measure
+from bramble_protocol.layout import Weights
+from bramble_server.learning.aggregate import BLOCK
+from bramble_server.rounds.spool import Spool, SpoolError, measure
 
 
 def vectors(count: int, size: int) -> list[Weights]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol.errors import BrambleError
-from server.aggregate import AggregateError
-from server.strategies import STRATEGIES, Strategy, create
+from bramble_protocol.errors import BrambleError
+from bramble_server.learning.aggregate import AggregateError
+from bramble_server.learning.strategies import STRATEGIES, Strategy, create
 
 OLD = np.array([0.0, 1.0, -1.0], np.float32)
 METRICS = {"loss_before": 1.0, "loss_after": 0.5}

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from bramble import cli
-from protocol import BrambleError
-from server.tokenfile import add
-from server.tokens import TokenError, Tokens, client_entry, hash_of, http_entry, new_token
+from bramble_protocol import BrambleError
+from bramble_server.fleet.tokenfile import add
+from bramble_server.fleet.tokens import TokenError, Tokens, client_entry, hash_of, http_entry, new_token
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol.graph import GraphFile
-from server.store import Store, rounds
-from server.tasks import load
+from bramble_protocol.graph import GraphFile
+from bramble_server.store import Store, rounds
+from bramble_server.tasks import load
 from tests.server.process import NotReady, ServerProcess
 
 OLD = GraphFile.read((Path(__file__).parents[1] / "runtimes" / "references" / "climate-0.1.tflite").read_bytes())

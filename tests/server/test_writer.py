@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Connection
 
-from protocol.errors import BrambleError
-from server import writer as writers
-from server.store import Store, meta
-from server.writer import InternalError, Reply, Writer
+from bramble_protocol.errors import BrambleError
+from bramble_server.rounds import writer as writers
+from bramble_server.rounds.writer import InternalError, Reply, Writer
+from bramble_server.store import Store, meta
 from tests.waiting import wait_for
 
 T = TypeVar("T")

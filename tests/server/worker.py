@@ -10,7 +10,7 @@ from typing import Any
 
 import socketio
 
-from protocol.messages import ClientUpdate, Timing, TrainingComplete
+from bramble_protocol.messages import ClientUpdate, Timing, TrainingComplete
 from tests.server.pi import hello
 
 

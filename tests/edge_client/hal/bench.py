@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_client.hal import catalogue
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.base import Driver
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips.base import Chip
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import catalogue
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.base import Driver
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips.base import Chip
+from bramble_client.hal.sim.scene import Scene
 
 STILL = {f"{kind}_{axis}": 0.0 for kind in ("acceleration", "rotation") for axis in "xyz"}
 WORLD = {

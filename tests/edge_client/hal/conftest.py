@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.gpio import open_factory
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.gpio import open_factory
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.kernel import Kernel
 
 
@@ -52,7 +52,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: VirtualClock)
     """Linux with its buses faked below smbus2; who opens a board by itself has the test's clock."""
     kernel = Kernel(tmp_path / "i2c")
     kernel.install(monkeypatch)
-    monkeypatch.setattr("edge_client.hal.opening.SystemClock", lambda: clock)
+    monkeypatch.setattr("bramble_client.hal.opening.SystemClock", lambda: clock)
     return kernel
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import smbus2.smbus2 as smbus
 
-from edge_client.hal import linux
-from edge_client.hal.sim.bus import carry
-from edge_client.hal.sim.chips.base import Chip
+from bramble_client.hal import linux
+from bramble_client.hal.sim.bus import carry
+from bramble_client.hal.sim.chips.base import Chip
 
 READ_FLAG = 1
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from edge_client.hal.bus import I2CBus
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.base import Driver, Measurement, Streaming
+from bramble_client.hal.bus import I2CBus
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.base import Driver, Measurement, Streaming
 
 
 class Scripted(Driver):

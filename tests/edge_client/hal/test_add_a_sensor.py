@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal import catalogue, detect, open_board
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.contract import DriverContract
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import catalogue, detect, open_board
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.contract import DriverContract
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.scene import Scene
 
 PAGE = Path(__file__).parents[3] / "docs" / "add-a-sensor.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -58,6 +58,6 @@ def test_the_example_is_found_configured_and_sampled_through_its_entry_points(
 def test_every_file_that_the_page_points_to_is_there() -> None:
     text = PAGE.read_text(encoding="utf-8")
     names = re.findall(r"`((?:edge_client|tests/edge_client)/[a-z_/0-9]+(?:\.py|/))`", text)
-    assert "edge_client/hal/drivers/tmp117.py" in names
+    assert "edge_client/bramble_client/hal/drivers/tmp117.py" in names
     for name in names:
         assert (PAGE.parents[1] / name).exists(), name

@@ -13,16 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_client.hal import Quality, catalogue, commands, config, detect, errors, open_board
-from edge_client.hal.bus import I2CBus
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.base import Measurement
-from edge_client.hal.drivers.tmp117 import TMP117
-from edge_client.hal.selftest import selftest
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips.bme280 import BME280
-from edge_client.hal.sim.chips.tmp117 import TMP117 as Chip
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import Quality, catalogue, commands, config, detect, errors, open_board
+from bramble_client.hal.bus import I2CBus
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.base import Measurement
+from bramble_client.hal.drivers.tmp117 import TMP117
+from bramble_client.hal.selftest import selftest
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips.bme280 import BME280
+from bramble_client.hal.sim.chips.tmp117 import TMP117 as Chip
+from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.conftest import Still
 from tests.edge_client.hal.kernel import Kernel
 
@@ -100,7 +100,7 @@ def test_a_bus_that_cannot_be_opened_costs_its_own_sensors_until_it_can(
     kernel = Kernel(tmp_path / "i2c")
     kernel.install(monkeypatch)
     kernel.chips[0x76] = BME280(Scene(Still(), clock), clock)
-    monkeypatch.setattr("edge_client.hal.opening.SystemClock", lambda: clock)
+    monkeypatch.setattr("bramble_client.hal.opening.SystemClock", lambda: clock)
     board = open_board("linux", seed="pi-1", configuration=write(tmp_path, '[[sensor]]\ndriver = "bme280"\n'))
     kernel.open_error = error
     for _ in range(3):
@@ -121,7 +121,7 @@ def plugged(monkeypatch: pytest.MonkeyPatch, **drivers: object) -> None:
         setattr(module, name, driver)
     monkeypatch.setitem(sys.modules, "plugged", module)
     points = [EntryPoint(name, f"plugged:{name}", catalogue.SENSORS_GROUP) for name in drivers]
-    points += [EntryPoint(name, "edge_client.hal.sim.chips.tmp117:TMP117", catalogue.CHIPS_GROUP) for name in drivers]
+    points += [EntryPoint(name, "bramble_client.hal.sim.chips.tmp117:TMP117", catalogue.CHIPS_GROUP) for name in drivers]
 
     def entry_points(group: str, name: str | None = None) -> list[EntryPoint]:
         return [point for point in points if point.group == group and name in (None, point.name)]
@@ -192,8 +192,8 @@ def test_a_plug_in_that_does_not_import_is_listed_with_its_reason(monkeypatch: p
 
 def test_a_plug_in_whose_chip_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     points = [
-        EntryPoint("thermo", "edge_client.hal.drivers.tmp117:TMP117", catalogue.SENSORS_GROUP),
-        EntryPoint("tmp117", "edge_client.hal.crc:crc8", catalogue.CHIPS_GROUP),
+        EntryPoint("thermo", "bramble_client.hal.drivers.tmp117:TMP117", catalogue.SENSORS_GROUP),
+        EntryPoint("tmp117", "bramble_client.hal.crc:crc8", catalogue.CHIPS_GROUP),
     ]
     monkeypatch.setattr(catalogue, "BUILTIN", {})
     monkeypatch.setattr(catalogue, "entry_points", lambda group, name=None: [p for p in points if p.group == group])

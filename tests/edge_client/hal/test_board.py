@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import Quality, catalogue, errors, open_board
-from edge_client.hal.board import Board
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.bme280 import BME280
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim import recordings
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips.bme280 import BME280 as Chip
-from edge_client.hal.sim.scene import Scene
-from protocol.messages import Channel, Handshake
+from bramble_client.hal import Quality, catalogue, errors, open_board
+from bramble_client.hal.board import Board
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.bme280 import BME280
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim import recordings
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips.bme280 import BME280 as Chip
+from bramble_client.hal.sim.scene import Scene
+from bramble_protocol.messages import Channel, Handshake
 from tests.edge_client.hal.kernel import Kernel
 
 T0 = 1672531200.0

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import Board, Quality, Reading, errors, open_board
-from edge_client.hal.board import Pace
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim import recordings
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips.bme280 import BME280
-from edge_client.hal.sim.chips.tmp117 import TMP117
-from edge_client.hal.sim.scene import Scene
-from edge_client.hal.stream import Stream
+from bramble_client.hal import Board, Quality, Reading, errors, open_board
+from bramble_client.hal.board import Pace
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim import recordings
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips.bme280 import BME280
+from bramble_client.hal.sim.chips.tmp117 import TMP117
+from bramble_client.hal.sim.scene import Scene
+from bramble_client.hal.stream import Stream
 from tests.edge_client.hal.kernel import Kernel
 from tests.edge_client.hal.scripted import Scripted, ScriptedQueue
 
@@ -68,7 +68,7 @@ def test_a_reading_has_the_boards_name_for_its_channel(clock: VirtualClock, bus:
 def test_channels_that_nobody_wants_are_measured_and_not_offered(clock: VirtualClock, scene: Scene, bus: SimulatedBus) -> None:
     board = open_board("mock", seed="pi-1")
     assert {reading.channel for reading in board.read(T0)} == {"temperature", "humidity", "pressure"}
-    from edge_client.hal.drivers.bme280 import BME280 as Driver
+    from bramble_client.hal.drivers.bme280 import BME280 as Driver
 
     bus.attach(0x76, BME280(scene, clock))
     narrow = Board([Sensor(Driver(bus, 0x76, clock))], [bus], wanted={"pressure"})
@@ -112,7 +112,7 @@ def test_a_scan_that_finds_nothing_lets_the_device_go(kernel: Kernel, monkeypatc
 
 
 def test_a_found_board_numbers_two_of_a_kind_and_leaves_out_who_is_unknown(kernel: Kernel, scene: Scene, clock: VirtualClock) -> None:
-    from edge_client.hal.sim.chips.base import RegisterChip
+    from bramble_client.hal.sim.chips.base import RegisterChip
 
     class Display(RegisterChip):
         name = "display"
@@ -149,15 +149,15 @@ def test_without_a_time_a_simulated_world_shows_the_wall_clocks(tmp_path: Path, 
     path = tmp_path / "ramp.csv"
     path.write_text(f"time,temperature\n{T0:.0f},0\n{T0 + 1000:.0f},50\n")
     for utc, shown in ((T0 + 500.0, 25.0), (T0 + 800.0, 40.0)):
-        monkeypatch.setattr("edge_client.hal.clock.time.time", lambda now=utc: now)
-        monkeypatch.setattr("edge_client.hal.clock.clock_synchronised", lambda: True)
+        monkeypatch.setattr("bramble_client.hal.clock.time.time", lambda now=utc: now)
+        monkeypatch.setattr("bramble_client.hal.clock.clock_synchronised", lambda: True)
         assert open_board("mock", seed="pi-1", replay=path).sample()["temperature"] == pytest.approx(shown, abs=0.05)
 
 
 def test_a_live_world_begins_now_and_goes_where_a_sample_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "ramp.csv"
     path.write_text(f"time,temperature\n{T0:.0f},0\n{T0 + 100_000:.0f},50\n")
-    monkeypatch.setattr("edge_client.hal.clock.time.time", lambda: T0 + 50_000)
+    monkeypatch.setattr("bramble_client.hal.clock.time.time", lambda: T0 + 50_000)
     board = open_board("mock", seed="pi-1", replay=path, live=True)
     assert board.sample()["temperature"] == pytest.approx(25.0, abs=0.2)
     assert board.read(T0 + 90_000)[0].value == pytest.approx(45.0, abs=0.2)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import errors
-from edge_client.hal.bus import ATTEMPTS, I2CBus
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.linux import LinuxBus, ReopeningBus
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips.base import Chip, RegisterChip, nack
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import errors
+from bramble_client.hal.bus import ATTEMPTS, I2CBus
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.linux import LinuxBus, ReopeningBus
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips.base import Chip, RegisterChip, nack
+from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.kernel import Kernel
 from tests.waiting import wait_for
 

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal import catalogue, channels, declared, errors, open_board
-from edge_client.hal.board import Board
-from edge_client.hal.channels import Quantity
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.contract import DriverContract
-from edge_client.hal.drivers.base import Driver, Measurement
-from edge_client.hal.drivers.mpu6050 import MPU6050
-from edge_client.hal.drivers.tmp117 import TMP117
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.stream import Stream
+from bramble_client.hal import catalogue, channels, declared, errors, open_board
+from bramble_client.hal.board import Board
+from bramble_client.hal.channels import Quantity
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.contract import DriverContract
+from bramble_client.hal.drivers.base import Driver, Measurement
+from bramble_client.hal.drivers.mpu6050 import MPU6050
+from bramble_client.hal.drivers.tmp117 import TMP117
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.stream import Stream
 from tests.edge_client import plugin
 from tests.edge_client.hal.scripted import Scripted, ScriptedQueue
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from edge_client.hal.channels import TABLE, quantity
-from edge_client.hal.sim.world import Synthetic
+from bramble_client.hal.channels import TABLE, quantity
+from bramble_client.hal.sim.world import Synthetic
 
 G = 9.80665
 REACH = {  # key: what the chips can say, from their data sheets

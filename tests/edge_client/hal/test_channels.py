@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from edge_client.hal import catalogue
-from edge_client.hal.channels import TABLE, describe, quantity
-from protocol.messages import Channel
+from bramble_client.hal import catalogue
+from bramble_client.hal.channels import TABLE, describe, quantity
+from bramble_protocol.messages import Channel
 
 HOME_ASSISTANT = {  # device class: the units that it may have
     "temperature": {"°C"},

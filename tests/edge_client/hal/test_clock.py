@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import clock as clocks
-from edge_client.hal.clock import HostClock, SystemClock, VirtualClock, clock_synchronised
+from bramble_client.hal import clock as clocks
+from bramble_client.hal.clock import HostClock, SystemClock, VirtualClock, clock_synchronised
 
 
 def test_a_virtual_clock_waits_by_moving() -> None:

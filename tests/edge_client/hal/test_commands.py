@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import catalogue, commands, config, detect, errors, open_board
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.readings import Quality, Reading
-from edge_client.hal.sampler import Stats
-from edge_client.hal.selftest import Check, selftest
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips.base import RegisterChip
-from edge_client.hal.sim.faults import Faults, Kind
-from edge_client.hal.sim.scene import Scene
-from edge_client.hal.sim.world import Synthetic
+from bramble_client.hal import catalogue, commands, config, detect, errors, open_board
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.readings import Quality, Reading
+from bramble_client.hal.sampler import Stats
+from bramble_client.hal.selftest import Check, selftest
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips.base import RegisterChip
+from bramble_client.hal.sim.faults import Faults, Kind
+from bramble_client.hal.sim.scene import Scene
+from bramble_client.hal.sim.world import Synthetic
 from tests.edge_client.hal.kernel import Kernel
 
 ALL = {
@@ -76,7 +76,7 @@ def test_a_scan_tells_every_chip_by_its_identity(full: SimulatedBus) -> None:
 
 
 def test_a_scan_names_the_package_that_a_driver_lacks(full: SimulatedBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "edge_client.hal.drivers.bme680", raising=False)
+    monkeypatch.delitem(sys.modules, "bramble_client.hal.drivers.bme680", raising=False)
     monkeypatch.setitem(sys.modules, "bme680", None)
     found = {item.address: item for item in detect.scan(full)}
     assert "pip install bme680" in found[0x3C].note

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import catalogue, errors
-from edge_client.hal.config import SensorConfig, dumps, load
+from bramble_client.hal import catalogue, errors
+from bramble_client.hal.config import SensorConfig, dumps, load
 
 GOOD = """
 [[sensor]]

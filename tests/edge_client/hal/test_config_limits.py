@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import config, errors, tables
-from edge_client.hal.drivers.tmp117 import TMP117
+from bramble_client.hal import config, errors, tables
+from bramble_client.hal.drivers.tmp117 import TMP117
 
 
 def described(folder: Path, lines: str) -> Iterator[config.SensorConfig]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.contract import DriverContract, Wrapped
-from edge_client.hal.drivers.base import Driver
-from edge_client.hal.errors import BusClosed
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips.base import Chip
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.contract import DriverContract, Wrapped
+from bramble_client.hal.drivers.base import Driver
+from bramble_client.hal.errors import BusClosed
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips.base import Chip
 
 PAGE = (Path(__file__).parents[3] / "docs" / "add-a-sensor.md").read_text(encoding="utf-8")
 DRIVER_TEXT, CHIP_TEXT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[:2]

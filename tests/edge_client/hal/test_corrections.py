@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal.config import load
-from edge_client.hal.corrections import Corrections, saturation
-from edge_client.hal.drivers.base import Measurement
-from edge_client.hal.errors import ConfigError
-from edge_client.hal.readings import Quality
-from edge_client.hal.sensor import Sensor
+from bramble_client.hal.config import load
+from bramble_client.hal.corrections import Corrections, saturation
+from bramble_client.hal.drivers.base import Measurement
+from bramble_client.hal.errors import ConfigError
+from bramble_client.hal.readings import Quality
+from bramble_client.hal.sensor import Sensor
 from tests.edge_client.hal.bench import WORLD, Bench
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import catalogue, commands, config, detect, errors
-from edge_client.hal.board import Board, Pace
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.tmp117 import TMP117
-from edge_client.hal.readings import Reading
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import catalogue, commands, config, detect, errors
+from bramble_client.hal.board import Board, Pace
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.tmp117 import TMP117
+from bramble_client.hal.readings import Reading
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.scripted import Scripted
 
 

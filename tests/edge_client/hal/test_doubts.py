@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from edge_client.hal.doubts import Doubts
-from edge_client.hal.readings import Quality
-from edge_client.hal.reputation import ERRATIC, LEAPED, STUCK
+from bramble_client.hal.doubts import Doubts
+from bramble_client.hal.readings import Quality
+from bramble_client.hal.reputation import ERRATIC, LEAPED, STUCK
 
 GOOD, ALL = {"temperature": Quality.GOOD}, {"temperature": Quality.DOUBTFUL}
 

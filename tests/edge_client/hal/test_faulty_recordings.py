@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import Quality, open_board
-from edge_client.hal.corrections import saturation
-from edge_client.hal.sim import recordings
+from bramble_client.hal import Quality, open_board
+from bramble_client.hal.corrections import saturation
+from bramble_client.hal.sim import recordings
 
 FOLDER = Path(__file__).parent / "faulty"
 START, HOUR = 1672531200.0, 3600.0

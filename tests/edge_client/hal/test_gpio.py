@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal import gpio
-from edge_client.hal.gpio import PATTERNS, GpioError, Panel, Pins, Status, open_factory
+from bramble_client.hal import gpio
+from bramble_client.hal.gpio import PATTERNS, GpioError, Panel, Pins, Status, open_factory
 
 
 def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:

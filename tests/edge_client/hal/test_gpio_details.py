@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal import gpio
-from edge_client.hal.gpio import PATTERNS, TICK_S, GpioError, Panel, Pins, Status, open_factory
+from bramble_client.hal import gpio
+from bramble_client.hal.gpio import PATTERNS, TICK_S, GpioError, Panel, Pins, Status, open_factory
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sensors.md").read_text(encoding="utf-8")
 

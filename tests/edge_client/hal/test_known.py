@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from edge_client import check, startup
-from edge_client.hal import Board, catalogue, errors, open_board
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.bme280 import BME280
-from edge_client.hal.drivers.bmp280 import BMP280
-from edge_client.hal.drivers.tmp102 import LM75, TMP105
-from edge_client.hal.drivers.tmp117 import TMP117
-from edge_client.hal.known import FILE, Memory
-from edge_client.hal.sim.scene import Scene
-from edge_client.settings import ClientSettings
+from bramble_client.commands import check, startup
+from bramble_client.hal import Board, catalogue, errors, open_board
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.bme280 import BME280
+from bramble_client.hal.drivers.bmp280 import BMP280
+from bramble_client.hal.drivers.tmp102 import LM75, TMP105
+from bramble_client.hal.drivers.tmp117 import TMP117
+from bramble_client.hal.known import FILE, Memory
+from bramble_client.hal.sim.scene import Scene
+from bramble_client.settings import ClientSettings
 from tests.edge_client.hal.kernel import Kernel
 
 Plug = Callable[[int, str], None]
@@ -47,7 +47,7 @@ class Starts:
 
     @property
     def said(self) -> list[str]:
-        return [record.getMessage() for record in self._caplog.records if record.name == "edge_client.hal.opening"]
+        return [record.getMessage() for record in self._caplog.records if record.name == "bramble_client.hal.opening"]
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 import smbus2.smbus2 as smbus
 
-from edge_client.hal import errors
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.linux import LOCK_S, LinuxBus
-from edge_client.hal.sim.chips.bme280 import BME280
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import errors
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.linux import LOCK_S, LinuxBus
+from bramble_client.hal.sim.chips.bme280 import BME280
+from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.kernel import Kernel, holds_lock
 
 

@@ -8,15 +8,15 @@ import fcntl
 import pytest
 import smbus2.smbus2 as smbus
 
-from edge_client.hal import errors
-from edge_client.hal.bus import FIRST_ADDRESS, LAST_ADDRESS, MAX_TRANSFER
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.mpu6050 import MPU6050 as Driver
-from edge_client.hal.linux import LOCK_S, LinuxBus, ReopeningBus
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips.base import RegisterChip
-from edge_client.hal.sim.chips.mpu6050 import MPU6050
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import errors
+from bramble_client.hal.bus import FIRST_ADDRESS, LAST_ADDRESS, MAX_TRANSFER
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.mpu6050 import MPU6050 as Driver
+from bramble_client.hal.linux import LOCK_S, LinuxBus, ReopeningBus
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips.base import RegisterChip
+from bramble_client.hal.sim.chips.mpu6050 import MPU6050
+from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.bench import WORLD
 from tests.edge_client.hal.kernel import Kernel, holds_lock
 

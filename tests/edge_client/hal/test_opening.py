@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal import Board, catalogue, errors, open_board
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.tmp117 import TMP117
-from edge_client.hal.readings import Reading
-from edge_client.hal.sim.chips.bme280 import BME280
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import Board, catalogue, errors, open_board
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.tmp117 import TMP117
+from bramble_client.hal.readings import Reading
+from bramble_client.hal.sim.chips.bme280 import BME280
+from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.kernel import Kernel
 
 T0 = 1672531200.0
@@ -37,7 +37,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: Scene, clock:
     kernel = Kernel(tmp_path / "i2c")
     kernel.install(monkeypatch)
     kernel.chips[0x76] = BME280(scene, clock)
-    monkeypatch.setattr("edge_client.hal.opening.SystemClock", lambda: clock)
+    monkeypatch.setattr("bramble_client.hal.opening.SystemClock", lambda: clock)
     return kernel
 
 
@@ -158,7 +158,7 @@ def test_a_bus_that_goes_and_comes_back_is_opened_again(tmp_path: Path, kernel: 
 
 
 def test_a_live_simulated_world_needs_no_synchronised_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_client.hal.clock.clock_synchronised", lambda: False)
+    monkeypatch.setattr("bramble_client.hal.clock.clock_synchronised", lambda: False)
     board = open_board("mock", seed="pi-1", live=True)
     stamps = [reading.utc for reading in board.read()]
     assert stamps == [pytest.approx(time.time(), abs=60)] * len(stamps)
@@ -222,7 +222,7 @@ def fake_entry_points(monkeypatch: pytest.MonkeyPatch, *points: EntryPoint) -> N
 
 
 def test_a_third_partys_driver_is_found_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = "edge_client.hal.{}.tmp117:TMP117"
+    target = "bramble_client.hal.{}.tmp117:TMP117"
     fake_entry_points(
         monkeypatch,
         EntryPoint("thermo", target.format("drivers"), "bramble.sensors"),
@@ -242,7 +242,7 @@ class Oddly(TMP117):
     ("value", "complaint"),
     [
         ("no_such_module:Driver", r"no_such_module:Driver does not import \(ModuleNotFoundError.*repair or remove that package"),
-        ("edge_client.hal.crc:crc8", "which is not a Driver; ask its author"),
+        ("bramble_client.hal.crc:crc8", "which is not a Driver; ask its author"),
         ("tests.edge_client.hal.test_opening:Oddly", r"its driver is called 'Smoke & Gas', which does not fit .*; ask its author"),
     ],
 )

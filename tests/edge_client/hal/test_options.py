@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal import catalogue, config, open_board
-from edge_client.hal.config import SensorConfig
-from edge_client.hal.contract import DriverContract
-from edge_client.hal.errors import ConfigError, SettingsLost, UnknownSensor
+from bramble_client.hal import catalogue, config, open_board
+from bramble_client.hal.config import SensorConfig
+from bramble_client.hal.contract import DriverContract
+from bramble_client.hal.errors import ConfigError, SettingsLost, UnknownSensor
 from tests.edge_client.hal.bench import WORLD, Bench
 from tests.edge_client.hal.drivers.test_contract import TOLERANCE, truth_of_dividers
 from tests.edge_client.sensors_command import run

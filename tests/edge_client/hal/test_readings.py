@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.hal.channels import quantity
-from edge_client.hal.drivers.base import Measurement
-from edge_client.hal.readings import Judge, Quality, Reading
+from bramble_client.hal.channels import quantity
+from bramble_client.hal.drivers.base import Measurement
+from bramble_client.hal.readings import Judge, Quality, Reading
 
 ROW = quantity("temperature")
 TWO = ("temperature", "humidity")

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.hal.registers import Device, Field, Register
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips.bme280 import BME280
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal.registers import Device, Field, Register
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips.bme280 import BME280
+from bramble_client.hal.sim.scene import Scene
 
 
 @given(st.integers(0, 15), st.integers(1, 16), st.booleans(), st.integers(0, 0xFFFFFFFF), st.data())

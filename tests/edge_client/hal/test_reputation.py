@@ -8,9 +8,9 @@ from functools import cache
 
 import pytest
 
-from edge_client.hal.reputation import AIR, ERRATIC, LEAPED, STUCK, Reputation
-from edge_client.hal.sim import recordings
-from edge_client.hal.sim.world import Nearby, Synthetic
+from bramble_client.hal.reputation import AIR, ERRATIC, LEAPED, STUCK, Reputation
+from bramble_client.hal.sim import recordings
+from bramble_client.hal.sim.world import Nearby, Synthetic
 
 HOUR = 3600.0
 START = 1_672_531_200.0

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.readings import Quality, Reading
-from edge_client.hal.sampler import Dated, Sampler, Schedule, Sink
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.readings import Quality, Reading
+from bramble_client.hal.sampler import Dated, Sampler, Schedule, Sink
 
 
 class Source:
@@ -179,7 +179,7 @@ def test_stop_waits_for_all_sources_together_no_longer_than_it_is_told(monkeypat
     for thread in sampler._threads.values():
         monkeypatch.setattr(thread, "join", lambda timeout: waits.append(timeout))
     now = iter(range(100))
-    monkeypatch.setattr("edge_client.hal.sampler.time.monotonic", lambda: float(next(now)))
+    monkeypatch.setattr("bramble_client.hal.sampler.time.monotonic", lambda: float(next(now)))
     sampler.stop(5.0)
     assert waits == [4.0, 3.0, 2.0, 1.0, *[0.0] * 16]
     for source in sources:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.readings import Quality, Reading
-from edge_client.hal.sampler import Dated, Sampler, Schedule, Stats
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.readings import Quality, Reading
+from bramble_client.hal.sampler import Dated, Sampler, Schedule, Stats
 
 ARBITRARY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

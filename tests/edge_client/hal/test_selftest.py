@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from edge_client.hal.board import Board, Pace
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.base import Measurement
-from edge_client.hal.errors import ChecksumError, Overrun, WrongChip
-from edge_client.hal.selftest import Check, selftest
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.board import Board, Pace
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.base import Measurement
+from bramble_client.hal.errors import ChecksumError, Overrun, WrongChip
+from bramble_client.hal.selftest import Check, selftest
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim.bus import SimulatedBus
 from tests.edge_client.hal.scripted import Scripted, ScriptedQueue
 
 

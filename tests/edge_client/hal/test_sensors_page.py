@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import Quality, catalogue, config
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.gpio import PATTERNS, Status
-from edge_client.hal.sim import script
-from edge_client.hal.sim.faults import Kind
+from bramble_client.hal import Quality, catalogue, config
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.gpio import PATTERNS, Status
+from bramble_client.hal.sim import script
+from bramble_client.hal.sim.faults import Kind
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sensors.md").read_text(encoding="utf-8")
 SENSORS, OPTIONS, OTHERS, FAULTS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from edge_client.hal import Quality
-from edge_client.hal.sim.faults import Faults, Kind
-from edge_client.hal.stream import Stream
+from bramble_client.hal import Quality
+from bramble_client.hal.sim.faults import Faults, Kind
+from bramble_client.hal.stream import Stream
 from tests.edge_client.hal.bench import Bench
 
 STILL = {"temperature": 20.0, **{f"{kind}_{axis}": 0.0 for kind in ("acceleration", "rotation") for axis in "xyz"}}

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_client.hal import Quality
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.base import Streaming
-from edge_client.hal.errors import NoAcknowledge, NotReady, Overrun, SettingsLost
-from edge_client.hal.sim.faults import Faults, Kind
-from edge_client.hal.stream import Stream
+from bramble_client.hal import Quality
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.base import Streaming
+from bramble_client.hal.errors import NoAcknowledge, NotReady, Overrun, SettingsLost
+from bramble_client.hal.sim.faults import Faults, Kind
+from bramble_client.hal.stream import Stream
 from tests.edge_client.hal.bench import WORLD, Bench
 from tests.edge_client.hal.scripted import ScriptedQueue, said
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench.sensor_faults import CHECKED, PHYSICAL, TOLERANCE, trial
-from edge_client.hal.sim.faults import Kind
+from bramble_client.hal.sim.faults import Kind
 
 NON_PHYSICAL = tuple(kind for kind in Kind if kind not in PHYSICAL)
 

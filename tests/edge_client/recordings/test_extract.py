@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal.sim import recordings
-from edge_client.recordings import extract
-from edge_client.recordings.extract import HOURS, SOURCES, find, read_epw, read_tmy2, read_tmy3, render, to_utc
+from bramble_client.hal.sim import recordings
+from bramble_client.recordings import extract
+from bramble_client.recordings.extract import HOURS, SOURCES, find, read_epw, read_tmy2, read_tmy3, render, to_utc
 
 FOLDER = Path(extract.__file__).parent
 TMY3 = """723170,"GREENSBORO",NC,-5.0,36.100,-79.950,273

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
-from server.store import Store
-from server.store.schema import metadata
+from bramble_server.store import Store
+from bramble_server.store.schema import metadata
 
 
 @pytest.fixture

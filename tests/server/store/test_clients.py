@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.store import Store, clients, reset
+from bramble_server.store import Store, clients, reset
 
 ROW: dict[str, Any] = {
     "id": "pi-1", "simulated": False, "version": "0.2.0", "protocol": 2, "channels": [{"key": "temperature", "unit": "°C"}],

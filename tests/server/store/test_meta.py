@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from protocol.graph import GraphFile, digest
-from protocol.layout import Layout
-from server import tasks
-from server.store import Store, StoreError, meta, reset
+from bramble_protocol.graph import GraphFile, digest
+from bramble_protocol.layout import Layout
+from bramble_server import tasks
+from bramble_server.store import Store, StoreError, meta, reset
 
 CLIMATE = tasks.load("climate")
 

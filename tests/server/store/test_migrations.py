@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import inspect
 
-from server.store import Store, clients, meta, mirror, models, rounds, schema
+from bramble_server.store import Store, clients, meta, mirror, models, rounds, schema
 
 RELEASE_0_1 = Path(__file__).with_name("release-0.1.sql")
 

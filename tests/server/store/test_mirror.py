@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from protocol.messages import Column, DataUpdate
-from server.store import Store, mirror, reset
+from bramble_protocol.messages import Column, DataUpdate
+from bramble_server.store import Store, mirror, reset
 
 
 def message(times: list[float], cycle: int | None = None, **values: list[float | None]) -> DataUpdate:
@@ -144,9 +144,17 @@ def test_a_reset_forgets_readings(store: Store) -> None:
         assert mirror.columns(connection) == {}
 
 
-@pytest.mark.parametrize("module", ["server.aggregate", "server.strategies", "server.spool", "server.rounds"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "bramble_server.learning.aggregate",
+        "bramble_server.learning.strategies",
+        "bramble_server.rounds.spool",
+        "bramble_server.rounds.synchronous",
+    ],
+)
 def test_nothing_that_averages_loads_the_mirror(module: str) -> None:
-    check = f"import sys, {module}; sys.exit('server.store.mirror' in sys.modules)"
+    check = f"import sys, {module}; sys.exit('bramble_server.store.mirror' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.store import Store, models, reset
-from server.store.models import LatestUpdate
+from bramble_server.store import Store, models, reset
+from bramble_server.store.models import LatestUpdate
 
 
 def save(store: Store, *numbers: int, keep: int = 20) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, text
 
-from server.store import Store, StoreError, dialect, meta, models, rounds, schema
+from bramble_server.store import Store, StoreError, dialect, meta, models, rounds, schema
 from tests.server.postgres import PASSWORD, Cluster
 
 

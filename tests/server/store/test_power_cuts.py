@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.store import Store, models, rounds
+from bramble_server.store import Store, models, rounds
 
 SIZE = 20_000
 KEEP = 5
@@ -21,7 +21,7 @@ WRITER = f"""
 import sys
 import numpy as np
 from pathlib import Path
-from server.store import Store, models, rounds
+from bramble_server.store import Store, models, rounds
 
 store = Store(Path(sys.argv[1]))
 with store.writing() as connection:

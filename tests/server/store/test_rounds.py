@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import func, select
 
-from server.store import Store, reset, rounds
-from server.store.schema import updates
+from bramble_server.store import Store, reset, rounds
+from bramble_server.store.schema import updates
 
 METRICS = {"loss_before": 2.0, "loss_after": 1.0}
 

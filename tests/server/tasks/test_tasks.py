@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_client.hal.channels import TABLE
-from protocol import released
-from protocol.errors import ProtocolError
-from protocol.graph import GraphFile
-from server import tasks
-from server.tasks import climate
+from bramble_client.hal.channels import TABLE
+from bramble_protocol import released
+from bramble_protocol.errors import ProtocolError
+from bramble_protocol.graph import GraphFile
+from bramble_server import tasks
+from bramble_server.tasks import climate
 
 
 @pytest.mark.parametrize("name", tasks.TASKS)

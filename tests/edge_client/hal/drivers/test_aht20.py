@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from edge_client.hal import errors
-from edge_client.hal.crc import crc8
-from edge_client.hal.sim.chips.base import Chip
-from edge_client.hal.sim.chips.sensirion import check_sum_of
+from bramble_client.hal import errors
+from bramble_client.hal.crc import crc8
+from bramble_client.hal.sim.chips.base import Chip
+from bramble_client.hal.sim.chips.sensirion import check_sum_of
 from tests.edge_client.hal.bench import WORLD, Bench, stopped
 
 REAL = bytes.fromhex("1c3b5e8688b2d2")

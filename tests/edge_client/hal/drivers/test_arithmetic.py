@@ -10,7 +10,7 @@ from math import isnan
 
 import pytest
 
-from edge_client.hal.drivers.bmp390 import Calibration
+from bramble_client.hal.drivers.bmp390 import Calibration
 from tests.edge_client.hal.bench import Bench, stopped
 
 VECTORS = 2000

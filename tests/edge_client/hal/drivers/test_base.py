@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge_client.hal.clock import SystemClock
-from edge_client.hal.drivers.base import Driver, Measurement, Pacer, Streaming
-from edge_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.clock import SystemClock
+from bramble_client.hal.drivers.base import Driver, Measurement, Pacer, Streaming
+from bramble_client.hal.sim.bus import SimulatedBus
 
 
 def test_a_driver_that_says_nothing_is_read_every_minute_proves_its_chip_and_may_repeat_itself(bus: SimulatedBus) -> None:

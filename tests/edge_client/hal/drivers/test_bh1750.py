@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_client.hal import errors
+from bramble_client.hal import errors
 from tests.edge_client.hal.bench import Bench
 
 

@@ -10,14 +10,14 @@ from bme280pi.readout import read_sensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_client.hal import errors
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.bme280 import BME280, humidity_calibration, relative_humidity
-from edge_client.hal.drivers.bmp280 import BMP280, Calibration
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips import bme280 as chips
-from edge_client.hal.sim.chips import bmp280 as chips_bmp
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import errors
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.bme280 import BME280, humidity_calibration, relative_humidity
+from bramble_client.hal.drivers.bmp280 import BMP280, Calibration
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips import bme280 as chips
+from bramble_client.hal.sim.chips import bmp280 as chips_bmp
+from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.conftest import Still
 
 WORKED = Calibration((27504, 26435, -1000), (36477, -10685, 3024, 2855, 140, -7, 15500, -14600, 6000))

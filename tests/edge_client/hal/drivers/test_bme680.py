@@ -9,8 +9,8 @@ import pytest
 
 bme680 = pytest.importorskip("bme680", reason="the optional package bme680 is not installed")
 
-from edge_client.hal import catalogue, errors  # noqa: E402
-from edge_client.hal.contract import DriverContract  # noqa: E402
+from bramble_client.hal import catalogue, errors  # noqa: E402
+from bramble_client.hal.contract import DriverContract  # noqa: E402
 from tests.edge_client.hal.bench import Bench  # noqa: E402
 
 WORLD = {"temperature": 21.5, "humidity": 44.0, "pressure": 1001.2, "gas_resistance": 95_000.0}
@@ -69,7 +69,7 @@ def test_a_heater_that_is_not_warm_gives_no_gas_resistance() -> None:
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "edge_client.hal.drivers.bme680", raising=False)
+    monkeypatch.delitem(sys.modules, "bramble_client.hal.drivers.bme680", raising=False)
     monkeypatch.setitem(sys.modules, "bme680", None)
     with pytest.raises(errors.UnknownSensor, match="pip install bme680"):
         catalogue.driver("bme680")

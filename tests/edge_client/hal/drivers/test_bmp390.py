@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from edge_client.hal import errors
-from edge_client.hal.drivers.bmp390 import Calibration
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim.chips.bmp390 import TRIM
+from bramble_client.hal import errors
+from bramble_client.hal.drivers.bmp390 import Calibration
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim.chips.bmp390 import TRIM
 from tests.edge_client.hal.bench import WORLD, Bench, stopped
 
 REAL_TRIM = bytes.fromhex("236b5849f65cffcef42300ea636e79f3f6aa4312c4")

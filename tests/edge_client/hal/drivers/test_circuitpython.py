@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal import catalogue, config, errors, open_board
-from edge_client.hal.clock import HostClock
-from edge_client.hal.drivers.circuitpython import I2C, CircuitPython
-from edge_client.hal.selftest import selftest
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.faults import Faults, Kind
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import catalogue, config, errors, open_board
+from bramble_client.hal.clock import HostClock
+from bramble_client.hal.drivers.circuitpython import I2C, CircuitPython
+from bramble_client.hal.selftest import selftest
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.faults import Faults, Kind
+from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.conftest import Still
 from tests.edge_client.hal.kernel import Kernel
 from tests.edge_client.process import ROOT, environment
@@ -209,11 +209,11 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 
-from edge_client.hal import catalogue
-from edge_client.hal.clock import HostClock
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.scene import Scene
-from edge_client.hal.sim.world import Synthetic
+from bramble_client.hal import catalogue
+from bramble_client.hal.clock import HostClock
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.scene import Scene
+from bramble_client.hal.sim.world import Synthetic
 
 clock = HostClock()
 bus, scene = SimulatedBus(clock), Scene(Synthetic("x"), clock, 1.7e9)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal import catalogue
-from edge_client.hal.contract import DriverContract
-from edge_client.hal.sim.chips.ads1115 import DIVIDERS
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import catalogue
+from bramble_client.hal.contract import DriverContract
+from bramble_client.hal.sim.chips.ads1115 import DIVIDERS
+from bramble_client.hal.sim.scene import Scene
 
 TOLERANCE: dict[str, dict[str, float]] = {
     "bme280": {"temperature": 0.05, "humidity": 0.2, "pressure": 0.2},

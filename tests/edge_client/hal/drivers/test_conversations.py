@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_client.hal import catalogue
-from edge_client.hal.drivers.base import Streaming
+from bramble_client.hal import catalogue
+from bramble_client.hal.drivers.base import Streaming
 from tests.edge_client.hal.bench import WORLD, Bench
 
 SETUP = {

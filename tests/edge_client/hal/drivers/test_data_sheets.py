@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from edge_client.hal.errors import SettingsLost
+from bramble_client.hal.errors import SettingsLost
 from tests.edge_client.hal.bench import Bench, stopped
 
 G = 9.80665

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_client.hal.crc import crc8, words
-from edge_client.hal.drivers.bme280 import relative_humidity
-from edge_client.hal.drivers.bmp280 import Calibration
-from edge_client.hal.errors import ChecksumError, SettingsLost
-from edge_client.hal.sim.chips.sensirion import packed
+from bramble_client.hal.crc import crc8, words
+from bramble_client.hal.drivers.bme280 import relative_humidity
+from bramble_client.hal.drivers.bmp280 import Calibration
+from bramble_client.hal.errors import ChecksumError, SettingsLost
+from bramble_client.hal.sim.chips.sensirion import packed
 from tests.edge_client.hal.bench import stopped
 
 SENSIRION = [  # SHT3x-DIS section 4.12; SCD4x sections 3.5 to 3.10, each word with the check sum printed beside it

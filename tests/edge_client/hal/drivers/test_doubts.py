@@ -7,8 +7,8 @@ from math import isnan
 
 import pytest
 
-from edge_client.hal import errors
-from edge_client.hal.drivers.base import Pacer, settled, steady
+from bramble_client.hal import errors
+from bramble_client.hal.drivers.base import Pacer, settled, steady
 from tests.edge_client.hal.bench import WORLD, Bench
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from edge_client.hal import errors
+from bramble_client.hal import errors
 from tests.edge_client.hal.bench import WORLD, Bench, stopped
 
 EXAMPLE = {0x01: 0x1F40, 0x02: 0x2570, 0x03: 0x12B8, 0x04: 0x2710}

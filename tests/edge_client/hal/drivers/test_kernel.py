@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal import Board, catalogue, commands, config, errors, open_board
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.drivers.kernel import Hwmon, Iio, KernelSensor
-from edge_client.hal.known import FILE, Memory
-from edge_client.hal.selftest import selftest
-from edge_client.hal.sensor import Sensor
+from bramble_client.hal import Board, catalogue, commands, config, errors, open_board
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.drivers.kernel import Hwmon, Iio, KernelSensor
+from bramble_client.hal.known import FILE, Memory
+from bramble_client.hal.selftest import selftest
+from bramble_client.hal.sensor import Sensor
 from tests.edge_client import sysfs as trees
 from tests.edge_client.hal.kernel import Kernel
 from tests.edge_client.process import ClientProcess
@@ -74,7 +74,7 @@ def test_what_the_kernel_says_is_read_in_our_units(name: str, sysfs: Sysfs) -> N
 
 
 def test_a_distance_is_read_in_the_unit_that_the_channel_table_has(sysfs: Sysfs, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge_client.hal import channels
+    from bramble_client.hal import channels
 
     sysfs.iio(0, "i2c-1/1-0029", "vl53l0x", trees.VL53L0X)
     for unit, distance in (("m", 1.234), ("cm", 123.4), ("mm", 1234.0)):

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from edge_client.hal import Quality, errors
-from edge_client.hal.sensor import Sensor
+from bramble_client.hal import Quality, errors
+from bramble_client.hal.sensor import Sensor
 from tests.edge_client.hal.bench import WORLD, Bench, stopped
 
 CODES = [  # DS25095A: figure 5-5, equation 5-1 and the specified range; the three highest bits tell of limits

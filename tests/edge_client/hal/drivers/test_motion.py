@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from edge_client.hal import errors
-from edge_client.hal.drivers.base import Pacer
+from bramble_client.hal import errors
+from bramble_client.hal.drivers.base import Pacer
 from tests.edge_client.hal.bench import Bench, Flat
 
 G = 9.80665

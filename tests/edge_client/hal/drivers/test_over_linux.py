@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import catalogue
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.linux import LinuxBus
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim.scene import Scene
-from edge_client.hal.sim.world import Synthetic
+from bramble_client.hal import catalogue
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.linux import LinuxBus
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim.scene import Scene
+from bramble_client.hal.sim.world import Synthetic
 from tests.edge_client.hal.drivers.test_contract import TOLERANCE
 from tests.edge_client.hal.kernel import Kernel
 

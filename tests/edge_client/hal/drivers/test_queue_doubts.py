@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from edge_client.hal import errors
-from edge_client.hal.drivers.base import Pacer
-from edge_client.hal.sim.faults import Faults, Kind
-from edge_client.hal.stream import Stream
+from bramble_client.hal import errors
+from bramble_client.hal.drivers.base import Pacer
+from bramble_client.hal.sim.faults import Faults, Kind
+from bramble_client.hal.stream import Stream
 from tests.edge_client.hal.bench import WORLD, Bench
 
 G = 9.80665

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import pytest
 
-from edge_client.hal import catalogue, detect
-from edge_client.hal.contract import DriverContract
-from edge_client.hal.drivers.mpu6050 import MPU6050, OTHERS, SUCCESSORS
-from edge_client.hal.errors import Overrun, WrongChip
-from edge_client.hal.sim.chips.mpu6050 import MPU6500
+from bramble_client.hal import catalogue, detect
+from bramble_client.hal.contract import DriverContract
+from bramble_client.hal.drivers.mpu6050 import MPU6050, OTHERS, SUCCESSORS
+from bramble_client.hal.errors import Overrun, WrongChip
+from bramble_client.hal.sim.chips.mpu6050 import MPU6500
 from tests.edge_client.hal.bench import WORLD, Bench
 from tests.edge_client.hal.drivers.test_contract import TOLERANCE
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.hal import errors
-from edge_client.hal.crc import crc8, words
-from edge_client.hal.sim.chips.sensirion import check_sum, packed
+from bramble_client.hal import errors
+from bramble_client.hal.crc import crc8, words
+from bramble_client.hal.sim.chips.sensirion import check_sum, packed
 from tests.edge_client.hal.bench import Bench
 
 EXAMPLES = [  # SHT3x-DIS table 20; SCD4x sections 3.7.1, 3.7.2 and 3.9.2

@@ -7,10 +7,10 @@ from itertools import combinations
 
 import pytest
 
-from edge_client.hal import errors
-from edge_client.hal.crc import crc8
-from edge_client.hal.sim.chips.base import nack
-from edge_client.hal.sim.chips.sensirion import check_sum, packed
+from bramble_client.hal import errors
+from bramble_client.hal.crc import crc8
+from bramble_client.hal.sim.chips.base import nack
+from bramble_client.hal.sim.chips.sensirion import check_sum, packed
 from tests.edge_client.hal.bench import WORLD, Bench, stopped
 
 MEASURE = (0x26, 0x0F, 0x80, 0x00, 0xA2, 0x66, 0x66, 0x93)

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from edge_client.hal import errors
-from edge_client.hal.sim.bus import carry
-from edge_client.hal.sim.chips.base import Chip
-from edge_client.hal.sim.chips.sensirion import packed
+from bramble_client.hal import errors
+from bramble_client.hal.sim.bus import carry
+from bramble_client.hal.sim.chips.base import Chip
+from bramble_client.hal.sim.chips.sensirion import packed
 from tests.edge_client.hal.bench import WORLD, Bench, stopped
 
 WORDS = [  # section 5.11: -45 + 175 x / 2^16 and 100 x / 2^16

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from edge_client.hal import errors
+from bramble_client.hal import errors
 from tests.edge_client.hal.bench import Bench
 
 TMP117_TABLE = [  # SNOSD82D, table 7-1

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from edge_client.hal import catalogue, errors
-from edge_client.hal.contract import OneFlip, PowerFails, Rig
-from edge_client.hal.sim.chips.base import nack
+from bramble_client.hal import catalogue, errors
+from bramble_client.hal.contract import OneFlip, PowerFails, Rig
+from bramble_client.hal.sim.chips.base import nack
 from tests.edge_client.hal.bench import WORLD, Bench, stopped
 
 
@@ -128,7 +128,7 @@ def test_the_reference_is_chosen_from_the_good_sensors_of_its_kind() -> None:
 
 
 def test_a_memory_that_promises_more_good_sensors_than_there_are_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_client.hal.sim.chips.vl53l0x.REFERENCE", 0x80 | 40)
+    monkeypatch.setattr("bramble_client.hal.sim.chips.vl53l0x.REFERENCE", 0x80 | 40)
     with pytest.raises(errors.NotReady, match="fewer good reference sensors than it says"):
         Bench("vl53l0x", **WORLD).driver.setup()
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_client.hal import catalogue
-from edge_client.hal.channels import TABLE
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.errors import BusError
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import catalogue
+from bramble_client.hal.channels import TABLE
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.errors import BusError
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.bench import WORLD, Flat
 
 EXTREMES = (0.0, -9999.0, 9999.0, 1e9, -1e9, float("inf"), float("-inf"))

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.sim.bus import SimulatedBus, carry
-from edge_client.hal.sim.chips.bme280 import BME280
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.sim.bus import SimulatedBus, carry
+from bramble_client.hal.sim.chips.bme280 import BME280
+from bramble_client.hal.sim.scene import Scene
 
 
 def test_two_chips_cannot_share_an_address(bus: SimulatedBus, scene: Scene, clock: VirtualClock) -> None:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from edge_client.hal.sim.recordings.cells import Cells
+from bramble_client.hal.sim.recordings.cells import Cells
 
 
 @pytest.mark.parametrize("seed", range(5))

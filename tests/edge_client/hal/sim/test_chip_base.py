@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import pytest
 
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.chips import queue
-from edge_client.hal.sim.chips.base import RegisterChip
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.chips import queue
+from bramble_client.hal.sim.chips.base import RegisterChip
+from bramble_client.hal.sim.scene import Scene
 
 
 def test_a_paced_chip_makes_what_is_due_once_and_keeps_what_its_depth_allows(scene: Scene, clock: VirtualClock) -> None:

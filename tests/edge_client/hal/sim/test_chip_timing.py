@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_client.hal import errors
+from bramble_client.hal import errors
 from tests.edge_client.hal.bench import WORLD, Bench
 
 A_MOMENT = 1e-4

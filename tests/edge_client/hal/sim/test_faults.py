@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import Quality, errors
-from edge_client.hal.sensor import Sensor
-from edge_client.hal.sim import script
-from edge_client.hal.sim.faults import Faults, Kind
+from bramble_client.hal import Quality, errors
+from bramble_client.hal.sensor import Sensor
+from bramble_client.hal.sim import script
+from bramble_client.hal.sim.faults import Faults, Kind
 from tests.edge_client.hal.bench import Bench
 
 WEATHER = {"temperature": 20.0, "humidity": 50.0, "pressure": 1000.0}

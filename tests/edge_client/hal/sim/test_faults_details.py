@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import errors
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.sim import script
-from edge_client.hal.sim.faults import LASTING, SIZE, Faults, Kind, Rule
+from bramble_client.hal import errors
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.sim import script
+from bramble_client.hal.sim.faults import LASTING, SIZE, Faults, Kind, Rule
 from tests.edge_client.hal.bench import WORLD, Bench
 
 

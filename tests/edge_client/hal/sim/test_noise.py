@@ -6,10 +6,10 @@ from statistics import mean, stdev
 
 import pytest
 
-from edge_client.hal import catalogue
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.sim.bus import SimulatedBus
-from edge_client.hal.sim.scene import Scene
+from bramble_client.hal import catalogue
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.sim.bus import SimulatedBus
+from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.bench import WORLD, Flat
 
 NOISE = [  # chip, channel, standard deviation with the driver's settings, and where it is from

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal.errors import RecordingError
-from edge_client.hal.sim.recordings import Recording, builtin, load
+from bramble_client.hal.errors import RecordingError
+from bramble_client.hal.sim.recordings import Recording, builtin, load
 
 GOOD = "time,temperature,humidity\n2023-01-01T00:00:00Z,1.0,50\n2023-01-01T01:00:00Z,2.0,60\n2023-01-01T02:00:00Z,4.0,70\n"
 START = 1672531200.0

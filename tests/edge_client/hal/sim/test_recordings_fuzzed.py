@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal.channels import TABLE
-from edge_client.hal.errors import RecordingError
-from edge_client.hal.sim.recordings import load
+from bramble_client.hal.channels import TABLE
+from bramble_client.hal.errors import RecordingError
+from bramble_client.hal.sim.recordings import load
 
 NAMES = ("sentinel", "empty_cell", "semicolon_comma", "units_in_header", "extra_columns", "yyyymmddhh", "gap")
 FILES = [(Path(__file__).with_name("people") / f"{name}.csv").read_bytes() for name in NAMES]
@@ -39,7 +39,7 @@ def mutated(rng: random.Random) -> bytes:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_damaged_recording_is_read_or_refused_in_one_sentence(seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.ERROR, logger="edge_client.hal.sim.recordings")
+    caplog.set_level(logging.ERROR, logger="bramble_client.hal.sim.recordings")
     rng, path, read, refused = random.Random(seed), tmp_path / "mine.csv", 0, list[str]()
     for _ in range(100):
         path.write_bytes(mutated(rng))

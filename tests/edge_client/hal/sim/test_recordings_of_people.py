@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_client.hal import open_board
-from edge_client.hal.errors import RecordingError
-from edge_client.hal.readings import Quality
-from edge_client.hal.sim.recordings import load
+from bramble_client.hal import open_board
+from bramble_client.hal.errors import RecordingError
+from bramble_client.hal.readings import Quality
+from bramble_client.hal.sim.recordings import load
 
 FILES = Path(__file__).with_name("people")
 JANUARY = 1_672_531_200.0

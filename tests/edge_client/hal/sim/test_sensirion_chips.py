@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_client.hal import errors
-from edge_client.hal.sim.chips.sensirion import packed
+from bramble_client.hal import errors
+from bramble_client.hal.sim.chips.sensirion import packed
 from tests.edge_client.hal.bench import WORLD, Bench
 
 SERIAL_4X = packed(0x0F4A, 0x91C3)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.hal.channels import TABLE, quantity
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.sim.recordings import Recording
-from edge_client.hal.sim.scene import Scene
-from edge_client.hal.sim.world import DAY, MOTION_S, SHAKEN, STILL, Layered, Nearby, Synthetic
+from bramble_client.hal.channels import TABLE, quantity
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.sim.recordings import Recording
+from bramble_client.hal.sim.scene import Scene
+from bramble_client.hal.sim.world import DAY, MOTION_S, SHAKEN, STILL, Layered, Nearby, Synthetic
 
 T0 = 1672531200.0
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.hal.clock import VirtualClock
-from edge_client.hal.sim.recordings import Recording
-from edge_client.hal.sim.scene import Scene
-from edge_client.hal.sim.world import DAY, MOTION_S, SHAKEN, STILL, WALKING, YEAR, Layered, Nearby, Synthetic
+from bramble_client.hal.clock import VirtualClock
+from bramble_client.hal.sim.recordings import Recording
+from bramble_client.hal.sim.scene import Scene
+from bramble_client.hal.sim.world import DAY, MOTION_S, SHAKEN, STILL, WALKING, YEAR, Layered, Nearby, Synthetic
 from tests.edge_client.hal.bench import Flat
 
 NEW_YEAR, SPRING = 1672531200.0, 1683291723.5

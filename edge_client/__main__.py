@@ -1,7 +1,0 @@
-"""``python -m edge_client`` is ``bramble client``."""
-
-import sys
-
-from bramble.cli import main
-
-main(["client", *sys.argv[1:]])

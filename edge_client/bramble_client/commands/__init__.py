@@ -1,0 +1,1 @@
+"""What the command line runs on a client, beside the client itself."""

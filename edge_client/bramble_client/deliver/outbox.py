@@ -1,0 +1,228 @@
+"""What must reach the server and has not yet. It outlives the process: what was put here is sent until it is answered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bramble_client.acquire.database import Database
+from bramble_client.acquire.salvage import Row, Table
+from bramble_client.machine import disk
+
+log = logging.getLogger(__name__)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS outbox (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL,
+  event TEXT NOT NULL, note TEXT NOT NULL, body TEXT NOT NULL, weights BLOB, UNIQUE (lane, key)
+);
+"""
+_ANSWER, _READINGS = 0, 1
+
+
+def _whole(row: Row) -> bool:
+    """Say whether a row can be sent."""
+    try:
+        whole = isinstance(json.loads(row["body"]), dict) and isinstance(json.loads(row["note"]), dict)
+    except (TypeError, ValueError):
+        return False
+    return whole and isinstance(row["event"], str) and isinstance(row["weights"], bytes | None)
+
+
+_TABLES = (Table("outbox", "seq", _whole),)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One message that waits for its acknowledgement."""
+
+    seq: int
+    event: str
+    payload: dict[str, Any] = field(repr=False)
+    note: dict[str, Any]
+    """What the client wants to remember when the answer comes; it is not sent."""
+
+
+class Outbox:
+    """Two lanes: the one answer to the latest round, which goes first, and mirrored readings in the order they were taken.
+
+    Any thread may call any method.
+
+    Parameters
+    ----------
+    path
+        The database file.
+    cap_bytes
+        Room for readings; when it is used up the oldest are dropped, which is logged. (They stay in the local store.)
+    """
+
+    def __init__(self, path: Path, cap_bytes: int = 32 << 20) -> None:
+        self._path = path
+        self._cap = cap_bytes
+        self._top = 0
+        self._sent = {_ANSWER: 0, _READINGS: 0}
+        """The last number of each lane that was answered while the disk could not forget it."""
+        self._db = Database(path, _SCHEMA, _TABLES, began=self._count_on)
+        self._changed = threading.Condition()
+        self._held: Item | None = None
+        self._holds = 0
+        self._overflowing = self._refusing = False
+
+    def _count_on(self, db: sqlite3.Connection) -> None:
+        """Begin a new file with a number that was never used: what is under way now must not be taken for what comes."""
+        if self._top:
+            db.execute("DELETE FROM sqlite_sequence")
+            db.execute("INSERT INTO sqlite_sequence VALUES ('outbox', ?)", (self._top,))
+
+    def put_answer(self, event: str, payload: Mapping[str, Any], note: Mapping[str, Any]) -> None:
+        """Put the answer to a round in place of any other: a round that a newer one followed is over.
+
+        If the disk takes nothing, the answer is held in memory.
+        """
+        body, weights = _packed(payload)
+        with self._changed:
+            try:
+                self._db.run(lambda db: self._replace(db, _ANSWER, "", event, body, weights, json.dumps(note)))
+                self._held = None
+            except sqlite3.Error as error:
+                why = disk.remedy(self._path.parent, error)
+                log.error("%s takes nothing (%s); the answer is kept in memory until it is sent", self._path, why)
+                self._holds -= 1
+                self._held = Item(self._holds, event, dict(payload), dict(note))
+            self._changed.notify_all()
+
+    def put_readings(self, key: str, event: str, payload: Mapping[str, Any]) -> None:
+        """Put readings at the end of their lane, in place of those with the same key."""
+        body, weights = _packed(payload)
+        with self._changed:
+            try:
+                self._db.run(lambda db: self._replace(db, _READINGS, key, event, body, weights, "{}"))
+                self._refusing = False
+            except sqlite3.Error as error:
+                if not self._refusing:
+                    why = disk.remedy(self._path.parent, error)
+                    log.error("%s takes nothing (%s); readings are not mirrored until it does", self._path, why)
+                self._refusing = True
+            self._changed.notify_all()
+
+    def answer(self) -> Item | None:
+        """Return the answer that waits, if one does."""
+        with self._changed:
+            return self._held or self._first(_ANSWER)
+
+    def next(self) -> Item | None:
+        """Return what to send first, or ``None`` if nothing waits."""
+        with self._changed:
+            return self._held or self._first(_ANSWER) or self._first(_READINGS)
+
+    def wait(self, timeout: float) -> Item | None:
+        """Return what to send first; if nothing waits, wait up to so many seconds for something, or for ``wake``."""
+        with self._changed:
+            item = self.next()
+            if item is None:
+                self._changed.wait(timeout)
+                item = self.next()
+            return item
+
+    def wake(self) -> None:
+        """Let ``wait`` return."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def holds(self, item: Item) -> bool:
+        """Return whether an item is still here."""
+        with self._changed:
+            if self._held is not None and self._held.seq == item.seq:
+                return True
+            row = self._db.run(lambda db: db.execute("SELECT lane FROM outbox WHERE seq = ?", (item.seq,)).fetchone())
+            return row is not None and item.seq > self._sent[row[0]]
+
+    def remove(self, item: Item) -> None:
+        """Forget an item that was answered; one that took its place stays."""
+        with self._changed:
+            if self._held is not None and self._held.seq == item.seq:
+                self._held = None
+            try:
+                # AUTOINCREMENT: no seq is ever used twice
+                self._db.run(lambda db: db.execute("DELETE FROM outbox WHERE seq = ?", (item.seq,)))
+            except sqlite3.Error:
+                # sent again after a restart, and answered again as the first time
+                lane = self._db.execute("SELECT lane FROM outbox WHERE seq = ?", (item.seq,)).fetchone()
+                if lane is None:
+                    raise
+                self._sent[lane[0]] = max(self._sent[lane[0]], item.seq)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._changed:
+            self._held = None
+            self._db.run(lambda db: db.execute("DELETE FROM outbox"))
+
+    def forget_from(self, t: float) -> int:
+        """Forget messages that hold readings of a time or later; return how many there were."""
+
+        def ahead(db: sqlite3.Connection) -> list[tuple[int]]:
+            waiting = db.execute("SELECT seq, body FROM outbox WHERE lane = ?", (_READINGS,))
+            return [(seq,) for seq, body in waiting if max(json.loads(body).get("t") or [t - 1]) >= t]
+
+        with self._changed:
+            found = self._db.run(ahead)
+            self._db.run(lambda db: db.executemany("DELETE FROM outbox WHERE seq = ?", found))
+        return len(found)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._changed:
+            self._db.close()
+
+    def _replace(self, db: sqlite3.Connection, lane: int, key: str, event: str, body: str, weights: bytes | None, note: str) -> None:
+        values = (lane, key, len(body) + len(weights or b""), event, note, body, weights)
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("DELETE FROM outbox WHERE lane = ? AND key = ?", (lane, key))
+            put = db.execute("INSERT INTO outbox (lane, key, size, event, note, body, weights) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            if lane == _READINGS:
+                self._make_room(db)
+        self._top = max(self._top, put.lastrowid or 0)
+
+    def _first(self, lane: int) -> Item | None:
+        return self._db.run(lambda db: self._read_first(db, lane))
+
+    def _read_first(self, db: sqlite3.Connection, lane: int) -> Item | None:
+        query = "SELECT seq, event, body, weights, note FROM outbox WHERE lane = ? AND seq > ? ORDER BY seq LIMIT 1"
+        row = db.execute(query, (lane, self._sent[lane])).fetchone()
+        if row is None:
+            return None
+        seq, event, body, weights, note = row
+        if not _whole({"event": event, "body": body, "weights": weights, "note": note}):
+            raise sqlite3.DatabaseError(f"message {seq} cannot be read")
+        payload = json.loads(body)
+        if weights is not None:
+            payload["weights"] = weights
+        return Item(seq, event, payload, json.loads(note))
+
+    def _make_room(self, db: sqlite3.Connection) -> None:
+        sizes = db.execute("SELECT seq, size FROM outbox WHERE lane = ? ORDER BY seq", (_READINGS,)).fetchall()
+        used, last = sum(size for _, size in sizes), None
+        for seq, size in sizes[:-1]:
+            if used <= self._cap:
+                break
+            used, last = used - size, seq
+        if last is not None:
+            db.execute("DELETE FROM outbox WHERE lane = ? AND seq <= ?", (_READINGS, last))
+            if not self._overflowing:
+                log.warning("%s is full: the oldest readings that wait for the server are dropped; the local store keeps them", self._path)
+        self._overflowing = last is not None
+
+
+def _packed(payload: Mapping[str, Any]) -> tuple[str, bytes | None]:
+    """Split a payload into JSON and the one binary field that the contract has, ``weights``."""
+    weights = payload.get("weights")
+    body = {key: value for key, value in payload.items() if key != "weights"}
+    return json.dumps(body, separators=(",", ":")), weights

@@ -1,0 +1,259 @@
+"""Fixed-rate sampling: each sensor in its own thread, on the monotonic clock, without drift."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bramble_client.hal.clock import Clock, SystemClock
+from bramble_client.hal.readings import Reading
+
+logger = logging.getLogger(__name__)
+
+AHEAD_S = 60.0
+"""How far a clock may be set back, in seconds, before what it dated is looked at again; an NTP client corrects less than that."""
+
+Sink = Callable[[list[Reading]], None]
+
+
+class Source(Protocol):
+    """What can be sampled: a sensor, or a stream."""
+
+    @property
+    def name(self) -> str:
+        """What logs call it."""
+
+    def read(self) -> list[Reading]:
+        """Measure, and never raise."""
+
+
+@dataclass
+class Stats:
+    """How sampling goes.
+
+    Parameters
+    ----------
+    taken
+        Samples that were taken.
+    missed
+        Deadlines that passed while the sensor, or the machine, was busy.
+    latest
+        Largest delay of a sample behind its deadline, seconds.
+    """
+
+    taken: int = 0
+    missed: int = 0
+    latest: float = 0.0
+
+
+class Schedule:
+    """Deadlines at a fixed distance from each other, counted from the first one: no error adds up.
+
+    Parameters
+    ----------
+    start
+        The first deadline.
+    interval
+        Seconds from each to the next.
+    """
+
+    def __init__(self, start: float, interval: float) -> None:
+        if not interval > 0:
+            raise ValueError(f"an interval must be positive, not {interval}")
+        self._start, self._interval, self._next = start, interval, 0
+
+    @property
+    def due(self) -> float:
+        """The next deadline."""
+        return self._start + self._next * self._interval
+
+    def take(self, now: float) -> int:
+        """Note that a sample is taken now, and return how many deadlines had passed before the one that it is for."""
+        slot = max(self._next, int((now - self._start) / self._interval))
+        missed, self._next = slot - self._next, slot + 1
+        return missed
+
+
+class Sampler:
+    """Takes samples until it is stopped.
+
+    Each source has a thread of its own: one that waits for its conversion never delays another, and the bus is shared transfer by transfer.
+
+    Parameters
+    ----------
+    sources
+        Sensors or streams, each with its interval in seconds.
+    sink
+        Takes the readings; called from several threads, one call at a time.
+    clock
+        Decides what the time is.
+    wait
+        Waits some seconds and says whether to stop; for tests.
+    """
+
+    def __init__(
+        self, sources: Sequence[tuple[Source, float]], sink: Sink, clock: Clock | None = None, wait: Callable[[float], bool] | None = None
+    ) -> None:
+        self._sources = list(sources)
+        self._sink = sink
+        self._clock = clock or SystemClock()
+        self._stop = threading.Event()
+        self._wait = wait or self._stop.wait
+        self._turn = threading.Lock()
+        self._threads: dict[str, threading.Thread] = {}
+        self._turned: dict[str, float] = {}
+        self._failing: set[str] = set()
+        self.stats: dict[str, Stats] = {source.name: Stats() for source, _ in self._sources}
+
+    @property
+    def shortest(self) -> float:
+        """The shortest interval of any source, in seconds."""
+        return min(interval for _, interval in self._sources)
+
+    def start(self) -> None:
+        """Begin."""
+        for source, interval in self._sources:
+            self._turned[source.name] = self._clock.now()
+            thread = threading.Thread(target=self.run, args=(source, interval), name=f"sample {source.name}", daemon=True)
+            thread.start()
+            self._threads[source.name] = thread
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End within so many seconds; samples that are under way are finished first, if they do not take longer."""
+        self._stop.set()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def stuck(self, patience: float) -> str | None:
+        """Return the name of a source that nobody samples any more, or None.
+
+        Parameters
+        ----------
+        patience
+            Seconds beyond three intervals after which a source that does not come back is given up; a bus with time-outs is slow, not dead.
+        """
+        now = self._clock.now()
+        for source, interval in self._sources:
+            if not self._threads[source.name].is_alive() or now - self._turned[source.name] > 3 * interval + patience:
+                return source.name
+        return None
+
+    def run(self, source: Source, interval: float) -> None:
+        """Sample one source until told to stop."""
+        schedule, stats = Schedule(self._clock.now(), interval), self.stats[source.name]
+        while not self._wait(max(0.0, schedule.due - self._clock.now())):
+            now = self._clock.now()
+            stats.missed += schedule.take(now)
+            stats.latest = max(stats.latest, now - (schedule.due - interval))
+            self._sample(source)
+            stats.taken += 1
+            self._turned[source.name] = self._clock.now()
+
+    def _sample(self, source: Source) -> None:
+        try:
+            readings = source.read()
+            if readings:
+                with self._turn:
+                    self._sink(readings)
+        except Exception:
+            # A driver's mistake or a closed database must not end the sampling of this sensor, nor of the others
+            if source.name not in self._failing:
+                logger.exception("sampling sensor %s failed; trying again at its pace", source.name)
+            self._failing.add(source.name)
+            return
+        if source.name in self._failing:
+            logger.warning("sampling sensor %s works again", source.name)
+        self._failing.discard(source.name)
+
+
+class Dated:
+    """A sink in front of another: holds readings back until the wall clock is known, then dates them after the fact.
+
+    Parameters
+    ----------
+    append
+        Takes a time (seconds since 1970-01-01 UTC) and good values by channel.
+    clock
+        The clock by which the readings were made.
+    key
+        Names the channel of a reading; one without a name is left out.
+    hold
+        How many undated readings to hold at most; the oldest make room.
+    known
+        Called with the wall clock's time when it becomes known, and when it was set back: what is dated later was dated wrongly.
+    """
+
+    def __init__(
+        self,
+        append: Callable[[float, dict[str, float | None]], None],
+        clock: Clock,
+        key: Callable[[Reading], str | None] = lambda reading: reading.channel,
+        hold: int = 100_000,
+        known: Callable[[float], None] = lambda utc: None,
+    ) -> None:
+        self._append, self._clock, self._key, self._hold, self._known = append, clock, key, hold, known
+        self._undated: deque[list[Reading]] = deque()
+        self._moments: deque[tuple[float, Callable[[float], None]]] = deque(maxlen=1000)
+        self._shift: float | None = None
+        self._waiting = False
+        self.held = 0
+        """How many readings wait for a date."""
+
+    def __call__(self, readings: list[Reading]) -> None:
+        """Take readings of one source."""
+        self._undated.append(readings)
+        self.held += len(readings)
+        while self.held > self._hold and len(self._undated) > 1:
+            self._drop()
+        self._date()
+
+    def at(self, monotonic: float, note: Callable[[float], None]) -> None:
+        """Have something noted that happened at a moment of the readings' clock: ``note`` is called with its date, once that is known."""
+        self._moments.append((monotonic, note))
+        self._date()
+
+    def _date(self) -> None:
+        utc = self._clock.utc()
+        if utc is None:
+            if not self._waiting:
+                logger.warning("this machine's clock is not synchronised, so readings wait in memory; see `timedatectl` if that lasts")
+            self._waiting = True
+            return
+        if self._waiting:
+            logger.info("the clock is synchronised: %d readings that waited for it are dated", self.held)
+            self._waiting = False
+        shift = utc - self._clock.now()
+        if self._shift is None or shift < self._shift - AHEAD_S:
+            self._known(utc)
+        self._shift = shift
+        while self._undated:
+            self._store(self._undated[0], shift)
+            self._drop()
+        while self._moments:
+            monotonic, note = self._moments.popleft()
+            note(monotonic + shift)
+
+    def forget(self) -> None:
+        """Drop what waits."""
+        self._undated.clear()
+        self._moments.clear()
+        self.held = 0
+
+    def _drop(self) -> None:
+        self.held -= len(self._undated.popleft())
+
+    def _store(self, batch: list[Reading], shift: float) -> None:
+        rows: dict[float, dict[str, float | None]] = {}
+        for reading in batch:
+            key = self._key(reading)
+            if key is not None:
+                stamp = reading.utc if reading.utc is not None else reading.monotonic + shift
+                rows.setdefault(stamp, {})[key] = reading.value if reading.good else None
+        for stamp, values in rows.items():
+            self._append(stamp, values)

@@ -1,0 +1,83 @@
+"""What a client does not believe: windows that lie beyond what can be, and a run that made the model worse."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from bramble_client.learn.runtime import Graph, result
+from bramble_client.learn.windows import Windows
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.reasons import DOUBTED
+
+logger = logging.getLogger(__name__)
+
+SIGNATURE = "doubt"
+CHUNK = 1024
+"""Windows judged in one go."""
+MOST = 0.5
+"""Part of the windows that may be doubtful. Beyond it the sensor is broken, and what it measured between is no better."""
+FEW = 0.01
+"""Part that needs no word: now and then weather itself does what it never does."""
+WORSE = 4.0
+"""A loss that ends at more times of where it began was not trained but destroyed. One that came down is never doubted."""
+NOISE = 1e-3
+"""A loss so small, in the task's own scale, may end anywhere below it: shuffles alone move it by a factor."""
+
+
+class Unbelievable(BrambleError):
+    """There is nothing to send: the readings cannot be true, or training on them made the model worse."""
+
+
+class Doubts:
+    """Takes doubtful windows out, says so once, and once when it is over.
+
+    ``windows`` is how many there were the last time, None before the first.
+    """
+
+    def __init__(self) -> None:
+        self.windows: int | None = None
+        self._many = False
+
+    def believable(self, graph: Graph, data: Windows) -> Windows:
+        """Return the windows that the graph does not doubt; all of them if it has no opinion.
+
+        Raises
+        ------
+        Unbelievable
+            If more than ``MOST`` of them are doubtful.
+        """
+        if SIGNATURE not in graph.signatures:
+            return data
+        chunks = ((data.x[i : i + CHUNK], data.y[i : i + CHUNK]) for i in range(0, len(data), CHUNK))
+        parts = [result(graph(SIGNATURE, x=x, y=y), SIGNATURE, (len(y),)) for x, y in chunks]
+        good = np.concatenate(parts) <= 1  # a NaN is doubtful
+        count = len(data) - int(good.sum())
+        self._told(count, len(data))
+        if count > MOST * len(data):
+            raise Unbelievable(f"{count} of {len(data)} {DOUBTED}: check this client's sensors and their units")
+        return Windows(data.x[good], data.y[good], data.time[good])
+
+    def _told(self, count: int, of: int) -> None:
+        self.windows, former, self._many = count, self._many, count > FEW * of
+        if self._many and not former:
+            logger.warning("%d of %d windows cannot be true and are not trained on: check this client's sensors and their units", count, of)
+        elif former and not self._many:
+            logger.info("nearly every window can be true again")
+
+
+def improved(before: float, after: float) -> None:
+    """Check that a run did not end far above where it began.
+
+    Raises
+    ------
+    Unbelievable
+        If it did, or the loss is not a number.
+    """
+    # written so that a NaN fails too
+    if not after <= max(WORSE * before, NOISE):
+        raise Unbelievable(
+            f"training made the model worse here (loss {before:.3g} to {after:.3g}): "
+            "lower learning_rate, or check this client's sensors and their units"
+        )

@@ -1,0 +1,145 @@
+"""One small interface over the two TensorFlow Lite runtimes that a Pi may have: ai-edge-litert and tflite-runtime."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bramble_protocol.errors import BrambleError
+
+RUNTIMES = ("ai_edge_litert", "tflite_runtime")
+"""Packages with an ``interpreter.Interpreter``, the one still maintained first."""
+
+
+class RuntimeMissing(BrambleError):
+    """No TensorFlow Lite runtime is installed, or it does not load."""
+
+
+class GraphFailed(BrambleError):
+    """The runtime could not load or run a graph."""
+
+
+class Graph(Protocol):
+    """Whatever runs a loaded graph's signatures: a :class:`Runtime`, or in a process of its own
+    a :class:`bramble_client.learn.runner.Runner`.
+    """
+
+    @property
+    def signatures(self) -> Collection[str]:
+        """Names of the signatures that it has."""
+
+    def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
+        """Run one signature."""
+
+
+class Runtime:
+    """A loaded graph whose signatures can be called.
+
+    A call holds no state: what a signature returns follows from its arguments. It runs in C++ without Python's global lock,
+    so other threads go on meanwhile. One thread at a time may call.
+    """
+
+    def __init__(self, flatbuffer: bytes, threads: int = 1) -> None:
+        """Load a graph, whose bytes must be whole: tflite-runtime 2.14 crashes on a cut-off one, so check its digest first.
+
+        Raises
+        ------
+        RuntimeMissing
+            If neither runtime can be imported.
+        GraphFailed
+            If the bytes are not a graph that this runtime can load.
+        """
+        module = _interpreter_module()
+        self.name = module.__name__.partition(".")[0]
+        try:
+            self._interpreter: Any = module.Interpreter(model_content=flatbuffer, num_threads=threads)
+            self.signatures: dict[str, dict[str, list[str]]] = self._interpreter.get_signature_list()
+        except (ValueError, RuntimeError) as error:
+            raise GraphFailed(f"graph: {self.name} cannot load it ({_first_line(error)})") from error
+        self._runners: dict[str, tuple[Any, dict[str, Any]]] = {}
+
+    def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
+        """Run one signature.
+
+        Parameters
+        ----------
+        signature
+            Name of the signature, for instance ``fit``.
+        **inputs
+            Its arguments by name, arrays or numbers; each is turned into the type that the graph takes.
+
+        Raises
+        ------
+        GraphFailed
+            If there is no such signature, an argument is missing or unknown, a shape does not fit, or the runtime gives up.
+        """
+        runner, expected = self._signature(signature)
+        if inputs.keys() != expected.keys():
+            wrong = sorted(inputs.keys() ^ expected.keys())
+            raise GraphFailed(f"graph: {signature} was called with the wrong arguments ({', '.join(wrong[:5])})")
+        arrays = {name: np.asarray(value, expected[name]["dtype"], order="C") for name, value in inputs.items()}
+        for name, array in arrays.items():
+            # the runtimes say no more than which node of theirs failed
+            shape = expected[name]["shape_signature"].tolist()
+            if len(shape) != array.ndim or any(n not in (-1, m) for n, m in zip(shape, array.shape, strict=True)):
+                raise GraphFailed(f"graph: {signature} takes {name} of shape {shape}, -1 being any size, and got {list(array.shape)}")
+        try:
+            results: dict[str, NDArray[np.float32]] = runner(**arrays)
+        except (ValueError, RuntimeError) as error:
+            raise GraphFailed(f"graph: {signature} failed in {self.name} ({_first_line(error)})") from error
+        return results
+
+    def _signature(self, name: str) -> tuple[Any, dict[str, Any]]:
+        if name not in self.signatures:
+            raise GraphFailed(f"graph: no signature {name!r}, only {', '.join(sorted(self.signatures)) or 'none'}")
+        if name not in self._runners:
+            runner = self._interpreter.get_signature_runner(name)
+            runner._interpreter_wrapper = _ScalarsStay(runner._interpreter_wrapper)
+            self._runners[name] = (runner, runner.get_input_details())
+        return self._runners[name]
+
+
+def result(results: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return one of a signature's results, and refuse a graph that does not give it as the manifest promises."""
+    found = results.get(name)
+    if found is None or found.shape != shape or found.dtype != np.float32:
+        given = "nothing" if found is None else f"{found.dtype} of shape {list(found.shape)}"
+        raise GraphFailed(f"graph: its result {name} should be float32 of shape {list(shape)} and is {given}")
+    return found
+
+
+class _ScalarsStay:
+    """A runner's interpreter that is not told the shape of a scalar, which can have no other.
+
+    A runner tells it every argument's shape in every call. On aarch64, emulated, ai-edge-litert (1.4 to 2.3) does not survive an empty
+    one: a segmentation fault in its ``ResizeInputTensor``. tflite-runtime does.
+    """
+
+    def __init__(self, interpreter: Any) -> None:
+        self._interpreter = interpreter
+
+    def ResizeInputTensor(self, index: int, shape: NDArray[np.int32], *options: Any) -> None:
+        if shape.size:
+            self._interpreter.ResizeInputTensor(index, shape, *options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._interpreter, name)
+
+
+def _interpreter_module() -> Any:
+    problems = []
+    for package in RUNTIMES:
+        try:
+            return importlib.import_module(f"{package}.interpreter")
+        except ImportError as error:
+            problems.append(f"{package}: {_first_line(error)}")
+    raise RuntimeMissing(f"no TensorFlow Lite runtime loads ({'; '.join(problems)}); install 'bramble-fl[client]'")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

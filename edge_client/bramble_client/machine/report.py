@@ -1,0 +1,130 @@
+"""Reports on the client itself and on its machine: on connecting, and every half minute."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from bramble_client.deliver.link import Link, LinkDown, NoAnswer
+from bramble_client.machine import disk
+from bramble_client.machine import health as machine
+from bramble_protocol.health import EVENT, INTERVAL, MOST_SENSORS, Health
+
+log = logging.getLogger(__name__)
+
+ACK_S = 10.0
+"""Seconds to wait for the server's answer; a report that is lost is not repeated, the next one says more."""
+
+SOON_S = 2.0
+"""Seconds until the next report while there is no sample yet: whoever deploys a release waits for the first one."""
+
+
+class Sampling(Protocol):
+    """What there is to say of sensors that are read at a pace of their own."""
+
+    @property
+    def every(self) -> float:
+        """The shortest interval of any sensor, in seconds."""
+
+    @property
+    def missed(self) -> int:
+        """Deadlines that were missed."""
+
+    @property
+    def sampled(self) -> float | None:
+        """When a good reading was taken last, on the monotonic clock."""
+
+
+class Reporter:
+    """Sends reports while the link is up.
+
+    Parameters
+    ----------
+    folder
+        Where the client keeps its data; its disk is the one reported on.
+    sampling
+        How sampling goes, or None if only the server asks for samples.
+    gone, doubted
+        Return the names of the sensors that do not answer, and of those that answer what is not believed.
+    trouble
+        Returns why the disk takes nothing, in the words of ``disk``, or None while it does.
+    doubtful
+        Returns how many training windows cannot be true, or None if that is not known.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        folder: Path,
+        sampling: Sampling | None,
+        gone: Callable[[], Sequence[str]],
+        trouble: Callable[[], str | None] = lambda: None,
+        doubted: Callable[[], Sequence[str]] = lambda: (),
+        doubtful: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self._link = link
+        self._folder = folder
+        self._sampling = sampling
+        self._gone, self._doubted = gone, doubted
+        self._trouble = trouble
+        self._doubtful = doubtful
+        self._due = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+
+    def start(self) -> None:
+        """Begin to report."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End."""
+        self._stopping = True
+        self._due.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def wake(self) -> None:
+        """Report now: the link has come up."""
+        self._due.set()
+
+    def read(self) -> Health:
+        """Return how things are."""
+        sampling, found = self._sampling, machine.read(self._folder)
+        sampled = None if sampling is None else sampling.sampled
+        throttled = found.get("health_throttled")
+        return Health(
+            sent=time.time(),
+            sample_age=None if sampled is None else time.monotonic() - sampled,
+            sample_every=None if sampling is None else sampling.every,
+            samples_missed=None if sampling is None else sampling.missed,
+            sensors_gone=tuple(self._gone()[:MOST_SENSORS]),
+            sensors_doubted=tuple(self._doubted()[:MOST_SENSORS]),
+            windows_doubtful=self._doubtful(),
+            soc_temperature=found.get("health_cpu_temperature"),
+            throttled=None if throttled is None else int(throttled),
+            memory_free=found.get("health_memory_available"),
+            disk_free=found.get("health_disk_free"),
+            disk=self._trouble() or disk.state(self._folder) or "ok",
+        )
+
+    def _run(self) -> None:
+        failing, pause = False, INTERVAL
+        while not self._stopping:
+            self._due.wait(pause)
+            self._due.clear()
+            if self._stopping or not self._link.up:
+                continue
+            health = self.read()
+            pause = SOON_S if health.sample_every is not None and health.sample_age is None else INTERVAL
+            try:
+                answer = self._link.call(EVENT, health.to_wire(), ACK_S)
+            except (LinkDown, NoAnswer):
+                continue
+            refused = not (isinstance(answer, dict) and answer.get("accepted") is True)
+            if refused and not failing:
+                log.warning("the server does not take this client's health report: %s", answer)
+            failing = refused

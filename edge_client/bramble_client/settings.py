@@ -1,0 +1,166 @@
+"""Settings of a client: flags, BRAMBLE_CLIENT_* environment variables, and the table [client] of a TOML file."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bramble_protocol import durations, fields
+
+Seconds = Annotated[float, BeforeValidator(durations.seconds)]
+
+
+def hostname_id() -> str:
+    """Return this machine's name as a client id: lower case, every other character a hyphen."""
+    name = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().split(".")[0].lower()).strip("-")
+    return name[:63] or "client"
+
+
+class ClientSettings(BaseSettings):
+    """Run a client: it samples sensors, trains on what they measured, and sends the server weights only."""
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_CLIENT_", extra="ignore", validate_default=True)
+
+    server: str = Field("http://127.0.0.1:5000", description="Where the server listens.")
+    id: str = Field(
+        default_factory=hostname_id, description="This client's name in the fleet.", json_schema_extra={"shown": "the machine's name"}
+    )
+    sensors: Literal["mock", "linux"] | None = Field(
+        None, description="linux reads sensors on the I2C bus, mock on a simulated one; there is no default, so that nobody mixes them up."
+    )
+    bus: int = Field(1, ge=0, le=255, description="Number of the I2C bus.")
+    replay: Path | None = Field(None, description="Recording (CSV) that mock sensors replay, instead of a built-in one.")
+    sensors_file: Path | None = Field(None, description="File (TOML) that lists the sensors; without it, they are found on the bus.")
+    faults: Path | None = Field(None, description="Script (TOML) of faults for mock sensors.")
+    gpio: bool = Field(
+        False, description="Use a status LED, a label button and a reset button.", json_schema_extra={"flags": "--gpio/--no-gpio"}
+    )
+    labels: str = Field("", description="Classes that the label button goes through, with commas between them.")
+    data_dir: Path | None = Field(
+        None,
+        description="Folder for readings and unsent results.",
+        json_schema_extra={"shown": "$STATE_DIRECTORY; else bramble-data/ID for mock sensors, ~/.local/share/bramble/ID for real ones"},
+    )
+    fleet_file: Path | None = Field(
+        None, description="File that holds the fleet's name: readings that were measured for another fleet are set aside, not trained on."
+    )
+    adopt_readings: bool = Field(
+        False,
+        description="Take readings of another fleet along into this one.",
+        json_schema_extra={"flags": "--adopt-readings/--no-adopt-readings"},
+    )
+    token_file: Path | None = Field(None, description="File that holds this client's token.")
+    proxy: str | None = Field(
+        None, description="HTTP proxy on the way to the server, such as http://proxy.example:3128; the environment's are never used."
+    )
+    ca: Path | None = Field(None, description="Certificate (PEM) of the authority that signed the server's.")
+    mode: Literal["evaluation", "private"] = Field(
+        "evaluation", description="evaluation mirrors readings to the server when it asks for them; private never sends one."
+    )
+    trust_graphs: Annotated[str, BeforeValidator(lambda given: ",".join(given) if isinstance(given, list) else given)] = Field(
+        "",
+        description="Public keys, or files of them, with commas between them: graphs signed by one of these are run besides those of "
+        "Bramble's own tasks, and no others. In private mode that holds without a key too.",
+        json_schema_extra={"cli": "str"},
+    )
+    sample_every: Seconds = Field(
+        60.0,
+        gt=0,
+        le=86400,
+        description="How often real sensors, or any in private mode, are read where the sensors file says nothing else.",
+        json_schema_extra={"cli": "str", "shown": "60s"},
+    )
+    keep_samples: int = Field(500_000, ge=100, description="Samples to keep on disk, some 40 bytes each; the oldest make room.")
+    training_memory: int | None = Field(
+        None,
+        ge=64,
+        le=1_000_000,
+        description="Memory (MB) that the training process may take; half of the machine's if nothing is said.",
+    )
+    reconnect_max: Seconds = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="Longest pause between two attempts to reach the server.",
+        json_schema_extra={"cli": "str", "shown": "30s"},
+    )
+
+    @field_validator("server")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        try:
+            url = urlsplit(value)
+            usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and "@" not in url.netloc
+        except ValueError:
+            usable = False
+        if not usable or url.query or url.fragment:
+            raise ValueError("expected the server's address, such as http://192.168.1.10:5000 or https://host.example/bramble")
+        return value.rstrip("/")
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_a_proxy(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        try:
+            url = urlsplit(value)
+            usable = url.scheme == "http" and bool(url.hostname) and url.port != 0 and url.path in ("", "/")
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("expected an HTTP proxy's address, such as http://proxy.example:3128")
+        return value.rstrip("/")
+
+    @field_validator("id")
+    @classmethod
+    def _is_an_id(cls, value: str) -> str:
+        if not fields.CLIENT_ID.fullmatch(value):
+            raise ValueError("expected 1 to 63 of a-z, 0-9 and '-', the first no '-'")
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> ClientSettings:
+        if self.sensors is None:
+            raise ValueError("--sensors is missing: say 'linux' for real sensors or 'mock' for simulated ones")
+        if self.replay is not None and self.sensors != "mock":
+            raise ValueError("--replay is for mock sensors: add --sensors mock, or leave it out")
+        if self.faults is not None and self.sensors != "mock":
+            raise ValueError("--faults is for mock sensors, real ones have their own: add --sensors mock, or leave it out")
+        if self.labels and not self.gpio:
+            raise ValueError("--labels is for the label button: add --gpio, or leave it out")
+        if self.ca is not None and not self.server.startswith("https:"):
+            raise ValueError("--ca is for a server with TLS: write its address as https://...")
+        return self
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the label button goes through, in this order."""
+        return tuple(name for part in self.labels.split(",") if (name := part.strip()))
+
+    @property
+    def graphs_are_checked(self) -> bool:
+        """Whether graphs need to have come with Bramble or to be signed. Who mirrors readings anyway need not ask, and may."""
+        return self.mode == "private" or bool(self.trust_graphs)
+
+    @property
+    def self_paced(self) -> bool:
+        """Whether the sensors are read at a pace of their own, and not only when the server asks."""
+        return self.mode == "private" or self.sensors == "linux"
+
+    @property
+    def folder(self) -> Path:
+        """Where this client keeps its data."""
+        if self.data_dir is not None:
+            return self.data_dir
+        state = os.environ.get("STATE_DIRECTORY")  # set by systemd; several are separated by colons
+        if state:
+            return Path(state.split(":")[0])
+        # What was simulated is no part of anybody's home: it lies beside the server's, and is deleted with it.
+        return Path("bramble-data") / self.id if self.sensors == "mock" else Path.home() / ".local" / "share" / "bramble" / self.id

@@ -1,7 +1,0 @@
-"""``python -m inspector`` is ``bramble inspector``."""
-
-import sys
-
-from bramble.cli import main
-
-main(["inspector", *sys.argv[1:]])

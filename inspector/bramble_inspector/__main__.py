@@ -1,0 +1,7 @@
+"""``python -m bramble_inspector`` is ``bramble inspector``."""
+
+import sys
+
+from bramble.cli import main
+
+main(["inspector", *sys.argv[1:]])

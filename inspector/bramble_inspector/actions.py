@@ -1,0 +1,70 @@
+"""The buttons: what they ask of the server, and how the page tells its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dash import Dash, Input, Output, State, ctx, no_update
+
+from bramble.api import JSON, Server, ServerRefused
+from bramble_inspector import header, words
+from bramble_protocol import BrambleError
+
+
+def register(app: Dash, client: Server) -> None:
+    """Attach Start round, Generate and Reset."""
+    toast = Output("toast", "sendNotifications", allow_duplicate=True)
+
+    @app.callback(toast, Input("start", "n_clicks"), running=[(Output("start", "loading"), True, False)], prevent_initial_call=True)
+    def on_start(clicks: int) -> list[JSON]:
+        return _tell(lambda: _start(client))
+
+    @app.callback(
+        toast,
+        Input("generate", "n_clicks"),
+        State("count", "value"),
+        running=[(Output("generate", "loading"), True, False)],
+        prevent_initial_call=True,
+    )
+    def on_generate(clicks: int, count: int | str | None) -> list[JSON]:
+        return _tell(lambda: _generate(client, count))
+
+    @app.callback(
+        toast,
+        Output("reset-modal", "opened"),
+        [Input(button, "n_clicks") for button in ("reset", "reset-cancel", "reset-confirm")],
+        running=[(Output("reset-confirm", "loading"), True, False)],
+        prevent_initial_call=True,
+    )
+    def on_reset(*clicks: int) -> tuple[Any, bool]:
+        if ctx.triggered_id == "reset-confirm":
+            return _tell(lambda: _reset(client)), False
+        return no_update, ctx.triggered_id == "reset"
+
+
+def _start(client: Server) -> str:
+    answer = client.start()
+    return f"Round {answer['round']} started with {words.plural(len(answer['clients']), 'client')}."
+
+
+def _generate(client: Server, count: int | str | None) -> str:
+    if not isinstance(count, int):
+        raise BrambleError("Say how many readings to generate, for instance 168.")
+    answer = client.generate(count)
+    return f"Cycle {answer['cycle']}: {words.plural(answer['clients'], 'client')} take {words.plural(count, 'reading')} each."
+
+
+def _reset(client: Server) -> str:
+    return f"Reset: the server is back at the initial model and told {words.plural(client.reset()['clients'], 'client')}."
+
+
+def _tell(act: Callable[[], str]) -> list[JSON]:
+    """Do it, and return the notification of what came of it: a refusal in the server's own words."""
+    good: JSON = {"title": None, "color": "teal", "autoClose": 6000}
+    try:
+        look, text = good, act()
+    except BrambleError as error:
+        title = "The server says no" if isinstance(error, ServerRefused) else "Nothing was started"
+        look, text = {"title": title, "color": "red", "autoClose": 12000}, str(error)
+    return [{"action": "show", "message": header.rich(text), **look}]

@@ -1,0 +1,189 @@
+"""What the server said last, shared by every open page.
+
+Pages ask once a second; the feed asks the server at most once in that time, and for more than ``/status`` only when its
+revision has changed. Rounds and readings come piece by piece: a fleet's history is fetched once.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bramble.api import JSON, Server, ServerError
+from bramble_inspector import series
+from bramble_inspector.series import Readings
+
+logger = logging.getLogger(__name__)
+
+MAX_ROUNDS = 500
+"""Rounds kept with their clients' measures."""
+_STALE_S = 15.0
+"""After a longer pause nothing is assumed of the server: it may be another one."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a page shows. ``changed`` names the state of each part, so that a page redraws only what is new to it."""
+
+    down: str | None = None
+    """One sentence on why there is nothing newer, or None while the server answers."""
+    status: JSON = field(default_factory=dict)
+    clients: dict[str, JSON] = field(default_factory=dict)
+    never_seen: tuple[str, ...] = ()
+    """Ids that may connect and never did."""
+    updates: dict[str, JSON] = field(default_factory=dict)
+    rounds: dict[int, JSON] = field(default_factory=dict)
+    """Ascending by round."""
+    readings: Readings = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    """Clients in the order in which they were first seen; a client's place, and so its colour, stays while the server knows it."""
+    changed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def private(self) -> bool:
+        """Whether the server keeps no readings at all."""
+        return self.status.get("mode") == "private"
+
+    @property
+    def manifest(self) -> JSON:
+        """The task's manifest, empty while unknown."""
+        manifest: JSON = self.status.get("manifest") or {}
+        return manifest
+
+    @property
+    def settled(self) -> list[JSON]:
+        """Rounds that are over, ascending."""
+        return [entry for entry in self.rounds.values() if entry["state"] != "running"]
+
+    @property
+    def committed(self) -> list[JSON]:
+        """Rounds that made a new global model, ascending."""
+        return [entry for entry in self.rounds.values() if entry["state"] == "committed"]
+
+
+class Feed:
+    """Asks the server on behalf of all pages.
+
+    Parameters
+    ----------
+    client
+        The server.
+    interval
+        Seconds in which at most one look at the server is taken.
+    history
+        Newest readings kept of each channel.
+    """
+
+    def __init__(self, client: Server, interval: float, history: int) -> None:
+        self._client = client
+        self._interval = interval
+        self._history = history
+        self._lock = threading.Lock()
+        self._snapshot = Snapshot()
+        self._looked = -_STALE_S
+        self._mark = 0
+        # A page that outlives this process must not take an old mark for a new one
+        self._name = secrets.token_hex(4)
+
+    def look(self) -> Snapshot:
+        """Return the newest state; take a look at the server if the last one is old.
+
+        While another page's look is under way this returns what is known, so a slow server holds up one page's request only.
+        """
+        if self._lock.acquire(blocking=not self._snapshot.changed):
+            try:
+                age = time.monotonic() - self._looked
+                if age >= self._interval * 0.9:
+                    self._snapshot = self._next(self._snapshot, fresh=age > _STALE_S)
+                    self._looked = time.monotonic()
+            finally:
+                self._lock.release()
+        return self._snapshot
+
+    def _next(self, old: Snapshot, fresh: bool) -> Snapshot:
+        try:
+            new = self._fetch(old, fresh or old.down is not None)
+        except ServerError as error:
+            if old.down != str(error):
+                logger.warning("%s", error)
+            new = replace(old, down=str(error))
+        except (KeyError, TypeError, ValueError) as error:
+            new = replace(old, down=f"The server at {self._client.url} answers in a way this inspector does not know ({error!r}).")
+            if old.down != new.down:
+                logger.exception("the server's answer does not follow the contract")
+        else:
+            if old.down is not None:
+                logger.info("the server at %s answers again", self._client.url)
+        return replace(new, changed=self._marks(old, new))
+
+    def _fetch(self, old: Snapshot, fresh: bool) -> Snapshot:
+        status = self._client.status()
+        if not fresh and status["revision"] == old.status.get("revision"):
+            return old
+        try:
+            return self._add(Snapshot(order=old.order) if fresh else old, status)
+        except _ForgottenError:
+            return self._add(Snapshot(order=old.order), status)
+
+    def _add(self, old: Snapshot, status: JSON) -> Snapshot:
+        clients, never_seen = self._client.everybody()
+        rounds = self._rounds(old.rounds)
+        updates = old.updates if old.updates and status["round"] == old.status.get("round") else self._client.updates()
+        readings = {} if status["mode"] == "private" else self._readings(old.readings, clients)
+        # Only whom the server knows: at the same address there may be another one now, and another fleet.
+        there = {*clients, *updates, *readings}
+        order = (*(client for client in old.order if client in there), *sorted(there.difference(old.order)))
+        return Snapshot(None, status, clients, tuple(never_seen), updates, rounds, readings, order)
+
+    def _rounds(self, old: dict[int, JSON]) -> dict[int, JSON]:
+        """Fetch the rounds from the last that was over on, to see whether the server still knows that one."""
+        rounds = {number: entry for number, entry in old.items() if entry["state"] != "running"}
+        last = max(rounds, default=0)
+        new = {entry["round"]: entry for entry in self._client.rounds(max(0, last - 1), MAX_ROUNDS)}
+        if last and last not in new:
+            raise _ForgottenError
+        rounds |= new
+        return {number: rounds[number] for number in sorted(rounds)[-MAX_ROUNDS:]}
+
+    def _readings(self, old: Readings, clients: dict[str, JSON]) -> Readings:
+        """Fetch what is new since the slowest connected client; a channel that is new, or was away, brings its own past."""
+        ends = series.last_times(old)
+        live = {client: end for client, end in ends.items() if clients.get(client, {}).get("connected")}
+        if not live:
+            return series.merge({}, series.parse(self._client.readings(limit=self._history)), self._history)
+        slowest = min(live, key=lambda client: live[client])
+        since = math.nextafter(live[slowest], -math.inf)
+        fetched = series.parse(self._client.readings(since=since, limit=self._history))
+        if not any(channel.t.size for channel in fetched.get(slowest, {}).values()):
+            raise _ForgottenError
+        for client, channels in list(fetched.items()):
+            known = old.get(client, {})
+            back = client not in live and any(channel.t.size for channel in channels.values())
+            if channels.keys() - known.keys() or back:
+                fetched |= series.parse(self._client.readings(client=client, limit=self._history))
+        return series.merge(old, fetched, self._history)
+
+    def _marks(self, old: Snapshot, new: Snapshot) -> dict[str, str]:
+        parts: dict[str, tuple[Any, Any]] = {
+            "status": ((old.down, old.status), (new.down, new.status)),
+            "task": ((old.private, old.manifest), (new.private, new.manifest)),
+            "clients": ((old.clients, old.never_seen), (new.clients, new.never_seen)),
+            "rounds": (old.rounds, new.rounds),
+            "readings": (id(old.readings), id(new.readings)),
+            "order": (old.order, new.order),
+        }
+        marks = dict(old.changed)
+        for part, (before, after) in parts.items():
+            if part not in marks or before != after:
+                self._mark += 1
+                marks[part] = f"{self._name}-{self._mark}"
+        return marks
+
+
+class _ForgottenError(Exception):
+    """The server no longer knows what it told before: it was reset, or it is another one."""

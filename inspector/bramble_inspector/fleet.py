@@ -1,0 +1,122 @@
+"""The fleet table: one row a client."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import dash_ag_grid as dag  # type: ignore[import-untyped]
+
+from bramble_inspector import words
+from bramble_inspector.feed import Snapshot
+from bramble_inspector.figures import style
+from bramble_inspector.figures.metric import Metric
+from bramble_protocol.health import DISK
+
+_ROW_PX, _MAX_ROWS = 34, 12
+_SENSORS = {True: "simulated", False: "real", None: "–"}
+_THEME = """themeQuartz.withParams({
+    backgroundColor: 'transparent', foregroundColor: 'var(--mantine-color-text)', headerBackgroundColor: 'transparent',
+    borderColor: 'var(--mantine-color-default-border)', chromeBackgroundColor: 'transparent', fontFamily: 'inherit',
+    fontSize: 13,
+    headerTextColor: 'var(--mantine-color-dimmed)', rowHoverColor: 'var(--mantine-color-default-hover)',
+    menuBackgroundColor: 'var(--mantine-color-body)', wrapperBorder: false, rowHeight: 34, headerHeight: 42, spacing: 6})"""
+
+
+def _number(field: str, title: str, suffix: str = "", form: str = ".3~g", **more: Any) -> dict[str, Any]:
+    return {
+        "field": field,
+        "headerName": title,
+        "type": "rightAligned",
+        "valueFormatter": {"function": f"params.value == null ? '–' : d3.format('{form}')(params.value){suffix}"},
+        **more,
+    }
+
+
+def table() -> Any:
+    """Return the empty table."""
+    unit = " + ' ' + params.data.unit"
+    columns = [
+        {"field": "client", "headerName": "Client", "pinned": "left", "width": 150, "flex": None, "cellRenderer": "Swatch"},
+        {"field": "state", "headerName": "State", "cellRenderer": "State", "minWidth": 118},
+        {"field": "sensors", "headerName": "Sensors", "minWidth": 100},
+        {"field": "seen", "headerName": "Last seen", "minWidth": 95, "sortable": False},
+        _number("round", "Last round", form="d"),
+        _number("samples", "Samples", form=",d"),
+        _number("before", "Loss before"),
+        _number("after", "Loss after"),
+        _number("error", "Test error", unit, headerTooltip="On readings that came since the round before, with the model it was sent"),
+        _number("baseline", "Baseline", unit, headerTooltip="What the test error is to beat"),
+        _number("distance", "Distance", headerTooltip="Of its last update from the new global model"),
+        {"field": "remark", "headerName": "Remark", "flex": 3, "minWidth": 140, "tooltipField": "remark"},
+    ]
+    return dag.AgGrid(
+        id="fleet",
+        columnDefs=columns,
+        rowData=[],
+        getRowId="params.data.client",
+        defaultColDef={"flex": 1, "minWidth": 92, "resizable": True, "suppressMovable": True, "wrapHeaderText": True},
+        dashGridOptions={
+            "theme": {"function": _THEME},
+            "animateRows": False,
+            "suppressCellFocus": True,
+            "localeText": {"noRowsToShow": "No client has been seen yet"},
+            "tooltipShowDelay": 300,
+        },
+        style=height(0),
+    )
+
+
+def height(rows: int) -> dict[str, str]:
+    """Return the table's style: as high as its rows, up to where it scrolls."""
+    return {"height": f"{42 + _ROW_PX * min(max(rows, 2), _MAX_ROWS) + 16}px", "width": "100%"}
+
+
+def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return one row for each client ever seen, in the clients' fixed order."""
+    metric = Metric(snapshot.manifest)
+    last = snapshot.settled[-1].get("clients", {}) if snapshot.settled else {}
+    now = time.time()
+    result = []
+    for client in snapshot.order:
+        info, update = snapshot.clients.get(client, {}), snapshot.updates.get(client, {})
+        measures = update.get("metrics") or {}
+        result.append(
+            {
+                "client": client,
+                "colour": style.colour(snapshot.order, client),
+                "state": _state(snapshot, client),
+                "sensors": _SENSORS[info.get("simulated")],
+                "seen": "now" if info.get("connected") else words.ago(now - info["last_seen"]) if info.get("last_seen") else "–",
+                "round": update.get("round"),
+                "samples": update.get("samples"),
+                "before": measures.get("loss_before"),
+                "after": measures.get("loss_after"),
+                "error": metric.value(measures.get("test_error")),
+                "baseline": metric.value(measures.get("test_baseline")),
+                "unit": metric.unit,
+                "distance": update.get("distance"),
+                "remark": ", ".join(filter(None, (*info.get("remarks", ()), _disk(info), last.get(client, {}).get("reason")))),
+            }
+        )
+    missing = "it has a token and has never connected"
+    nothing = {"colour": "transparent", "sensors": _SENSORS[None], "seen": "never", "unit": metric.unit, "remark": missing}
+    return result + [{"client": client, "state": "away", **nothing} for client in snapshot.never_seen]
+
+
+def mark(snapshot: Snapshot) -> str:
+    """Return what the table depends on; the clock counts only while somebody is away."""
+    away = any(not info["connected"] for info in snapshot.clients.values())
+    parts = [snapshot.changed[part] for part in ("status", "clients", "rounds", "order")]
+    return " ".join([*parts, str(time.time() // 10 if away else 0)])
+
+
+def _disk(info: dict[str, Any]) -> str:
+    return DISK.get((info.get("health") or {}).get("disk") or "ok", "")
+
+
+def _state(snapshot: Snapshot, client: str) -> str:
+    info = snapshot.clients.get(client, {})
+    if not info.get("connected"):
+        return "away"
+    return "training" if info.get("training") or client in snapshot.status["waiting_for"] else "connected"

@@ -1,0 +1,135 @@
+"""The top of the page: is the server there, what is the round doing, how good is the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc  # type: ignore[import-untyped]
+from dash import html
+
+from bramble_inspector import series, words
+from bramble_inspector.feed import Snapshot
+from bramble_inspector.figures.metric import Metric
+
+MOST_REMARKS = 4
+"""Remarks on clients above everything else; the table has all of them."""
+
+
+def rich(text: str) -> Any:
+    """Return a sentence with what stands between backticks as code."""
+    return html.Span([html.Code(part) if odd % 2 else part for odd, part in enumerate(text.split("`"))])
+
+
+def alert(snapshot: Snapshot) -> Any:
+    """Return what stands above everything else: why there is no news, or else which clients need somebody; mostly nothing."""
+    if snapshot.down is None:
+        return _remarks(snapshot)
+    since = " What is shown below is the last that was known." if snapshot.status else ""
+    text = f"{words.full_stop(snapshot.down)}{since} This page goes on by itself as soon as the server answers."
+    return dmc.Alert(rich(text), title="No news from the server", color="red", variant="light")
+
+
+def _remarks(snapshot: Snapshot) -> Any:
+    said = [f"{client}: {remark}." for client in snapshot.order for remark in snapshot.clients.get(client, {}).get("remarks", ())]
+    if not said:
+        return None
+    more = [f"And {len(said) - MOST_REMARKS} more, in the table below."] if len(said) > MOST_REMARKS else []
+    return dmc.Alert(
+        [html.Div(line) for line in said[:MOST_REMARKS] + more], title="Some clients need you", color="yellow", variant="light"
+    )
+
+
+def badges(snapshot: Snapshot) -> list[Any]:
+    """Return connection, mode and task in a word each."""
+    if not snapshot.status:
+        return [dmc.Badge("no server", color="red", variant="dot")]
+    link = dmc.Badge("server down", color="red", variant="dot") if snapshot.down else dmc.Badge("live", color="teal", variant="dot")
+    mode = dmc.Badge(f"{snapshot.status['mode']} mode", color="gray", variant="light")
+    return [link, mode, dmc.Badge(f"task {snapshot.status['task']}", color="gray", variant="light")]
+
+
+def summary(snapshot: Snapshot) -> list[Any]:
+    """Return the cards: round, fleet, error, data."""
+    if not snapshot.status:
+        return []
+    return [_round(snapshot), _fleet(snapshot), _error(snapshot), _data(snapshot)]
+
+
+def _card(name: str, title: str, value: str, lines: list[Any]) -> Any:
+    return dmc.Paper(
+        [html.Div(title, className="card-title"), html.Div(value, className="card-value", id=f"card-{name}"), *lines],
+        className="card",
+        withBorder=True,
+    )
+
+
+def _line(text: str, name: str) -> Any:
+    return html.Div(text, className="card-line", title=text, id=name)
+
+
+def _round(snapshot: Snapshot) -> Any:
+    status = snapshot.status
+    running, waiting = status["running"], status["waiting_for"]
+    if not running:
+        last = snapshot.settled[-1] if snapshot.settled else None
+        text = "no round yet" if last is None else f"idle; round {last['round']} {_how(last)}"
+        return _card("round", "Round", str(status["round"]), [_line(text, "round-line")])
+    selected = max(snapshot.rounds.get(running, {}).get("selected", 0), len(waiting), 1)
+    text = f"running: waiting for {words.several(waiting)}" if waiting else "running: averaging"
+    bar = dmc.Progress(value=100 * (1 - len(waiting) / selected), size="sm", mt=6, animated=True)
+    return _card("round", "Round", str(running), [_line(text, "round-line"), bar])
+
+
+def _how(entry: dict[str, Any]) -> str:
+    if entry["state"] == "abandoned":
+        return f"was abandoned ({entry.get('reason') or 'no reason given'})"
+    if entry.get("rollback_of"):
+        return f"brought back the model of round {entry['rollback_of']}"
+    out = [client for client, part in entry.get("clients", {}).items() if part.get("replied") and part.get("reason")]
+    without = f" without {words.several(out)}" if out else ""
+    return f"averaged {words.plural(entry['updates'], 'update')} in {entry['ended'] - entry['started']:.1f} s{without}"
+
+
+def _fleet(snapshot: Snapshot) -> Any:
+    status = snapshot.status
+    connected = [info for info in snapshot.clients.values() if info["connected"]]
+    simulated = sum(info["simulated"] for info in connected)
+    away = len(snapshot.order) - status["clients"]
+    parts = [f"{status['min_clients']} needed for a round"]
+    if away > 0:
+        parts.append(f"{away} away")
+    if snapshot.never_seen:
+        parts.append(f"{len(snapshot.never_seen)} never seen")
+    unfit = status["clients"] - status.get("able", status["clients"])
+    if unfit:
+        parts.append(f"{unfit} cannot train this task")
+    if simulated:
+        parts.append("all simulated" if simulated == len(connected) else f"{simulated} simulated")
+    return _card("clients", "Clients connected", str(status["clients"]), [_line(" · ".join(parts), "clients-line")])
+
+
+def _error(snapshot: Snapshot) -> Any:
+    metric = Metric(snapshot.manifest)
+    tested = [entry for entry in snapshot.committed if entry["metrics"].get("test_error") is not None]
+    title = f"Global test error ({metric.name})"
+    if not tested:
+        return _card("error", title, "–", [_line("on readings not yet trained on", "error-line")])
+    measures = tested[-1]["metrics"]
+    gain = metric.gain(measures)
+    line = _line(f"{metric.compared(measures)}, round {tested[-1]['round']}", "error-line")
+    line.className += " good" if gain is not None and gain > 0 else " bad"
+    return _card("error", title, metric.text(measures["test_error"]), [line])
+
+
+def _data(snapshot: Snapshot) -> Any:
+    if snapshot.private:
+        return _card("data", "Readings", "private", [_line("they never leave the clients; only weights do", "data-line")])
+    status, newest = snapshot.status, series.newest(snapshot.readings)
+    waiting = status.get("cycle_waiting_for") or []
+    if waiting:
+        text = f"cycle {status['cycle']}: waiting for {words.several(waiting)}"
+    elif newest is None:
+        text = "press Generate to take the first"
+    else:
+        text = f"until {words.moment(newest)}"
+    return _card("data", "Data cycles", str(status["cycle"]), [_line(text, "data-line")])

@@ -1,0 +1,85 @@
+"""Sentences the page says: counts, times, and what to do where there is nothing to show yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from bramble_inspector.feed import Snapshot
+
+
+def several(names: Sequence[str], most: int = 3) -> str:
+    """Join names; of a long list only the first ``most``."""
+    if len(names) <= most + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 client`` or ``2 clients``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def full_stop(text: str) -> str:
+    """Return ``text`` as something another sentence can follow."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def ago(seconds: float) -> str:
+    """Say how long ago something was, coarsely enough not to change at every look."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(0, seconds) // 10 * 10:.0f} s ago" if seconds >= 10 else "just now"
+
+
+def moment(t: float) -> str:
+    """Return epoch seconds as UTC date and time."""
+    return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def no_readings(snapshot: Snapshot, server: str) -> str:
+    """Say why there are no readings, and what would bring some."""
+    if not snapshot.status:
+        return "Nothing is known of the fleet yet: the server has not answered."
+    if snapshot.private:
+        return (
+            "Private mode: readings never leave the clients, so there are none to plot. Loss, error and divergence come from their updates."
+        )
+    if not snapshot.status["clients"]:
+        return f"No client is connected. Start one: `bramble client --server {server} --id pi-1 --sensors mock`"
+    return "No readings yet. Press Generate: every client then takes as many from its sensors, all at the same times."
+
+
+def no_forecasts(snapshot: Snapshot, server: str) -> str:
+    """Say why there are no forecasts, and what would bring some."""
+    if snapshot.private or not snapshot.readings:
+        return no_readings(snapshot, server)
+    window, horizon = snapshot.manifest.get("window", 0), snapshot.manifest.get("horizon", 0)
+    return (
+        f"No forecasts yet. In each round a client first forecasts its new readings with the model it was sent; that takes "
+        f"{window + horizon} readings ({window} to look at, {horizon} ahead). Press Generate, then Start round."
+    )
+
+
+def no_rounds(snapshot: Snapshot) -> str:
+    """Say why no round has ended, and what would bring one."""
+    status = snapshot.status
+    if not status:
+        return "Nothing is known of the fleet yet: the server has not answered."
+    if status["running"]:
+        return f"Round {status['running']} is running; its loss is shown here when it ends."
+    able = status.get("able", status["clients"])
+    if able < status["min_clients"]:
+        others = f" ({status['clients'] - able} more cannot train this task, the table says why)" if able < status["clients"] else ""
+        return f"A round needs {plural(status['min_clients'], 'client')}; {able} connected so far{others}."
+    if snapshot.settled:
+        return f"Round {snapshot.settled[-1]['round']} was abandoned: {snapshot.settled[-1].get('reason') or 'no reason given'}."
+    return "No round yet. Press Start round; clients need readings to train on."
+
+
+def no_error(snapshot: Snapshot) -> str:
+    """Say why there is no test error, and what would bring one."""
+    if not snapshot.committed:
+        return no_rounds(snapshot)
+    return "No test error yet: it is measured on readings that arrived since the round before. Let new ones arrive, then start a round."

@@ -1,0 +1,104 @@
+"""How a client and its machine are: sent on connecting and every half minute, kept by the server, never part of a round."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bramble_protocol import fields
+from bramble_protocol.errors import ProtocolError
+from bramble_protocol.messages import YEAR_3000
+
+EVENT = "health"
+INTERVAL = 30.0
+"""Seconds between two reports."""
+THROTTLED = {
+    0: "under-voltage",
+    1: "frequency capped",
+    2: "throttled",
+    3: "hot",
+    16: "under-voltage before",
+    17: "frequency capped before",
+    18: "throttled before",
+    19: "hot before",
+}
+"""Bits of the Pi firmware's ``get_throttled``: what is, and what has been since the boot."""
+DISK = {"ok": "", "full": "disk full", "read-only": "disk read-only", "failing": "disk fails"}
+"""What a client's disk does, and the words for it: whether it takes readings, and if not, why."""
+MOST_SENSORS = 32
+"""How many sensors one report names at most."""
+SENSOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+"""What a sensor may be called."""
+_NUMBERS = {
+    "sample_age": (0, 1e10), "sample_every": (0, 1e6), "soc_temperature": (-100, 200), "memory_free": (0, 1e9), "disk_free": (0, 1e12),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Health:
+    """One report; ``None`` stands for what this machine cannot tell."""
+
+    sent: float
+    """The client's clock, seconds since 1970 UTC."""
+    sample_age: float | None = None
+    """Seconds since the newest sample was taken, by the monotonic clock."""
+    sample_every: float | None = None
+    """Interval in seconds at which sensors are read; None when only the server asks for samples."""
+    samples_missed: int | None = None
+    """Deadlines since the client began that passed while a sensor, or the machine, was busy."""
+    sensors_gone: tuple[str, ...] = ()
+    """Names of the sensors that do not answer."""
+    sensors_doubted: tuple[str, ...] = ()
+    """Names of the sensors that answer what is not believed."""
+    windows_doubtful: int | None = None
+    """Training windows that cannot be true, when it last trained; None where none were looked at."""
+    soc_temperature: float | None = None
+    """Degrees Celsius."""
+    throttled: int | None = None
+    """Bits as in ``THROTTLED``."""
+    memory_free: float | None = None
+    """MiB."""
+    disk_free: float | None = None
+    """MiB where the client keeps its data."""
+    disk: str | None = None
+    """Whether the disk takes readings: one of ``DISK``."""
+
+    @classmethod
+    def from_wire(cls, value: Any) -> Health:
+        """Read and check the wire form."""
+        others = ("samples_missed", "sensors_gone", "sensors_doubted", "windows_doubtful", "throttled", "disk")
+        item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, *others))
+        numbers = {
+            name: fields.optional(fields.number, item.get(name), f"health.{name}", low=low, high=high)
+            for name, (low, high) in _NUMBERS.items()
+        }
+        disk = item.get("disk")
+        if disk is not None and (not isinstance(disk, str) or disk not in DISK):
+            raise ProtocolError(f"health.disk: expected one of {', '.join(DISK)}")
+        return cls(
+            sent=fields.number(item["sent"], "health.sent", 0, YEAR_3000),
+            samples_missed=fields.optional(fields.integer, item.get("samples_missed"), "health.samples_missed"),
+            sensors_gone=_names(item, "sensors_gone"),
+            sensors_doubted=_names(item, "sensors_doubted"),
+            windows_doubtful=fields.optional(fields.integer, item.get("windows_doubtful"), "health.windows_doubtful"),
+            throttled=fields.optional(fields.integer, item.get("throttled"), "health.throttled", high=2**32 - 1),
+            disk=disk,
+            **numbers,
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the wire form."""
+        return {**asdict(self), "sensors_gone": list(self.sensors_gone), "sensors_doubted": list(self.sensors_doubted)}
+
+
+def _names(item: dict[str, Any], field: str) -> tuple[str, ...]:
+    names = item.get(field, ())
+    if not isinstance(names, list | tuple) or len(names) > MOST_SENSORS:
+        raise ProtocolError(f"health.{field}: expected a list of at most {MOST_SENSORS} names")
+    return tuple(fields.text(name, f"health.{field}", pattern=SENSOR) for name in names)
+
+
+def words(throttled: int) -> str:
+    """Return what is wrong with the power or the heat, in words; ``no`` if nothing is or was."""
+    return ", ".join(word for bit, word in THROTTLED.items() if throttled >> bit & 1) or "no"

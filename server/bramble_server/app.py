@@ -1,0 +1,171 @@
+"""Wires the server; nothing else constructs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from flask import Flask
+from flask_socketio import SocketIO  # type: ignore[import-untyped]
+
+from bramble_protocol import codecs, released
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.notify import TIMESYNCD, notify
+from bramble_server import foundation
+from bramble_server import web as http
+from bramble_server.fleet import revocation
+from bramble_server.fleet.admission import Gate
+from bramble_server.fleet.complaints import Complaints
+from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.tokens import Tokens
+from bramble_server.metrics import Metrics
+from bramble_server.rounds.coordinator import Coordinator
+from bramble_server.settings import ServerSettings
+from bramble_server.store import Store
+from bramble_server.transport.gevent import engine, pulse
+from bramble_server.transport.gevent.websocket import Limits
+from bramble_server.transport.links import Inward, Outward
+
+log = logging.getLogger(__name__)
+
+HEADROOM = 8 << 20
+"""Bytes that a message may be larger than two models. Up to that an update that is too large is read and refused by name."""
+
+TEXT = 1 << 20
+"""Characters of JSON in a message, unless the layout alone is half of that: ten thousand readings of six channels fit in."""
+
+READERS = 4
+"""HTTP answers that are read and rendered at once."""
+
+
+class Server:
+    """A server, wired and not yet listening.
+
+    Raises
+    ------
+    BrambleError
+        If a setting does not work out, in one sentence.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        graph, signatures = foundation.read(settings)
+        tokens = self.tokens = Tokens(settings.tokens) if settings.tokens else None
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BrambleError(f"--data-dir: {settings.data_dir} cannot be made ({error.strerror})") from None
+        self.store = Store(settings.database or settings.data_dir / "bramble.db", settings.database_password_file)
+        self.flask = Flask("bramble_server", static_folder=None)
+        self.flask.json.sort_keys = False  # type: ignore[attr-defined]
+        self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
+        self.fleet, self.complaints = Fleet(graph.manifest.channels), Complaints()
+        self.metrics = Metrics(graph.manifest.metric, self.fleet, lambda: self.fleet.strangers(tokens.clients() if tokens else ()))
+        self.metrics.database(lambda: bool(self.store.trouble))
+        runtime = self.runtime = engine.Runtime(self.sio, threads=1)
+        outward = Outward(self.sio, self.fleet)
+        self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics)
+        gate = Gate(self.fleet, tokens, settings.simulated_welcome)
+        links = self.links = Inward(
+            self.sio, gate, self.fleet, self.coordinator, outward, graph.manifest.layout, self.metrics, self.complaints
+        )
+        largest = 2 * codecs.encoded_size(graph.manifest.layout, "float32") + HEADROOM
+        patience = settings.ping_interval + settings.ping_timeout
+        text = max(TEXT, 2 * len(json.dumps(graph.manifest.layout.to_wire())))
+        limits = Limits(largest, text, patience, links.admitted, engine.places(largest))
+        self.metrics.watch(engine.attach(self.sio, limits, links.complain))
+        readers = engine.Runtime(self.sio, threads=READERS)
+        room = http.Room(
+            settings, graph, signatures, self.store, self.fleet, self.coordinator, readers, self.metrics, self.complaints, tokens
+        )
+        http.register(self.flask, room)
+        if settings.mode == "private" and not signatures and graph.fingerprint not in released.fingerprints():
+            log.warning(
+                "task %s: its graph is not signed, and clients in private mode run no such one: bramble task sign %s --key YOUR_KEY",
+                graph.manifest.task, settings.task,
+            )  # fmt: skip
+
+    def listen(self) -> engine.Listener:
+        """Start to work and to accept connections."""
+        settings = self.settings
+        listener = engine.Listener(
+            self.flask,
+            settings.host,
+            settings.port,
+            self.complaints.about,
+            settings.tls_cert,
+            settings.tls_key,
+            settings.max_connections,
+            settings.max_per_address,
+        )
+        self.coordinator.start()
+        listener.start()
+        if self.tokens:
+            revocation.start(self.runtime, self.fleet, self.tokens, self.links.hang_up)
+        return listener
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.store.close()
+
+
+def run(settings: ServerSettings) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit code."""
+    server = Server(settings)
+    try:
+        listener = server.listen()
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        warn_if_open(settings)
+        warn_if_the_clock_may_be_wrong()
+        print(f"bramble server ready on {settings.scheme}://{host}:{listener.port}", flush=True)
+        _say_what_is_here(server)
+        pulse.start(server.runtime, server.coordinator.settle)
+        engine.wait_for_signal()
+        log.info("stopping")
+        notify(STOPPING=1)
+        server.coordinator.stop()
+        listener.stop()
+    finally:
+        server.close()
+    return 0
+
+
+def warn_if_open(settings: ServerSettings) -> None:
+    """Say it loudly when a network can reach a server that asks nobody for a token."""
+    if not settings.tokens and not settings.loopback:
+        log.warning(
+            "ANYBODY who can reach this machine may join this fleet, read what it has, start rounds and reset it: it listens on --host %s "
+            "without --tokens; make tokens with `bramble token`, or listen on 127.0.0.1",
+            settings.host,
+        )
+
+
+def warn_if_the_clock_may_be_wrong() -> None:
+    """Say so when systemd keeps this machine's clock and no time server has answered yet; who keeps it otherwise is not asked."""
+    if TIMESYNCD.parent.is_dir() and not TIMESYNCD.exists():
+        log.warning(
+            "this machine's clock is not known to be right, for no time server has answered yet: rounds may be dated wrongly, and "
+            "certificates seem to be expired or not yet valid; see `timedatectl timesync-status`"
+        )
+
+
+def _say_what_is_here(server: Server) -> None:
+    view = server.coordinator.view
+    if view.model.round or view.cycle:
+        left = f"round {view.model.round}" + (f" and cycle {view.cycle}" if view.cycle else "")
+        log.info("going on after %s of %s; POST /reset, or another --data-dir, begins anew", left, server.store.where)
+
+
+def _socketio_options(settings: ServerSettings) -> dict[str, Any]:
+    # Their loggers would write messages, and with them readings and tokens, at level INFO.
+    quiet = logging.getLogger("bramble_server.socketio")
+    quiet.setLevel(logging.ERROR)
+    return {
+        "ping_interval": settings.ping_interval,
+        "ping_timeout": settings.ping_timeout,
+        "async_handlers": False,  # one message of a client at a time: a flood of one is its own problem
+        "manage_session": False,
+        "logger": quiet,
+        "engineio_logger": quiet,
+    }

@@ -1,0 +1,1 @@
+"""What makes tasks and needs TensorFlow for it. Nothing that serves imports it."""

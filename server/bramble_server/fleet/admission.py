@@ -1,0 +1,85 @@
+"""Who may connect: version, id, token, simulated data, duplicates."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import bramble_protocol
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.messages import Handshake
+from bramble_protocol.printable import printable
+from bramble_server.fleet.fleet import Client, Fleet
+from bramble_server.fleet.tokens import Tokens
+
+
+class HandshakeError(BrambleError):
+    """A client is not let in; the text says why in one sentence."""
+
+
+class Gate:
+    """Checks handshakes.
+
+    A second connection with the id of a live one takes its place only with the same credential. With tokens that is the
+    client's token. Without, all there is to know a client by is the address it comes from: a Pi that rebooted before its
+    old connection was found dead comes from the same one, a second Pi with a copied id does not. Once two are known to have
+    one id, the one that is connected stays, so that they stop throwing each other out.
+
+    Parameters
+    ----------
+    tokens
+        The token file, or ``None`` where tokens are off.
+    simulated_welcome
+        Whether clients with mock sensors are let in.
+    """
+
+    def __init__(self, fleet: Fleet, tokens: Tokens | None, simulated_welcome: bool) -> None:
+        self._fleet, self._tokens, self._simulated_welcome = fleet, tokens, simulated_welcome
+        self._found: list[str] = []
+
+    def check(self, auth: Any, address: str) -> Handshake:
+        """Return a handshake that is in order.
+
+        Raises
+        ------
+        BrambleError
+            With the sentence for the client.
+        """
+        spoken = auth.get("protocol") if isinstance(auth, dict) else None
+        if type(spoken) is int and spoken not in bramble_protocol.SPOKEN:  # before its fields, which may well be others
+            known, behind = " and ".join(map(str, bramble_protocol.SPOKEN)), "server" if spoken > bramble_protocol.VERSION else "client"
+            raise HandshakeError(f"protocol: {spoken} is not spoken here, this server speaks {known}; upgrade the {behind}")
+        hello = Handshake.from_wire(auth)
+        if self._tokens and not self._tokens.client(hello.client_id, hello.token):
+            self._fleet.refused.note(hello.client_id, address, time.time())
+            raise HandshakeError(f"token: not the one of client {hello.client_id}")
+        if hello.simulated and not self._simulated_welcome:
+            raise HandshakeError("simulated: mock sensors are not let in here; start the server with --allow-simulated to take them")
+        holder = self._fleet.get(hello.client_id)
+        if holder and holder.connected:
+            self._meet(hello, address, holder)
+        self._fleet.refused.let_in(hello.client_id)
+        return hello
+
+    def _meet(self, hello: Handshake, address: str, holder: Client) -> None:
+        """Let a client take the place of the live connection that has its id, or refuse it."""
+        names, name, now = self._fleet.namesakes, hello.client_id, time.time()
+        newcomer, known = hello.instance or address, names.since(hello.client_id, now) is not None
+        stranger = not self._tokens and address != holder.address and newcomer != holder.mark
+        if stranger or (known and newcomer != holder.mark):
+            if names.refused(name, newcomer, holder.last_seen, now):
+                self._found.append(name)
+            who = "another client with this id is connected" if known else f"{name} is connected from another address"
+            raise HandshakeError(f"client_id: {who}; give each client an id of its own")
+        if names.replaces(name, newcomer, holder.mark, bool(hello.instance), now):
+            self._found.append(name)
+
+    def found(self) -> list[str]:
+        """Return the ids that two clients were found to share since this was asked last."""
+        found, self._found = self._found, []
+        return found
+
+    def name_of(self, auth: Any, address: str) -> str:
+        """Return what the log calls somebody who was not let in."""
+        name = auth.get("client_id") if isinstance(auth, dict) else None
+        return f"{printable(name)[:63]} ({address})" if isinstance(name, str) else f"a client at {address}"

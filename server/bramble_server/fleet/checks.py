@@ -1,0 +1,55 @@
+"""Checks of well-formed messages against what is plausible here. Form itself is the protocol's business."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from bramble_protocol.errors import ProtocolError
+from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate, TrainingComplete
+from bramble_protocol.printable import printable
+
+if TYPE_CHECKING:
+    from bramble_server.fleet.fleet import Client
+
+HUGE = 1e12
+"""A metric beyond this is no measurement; sums of such would not be finite either."""
+FORECAST = ".forecast"
+
+
+def metrics(complete: TrainingComplete) -> None:
+    """Refuse metrics that would spoil a round's record or outweigh everybody else's.
+
+    Raises
+    ------
+    ProtocolError
+        Naming the metric.
+    """
+    for name, value in complete.metrics.items():
+        if abs(value) > HUGE:
+            raise ProtocolError(f"metrics.{printable(name)}: {value:g} is not a measurement")
+    if not 0 <= complete.metrics.get("test_samples", 0) <= MAX_SAMPLES:
+        raise ProtocolError(f"metrics.test_samples: expected a number from 0 to {MAX_SAMPLES}")
+
+
+def channels(client: Client, update: DataUpdate) -> None:
+    """Refuse channels that a client did not offer when it connected: the store keeps a series for each, for ever.
+
+    Raises
+    ------
+    ProtocolError
+        Naming the channel.
+    """
+    offered = {channel.key for channel in client.channels}
+    for key in update.channels:
+        if key.removesuffix(FORECAST) not in offered:
+            raise ProtocolError(f"channels.{key}: not a channel that {client.id} offered in its handshake")
+
+
+def misfit(offered: Iterable[Channel], needed: Iterable[Channel]) -> str | None:
+    """Return in words why a client with these channels cannot train a task that takes those, or None if it can."""
+    units = {channel.key: channel.unit for channel in offered}
+    missing = [channel.key for channel in needed if channel.key not in units]
+    other = [f"{item.key} in {units[item.key]} instead of {item.unit}" for item in needed if units.get(item.key, item.unit) != item.unit]
+    said = [f"{verb} {', '.join(what)}" for verb, what in (("does not measure", missing), ("measures", other)) if what]
+    return f"{printable(' and '.join(said))}, so it is not asked for rounds of this task" if said else None

@@ -1,0 +1,229 @@
+"""Who is connected, on what terms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bramble_protocol.health import Health
+from bramble_protocol.messages import Channel, Handshake
+from bramble_server.fleet import checks
+from bramble_server.fleet.namesakes import Namesakes
+from bramble_server.fleet.refused import Refused
+from bramble_server.fleet.tokens import hash_of
+
+REMEMBERED = 2_000
+"""Clients that are gone and still listed; beyond that one is forgotten, the one gone longest of those that stayed least."""
+TWO = "two clients have this name; give each an id of its own"
+LOOKED_IN = 60.0
+"""Seconds that a client was ever there, below which it only looked in."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client that is or was connected. Times are seconds since 1970 UTC."""
+
+    id: str
+    sid: str | None
+    """Its Socket.IO session, ``None`` when it is gone."""
+    address: str
+    simulated: bool
+    version: str
+    channels: tuple[Channel, ...]
+    since: float
+    """When it connected, or when it left."""
+    last_seen: float
+    """When its last message came."""
+    last_cycle: int | None = None
+    credential: str = field(default="", repr=False)
+    """Hash of the token it connected with."""
+    health: Health | None = None
+    """Its last report on itself, and when it came."""
+    health_at: float | None = None
+    protocol: int = 1
+    """Version of the contract that it speaks: 1 is sent exactly the fields of that version."""
+    features: tuple[str, ...] = ()
+    instance: str = field(default="", repr=False)
+    """Which process it is; empty where a client of version 1 does not tell."""
+    first_seen: float = 0.0
+    left_out: str | None = None
+    """Why its last update did not count, in a sentence."""
+    misfit: str | None = None
+    """Why it cannot train this server's task, or None."""
+
+    @property
+    def mark(self) -> str:
+        """What tells it from another client with its id: its process, or its address where it does not tell."""
+        return self.instance or self.address
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is there now."""
+        return self.sid is not None
+
+
+class Fleet:
+    """The clients by id. Changed by the connection handlers and read by everybody, always in one piece.
+
+    Parameters
+    ----------
+    needed
+        The channels that the task takes.
+    """
+
+    def __init__(self, needed: Iterable[Channel] = ()) -> None:
+        self._needed = tuple(needed)
+        self._clients: dict[str, Client] = {}
+        self._by_sid: dict[str, str] = {}
+        self._misfits = set[str]()
+        self.namesakes = Namesakes()
+        self.refused = Refused()
+        self.moved, self.touched = set[str](), set[str]()
+        """Clients that came, left or were forgotten since whoever keeps the list took this, and those that differ at all."""
+
+    def join(self, hello: Handshake, sid: str, address: str) -> str | None:
+        """Take a connection in; return the session of an older connection of the same client, which it replaces."""
+        now, former = time.time(), self._clients.pop(hello.client_id, None)
+        client = Client(
+            hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now,
+            former.last_cycle if former else None, hash_of(hello.token or ""), protocol=hello.protocol, features=hello.features,
+            instance=hello.instance, first_seen=former.first_seen if former else now, misfit=checks.misfit(hello.channels, self._needed),
+            left_out=former.left_out if former else None,
+        )  # fmt: skip
+        self._clients[client.id] = client
+        self._by_sid[sid] = client.id
+        self.moved.add(client.id)
+        (self._misfits.add if client.misfit else self._misfits.discard)(client.id)
+        if former and former.sid:
+            del self._by_sid[former.sid]
+        return former.sid if former else None
+
+    def restore(self, clients: Iterable[Client]) -> None:
+        """Take in those whom a former server knew; none of them is connected."""
+        self._clients = {client.id: replace(client, misfit=checks.misfit(client.channels, self._needed)) for client in clients}
+
+    def leave(self, sid: str) -> str | None:
+        """Note that a connection ended; return the client that is gone with it, if no newer connection has replaced it."""
+        name = self._by_sid.pop(sid, None)
+        if name is None:
+            return None
+        # Moved to the end of the dictionary: the order of departure is the order of forgetting.
+        self._clients[name] = replace(self._clients.pop(name), sid=None, since=time.time())
+        self.moved.add(name)
+        self._misfits.discard(name)
+        gone = [client for client in self._clients.values() if not client.connected]
+        if len(gone) > REMEMBERED:
+            # Who only looked in goes first: nobody can push a fleet off the list with a thousand invented names.
+            gone.sort(key=lambda client: client.last_seen - client.first_seen >= LOOKED_IN)
+            for client in gone[: len(gone) - REMEMBERED]:
+                self.forget(client.id)
+        return name
+
+    def forget(self, name: str) -> bool:
+        """Take a client off the list; return whether it was there and is not connected."""
+        client = self._clients.get(name)
+        if client is None or client.connected:
+            return False
+        del self._clients[name]
+        self.moved.add(name)
+        return True
+
+    def seen(self, sid: str, cycle: int | None = None) -> Client | None:
+        """Note a message, perhaps with readings of a cycle; return who sent it, or ``None`` for a session that is not in the fleet."""
+        name = self._by_sid.get(sid)
+        if name is None:
+            return None
+        client = self._clients[name]
+        client = replace(client, last_seen=time.time(), last_cycle=client.last_cycle if cycle is None else cycle)
+        self._clients[name] = client
+        self.touched.add(name)
+        return client
+
+    def judged(self, left_out: Mapping[str, str | None]) -> None:
+        """Note of clients why their last update did not count, or None because it did."""
+        for name, sentence in left_out.items():
+            if name in self._clients:
+                self._clients[name] = replace(self._clients[name], left_out=sentence)
+
+    def report(self, client: str, health: Health) -> None:
+        """Note what a client says of itself and its machine."""
+        self._clients[client] = replace(self._clients[client], health=health, health_at=time.time())
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        """Return the last report of each connected client that has sent one, by id."""
+        return {name: report for name, client in self._clients.items() if client.connected and (report := _told(client)) is not None}
+
+    def get(self, client: str) -> Client | None:
+        """Return a client by its id."""
+        return self._clients.get(client)
+
+    def name(self, sid: str) -> str | None:
+        """Return the id of the client with this session."""
+        return self._by_sid.get(sid)
+
+    def connected(self) -> list[str]:
+        """Return the ids of all connected clients, in order."""
+        return sorted(self._by_sid.values())
+
+    def able(self) -> list[str]:
+        """Return the ids of the connected clients that can train the task, in order."""
+        return [name for name in self.connected() if name not in self._misfits]
+
+    @property
+    def ready(self) -> int:
+        """How many connected clients can train the task."""
+        return len(self._by_sid) - len(self._misfits)
+
+    def sids(self, clients: Iterable[str], since: int = 1) -> list[str]:
+        """Return the sessions of those clients that are connected and speak at least this version of the contract."""
+        found = (self._clients.get(name) for name in clients)
+        return [client.sid for client in found if client and client.sid and client.protocol >= since]
+
+    def absent(self) -> list[str]:
+        """Return the ids of clients that were here and are not."""
+        return sorted(client.id for client in self._clients.values() if not client.connected)
+
+    def __len__(self) -> int:
+        return len(self._by_sid)
+
+    def strangers(self, names: Iterable[str]) -> list[str]:
+        """Return those of these ids that were never seen, in the order given."""
+        return [name for name in names if name not in self._clients]
+
+    def presence(self) -> dict[str, tuple[bool, float]]:
+        """Return for every client whether it is connected, and when it was last seen."""
+        return {name: (client.connected, client.last_seen) for name, client in self._clients.items()}
+
+    def to_json(self, training: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return what HTTP shows of every client, by id; ``training`` says who is at work for the open round."""
+        busy, now = set(training), time.time()
+        return {
+            name: {
+                "connected": client.connected,
+                "simulated": client.simulated,
+                "version": client.version,
+                "protocol": client.protocol,
+                "channels": [{"key": channel.key, "unit": channel.unit} for channel in client.channels],
+                "since": client.since,
+                "last_seen": client.last_seen,
+                "last_cycle": client.last_cycle,
+                "training": name in busy,
+                "health": _told(client),
+                "health_at": client.health_at,
+                "fits": client.misfit is None,
+                "namesake_since": (since := self.namesakes.since(name, now)),
+                "remarks": [*([TWO] if since else []), *filter(None, (client.misfit, client.left_out))],
+            }
+            for name, client in sorted(self._clients.items())
+        }
+
+
+def _told(client: Client) -> dict[str, Any] | None:
+    """Return a report as HTTP shows it, with the client's clock as an offset from this one: positive when it runs ahead."""
+    if client.health is None or client.health_at is None:
+        return None
+    told = client.health.to_wire()
+    told["clock_offset"] = round(told.pop("sent") - client.health_at, 3)
+    return told

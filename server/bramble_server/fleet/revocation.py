@@ -1,0 +1,53 @@
+"""Ends the connections of clients whose token has been taken away: revoking does not wait for a client to come back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.tokens import Tokens
+
+log = logging.getLogger(__name__)
+
+EVERY = 2.0
+"""Seconds between two looks at the token file."""
+
+
+class Runtime(Protocol):
+    """What this needs of the engine."""
+
+    def event(self) -> Any:
+        """Return an event as in the standard library."""
+
+    def spawn(self, work: Callable[[], None]) -> Any:
+        """Run something beside."""
+
+
+def sweep(fleet: Fleet, tokens: Tokens, disconnect: Callable[[str], None]) -> None:
+    """Disconnect, by its session, each client that could not connect again with the token it connected with, and forget it."""
+    for name in fleet.connected():
+        client = fleet.get(name)
+        if client and client.sid and not tokens.holds(name, client.credential):
+            log.warning("%s: its token was taken away; its connection is ended", name)
+            disconnect(client.sid)
+    holders = set(tokens.clients())
+    for name in fleet.absent():
+        if name not in holders:
+            fleet.forget(name)
+
+
+def start(runtime: Runtime, fleet: Fleet, tokens: Tokens, disconnect: Callable[[str], None]) -> None:
+    """Sweep from now on."""
+
+    def watch() -> None:
+        pause = runtime.event()
+        while True:
+            pause.wait(EVERY)
+            try:
+                sweep(fleet, tokens, disconnect)
+            except Exception:
+                log.exception("looking for revoked clients failed; it is tried again")
+
+    runtime.spawn(watch)

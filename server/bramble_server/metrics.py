@@ -1,0 +1,191 @@
+"""What Prometheus sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from bramble_protocol.graph import Metric
+from bramble_protocol.health import DISK, THROTTLED
+from bramble_server.fleet.fleet import Fleet
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+disable_created_metrics()  # type: ignore[no-untyped-call]
+_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+REFUSALS = ("invalid", "round over", "unknown round", "not asked", "failed here")
+"""Kinds of refused updates; few and fixed, because each becomes a time series."""
+
+
+@dataclass
+class Traffic:
+    """Bytes over all WebSockets since the start."""
+
+    received: int = 0
+    sent: int = 0
+
+
+class Metrics:
+    """The server's own metrics, in a registry of their own.
+
+    Parameters
+    ----------
+    metric
+        The task's.
+    fleet
+        Who there is.
+    never_seen
+        Returns the ids that may connect and never did.
+    """
+
+    def __init__(self, metric: Metric, fleet: Fleet, never_seen: Callable[[], Iterable[str]] = list) -> None:
+        self._registry = CollectorRegistry()
+        rounds = Counter("bramble_rounds", "Rounds that ended, by how.", ["state"], registry=self._registry)
+        self._rounds = {state: rounds.labels(state) for state in ("committed", "abandoned")}
+        self._seconds = Histogram("bramble_round_seconds", "How long committed rounds took.", registry=self._registry, buckets=_SECONDS)
+        updates = Counter("bramble_updates", "Updates that clients sent, by what became of them.", ["answer"], registry=self._registry)
+        self._updates = {answer: updates.labels(answer) for answer in ("accepted", *REFUSALS)}
+        self._left_out = Counter(
+            "bramble_updates_left_out", "Updates that came and did not count, by whose they are.", ["client"], registry=self._registry
+        )
+        self._readings = Counter("bramble_readings", "Mirrored readings that were stored.", registry=self._registry)
+        Gauge("bramble_clients_connected", "Clients connected now.", registry=self._registry).set_function(lambda: len(fleet))
+        able = Gauge("bramble_clients_able", "Clients connected now whose channels fit the task.", registry=self._registry)
+        able.set_function(lambda: fleet.ready)
+        self._measures = _Measures(metric)
+        for collector in (self._measures, _Presence(fleet, never_seen), _Health(fleet)):
+            self._registry.register(collector)
+
+    def watch(self, traffic: Traffic) -> None:
+        """Show these byte counts too."""
+        self._registry.register(_Bytes(traffic))
+
+    def database(self, trouble: Callable[[], object]) -> None:
+        """Show whether there is trouble with the database."""
+        gauge = Gauge("bramble_database_up", "1 while the database can be used, 0 while it cannot.", registry=self._registry)
+        gauge.set_function(lambda: not trouble())
+
+    def round_ended(self, state: str, seconds: float, metrics: Mapping[str, float]) -> None:
+        """Note a round, and its pooled metrics if it was committed."""
+        self._rounds[state].inc()
+        if state == "committed":
+            self._seconds.observe(seconds)
+            self.measured(metrics)
+
+    def measured(self, metrics: Mapping[str, float]) -> None:
+        """Note what a committed round measured; what it did not measure stays what it was."""
+        self._measures.means.update({name: metrics[name] for name in ("test_error", "test_baseline") if name in metrics})
+
+    def forget(self) -> None:
+        """Note that nothing is known of the model any more."""
+        self._measures.means.clear()
+
+    def update(self, answer: str) -> None:
+        """Note what became of an update: ``accepted`` or one of ``REFUSALS``."""
+        self._updates[answer if answer in self._updates else "invalid"].inc()
+
+    def left_out(self, clients: Iterable[str]) -> None:
+        """Note whose updates a round left out."""
+        for client in clients:
+            self._left_out.labels(client).inc()
+
+    def readings(self, count: int) -> None:
+        """Note stored readings."""
+        self._readings.inc(count)
+
+    def text(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+_HEALTH = {
+    "sample_age": ("sample_age_seconds", "Age of the client's newest sample when it reported.", 1.0),
+    "samples_missed": ("samples_missed", "Samples that the client could not take in time since it began.", 1.0),
+    "windows_doubtful": ("windows_doubtful", "Training windows of the client that cannot be true, when it last trained.", 1.0),
+    "sensors_gone": ("sensors_gone", "Sensors of the client that do not answer.", 1.0),
+    "sensors_doubted": ("sensors_doubted", "Sensors of the client that answer what is not believed.", 1.0),
+    "soc_temperature": ("soc_celsius", "Temperature of the client's processor.", 1.0),
+    "memory_free": ("memory_free_bytes", "Free memory of the client's machine.", 2.0**20),
+    "disk_free": ("disk_free_bytes", "Free disk where the client keeps its data.", 2.0**20),
+    "clock_offset": ("clock_offset_seconds", "The client's clock minus the server's.", 1.0),
+}
+"""Field of a report to the metric's name, what it says, and its factor to Prometheus' base unit."""
+
+
+class _Measures(Collector):
+    """The global model's error. There is none before it was measured."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self.means: dict[str, float] = {}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        of_what = [self._metric.name, self._metric.unit]
+        for name, text in (
+            ("error", "The global model's error on data that nobody had trained on"),
+            ("baseline", "The baseline's error there"),
+        ):
+            read = GaugeMetricFamily(f"bramble_task_{name}", f"{text}, as the task's metric in its unit.", labels=["metric", "unit"])
+            mean = GaugeMetricFamily(f"bramble_test_{name}", f"The mean that bramble_task_{name} is read from: of squares, for a root.")
+            if f"test_{name}" in self.means:
+                read.add_metric(of_what, self._metric.read(self.means[f"test_{name}"]))
+                mean.add_metric([], self.means[f"test_{name}"])
+            yield from (read, mean)
+
+
+class _Presence(Collector):
+    """Who is there and who is missing: until a client is forgotten it has its series, so that an alert can be raised about it."""
+
+    def __init__(self, fleet: Fleet, never_seen: Callable[[], Iterable[str]]) -> None:
+        self._fleet, self._never_seen = fleet, never_seen
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        up = GaugeMetricFamily("bramble_client_up", "Whether the client is connected; 0 too if it never was.", labels=["client"])
+        seen = GaugeMetricFamily("bramble_client_last_seen_timestamp_seconds", "When the client last said something.", labels=["client"])
+        for client, (connected, last_seen) in sorted(self._fleet.presence().items()):
+            up.add_metric([client], float(connected))
+            seen.add_metric([client], last_seen)
+        for client in self._never_seen():
+            up.add_metric([client], 0.0)
+        yield from (up, seen)
+
+
+class _Health(Collector):
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        reports = self._fleet.health()
+        for field, (name, text, factor) in _HEALTH.items():
+            family = GaugeMetricFamily(f"bramble_client_{name}", text, labels=["client"])
+            for client, report in sorted(reports.items()):
+                value = report[field]
+                if isinstance(value, list):  # of names
+                    value = len(value)
+                if value is not None:
+                    family.add_metric([client], value * factor)
+            yield family
+        text = "What the client's disk does: 1 for the state it is in."
+        disks = GaugeMetricFamily("bramble_client_disk", text, labels=["client", "state"])
+        text = "What the Pi's firmware says of power and heat, now and since the boot: 1 for each that is so."
+        throttled = GaugeMetricFamily("bramble_client_throttled", text, labels=["client", "state"])
+        for client, report in sorted(reports.items()):
+            if report.get("disk") is not None:
+                for state in DISK:
+                    disks.add_metric([client, state], float(report["disk"] == state))
+            if report.get("throttled") is not None:
+                for bit, state in THROTTLED.items():
+                    throttled.add_metric([client, state], float(report["throttled"] >> bit & 1))
+        yield from (disks, throttled)
+
+
+class _Bytes(Collector):
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        for direction, count in (("received", self._traffic.received), ("sent", self._traffic.sent)):
+            yield CounterMetricFamily(f"bramble_{direction}_bytes", f"Bytes {direction} over WebSockets.", count)

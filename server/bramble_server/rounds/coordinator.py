@@ -1,0 +1,402 @@
+"""Runs the round machine: the only writer of state, owner of the clock, performer of the machine's actions."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+import bramble_server.store
+from bramble_protocol import privacy, reasons
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.messages import ClientUpdate, DataUpdate, TrainingComplete, TrainingFailed
+from bramble_server import tasks
+from bramble_server.fleet.complaints import Complaints
+from bramble_server.fleet.fleet import REMEMBERED, Fleet
+from bramble_server.fleet.registry import Registry
+from bramble_server.learning import strategies
+from bramble_server.metrics import Metrics
+from bramble_server.rounds import synchronous as rounds
+from bramble_server.rounds.cohort import Cohort, losses
+from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.cycle import World
+from bramble_server.rounds.endings import Endings
+from bramble_server.rounds.outward import Outward
+from bramble_server.rounds.schedule import Schedule
+from bramble_server.rounds.view import Model, View
+from bramble_server.rounds.writer import RefusedError, Reply, Runtime, Writer
+from bramble_server.settings import ServerSettings
+from bramble_server.store import Store, StoreError, clients, meta, mirror, models
+
+log = logging.getLogger(__name__)
+
+
+STOP_S = 3.0
+"""Seconds that ending may take; a round that is still open after that is closed at the next start."""
+
+
+class Coordinator:
+    """Takes what happens, one after the other, through the pure machine of :mod:`bramble_server.rounds.synchronous`.
+
+    Its methods may be called from anywhere; each waits for the one writer. They raise ``RefusedError`` for a no.
+    """
+
+    def __init__(
+        self, settings: ServerSettings, graph: GraphFile, store: Store, fleet: Fleet, outward: Outward, runtime: Runtime, metrics: Metrics
+    ) -> None:
+        self._settings, self._graph, self._store, self._fleet = settings, graph, store, fleet
+        self._out, self._runtime, self._metrics = outward, runtime, metrics
+        self._strategy = strategies.create(settings.strategy)
+        self._schedule = Schedule(settings.rounds, settings.every)
+        self._writer = Writer(store, runtime, self._due, self._tick)
+        self._said = Complaints()
+        self._endings = Endings(self._write, lambda: bool(store.trouble))
+        self._cohort: Cohort | None = None
+        self._commits = Commits(settings, store, fleet, metrics)
+        self._deadline = 0.0
+        self._config = settings.training(graph.manifest.config)
+        self._recover()
+
+    def _recover(self) -> None:
+        with self._store.writing() as connection:
+            if self._settings.mode == "private":
+                models.forget_clients_weights(connection)
+            manifest = self._graph.manifest
+            if meta.adopt(connection, self._graph, tasks.former(manifest.task, manifest.horizon)):
+                log.info("the task's graph was made anew, and the history of its models goes on")
+            last, answered = bramble_server.store.rounds.recover(connection, time.time(), rounds.REMEMBERED)
+            newest = models.latest(connection)
+            history = bramble_server.store.rounds.one(connection, newest[0]) if newest else None
+            facts = World.load(connection)
+            self._registry = Registry(self._fleet, clients.load(connection))
+            self._commits.recall(connection)
+            self._behind: set[str] = set(meta.get(connection, "behind", []))
+        self._state = rounds.State(rounds.Rules(self._settings.min_clients, self._settings.min_updates), last, None, answered)
+        model = Model(newest[0], newest[1], history["metrics"] if history else {}) if newest else self._initial()
+        self._world = World(facts, self._settings.data_start.timestamp(), self._graph.manifest.step_s)
+        self._metrics.measured(model.metrics)
+        self._view = View(1, model, cycle=self._world.cycle)
+
+    def _initial(self) -> Model:
+        return Model(0, self._graph.initial, {})
+
+    # What others may ask and do
+
+    @property
+    def view(self) -> View:
+        """What is the case now."""
+        return self._view
+
+    def progress(self) -> tuple[int, dict[str, dict[str, Any]]] | None:
+        """Return the open round and what is known of each client's part in it."""
+        cohort = self._cohort
+        return (cohort.number, cohort.parts()) if cohort else None
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._writer.start()
+
+    def stop(self) -> None:
+        """End the open round unused and stop."""
+
+        def last(reply: Reply) -> None:
+            self._end_unused("server stopped")
+            self._registry.keep(self._write)
+
+        self._writer.stop(last, STOP_S)
+
+    def settle(self) -> None:
+        """Return once everything that was asked for before is done."""
+        self._writer.submit(lambda _: None)
+
+    def start_round(self) -> rounds.Open:
+        """Open a round with all connected clients."""
+        opened: rounds.Open = self._writer.submit(lambda reply: self._feed(self._start(), reply))
+        return opened
+
+    def deliver(self, client: str, complete: TrainingComplete) -> None:
+        """Take a client's update; in private mode without the measures that are means over too few samples."""
+        if self._settings.mode == "private":
+            complete = replace(complete, metrics=privacy.told(complete.samples, complete.metrics))
+        self._writer.submit(lambda reply: self._feed(rounds.Update(client, complete.round), reply, complete))
+
+    def fail(self, client: str, failed: TrainingFailed) -> None:
+        """Take a client's honest no."""
+        self._writer.submit(lambda reply: self._feed(rounds.Failed(client, failed.round, failed.reason), reply))
+
+    def refused(self, client: str, number: int | None, reason: str) -> None:
+        """Count a client as failed whose update was refused for good: the round need not wait for it. Does not wait.
+
+        Parameters
+        ----------
+        number
+            The round that its update names, or ``None`` where it names none: then it was meant for the open one.
+        """
+
+        def work(reply: Reply) -> None:
+            running = self._state.running
+            if running and number in (None, running.number):
+                self._feed(rounds.Failed(client, running.number, reason), reply)
+
+        self._writer.post(work)
+
+    def joined(self, client: str) -> None:
+        """Note a new connection; does not wait."""
+        self._writer.post(lambda reply: self._joined(client, reply))
+
+    def listed(self) -> None:
+        """Note that what is known of some client has changed; does not wait."""
+        self._writer.post(lambda _: self._changed())
+
+    def left(self, client: str) -> None:
+        """Note that a client is gone; does not wait."""
+        self._writer.post(lambda reply: self._left(client, reply))
+
+    def mirror(self, client: str, update: DataUpdate) -> int:
+        """Store readings for people to look at; return how many came, once they are on the disk."""
+        self._evaluation_only("readings stay on the client: the server runs in private mode")
+
+        def work(connection: Connection) -> int:
+            if update.cycle is not None and update.cycle <= self._world.reset_at:
+                raise RefusedError("reset", f"cycle {update.cycle} was before the last reset")
+            if update.cycle is not None and update.cycle > self._world.cycle:
+                raise RefusedError("unknown cycle", f"cycle {update.cycle} has not been started")
+            return mirror.add(connection, client, update, self._settings.keep_readings, self._settings.keep_per_client)
+
+        return self._writer.write(work, lambda: self._mirrored(client, update))
+
+    def generate(self, count: int) -> tuple[int, int]:
+        """Start a cycle of so many readings; return its number and how many clients were told."""
+        self._evaluation_only("generate_data is off: the server runs in private mode, clients sample on their own clock")
+        told: tuple[int, int] = self._writer.submit(lambda _: self._generate(count))
+        return told
+
+    def reset(self) -> int:
+        """Forget everything and return to the initial model; return how many clients were told."""
+        told: int = self._writer.submit(lambda _: self._reset())
+        return told
+
+    def rollback(self, number: int) -> int:
+        """Make the model of an older round the global one again, as a commit of its own; return that commit's number."""
+        restored: rounds.Restore = self._writer.submit(lambda reply: self._feed(rounds.Rollback(), reply, to=number))
+        return restored.round
+
+    def _evaluation_only(self, reason: str) -> None:
+        if self._settings.mode != "evaluation":
+            raise RefusedError("private mode", reason)
+
+    # The machine
+
+    def _start(self) -> rounds.Start:
+        able = self._fleet.able()
+        return rounds.Start(able, len(self._fleet) - len(able))
+
+    def _feed(self, event: rounds.Event, reply: Reply, complete: TrainingComplete | None = None, to: int = 0) -> None:
+        state, actions = rounds.step(self._state, event)
+        for action in actions:
+            self._prepare(action, complete, to)  # what may fail comes before anything has changed
+        before, self._state = self._state, state
+        for action in actions:
+            self._perform(action, reply)
+        if state is not before:
+            self._changed()
+
+    def _prepare(self, action: rounds.Action, complete: TrainingComplete | None, to: int) -> None:
+        match action:
+            case rounds.Open(number, clients):
+                cohort = Cohort(number, clients, self._view.model.weights, self._strategy, self._settings.data_dir)
+                try:
+                    self._write(lambda connection: cohort.opened(connection, self._settings.keep_rounds))
+                except BaseException:
+                    cohort.close()
+                    raise
+                self._cohort = cohort
+            case rounds.Fold(_, client):
+                assert complete is not None
+                assert self._cohort is not None
+                self._cohort.fold(client, complete)
+            case rounds.Restore(number):
+                self._view = replace(self._view, model=self._runtime.offload(self._commits.restore, number, to))
+
+    def _perform(self, action: rounds.Action, reply: Reply) -> None:
+        match action:
+            case rounds.Open(number, clients):
+                now = time.monotonic()
+                self._deadline = now + self._settings.deadline
+                self._schedule.started(now)
+                self._message = self._client_update(number)
+                log.info("round %d: asking %d clients", number, len(clients))
+                self._out.ask(clients, self._message)
+                reply.answer(action)
+            case rounds.Ask(number, client):
+                self._said.about(client, f"round {number}: asking it again", logging.INFO)
+                if self._cohort:
+                    self._cohort.asked_again(client)
+                self._out.ask([client], self._message)
+            case rounds.Drop(number, client, reason):
+                self._said.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
+                if self._cohort:
+                    self._cohort.drop(client, reason)
+            case rounds.Accept() | rounds.Restore():
+                reply.answer(action)
+            case rounds.Refuse(code, reason):
+                reply.fail(RefusedError(code, reason))
+            case rounds.Commit():
+                self._commit()
+            case rounds.Abandon(_, reason):
+                self._abandon(reason)
+
+    def _client_update(self, number: int) -> dict[str, Any]:
+        settings, manifest = self._settings, self._graph.manifest
+        return ClientUpdate(
+            number, manifest.task, self._graph.sha256, manifest.layout, settings.encoding, settings.reply_encoding,
+            self._view.model.weights, self._config,
+        ).to_wire()  # fmt: skip
+
+    def _commit(self) -> None:
+        cohort = self._cohort
+        assert cohort is not None
+        try:
+            model = self._runtime.offload(self._commits.finish, cohort)
+        except Exception as error:
+            if not isinstance(error, BrambleError):
+                log.exception("round %d: the commit failed", cohort.number)
+            self._abandon(str(error) if isinstance(error, BrambleError) else f"{reasons.UNCOMMITTED}, its log says why")
+            return
+        self._view = replace(self._view, model=model)
+        log.info("round %d: committed, %d updates in %.2f s%s", cohort.number, cohort.delivered, cohort.seconds, losses(model.metrics))
+        self._closed("committed")
+
+    def _abandon(self, reason: str) -> None:
+        cohort = self._cohort
+        assert cohort is not None
+        log.warning("round %d: abandoned: %s", cohort.number, reason)
+        self._endings.put(cohort.number, cohort.abandoned(reason), time.monotonic())
+        self._closed("abandoned")
+
+    def _closed(self, state: str) -> None:
+        assert self._cohort is not None
+        self._commits.told(self._cohort)
+        seconds = self._cohort.seconds
+        self._cohort.close()
+        self._cohort = None
+        self._schedule.ended(time.monotonic(), state == "committed")
+        self._metrics.round_ended(state, seconds, self._view.model.metrics)
+
+    def _end_unused(self, reason: str) -> None:
+        self._state, actions = rounds.step(self._state, rounds.Reset())
+        if actions:
+            self._abandon(reason)
+            self._changed()
+
+    # Everything else that changes something
+
+    def _joined(self, client: str, reply: Reply) -> None:
+        if client in self._behind:
+            self._behind.discard(client)
+            self._out.reset([client])
+            with suppress(StoreError):  # said by the store; told once more after a restart, it has nothing more to forget
+                self._write(lambda connection: meta.put(connection, "behind", sorted(self._behind)))
+        known = self._fleet.get(client)
+        # One that came back without a channel that the task takes is not asked again, and no longer waited for.
+        self._feed(rounds.Joined(client) if known and known.misfit is None else rounds.Left(client), reply)
+        self._changed()
+
+    def _left(self, client: str, reply: Reply) -> None:
+        self._world.left(client)
+        self._feed(rounds.Left(client), reply)
+        self._changed()
+
+    def _generate(self, count: int) -> tuple[int, int]:
+        if not self._fleet.connected():
+            raise RefusedError("too few clients", "generate_data: no client is connected, so nobody would measure")
+        message = self._world.next(count)
+        self._write(lambda connection: self._world.save(connection, message))
+        clients = self._fleet.connected()
+        self._world.begun(message, clients, time.monotonic() + self._settings.deadline)
+        log.info("cycle %d: asking %d clients for %d readings each", message.cycle, len(clients), count)
+        self._out.generate(message)
+        self._changed()
+        return message.cycle, len(clients)
+
+    def _mirrored(self, client: str, update: DataUpdate) -> None:
+        self._world.arrived(client, update.cycle, len(update.t))
+        self._changed()
+
+    def _reset(self) -> int:
+        self._end_unused("reset")
+        # A client that is away now must hear of it when it is back, or it would go on with what everybody else forgot.
+        absent = self._fleet.absent()
+        self._behind = set([*absent, *sorted(self._behind.difference(absent))][:REMEMBERED])
+
+        def work(connection: Connection) -> None:
+            bramble_server.store.reset(connection)
+            self._world.save_reset(connection)
+            meta.put(connection, "behind", sorted(self._behind))
+
+        self._write(work)
+        self._endings.forget()
+        self._world.reset()
+        self._commits.forget()
+        self._view = replace(self._view, model=self._initial())
+        self._metrics.forget()
+        self._out.reset()
+        self._changed()
+        log.info("reset: %d clients were told", len(self._fleet))
+        return len(self._fleet)
+
+    def _write(self, work: Callable[[Connection], None]) -> None:
+        def transaction() -> None:
+            with self._store.writing() as connection:
+                work(connection)
+
+        self._runtime.offload(transaction)
+
+    def _changed(self) -> None:
+        running = self._state.running
+        self._view = replace(
+            self._view,
+            revision=self._view.revision + 1,
+            running=running.number if running else None,
+            waiting_for=tuple(sorted(running.pending)) if running else (),
+            cycle=self._world.cycle,
+            cycle_waiting_for=tuple(self._world.waiting_for()),
+        )
+
+    # The clock
+
+    def _due(self) -> float:
+        now = time.monotonic()
+        if self._state.running:
+            start: float | None = self._deadline - now
+        else:
+            start = self._schedule.due(now) if self._fleet.ready >= self._settings.min_clients else None
+        return min(when for when in (start, self._world.due(now), self._registry.due(), self._endings.due(now)) if when is not None)
+
+    def _tick(self) -> None:
+        now, running = time.monotonic(), self._state.running
+        if self._world.due(now) == 0:
+            log.warning("cycle %d: no readings came from %s", self._world.cycle, ", ".join(self._world.give_up()))
+            self._changed()
+        if self._registry.due() == 0:
+            self._registry.keep(self._write)
+        if running and self._deadline <= now:
+            self._feed(rounds.Deadline(running.number), Reply(self._runtime.event()))
+        elif not running and self._schedule.due(now) == 0 and self._fleet.ready >= self._settings.min_clients:
+            self._start_by_itself(now)
+        if self._endings.due(now) == 0:
+            self._endings.retry(now)
+
+    def _start_by_itself(self, now: float) -> None:
+        try:
+            self._feed(self._start(), Reply(self._runtime.event()))
+        except BrambleError as error:
+            self._schedule.ended(now, False)
+            if not isinstance(error, StoreError):  # which the store says itself
+                self._said.about("the schedule", f"no round can start: {error}", logging.ERROR)

@@ -1,0 +1,21 @@
+"""How the server speaks to clients, as the coordinator sees it; :class:`bramble_server.transport.links.Outward` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from bramble_protocol.messages import GenerateData
+
+
+class Outward(Protocol):
+    """How the coordinator speaks to clients."""
+
+    def ask(self, clients: Iterable[str], update: dict[str, Any]) -> None:
+        """Send ``client_update`` to those of the clients that are connected."""
+
+    def generate(self, message: GenerateData) -> None:
+        """Send ``generate_data`` to all."""
+
+    def reset(self, clients: Iterable[str] | None = None) -> None:
+        """Send ``reset`` to these clients, or to all."""

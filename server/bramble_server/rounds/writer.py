@@ -1,0 +1,236 @@
+"""The one greenlet that changes anything: a queue of jobs with replies, group commit, and a clock."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from bramble_protocol.errors import BrambleError
+from bramble_server.store import Store, StoreError
+from bramble_server.store.errors import AwayError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+BATCH = 500
+"""Jobs taken at a time, so that the clock is looked at in between."""
+PAUSE = 1.0
+"""Seconds before the clock's work is tried again after it failed unexpectedly."""
+
+
+class InternalError(BrambleError):
+    """Something failed that should not; the log has the traceback."""
+
+
+class RefusedError(BrambleError):
+    """The answer is no. ``code`` is the kind of reason, for statistics and for HTTP's status."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Runtime(Protocol):
+    """What the writer needs of the engine."""
+
+    def queue(self) -> Any:
+        """Return a queue as in the standard library."""
+
+    def event(self) -> Any:
+        """Return an event as in the standard library."""
+
+    def spawn(self, work: Callable[[], None]) -> Any:
+        """Run something beside; return what can be joined."""
+
+    def offload(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run something that blocks, while everybody else goes on."""
+
+
+class Reply:
+    """The answer to a job. The first one counts."""
+
+    def __init__(self, event: Any) -> None:
+        self._event = event
+        self._value: Any = None
+        self._error: Exception | None = None
+
+    def answer(self, value: Any = None) -> None:
+        """Let whoever waits go on with this value."""
+        if not self._event.is_set():
+            self._value = value
+            self._event.set()
+
+    def fail(self, error: Exception) -> None:
+        """Let whoever waits go on with this error."""
+        if not self._event.is_set():
+            self._error = error
+            self._event.set()
+
+    def wait(self) -> Any:
+        """Wait for the answer."""
+        self._event.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class _Job:
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+
+
+class _Plain(_Job):
+    def __init__(self, reply: Reply, work: Callable[[Reply], Any]) -> None:
+        super().__init__(reply)
+        self.work = work
+
+
+class _Stored(_Job):
+    def __init__(self, reply: Reply, work: Callable[[Connection], Any], then: Callable[[], None]) -> None:
+        super().__init__(reply)
+        self.work, self.then = work, then
+
+
+class Writer:
+    """Runs jobs one after the other, and the clock's work when it is due.
+
+    Parameters
+    ----------
+    due
+        Seconds until ``tick`` should run, or ``None`` for not by itself. Asked after every batch.
+    tick
+        The clock's work.
+    """
+
+    def __init__(self, store: Store, runtime: Runtime, due: Callable[[], float | None], tick: Callable[[], None]) -> None:
+        self._store, self._runtime, self._due, self._tick = store, runtime, due, tick
+        self._jobs = runtime.queue()
+        self._stopping = False
+        self._not_before = 0.0
+        self._failed = ""
+        self._task: Any = None
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._task = self._runtime.spawn(self._run)
+
+    def stop(self, work: Callable[[Reply], Any], within: float) -> None:
+        """Do what is queued and this last job, then end; whoever comes later is answered with an error.
+
+        Does not wait longer than ``within`` seconds: what is being written then is completed or rolled back by the store.
+        """
+
+        def last(reply: Reply) -> None:
+            try:
+                work(reply)
+            finally:
+                self._stopping = True
+
+        self.post(last)
+        self._task.join(timeout=within)
+
+    def submit(self, work: Callable[[Reply], Any]) -> Any:
+        """Run a job and wait for its answer: what it gave to the reply, or else what it returned."""
+        return self._put(_Plain(self._reply(), work)).wait()
+
+    def post(self, work: Callable[[Reply], Any]) -> None:
+        """Run a job without waiting."""
+        self._put(_Plain(self._reply(), work))
+
+    def write(self, work: Callable[[Connection], T], then: Callable[[], None]) -> T:
+        """Write to the store and wait until it is on the disk; what is written at the same time shares one commit.
+
+        Parameters
+        ----------
+        work
+            Called with the open transaction, perhaps in another thread, perhaps twice.
+        then
+            Called afterwards as part of the same job.
+        """
+        result: T = self._put(_Stored(self._reply(), work, then)).wait()
+        return result
+
+    def _reply(self) -> Reply:
+        return Reply(self._runtime.event())
+
+    def _put(self, job: _Job) -> Reply:
+        if self._stopping:
+            job.reply.fail(InternalError("the server is stopping"))
+        else:
+            self._jobs.put(job)
+        return job.reply
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._turn()
+            except Exception as error:
+                self._not_before = time.monotonic() + PAUSE
+                if isinstance(error, StoreError):  # said by the store
+                    continue
+                if repr(error) != self._failed:
+                    log.exception("the clock's work failed and is tried again")
+                self._failed = repr(error)
+        while not self._jobs.empty():
+            self._jobs.get().reply.fail(InternalError("the server is stopping"))
+
+    def _turn(self) -> None:
+        due = self._due()
+        if due is not None:
+            due = max(0.0, due, self._not_before - time.monotonic())
+        for stored, group in itertools.groupby(self._take(due), lambda job: isinstance(job, _Stored)):
+            if stored:
+                self._write(list(group))
+            else:
+                for job in group:
+                    self._do(job)
+        due = self._due()
+        if due is not None and due <= 0 and time.monotonic() >= self._not_before and not self._stopping:
+            self._tick()
+            self._failed = ""
+
+    def _take(self, timeout: float | None) -> list[Any]:
+        jobs: list[Any] = []
+        try:
+            jobs.append(self._jobs.get(timeout=timeout) if timeout != 0 else self._jobs.get_nowait())
+            while len(jobs) < BATCH:
+                jobs.append(self._jobs.get_nowait())
+        except queue.Empty:
+            pass
+        return jobs
+
+    def _do(self, job: _Plain) -> None:
+        try:
+            job.reply.answer(job.work(job.reply))
+        except BrambleError as error:
+            job.reply.fail(error)
+        except Exception:
+            log.exception("a job failed; nothing else is affected")
+            job.reply.fail(InternalError("the server could not do that, its log says why"))
+
+    def _write(self, jobs: list[_Stored]) -> None:
+        try:
+            results = self._runtime.offload(self._commit, jobs)
+        except Exception as error:
+            if len(jobs) > 1 and not isinstance(error, AwayError):  # find the one at fault: the others must not suffer
+                for job in jobs:
+                    self._write([job])
+                return
+            if not isinstance(error, BrambleError):
+                log.exception("a write failed; nothing else is affected")
+                error = InternalError("the server could not store that, its log says why")
+            for job in jobs:
+                job.reply.fail(error)
+            return
+        for job, result in zip(jobs, results, strict=True):
+            job.reply.answer(result)
+            self._do(_Plain(Reply(self._runtime.event()), lambda _, then=job.then: then()))  # type: ignore[misc]
+
+    def _commit(self, jobs: list[_Stored]) -> list[Any]:
+        with self._store.writing() as connection:
+            return [job.work(connection) for job in jobs]

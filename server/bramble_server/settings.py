@@ -1,0 +1,164 @@
+"""Settings of the server: flags, BRAMBLE_SERVER_* environment variables, and the table [server] of a TOML file."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bramble_protocol.durations import seconds
+
+if TYPE_CHECKING:
+    from bramble_protocol.messages import TrainConfig
+
+Seconds = Annotated[float, BeforeValidator(seconds)]
+PRIVATE_UPDATES = 3
+"""Updates that make a round in private mode: a mean of two is, to one of the two, the other's."""
+
+
+class ServerSettings(BaseSettings):
+    """Run the central server: it asks clients to train, averages what they return, and serves the model over HTTP."""
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_SERVER_", extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for a network of Pis.")
+    port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(Path("bramble-data/server"), description="Folder for the database; created if missing.")
+    database: str | None = Field(None, description="Database URL, for instance of PostgreSQL; without it SQLite in the data folder.")
+    database_password_file: Path | None = Field(
+        None, description="File with the password of the database, which then stands neither in the URL nor in the process list."
+    )
+    mode: Literal["evaluation", "private"] = Field(
+        "evaluation", description="evaluation: clients mirror their readings here; private: no reading ever leaves a client."
+    )
+    task: str = Field("climate", description="Built-in task, or the path of an exported graph.")
+    horizon: int | None = Field(None, ge=1, description="Bins to forecast ahead, instead of the built-in task's own number.")
+    strategy: str = Field("fedavg", description="How updates become the next model.")
+    min_clients: int = Field(
+        2,
+        ge=1,
+        description="Clients that must be connected before a round starts.",
+        json_schema_extra={"shown": "2, or as many as --min-updates asks for"},
+    )
+    min_updates: int = Field(
+        1,
+        ge=1,
+        description="Updates below which a round is abandoned; in private mode 2 is the least.",
+        json_schema_extra={"shown": "1, in private mode 3"},
+    )
+    deadline: Seconds = Field(
+        60.0,
+        gt=0,
+        le=1e6,
+        description="Longest that a round may take, such as 90s or 10m.",
+        json_schema_extra={"cli": "str", "shown": "60s"},
+    )
+    rounds: int | None = Field(None, ge=1, description="Run so many rounds one after the other, then only serve.")
+    every: Seconds | None = Field(
+        None, gt=0, le=1e8, description="Start a round at this interval, such as 10m.", json_schema_extra={"cli": "str"}
+    )
+    epochs: int | None = Field(None, ge=1, le=1000, description="Local epochs in a round, instead of the task's own number.")
+    batch_size: int | None = Field(None, ge=1, le=65536, description="Windows in a minibatch, instead of the task's own number.")
+    learning_rate: float | None = Field(None, gt=0, le=1000, description="Clients' learning rate, instead of the task's own.")
+    encoding: Literal["float32", "float16"] = Field("float32", description="How weights travel to the clients.")
+    reply_encoding: Literal["float32", "float16"] = Field("float32", description="How weights travel back.")
+    tokens: Path | None = Field(None, description="File of tokens; with it, clients and HTTP requests must show one.")
+    tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS with.")
+    tls_key: Path | None = Field(None, description="Private key (PEM) of the certificate.")
+    allow_simulated: bool | None = Field(
+        None,
+        description="Whether mock sensors may take part; by default in evaluation mode only.",
+        json_schema_extra={"flags": "--allow-simulated/--refuse-simulated"},
+    )
+    allowed_hosts: str = Field(
+        "", description="Further names, separated by commas, to answer to besides addresses, this machine's name and names in .local."
+    )
+    max_connections: int | None = Field(
+        None, ge=16, description="Connections at once; by default as many as open files allow, at most 10000."
+    )
+    max_per_address: int = Field(
+        4096, ge=16, description="Connections of one address at once; a quarter of them may be without a client's handshake."
+    )
+    ping_interval: Seconds = Field(
+        10.0,
+        ge=1,
+        le=3600,
+        multiple_of=1,  # Engine.IO tells a client whole seconds only, and a client that expects more haste hangs up
+        description="How often the server asks whether a client is there, in whole seconds.",
+        json_schema_extra={"cli": "str", "shown": "10s"},
+    )
+    ping_timeout: Seconds = Field(
+        10.0, ge=0.1, le=3600, description="Silence after which a client counts as gone.", json_schema_extra={"cli": "str", "shown": "10s"}
+    )
+    keep_models: int = Field(20, ge=1, description="Models of past rounds to keep.")
+    keep_rounds: int = Field(10_000, ge=100, description="Rounds to keep in the history, with each client's part in them.")
+    keep_readings: Seconds = Field(
+        730 * 86400.0,
+        gt=0,
+        description="How long mirrored readings are kept.",
+        json_schema_extra={"cli": "str", "shown": "730d"},
+    )
+    keep_per_client: int = Field(
+        10_000_000, ge=1000, description="Mirrored readings of one client to keep, some 30 bytes each; the oldest make room."
+    )
+    data_start: AwareDatetime = Field(
+        datetime(2023, 1, 1, tzinfo=UTC),
+        description="Where the simulated world's clock starts.",
+        json_schema_extra={"shown": "2023-01-01T00:00Z"},
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_that_depend_on_others(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if given.get("mode") == "private":
+            given.setdefault("min_updates", PRIVATE_UPDATES)
+        if "min_clients" not in given and str(given.get("min_updates", "")).strip().isdecimal():
+            given["min_clients"] = max(2, int(given["min_updates"]))
+        return given
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> ServerSettings:
+        if self.rounds is not None and self.every is not None:
+            raise ValueError("--rounds and --every exclude each other: run rounds one after the other, or at an interval")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key belong together: give both, or neither")
+        if self.mode == "private" and self.min_updates < 2:
+            raise ValueError(
+                f"--min-updates {self.min_updates} would publish one client's weights as the model, and readings follow from them: "
+                f"in private mode say 2, or leave it at {PRIVATE_UPDATES}"
+            )
+        if self.min_updates > self.min_clients:
+            known = f"; with two clients alone, say --min-updates 2 ({PRIVATE_UPDATES} is private mode's)" if self.mode == "private" else ""
+            raise ValueError(
+                f"--min-updates {self.min_updates} is more than --min-clients {self.min_clients}: a round could start that can never commit"
+                + known
+            )
+        return self
+
+    @property
+    def simulated_welcome(self) -> bool:
+        """Whether clients with mock sensors are taken."""
+        return self.mode == "evaluation" if self.allow_simulated is None else self.allow_simulated
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def scheme(self) -> str:
+        """``https`` with a certificate, else ``http``."""
+        return "https" if self.tls_cert else "http"
+
+    def training(self, task: TrainConfig) -> TrainConfig:
+        """Return how clients train: as the task says, but for what is set here."""
+        chosen = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
+        return replace(task, deadline_s=self.deadline, **{name: value for name, value in chosen.items() if value is not None})

@@ -1,0 +1,99 @@
+"""What must survive a restart, in SQLite (WAL) by default and in PostgreSQL by URL.
+
+One writer, many short readers. Everything in one ``writing()`` block is one transaction: it is on the disk when the block
+ends, or never was. The functions of ``rounds``, ``models``, ``meta`` and ``mirror`` take its connection::
+
+    with store.writing() as connection:
+        rounds.committed(connection, 7, ended, 5, metrics)
+        models.save(connection, 7, weights, keep=20)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from bramble_server.store import clients, dialect, meta, mirror, models, rounds, schema
+from bramble_server.store.errors import StoreError, explained
+from bramble_server.store.trouble import Trouble
+
+__all__ = ["Store", "StoreError", "clients", "meta", "mirror", "models", "reset", "rounds"]
+
+
+class Store:
+    """An open database.
+
+    Parameters
+    ----------
+    target
+        The file of an SQLite database, made if it is not there, or a URL: ``postgresql+psycopg://user:password@host/name``.
+    password_file
+        File with the password that belongs into the URL.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be opened, another server has it, or it is of a newer version; always one sentence.
+    """
+
+    def __init__(self, target: Path | str, password_file: Path | None = None) -> None:
+        url = dialect.parse(target if isinstance(target, str) else f"sqlite:///{target.absolute()}", password_file)
+        self.where = url.render_as_string(hide_password=True) if url.get_backend_name() != "sqlite" else str(url.database)
+        self.trouble = Trouble(self.where)
+        self._lock = threading.Lock()
+        with explained(self.where):
+            self._writer, self._readers = dialect.engine(url, writer=True), dialect.engine(url, writer=False)
+            self._claim = dialect.claim(url)
+            try:
+                with self._readers.connect() as connection:
+                    dialect.look_through(connection, self.where)
+                with self._writer.begin() as connection:
+                    schema.prepare(connection, self.where)
+            except BaseException:
+                self.close()
+                raise
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open the one write transaction; it commits at the end of the block, and rolls back if the block raises.
+
+        Raises
+        ------
+        StoreError
+            If the database refuses: a full disk, a lock, damage. Nothing of the block is then kept.
+        """
+        with self._lock, self.trouble.noted("write"), explained(self.where), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a short transaction that sees one consistent state, whatever the writer does meanwhile."""
+        with self.trouble.noted("read"), explained(self.where), self._readers.connect() as connection:
+            yield connection
+
+    def probe(self) -> None:
+        """Read something.
+
+        Raises
+        ------
+        StoreError
+            If the database refuses.
+        """
+        with self.reading() as connection:
+            meta.get(connection, "schema")
+
+    def close(self) -> None:
+        """Close every connection and let another server have the database."""
+        self._readers.dispose()
+        self._writer.dispose()
+        self._claim.close()
+
+
+def reset(connection: Connection) -> None:
+    """Forget rounds, models, updates, readings and the world's clock; keep the numbers that are in use on the wire, and who there is."""
+    for part in (rounds, models, mirror, meta):
+        part.clear(connection)

@@ -1,0 +1,195 @@
+"""The only place that knows one database from another: how to open them, and how to say "insert or replace"."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+from bramble_server.store.errors import REMEDY, StoreError
+
+LOOK_S = 10.0
+"""How long to look for damage at a start; some hundred megabytes."""
+BUSY_S = 10.0
+"""How long SQLite waits for somebody else's lock before it gives up."""
+LOG_BYTES = 16 << 20
+"""Length to which SQLite cuts its write-ahead log back."""
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""How long PostgreSQL may be silent, in its own words (libpq's): a network that went away must not keep the writer for minutes."""
+_LOCK_KEY = 0x6272616D626C65
+"""PostgreSQL's advisory locks have numbers for names; this one spells "bramble"."""
+
+
+def parse(url: str, password_file: Path | None = None) -> URL:
+    """Read a database URL, and put the password in a file, if one is named, into it.
+
+    Raises
+    ------
+    StoreError
+        If it is not one, or names a database that the store was not written for, or the file cannot be read.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError("database: expected a URL such as sqlite:////var/lib/bramble/bramble.db") from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreError(f"database: {parsed.get_backend_name()} is not supported, expected sqlite or postgresql")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StoreError("database: an SQLite database needs a file, one in memory would not survive the server")
+    return parsed if password_file is None else parsed.set(password=_password(parsed, password_file))
+
+
+def _password(url: URL, file: Path) -> str:
+    if url.get_backend_name() == "sqlite":
+        raise StoreError("--database-password-file: SQLite has no password; name PostgreSQL by --database")
+    if url.password:
+        raise StoreError("--database-password-file: the URL of --database has a password already; give one of the two")
+    try:
+        password = file.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise StoreError(f"--database-password-file: {file} cannot be read ({reason})") from None
+    if not password or "\n" in password:
+        raise StoreError(f"--database-password-file: {file} does not hold one password; write it alone into the file")
+    return password
+
+
+def engine(url: URL, writer: bool) -> Engine:
+    """Return an engine for the one writer or for the many readers.
+
+    Raises
+    ------
+    StoreError
+        If the driver is not installed.
+    """
+    try:
+        if url.get_backend_name() == "sqlite":
+            made = create_engine(url, connect_args={"timeout": BUSY_S}, hide_parameters=True)
+            _tune_sqlite(made, "BEGIN IMMEDIATE" if writer else "BEGIN")
+        else:
+            # One connection for the one writer, which holds the claim for as long as it lives.
+            pool = {"pool_size": 1, "max_overflow": 0} if writer else {}
+            made = create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=dict(_PATIENCE), **pool)
+            if writer:
+                event.listen(made, "connect", _claim_postgresql)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(f"database: the driver for {url.drivername} is not installed ({error})") from error
+    return made
+
+
+def look_through(connection: Connection, where: str) -> None:
+    """Look for damage in an SQLite file for some seconds: a server must not find it in the middle of a round.
+
+    Raises
+    ------
+    StoreError
+        If there is any. A damaged history is never begun anew by itself.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    raw = connection.connection.dbapi_connection
+    assert raw is not None
+    until = time.monotonic() + LOOK_S
+    raw.set_progress_handler(lambda: time.monotonic() > until, 100_000)
+    try:
+        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorname", "") != "SQLITE_INTERRUPT":
+            raise
+        found = "ok"  # as far as it was seen
+    finally:
+        raw.set_progress_handler(None, 0)
+    if found != "ok":
+        raise StoreError(f"database {where} is damaged ({' '.join(str(found).split())}): {REMEDY}")
+
+
+def _tune_sqlite(made: Engine, begin: str) -> None:
+    """Make commits survive a power cut, and let the driver leave transactions to us.
+
+    With WAL and synchronous=FULL every commit reaches the disk before it returns (https://sqlite.org/wal.html). The
+    writer takes its lock at once, so that it never has to be upgraded half-way. A log that one large round made long is
+    cut back, for a Pi's card is small.
+    """
+
+    @event.listens_for(made, "connect")
+    def connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"journal_size_limit={LOG_BYTES}"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(made, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def claim(url: URL) -> ExitStack:
+    """Lock an SQLite database until the result is closed, so that no two servers write one history.
+
+    The kernel gives it back by itself when the process dies. For PostgreSQL the writer's connection does this: whenever it is
+    made, also after the database was away.
+
+    Raises
+    ------
+    StoreError
+        If another server holds it.
+    """
+    held = ExitStack()
+    if url.get_backend_name() != "sqlite":
+        return held
+    path = Path(url.database or "")
+    lock = path.with_name(path.name + ".lock")
+    try:
+        file = held.enter_context(lock.open("a"))
+    except OSError as error:
+        raise StoreError(f"database: {lock} cannot be opened ({error.strerror}): check that its folder may be written to") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        raise StoreError(f"database {path} is in use by another server: stop that one, or choose another --data-dir") from error
+    return held
+
+
+def _claim_postgresql(connection: Any, record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,))
+        (mine,) = cursor.fetchone()
+    connection.commit()
+    if not mine:
+        connection.close()
+        raise StoreError("database: it is in use by another server: stop that one, or choose another database")
+
+
+def erase_what_is_deleted(connection: Connection) -> None:
+    """Have SQLite overwrite what this connection deletes from now on; PostgreSQL leaves that to its own housekeeping."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows, all with the same columns, and replace these columns where the primary key is there already."""
+    if rows:
+        connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0])), rows)
+
+
+@lru_cache
+def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:
+    # Kept, because to put the statement together takes several times as long as to run it.
+    insert = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+    keys = [column.name for column in table.primary_key]
+    return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in columns if name not in keys})

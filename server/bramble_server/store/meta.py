@@ -1,0 +1,63 @@
+"""Small facts that must survive a restart: the world's clock, the cycle, which task this history is of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from bramble_protocol.graph import GraphFile
+from bramble_server.store import schema
+from bramble_server.store.dialect import upsert
+from bramble_server.store.errors import StoreError
+
+KEPT = ("schema", "graph", "last_round", "cycle")
+"""What a reset leaves: numbers in use on the wire are never used twice, or what is still on its way would be taken for new."""
+
+
+def get(connection: Connection, name: str, default: Any = None) -> Any:
+    """Return a fact as it was put, a value that JSON can hold."""
+    found = connection.execute(select(schema.meta.c.value).where(schema.meta.c.name == name)).first()
+    return default if found is None else found.value
+
+
+def put(connection: Connection, name: str, value: Any) -> None:
+    """Keep a fact under a name."""
+    upsert(connection, schema.meta, [{"name": name, "value": value}])
+
+
+def adopt(connection: Connection, graph: GraphFile, former: Collection[str] = ()) -> bool:
+    """Tie the database to a task's graph at the first start; check it at every later one.
+
+    A graph that was made anew goes on with the history of the one before if a model means the same to both.
+
+    Parameters
+    ----------
+    former
+        Digests of graphs to which it means the same, for a database that does not say.
+
+    Returns
+    -------
+    bool
+        Whether the history is that of a graph before this one.
+
+    Raises
+    ------
+    StoreError
+        If the history in it is that of another task, or of one that means something else by its weights.
+    """
+    task, meaning = graph.manifest.task, graph.manifest.meaning
+    owner = get(connection, "graph")
+    if owner is not None and owner[:2] != [task, graph.sha256] and meaning not in owner[2:] and owner[1] not in former:
+        raise StoreError(
+            f"database: it holds the history of task {owner[0]} (graph {owner[1][:12]}), not of {task} (graph {graph.sha256[:12]}): "
+            "choose another --data-dir"
+        )
+    put(connection, "graph", [task, graph.sha256, meaning])
+    return owner is not None and owner[1] != graph.sha256
+
+
+def clear(connection: Connection) -> None:
+    """Forget what a reset forgets."""
+    connection.execute(delete(schema.meta).where(schema.meta.c.name.not_in(KEPT)))

@@ -1,0 +1,92 @@
+"""The global models of committed rounds, and the last update of each client."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from sqlalchemy import Connection, delete, select
+
+from bramble_protocol.layout import Weights
+from bramble_server.store.dialect import erase_what_is_deleted, upsert
+from bramble_server.store.schema import latest_updates, models
+
+
+@dataclass(frozen=True)
+class LatestUpdate:
+    """The last update that counted of one client. ``weights`` are there in evaluation mode only."""
+
+    client: str
+    round: int
+    samples: int
+    metrics: Mapping[str, float]
+    update_norm: float | None = None
+    cosine: float | None = None
+    distance: float | None = None
+    weights: Weights | None = field(default=None, repr=False)
+
+
+def save(connection: Connection, number: int, weights: Weights, keep: int) -> None:
+    """Keep the model of a round, shape (parameters,), and let go of all but the newest ``keep`` (at least one)."""
+    connection.execute(models.insert().values(round=number, weights=_pack(weights)))
+    kept = select(models.c.round).order_by(models.c.round.desc()).limit(max(1, keep))
+    connection.execute(delete(models).where(models.c.round.not_in(kept.scalar_subquery())))
+
+
+def latest(connection: Connection) -> tuple[int, Weights] | None:
+    """Return round and weights of the newest model, or None before the first commit."""
+    row = connection.execute(select(models).order_by(models.c.round.desc()).limit(1)).first()
+    return None if row is None else (row.round, _unpack(row.weights))
+
+
+def get(connection: Connection, number: int) -> Weights | None:
+    """Return the model of one round, or None if it never was or was let go."""
+    data = connection.scalar(select(models.c.weights).where(models.c.round == number))
+    return None if data is None else _unpack(data)
+
+
+def kept(connection: Connection) -> list[int]:
+    """Return the rounds whose models are there, ascending."""
+    return list(connection.scalars(select(models.c.round).order_by(models.c.round)))
+
+
+def save_update(connection: Connection, update: LatestUpdate) -> None:
+    """Keep a client's update in place of its former one."""
+    values = {**vars(update), "metrics": dict(update.metrics), "weights": None if update.weights is None else _pack(update.weights)}
+    upsert(connection, latest_updates, [values])
+
+
+def latest_updates_of_all(connection: Connection, weights: bool = True) -> Iterator[LatestUpdate]:
+    """Yield the last update of each client by id, one in memory at a time; without weights if they are not wanted."""
+    columns = [column for column in latest_updates.c if weights or column.name != "weights"]
+    for row in connection.execution_options(yield_per=1).execute(select(*columns).order_by(latest_updates.c.client)).mappings():
+        data = row.get("weights")
+        yield LatestUpdate(**{**row, "weights": None if data is None else _unpack(data)})
+
+
+def forget_clients_weights(connection: Connection) -> None:
+    """Erase what evaluation mode kept of single clients' weights, on the disk too."""
+    if connection.scalar(select(latest_updates.c.client).where(latest_updates.c.weights.is_not(None)).limit(1)) is not None:
+        erase_what_is_deleted(connection)
+        connection.execute(latest_updates.update().values(weights=None))
+
+
+def forget(connection: Connection, clients: Collection[str]) -> None:
+    """Forget the last updates of these clients."""
+    if clients:
+        connection.execute(delete(latest_updates).where(latest_updates.c.client.in_(list(clients))))
+
+
+def clear(connection: Connection) -> None:
+    """Forget all models and updates."""
+    connection.execute(delete(models))
+    connection.execute(delete(latest_updates))
+
+
+def _pack(weights: Weights) -> bytes:
+    return np.ascontiguousarray(weights, "<f4").tobytes()
+
+
+def _unpack(data: bytes) -> Weights:
+    return np.frombuffer(data, "<f4").astype(np.float32, copy=False)

@@ -1,0 +1,140 @@
+"""The history of rounds, and each client's part in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from bramble_server.store import meta
+from bramble_server.store.dialect import upsert
+from bramble_server.store.schema import MEASURES, rounds, updates
+
+
+def opened(connection: Connection, number: int, started: float, clients: Sequence[str], sent: float | None = None) -> None:
+    """Record a round as running, and that these clients were sent the model."""
+    values = {"state": "running", "started": started, "selected": len(clients), "updates": 0, "metrics": {}}
+    connection.execute(rounds.insert().values(round=number, **values))
+    if clients:
+        connection.execute(updates.insert(), [{"round": number, "client": client, "sent": sent} for client in clients])
+    meta.put(connection, "last_round", number)
+
+
+def trim(connection: Connection, number: int, keep: int) -> None:
+    """Forget the rounds, and the clients' parts in them, that are not among the last ``keep`` up to this number."""
+    connection.execute(delete(rounds).where(rounds.c.round <= number - keep))
+
+
+def part(connection: Connection, number: int, client: str, *, reason: str | None = None, **measures: float | None) -> None:
+    """Record what is now known of a client's part in a round: any of ``schema.MEASURES``, or why it dropped.
+
+    The reason is replaced each time: one that delivers after all is dropped no more.
+    """
+    parts(connection, number, [{"client": client, "reason": reason, **measures}])
+
+
+def parts(connection: Connection, number: int, known: Sequence[Mapping[str, Any]]) -> None:
+    """Record the same measures of many clients: each item has ``client`` and the columns to set, alike in all."""
+    upsert(connection, updates, [{"round": number, **item} for item in known])
+
+
+def committed(
+    connection: Connection, number: int, ended: float, count: int, metrics: Mapping[str, float], remark: str | None = None
+) -> None:
+    """Record that a round ended with a new model, averaged from this many updates, and who was left out of it."""
+    values = {"state": "committed", "ended": ended, "updates": count, "metrics": dict(metrics), "reason": remark and remark[:500]}
+    connection.execute(update(rounds).where(rounds.c.round == number).values(values))
+
+
+def abandoned(connection: Connection, number: int, ended: float, count: int, reason: str) -> None:
+    """Record that a round ended without one."""
+    values = {"state": "abandoned", "ended": ended, "updates": count, "reason": reason[:500]}
+    connection.execute(update(rounds).where(rounds.c.round == number).values(values))
+
+
+def recover(connection: Connection, now: float, remember: int) -> tuple[int, dict[int, frozenset[str]]]:
+    """Close the rounds that a killed server left open, as abandoned.
+
+    Returns
+    -------
+    tuple
+        The last round number in use (0 for none), and who delivered in each of the last ``remember`` rounds: with these
+        the state machine answers a client whose acknowledgement got lost as it was answered before.
+    """
+    left = update(rounds).where(rounds.c.state == "running")
+    connection.execute(left.values(state="abandoned", ended=now, reason="server restarted"))
+    last = int(meta.get(connection, "last_round", 0))
+    delivered = updates.c.replied.is_not(None)  # also of one that was left out: its update was taken
+    answered: dict[int, set[str]] = {}
+    for number, client in connection.execute(select(updates.c.round, updates.c.client).where(delivered, updates.c.round > last - remember)):
+        answered.setdefault(number, set()).add(client)
+    return last, {number: frozenset(clients) for number, clients in answered.items()}
+
+
+def rolled_back(connection: Connection, number: int, to: int, now: float) -> None:
+    """Record that a round's number was taken for the model of an older one."""
+    values = {"state": "committed", "started": now, "ended": now, "selected": 0, "updates": 0, "metrics": {}}
+    reason = f"rolled back to the model of round {to}"
+    connection.execute(rounds.insert().values(round=number, rollback_of=to, reason=reason, **values))
+    meta.put(connection, "last_round", number)
+
+
+def lineage(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """Return the newest committed rounds that led to the model, ascending, with their clients: what was rolled back is not among them."""
+    newest = select(rounds).where(rounds.c.state == "committed").order_by(rounds.c.round.desc())
+    found: list[dict[str, Any]] = []
+    until: int | None = None
+    for row in connection.execute(newest).mappings():
+        if until is not None and row["round"] > until:
+            continue
+        until = row["rollback_of"]
+        if until is None:
+            found.append(dict(row))
+            if len(found) == limit:
+                break
+    if found:
+        _add_clients(connection, found)
+    return found[::-1]
+
+
+def last_committed(connection: Connection) -> int:
+    """Return the number of the last committed round, 0 for none."""
+    return connection.scalar(select(func.max(rounds.c.round)).where(rounds.c.state == "committed")) or 0
+
+
+def history(connection: Connection, since: int = 0, limit: int = 100, clients: bool = False) -> list[dict[str, Any]]:
+    """Return the newest rounds after number ``since``, ascending, at most ``limit``, in the form that HTTP serves.
+
+    With ``clients`` each has the measures of its clients by id.
+    """
+    newest = select(rounds).where(rounds.c.round > since).order_by(rounds.c.round.desc()).limit(limit)
+    found = [dict(row) for row in connection.execute(newest).mappings()][::-1]
+    if clients and found:
+        _add_clients(connection, found)
+    return found
+
+
+def one(connection: Connection, number: int, clients: bool = True) -> dict[str, Any] | None:
+    """Return one round, with its clients unless they are not wanted, or None."""
+    row = connection.execute(select(rounds).where(rounds.c.round == number)).mappings().first()
+    if row is None:
+        return None
+    found = dict(row)
+    if clients:
+        _add_clients(connection, [found])
+    return found
+
+
+def clear(connection: Connection) -> None:
+    """Forget all rounds, their clients' parts included, but not which numbers are in use."""
+    connection.execute(delete(rounds))
+
+
+def _add_clients(connection: Connection, found: Sequence[dict[str, Any]]) -> None:
+    by_round: dict[int, dict[str, Any]] = {item["round"]: item.setdefault("clients", {}) for item in found}
+    theirs = select(updates).where(updates.c.round.between(min(by_round), max(by_round))).order_by(updates.c.round, updates.c.client)
+    for row in connection.execute(theirs).mappings():
+        if row["round"] not in by_round:  # between two of a lineage
+            continue
+        by_round[row["round"]][row["client"]] = {name: row[name] for name in (*MEASURES, "reason")}

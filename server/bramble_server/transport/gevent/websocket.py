@@ -1,0 +1,320 @@
+"""One client's WebSocket, as Engine.IO wants it: ``send``, ``wait`` and ``close`` over a gevent socket.
+
+What this does that Engine.IO's own wrapper does not, each held by a test: a message larger than the socket's buffer is
+sent whole; a broadcast is not copied for each receiver; a client is read no faster than its messages are handled, than
+its share of the loop allows, and than it takes its answers; an oversized or malformed message is named in the log; whoever
+moves bytes counts as alive, so that a large model on a slow link does not look like a dead client, nor the server to it;
+and however many clients send large messages at once, only so many are in memory.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from engineio.packet import NOOP, Packet  # type: ignore[import-untyped]
+from gevent import socket  # type: ignore[import-untyped]
+from gevent.lock import RLock  # type: ignore[import-untyped]
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Message, Ping
+from wsproto.frame_protocol import CloseReason
+from wsproto.utilities import LocalProtocolError, generate_accept_token
+
+from bramble_server.metrics import Traffic
+from bramble_server.transport.connections import Connection as Entry
+
+READ = 1 << 16
+WRITE = 1 << 18
+"""Bytes offered to the socket at a time."""
+LARGE = 1 << 20
+"""Bytes beyond which a message takes one of the places for large ones."""
+HELLO_BYTES, HELLO_S = 1 << 16, 30
+"""Largest message before the handshake, and seconds that it may take."""
+TEXT_UNIT = 1 << 12
+"""Characters of JSON that cost another share of the loop: to parse and check them takes longer than to move them."""
+MOST_PARTS = 1000
+"""Parts of a message that are kept apart."""
+UNREAD = 256
+"""Packets that may wait for a client to take them before it is heard again."""
+SLOW_S, SLOWEST = 60, 1000
+"""Seconds after which a message that is not whole must have come at so many bytes a second."""
+_TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is taken from a client."""
+
+    message: int
+    """Bytes of a binary message, once it is admitted."""
+    text: int
+    """Characters of a text message: JSON, which has to be parsed and checked."""
+    patience: float
+    """Seconds without a byte in either direction after which it counts as gone."""
+    admitted: Callable[[str], bool]
+    """Whether a client has shaken hands over this Engine.IO session."""
+    places: Any
+    """A semaphore: how many large messages may be in memory at once."""
+
+
+class BadMessageError(Exception):
+    """A client sent what no client may send; its connection ends."""
+
+    def __init__(self, sentence: str, code: CloseReason = CloseReason.PROTOCOL_ERROR) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class WebSocket:
+    """Engine.IO's ``websocket`` driver, made once for each connection.
+
+    Parameters
+    ----------
+    handler
+        The bound method of the Engine.IO socket that reads and writes through this object until the connection ends.
+    limits
+        What is taken from a client.
+    traffic
+        Where bytes are counted.
+    complain
+        Told the Engine.IO session and a sentence when a client's own fault ends its connection.
+    """
+
+    def __init__(self, handler: Callable[[WebSocket], Any], limits: Limits, traffic: Traffic, complain: Callable[[str, str], None]) -> None:
+        self._handler = handler
+        self._session: Any = handler.__self__  # type: ignore[attr-defined]
+        self._limits, self._traffic, self._complain = limits, traffic, complain
+        self._frames = Connection(ConnectionType.SERVER)
+        self._events: Iterator[Any] = iter(())
+        self._parts: list[str | bytes] = []
+        self._size = 0
+        self._sending = RLock()
+        self._opened = self._alive = self._spoken = self._begun = time.monotonic()
+        self._admitted = self._placed = self._handed = False
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Upgrade the HTTP connection and serve it until it ends (RFC 6455, section 4.2.2)."""
+        key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "")
+        if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13" or not key:
+            start_response("426 Upgrade Required", [("Sec-WebSocket-Version", "13"), ("Content-Type", "application/json")])
+            return [b'{"error": "only WebSocket version 13 is spoken here"}']
+        http = environ["bramble.http"]
+        http.close_connection = True
+        self._socket: Any = http.socket
+        self._connection: Entry = http.connection
+        self._socket.settimeout(self._limits.patience)
+        accept = generate_accept_token(key.encode("latin-1")).decode()
+        upgrade = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}"
+        try:
+            self._socket.sendall(f"HTTP/1.1 101 Switching Protocols\r\n{upgrade}\r\n\r\n".encode())
+            self._handler(self)
+        except OSError:
+            pass
+        except Exception as error:  # Engine.IO reads packets outside its own error handling
+            self._complain(self._session.sid, f"a message is not an Engine.IO packet ({type(error).__name__}); the connection is closed")
+        finally:
+            self._hang_up()
+            self._give_place_back()
+            # Where Engine.IO gave up on a message midway, the client would otherwise stay on its books as a ghost.
+            self._session.close(wait=False, abort=True, reason=self._session.server.reason.TRANSPORT_ERROR)
+        return []
+
+    def send(self, message: str | bytes) -> None:
+        """Send a whole message; waits for a slow receiver as long as it takes anything at all."""
+        text = isinstance(message, str)
+        self._send_frame(_TEXT if text else _BINARY, message.encode() if isinstance(message, str) else message)
+
+    def wait(self) -> str | bytes | None:
+        """Return the next message, or ``None`` once the connection has ended."""
+        try:
+            self._check_admission()  # what came last was perhaps the handshake
+            if self._placed and not self._parts:
+                if self._handed:
+                    # Engine.IO's loop holds on to a message until it has the next one: it gets a small one at once.
+                    self._handed = False
+                    return str(NOOP)
+                self._give_place_back()
+            message = self._next()
+            self._handed = self._placed
+            return message
+        except BadMessageError as error:
+            self._complain(self._session.sid, str(error))
+            self.close(error.code, str(error))
+        except (OSError, LocalProtocolError):  # LocalProtocolError: bytes after goodbyes
+            self._hang_up()
+        return None
+
+    def _next(self) -> str | bytes | None:
+        """Read until a message is whole, and no further: it is handled before the next one is looked at."""
+        while True:
+            for event in self._events:
+                # A part of a long frame came with a read of its own, which has been paid.
+                self._connection.take(0 if isinstance(event, Message) and not event.frame_finished else 1)
+                if isinstance(event, Message):
+                    message = self._assemble(event)
+                    if message is not None:
+                        return message
+                elif isinstance(event, Ping):
+                    self._send_raw(self._frames.send(event.response()))
+                elif isinstance(event, CloseConnection):
+                    if self._frames.state is ConnectionState.OPEN:  # not the client's goodbye: bytes that are no frame
+                        raise BadMessageError(f"not a WebSocket frame: {event.reason}", CloseReason(event.code))
+                    self._send_raw(self._frames.send(event.response()))
+                    self._hang_up()
+                    return None
+            data = self._receive()
+            if not data:
+                self._hang_up()
+                return None
+            self._frames.receive_data(data)
+            self._events = self._frames.events()
+
+    def close(self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Say goodbye if the socket takes it at once, and hang up."""
+        try:
+            if self._sending.acquire(blocking=False):
+                try:
+                    self._socket.settimeout(0)
+                    self._socket.send(
+                        frame_header(_CLOSE, min(2 + len(reason[:100].encode()), 125)) + struct.pack("!H", code) + reason[:100].encode()
+                    )
+                finally:
+                    self._sending.release()
+        except OSError:
+            pass
+        self._hang_up()
+
+    def _receive(self) -> bytes:
+        self._await_reader()
+        while True:
+            try:
+                data: bytes = self._socket.recv(READ)
+            except TimeoutError:
+                if time.monotonic() - self._alive < self._limits.patience:
+                    continue  # it has been taking what it is being sent
+                raise
+            self._traffic.received += len(data)
+            self._sign_of_life()
+            self._check_admission()  # and how long it has taken, should none have come
+            self._connection.take(0)
+            if self._parts:
+                self._check_pace()
+                self._keep_company()
+            return data
+
+    def _await_reader(self) -> None:
+        """Hear no more from a client that does not take its answers: they would pile up here."""
+        while self._session.queue.qsize() > UNREAD and not self._session.closed:
+            self._connection.rest(0.1)
+
+    def _check_admission(self) -> None:
+        """Let nobody stay for long, or send much, who has not been let in."""
+        if not self._admitted:
+            if self._limits.admitted(self._session.sid):
+                self._admitted = True
+                self._connection.admit()
+            elif time.monotonic() - self._opened > HELLO_S:
+                raise BadMessageError(f"no handshake within {HELLO_S} s", CloseReason.POLICY_VIOLATION)
+
+    def _check_pace(self) -> None:
+        """Let nobody keep a message, and with it a place for large ones, without end."""
+        seconds = time.monotonic() - self._begun
+        if seconds > SLOW_S and self._size < SLOWEST * seconds:
+            raise BadMessageError(f"a message comes more slowly than {SLOWEST} bytes a second", CloseReason.POLICY_VIOLATION)
+
+    def _assemble(self, event: Message[Any]) -> str | bytes | None:
+        """Add a part of a message; return the message once it is whole."""
+        if not self._parts:
+            self._begun = time.monotonic()
+        self._size += len(event.data)
+        if self._size > HELLO_BYTES:
+            self._check_size(isinstance(event, BytesMessage))
+        if event.data:
+            self._parts.append(event.data)
+        if event.message_finished or len(self._parts) == MOST_PARTS:
+            self._parts = [(b"" if isinstance(event, BytesMessage) else "").join(self._parts)]  # type: ignore[arg-type]
+        if not event.message_finished:
+            return None
+        message, size = self._parts[0], self._size
+        self._parts, self._size = [], 0
+        if isinstance(message, str):
+            self._connection.take(size / TEXT_UNIT)
+            # Engine.IO packets are a digit and data; anything else would break Engine.IO's reading loop.
+            if message[:1] not in tuple("0123456"):
+                raise BadMessageError("a message is not an Engine.IO packet")
+        return message
+
+    def _check_size(self, binary: bool) -> None:
+        """Refuse what is too large before it is all here, and long before it is parsed: weights are binary, JSON is short."""
+        limits = self._limits
+        limit = HELLO_BYTES if not self._admitted else limits.message if binary else limits.text
+        if self._size > limit:
+            kind = "" if binary or not self._admitted else " of text"
+            raise BadMessageError(f"a message{kind} is larger than the {limit} bytes that this server takes", CloseReason.MESSAGE_TOO_BIG)
+        if self._size > LARGE and not self._placed:
+            self._take_place()
+
+    def _take_place(self) -> None:
+        """Read on only when there is a place; until then the client's bytes wait in its own memory."""
+        while not self._limits.places.acquire(timeout=1.0):
+            self._sign_of_life()
+            self._keep_company()
+        self._placed = True
+
+    def _give_place_back(self) -> None:
+        if self._placed:
+            self._placed = False
+            self._limits.places.release()
+
+    def _keep_company(self) -> None:
+        """Let a client that has been sending for long hear something.
+
+        Its answers to pings queue behind what it sends, so it gets no further pings. It would soon think the server dead, and
+        Engine.IO's writer, too, ends a connection over which nothing goes out.
+        """
+        if time.monotonic() - self._spoken > self._limits.patience / 4:
+            self._spoken = time.monotonic()
+            self._session.send(Packet(NOOP))
+
+    def _send_frame(self, opcode: int, payload: bytes) -> None:
+        header = frame_header(opcode, len(payload))
+        if len(payload) < WRITE:
+            self._send_raw(header + payload)
+        else:
+            self._send_raw(header, payload)
+
+    def _send_raw(self, *parts: bytes) -> None:
+        with self._sending:
+            for part in parts:
+                view = memoryview(part)
+                while view:
+                    # A part may be all that the socket takes; that it takes any is a sign of life.
+                    count = self._socket.send(view[:WRITE])
+                    view = view[count:]
+                    self._traffic.sent += count
+                    if count:
+                        self._sign_of_life()
+
+    def _sign_of_life(self) -> None:
+        self._alive = time.monotonic()
+        if self._session.last_ping:
+            self._session.last_ping = time.time()
+
+    def _hang_up(self) -> None:
+        """Wake whoever reads or writes; the HTTP server closes the socket afterwards."""
+        try:
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def frame_header(opcode: int, size: int) -> bytes:
+    """Return the header of an unmasked final frame (RFC 6455, section 5.2)."""
+    if size < 126:
+        return struct.pack("!BB", 0x80 | opcode, size)
+    if size < 1 << 16:
+        return struct.pack("!BBH", 0x80 | opcode, 126, size)
+    return struct.pack("!BBQ", 0x80 | opcode, 127, size)

@@ -1,0 +1,263 @@
+"""Socket.IO events in and out. Every decision is somebody else's: who may connect the gate's, what happens the coordinator's."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from flask_socketio import SocketIO  # type: ignore[import-untyped]
+from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]
+
+from bramble_protocol import health
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.health import Health
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import DataUpdate, GenerateData, Notice, TrainingComplete, TrainingFailed
+from bramble_protocol.printable import printable
+from bramble_server.fleet import checks
+from bramble_server.fleet.admission import Gate
+from bramble_server.fleet.complaints import Complaints
+from bramble_server.fleet.fleet import TWO, Client, Fleet
+from bramble_server.metrics import Metrics
+from bramble_server.rounds.coordinator import Coordinator
+from bramble_server.rounds.spool import SpoolError
+from bramble_server.rounds.writer import InternalError, RefusedError
+from bramble_server.store import StoreError
+
+_NAMESAKE = Notice("name", TWO)
+_NEWCOMER = Notice("name", "another client with this name has just taken this one's place; if both are to run, give each an id of its own")
+OURS = (InternalError, StoreError, SpoolError)
+"""Errors that are not the client's fault, and perhaps over soon."""
+_ATTACHMENTS = re.compile(r"[56](\d+)-")
+
+
+class Outward:
+    """What the coordinator says to clients. A message to many is encoded once."""
+
+    def __init__(self, sio: SocketIO, fleet: Fleet) -> None:
+        self._sio, self._fleet = sio, fleet
+
+    def ask(self, clients: Iterable[str], update: dict[str, Any]) -> None:
+        """Send ``client_update`` to those of the clients that are connected."""
+        self._to(clients, "client_update", update)
+
+    def notice(self, client: str, notice: Notice) -> None:
+        """Tell a client what a person who reads its log should know."""
+        self._to([client], "notice", notice.to_wire(), since=2)
+
+    def generate(self, message: GenerateData) -> None:
+        """Send ``generate_data`` to all."""
+        self._to(self._fleet.connected(), "generate_data", message.to_wire())
+
+    def reset(self, clients: Iterable[str] | None = None) -> None:
+        """Send ``reset`` to these clients, or to all."""
+        self._to(self._fleet.connected() if clients is None else clients, "reset", {})
+
+    def _to(self, clients: Iterable[str], event: str, payload: dict[str, Any], *, since: int = 1) -> None:
+        """Send an event to those of the clients that are connected and speak at least this version of the contract."""
+        sids = self._fleet.sids(clients, since)
+        if sids:  # to nobody would mean to everybody
+            self._sio.emit(event, payload, to=sids)
+
+
+class Inward:
+    """What clients say. Every handler answers, whatever comes, and names what it refuses."""
+
+    def __init__(
+        self, sio: SocketIO, gate: Gate, fleet: Fleet, coordinator: Coordinator, outward: Outward, layout: Layout, metrics: Metrics,
+        complaints: Complaints,
+    ) -> None:  # fmt: skip
+        self._server, self._gate, self._fleet, self._coordinator, self._out = sio.server, gate, fleet, coordinator, outward
+        self._layout, self._metrics, self._complaints, self._arrivals = layout, metrics, complaints, Complaints()
+        # Past Flask-SocketIO's own decorators: these match a URL for each message and leave the failure, whose traceback
+        # holds the message, to the garbage collector. With large models that is gigabytes until it comes round.
+        self._server.on("connect", self.connect)
+        self._server.on("disconnect", self.disconnect)
+        self._server.on("training_complete", self.training_complete)
+        self._server.on("training_failed", self.training_failed)
+        self._server.on("data_update", self.data_update)
+        self._server.on(health.EVENT, self.health)
+        self._server.on("*", lambda event, sid, *payload: self.unknown(sid, event))
+        self._deeper = self._server.eio.handlers["message"]
+        self._server.eio.on("message", self.message)
+
+    def message(self, eio_sid: str, data: Any) -> None:
+        """Pass an Engine.IO message on to Socket.IO, and end the connection if it is not one of its packets."""
+        try:
+            count = _ATTACHMENTS.match(data) if isinstance(data, str) else None
+            if count and int(count[1]) > 1:
+                raise ValueError("more than one attachment")
+            self._deeper(eio_sid, data)
+        except Exception as error:
+            self.complain(eio_sid, f"a message is not a Socket.IO packet ({type(error).__name__}); the connection is closed")
+            self._close(eio_sid)
+
+    def hang_up(self, sid: str) -> None:
+        """End a client's connection: say so, and close it whether the client listens or not."""
+        eio_sid = self._server.manager.eio_sid_from_sid(sid, "/")
+        self._server.disconnect(sid)
+        self._close(eio_sid)
+
+    def _close(self, eio_sid: str | None) -> None:
+        connection = self._server.eio.sockets.get(eio_sid)
+        if connection:
+            connection.close(wait=False)
+
+    def complain(self, eio_sid: str, sentence: str) -> None:
+        """Log a client's fault; the Engine.IO session says whose."""
+        sid = self._server.manager.sid_from_eio_sid(eio_sid, "/")
+        environ = self._server.environ.get(eio_sid, {})
+        address = str(environ.get("REMOTE_ADDR", "?"))
+        self._complaints.about(self._fleet.name(sid) or f"a connection from {address}", sentence, address=address)
+
+    def admitted(self, eio_sid: str) -> bool:
+        """Whether a client has shaken hands over this Engine.IO session."""
+        sid = self._server.manager.sid_from_eio_sid(eio_sid, "/")
+        return sid is not None and self._fleet.name(sid) is not None
+
+    def connect(self, sid: str, *details: Any) -> Any:
+        """Take a client in, or refuse it with a sentence."""
+        if self._server.manager.is_connected(sid, "/"):
+            return self.unknown(sid, "connect")  # an event that a client sent by this name
+        environ, auth = details
+        address = str(environ.get("REMOTE_ADDR", "?"))
+        try:
+            hello = self._gate.check(auth, address)
+        except BrambleError as error:
+            self._complaints.about(self._gate.name_of(auth, address), f"handshake refused: {error}", address=address)
+            for name in self._found(address):
+                self._out.notice(name, _NAMESAKE)
+            raise ConnectionRefusedError(printable(str(error))) from None
+        before = self._fleet.get(hello.client_id)
+        if before and before.sid and before.mark != (hello.instance or address):
+            # Heard by whoever still runs under this id, and by nobody where the client itself was restarted.
+            self._out.notice(hello.client_id, _NEWCOMER)
+        former = self._fleet.join(hello, sid, address)
+        if former:
+            self._complaints.about(hello.client_id, "a new connection takes the place of the one it had", address=address)
+            self.hang_up(former)
+        self._arrivals.about(hello.client_id, f"connected from {address}", logging.INFO, address=address)
+        self._coordinator.joined(hello.client_id)
+        self._found(address)
+        # beside this, for it goes out only once the handshake is accepted
+        self._server.start_background_task(self._greet, hello.client_id)
+        return None
+
+    def _found(self, address: str) -> list[str]:
+        """Return the ids that two clients were just found to share; it is logged once."""
+        found = self._gate.found()
+        for name in found:
+            self._complaints.about(name, TWO, address=address)
+            self._coordinator.listed()
+        return found
+
+    def _greet(self, name: str) -> None:
+        """Tell a client that has just come what keeps it from taking part as it should."""
+        client = self._fleet.get(name)
+        if client and client.misfit:
+            self._complaints.about(name, client.misfit, address=client.address)
+            self._out.notice(name, Notice("channels", f"this client {client.misfit}"))
+        if client and self._fleet.namesakes.since(name, time.time()):
+            self._out.notice(name, _NAMESAKE)
+
+    def disconnect(self, sid: str, *reason: Any) -> Any:
+        """Note that a connection ended."""
+        if self._server.manager.is_connected(sid, "/"):
+            return self.unknown(sid, "disconnect")  # an event that a client sent by this name
+        client = self._fleet.leave(sid)
+        if client:
+            known = self._fleet.get(client)
+            self._arrivals.about(client, f"left ({', '.join(map(str, reason))})", logging.INFO, address=known.address if known else None)
+            self._coordinator.left(client)
+        return None
+
+    def training_complete(self, sid: str, *payload: Any) -> Any:
+        """Take an update."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            try:
+                complete = TrainingComplete.from_wire(value, self._layout)
+                checks.metrics(complete)
+                self._coordinator.deliver(client.id, complete)
+            except RefusedError as error:
+                self._metrics.update(error.code)
+                raise
+            except BrambleError as error:
+                self._metrics.update("invalid")
+                if not isinstance(error, OURS):
+                    number = value.get("round") if isinstance(value, dict) else None
+                    known = type(number) is int and 0 < number <= 2**53  # of any other nobody can say whether it is over
+                    self._coordinator.refused(client.id, number if known else None, f"its update was refused: {printable(str(error))}")
+                raise
+            self._metrics.update("accepted")
+            return {"accepted": True}
+
+        return self._answer(sid, "training_complete", False, payload, take)
+
+    def training_failed(self, sid: str, *payload: Any) -> Any:
+        """Take an honest no."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            failed = TrainingFailed.from_wire(value)
+            self._coordinator.fail(client.id, replace(failed, reason=printable(failed.reason)))
+            return {"accepted": True}
+
+        return self._answer(sid, "training_failed", False, payload, take)
+
+    def data_update(self, sid: str, *payload: Any) -> Any:
+        """Take mirrored readings."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            update = DataUpdate.from_wire(value)
+            checks.channels(client, update)
+            count = self._coordinator.mirror(client.id, update)
+            self._fleet.seen(client.sid or "", update.cycle)
+            self._metrics.readings(count)
+            return {"accepted": count}
+
+        return self._answer(sid, "data_update", 0, payload, take)
+
+    def health(self, sid: str, *payload: Any) -> Any:
+        """Take a client's report on itself and its machine."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            self._fleet.report(client.id, Health.from_wire(value))
+            return {"accepted": True}
+
+        return self._answer(sid, health.EVENT, False, payload, take)
+
+    def unknown(self, sid: str, event: Any) -> Any:
+        """Refuse an event that is not in the contract."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            raise BrambleError(f"unknown event {printable(str(event))[:60]!r}")
+
+        return self._answer(sid, "event", False, (None,), take)
+
+    def _answer(
+        self, sid: str, event: str, nothing: bool | int, payload: tuple[Any, ...], take: Callable[[Client, Any], dict[str, Any]]
+    ) -> Any:
+        client = self._fleet.seen(sid)
+        if client is None:
+            return {"accepted": nothing, "reason": "this connection was replaced by a newer one"}
+        try:
+            if len(payload) != 1:
+                raise BrambleError(f"{event}: expected one object, got {len(payload)} arguments")
+            return take(client, payload[0])
+        except OURS as error:
+            # Without an acknowledgement it keeps what it has, and comes again.
+            if not isinstance(error, StoreError):  # which the store says itself, once for all
+                self._complaints.about(client.id, f"its {event} could not be taken: {error}", logging.ERROR, address=client.address)
+            return self._server.not_handled
+        except BrambleError as error:
+            reason = printable(str(error))
+            self._complaints.about(client.id, f"{event} refused: {reason}", address=client.address)
+            return {"accepted": nothing, "reason": reason}
+        except Exception as error:
+            sentence = f"its {event} failed; nothing else is affected"
+            self._complaints.about(client.id, sentence, logging.ERROR, address=client.address, error=error)
+            return self._server.not_handled

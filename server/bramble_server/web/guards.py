@@ -1,0 +1,134 @@
+"""Who may ask: known Host names, tokens, and no web page that starts things on somebody's laptop."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import socket
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, request
+from werkzeug.datastructures import EnvironHeaders
+
+from bramble_protocol.printable import printable
+from bramble_server.web import browsers
+from bramble_server.web.errors import RequestError
+from bramble_server.web.scopes import needed
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from bramble_server.fleet.tokens import Tokens
+    from bramble_server.web import Room
+
+LARGEST_BODY = 1 << 16
+OPEN_PATHS = ("/healthz", "/readyz")
+"""Paths that need no token."""
+
+
+def register(app: Flask, room: Room) -> None:
+    """Check every request before anything else sees it."""
+    # Around Socket.IO too, which answers before Flask sees a request.
+    app.wsgi_app = _HostGuard(app.wsgi_app, KnownHosts(room.settings.allowed_hosts), room)  # type: ignore[method-assign]
+
+    @app.before_request
+    def guard() -> None:
+        if (request.content_length or 0) > LARGEST_BODY:
+            raise RequestError(413, f"the body is larger than {LARGEST_BODY} bytes, and nothing here reads one")
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            header = browsers.foreign(request.headers, request.scheme)
+            if header:
+                raise RequestError(403, f"{header}: a page of another site starts nothing here")
+        if room.tokens and request.path not in OPEN_PATHS:
+            _admit(app, room, room.tokens)
+
+    @app.after_request
+    def harden(response: Response) -> Response:
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response
+
+
+def _admit(app: Flask, room: Room, tokens: Tokens) -> None:
+    """Let in whoever shows a token that opens what is asked for; note whose it is in ``g.visitor``."""
+    token, asked = _token(), printable(f"{request.method} {request.path[:100]}")
+    visitor = g.visitor = tokens.http(token)
+    if visitor is None:
+        if request.path.startswith("/graphs/") and tokens.any_client(token):
+            return
+        sentence, person = "Authorization: expected 'Bearer' and a token that this server knows", browsers.wants_page(request.headers)
+        room.complaints.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
+        if person:
+            # The browser asks for it in a form of its own, and shows it with every request from then on.
+            sentence += "; in a browser it is the password, of any user name"
+        raise RequestError(401, sentence, {"WWW-Authenticate": 'Basic realm="Bramble", charset="UTF-8"' if person else "Bearer"})
+    scope = needed(app, request)
+    if scope not in visitor.opens:
+        sentence = f"Authorization: the token of {printable(visitor.name)} does not open this; it takes the scope {scope}"
+        room.complaints.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
+        raise RequestError(403, sentence)
+
+
+def _token() -> str:
+    """Return the token that a program shows by ``Bearer``, or a person in the browser's own form by ``Basic``, as the password."""
+    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    try:
+        return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2] if scheme.lower() == "basic" else ""
+    except ValueError:
+        return ""
+
+
+class KnownHosts:
+    """Names that a ``Host`` header may have: loopback, addresses, this machine's own, ``.local``, and those of the settings.
+
+    A page that makes its own name resolve to this machine (DNS rebinding) shows that name here, and fails.
+
+    Parameters
+    ----------
+    more
+        Further names, separated by commas.
+    """
+
+    def __init__(self, more: str = "") -> None:
+        own = socket.gethostname().lower()
+        self._names = {"localhost", own, own.partition(".")[0], *more.lower().replace(",", " ").split()}
+
+    def know(self, header: str) -> bool:
+        """Whether a ``Host`` header names this server."""
+        try:
+            name = (urlsplit(f"//{header}").hostname or "").rstrip(".")
+        except ValueError:
+            return False
+        if name in self._names or name.endswith((".local", ".localhost")):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+class _HostGuard:
+    def __init__(self, app: WSGIApplication, hosts: KnownHosts, room: Room) -> None:
+        self._app, self._hosts, self._room = app, hosts, room
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        headers, host = EnvironHeaders(environ), str(environ.get("HTTP_HOST", ""))
+        if not self._hosts.know(host):
+            sentence = "Host: not a name of this server; if it should be, add it to --allowed-hosts"
+            why = f"{host!r} is not a name of this server"
+        elif environ.get("PATH_INFO", "").startswith("/socket.io") and browsers.foreign(headers, environ["wsgi.url_scheme"]):
+            sentence = why = "Origin: a page of another site may not connect"
+        else:
+            return self._app(environ, start_response)
+        address = str(environ.get("REMOTE_ADDR"))
+        self._room.complaints.about(f"HTTP from {address}", f"refused: {why}", address=address)
+        start_response("403 Forbidden", [("Content-Type", "application/json")])
+        return [json.dumps({"error": sentence}).encode()]

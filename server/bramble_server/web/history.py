@@ -1,0 +1,117 @@
+"""``/status``, ``/clients``, ``/rounds`` and ``/rounds/<n>``: what is and what was."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, jsonify
+
+from bramble_protocol.printable import printable
+from bramble_server.store import rounds
+from bramble_server.web import query
+from bramble_server.web.errors import RequestError
+from bramble_server.web.measures import tested
+from bramble_server.web.scopes import needs
+
+if TYPE_CHECKING:
+    from bramble_server.web import Room
+
+MOST = 1000
+"""Rounds in one answer."""
+
+
+def blueprint(room: Room) -> Blueprint:
+    """Return the endpoints."""
+    part = Blueprint("history", __name__)
+    manifest = {name: value for name, value in room.graph.manifest.to_wire().items() if name != "layout"}
+
+    @part.get("/status")
+    def status() -> Response:
+        query.read()
+        view = room.coordinator.view
+        return jsonify(
+            revision=view.revision,
+            version=release(),
+            task=room.graph.manifest.task,
+            graph=room.graph.sha256,
+            mode=room.settings.mode,
+            round=view.model.round,
+            running=view.running,
+            waiting_for=view.waiting_for,
+            clients=len(room.fleet),
+            able=room.fleet.ready,
+            min_clients=room.settings.min_clients,
+            cycle=view.cycle,
+            cycle_waiting_for=view.cycle_waiting_for,
+            manifest=manifest,
+        )
+
+    @part.get("/clients")
+    def clients() -> Response:
+        query.read()
+        shown = room.fleet.to_json(training=room.coordinator.view.waiting_for)
+        return jsonify(clients=shown, never_seen=room.never_seen(), refused=room.fleet.refused.to_json(time.time()))
+
+    @part.delete("/clients/<name>")
+    @needs("admin")
+    def forget(name: str) -> Response:
+        query.read()
+        known = room.fleet.get(name)
+        if known is None:
+            raise RequestError(404, f"there is no client {printable(name)[:63]}")
+        if not room.fleet.forget(name):
+            raise RequestError(409, f"{name} is connected; end it first, or take its token away")
+        room.coordinator.listed()
+        return jsonify(forgotten=name)
+
+    @part.get("/rounds")
+    def all_rounds() -> Response:
+        asked = query.read(since=query.integer(0, 2**53), limit=query.integer(1, MOST), clients=query.switch)
+        found = room.runtime.offload(_history, room, asked["since"] or 0, asked["limit"] or 100, bool(asked["clients"]))
+        return jsonify(rounds=[_live(room, item) for item in found])
+
+    @part.get("/rounds/<int:number>")
+    def one_round(number: int) -> Response:
+        query.read()
+        found = room.runtime.offload(_one, room, number) if number < 2**53 else None
+        if found is None:
+            raise RequestError(404, f"there is no round {number}")
+        return jsonify(_live(room, found))
+
+    return part
+
+
+def _history(room: Room, since: int, limit: int, clients: bool) -> list[dict[str, Any]]:
+    with room.store.reading() as connection:
+        return rounds.history(connection, since, limit, clients)
+
+
+def _one(room: Room, number: int) -> dict[str, Any] | None:
+    with room.store.reading() as connection:
+        return rounds.one(connection, number)
+
+
+def _live(room: Room, item: dict[str, Any]) -> dict[str, Any]:
+    """Add what the store does not have: a running round is written at its end, and what was measured is stored as it was reported."""
+    progress = room.coordinator.progress() if item["state"] == "running" else None
+    if progress and progress[0] == item["round"]:
+        item["updates"] = sum(part["replied"] is not None for part in progress[1].values())
+        if "clients" in item:
+            item["clients"] = progress[1]
+    metric = room.graph.manifest.metric
+    item["test"] = tested(metric, item["metrics"])
+    for part in item.get("clients", {}).values():
+        part["test"] = tested(metric, part)
+    return item
+
+
+@lru_cache
+def release() -> str:
+    """Return the version of what is installed."""
+    try:
+        return version("bramble-fl")
+    except PackageNotFoundError:
+        return "unknown"

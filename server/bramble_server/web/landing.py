@@ -1,0 +1,136 @@
+"""The page that a browser gets where a program's GET would start something: what is, links, and buttons that POST."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, g, request
+from jinja2 import Environment
+
+from bramble_server.fleet.tokens import SCOPES
+from bramble_server.web.history import release
+
+if TYPE_CHECKING:
+    from bramble_server.web import Room
+
+READINGS = 24
+_LINKS = {
+    "status": "what is going on",
+    "clients": "who is there",
+    "rounds?limit=20": "the last rounds",
+    "model/clients?weights=0": "each client's latest update",
+    "metrics": "for Prometheus",
+}
+_STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; --line: #8884; --accent: #a61e4d; }
+body { max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }
+h1 { margin: 0; } h1 a { color: inherit; text-decoration: none; }
+p.about { margin-top: 0; opacity: .75; }
+form { display: inline-block; margin: 0 .5rem .5rem 0; }
+button { font: inherit; padding: .45rem .9rem; border: 1px solid var(--accent); border-radius: .4rem; cursor: pointer; }
+button { background: var(--accent); color: #fff; }
+a.reset { margin-left: .5rem; }
+ul { padding-left: 1.2rem; } code { font-size: .9em; }
+section { border-top: 1px solid var(--line); margin-top: 1.5rem; padding-top: .5rem; }
+"""
+_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_HEADERS = {
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_DIGEST}'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    # not `no-referrer`: a browser would then post with `Origin: null`, as it does for a page that hides where it comes from
+    "Referrer-Policy": "same-origin",
+}
+_TEMPLATE = Environment(autoescape=True).from_string("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Bramble</title>
+<style>{{ style }}</style>
+</head>
+<body>
+<h1><a href="./">Bramble</a></h1>
+<p class="about">Server {{ release }}, {{ mode }} mode, task {{ task }}</p>
+{% if said %}
+<p role="status"><strong>{{ said }}</strong></p>
+<p><a href="./">Back</a></p>
+{% elif path == "/reset" %}
+<p><strong>Reset the whole fleet?</strong> The server forgets its readings, rounds and models and starts again from the initial model.
+Every client forgets its readings too. There is no way back.</p>
+{% if "admin" in opens %}
+<form method="post" action="reset"><button>Reset everything</button></form> <a href="./">Cancel</a>
+{% else %}
+<p>This takes a token with the scope admin. <a href="./">Back</a></p>
+{% endif %}
+{% else %}
+<p>{{ round }} {{ clients }}</p>
+{% if "operate" in opens %}
+<form method="post" action="./"><button>Start a round</button></form>
+{% if mode == "evaluation" %}
+<form method="post" action="generate"><button>Generate {{ readings }} readings</button></form>
+{% endif %}
+{% if "admin" in opens %}<a class="reset" href="reset">Reset …</a>{% endif %}
+{% else %}
+<p>Your token may look, and start nothing.</p>
+{% endif %}
+<section>
+<p>What a program reads:</p>
+<ul>
+{% for link, what in links.items() %}<li><a href="{{ link }}"><code>/{{ link }}</code></a> {{ what }}</li>
+{% endfor %}</ul>
+<p>The page with the plots is the inspector's: <code>bramble inspector --server {{ url }}</code></p>
+</section>
+{% endif %}
+</body>
+</html>
+""")
+
+
+def page(room: Room) -> Response:
+    """Return the page for the path that was asked."""
+    return _render(room, None, 200)
+
+
+def told(room: Room, answer: Response) -> Response:
+    """Return a starter's answer, JSON for programs, as a page for the person who pressed its button."""
+    said: dict[str, Any] = answer.get_json()
+    return _render(room, said.get("error") or _sentence(request.path, said), answer.status_code)
+
+
+def _sentence(path: str, said: dict[str, Any]) -> str:
+    if path == "/":
+        return f"Round {said['round']} is running with {_clients(len(said['clients']))}."
+    if path == "/generate":
+        return f"Cycle {said['cycle']} has begun with {_clients(said['clients'])}."
+    return f"The server is back at the initial model and told {_clients(said['clients'])}."
+
+
+def _render(room: Room, said: str | None, status: int) -> Response:
+    view, needed = room.coordinator.view, room.settings.min_clients
+    running = f"; round {view.running} is running" if view.running else ""
+    last = f"The last committed round is {view.model.round}" if view.model.round else "No round has been committed yet"
+    visitor = g.get("visitor")
+    unfit = len(room.fleet) - room.fleet.ready
+    others = f", {unfit} of them without a channel that the task takes" if unfit else ""
+    text = _TEMPLATE.render(
+        style=_STYLE,
+        said=said[:1].upper() + said[1:] if said else None,
+        path=request.path,
+        release=release(),
+        mode=room.settings.mode,
+        task=room.graph.manifest.task,
+        round=f"{last}{running}.",
+        clients=f"{_clients(len(room.fleet))} connected{others}; a round needs {needed}.",
+        opens=visitor.opens if visitor else frozenset(SCOPES),
+        readings=READINGS,
+        links=_LINKS,
+        url=request.host_url.rstrip("/"),
+    )
+    return Response(text, status, _HEADERS, mimetype="text/html")
+
+
+def _clients(count: int) -> str:
+    return f"{count} client" if count == 1 else f"{count} clients"

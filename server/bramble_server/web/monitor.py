@@ -1,0 +1,40 @@
+"""``/healthz``, ``/readyz`` and ``/metrics``."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, jsonify
+
+from bramble_server.metrics import CONTENT_TYPE
+from bramble_server.store import StoreError
+from bramble_server.web.scopes import needs
+
+if TYPE_CHECKING:
+    from bramble_server.web import Room
+
+
+def blueprint(room: Room) -> Blueprint:
+    """Return the endpoints."""
+    part = Blueprint("monitor", __name__)
+
+    @part.get("/healthz")
+    def healthz() -> Response:
+        return jsonify(ok=True)
+
+    @part.get("/readyz")
+    def readyz() -> tuple[Response, int]:
+        with suppress(StoreError):
+            room.runtime.offload(room.store.probe)
+        trouble = str(room.store.trouble)
+        return (jsonify(ready=False, error=trouble), 503) if trouble else (jsonify(ready=True), 200)
+
+    @part.get("/metrics")
+    @needs("metrics")
+    def metrics() -> Response:
+        with suppress(StoreError):
+            room.runtime.offload(room.store.probe)
+        return Response(room.metrics.text(), content_type=CONTENT_TYPE)
+
+    return part

@@ -1,0 +1,46 @@
+"""What a token must open for each path: see ``bramble_server.fleet.tokens.SCOPES``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask, Request
+
+from bramble_server.fleet.tokens import SCOPES
+from bramble_server.web import browsers
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def needs(scope: str) -> Callable[[View], View]:
+    """Mark a view: its token must open this. What is not marked needs ``read`` for a GET and ``operate`` for anything else.
+
+    It goes below the route's own decorator::
+
+        @part.post("/reset")
+        @needs("admin")
+        def reset() -> Response: ...
+    """
+    assert scope in SCOPES
+
+    def mark(view: View) -> View:
+        view.__dict__["scope"] = scope
+        return view
+
+    return mark
+
+
+def needed(app: Flask, request: Request) -> str:
+    """Return what the token of a request must open."""
+    reads = request.method in ("GET", "HEAD", "OPTIONS")
+    if reads and browsers.telltale(request.headers):
+        # of a browser a GET only reads, whatever it does for a program; that may need less, and never more
+        return "metrics" if _marked(app, request) == "metrics" else "read"
+    return _marked(app, request) or ("read" if reads else "operate")
+
+
+def _marked(app: Flask, request: Request) -> str | None:
+    view = app.view_functions.get(request.endpoint or "")
+    scope: str | None = getattr(view, "scope", None)
+    return scope
