@@ -87,4 +87,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-tflite .venv-authoring build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-tflite .venv-authoring build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -40,6 +40,8 @@ FILES = {
     "server_graph": "/etc/bramble/graph.tflite",
 }
 """Variables that name a file of the controller, and what that is called on a host."""
+PACKAGED = (".", "protocol", "server", "edge_client", "inspector")
+"""Folders of the sources in which packages lie."""
 BINARY = {"server": "server_graph", "client": "client_replay"}
 """Variables that name the one file of a component that may be no text, which is not kept in a variable."""
 
@@ -149,6 +151,7 @@ def _judged(folder: Path, count: int, sources: Path) -> Any:
         *(str(folder / str(number)) for number in range(count)),
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("BRAMBLE_", "PYTHON"))}
+    environment["PYTHONPATH"] = os.pathsep.join(str(sources / name) for name in PACKAGED)
     done = subprocess.run(command, cwd=sources, env=environment, capture_output=True, text=True)
     try:
         return json.loads(done.stdout)

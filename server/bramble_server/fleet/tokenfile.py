@@ -17,7 +17,7 @@ def add(path: Path, entry: str) -> None:
     Parameters
     ----------
     entry
-        Section and line, as :func:`~bramble_server.fleet.tokens.client_entry` and :func:`~bramble_server.fleet.tokens.http_entry` return them.
+        Section and line, as ``client_entry`` and ``http_entry`` of :mod:`bramble_server.fleet.tokens` return them.
 
     Raises
     ------
