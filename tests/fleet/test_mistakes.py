@@ -154,6 +154,7 @@ def test_two_operators_do_not_play_at_once_and_a_crashed_one_leaves_no_lock(
     controller: Controller, source: Path, fleet: Fleet, api: Api
 ) -> None:
     lock = "cat /run/bramble-operator"
+    until(lambda: not fleet.server.output(lock), "the play before to give it back", 30)
     with controller.begun("deploy.yml", source=source) as first:
         until(lambda: fleet.server.output(lock), "the first to hold the lock", 60)
         # Another computer, by its name.
