@@ -112,7 +112,7 @@ def peak(read: Callable[[], float]) -> Iterator[Callable[[], float]]:
 
 READY = """
 import time
-from edge_client import builtin
+from bramble_client.learn import builtin
 from bramble_client.learn.runner import Runner
 graph = builtin.any_graph()
 for _ in range(6):

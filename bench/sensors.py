@@ -156,7 +156,7 @@ RECORD = """
 import os
 from pathlib import Path
 from unittest import mock
-from edge_client import recorder
+from bramble_client.acquire import recorder
 now = [0.0]
 clock = open({clock!r}, "wb", buffering=0)
 with mock.patch.object(recorder.time, "monotonic", lambda: now[0]):

@@ -133,7 +133,7 @@ def test_no_list_and_no_code_stays_text(site: Path) -> None:
         (
             "messages",
             [
-                "protocol.VERSION",
+                "bramble_protocol.VERSION",
                 "bramble_protocol.messages.Handshake.from_wire",
                 "bramble_protocol.codecs.decode",
                 "bramble_protocol.layout.Layout",
@@ -150,7 +150,7 @@ def test_what_others_program_against_is_in_the_reference(site: Path, page: str, 
     [
         ("[gone](nowhere.md)", "page does not exist"),
         ("[gone](trust.md#nowhere)", "anchor does not exist"),
-        ("::: protocol.nowhere", "protocol.nowhere could not be found"),
+        ("::: bramble_protocol.nowhere", "bramble_protocol.nowhere could not be found"),
     ],
 )
 def test_what_leads_nowhere_stops_the_build(tmp_path: Path, line: str, said: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 CHILD = """
 import json, logging, subprocess, sys
 from pathlib import Path
-from edge_client import disk
+from bramble_client.machine import disk
 from bramble_client.deliver.outbox import Outbox
 from bramble_client.acquire.recorder import Recorder
 from bramble_client.commands.startup import StartError, exclusive

@@ -14,7 +14,8 @@ from tests.fleet.sandbox import inside, possible, python_of
 
 ASKED = """
 import json, os, pathlib, time
-from edge_client import builtin, health
+from bramble_client.learn import builtin
+from bramble_client.machine import health
 from bramble_client.hal.clock import clock_synchronised
 from bramble_client.learn.runner import Runner
 

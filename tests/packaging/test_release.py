@@ -53,10 +53,11 @@ def test_a_version_that_the_changelog_does_not_describe_is_not_released(small: R
 
 def test_what_an_index_would_not_take_is_not_tagged(small: Repository) -> None:
     small.describe(version(small.folder))
+    (small.folder / "README.md").write_text("")
     small.commit()
     said = refused(small)
     assert said.startswith("Checking what was built failed:\n")
-    assert "`long_description` missing" in said, "README.md is not there"
+    assert "`long_description` missing" in said, "README.md says nothing"
 
 
 def test_what_cannot_be_built_is_not_tagged(small: Repository) -> None:
