@@ -123,7 +123,9 @@ def test_climate_scales_its_channels_by_the_channel_tables_ranges() -> None:
 
 
 def test_serving_a_task_imports_no_tensorflow() -> None:
-    code = "import sys; from bramble_server import tasks; tasks.load('climate', horizon=5); print({'tensorflow', 'keras'} & set(sys.modules))"
+    code = (
+        "import sys; from bramble_server import tasks; tasks.load('climate', horizon=5); print({'tensorflow', 'keras'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(tasks.__file__).parents[2])
     assert done.stdout.strip() == "set()"
 
