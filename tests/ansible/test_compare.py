@@ -1,4 +1,4 @@
-"""What the play decides by: reasons, and where a rollback goes. No host is needed for these."""
+"""What the play decides by: the reasons why something is to be done. No host is needed for these."""
 
 from __future__ import annotations
 
@@ -101,47 +101,3 @@ def test_another_setting_is_named_by_its_file() -> None:
 )
 def test_a_client_that_the_server_does_not_see_well_is_not_green(client: dict[str, Any] | None, said: dict[str, str]) -> None:
     assert compare.bramble_unseen(json.dumps({"clients": {"a": client} if client else {}}), ["a"], "2") == said
-
-
-def host_at(current: str) -> dict[str, Any]:
-    releases = {name: {"complete": True, "proved": True, "etc": True} for name in ("A-t-1", "B-t-1", "C-t-1")}
-    return {"current": current, "previous": "A-t-1", "releases": releases}
-
-
-def rolled_out(*steps: tuple[dict[str, str], list[str]]) -> str:
-    fleet = ""
-    for live, begun in steps:
-        fleet = compare.bramble_rolled_out(fleet, {host: {"client": release} for host, release in live.items()}, begun)
-    return fleet
-
-
-A, B, C = ({"x": f"{name}-t-1", "y": f"{name}-t-1"} for name in "ABC")
-
-
-def test_a_rollback_goes_back_before_the_last_roll_out_and_once_more_forward() -> None:
-    fleet = rolled_out((A, []), (B, []))
-    assert compare.bramble_earlier(fleet, "x", "client", host_at("B-t-1")) == "A-t-1"
-    back = compare.bramble_rolled_out(fleet, {host: {"client": release} for host, release in A.items()}, [])
-    assert compare.bramble_earlier(back, "x", "client", host_at("A-t-1")) == "B-t-1"
-
-
-def test_after_a_roll_out_that_was_stopped_everybody_goes_to_where_the_fleet_was() -> None:
-    fleet = rolled_out((A, []), (B, []), ({}, ["x", "y"]))
-    assert compare.bramble_earlier(fleet, "x", "client", host_at("C-t-1")) == "B-t-1"
-    assert compare.bramble_earlier(fleet, "y", "client", host_at("B-t-1")) == "B-t-1", "who was left untouched stays"
-
-
-def test_a_host_that_the_last_roll_out_did_not_touch_stays() -> None:
-    fleet = rolled_out((A, []), (B, []), ({"x": "C-t-1"}, []))
-    assert compare.bramble_earlier(fleet, "x", "client", host_at("C-t-1")) == "B-t-1"
-    assert compare.bramble_earlier(fleet, "y", "client", host_at("B-t-1")) == "B-t-1"
-
-
-def test_a_release_is_named_by_its_version_or_its_whole_name() -> None:
-    assert compare.bramble_earlier("", "x", "client", host_at("B-t-1"), "C") == "C-t-1"
-    assert compare.bramble_earlier("", "x", "client", host_at("B-t-1"), "A-t-1") == "A-t-1"
-    assert compare.bramble_earlier("", "x", "client", host_at("B-t-1"), "D") == ""
-
-
-def test_without_a_record_the_host_itself_knows() -> None:
-    assert compare.bramble_earlier("", "x", "client", host_at("B-t-1")) == "A-t-1"

@@ -1,4 +1,4 @@
-"""Compare what a host is to have with what it has: the reasons why something is to be done there, and where a rollback goes."""
+"""Compare what a host is to have with what it has: the reasons why something is to be done there."""
 
 from __future__ import annotations
 
@@ -49,11 +49,6 @@ def bramble_lines(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return one line for each host that there is something to do at."""
     reasons = {host["inventory_hostname"]: list(itertools.chain.from_iterable(host["deploy_reasons"].values())) for host in hosts}
     return [f"{name}: {'; '.join(dict.fromkeys(why))}" for name, why in reasons.items() if why]
-
-
-def bramble_live(hosts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Return host to component to the release that runs there, as far as this run knows."""
-    return {host["inventory_hostname"]: dict(host["release_live"]) for host in hosts if host["release_live"]}
 
 
 def _base(wanted: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
@@ -130,48 +125,10 @@ def bramble_unseen(status: str, clients: list[str], version: str) -> dict[str, s
     return unseen
 
 
-def bramble_rolled_out(fleet: str, live: Mapping[str, Mapping[str, str]], begun: list[str]) -> str:
-    """Return the fleet's record after a roll-out or a rollback: what runs now, what ran before, and the hosts of a roll-out under way.
-
-    Parameters
-    ----------
-    fleet
-        The record so far.
-    live
-        Host to component to release, for the hosts that were served; nothing while it is only beginning.
-    begun
-        The hosts that are to be served.
-    """
-    record = json.loads(fleet or "{}")
-    now, before = record.get("now", {}), record.get("before", {})
-    after = {**now, **{host: {**now.get(host, {}), **releases} for host, releases in live.items()}}
-    if after != now:
-        now, before = after, now
-    return json.dumps({"now": now, "before": before, "begun": begun}, indent=1, sort_keys=True) + "\n"
-
-
-def bramble_earlier(fleet: str, host: str, component: str, there: Mapping[str, Any], named: str = "") -> str:
-    """Return the release that a host's component goes back to, nothing if there is none.
-
-    That is the one named, by its name or its version; after a roll-out that was stopped the one that the fleet had until then,
-    otherwise the one that it had before. Without a record it is what ran before on this host.
-    """
-    if named:
-        fit = [name for name, known in there["releases"].items() if named in (name, name.split("-")[0]) and known["complete"]]
-        return there["current"] if there["current"] in fit else fit[-1] if fit else ""
-    record = json.loads(fleet or "{}")
-    now = record.get("now", {}).get(host, {}).get(component, "")
-    before = record.get("before", {}).get(host, {}).get(component, "")
-    if record.get("begun"):
-        return now or before or str(there["previous"])
-    return (before or str(there["previous"])) if there["current"] == now else now or str(there["previous"])
-
-
 class FilterModule:
     """What Ansible looks for in this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        functions = [bramble_reasons, bramble_settled, bramble_missing, bramble_lines, bramble_live, bramble_unseen]
-        functions += [bramble_rolled_out, bramble_earlier]
+        functions = [bramble_reasons, bramble_settled, bramble_missing, bramble_lines, bramble_unseen]
         return {function.__name__: function for function in functions}

@@ -8,6 +8,7 @@ import hashlib
 import os
 import pwd
 import subprocess
+import sys
 from pathlib import Path
 
 HOME = Path("/opt/bramble")
@@ -63,6 +64,11 @@ def tree(release: Path) -> dict[str, Path]:
 def not_live(release: Path) -> list[str]:
     """Return the files of a release that are not on the host as they are there."""
     return [name for name, path in tree(release).items() if described(path) != described(ROOT / name)]
+
+
+def fits(release: Path) -> bool:
+    """Return whether a release was made for the Python that this host has."""
+    return (release / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}").is_dir()
 
 
 def link(path: Path) -> str:

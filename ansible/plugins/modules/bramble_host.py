@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.bramble_files import HOME, ROOT, described, link, not_live, said, tree, units
+from ansible.module_utils.bramble_files import HOME, ROOT, described, fits, link, not_live, said, tree, units
 
 DOCUMENTATION = r"""
 module: bramble_host
@@ -83,13 +83,19 @@ def space(folder: Path) -> dict[str, object]:
     return {"free_mb": stat.f_bavail * stat.f_frsize >> 20, "mount": str(mount)}
 
 
+def release(folder: Path) -> dict[str, object]:
+    """Return how far a release is, whether this host's Python runs it, and when it was live or installed last."""
+    parts = {"complete": ".complete", "proved": ".proved", "etc": "etc"}
+    there = {name: (folder / part).exists() for name, part in parts.items()}
+    marks = [folder / parts[name] for name in ("proved", "complete") if there[name]]
+    return {**there, "fits": fits(folder), "since": marks[0].stat().st_mtime if marks else 0.0}
+
+
 def component(name: str, names: list[str]) -> dict[str, object]:
-    """Return the releases of a component, the oldest first, which of them is live, and how its units do."""
+    """Return the releases of a component, which of them is live, and how its units do."""
     home = HOME / name
     links = {name: link(home / name) for name in ("current", "previous")}
-    folders = sorted((home / "releases").iterdir(), key=os.path.getmtime) if (home / "releases").is_dir() else []
-    parts = {"complete": ".complete", "proved": ".proved", "etc": "etc"}
-    releases = {folder.name: {name: (folder / part).exists() for name, part in parts.items()} for folder in folders}
+    releases = {folder.name: release(folder) for folder in home.glob("releases/*")}
     packages = sorted(mark.parent.name for mark in home.glob("packages/*/.complete"))
     found = {**links, "releases": releases, "packages": packages, "units": units(names), "files": {}, "not_live": []}
     if links["current"]:

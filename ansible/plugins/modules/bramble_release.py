@@ -5,11 +5,23 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.bramble_files import HOME, ROOT, described, link, not_live, point, runs_what_is_there, said, tree, units, write
+from ansible.module_utils.bramble_files import (
+    HOME,
+    ROOT,
+    described,
+    fits,
+    link,
+    not_live,
+    point,
+    runs_what_is_there,
+    said,
+    tree,
+    units,
+    write,
+)  # fmt: skip
 
 DOCUMENTATION = r"""
 module: bramble_release
@@ -85,7 +97,7 @@ class Releases:
 
     def usable(self, release: str) -> bool:
         """Whether there is such a release, made for the Python that this host has."""
-        return bool(release) and (self.folder(release) / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}").is_dir()
+        return bool(release) and fits(self.folder(release))
 
     @property
     def all(self) -> list[Path]:
