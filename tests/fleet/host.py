@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.fleet.network import Network
-from tests.fleet.rootfs import USER
+from tests.fleet.rootfs import USER, build
 from tests.fleet.wait import until
 
 MACHINE = Path(__file__).with_name("machine.sh")
@@ -37,7 +37,7 @@ class Host:
     def __init__(self, name: str, number: int, network: Network, folder: Path, base: Path, key: Path) -> None:
         self.name, self.number, self.folder, self.network = name, number, folder, network
         self.namespace, self.address = network.join(name, number)
-        self._base, self._key = base, key
+        self._base, self._kept, self._key = base, base, key
         self._process: subprocess.Popen[bytes] | None = None
         for part in ("up", "work", "root"):
             (folder / part).mkdir(parents=True)
@@ -134,6 +134,28 @@ class Host:
         self._process.wait()
         # The kernel lets the first process of a PID namespace go when all others are gone.
         until(lambda: not any(Path("/proc", process).exists() for process in first), f"the end of {self.name}")
+
+    def put_by(self) -> None:
+        """Keep its disk as it is now, switched off, for ``bring_back``."""
+        self.power_cut()
+        subprocess.run(["cp", "-a", self.folder / "up", self.folder / "kept"], check=True)
+
+    def bring_back(self) -> None:
+        """Boot with the disk, and the system, that were put by."""
+        self.power_cut()
+        subprocess.run(["rm", "-rf", self.folder / "up"], check=True)
+        (self.folder / "kept").rename(self.folder / "up")
+        self._base = self._kept
+        self.boot()
+        self.reachable()
+
+    def upgrade(self, suite: str) -> None:
+        """Give it the system of another Debian suite, as an upgrade in place does: what is its own stays, and it boots."""
+        self.run("systemctl stop 'bramble-*'")
+        self.power_cut()
+        self._base = build(suite)
+        self.boot()
+        self.reachable()
 
     def unit_pid(self, unit: str) -> int:
         """Return the main process of a unit, 0 for none."""

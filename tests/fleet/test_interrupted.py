@@ -57,14 +57,30 @@ def test_a_client_whose_token_was_brought_and_that_was_not_restarted_is_not_lock
 
 
 @pytest.mark.timeout(1800)
-def test_a_client_that_dies_at_every_start_is_not_green_and_is_installed_anew(
+def test_clients_that_die_at_every_start_or_that_the_server_does_not_see_are_mended_or_named(
     controller: Controller, fleet: Fleet, api: Api, source: Path
 ) -> None:
-    fleet["pi-1"].run("rm /opt/bramble/client/current/bin/bramble && systemctl kill --signal=KILL bramble-client")
-    api.wait_for(CLIENTS - {"pi-1"})
-    play = controller.deploy(*LIMIT, source=source)
-    assert play.failed == ["pi-1"]
-    assert "pi-1: bramble-client is not running (activating)" in play.output
-    assert "installed anew the next time" in " ".join(play.output.split())
-    controller.deploy(*LIMIT, source=source).ok()
+    """One dies at every start, one hangs, and of two on one host, which run and are well, one talks to nobody."""
+    dead, hung, astray = fleet["pi-1"], fleet["pi-2"], fleet["pi-3"]
+    dead.run("rm /opt/bramble/client/current/bin/bramble && systemctl kill --signal=KILL bramble-client")
+    own, before = "/etc/systemd/system/bramble-client@pi-3b.service.d/own.conf", astray.output("readlink /opt/bramble/client/current")
+    command = "/opt/bramble/client/current/bin/bramble client --config /etc/bramble/client-%i.toml --data-dir %S/bramble-client/%i"
+    drop_in = f"[Service]\\nExecStart=\\nExecStart={command} --token-file %d/token --server https://10.77.0.99:5000\\n"
+    astray.run(f"mkdir -p {own.rsplit('/', 1)[0]} && printf '{drop_in.replace('%', '%%')}' >{own} && systemctl daemon-reload")
+    astray.run("systemctl restart bramble-client@pi-3b")
+    hung.run("systemctl kill --signal=STOP bramble-client")
+    healthy = astray.unit_pid("bramble-client@pi-3a")
+    api.wait_for({"pi-3a"})
+    play = controller.deploy(source=source)
+    said = " ".join(play.output.split())
+    assert play.failed == ["pi-1", "pi-3"]
+    assert "pi-1: bramble-client is not running (activating)" in said
+    assert "installed anew the next time" in said
+    assert "the server sees pi-3b gone" in said
+    assert "it runs and did well before: look at the network of this host and at what was added to its unit" in said
+    api.wait_for({"pi-2", "pi-3a"})
+    astray.run(f"rm {own} && systemctl daemon-reload")
+    controller.deploy(source=source).ok()
     api.wait_for(CLIENTS)
+    assert astray.unit_pid("bramble-client@pi-3a") == healthy, "whom the server saw all the time was let be"
+    assert astray.output("readlink /opt/bramble/client/current") == before

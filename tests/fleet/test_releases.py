@@ -17,7 +17,9 @@ from tests.fleet.wait import until
 
 RUN = "def run(settings: ClientSettings) -> int:"
 AGENT = "edge_client/bramble_client/agent.py"
-CLIENT_BROKEN = {AGENT: (RUN, f"{RUN}\n    raise SystemExit(9)\n\n\ndef _never(settings: ClientSettings) -> int:")}
+BROKEN = "\n    if os.uname().nodename == 'pi-2':\n        raise SystemExit(9)"
+CLIENT_BROKEN = {AGENT: (RUN, f"import os\n\n\n{RUN}{BROKEN}")}
+"""On one host alone."""
 TRAINING = "        result = self._trainer.run("
 TRAINING_BROKEN = {
     AGENT: (
@@ -39,18 +41,33 @@ def versions(api: Api) -> dict[str, str]:
 def test_a_broken_client_rolls_back_by_itself_and_stops_the_roll_out(controller: Controller, fleet: Fleet, api: Api, source: Path) -> None:
     before, server = versions(api), api.status()["version"]
     broken = controller.another_release("broken", CLIENT_BROKEN, source)
-    play = controller.deploy("--limit", "localhost,hub,pi-1,pi-3", source=broken)
+    play = controller.deploy(source=broken)
     assert play.code != 0
-    assert play.failed == ["pi-1"], "the roll-out went on after the first client failed"
-    assert re.search(rf"release {re.escape(before['pi-1'])}-\S+ runs again", " ".join(play.output.split()))
+    assert play.failed == ["pi-2"], "the roll-out went on after a client failed"
+    assert re.search(rf"release {re.escape(before['pi-2'])}-\S+ runs again", " ".join(play.output.split()))
     api.wait_for(CLIENTS)
-    assert versions(api) == before
-    assert api.status()["version"] != server, "the server itself was fine, and stays at its new release"
+    new = api.status()["version"]
+    assert new != server, "the server itself was fine, and stays at its new release"
+    assert versions(api) == {**before, "pi-1": new}, "the first did well with it, and the last was not touched"
     api.generate()
     assert api.trained(api.round()["round"]) == CLIENTS
-    there = fleet["pi-1"].output("cd /opt/bramble/client && readlink current && ls releases/*/.complete")
-    assert f"/{before['pi-1']}-" in there.splitlines()[0]
-    assert api.status()["version"] not in there, "the broken one is there for nobody to switch to"
+    there = fleet["pi-2"].output("cd /opt/bramble/client && readlink current && ls releases/*/.complete")
+    assert f"/{before['pi-2']}-" in there.splitlines()[0]
+    assert new not in there, "the broken one is there for nobody to switch to"
+
+
+@pytest.mark.timeout(900)
+def test_after_a_roll_out_that_was_stopped_everybody_is_where_the_fleet_was_and_nobody_else_is_touched(
+    controller: Controller, fleet: Fleet, api: Api, source: Path
+) -> None:
+    units = [(fleet["pi-2"], "bramble-client"), (fleet["pi-3"], "bramble-client@pi-3a")]
+    pids, old = [host.unit_pid(unit) for host, unit in units], versions(api)["pi-2"]
+    assert versions(api)["pi-1"] == api.status()["version"] != old, "the test before left it so"
+    play = controller.play("rollback.yml", source=source).ok()
+    assert [play.changed[name] for name in ("pi-2", "pi-3")] == [0, 0]
+    api.wait_for(CLIENTS)
+    assert {api.status()["version"], *versions(api).values()} == {old}
+    assert [host.unit_pid(unit) for host, unit in units] == pids
 
 
 @pytest.mark.timeout(900)

@@ -29,8 +29,9 @@ short_description: Switch a component to an installed release, or note how it di
 description:
   - C(live) copies the release's etc to /etc, takes away what only other releases brought there, moves the link, and returns what has
     to be restarted and which release there is to go back to. All of it is decided from what is there, so it mends a run that was cut.
+  - C(back) is the same for a release that ran before, whole or not.
   - C(proved) notes that a release passed its gate, and keeps three, never dropping what runs or ran before.
-  - C(unfit) has the next run install it anew.
+  - C(unfit) has the next run install it anew, unless it did well before and runs as it is there, and is thus not at fault.
 options:
   component:
     description: What is switched.
@@ -44,7 +45,7 @@ options:
   state:
     description: What is to be done.
     type: str
-    choices: [live, proved, unfit]
+    choices: [live, back, proved, unfit]
     default: live
   units:
     description: The systemd units that run it.
@@ -52,9 +53,10 @@ options:
     elements: str
     default: []
   restart:
-    description: Whether all of them need a restart, whatever they were started with.
-    type: bool
-    default: false
+    description: Those of them that need a restart, whatever they were started with.
+    type: list
+    elements: str
+    default: []
   previous:
     description: What C(previous) is to point to afterwards, instead of what was live.
     type: str
@@ -94,6 +96,10 @@ class Releases:
     def proved(self, release: str) -> bool:
         """Whether a release passed its gate on this host."""
         return (self.folder(release) / ".proved").exists()
+
+    def at_work(self, release: str, names: list[str]) -> bool:
+        """Whether a release passed its gate on another day and its units run what is there."""
+        return self.proved(release) and all(map(runs_what_is_there, units(self.units(release) or names).values()))
 
     def usable(self, release: str) -> bool:
         """Whether there is such a release, made for the Python that this host has."""
@@ -180,15 +186,14 @@ def live(module: AnsibleModule, releases: Releases) -> dict[str, object]:
     if module.check_mode:
         return {"changed": switched, "former": former, "earlier": earlier, "units": names, "stale": names}
     proof = releases.folder(wanted) / ".proved"
-    behind = restart or switched or not all(map(runs_what_is_there, units(names).values()))
-    if behind and proof.exists():
+    if switched and proof.exists():
         proof.unlink()  # a run that ends in the middle must not leave the proof of another day
     if module.params["previous"] or (current and current != wanted and (releases.proved(current) or not earlier)):
         releases.remember(module.params["previous"] or current)
     releases.go_live(wanted, names)
     said("systemctl", "daemon-reload")
     os.sync()
-    stale = names if restart else [name for name, unit in units(names).items() if not runs_what_is_there(unit)]
+    stale = [name for name, unit in units(names).items() if name in restart or not runs_what_is_there(unit)]
     former = former if releases.usable(former) else ""
     return {"changed": switched or adopted or bool(stale), "former": former, "earlier": earlier, "units": names, "stale": stale}
 
@@ -199,23 +204,25 @@ def main() -> None:
         argument_spec={
             "component": {"type": "str", "required": True, "choices": ["server", "inspector", "client"]},
             "release": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["live", "proved", "unfit"], "default": "live"},
+            "state": {"type": "str", "choices": ["live", "back", "proved", "unfit"], "default": "live"},
             "units": {"type": "list", "elements": "str", "default": []},
-            "restart": {"type": "bool", "default": False},
+            "restart": {"type": "list", "elements": "str", "default": []},
             "previous": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
     releases, release = Releases(module.params["component"]), module.params["release"]
-    folder = releases.folder(release)
-    if not folder.is_dir() and not module.check_mode:
-        module.fail_json(msg=f"{folder} is not there: deploy it again")
-    if module.params["state"] == "live":
+    folder, state = releases.folder(release), module.params["state"]
+    if not (folder / ".complete" if state == "live" else folder).exists() and not module.check_mode:
+        module.fail_json(msg=f"{folder} is not there, or not all of it: run deploy.yml, without --tags")
+    if state in ("live", "back"):
         module.exit_json(**live(module, releases))
+    if state == "unfit" and releases.at_work(release, module.params["units"]):
+        module.exit_json(changed=False, kept=True)
     marks = [folder / mark for mark in (".complete", ".proved") if (folder / mark).exists()]
-    changed = bool(marks) if module.params["state"] == "unfit" else not releases.proved(release)
+    changed = bool(marks) if state == "unfit" else not releases.proved(release)
     dropped: list[str] = []
-    if module.params["state"] == "unfit" and not module.check_mode:
+    if state == "unfit" and not module.check_mode:
         for mark in marks:
             mark.unlink()
     elif not module.check_mode:
