@@ -77,8 +77,6 @@ def broken(monkeypatch: pytest.MonkeyPatch, how: str) -> str:
         monkeypatch.setattr(Trainer, "run", crash)
         return "training fails on recorded weather: ZeroDivisionError: the release is broken"
     if how == "crash of the process":
-        monkeypatch.setattr("bramble_client.learn.runner.ROOT", Path("/nonexistent"))
-        monkeypatch.delenv("PYTHONPATH", raising=False)
         monkeypatch.setattr("sys.executable", "/bin/false")
         return "training fails on recorded weather: graph: loading ended its process"
     if how == "hang":
