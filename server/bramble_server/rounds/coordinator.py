@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-import bramble_server.store
 from bramble_protocol import privacy, reasons
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
@@ -22,7 +21,7 @@ from bramble_server.fleet.fleet import REMEMBERED, Fleet
 from bramble_server.fleet.registry import Registry
 from bramble_server.learning import strategies
 from bramble_server.metrics import Metrics
-from bramble_server.rounds import synchronous as rounds
+from bramble_server.rounds import synchronous
 from bramble_server.rounds.cohort import Cohort, losses
 from bramble_server.rounds.commits import Commits
 from bramble_server.rounds.cycle import World
@@ -32,10 +31,10 @@ from bramble_server.rounds.schedule import Schedule
 from bramble_server.rounds.view import Model, View
 from bramble_server.rounds.writer import RefusedError, Reply, Runtime, Writer
 from bramble_server.settings import ServerSettings
-from bramble_server.store import Store, StoreError, clients, meta, mirror, models
+from bramble_server.store import Store, StoreError, clients, meta, mirror, models, rounds
+from bramble_server.store import reset as forget_everything
 
 log = logging.getLogger(__name__)
-
 
 STOP_S = 3.0
 """Seconds that ending may take; a round that is still open after that is closed at the next start."""
@@ -59,8 +58,7 @@ class Coordinator:
         self._endings = Endings(self._write, lambda: bool(store.trouble))
         self._cohort: Cohort | None = None
         self._commits = Commits(settings, store, fleet, metrics)
-        self._deadline = 0.0
-        self._config = settings.training(graph.manifest.config)
+        self._deadline, self._config = 0.0, settings.training(graph.manifest.config)
         self._recover()
 
     def _recover(self) -> None:
@@ -70,14 +68,14 @@ class Coordinator:
             manifest = self._graph.manifest
             if meta.adopt(connection, self._graph, tasks.former(manifest.task, manifest.horizon)):
                 log.info("the task's graph was made anew, and the history of its models goes on")
-            last, answered = bramble_server.store.rounds.recover(connection, time.time(), rounds.REMEMBERED)
+            last, answered = rounds.recover(connection, time.time(), synchronous.REMEMBERED)
             newest = models.latest(connection)
-            history = bramble_server.store.rounds.one(connection, newest[0]) if newest else None
+            history = rounds.one(connection, newest[0]) if newest else None
             facts = World.load(connection)
             self._registry = Registry(self._fleet, clients.load(connection))
             self._commits.recall(connection)
             self._behind: set[str] = set(meta.get(connection, "behind", []))
-        self._state = rounds.State(rounds.Rules(self._settings.min_clients, self._settings.min_updates), last, None, answered)
+        self._state = synchronous.State(synchronous.Rules(self._settings.min_clients, self._settings.min_updates), last, None, answered)
         model = Model(newest[0], newest[1], history["metrics"] if history else {}) if newest else self._initial()
         self._world = World(facts, self._settings.data_start.timestamp(), self._graph.manifest.step_s)
         self._metrics.measured(model.metrics)
@@ -115,20 +113,20 @@ class Coordinator:
         """Return once everything that was asked for before is done."""
         self._writer.submit(lambda _: None)
 
-    def start_round(self) -> rounds.Open:
+    def start_round(self) -> synchronous.Open:
         """Open a round with all connected clients."""
-        opened: rounds.Open = self._writer.submit(lambda reply: self._feed(self._start(), reply))
+        opened: synchronous.Open = self._writer.submit(lambda reply: self._feed(self._start(), reply))
         return opened
 
     def deliver(self, client: str, complete: TrainingComplete) -> None:
         """Take a client's update; in private mode without the measures that are means over too few samples."""
         if self._settings.mode == "private":
             complete = replace(complete, metrics=privacy.told(complete.samples, complete.metrics))
-        self._writer.submit(lambda reply: self._feed(rounds.Update(client, complete.round), reply, complete))
+        self._writer.submit(lambda reply: self._feed(synchronous.Update(client, complete.round), reply, complete))
 
     def fail(self, client: str, failed: TrainingFailed) -> None:
         """Take a client's honest no."""
-        self._writer.submit(lambda reply: self._feed(rounds.Failed(client, failed.round, failed.reason), reply))
+        self._writer.submit(lambda reply: self._feed(synchronous.Failed(client, failed.round, failed.reason), reply))
 
     def refused(self, client: str, number: int | None, reason: str) -> None:
         """Count a client as failed whose update was refused for good: the round need not wait for it. Does not wait.
@@ -142,7 +140,7 @@ class Coordinator:
         def work(reply: Reply) -> None:
             running = self._state.running
             if running and number in (None, running.number):
-                self._feed(rounds.Failed(client, running.number, reason), reply)
+                self._feed(synchronous.Failed(client, running.number, reason), reply)
 
         self._writer.post(work)
 
@@ -184,7 +182,7 @@ class Coordinator:
 
     def rollback(self, number: int) -> int:
         """Make the model of an older round the global one again, as a commit of its own; return that commit's number."""
-        restored: rounds.Restore = self._writer.submit(lambda reply: self._feed(rounds.Rollback(), reply, to=number))
+        restored: synchronous.Restore = self._writer.submit(lambda reply: self._feed(synchronous.Rollback(), reply, to=number))
         return restored.round
 
     def _evaluation_only(self, reason: str) -> None:
@@ -193,12 +191,12 @@ class Coordinator:
 
     # The machine
 
-    def _start(self) -> rounds.Start:
+    def _start(self) -> synchronous.Start:
         able = self._fleet.able()
-        return rounds.Start(able, len(self._fleet) - len(able))
+        return synchronous.Start(able, len(self._fleet) - len(able))
 
-    def _feed(self, event: rounds.Event, reply: Reply, complete: TrainingComplete | None = None, to: int = 0) -> None:
-        state, actions = rounds.step(self._state, event)
+    def _feed(self, event: synchronous.Event, reply: Reply, complete: TrainingComplete | None = None, to: int = 0) -> None:
+        state, actions = synchronous.step(self._state, event)
         for action in actions:
             self._prepare(action, complete, to)  # what may fail comes before anything has changed
         before, self._state = self._state, state
@@ -207,9 +205,9 @@ class Coordinator:
         if state is not before:
             self._changed()
 
-    def _prepare(self, action: rounds.Action, complete: TrainingComplete | None, to: int) -> None:
+    def _prepare(self, action: synchronous.Action, complete: TrainingComplete | None, to: int) -> None:
         match action:
-            case rounds.Open(number, clients):
+            case synchronous.Open(number, clients):
                 cohort = Cohort(number, clients, self._view.model.weights, self._strategy, self._settings.data_dir)
                 try:
                     self._write(lambda connection: cohort.opened(connection, self._settings.keep_rounds))
@@ -217,16 +215,16 @@ class Coordinator:
                     cohort.close()
                     raise
                 self._cohort = cohort
-            case rounds.Fold(_, client):
+            case synchronous.Fold(_, client):
                 assert complete is not None
                 assert self._cohort is not None
                 self._cohort.fold(client, complete)
-            case rounds.Restore(number):
+            case synchronous.Restore(number):
                 self._view = replace(self._view, model=self._runtime.offload(self._commits.restore, number, to))
 
-    def _perform(self, action: rounds.Action, reply: Reply) -> None:
+    def _perform(self, action: synchronous.Action, reply: Reply) -> None:
         match action:
-            case rounds.Open(number, clients):
+            case synchronous.Open(number, clients):
                 now = time.monotonic()
                 self._deadline = now + self._settings.deadline
                 self._schedule.started(now)
@@ -234,22 +232,22 @@ class Coordinator:
                 log.info("round %d: asking %d clients", number, len(clients))
                 self._out.ask(clients, self._message)
                 reply.answer(action)
-            case rounds.Ask(number, client):
+            case synchronous.Ask(number, client):
                 self._said.about(client, f"round {number}: asking it again", logging.INFO)
                 if self._cohort:
                     self._cohort.asked_again(client)
                 self._out.ask([client], self._message)
-            case rounds.Drop(number, client, reason):
+            case synchronous.Drop(number, client, reason):
                 self._said.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
                 if self._cohort:
                     self._cohort.drop(client, reason)
-            case rounds.Accept() | rounds.Restore():
+            case synchronous.Accept() | synchronous.Restore():
                 reply.answer(action)
-            case rounds.Refuse(code, reason):
+            case synchronous.Refuse(code, reason):
                 reply.fail(RefusedError(code, reason))
-            case rounds.Commit():
+            case synchronous.Commit():
                 self._commit()
-            case rounds.Abandon(_, reason):
+            case synchronous.Abandon(_, reason):
                 self._abandon(reason)
 
     def _client_update(self, number: int) -> dict[str, Any]:
@@ -290,7 +288,7 @@ class Coordinator:
         self._metrics.round_ended(state, seconds, self._view.model.metrics)
 
     def _end_unused(self, reason: str) -> None:
-        self._state, actions = rounds.step(self._state, rounds.Reset())
+        self._state, actions = synchronous.step(self._state, synchronous.Reset())
         if actions:
             self._abandon(reason)
             self._changed()
@@ -305,12 +303,12 @@ class Coordinator:
                 self._write(lambda connection: meta.put(connection, "behind", sorted(self._behind)))
         known = self._fleet.get(client)
         # One that came back without a channel that the task takes is not asked again, and no longer waited for.
-        self._feed(rounds.Joined(client) if known and known.misfit is None else rounds.Left(client), reply)
+        self._feed(synchronous.Joined(client) if known and known.misfit is None else synchronous.Left(client), reply)
         self._changed()
 
     def _left(self, client: str, reply: Reply) -> None:
         self._world.left(client)
-        self._feed(rounds.Left(client), reply)
+        self._feed(synchronous.Left(client), reply)
         self._changed()
 
     def _generate(self, count: int) -> tuple[int, int]:
@@ -336,7 +334,7 @@ class Coordinator:
         self._behind = set([*absent, *sorted(self._behind.difference(absent))][:REMEMBERED])
 
         def work(connection: Connection) -> None:
-            bramble_server.store.reset(connection)
+            forget_everything(connection)
             self._world.save_reset(connection)
             meta.put(connection, "behind", sorted(self._behind))
 
@@ -387,7 +385,7 @@ class Coordinator:
         if self._registry.due() == 0:
             self._registry.keep(self._write)
         if running and self._deadline <= now:
-            self._feed(rounds.Deadline(running.number), Reply(self._runtime.event()))
+            self._feed(synchronous.Deadline(running.number), Reply(self._runtime.event()))
         elif not running and self._schedule.due(now) == 0 and self._fleet.ready >= self._settings.min_clients:
             self._start_by_itself(now)
         if self._endings.due(now) == 0:
