@@ -131,7 +131,7 @@ def test_an_unsupported_system_and_a_host_without_a_bus_are_left_out(controller:
     pi, former = fleet["pi-2"], dict(controller.host_variables["pi-1"])
     controller.host_variables["pi-1"] |= {"client_sensors": "linux", "client_gpio": False}
     pi.run("cp --dereference /etc/os-release /etc/debian_version /root/ && echo 11.9 >/etc/debian_version")
-    pi.run("sed -i 's/^VERSION_ID=.*/VERSION_ID=\"11\"/; s/^VERSION_CODENAME=.*/VERSION_CODENAME=bullseye/' /etc/os-release")
+    pi.run("sed -i --follow-symlinks 's/^VERSION_ID=.*/VERSION_ID=11/; s/^VERSION_CODENAME=.*/VERSION_CODENAME=bullseye/' /etc/os-release")
     try:
         play = controller.deploy("--limit", "localhost,hub,pi-1,pi-2", source=source)
     finally:

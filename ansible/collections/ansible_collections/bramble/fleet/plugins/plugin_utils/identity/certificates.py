@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import re
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -92,9 +93,12 @@ def general_name(name: str) -> x509.GeneralName:
     except ValueError:
         pass
     try:
-        return x509.DNSName(name.rstrip(".").lower().encode("idna").decode())
-    except UnicodeError as error:
-        raise AnsibleActionFail(f"{name!r} cannot stand in the server's certificate ({error}): give the server another name") from None
+        written = name.rstrip(".").lower().encode("idna").decode()
+    except UnicodeError:
+        written = ""
+    if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", written):
+        raise AnsibleActionFail(f"{name!r} is neither a name nor an address that the server's certificate could hold: give it another")
+    return x509.DNSName(written)
 
 
 def general_names(certificate: x509.Certificate) -> set[x509.GeneralName]:
