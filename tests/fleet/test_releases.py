@@ -154,12 +154,20 @@ def test_an_upgrade_while_rounds_go_on_loses_none_of_them_and_no_reading(
 
 
 @pytest.mark.timeout(900)
-def test_the_release_before_is_one_playbook_away(controller: Controller, api: Api, source: Path) -> None:
-    before = versions(api)
-    controller.play("rollback.yml", "--limit", "clients", source=source).ok()
+def test_the_release_before_is_one_playbook_away(controller: Controller, fleet: Fleet, api: Api, source: Path) -> None:
+    """A host that has lost that release stays and is named; without the fleet's record a host goes to what ran there before."""
+    before, lost = versions(api), fleet["pi-2"].output("readlink -f /opt/bramble/client/previous")
+    fleet["pi-2"].run(f"mv {lost} /root/lost")
+    try:
+        play = controller.play("rollback.yml", "--limit", "clients", source=source)
+    finally:
+        fleet["pi-2"].run(f"mv /root/lost {lost}")
+    assert play.failed == ["pi-2"]
+    assert f"pi-2 has no release {Path(lost).name} of the client to roll back to: it has " in " ".join(play.output.split())
     api.wait_for(CLIENTS)
     after = versions(api)
-    assert all(after[name] != before[name] for name in CLIENTS)
+    assert {name for name in CLIENTS if after[name] == before[name]} == {"pi-2"}
+    fleet.server.run("rm /opt/bramble/fleet.json")
     controller.play("rollback.yml", "--limit", "pi-1", source=source).ok()
     api.wait_for(CLIENTS)
     assert versions(api) == {**after, "pi-1": before["pi-1"]}, "once more, and it is as it was"
