@@ -24,6 +24,7 @@ sys.modules["tests"].__path__ = [str(Path(__file__).parents[1] / "tests")]
 from tests.fleet.api import Api as Api  # noqa: E402
 from tests.fleet.controller import ROOT as ROOT  # noqa: E402
 from tests.fleet.controller import Controller as Controller  # noqa: E402
+from tests.fleet.controller import half as half  # noqa: E402
 from tests.fleet.fleet import Fleet as Fleet  # noqa: E402
 
 CLIENTS = {"pi-1", "pi-2", "pi-3"}

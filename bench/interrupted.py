@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.asked import span
-from bench.deploy import PATIENCE_S, SETTINGS, Api, Controller, Fleet, needs_hosts
+from bench.deploy import PATIENCE_S, SETTINGS, Api, Controller, Fleet, half, needs_hosts
 from bench.table import Row
 
+INSTALL = "Install packages and releases"
 TOKENS, ALL = ("tokens",), ("authority", "certificate", "tokens")
 
 
@@ -29,22 +30,26 @@ class Cut(NamedTuple):
     """The how many-th of its name."""
     of: str = "client"
     """Whose settings are other ones than before."""
+    half: str = ""
+    """What the client's packages or release have got by then, if it is to be in the middle of an installation."""
+    before: str = ""
+    """What every host does first, such as to forget the wheel that it has, which would not be sent again."""
     renew: tuple[str, ...] = ()
     variables: Mapping[str, Any] = {}
 
 
 CUTS = (
     # While hosts are prepared and releases come to them: nothing that runs is touched. The first is that of empty hosts.
-    Cut("Install the packages, each against its hash"),
+    Cut(INSTALL, half="bin/python"),
     Cut("Have systemd read its settings", variables={"base_units_journal_max": "40M"}),
     Cut("Bring whom they trust", renew=TOKENS),
-    Cut("Serve it for as long as this takes"),
-    Cut("Fetch them from the server's host"),
-    Cut("Make the release's environment"),
-    Cut("Let it find the packages"),
-    Cut("Install the release itself"),
-    Cut("Bring the files that go to /etc with it"),
-    Cut("Mark it complete"),
+    Cut("Serve it for as long as this takes", before="rm -f /opt/bramble/*/releases/*/*.whl"),
+    Cut("Get the files", before="rm -f /opt/bramble/*/releases/*/*.whl"),
+    Cut(INSTALL, half="pyvenv.cfg"),
+    Cut(INSTALL, half="lib/python3*/site-packages/bramble-packages.pth"),
+    Cut(INSTALL, half="bin/bramble"),
+    Cut(INSTALL, half="etc"),
+    Cut(INSTALL, half="*.whl"),
     # The server's switch, the inspector's, the client's.
     Cut("Note that a roll-out begins"),
     Cut("Bring whom it trusts and who it is", renew=TOKENS),
@@ -99,8 +104,11 @@ def main() -> list[Row]:
             variable, setting, least = SETTING[cut.of]
             controller.variables |= {variable: f"{least + number}s", **cut.variables}
             renew = ["-e", json.dumps({"identity_renew": cut.renew})] if cut.renew else []
+            come_to = half(fleet["pi-1"], cut.half) if cut.half else lambda: True
             try:
-                controller.cut(cut.task, *renew, nth=cut.nth, later=number % 2 / 2, source=source)
+                for host in fleet.hosts.values() if cut.before else ():
+                    host.run(cut.before)
+                controller.cut(cut.task, *renew, nth=cut.nth, come_to=come_to, later=number % 2 / 2, source=source)
                 why = _ill(fleet, controller, api, source, f'{setting} = "{least + number}s"')
             except (AssertionError, subprocess.TimeoutExpired) as error:  # it never came to that task, or its client did not come back
                 why = " ".join(str(error).split())[-300:]

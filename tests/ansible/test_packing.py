@@ -164,23 +164,3 @@ def test_two_plays_of_one_machine_do_not_build_in_one_folder_at_once(folder: Pat
         assert second.is_alive()
     second.join(30)
     assert not second.is_alive()
-
-
-def test_packages_come_before_what_the_distribution_has_and_start_as_if_they_were_installed(tmp_path: Path) -> None:
-    roles = "".join(path.read_text() for path in (ROOT / "ansible/roles").rglob("tasks/*.yml"))
-    assert set(re.findall(r"site-packages/([\w-]+\.pth)", roles)) == {"bramble-packages.pth", "distribution.pth"}
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", tmp_path / "release"], check=True)
-    (site,) = (tmp_path / "release/lib").glob("python3*/site-packages")
-    for name in ("packages", "distribution"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "leaf.py").write_text(f"whose = {name!r}\n")
-        (tmp_path / name / "only.pth").write_text("import sys; sys.started = True\n" if name == "packages" else "")
-    line = re.search(r'content: "(import site; .*)\\n"', roles)
-    assert line
-    start = re.sub(r"'[^']*'", repr(str(tmp_path / "packages")), line[1])
-    (site / "bramble-packages.pth").write_text(start + "\n")
-    (site / "distribution.pth").write_text(f"{tmp_path / 'distribution'}\n")
-    said = subprocess.run(
-        [tmp_path / "release/bin/python", "-c", "import leaf, sys; print(leaf.whose, sys.started)"], stdout=subprocess.PIPE, text=True
-    )
-    assert said.stdout.split() == ["packages", "True"]

@@ -7,31 +7,18 @@ import grp
 import os
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.plugins import load
+from tests.plugins import module_on
 
 UNIT = "bramble-client.service"
 
 
 @pytest.fixture
 def release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """The module, on a disk of its own. Ansible's part of it, which talks to the controller, is not needed."""
-    basic = ModuleType("ansible.module_utils.basic")
-    basic.AnsibleModule = object  # type: ignore[attr-defined]
-    for name in ("ansible", "ansible.module_utils", "ansible.module_utils.bramble_files"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    monkeypatch.setitem(sys.modules, "ansible.module_utils.basic", basic)
-    files = load("ansible.module_utils.bramble_files", "module_utils/bramble_files.py")
-    module = load("bramble_release", "modules/bramble_release.py")
-    for part in (files, module):
-        monkeypatch.setattr(part, "ROOT", tmp_path)
-        monkeypatch.setattr(part, "HOME", tmp_path / "opt/bramble")
-    monkeypatch.setattr(module, "said", lambda *_: "")
-    return module
+    return module_on(tmp_path, monkeypatch, "bramble_release")
 
 
 def installed(root: Path, name: str, files: dict[str, str], python: str = f"python{sys.version_info[0]}.{sys.version_info[1]}") -> Path:

@@ -9,16 +9,18 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from tests.fleet.fleet import Fleet
+from tests.fleet.host import Host
 from tests.fleet.kill import kill_all
 from tests.fleet.rootfs import USER, cache
 from tests.fleet.typed import typed
+from tests.fleet.wait import until
 
 ROOT = Path(__file__).parents[2]
 MANUAL = (ROOT / "docs/operations.md").read_text("utf-8")
@@ -50,6 +52,12 @@ class Play:
         """Return self, or fail with the end of the output."""
         assert self.code == 0, self.output[-6000:]
         return self
+
+
+def half(host: Host, part: str) -> Callable[[], bool]:
+    """Return whether a client's host holds packages or a release that have some part already and are not complete."""
+    look = f"for folder in packages/*/ releases/*/; do [ -e $folder/.complete ] || ! ls $folder/{part} || exit 0; done; exit 1"
+    return lambda: host.run(f"cd /opt/bramble/client && {look}", check=False).returncode == 0
 
 
 class Controller:
@@ -171,8 +179,19 @@ class Controller:
             log.write(f"=== {what}: exit {play.code} after {play.seconds:.0f} s\n{play.output}\n")
         return play
 
-    def cut(self, task: str, *arguments: str, nth: int = 1, later: float = 0, source: Path = ROOT) -> None:
-        """Run deploy.yml and kill all of it as a task begins, the ``nth`` of that name, or seconds ``later``; fail if it ends before."""
+    def cut(
+        self,
+        task: str,
+        *arguments: str,
+        nth: int = 1,
+        come_to: Callable[[], bool] = lambda: True,
+        later: float = 0,
+        source: Path = ROOT,
+    ) -> None:
+        """Run deploy.yml and kill all of it once a task, the ``nth`` of that name, has come to something, or seconds ``later``.
+
+        Fails if the play ends before.
+        """
         begun, shown, seen = time.monotonic(), "", 0
         with self._running([*self._command("deploy.yml"), *arguments], source, subprocess.PIPE) as play:
             alarm = threading.Timer(self.patience, kill_all, [play.pid])
@@ -183,6 +202,7 @@ class Controller:
                     shown += line
                     seen += line.startswith("TASK [") and line.partition("]")[0].endswith(task)
                     if seen == nth:
+                        until(come_to, f"{task!r} to come to where it is cut", 300, every=0.05)
                         time.sleep(later)
                         break
             finally:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fleet.api import Api
 from tests.fleet.conftest import CLIENTS
-from tests.fleet.controller import Controller
+from tests.fleet.controller import Controller, half
 from tests.fleet.fleet import Fleet
 
 LIMIT = ("--limit", "localhost,hub,pi-1")
@@ -26,7 +26,7 @@ def stale(fleet: Fleet) -> list[str]:
     ("task", "nth", "setting"),
     [
         ("Run it, also after a reboot", 1, {"server_deadline": "61s"}),  # the server's release switched, its unit not restarted
-        ("Mark it complete", 1, {"client_sample_every": "3s"}),  # half a release
+        ("Install packages and releases", 1, {"client_sample_every": "3s"}),  # half a release, which the host goes on with
         ("Remember what runs here", 1, {"server_deadline": "62s"}),  # everything done, but the rest of the roll-out
     ],
     ids=["between switch and restart", "during an installation", "after the server"],
@@ -35,7 +35,8 @@ def test_one_more_run_finishes_what_was_cut(
     controller: Controller, fleet: Fleet, api: Api, source: Path, task: str, nth: int, setting: dict[str, str]
 ) -> None:
     controller.variables.update(setting)
-    controller.cut(task, *LIMIT, nth=nth, source=source)
+    come_to = half(fleet["pi-1"], "bin/bramble") if task.startswith("Install") else lambda: True
+    controller.cut(task, *LIMIT, nth=nth, source=source, come_to=come_to)
     controller.deploy(*LIMIT, source=source).ok()
     assert stale(fleet) == []
     api.wait_for(CLIENTS)

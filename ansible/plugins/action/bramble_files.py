@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
-from ansible_collections.bramble.fleet.plugins.plugin_utils.tables import Tables
+from ansible_collections.bramble.fleet.plugins.plugin_utils.tables import Tables, carried
 
 from ansible.plugins.action import ActionBase
 
@@ -25,18 +24,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "component": {"type": "str", "required": True},
                 "table": {"type": "str", "choices": ["files", "identity"], "default": "files"},
                 "early": {"type": "bool", "default": False},
-                "into": {"type": "path", "default": "/"},
             }
         )
         component, table = arguments["component"], arguments["table"]
         tables = Tables(self, task_vars)
-        files = tables.files(component, table) if table == "identity" or component == "base" else tables.release(component)
-        plain = {
-            path: {**{key: file[key] for key in ("sha256", "mode", "owner")}, "content": base64.b64encode(file["content"]).decode()}
-            for path, file in files.items()
-            if file["early"] or not arguments["early"]
-        }
-        given = {"files": plain, "into": arguments["into"], "secret": table == "identity"}
+        files = tables.files(component, table)
+        chosen = {path: file for path, file in files.items() if file["early"] or not arguments["early"]}
+        given = {"files": carried(chosen), "secret": table == "identity"}
         result: dict[str, Any] = self._execute_module("bramble_files", module_args=given, task_vars=task_vars)
         result.pop("invocation", None)
         return result

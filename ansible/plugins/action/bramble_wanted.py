@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from ansible.plugins.loader import filter_loader
 from ansible_collections.bramble.fleet.plugins.plugin_utils.tables import Tables
 
 from ansible.plugins.action import ActionBase
@@ -34,7 +35,8 @@ def hidden(file: dict[str, Any]) -> dict[str, Any]:
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Return per component ``release``, ``version``, ``units`` and ``files``, and what to look at on the host.
 
-    Without ``version``, ``target`` and ``packages`` there are files, but neither names nor anything of the identity.
+    With ``version``, ``packages`` and ``host``, what ``bramble_host`` saw, there are also the names of releases, the identity's files
+    without what they hold, the ``reasons`` why something is to be done there, and the releases that are ``settled``.
     """
 
     _requires_connection = False
@@ -48,7 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         options = {
             "components": {"type": "list", "elements": "str", "required": True},
             "version": {"type": "str"},
-            "target": {"type": "str"},
+            "host": {"type": "dict"},
             "packages": {"type": "dict"},
         }
         _, arguments = self.validate_argument_spec(options)
@@ -62,12 +64,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 wanted["paths"] += list(files)
                 continue
             wanted["units"][component] = tables.units(component)
-            if arguments["version"] and arguments["target"]:
+            if arguments["host"]:
                 wanted[component] |= {
                     "version": arguments["version"],
-                    "packages": arguments["packages"][f"{component}-{arguments['target']}"]["name"],
-                    "release": f"{arguments['version']}-{arguments['target']}-{wanted[component]['settings']}",
+                    "packages": arguments["packages"][f"{component}-{arguments['host']['target']}"]["name"],
+                    "release": f"{arguments['version']}-{arguments['host']['target']}-{wanted[component]['settings']}",
                     "identity": {path: hidden(file) for path, file in tables.files(component, "identity").items()},
                 }
                 wanted["releases"][component] = wanted[component]["release"]
+        if arguments["host"]:
+            for name in ("reasons", "settled"):
+                wanted[name] = filter_loader.get(f"bramble_{name}").j2_function(wanted, arguments["host"])
         return wanted

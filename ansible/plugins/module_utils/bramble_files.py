@@ -42,6 +42,22 @@ def _owner(user: int, group: int) -> str:
         return f"{user}:{group}"
 
 
+def difference(path: Path, content: bytes) -> dict[str, str]:
+    """Return what ``--diff`` shows of a file that is to hold something else."""
+    try:
+        before = path.read_bytes()
+    except OSError:
+        before = b""
+    return {"before_header": str(path), "after_header": str(path), "before": _text(before), "after": _text(content)}
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return f"({len(content)} bytes)\n"
+
+
 def write(path: Path, content: bytes, mode: str, owner: str) -> None:
     """Replace a file in one step, so that neither a reader nor a power cut sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.bramble_files import described, write
+from ansible.module_utils.bramble_files import ROOT, described, difference, write
 
 DOCUMENTATION = r"""
 module: bramble_files
@@ -29,10 +28,6 @@ options:
     description: Bring only what is to be there before any part of the fleet is upgraded.
     type: bool
     default: false
-  into:
-    description: The folder that the files' paths start from, such as a release's.
-    type: path
-    default: /
 author: Bramble
 """
 
@@ -40,34 +35,25 @@ author: Bramble
 def main() -> None:
     """Write what differs; with ``--diff`` show the text of what holds no secret."""
     arguments = {
-        "into": {"type": "path", "default": "/"},
         "files": {"type": "dict", "required": True},
         "secret": {"type": "bool", "required": True},
     }
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True, no_log=True)
     written, shown = [], []
     for name, file in module.params["files"].items():
-        path, content = Path(module.params["into"]) / name, base64.b64decode(file["content"])
+        path, content = ROOT / name, base64.b64decode(file["content"])
         before = described(path)
         if before == {"sha256": file["sha256"], "mode": file["mode"], "owner": file["owner"]}:
             continue
         written.append(name)
         if not module.params["secret"]:
-            old = path.read_bytes() if before else b""
-            shown.append({"before_header": str(path), "after_header": str(path), "before": _text(old), "after": _text(content)})
+            shown.append(difference(path, content))
         if not module.check_mode:
             try:
                 write(path, content, file["mode"], file["owner"])
             except (OSError, KeyError) as error:
                 module.fail_json(msg=f"{path} cannot be written: {error}")
     module.exit_json(changed=bool(written), written=written, **({"diff": shown} if module._diff and shown else {}))
-
-
-def _text(content: bytes) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return f"({len(content)} bytes)\n"
 
 
 if __name__ == "__main__":

@@ -126,6 +126,8 @@ def look(components: dict[str, list[str]], files: list[str]) -> dict[str, object
         "timesyncd": os.path.exists("/usr/lib/systemd/system/systemd-timesyncd.service"),
         "time_wait": said("systemctl", "is-enabled", "systemd-time-wait-sync.service") == "enabled",
         "fleet": text(HOME / "fleet.json"),
+        "served": (HOME / "served").exists(),
+        "wheels": sorted({str(wheel.name) for wheel in HOME.glob("*/releases/*/*.whl") if (wheel.parent / ".complete").exists()}),
         "files": {path: described(ROOT / path) for path in files},
         "components": {name: component(name, names) for name, names in components.items()},
     }

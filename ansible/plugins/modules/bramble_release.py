@@ -30,7 +30,7 @@ description:
   - C(live) copies the release's etc to /etc, takes away what only other releases brought there, moves the link, and returns what has
     to be restarted and which release there is to go back to. All of it is decided from what is there, so it mends a run that was cut.
   - C(back) is the same for a release that ran before, whole or not.
-  - C(proved) notes that a release passed its gate, and keeps three, never dropping what runs or ran before.
+  - C(proved) notes that a release passed its gate, and keeps three, never dropping what runs or ran before, nor the packages of those.
   - C(unfit) has the next run install it anew, unless it did well before and runs as it is there, and is thus not at fault.
 options:
   component:
@@ -159,14 +159,18 @@ class Releases:
             point(self._home / "previous", release)
 
     def prune(self) -> list[str]:
-        """Keep the newest, and never drop what runs or ran before."""
+        """Keep the newest, and never drop what runs or ran before; packages that no release runs on any more go too."""
         folders = [path for path in self.all if path.name not in (self.current, self.previous)]
         folders.sort(key=lambda path: (path / ".complete").stat().st_mtime if (path / ".complete").exists() else 0.0, reverse=True)
-        used = len({self.current, self.previous} - {""})
-        dropped = folders[max(0, KEEP - used) :]
+        kept = len({self.current, self.previous} - {""})
+        dropped = folders[max(0, KEEP - kept) :]
         for folder in dropped:
             shutil.rmtree(folder)
-        return [folder.name for folder in dropped]
+        used = "".join(path.read_text("utf-8") for path in self._home.glob("releases/*/lib/python3*/site-packages/bramble-packages.pth"))
+        unused = [folder for folder in self._home.glob("packages/*") if f"/packages/{folder.name}/" not in used] if dropped else []
+        for folder in unused:
+            shutil.rmtree(folder)
+        return [folder.name for folder in dropped + unused]
 
 
 def _unit(name: str) -> str:

@@ -7,6 +7,7 @@ it differs ``mode``, ``owner`` (``user:group``), ``when``, ``loop`` (as ``item``
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,14 @@ from ansible.plugins.action import ActionBase
 
 COMPONENTS = ("server", "inspector", "client")
 DEFAULTS: dict[str, Any] = {"mode": "0644", "owner": "root:root", "read": True, "early": False, "unit": None}
+
+
+def carried(files: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Return files as a module is handed them."""
+    return {
+        path: {**{key: file[key] for key in ("sha256", "mode", "owner")}, "content": base64.b64encode(file["content"]).decode()}
+        for path, file in files.items()
+    }
 
 
 class Tables:
@@ -34,13 +43,18 @@ class Tables:
 
     def __init__(self, action: ActionBase, task_vars: dict[str, Any]) -> None:
         self._action, self._roles = action, Path(task_vars["playbook_dir"]) / "roles"
+        self._read_already: dict[Path, dict[str, Any]] = {}
+        self._units: dict[str, list[str]] = {}
         self._variables = {"server_secrets": task_vars["hostvars"].get("localhost", {}).get("identity_made"), **task_vars}
         for component in ("base", *COMPONENTS):
             self._variables = {**self._read(component, "defaults/main.yml"), **self._variables}
 
     def _read(self, component: str, name: str) -> dict[str, Any]:
         path = self._roles / component / name
-        return self._action._loader.load_from_file(str(path), trusted_as_template=True) or {} if path.exists() else {}
+        if path not in self._read_already:
+            there = path.exists()
+            self._read_already[path] = self._action._loader.load_from_file(str(path), trusted_as_template=True) or {} if there else {}
+        return self._read_already[path]
 
     def value(self, template: Any, **more: Any) -> Any:
         """Fill in a template or a tree of them."""
@@ -49,7 +63,9 @@ class Tables:
 
     def units(self, component: str) -> list[str]:
         """Return the systemd units of a component."""
-        return [str(unit) for unit in self.value(self._variables["bramble_units"])[component]]
+        if not self._units:
+            self._units = {name: list(map(str, units)) for name, units in self.value(self._variables["bramble_units"]).items()}
+        return self._units[component]
 
     def entries(self, component: str, table: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Return the entries of a table that count here, each once for every item, with the variables that it is filled in with."""
