@@ -68,7 +68,7 @@ def _upgrade(fleet: Fleet, controller: Controller, api: Api) -> tuple[int, int, 
 
 def needs_hosts() -> None:
     """Refuse to go on where no host can boot."""
-    if os.geteuid() != 0 or not (ROOT / ".venv-fleet").exists():
+    if os.geteuid() != 0 or not (ROOT / ".venv-fleet/bin/ansible-playbook").exists():
         raise Refused("hosts boot for root only, and with .venv-fleet: run tests/fleet/run once, then this as root")
 
 

@@ -115,4 +115,5 @@ def main() -> list[Row]:
             ill += [f"{cut.task} ({cut.nth}): {why}"] if why else []
             print(f"  {number} {cut.task} ({cut.nth}): {why or 'healed'} after {time.monotonic() - begun:.0f} s", flush=True)
     said = f"not: {'; '.join(ill)}" if ill else "the units run what is wanted, nothing is left behind, and a further run changes nothing"
-    return [Row("cuts of a play healed by one more run", len(chosen) - len(ill), "", len(chosen), said, bound="at least")]
+    which = f"cuts {chosen.start + 1} to {chosen.stop} of a play"
+    return [Row(f"{which}: healed by one more run", len(chosen) - len(ill), "", len(chosen), said, bound="at least")]

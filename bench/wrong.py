@@ -121,9 +121,10 @@ def main() -> list[Row]:
         while "state" in (record := api.get(f"/rounds/{len(states) + 1}")):
             states.append(record["state"])
     said = f"missed: {', '.join(missed)}" if missed else "no other client had it, and those that had run as before"
-    caught, after = len(chosen) - len(missed), "one before the first, and one after each"
+    which, caught = f"wrong releases and settings {chosen.start + 1} to {chosen.stop}", len(chosen) - len(missed)
+    after = "one before the first, and one after each"
     return [
-        Row("wrong releases and settings caught before the second client", caught, "", len(chosen), said, bound="at least"),
+        Row(f"{which}: caught before the second client", caught, "", len(chosen), said, bound="at least"),
         Row("rounds after them, with every client", sum(whole), "", len(whole), after, bound="at least"),
         Row("rounds committed in all, those of the gates too", states.count("committed"), ratio_of=f"of {len(states)}"),
     ]
