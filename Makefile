@@ -17,9 +17,9 @@ test: test-main test-runtimes $(if $(CI),test-authoring)
 test-main: $(VENV)/.dev
 	$(BIN)/python -m pytest $(or $(ARGS),-n logical --maxprocesses 4 --dist loadfile)
 
-# The rooms whose tests start no processes: what another Python would break first.
+# All tests that start no process and take little time: what to run while one works, and what another Python would break first.
 fast: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/protocol tests/edge_client/hal tests/server/store tests/ansible -m "not slow and not browser" $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -m "not process and not browser and not slow" $(ARGS)
 
 # The older of the two TFLite runtimes needs an older numpy, so it has an environment of its own.
 test-runtimes: $(if $(shell $(PYTHON) -c 'import sys; print(int(sys.version_info < (3, 12)))' | grep 1),.venv-tflite/.ready)

@@ -1,14 +1,17 @@
-"""The browser, for every test that needs one, and patience with examples."""
+"""The browser, for every test that needs one; patience with examples; which tests start processes, and which get a second try."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import starting
 
 with contextlib.suppress(ImportError):  # the environments of the other runtimes have none
     from hypothesis import settings
@@ -47,3 +50,23 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         expect.set_options(timeout=60_000)
         yield context
         context.close()
+
+
+sys.addaudithook(starting.audit)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.rerun_show_tracebacks = True  # what failed at first is said at the end, with all that it said
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    starting.mark(items)
+    for item in items:
+        if any(item.iter_markers("load")) and config.pluginmanager.has_plugin("rerunfailures"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with starting.forbidden(item):
+        return (yield)

@@ -32,7 +32,7 @@ def test_what_a_server_and_a_client_write_is_their_users_own(tmp_path: Path) -> 
             with (tmp_path / "client.log").open("w") as log:
                 client = subprocess.Popen([*command, "--server", server.url], cwd=ROOT, env=clean, stdout=log, stderr=log)
             try:
-                wait_for(lambda: (folder / "readings.db").exists() and (folder / "outbox.db").exists(), "its files", within=60.0)
+                wait_for(lambda: (folder / "readings.db").exists() and (folder / "outbox.db").exists(), "its files")
                 assert open_to_others(folder) == {}
                 assert open_to_others(tmp_path / "data") == {}
             finally:

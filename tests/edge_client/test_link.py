@@ -235,6 +235,7 @@ def test_an_unreachable_server_is_named_once_and_tried_until_it_is_there(
     assert records(caplog)[-1] == f"connected to the server at {server.url} again"
 
 
+@pytest.mark.load
 def test_a_silent_cut_is_noticed_by_the_missing_pings_and_the_link_comes_back(
     serve: Callable[..., Server], connect: Callable[..., Link]
 ) -> None:

@@ -56,6 +56,7 @@ def impatient(api: Api, fleet: Fleet) -> Iterator[None]:
     api.wait_for(CLIENTS)
 
 
+@pytest.mark.load
 def test_the_watchdog_restarts_what_hangs_all_at_once_and_lets_the_healthy_be(api: Api, fleet: Fleet, impatient: None) -> None:
     before = {(name, unit): (fleet[name].unit_pid(unit), restarts(fleet[name], unit)) for name, unit in EVERY_UNIT}
     healthy = fleet[HEALTHY[0]]
@@ -126,6 +127,7 @@ def test_a_server_without_a_time_server_starts_after_a_while_and_says_so(api: Ap
     )
 
 
+@pytest.mark.load
 def test_a_link_cut_mid_round_and_restored_costs_nothing(api: Api, fleet: Fleet) -> None:
     """A client that hangs keeps the round open for a ping time-out; meanwhile another's cable is out, and in again."""
     api.generate()
@@ -142,6 +144,7 @@ def test_a_link_cut_mid_round_and_restored_costs_nothing(api: Api, fleet: Fleet)
     assert "pi-2" in api.trained(number)
 
 
+@pytest.mark.load
 def test_a_link_that_stays_cut_leaves_the_fleet_and_comes_back(api: Api, fleet: Fleet) -> None:
     api.generate()
     cut = fleet["pi-2"]

@@ -138,8 +138,8 @@ def test_the_second_runtime_is_taken_where_the_first_is_missing(monkeypatch: pyt
     assert module._interpreter_module() is second
 
 
-def longest_silence(work: Callable[[], object]) -> float:
-    """Longest stretch of this call in which another thread got no turn, as a part of the whole call."""
+def turns_during(work: Callable[[], object]) -> int:
+    """How often another thread got a turn during this call."""
     turns, done, begun = [0.0], threading.Event(), threading.Event()
 
     def count() -> None:
@@ -155,16 +155,15 @@ def longest_silence(work: Callable[[], object]) -> float:
     end = time.perf_counter()
     done.set()
     thread.join()
-    moments = np.array([start, *(turn for turn in turns if start < turn < end), end])
-    return float(np.diff(moments).max() / (end - start))
+    return sum(start < turn < end for turn in turns)
 
 
 def test_other_threads_run_while_the_graph_trains(runtime: Runtime) -> None:
     idx = np.tile(np.arange(5, dtype=np.int32), (20_000, 1))
     inputs = {"x": X, "y": Y, "idx": idx, "sw": np.ones(idx.shape, np.float32), "lr": 1e-6, "mu": 0.0, **WEIGHTS}
-    assert longest_silence(lambda: runtime("fit", **inputs)) < 0.5
+    assert turns_during(lambda: runtime("fit", **inputs)) > 10
 
 
 def test_a_call_that_holds_the_lock_would_be_noticed() -> None:
     numbers = list(range(1_000_000, 0, -1)) * 5
-    assert longest_silence(numbers.sort) > 0.8
+    assert turns_during(numbers.sort) < 5

@@ -15,6 +15,7 @@ from tests.server.pi import Pi, update
 from tests.server.process import ROOT, ServerProcess
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.load
 STRAINED = ROOT / "tests" / "server" / "strained.py"
 
 

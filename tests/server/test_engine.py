@@ -37,6 +37,7 @@ def small_buffer(url: str, size: int = 1 << 16) -> socket.socket:
     return end
 
 
+@pytest.mark.load
 def test_a_message_far_larger_than_the_socket_buffer_reaches_a_slow_reader_whole(tmp_path: Path) -> None:
     patience = 2.0  # seconds without a sign of life; taking bytes is one, so a slow reader is not a dead one
     with (
@@ -101,6 +102,7 @@ def answer_of(size: int, number: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.load
 def test_a_client_that_sends_for_longer_than_it_may_be_silent_stays_and_hears_from_the_server(tmp_path: Path) -> None:
     patience = 4.0
     with (
@@ -149,6 +151,7 @@ def test_large_messages_that_come_at_once_are_not_all_in_memory(tmp_path: Path) 
             pi.close()
 
 
+@pytest.mark.load
 def test_a_client_that_falls_silent_leaves_at_the_ping_timeout(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "--ping-interval", "1", "--ping-timeout", "0.5") as server, Proxy(server.port) as cable:
         stays, cut = Pi(server.url, "stays"), Pi(f"http://127.0.0.1:{cable.port}", "cut")
@@ -161,7 +164,7 @@ def test_a_client_that_falls_silent_leaves_at_the_ping_timeout(tmp_path: Path) -
             stays.call("training_failed", {"round": 10**6, "reason": "still here"})  # and answers pings meanwhile
             return server.get("/status")["waiting_for"] == ["stays"]
 
-        wait_for(left, "the silent one to leave", within=10.0)
+        wait_for(left, "the silent one to leave")
         assert time.monotonic() - silent > 0.3, "not before its time-out"
         assert stays.train(1.0) == {"accepted": True}
         record = wait_for(lambda: (r := server.get(f"/rounds/{number}"))["state"] == "committed" and r, "the round to go on")
@@ -169,11 +172,12 @@ def test_a_client_that_falls_silent_leaves_at_the_ping_timeout(tmp_path: Path) -
         stays.close(), cut.close()
 
 
+@pytest.mark.load
 def test_a_silent_client_leaves_even_while_a_message_to_it_is_stuck(tmp_path: Path) -> None:
     flags = ("--min-clients", "1", "--ping-interval", "1", "--ping-timeout", "0.3")
     with ServerProcess(tmp_path, *flags, layout=BIG) as server, Pi(server.url, "stuck", socket=small_buffer(server.url)):
         number = server.get("/")["round"]
-        record = wait_for(lambda: (r := server.get(f"/rounds/{number}"))["state"] != "running" and r, "it to be dropped", within=20.0)
+        record = wait_for(lambda: (r := server.get(f"/rounds/{number}"))["state"] != "running" and r, "it to be dropped")
         assert record["clients"]["stuck"]["reason"] == "disconnected"
         assert server.get("/status")["clients"] == 0
 
@@ -227,6 +231,7 @@ def test_tls_is_spoken_with_a_certificate_and_only_tls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("signal_number", [2, 15])
+@pytest.mark.load
 def test_a_signal_ends_it_cleanly_in_time_with_an_open_round_and_clients_of_every_kind(signal_number: int, tmp_path: Path) -> None:
     server = ServerProcess(tmp_path, "--min-clients", "2", layout=BIG)
     polite, stuck = Pi(server.url, "polite"), Pi(server.url, "stuck", socket=small_buffer(server.url))
@@ -257,6 +262,7 @@ def test_connections_without_a_handshake_cost_nobody_else_anything(tmp_path: Pat
         assert server.get("/healthz") == {"ok": True}
 
 
+@pytest.mark.load
 def test_who_does_not_shake_hands_in_time_is_hung_up_on(tmp_path: Path) -> None:
     script = tmp_path / "hasty.py"
     script.write_text(

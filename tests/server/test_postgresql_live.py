@@ -57,8 +57,8 @@ def test_a_server_on_postgresql_goes_on_after_it_was_away(postgresql: Cluster, t
         assert server.request("GET", "/")[0] == 503, "no round starts that cannot be on record"
 
         postgresql.start()
-        wait_for(lambda: ready(server)[0] == 200, "it to be ready", within=60.0)
-        record = wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, "its end", within=60.0)
+        wait_for(lambda: ready(server)[0] == 200, "it to be ready")
+        record = wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, "its end")
         assert record["state"] == "abandoned"
         assert b"bramble_database_up 1.0" in server.request("GET", "/metrics")[1]
         last = trains(server, pi)

@@ -177,6 +177,7 @@ def test_without_a_bus_it_is_the_pis_first(kernel: Kernel, scene: Scene, clock: 
     board.close()
 
 
+@pytest.mark.slow
 def test_every_client_has_a_recording_and_all_recordings_have_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[Path] = []
     short = recordings.Recording([T0], {"temperature": [20.0]})

@@ -10,14 +10,13 @@ from bramble_client.hal import clock as clocks
 from bramble_client.hal.clock import HostClock, SystemClock, VirtualClock, clock_synchronised
 
 
-def test_a_virtual_clock_waits_by_moving() -> None:
+def test_a_virtual_clock_waits_by_moving(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"it sleeps for {seconds} s"))
     clock = VirtualClock(100.0)
-    before = time.perf_counter()
     clock.sleep(3600)
     clock.advance(5)
     clock.sleep(-3)
     assert clock.now() == clock.utc() == 3705
-    assert time.perf_counter() - before < 60
 
 
 def test_the_system_clock_is_the_machines() -> None:
@@ -34,12 +33,14 @@ def test_utc_is_none_until_something_keeps_the_clock_and_then_for_good(monkeypat
     assert clock.utc() is None
     assert clock.utc() is None
     for _ in range(3):
-        assert clock.utc() == pytest.approx(time.time(), abs=60)
+        before = time.time()
+        assert before <= (clock.utc() or 0.0) <= time.time()
 
 
 def test_a_hosts_wall_clock_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clocks, "clock_synchronised", lambda: False)
-    assert HostClock().utc() == pytest.approx(time.time(), abs=60)
+    before = time.time()
+    assert before <= HostClock().utc() <= time.time()
 
 
 class Library:
@@ -84,6 +85,6 @@ def test_where_nothing_is_known_nothing_is_dated_and_that_is_said_once(
 
 
 def test_asking_the_real_kernel_changes_nothing_and_answers() -> None:
-    before = time.time()
+    offset = time.time() - time.monotonic()
     assert clock_synchronised() in (True, False)
-    assert abs(time.time() - before) < 60
+    assert time.time() - time.monotonic() == pytest.approx(offset, abs=60)

@@ -160,8 +160,10 @@ def test_a_bus_that_goes_and_comes_back_is_opened_again(tmp_path: Path, kernel: 
 def test_a_live_simulated_world_needs_no_synchronised_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bramble_client.hal.clock.clock_synchronised", lambda: False)
     board = open_board("mock", seed="pi-1", live=True)
-    stamps = [reading.utc for reading in board.read()]
-    assert stamps == [pytest.approx(time.time(), abs=60)] * len(stamps)
+    before = time.time()
+    stamps = [reading.utc or 0.0 for reading in board.read()]
+    assert stamps
+    assert before <= min(stamps) <= max(stamps) <= time.time()
 
 
 def test_a_live_board_samples_at_its_own_pace(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from bench.sensor_faults import CHECKED, PHYSICAL, TOLERANCE, trial
 from bramble_client.hal.sim.faults import Kind
 
+pytestmark = pytest.mark.slow
 NON_PHYSICAL = tuple(kind for kind in Kind if kind not in PHYSICAL)
 
 

@@ -17,7 +17,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "bramble.db"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
 def target(request: pytest.FixtureRequest, path: Path) -> Iterator[Path | str]:
     """Where an empty database is."""
     if request.param == "sqlite":

@@ -141,6 +141,7 @@ def test_no_chip_makes_more_than_a_tenth_too_many(seconds: float, most: int) -> 
 
 @both
 @pytest.mark.parametrize("kind", [Kind.BROWN_OUT, Kind.SHORT_READ, Kind.NACK, Kind.TIMEOUT, Kind.STUCK, Kind.UNPLUG, Kind.WRONG_ID])
+@pytest.mark.slow
 def test_no_fault_of_power_or_bus_lets_a_wrong_value_through(name: str, kind: Kind) -> None:
     """At rest every conversion shows gravity: a zero, or a value of another axis, is a wrong one."""
     bench = Bench(name, **RESTING)

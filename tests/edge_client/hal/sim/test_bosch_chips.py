@@ -126,6 +126,7 @@ def test_without_oversampling_a_measurement_is_skipped(control: int, skipped: st
 
 
 @pytest.mark.parametrize(("oversampling", "free"), [(1, 0xF), (2, 0x7), (3, 0x3), (4, 0x1)])
+@pytest.mark.slow
 def test_each_doubling_adds_a_bit(oversampling: int, free: int) -> None:
     """Section 3.4.3, with the filter off: 16 bits, and one more for each doubling."""
     seen = 0

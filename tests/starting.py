@@ -1,0 +1,78 @@
+"""Which tests start processes: found by what they call, so that nobody has to say it, and held to it by Python's own audit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import pytest
+
+STARTERS = ("subprocess", "multiprocessing", "playwright", "tests.fleet.")
+"""Modules that are there to start something."""
+STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec"}
+"""What Python's audit calls it."""
+_forbidden: list[str] = []
+
+
+def mark(items: list[pytest.Item]) -> None:
+    """Mark every test as ``process`` that starts one: itself, by a fixture, or by a helper in tests/."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            fixtures = [fixture.func for same_name in item._fixtureinfo.name2fixturedefs.values() for fixture in same_name]
+            search = _Search(item.module.__name__)
+            if any(search.starts(function) for function in (item.function, *fixtures)):
+                item.add_marker("process")
+
+
+@contextmanager
+def forbidden(item: pytest.Item) -> Iterator[None]:
+    """Where tests were asked for that start no process, meanwhile fail one that does: it starts it in a way that :func:`mark` misses."""
+    if "not process" not in item.config.option.markexpr:
+        yield
+        return
+    _forbidden.append(item.nodeid)
+    try:
+        yield
+    finally:
+        _forbidden.remove(item.nodeid)
+
+
+def audit(event: str, arguments: Any) -> None:
+    """Refuse what starts a process while a test runs that must not."""
+    if event in STARTS and _forbidden:
+        pytest.fail(f"{_forbidden[-1]} starts a process ({event}), and is to be marked so: @pytest.mark.process")
+
+
+class _Search:
+    """Goes through what a test calls, as far as it is in its own file or in tests/; what the product does is seen by the audit alone."""
+
+    def __init__(self, own: str) -> None:
+        self._own, self._seen = own, set[int]()
+
+    def starts(self, thing: Any) -> bool:
+        """Whether this leads to a module that starts processes."""
+        name = thing.__name__ if isinstance(thing, ModuleType) else str(getattr(thing, "__module__", ""))
+        if name.startswith(STARTERS):
+            return True
+        if isinstance(thing, ModuleType) or id(thing) in self._seen or not (name == self._own or name.startswith("tests.")):
+            return False
+        self._seen.add(id(thing))
+        if isinstance(thing, type):
+            return any(self.starts(part) for base in thing.__mro__ for part in vars(base).values())
+        thing = getattr(thing, "__func__", getattr(thing, "fget", None) or getattr(thing, "__wrapped__", thing))
+        return isinstance(thing, FunctionType) and any(self.starts(part) for part in _named(thing.__code__, thing.__globals__))
+
+
+def _named(code: CodeType, known: dict[str, Any]) -> Iterator[Any]:
+    """Return what a function's code names: in its own file, by an import, and in the modules of tests/ that it names."""
+    for name in code.co_names:
+        found = known.get(name, sys.modules.get(name))
+        yield found
+        if isinstance(found, ModuleType) and found.__name__.startswith("tests."):
+            yield from (getattr(found, attribute, None) for attribute in code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _named(constant, known)

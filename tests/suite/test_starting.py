@@ -1,0 +1,39 @@
+"""Which tests `make fast` leaves out: those that start a process, found by what they call or told by the first run."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["pytester"]
+CONFTEST = "from tests.conftest import pytest_collection_modifyitems, pytest_configure, pytest_runtest_protocol\n"
+WAYS = {
+    "by itself": "import subprocess\ndef test_it(): subprocess.run(['true'])",
+    "by a name of its own": "from subprocess import run\ndef test_it(): run(['true'])",
+    "by a function inside it": "import subprocess\ndef test_it(): (lambda: subprocess.run(['true']))()",
+    "by an import inside it": "def test_it():\n    import subprocess\n    subprocess.run(['true'])",
+    "by a helper": "from tests.e2e.readme import paste\ndef test_it(): paste",
+    "by a module of helpers": "from tests.e2e import readme\ndef test_it(): readme.paste",
+    "by a fixture": "import subprocess, pytest\n@pytest.fixture\ndef started(): subprocess.run(['true'])\ndef test_it(started): pass",
+    "in a class": "import subprocess\nclass TestIt:\n    def test_it(self): subprocess.run(['true'])",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_test_that_starts_a_process_is_found(way: str, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(WAYS[way])
+    pytester.runpytest_inprocess("-m", "not process").assert_outcomes(deselected=1)
+
+
+def test_any_other_is_not(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile("from tests.e2e import readme\ndef test_it(): readme.script('walk')")
+    pytester.runpytest_inprocess("-m", "not process").assert_outcomes(passed=1)
+
+
+def test_one_that_starts_a_process_unseen_fails_with_what_to_do(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile("import os\ndef test_it(): os.system('true')")
+    result = pytester.runpytest_inprocess("-m", "not process")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*test_it starts a process (os.system)*@pytest.mark.process*"])
