@@ -101,3 +101,8 @@ def test_another_setting_is_named_by_its_file() -> None:
 )
 def test_a_client_that_the_server_does_not_see_well_is_not_green(client: dict[str, Any] | None, said: dict[str, str]) -> None:
     assert compare.bramble_unseen(json.dumps({"clients": {"a": client} if client else {}}), ["a"], "2") == said
+
+
+def test_where_any_version_will_do_only_the_rest_is_asked_for() -> None:
+    client = {"connected": True, "fresh": True, "version": "1"}
+    assert compare.bramble_unseen(json.dumps({"clients": {"a": client}}), ["a", "b"], "") == {"b": "the server has never seen b"}

@@ -110,7 +110,7 @@ def _why_restart(name: str, unit: Mapping[str, Any]) -> str:
 
 
 def bramble_unseen(status: str, clients: list[str], version: str) -> dict[str, str]:
-    """Return which of some clients the server does not see well, and what it sees instead."""
+    """Return which of some clients the server does not see well, at a version or with an empty one at any, and what it sees instead."""
     seen, unseen = json.loads(status)["clients"] if status.startswith("{") else {}, {}
     for name in clients:
         client = seen.get(name)
@@ -118,7 +118,7 @@ def bramble_unseen(status: str, clients: list[str], version: str) -> dict[str, s
             unseen[name] = f"the server has never seen {name}"
         elif not client["connected"]:
             unseen[name] = f"the server sees {name} gone"
-        elif client["version"] != version:
+        elif version and client["version"] != version:
             unseen[name] = f"the server sees {name} at version {client['version']}"
         elif not client["fresh"]:
             unseen[name] = f"the server sees no fresh sample of {name}"
