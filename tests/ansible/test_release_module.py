@@ -108,3 +108,14 @@ def test_a_file_is_replaced_in_one_step_and_keeps_to_its_mode(release: Any, tmp_
     release.write(path, b"secret", "0600", f"{getpass.getuser()}:{grp.getgrgid(os.getgid()).gr_name}")
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"secret", 0o600)
     assert [file.name for file in path.parent.iterdir()] == ["token"]
+
+
+def test_a_release_that_did_well_before_and_runs_is_not_at_fault(release: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, state = installed(tmp_path, "A", A), {"state": "active", "reload": False, "given": "same"}
+    monkeypatch.setattr(release, "units", lambda names: {name: state for name in names})
+    releases = release.Releases("client")
+    assert not releases.at_work("A", []), "it has not passed its gate"
+    (folder / ".proved").touch()
+    assert releases.at_work("A", [])
+    state["state"] = "activating"
+    assert not releases.at_work("A", []), "it does not start"
