@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -15,27 +14,8 @@ from bramble_protocol.errors import BrambleError
 from bramble_server.rounds import writer as writers
 from bramble_server.rounds.writer import InternalError, Reply, Writer
 from bramble_server.store import Store, meta
+from tests.server.office import Threads
 from tests.waiting import wait_for
-
-T = TypeVar("T")
-
-
-class Threads:
-    """The engine's part, played by the standard library: the writer does not know which one it runs on."""
-
-    def queue(self) -> Any:
-        return queue.Queue()
-
-    def event(self) -> Any:
-        return threading.Event()
-
-    def spawn(self, work: Callable[[], None]) -> Any:
-        thread = threading.Thread(target=work)
-        thread.start()
-        return thread
-
-    def offload(self, work: Callable[..., T], *arguments: Any) -> T:
-        return work(*arguments)
 
 
 class House:

@@ -200,10 +200,12 @@ class Coordinator:
         for action in actions:
             self._prepare(action, complete, to)  # what may fail comes before anything has changed
         before, self._state = self._state, state
-        for action in actions:
-            self._perform(action, reply)
-        if state is not before:
-            self._changed()
+        try:
+            for action in actions:
+                self._perform(action, reply)
+        finally:  # whatever became of them: the machine has gone on, and everybody sees it
+            if state is not before:
+                self._changed()
 
     def _prepare(self, action: synchronous.Action, complete: TrainingComplete | None, to: int) -> None:
         match action:
@@ -269,23 +271,21 @@ class Coordinator:
             return
         self._view = replace(self._view, model=model)
         log.info("round %d: committed, %d updates in %.2f s%s", cohort.number, cohort.delivered, cohort.seconds, losses(model.metrics))
-        self._closed("committed")
+        self._closed(cohort, "committed")
 
     def _abandon(self, reason: str) -> None:
         cohort = self._cohort
         assert cohort is not None
         log.warning("round %d: abandoned: %s", cohort.number, reason)
+        self._closed(cohort, "abandoned")
         self._endings.put(cohort.number, cohort.abandoned(reason), time.monotonic())
-        self._closed("abandoned")
 
-    def _closed(self, state: str) -> None:
-        assert self._cohort is not None
-        self._commits.told(self._cohort)
-        seconds = self._cohort.seconds
-        self._cohort.close()
+    def _closed(self, cohort: Cohort, state: str) -> None:
         self._cohort = None
+        cohort.close()
         self._schedule.ended(time.monotonic(), state == "committed")
-        self._metrics.round_ended(state, seconds, self._view.model.metrics)
+        self._metrics.round_ended(state, cohort.seconds, self._view.model.metrics)
+        self._commits.told(cohort)
 
     def _end_unused(self, reason: str) -> None:
         self._state, actions = synchronous.step(self._state, synchronous.Reset())

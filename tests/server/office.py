@@ -1,0 +1,173 @@
+"""The coordinator between a real database, a transport that notes what is said, and a clock that a test sets."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.messages import Channel, Column, DataUpdate, GenerateData, Handshake, Timing, TrainingComplete, TrainingFailed
+from bramble_server.fleet.fleet import Fleet
+from bramble_server.metrics import Metrics
+from bramble_server.rounds import coordinator as coordinators
+from bramble_server.rounds import writer as writers
+from bramble_server.rounds.coordinator import Coordinator
+from bramble_server.settings import ServerSettings
+from bramble_server.store import Store, models, rounds
+from tests.server.process import LAYOUT, write_graph
+
+T = TypeVar("T")
+CHANNELS = (Channel("temperature", "°C"), Channel("humidity", "%"))
+
+
+class Threads:
+    """The engine's part, played by the standard library: the writer does not know which one it runs on."""
+
+    def queue(self) -> Any:
+        return queue.Queue()
+
+    def event(self) -> Any:
+        return threading.Event()
+
+    def spawn(self, work: Callable[[], None]) -> Any:
+        thread = threading.Thread(target=work)
+        thread.start()
+        return thread
+
+    def offload(self, work: Callable[..., T], *arguments: Any) -> T:
+        return work(*arguments)
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return 1_700_000_000.0 + self.now
+
+
+class Transport:
+    """Notes what clients are told; ``broken`` names what fails."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet, self.broken = fleet, ""
+        self.said: list[tuple[str, list[str]]] = []
+
+    def ask(self, clients: Iterable[str], update: dict[str, Any]) -> None:
+        self._say(f"ask {update['round']}", clients)
+
+    def generate(self, message: GenerateData) -> None:
+        self._say("generate", self._fleet.connected())
+
+    def reset(self, clients: Iterable[str] | None = None) -> None:
+        self._say("reset", self._fleet.connected() if clients is None else clients)
+
+    def _say(self, what: str, clients: Iterable[str]) -> None:
+        if self.broken and what.startswith(self.broken):
+            raise OSError("the transport is broken")
+        self.said.append((what, sorted(clients)))
+
+
+class Office:
+    """What a test has in hand."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, outward: Callable[[Fleet], Any] = Transport, **settings: Any) -> None:
+        self.clock = Clock()
+        self._sessions: dict[str, str] = {}
+        self._numbers = itertools.count()
+        for module in (coordinators, writers):
+            monkeypatch.setattr(module, "time", self.clock)
+        graph = GraphFile.read(write_graph(folder).read_bytes())
+        self.store = Store(folder / "bramble.db")
+        self.fleet = Fleet(graph.manifest.channels)
+        self.transport = outward(self.fleet)
+        self.metrics = Metrics(graph.manifest.metric, self.fleet)
+        self.settings = ServerSettings(data_dir=folder, **{"min_clients": 1, "deadline": 60.0, **settings})
+        self.coordinator = Coordinator(self.settings, graph, self.store, self.fleet, self.transport, Threads(), self.metrics)
+        self.coordinator.start()
+        self._full = False
+        event.listen(self.store._writer, "commit", self._commit)
+
+    def close(self) -> None:
+        self.full(False)
+        self.coordinator.stop()
+        self.store.close()
+
+    def full(self, full: bool = True) -> None:
+        """Have the disk be full at every commit from here on, or not."""
+        self._full = full
+
+    def _commit(self, connection: Any) -> None:
+        if self._full:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorname = "SQLITE_FULL"
+            raise OperationalError("COMMIT", {}, error)
+
+    def join(self, *clients: str) -> None:
+        for client in clients:
+            self._sessions[client] = f"{client} {next(self._numbers)}"
+            self.fleet.join(Handshake(1, client, channels=CHANNELS), self._sessions[client], "127.0.0.1")
+            self.coordinator.joined(client)
+        self.settle()
+
+    def leave(self, client: str) -> None:
+        self.fleet.leave(self._sessions[client])
+        self.coordinator.left(client)
+        self.settle()
+
+    def settle(self) -> None:
+        """Return once all that was asked for is done, and what was due by the clock before."""
+        self.coordinator.settle()
+        self.coordinator.settle()
+
+    def later(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.settle()
+
+    def deliver(self, client: str, number: int, value: float = 1.0) -> None:
+        weights = np.full(LAYOUT.size, value, np.float32)
+        self.coordinator.deliver(client, TrainingComplete(number, LAYOUT, "float32", weights, 10, {}, Timing(1.0, 2.0, 3.0), nbytes=4))
+        self.settle()  # an acknowledgement comes before what it sets off is done
+
+    def refuse(self, client: str, number: int) -> None:
+        self.coordinator.fail(client, TrainingFailed(number, "busy"))
+        self.settle()
+
+    def readings(self, client: str, cycle: int, count: int) -> int:
+        times = tuple(float(n) for n in range(count))
+        return self.coordinator.mirror(client, DataUpdate(cycle, times, {"temperature": Column("°C", times)}))
+
+    def record(self, number: int) -> dict[str, Any]:
+        with self.store.reading() as connection:
+            found = rounds.one(connection, number)
+        assert found, f"there is no record of round {number}"
+        return found
+
+    def stored(self) -> tuple[int, list[float]] | None:
+        """Number and weights of the newest model on the disk."""
+        with self.store.reading() as connection:
+            newest = models.latest(connection)
+        return (newest[0], newest[1].tolist()) if newest else None
+
+    def committed(self, *clients: str, value: float = 1.0) -> int:
+        """Run a round to its commit."""
+        number = self.coordinator.start_round().round
+        for client in clients:
+            self.deliver(client, number, value)
+        assert self.record(number)["state"] == "committed"
+        return number
