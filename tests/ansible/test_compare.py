@@ -57,6 +57,17 @@ def test_a_host_that_has_and_runs_what_it_is_to_have_needs_nothing() -> None:
     assert compare.bramble_missing(WANTED, HOST) == []
 
 
+def test_whom_a_host_trusts_is_brought_before_the_roll_out_where_it_is_another_than_it_has() -> None:
+    wanted, host = copy.deepcopy(WANTED), copy.deepcopy(HOST)
+    wanted["client"]["identity"] = {
+        "etc/bramble/client.token": {**FILE, "early": False}, "etc/bramble/ca.crt": {**FILE, "early": True},
+    }  # fmt: skip
+    assert compare.bramble_early(wanted, host) == ["client"]
+    host["files"]["etc/bramble/ca.crt"] = FILE
+    host["files"]["etc/bramble/client.token"] = None
+    assert compare.bramble_early(wanted, host) == [], "a token takes over with its client's restart"
+
+
 @pytest.mark.parametrize(
     ("path", "value", "component", "said"),
     [

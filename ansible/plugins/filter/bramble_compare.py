@@ -34,6 +34,12 @@ def bramble_settled(wanted: Mapping[str, Any], host: Mapping[str, Any]) -> dict[
     return {component: wanted[component]["release"] for component in wanted["units"] if component not in reasons}
 
 
+def bramble_early(wanted: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return the components of which a host lacks identity that is to be there before any part of the fleet is upgraded."""
+    early = {name: {path: file for path, file in wanted[name]["identity"].items() if file["early"]} for name in wanted["units"]}
+    return [component for component, files in early.items() if _different(files, host["files"])]
+
+
 def bramble_missing(wanted: Mapping[str, Any], host: Mapping[str, Any], what: str = "releases") -> list[str]:
     """Return the components whose release, or whose packages, a host has not got, or not all of it."""
     missing = []
@@ -130,5 +136,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        functions = [bramble_reasons, bramble_settled, bramble_missing, bramble_lines, bramble_unseen]
+        functions = [bramble_reasons, bramble_settled, bramble_early, bramble_missing, bramble_lines, bramble_unseen]
         return {function.__name__: function for function in functions}
