@@ -182,7 +182,7 @@ def install_packages(component: str, archive: dict[str, str]) -> Path:
     wheels = INCOMING / packed.stem
     run("make an environment for the packages", "python3", "-m", "venv", "--without-pip", "--clear", folder)
     run(
-        "install the packages, each against its hash", *PIP, folder / "bin/python", wheels / archive["pip"], *OPTIONS,
+        "install the packages, each against its hash", *PIP, folder / "bin/python", wheels / archive["pip"] / "pip", *OPTIONS,
         f"--find-links={wheels}", f"--requirement={wheels}/requirements.txt",
     )  # fmt: skip
     return folder
