@@ -1,0 +1,272 @@
+"""Every event of a client without a socket: what is answered, what is said, and what a failure costs whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from socketio.exceptions import ConnectionRefusedError
+
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import Notice, Timing, TrainingComplete
+from bramble_server.fleet.admission import Gate
+from bramble_server.fleet.complaints import Complaints
+from bramble_server.rounds.spool import Spool, SpoolError
+from bramble_server.transport.links import Inward, Outward
+from tests.server.office import Office
+from tests.server.process import LAYOUT
+
+NOT_HANDLED = object()
+"""What Socket.IO takes for no acknowledgement."""
+
+
+class Sockets:
+    """Flask-SocketIO and what hangs on it, as far as the links use it: ``emitted`` is what went out."""
+
+    def __init__(self) -> None:
+        self.server = self.manager = self.eio = self
+        self.handlers: dict[str, Any] = {"message": self._packet}
+        self.emitted: list[tuple[str, Any, list[str]]] = []
+        self.packets: list[tuple[str, Any]] = []
+        self.open: set[str] = set()
+        self.ended: list[str] = []
+        self.broken = False
+        self.not_handled = NOT_HANDLED
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        return {sid: {"REMOTE_ADDR": "192.0.2.7"} for sid in self.open}
+
+    @property
+    def sockets(self) -> dict[str, Any]:
+        return {sid: SimpleNamespace(close=lambda wait, sid=sid: self.ended.append(sid)) for sid in self.open}
+
+    def on(self, event: str, handler: Callable[..., Any]) -> None:
+        self.handlers[event] = handler
+
+    def emit(self, event: str, payload: Any, to: list[str]) -> None:
+        if self.broken:
+            raise OSError("the transport is broken")
+        self.emitted.append((event, payload, sorted(to)))
+
+    def disconnect(self, sid: str) -> None:
+        self.handlers["disconnect"](sid, "server disconnect")
+
+    def is_connected(self, sid: str, namespace: str) -> bool:
+        return sid in self.open
+
+    def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str:
+        return eio_sid
+
+    def eio_sid_from_sid(self, sid: str, namespace: str) -> str:
+        return sid
+
+    def start_background_task(self, work: Callable[..., None], *arguments: Any) -> None:
+        work(*arguments)
+
+    def _packet(self, eio_sid: str, data: Any) -> None:
+        if data == "what is no packet":
+            raise ValueError(data)
+        self.packets.append((eio_sid, data))
+
+
+class Links:
+    """The links between such sockets and a coordinator with a real store."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sockets = Sockets()
+        self.office = Office(folder, monkeypatch, outward=lambda fleet: Outward(self.sockets, fleet))
+        gate, complaints = Gate(self.office.fleet, None, True), Complaints()
+        self.inward = Inward(
+            self.sockets, gate, self.office.fleet, self.office.coordinator, self.office.transport, LAYOUT, self.office.metrics, complaints
+        )
+
+    def connect(self, client: str, sid: str = "", address: str = "192.0.2.7", **hello: Any) -> str:
+        sid = sid or f"sid of {client}"
+        channels = [{"key": "temperature", "unit": "°C"}, {"key": "humidity", "unit": "%"}]
+        auth = {"protocol": 1, "client_id": client, "channels": channels, **hello}
+        self.sockets.handlers["connect"](sid, {"REMOTE_ADDR": address}, auth)
+        self.sockets.open.add(sid)
+        self.office.settle()
+        return sid
+
+    def say(self, sid: str, event: str, *payload: Any) -> Any:
+        answer = self.sockets.handlers[event](sid, *payload)
+        self.office.settle()
+        return answer
+
+    def heard(self, event: str) -> list[list[str]]:
+        return [to for what, _, to in self.sockets.emitted if what == event]
+
+
+@pytest.fixture
+def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Links]:
+    links = Links(tmp_path, monkeypatch)
+    yield links
+    links.office.close()
+
+
+@pytest.fixture
+def two(links: Links) -> tuple[str, str, int]:
+    """Sessions of two clients that are asked for a round, and its number."""
+    a, b = links.connect("a"), links.connect("b")
+    return a, b, links.office.coordinator.start_round().round
+
+
+def update(number: int, value: float = 1.0, layout: Layout = LAYOUT, **other: Any) -> dict[str, Any]:
+    weights = np.full(layout.size, value, np.float32)
+    return {**TrainingComplete(number, layout, "float32", weights, 10, {}, Timing(1.0, 2.0, 3.0)).to_wire(), **other}
+
+
+def test_who_shakes_hands_is_in_the_fleet_and_who_does_not_gets_the_reason(links: Links, caplog: pytest.LogCaptureFixture) -> None:
+    links.connect("a")
+    with pytest.raises(ConnectionRefusedError, match="protocol: 99 is not spoken here"):
+        links.connect("b", protocol=99)
+    assert links.office.fleet.connected() == ["a"]
+    assert "b (192.0.2.7): handshake refused: protocol: 99" in caplog.text
+
+
+def test_a_new_connection_takes_the_place_of_the_old_one_which_is_hung_up_on_and_no_longer_heard(
+    links: Links, two: tuple[str, str, int]
+) -> None:
+    _, _, number = two
+    new = links.connect("a", sid="another")
+    assert links.sockets.ended == ["sid of a"]
+    assert links.heard("client_update") == [["sid of a", "sid of b"], ["another"]], "it is asked again"
+    gone = links.say("sid of a", "training_complete", update(number))
+    assert gone == {"accepted": False, "reason": "this connection was replaced by a newer one"}
+    assert links.office.fleet.connected() == ["a", "b"]
+    assert links.say(new, "training_complete", update(number)) == {"accepted": True}
+
+
+def test_one_from_another_address_is_refused_and_the_one_who_is_there_stays(links: Links) -> None:
+    links.connect("a")
+    with pytest.raises(ConnectionRefusedError, match="a is connected from another address"):
+        links.connect("a", sid="another", address="192.0.2.8")
+    assert links.sockets.ended == []
+    assert links.office.fleet.name("sid of a") == "a"
+
+
+def test_one_that_does_not_fit_is_told_so_if_it_can_hear_that(links: Links) -> None:
+    links.connect("old", channels=[])
+    assert links.heard("notice") == []
+    links.connect("new", protocol=2, channels=[])
+    ((_, notice, to),) = [said for said in links.sockets.emitted if said[0] == "notice"]
+    assert (to, notice["about"]) == (["sid of new"], "channels")
+    assert "does not measure temperature, humidity" in notice["sentence"]
+
+
+def test_updates_are_acknowledged_and_make_the_next_model(links: Links, two: tuple[str, str, int]) -> None:
+    a, b, number = two
+    assert links.say(a, "training_complete", update(number, 2.0)) == {"accepted": True}
+    assert links.say(a, "training_complete", update(number, 9.0)) == {"accepted": True}, "a repeat"
+    assert links.say(b, "training_complete", update(number, 4.0)) == {"accepted": True}
+    assert links.office.stored() == (number, [3.0] * LAYOUT.size)
+    late = links.say(b, "training_complete", update(number + 5))
+    assert late == {"accepted": False, "reason": f"unknown round {number + 5}"}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [(), (1,), (None,), ({},), (update(1), update(1)), (update(1, layout=Layout.of([("other", [3])])),), (update(1, weights=b"\0"),)],
+)
+def test_an_update_that_is_none_is_refused_by_name_and_the_round_goes_on(
+    links: Links, two: tuple[str, str, int], payload: tuple[Any, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b, number = two
+    answer = links.say(a, "training_complete", *payload)
+    assert answer["accepted"] is False
+    assert answer["reason"]
+    assert f"a: training_complete refused: {answer['reason']}" in caplog.text
+    assert links.say(b, "training_complete", update(number, 4.0)) == {"accepted": True}
+    if len(payload) == 1:  # one was meant, so nobody waits for it
+        assert links.office.stored() == (number, [4.0] * LAYOUT.size)
+
+
+@pytest.mark.parametrize("error", [SpoolError("spool: no space"), ZeroDivisionError("bug")])
+def test_what_is_the_servers_own_fault_is_not_acknowledged_so_that_it_comes_again(
+    links: Links, two: tuple[str, str, int], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    a, b, number = two
+
+    def fails(*arguments: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "append", fails)
+        assert links.say(a, "training_complete", update(number, 2.0)) is NOT_HANDLED
+    assert links.say(a, "training_complete", update(number, 2.0)) == {"accepted": True}
+    assert links.say(b, "training_complete", update(number, 4.0)) == {"accepted": True}
+    assert links.office.stored() == (number, [3.0] * LAYOUT.size)
+
+
+def test_an_honest_no_is_taken_and_its_reason_made_printable(links: Links, two: tuple[str, str, int]) -> None:
+    a, b, number = two
+    assert links.say(a, "training_failed", {"round": number, "reason": "no data\x1b[2J yet"}) == {"accepted": True}
+    links.say(b, "training_complete", update(number))
+    assert "\x1b" not in links.office.record(number)["clients"]["a"]["reason"]
+    assert links.say(a, "training_failed", {"round": "x", "reason": ""})["accepted"] is False
+
+
+def test_readings_are_acknowledged_once_they_are_stored(links: Links) -> None:
+    a = links.connect("a")
+    links.office.coordinator.generate(2)
+    data = {"cycle": 1, "t": [1.0, 2.0], "channels": {"temperature": {"unit": "°C", "value": [20.0, None]}}}
+    links.office.full()
+    assert links.say(a, "data_update", data) is NOT_HANDLED
+    links.office.full(False)
+    assert links.say(a, "data_update", data) == {"accepted": 2}
+    foreign = {**data, "channels": {"pressure": {"unit": "hPa", "value": [1.0, 2.0]}}}
+    assert "not a channel that a offered" in links.say(a, "data_update", foreign)["reason"]
+    links.sockets.broken = True
+    assert links.say(a, "data_update", data) == {"accepted": 2}, "what others do not hear is not its matter"
+
+
+def test_an_event_that_is_not_in_the_contract_is_refused_and_the_client_stays(links: Links) -> None:
+    a = links.connect("a")
+    assert "unknown event 'drop'" in links.sockets.handlers["*"]("drop", a, {})["reason"]
+    for event in ("connect", "disconnect"):
+        assert f"unknown event '{event}'" in links.say(a, event, {})["reason"], "an event that a client sent by this name"
+    assert links.office.fleet.connected() == ["a"]
+
+
+def test_a_bug_costs_one_message_and_is_logged(links: Links, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    a = links.connect("a")
+    monkeypatch.setattr(links.office.fleet, "report", lambda *_: 1 // 0)
+    assert links.say(a, "health", {"sent": 1.0}) is NOT_HANDLED
+    assert "a: its health failed" in caplog.text
+    assert links.say(a, "training_failed", {"round": 1, "reason": "no"})["reason"] == "unknown round 1"
+
+
+def test_who_leaves_is_not_waited_for(links: Links, two: tuple[str, str, int]) -> None:
+    a, b, number = two
+    links.sockets.open.discard(a)
+    links.say(a, "disconnect", "transport close")
+    links.say(b, "training_complete", update(number))
+    assert links.office.record(number)["clients"]["a"]["reason"] == "disconnected"
+    assert links.office.fleet.connected() == ["b"]
+
+
+@pytest.mark.parametrize("data", ["what is no packet", '52-["training_complete"]', '69999999999-["x"]'])
+def test_what_is_no_packet_ends_its_connection_and_the_log_says_whose(links: Links, data: str, caplog: pytest.LogCaptureFixture) -> None:
+    a, _ = links.connect("a"), links.connect("b")
+    links.inward.message(a, data)
+    assert links.sockets.ended == [a]
+    assert "a: a message is not a Socket.IO packet" in caplog.text
+    links.inward.message(a, '51-["training_complete"]')
+    assert links.sockets.packets == [(a, '51-["training_complete"]')]
+
+
+def test_to_nobody_is_not_to_everybody(links: Links) -> None:
+    links.connect("a")
+    outward = Outward(links.sockets, links.office.fleet)
+    outward.ask([], {"round": 1})
+    outward.ask(["gone"], {"round": 1})
+    outward.notice("a", Notice("name", "two"))  # which its version does not know
+    assert links.sockets.emitted == []
+    outward.reset()
+    assert links.sockets.emitted == [("reset", {}, ["sid of a"])]
