@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # --no-compile, below: Python compiles what it imports anyway, and most of what is installed never is.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test fast test-main test-runtimes test-authoring test-fleet check bench graphs screenshot docs dist release clean
+.PHONY: demo test fast test-main test-runtimes test-authoring test-fleet check check-ansible bench graphs screenshot docs dist release clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/bramble demo $(ARGS)
@@ -39,6 +39,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The plays, by Ansible's own linter, which lives where Ansible does.
+check-ansible: .venv-fleet/.ready
+	cd ansible && PATH="$(CURDIR)/.venv-fleet/bin:$$PATH" ansible-lint --offline --nocolor --profile production --exclude inventories/production
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
@@ -84,6 +88,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 .venv-authoring/.ready: constraints-authoring.txt pyproject.toml
 	$(PYTHON) -m venv .venv-authoring
 	.venv-authoring/bin/pip install --quiet --no-compile -c constraints-authoring.txt -e '.[authoring]' ai-edge-litert pytest pytest-timeout
+	@touch $@
+
+.venv-fleet/.ready: constraints-fleet.txt
+	$(PYTHON) -m venv .venv-fleet
+	.venv-fleet/bin/pip install --quiet -r constraints-fleet.txt
 	@touch $@
 
 clean:

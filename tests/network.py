@@ -7,6 +7,7 @@ import selectors
 import socket
 import threading
 from types import TracebackType
+from typing import Any
 
 
 class Proxy:
@@ -68,7 +69,7 @@ class Proxy:
             with selectors.DefaultSelector() as selector:
                 for end in (self._listener, self._woken, *self._alive):
                     selector.register(end, selectors.EVENT_READ)
-                ready = [key.fileobj for key, _ in selector.select()]
+                ready: list[Any] = [key.fileobj for key, _ in selector.select()]
             for end in ready:
                 if end is self._listener:
                     self._accept()

@@ -40,7 +40,7 @@ def resolve(component: str, target: Target, wheel: Path) -> list[Wheel]:
         for distribution in target.from_debian:
             _stand_in(distribution, folder)
         report = folder / "report.json"
-        command = [
+        command: list[str | Path] = [
             sys.executable, "-c", RESOLVE, json.dumps(target.markers), "install", "--quiet", "--dry-run", "--ignore-installed", "--report",
             report, "--target", folder / "nowhere", "--find-links", folder, "--constraint", ROOT / "constraints.txt", *target.pip_options,
             f"{wheel}[{EXTRAS[component]}]", "pip",

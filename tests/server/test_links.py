@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from socketio.exceptions import ConnectionRefusedError
+from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]
 
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import Notice, Timing, TrainingComplete

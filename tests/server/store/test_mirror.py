@@ -93,7 +93,7 @@ def test_a_unit_that_changes_is_the_new_one(store: Store) -> None:
         ({"client": "a"}, [10.0, 20.0, 30.0, 40.0]),
     ],
 )
-def test_asking_for_less_gives_less(store: Store, asked: dict[str, float], times: list[float]) -> None:
+def test_asking_for_less_gives_less(store: Store, asked: dict[str, Any], times: list[float]) -> None:
     add(store, "a", message([10.0, 20.0, 30.0, 40.0], temperature=[1.0, 2.0, 3.0, 4.0]))
     with store.reading() as connection:
         assert mirror.columns(connection, **asked)["a"]["temperature"]["t"] == times

@@ -74,12 +74,13 @@ class TestDurability:
     def test_writers_take_turns(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dialect, "BUSY_S", 0.0)  # whoever met the other's lock would fail at once
 
-        def write() -> None:
-            for _ in range(20):
-                with store.writing() as connection:
-                    meta.put(connection, "count", meta.get(connection, "count", 0) + 1)
-
         with closing(Store(path)) as store:
+
+            def write() -> None:
+                for _ in range(20):
+                    with store.writing() as connection:
+                        meta.put(connection, "count", meta.get(connection, "count", 0) + 1)
+
             threads = [threading.Thread(target=write) for _ in range(4)]
             for thread in threads:
                 thread.start()

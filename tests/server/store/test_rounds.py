@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -22,7 +23,7 @@ def finished(store: Store, number: int, clients: tuple[str, ...] = ("a", "b"), s
             rounds.abandoned(connection, number, 100.0 * number + 3, len(clients), "too few")
 
 
-def read(store: Store, number: int) -> dict[str, object]:
+def read(store: Store, number: int) -> dict[str, Any]:
     with store.reading() as connection:
         found = rounds.one(connection, number)
     assert found is not None
