@@ -95,6 +95,10 @@ def api(fleet: Fleet, first_play: Play) -> Api:
 
 @pytest.fixture(scope="session")
 def renewed(controller: Controller, source: Path, first_play: Play) -> Play:
-    """One more play: all identities made anew, the authority too, and private mode, which stays. Its gate saw fresh samples."""
+    """One more play, by a controller whose secrets are lost: all identities made anew, the authority too. And private mode, which stays.
+
+    Its gate saw fresh samples.
+    """
     controller.variables.update(server_mode="private", server_allow_simulated=True, client_sample_every="2s")
-    return controller.deploy("-e", '{"identity_renew": ["authority", "certificate", "tokens"]}', source=source).ok()
+    controller.secrets = controller.folder / "anew"
+    return controller.answer("yes", "deploy.yml", source=source).ok()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import threading
@@ -27,6 +28,8 @@ MANUAL = (ROOT / "docs/operations.md").read_text("utf-8")
 MANUAL_COPY = re.findall(r"`(cp -r inventories[^`]*)`", MANUAL)[0]
 MANUAL_LOOK, MANUAL_DEPLOY = re.findall(r"`(ansible-playbook deploy\.yml --ask-vault-pass[^`]*)`", MANUAL)[:2]
 """The commands of the manual's first fleet."""
+MANUAL_LEAKED = shlex.split(re.findall(r"`deploy\.yml (-e '[^`]*\"authority\"[^`]*')`", MANUAL)[0])
+"""What the manual adds to a deployment when the authority's key is in wrong hands."""
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -96,18 +99,22 @@ class Controller:
 
     def by_the_manual(self, command: str, source: Path) -> Play:
         """Type a command of docs/operations.md in a source tree's folder ``ansible``, and the vault's password when asked."""
+        return self._typed(command, {r"[Pp]assword[^\n]*: ?$": self.password.read_text().strip()}, source)
+
+    def answer(self, answer: str, playbook: str, *arguments: str, source: Path = ROOT) -> Play:
+        """Run a playbook at a terminal, and type an answer to its question."""
+        return self._typed(shlex.join(map(str, [*self._command(playbook), *arguments])), {"Type yes to go on:": answer}, source)
+
+    def _typed(self, command: str, answers: dict[str, str], source: Path) -> Play:
         begun = time.monotonic()
         path = f"{ROOT / '.venv-fleet/bin'}:{os.environ['PATH']}"
-        code, shown = typed(
-            command, source / "ansible", {**self._environment, "PATH": path}, self.password.read_text().strip(), self.patience
-        )
+        code, shown = typed(command, source / "ansible", {**self._environment, "PATH": path}, answers, self.patience)
         return self._noted(command, Play(code, shown, time.monotonic() - begun))
 
     def inventory(self) -> Path:
         """Write the inventory as it is now."""
-        options = " ".join(f"'{option}'" if " " in option else option for option in self._fleet.server.ssh_options)
         hosts = {
-            name: {"ansible_host": host.address, "ansible_ssh_common_args": options, **self.host_variables[name]}
+            name: {"ansible_host": host.address, "ansible_ssh_common_args": host.ssh_arguments, **self.host_variables[name]}
             for name, host in self._fleet.hosts.items()
         }
         server = self._fleet.server.name
@@ -166,9 +173,10 @@ class Controller:
 
     @property
     def _environment(self) -> dict[str, str]:
-        # A control socket's path is short, and every inventory's own.
+        # A control socket's path is short, and every inventory's own. The controller is where the hosts are not.
         return {
             **os.environ,
+            "TZ": "IST-5:30",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_LOG_PATH": str(self.folder / "ansible.log"),

@@ -57,6 +57,11 @@ class Host:
             "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10",
         ]  # fmt: skip
 
+    @property
+    def ssh_arguments(self) -> str:
+        """The same for an inventory."""
+        return " ".join(f"'{option}'" if " " in option else option for option in self.ssh_options)
+
     def boot(self) -> None:
         """Start the machine; ``reachable`` waits for it."""
         with open(self.folder / "console.log", "ab") as log:
