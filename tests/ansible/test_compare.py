@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.bramble.fleet.plugins.plugin_utils.reasons import reasons_of, settled
 
 from tests.plugins import load
 
@@ -52,8 +53,8 @@ def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 
 def test_a_host_that_has_and_runs_what_it_is_to_have_needs_nothing() -> None:
-    assert compare.bramble_reasons(WANTED, HOST) == {}
-    assert compare.bramble_settled(WANTED, HOST) == {"client": NAME}
+    assert reasons_of(WANTED, HOST) == {}
+    assert settled(WANTED, HOST) == {"client": NAME}
     assert compare.bramble_missing(WANTED, HOST) == []
 
 
@@ -91,13 +92,13 @@ def test_whom_a_host_trusts_is_brought_before_the_roll_out_where_it_is_another_t
     ],
 )
 def test_whatever_differs_is_a_reason(path: tuple[str, ...], value: Any, component: str, said: str) -> None:
-    assert compare.bramble_reasons(WANTED, changed(path, value)) == {component: [said]}
+    assert reasons_of(WANTED, changed(path, value)) == {component: [said]}
 
 
 def test_another_setting_is_named_by_its_file() -> None:
     host = changed((*CLIENT, "current"), "0.2+abc-cp311-aarch64-00000002")
     host["components"]["client"]["files"] = {"etc/bramble/client.toml": "2" * 64, "etc/bramble/sensors.toml": "3" * 64}
-    assert compare.bramble_reasons(WANTED, host) == {"client": ["settings changed (client.toml, sensors.toml)"]}
+    assert reasons_of(WANTED, host) == {"client": ["settings changed (client.toml, sensors.toml)"]}
 
 
 @pytest.mark.parametrize(

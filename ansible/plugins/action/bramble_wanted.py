@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from ansible.plugins.loader import filter_loader
+from ansible_collections.bramble.fleet.plugins.plugin_utils.reasons import BASE, reasons_of, settled
 from ansible_collections.bramble.fleet.plugins.plugin_utils.tables import Tables
 
 from ansible.plugins.action import ActionBase
-
-NOTE = "opt/bramble/base"
 
 
 def digest(files: dict[str, dict[str, Any]]) -> str:
@@ -55,7 +53,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         }
         _, arguments = self.validate_argument_spec(options)
         tables = Tables(self, task_vars)
-        wanted: dict[str, Any] = {"changed": False, "units": {}, "paths": [NOTE], "releases": {}}
+        wanted: dict[str, Any] = {"changed": False, "units": {}, "paths": [BASE], "releases": {}}
         for component in ("base", *arguments["components"]):
             files = tables.files("base") if component == "base" else tables.release(component)
             wanted[component] = {"settings": digest(files), "files": {path: shown(file) for path, file in files.items()}}
@@ -73,6 +71,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 }
                 wanted["releases"][component] = wanted[component]["release"]
         if arguments["host"]:
-            for name in ("reasons", "settled"):
-                wanted[name] = filter_loader.get(f"bramble_{name}").j2_function(wanted, arguments["host"])
+            wanted["reasons"], wanted["settled"] = reasons_of(wanted, arguments["host"]), settled(wanted, arguments["host"])
         return wanted
