@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # --no-compile, below: Python compiles what it imports anyway, and most of what is installed never is.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test fast test-main test-runtimes test-authoring test-fleet check check-ansible bench graphs screenshot docs dist release clean
+.PHONY: demo test fast test-main test-runtimes test-authoring test-fleet check check-ansible bench graphs migration screenshot docs dist release clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/bramble demo $(ARGS)
@@ -50,6 +50,14 @@ bench: $(VENV)/.dev
 # Export the built-in tasks' graphs again, after a change to one of them.
 graphs: .venv-authoring/.ready
 	.venv-authoring/bin/python -m bramble task export
+
+# A migration of the server's database, from what its tables are to what schema.py says now: make migration MESSAGE="what it does"
+migration: ALEMBIC = $(BIN)/alembic -x database=sqlite:///$(SCRATCH)/bramble.db
+migration: SCRATCH := $(shell mktemp -d)
+migration: $(VENV)/.dev
+	$(ALEMBIC) upgrade head
+	$(ALEMBIC) revision --autogenerate --message "$(MESSAGE)"
+	@rm -r $(SCRATCH)
 
 screenshot: $(VENV)/.dev
 	$(BIN)/python -m deploy.screenshot

@@ -6,6 +6,7 @@ import logging
 import random
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,28 @@ def test_the_check_looks_into_the_stores_beside_a_running_client(tmp_path: Path,
     with pytest.raises(BrambleError, match=f"{store} is damaged .* sets it aside and goes on"):
         check._stores(settings)
     assert (tmp_path / store).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["readings.db", "outbox.db"])
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_what_a_newer_client_wrote_is_no_damage_and_left_as_it_is(name: str, mode: str, tmp_path: Path) -> None:
+    def opened() -> Recorder | Outbox:
+        return Recorder(tmp_path / name, 9) if name == "readings.db" else Outbox(tmp_path / name)
+
+    opened().close()
+    opened().close()  # one of today, which is also one of release 0.1, is opened as often as one likes
+    with closing(sqlite3.connect(tmp_path / name)) as newer:
+        newer.executescript(f"PRAGMA user_version={database.VERSION + 2}; PRAGMA journal_mode={mode}")
+    before = (tmp_path / name).read_bytes()
+    sentence = (
+        f"{tmp_path / name} is of version {database.VERSION + 2}, and this client knows versions up to {database.VERSION}: "
+        "install the newer Bramble that wrote it, or move the file away"
+    )
+    with pytest.raises(database.StorageError) as caught:
+        opened()
+    assert str(caught.value) == sentence
+    with pytest.raises(database.StorageError) as checked:
+        database.verdict(tmp_path / name)
+    assert str(checked.value) == sentence
+    assert (tmp_path / name).read_bytes() == before
+    assert not list(tmp_path.glob("*damaged*"))

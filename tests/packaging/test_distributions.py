@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tarfile
 import tomllib
 import zipfile
@@ -14,6 +16,7 @@ import pytest
 import yaml
 from trove_classifiers import classifiers
 
+from bramble_server.store import migrate
 from tests.packaging.conftest import ROOT, Repository, project_files, version
 
 FOLDERS = {"bramble", "protocol", "server", "edge_client", "inspector"}
@@ -54,6 +57,18 @@ def test_the_sdist_holds_what_the_wheel_is_built_from(released: Repository) -> N
     with tarfile.open(one(released, "*.tar.gz")) as archive:
         files = {member.name.removeprefix(f"{folder}/") for member in archive.getmembers() if member.isfile()}
     assert files == packaged() | {"LICENSE", "PKG-INFO", "README.md", "pyproject.toml", ".gitignore"}
+
+
+def test_a_server_of_the_wheel_makes_its_database(released: Repository, tmp_path: Path) -> None:
+    with zipfile.ZipFile(one(released, "*.whl")) as archive:
+        archive.extractall(tmp_path / "wheel")
+    program = (
+        "from pathlib import Path; import bramble_server.store as store; store.Store(Path('bramble.db')).close(); "
+        "print(store.__file__, store.migrate.newest())"
+    )
+    env = {"PYTHONPATH": str(tmp_path / "wheel")}
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
+    assert done.stdout == f"{tmp_path / 'wheel/bramble_server/store/__init__.py'} {migrate.newest()}\n"
 
 
 def test_only_names_that_say_bramble_land_among_everybody_elses(wheel: set[str]) -> None:

@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from sqlalchemy import create_engine, text
+
 from tests.ports import kept
 
 PASSWORD = "h0ney"
@@ -62,6 +64,14 @@ class Cluster:
     def stop(self) -> None:
         """Stop it, whoever is connected."""
         self._run("pg_ctl", "stop", "-w", "-s", "-m", "fast", "-D", "data")
+
+    def empty(self) -> None:
+        """Drop all that is in it."""
+        engine = create_engine(self.url)
+        with engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+        engine.dispose()
 
     def remove(self) -> None:
         """Stop it and delete it."""

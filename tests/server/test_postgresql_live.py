@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from bramble_server.store.schema import metadata
 from tests.server.pi import Pi, update
 from tests.server.postgres import PASSWORD, Cluster
 from tests.server.process import ServerProcess
@@ -29,8 +28,8 @@ def trains(server: ServerProcess, pi: Pi) -> int:
 
 
 def test_a_server_on_postgresql_goes_on_after_it_was_away(postgresql: Cluster, tmp_path: Path) -> None:
+    postgresql.empty()
     engine = create_engine(postgresql.url)
-    metadata.drop_all(engine)
     secret = tmp_path / "password"
     secret.write_text(PASSWORD)
     flags = ("--database", postgresql.bare_url, "--database-password-file", str(secret), "--min-clients", "1", "--deadline", "1h")
@@ -72,5 +71,4 @@ def test_a_server_on_postgresql_goes_on_after_it_was_away(postgresql: Cluster, t
         server.stop()
     with ServerProcess(tmp_path, *flags) as again:
         assert again.get("/status")["round"] == last
-    metadata.drop_all(engine)
     engine.dispose()

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 KEEP = 3
 """Damaged files that are kept beside the one in use, the newest ones."""
+VERSION = 0
+"""The ``user_version`` of our files, since release 0.1. What a client from before would misread raises it; a column more does not."""
 PAUSE_S = 60.0
 """Seconds after a new beginning in which no other is made: a file that is damaged again at once lies on a dying disk."""
 _PASSING = (
@@ -57,7 +59,7 @@ class Database:
     Raises
     ------
     StorageError
-        If the file cannot be opened at all.
+        If the file cannot be opened at all, or a newer client wrote it.
     """
 
     def __init__(
@@ -181,9 +183,12 @@ def verdict(path: Path) -> str | None:
     ------
     sqlite3.OperationalError
         If it cannot be read at all.
+    StorageError
+        If a newer client wrote it.
     """
     with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
         try:
+            _refuse_newer(connection, path)
             _look_through(connection)
         except sqlite3.DatabaseError as error:
             if not damaged(error):
@@ -195,6 +200,7 @@ def verdict(path: Path) -> str | None:
 def _open(path: Path, schema: str, flushed: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     try:
+        _refuse_newer(connection, path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if flushed else 'NORMAL'}")
         connection.execute("PRAGMA cache_size=-1024")
@@ -204,6 +210,16 @@ def _open(path: Path, schema: str, flushed: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+    """Leave alone what a newer client wrote, rather than take for damage what is not understood."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise StorageError(
+            f"{path} is of version {version}, and this client knows versions up to {VERSION}: install the newer Bramble that wrote it, "
+            "or move the file away"
+        )
 
 
 def _look_through(connection: sqlite3.Connection) -> None:

@@ -10,6 +10,7 @@ ends, or never was. The functions of ``rounds``, ``models``, ``meta`` and ``mirr
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +18,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from bramble_server.store import clients, dialect, meta, mirror, models, rounds, schema
+from bramble_server.store import clients, dialect, meta, migrate, mirror, models, rounds
 from bramble_server.store.errors import StoreError, explained
 from bramble_server.store.trouble import Trouble
 
 __all__ = ["Store", "StoreError", "clients", "meta", "mirror", "models", "reset", "rounds"]
+
+log = logging.getLogger(__name__)
 
 
 class Store:
@@ -51,11 +54,14 @@ class Store:
             try:
                 with self._readers.connect() as connection:
                     dialect.look_through(connection, self.where)
-                with self._writer.begin() as connection:
-                    schema.prepare(connection, self.where)
+                    migrate.found(connection, self.where)
+                with dialect.altering(self._writer) as connection:
+                    former = migrate.upgrade(connection, self.where)
             except BaseException:
                 self.close()
                 raise
+        if 0 < former < migrate.newest():
+            log.info("database %s was upgraded from version %d to %d", self.where, former, migrate.newest())
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def engine(url: URL, writer: bool) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
             made = create_engine(url, connect_args={"timeout": BUSY_S}, hide_parameters=True)
-            _tune_sqlite(made, "BEGIN IMMEDIATE" if writer else "BEGIN")
+            _tune_sqlite(made, writer)
         else:
             # One connection for the one writer, which holds the claim for as long as it lives.
             pool = {"pool_size": 1, "max_overflow": 0} if writer else {}
@@ -118,23 +118,54 @@ def look_through(connection: Connection, where: str) -> None:
         raise StoreError(f"database {where} is damaged ({' '.join(str(found).split())}): {REMEDY}")
 
 
-def _tune_sqlite(made: Engine, begin: str) -> None:
+def _tune_sqlite(made: Engine, writer: bool) -> None:
     """Make commits survive a power cut, and let the driver leave transactions to us.
 
     With WAL and synchronous=FULL every commit reaches the disk before it returns (https://sqlite.org/wal.html). The
     writer takes its lock at once, so that it never has to be upgraded half-way. A log that one large round made long is
-    cut back, for a Pi's card is small.
+    cut back, for a Pi's card is small. A reader sets nothing, for it also looks at what is not ours to change.
     """
 
     @event.listens_for(made, "connect")
     def connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"journal_size_limit={LOG_BYTES}"):
-            connection.execute(f"PRAGMA {pragma}")
+        if writer:
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"journal_size_limit={LOG_BYTES}"):
+                connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(made, "begin")
     def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+
+@contextmanager
+def altering(writer: Engine) -> Iterator[Connection]:
+    """Open a transaction in which tables may be altered, which is all done or not at all.
+
+    Most of what SQLite cannot alter, Alembic does to a copy that then takes the table's place. If foreign keys were on, to drop
+    the table would delete what refers to it in others; inside a transaction they cannot be put off
+    (https://sqlite.org/lang_altertable.html#otheralter).
+
+    Raises
+    ------
+    StoreError
+        If at its end a row refers to one that is not there.
+    """
+    with writer.connect() as connection:
+        if connection.dialect.name != "sqlite":
+            with connection.begin():
+                yield connection
+            return
+        raw = connection.connection.dbapi_connection
+        assert raw is not None
+        raw.execute("PRAGMA foreign_keys=OFF")
+        try:
+            with connection.begin():
+                yield connection
+                if astray := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                    raise StoreError(f"a row of {astray[0]} refers to one of {astray[2]} that is not there")
+        finally:
+            raw.execute("PRAGMA foreign_keys=ON")
 
 
 def claim(url: URL) -> ExitStack:

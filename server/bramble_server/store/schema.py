@@ -1,27 +1,8 @@
-"""The tables, and how a database of an older version becomes one of this version."""
+"""The tables as this version reads and writes them. A change to them needs a migration: see ``migrations/``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Column,
-    Connection,
-    Float,
-    ForeignKey,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    inspect,
-    select,
-    text,
-)
-
-from bramble_server.store.errors import StoreError
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table
 
 metadata = MetaData()
 
@@ -89,60 +70,3 @@ clients = Table(
     Column("health", JSON),
     Column("health_at", Float(53)),
 )
-
-
-def _keep_clients(connection: Connection) -> None:
-    Table(
-        "clients",
-        MetaData(),
-        Column("id", String(63), primary_key=True),
-        Column("simulated", Boolean, nullable=False),
-        Column("version", String(40), nullable=False),
-        Column("protocol", Integer, nullable=False),
-        Column("channels", JSON, nullable=False),
-        *(Column(name, Float(53), nullable=False) for name in ("first_seen", "since", "last_seen")),
-        Column("last_cycle", Integer),
-        Column("health", JSON),
-        Column("health_at", Float(53)),
-    ).create(connection)
-
-
-def _rollbacks(connection: Connection) -> None:
-    connection.execute(text("ALTER TABLE rounds ADD COLUMN rollback_of INTEGER"))
-
-
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_keep_clients, _rollbacks)
-"""Step i takes a database from version i + 1 to i + 2. Once released a step is never changed."""
-
-_VERSION = "schema"
-
-
-def version() -> int:
-    """Return the version of the schema that this code reads and writes."""
-    return 1 + len(MIGRATIONS)
-
-
-def prepare(connection: Connection, where: str) -> None:
-    """Create the tables in an empty database, or bring those of an older version up to date; all or nothing.
-
-    Raises
-    ------
-    StoreError
-        If the database belongs to a newer version, or to another program.
-    """
-    present = set(inspect(connection).get_table_names())
-    if not present:
-        metadata.create_all(connection)
-        connection.execute(meta.insert().values(name=_VERSION, value=version()))
-        return
-    found = connection.scalar(select(meta.c.value).where(meta.c.name == _VERSION)) if "meta" in present else None
-    if not isinstance(found, int):
-        raise StoreError(f"{where} is not a Bramble database: choose another --data-dir or URL")
-    if found > version():
-        raise StoreError(
-            f"{where} has schema {found} and this Bramble knows schemas up to {version()}: install the newer Bramble that wrote it, "
-            "or choose another --data-dir"
-        )
-    for migrate in MIGRATIONS[found - 1 :]:
-        migrate(connection)
-    connection.execute(meta.update().where(meta.c.name == _VERSION).values(value=version()))

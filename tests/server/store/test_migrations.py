@@ -1,39 +1,197 @@
-"""A database that release 0.1 left: every step since then in order, on what it really wrote."""
+"""An empty database, and one of each version before, becomes one of today, and keeps what it had."""
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from sqlalchemy import inspect
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
 
-from bramble_server.store import Store, clients, meta, mirror, models, rounds, schema
+from bramble_server.store import Store, StoreError, clients, meta, migrate, mirror, models, rounds, schema
+from tests.server.store.conftest import Migrations
+from tests.server.store.contents import contents, lost
 
-RELEASE_0_1 = Path(__file__).with_name("release-0.1.sql")
+Reopen = Callable[[], Store]
+Released = Callable[[], None]
 
 
-def test_a_database_of_release_0_1_gets_every_table_and_column_and_keeps_what_it_had(tmp_path: Path) -> None:
-    path = tmp_path / "bramble.db"
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript(RELEASE_0_1.read_text())
-    for _ in range(2):  # and is not brought up to date twice
-        store = Store(path)
-        try:
-            with store.writing() as connection:
-                assert meta.get(connection, "schema") == schema.version()
-                there = {name: {column["name"] for column in inspect(connection).get_columns(name)} for name in schema.metadata.tables}
-                assert there == {name: set(table.columns.keys()) for name, table in schema.metadata.tables.items()}
-                record = rounds.one(connection, 7)
-                assert record is not None
-                assert (record["state"], record["metrics"], record["clients"]["pi-1"]["samples"]) == ("committed", {"loss_before": 2.0}, 10)
-                newest = models.latest(connection)
-                assert newest is not None
-                assert newest[0] == 7
-                np.testing.assert_array_equal(newest[1], np.array([1, 2], np.float32))
-                assert rounds.recover(connection, 200.0, 16) == (7, {7: frozenset({"pi-1"})})
-                assert meta.get(connection, "cycle") == 3
-                assert (clients.load(connection), mirror.clients(connection)) == ([], [])
-        finally:
-            store.close()
+def differences(store: Store) -> list[Any]:
+    """Return where the tables in a database differ from those that the store reads and writes."""
+    with store.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        found: list[Any] = compare_metadata(context, schema.metadata)
+        if connection.dialect.name == "sqlite":  # which Alembic does not compare
+            listed = connection.exec_driver_sql("SELECT name, wr FROM pragma_table_list WHERE schema = 'main'").all()
+            found += [name for name, bare in listed if name in schema.metadata.tables and bare != (name == "readings")]
+        return found
+
+
+def version(store: Store) -> Any:
+    with store.reading() as connection:
+        return meta.get(connection, "schema")
+
+
+class TestTables:
+    def test_an_empty_database_gets_those_that_the_store_knows(self, reopen: Reopen) -> None:
+        assert differences(reopen()) == []
+        assert version(reopen()) == migrate.newest()
+
+    def test_so_does_one_of_release_0_1(self, reopen: Reopen, released: Released) -> None:
+        released()
+        assert differences(reopen()) == []
+
+    def test_a_column_without_a_migration_is_found(self, reopen: Reopen, monkeypatch: pytest.MonkeyPatch, migrations: Migrations) -> None:
+        monkeypatch.setattr(migrate, "MIGRATIONS", migrations(until=2))
+        [[found]] = [differences(reopen())]
+        assert (found[0], found[2], found[3].name) == ("add_column", "rounds", "rollback_of")
+
+    def test_each_migration_has_the_number_that_its_file_is_called_by(self) -> None:
+        files = sorted((migrate.MIGRATIONS / "versions").glob("*.py"))
+        assert [int(file.name[:4]) for file in files] == list(range(1, migrate.newest() + 1))
+        for file in files:
+            assert f'\nrevision = "{file.name[:4]}"\n' in file.read_text("utf-8"), file.name
+
+
+class TestOlder:
+    def test_what_release_0_1_left_is_there_row_by_row(self, target: Path | str, reopen: Reopen, released: Released) -> None:
+        released()
+        before = contents(target)
+        assert all(before[name] for name in ("meta", "rounds", "updates", "models", "latest_updates", "series", "readings"))
+        reopen()
+        after = contents(target)
+        assert lost(before, after) == []
+        assert {name: len(after[name]) for name in before} == {name: len(rows) for name, rows in before.items()}
+        reopen()
+        assert contents(target) == after, "it is not brought up to date twice"
+
+    def test_the_store_reads_what_it_was(self, reopen: Reopen, released: Released) -> None:
+        released()
+        with reopen().writing() as connection:
+            record = rounds.one(connection, 7)
+            assert record is not None
+            assert (record["state"], record["metrics"], record["clients"]["pi-1"]["samples"]) == ("committed", {"loss_before": 2.0}, 10)
+            newest = models.latest(connection)
+            assert newest is not None
+            assert newest[0] == 7
+            np.testing.assert_array_equal(newest[1], np.array([1, 2], np.float32))
+            assert rounds.recover(connection, 200.0, 2) == (8, {7: frozenset({"pi-1"})})
+            assert (meta.get(connection, "cycle"), clients.load(connection)) == (3, [])
+            assert mirror.columns(connection, client="zoë-2")["zoë-2"]["temperature"]["value"] == [21.5, None, 0.1]
+
+    @pytest.mark.parametrize("former", range(1, migrate.newest() + 1))
+    def test_one_that_alembic_never_saw_goes_on_from_the_version_that_it_names(
+        self, former: int, reopen: Reopen, monkeypatch: pytest.MonkeyPatch, migrations: Migrations
+    ) -> None:
+        with monkeypatch.context() as then:
+            then.setattr(migrate, "MIGRATIONS", migrations(until=former))
+            with reopen().writing() as connection:
+                connection.execute(text("DROP TABLE alembic_version"))
+        assert differences(reopen()) == []
+        assert version(reopen()) == migrate.newest()
+
+    def test_an_upgrade_is_one_sentence_and_nothing_else_is_said(
+        self, reopen: Reopen, released: Released, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        released()
+        where = reopen().where
+        reopen()
+        assert caplog.messages == [f"database {where} was upgraded from version 1 to {migrate.newest()}"]
+
+    def test_of_a_new_database_nothing_is_said(self, reopen: Reopen, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        reopen()
+        assert caplog.messages == []
+
+    def test_alembic_is_loaded_only_where_something_is_missing(self, path: Path) -> None:
+        program = "import sys; from pathlib import Path; from bramble_server.store import Store; Store(Path(sys.argv[1])).close()"
+        command = [sys.executable, "-c", f"{program}; print('alembic' in sys.modules)", str(path)]
+        said = [subprocess.run(command, check=True, capture_output=True).stdout for _ in range(2)]
+        assert said == [b"True\n", b"False\n"]
+
+
+class TestFollowing:
+    """Migrations that are yet to come, of the kinds that need care."""
+
+    def test_a_table_that_is_made_anew_keeps_what_refers_to_it(
+        self, target: Path | str, reopen: Reopen, released: Released, monkeypatch: pytest.MonkeyPatch, migrations: Migrations
+    ) -> None:
+        released()
+        before = contents(target)
+        anew = 'with op.batch_alter_table("rounds") as batch: batch.alter_column("started", nullable=True)'
+        monkeypatch.setattr(migrate, "MIGRATIONS", migrations(anew))
+        store = reopen()
+        assert lost(before, contents(target)) == []
+        with store.writing() as connection:
+            rounds.trim(connection, 8, 1)
+        assert {row["round"] for row in contents(target)["updates"]} == {8}, "what refers to a round goes with it still"
+
+    def test_a_row_that_would_refer_to_nothing_stops_it(
+        self, target: Path | str, reopen: Reopen, released: Released, monkeypatch: pytest.MonkeyPatch, migrations: Migrations
+    ) -> None:
+        released()
+        before = contents(target)
+        monkeypatch.setattr(migrate, "MIGRATIONS", migrations('op.execute("UPDATE series SET id = id + 100")'))
+        with pytest.raises(StoreError, match="readings"):
+            reopen()
+        assert contents(target) == before
+
+    def test_one_that_fails_leaves_the_old_one_whole(
+        self, target: Path | str, reopen: Reopen, released: Released, monkeypatch: pytest.MonkeyPatch, migrations: Migrations
+    ) -> None:
+        released()
+        before = contents(target)
+        good = 'op.add_column("rounds", sa.Column("note", sa.String))'
+        with monkeypatch.context() as patched:
+            patched.setattr(migrate, "MIGRATIONS", migrations(good, 'op.execute("UPDATE songs SET title = 1")'))
+            with pytest.raises(StoreError, match="songs"):
+                reopen()
+            assert contents(target) == before
+        assert differences(reopen()) == []
+
+
+class TestRefused:
+    def newer(self, store: Store) -> str:
+        with store.writing() as connection:
+            meta.put(connection, "schema", migrate.newest() + 3)
+        store.close()
+        return (
+            f"database {store.where} is of version {migrate.newest() + 3}, and this Bramble knows versions up to {migrate.newest()}: "
+            "install the newer Bramble that wrote it, restore a copy from before, or choose another --data-dir or --database"
+        )
+
+    def test_a_newer_one_is_left_as_it_is(self, target: Path | str, store: Store) -> None:
+        sentence = self.newer(store)
+        before = contents(target)
+        with pytest.raises(StoreError) as caught:
+            Store(target)
+        assert str(caught.value) == sentence
+        assert contents(target) == before
+
+    @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+    def test_not_one_byte_of_its_file_changes(self, mode: str, path: Path) -> None:
+        self.newer(Store(path))
+        with closing(sqlite3.connect(path)) as raw:
+            raw.execute(f"PRAGMA journal_mode={mode}")
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match="install the newer Bramble"):
+            Store(path)
+        assert path.read_bytes() == before
+
+    @pytest.mark.parametrize("value", ["0", "-1", "true", '"3"', "null", "2.5"])
+    def test_one_whose_version_is_no_number_is_not_taken_for_bramble_s(self, value: str, path: Path) -> None:
+        Store(path).close()
+        with closing(sqlite3.connect(path)) as raw, raw:
+            raw.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (value,))
+        with pytest.raises(StoreError, match="is not a Bramble database"):
+            Store(path)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection, text
 
-from bramble_server.store import Store, StoreError, dialect, meta, models, rounds, schema
+from bramble_server.store import Store, StoreError, dialect, meta, models, rounds
 from tests.server.postgres import PASSWORD, Cluster
 
 
@@ -110,64 +109,13 @@ class TestOneServerOnly:
                 Store(path)
 
 
-class TestSchema:
-    def test_a_newer_one_is_refused_and_left_alone(self, store: Store, path: Path) -> None:
-        with store.writing() as connection:
-            connection.execute(schema.meta.update().where(schema.meta.c.name == "schema").values(value=schema.version() + 3))
-        store.close()
-        with pytest.raises(StoreError, match=rf"has schema {schema.version() + 3} and this Bramble knows schemas up to {schema.version()}"):
-            Store(path)
-        with closing(sqlite3.connect(path)) as raw:
-            assert raw.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone() == (schema.version() + 3,)
-
-    def test_another_programs_database_is_refused(self, path: Path) -> None:
-        with closing(sqlite3.connect(path)) as raw:
-            raw.execute("CREATE TABLE songs (title TEXT)")
-        with pytest.raises(StoreError, match="is not a Bramble database"):
-            Store(path)
-        with closing(sqlite3.connect(path)) as raw:
-            assert raw.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
-
-    def test_an_older_one_is_brought_up_to_date_step_by_step(self, store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        committed(store, 1)
-        store.close()
-
-        def first(connection: Connection) -> None:
-            connection.execute(text("ALTER TABLE rounds ADD COLUMN note TEXT"))
-
-        def second(connection: Connection) -> None:
-            connection.execute(text("UPDATE rounds SET note = 'from before'"))
-
-        start = schema.version()
-        monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, first, second))
-        for _ in range(2):  # the second time there is nothing to do
-            opened = Store(path)
-            with opened.reading() as connection:
-                assert meta.get(connection, "schema") == start + 2
-                assert connection.scalar(text("SELECT note FROM rounds")) == "from before"
-            opened.close()
-
-    def test_a_step_that_fails_leaves_the_old_one_whole(self, store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        committed(store, 1)
-        store.close()
-
-        def good(connection: Connection) -> None:
-            connection.execute(text("ALTER TABLE rounds ADD COLUMN note TEXT"))
-
-        def bad(connection: Connection) -> None:
-            connection.execute(text("UPDATE songs SET title = 1"))
-
-        with monkeypatch.context() as patched:
-            patched.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, good, bad))
-            with pytest.raises(StoreError, match="no such table"):
-                Store(path)
-        opened = Store(path)
-        with opened.reading() as connection:
-            assert meta.get(connection, "schema") == schema.version()
-            assert rounds.last_committed(connection) == 1
-            with pytest.raises(StoreError, match="note"), store.reading() as other:
-                other.execute(text("SELECT note FROM rounds"))
-        opened.close()
+def test_another_programs_database_is_refused(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE songs (title TEXT)")
+    with pytest.raises(StoreError, match="is not a Bramble database"):
+        Store(path)
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
 
 
 class TestTrouble:
