@@ -54,13 +54,14 @@ class Store:
             try:
                 with self._readers.connect() as connection:
                     dialect.look_through(connection, self.where)
-                    migrate.found(connection, self.where)
-                with dialect.altering(self._writer) as connection:
-                    former = migrate.upgrade(connection, self.where)
+                    former = migrate.found(connection, self.where)
+                due = former < migrate.newest()
+                with dialect.altering(self._writer, self.where) if due else self._writer.begin() as connection:
+                    migrate.upgrade(connection, self.where)
             except BaseException:
                 self.close()
                 raise
-        if 0 < former < migrate.newest():
+        if former and due:
             log.info("database %s was upgraded from version %d to %d", self.where, former, migrate.newest())
 
     @contextmanager

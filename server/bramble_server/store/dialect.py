@@ -139,7 +139,7 @@ def _tune_sqlite(made: Engine, writer: bool) -> None:
 
 
 @contextmanager
-def altering(writer: Engine) -> Iterator[Connection]:
+def altering(writer: Engine, where: str) -> Iterator[Connection]:
     """Open a transaction in which tables may be altered, which is all done or not at all.
 
     Most of what SQLite cannot alter, Alembic does to a copy that then takes the table's place. If foreign keys were on, to drop
@@ -163,7 +163,9 @@ def altering(writer: Engine) -> Iterator[Connection]:
             with connection.begin():
                 yield connection
                 if astray := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-                    raise StoreError(f"a row of {astray[0]} refers to one of {astray[2]} that is not there")
+                    raise StoreError(
+                        f"database {where} is not upgraded: a row of {astray[0]} refers to one of {astray[2]} that is not there: {REMEDY}"
+                    )
         finally:
             raw.execute("PRAGMA foreign_keys=ON")
 

@@ -45,8 +45,8 @@ def found(connection: Connection, where: str) -> int:
     return version
 
 
-def upgrade(connection: Connection, where: str) -> int:
-    """Run the migrations that a database has not seen; return the version that it had.
+def upgrade(connection: Connection, where: str) -> None:
+    """Run the migrations that a database has not seen.
 
     Whoever opened the connection's transaction ends it: then all of them are done, or none.
 
@@ -66,4 +66,3 @@ def upgrade(connection: Connection, where: str) -> int:
         if version:
             command.stamp(config, f"{version:04}", purge=True)  # what stands in meta is what holds
         command.upgrade(config, "head")
-    return version
