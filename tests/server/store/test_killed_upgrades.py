@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from bramble_server.store import Store, migrate
 from tests.server.postgres import Cluster
 from tests.server.store.conftest import Migrations
-from tests.server.store.contents import contents, lost
+from tests.server.store.contents import Contents, contents, lost
 from tests.waiting import wait_for
 
 # For each number that it reads a child of its own opens the database, and kills itself before that statement.
@@ -59,7 +59,7 @@ def left_alone(target: Path | str) -> bool:
         others = text("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")
         count = connection.scalar(others)
     engine.dispose()
-    return count == 0
+    return bool(count == 0)
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ def test_it_is_never_left_half_done(
     Store(target).close()
     new = contents(target)
     assert lost(old, new) == []
-    seen = []
+    seen: list[Contents] = []
     command = [sys.executable, "-c", OPENER, str(target), str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as opener:
         assert opener.stdin
