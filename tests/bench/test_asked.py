@@ -16,10 +16,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def bench(name: str, variables: Mapping[str, str] = {}) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-u", "-m", "bench", "--no-results", name], cwd=ROOT, env={**os.environ, **variables}, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    # Ctrl-C is heard by whoever types at a terminal; what a shell begins in the background inherits that it is not.
+    command = ["env", "--default-signal=INT", sys.executable, "-u", "-m", "bench", "--no-results", name]
+    environment = {**os.environ, **variables}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
 
 @pytest.mark.parametrize(
