@@ -33,8 +33,8 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(unknown)}: expected some of {', '.join(names())}")
     failed = []
     for name in arguments.names or names():
-        print(f"{name} ...", flush=True)
         try:
+            print(f"{name} ...", flush=True)
             rows = importlib.import_module(f"bench.{name}").main()
         except KeyboardInterrupt:
             print(f"stopped: {name} was not measured, and what was measured of it is not kept", file=sys.stderr)
