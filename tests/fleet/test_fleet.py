@@ -20,7 +20,8 @@ GROUPS = 'mount -t cgroup2 cgroup "$1" && find "$1" -maxdepth 1 -name "bramble-*
 
 @contextmanager
 def booted() -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen([sys.executable, "-c", BOOT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = ["env", "--default-signal=INT", sys.executable, "-c", BOOT]  # what a shell begins in the background does not hear Ctrl-C
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "booted\n", process.communicate()[1]
