@@ -16,7 +16,14 @@ in_control_groups() {
   done
 }
 join() { mkdir -p "$1" && echo $$ >"$1/cgroup.procs"; }
-remove() { find "$1" -depth -type d -exec rmdir {} \; 2>/dev/null; }
+# Whoever was killed in there may take a moment to be gone.
+remove() {
+  for _ in $(seq 100); do
+    find "$1" -depth -type d -exec rmdir {} \; 2>/dev/null
+    [ -d "$1" ] || return 0
+    sleep 0.1
+  done
+}
 sweep() {
   for group in "$1"bramble-*; do
     owner=${group##*/bramble-}
