@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 ANSIBLE = Path(__file__).parents[2] / "ansible"
 PLAYS = [(path.name, play) for path in sorted(ANSIBLE.glob("*.yml")) for play in yaml.safe_load(path.read_text("utf-8")) or []]
