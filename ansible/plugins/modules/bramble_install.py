@@ -71,7 +71,8 @@ author: Bramble
 """
 
 INCOMING, SERVED = HOME / "incoming", HOME / "served"
-LOCK = Path("/run/lock/bramble-install")
+LOCK = Path("/run/bramble-install")
+"""In a folder that only root can write to: it names a group of processes that is ended."""
 UNIT = "bramble-install.service"
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 DEBIANS = Path("/usr/lib/python3/dist-packages")
