@@ -288,9 +288,9 @@ def test_a_slow_server_holds_up_one_page_and_not_the_others(lively: Standin) -> 
     known = feed.look()
     lively.gate.clear()
     lively.add_round()
+    asked = len(lively.asked)
     slow = threading.Thread(target=feed.look)
     slow.start()
-    asked = len(lively.asked)
     wait_for(lambda: len(lively.asked) > asked or not slow.is_alive(), "the slow look to be under way")
     assert feed.look() is known
     lively.gate.set()

@@ -15,7 +15,7 @@ from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     """A running PostgreSQL; only where none is installed is it skipped, and in continuous integration never."""
     found = programs()
     if found is None:
@@ -26,6 +26,13 @@ def postgresql() -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.remove()
+
+
+@pytest.fixture
+def postgresql(cluster: Cluster) -> Cluster:
+    """The running PostgreSQL, with nothing in it: what another test left there is nobody else's."""
+    cluster.empty()
+    return cluster
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,6 @@ def trains(server: ServerProcess, pi: Pi) -> int:
 
 
 def test_a_server_on_postgresql_goes_on_after_it_was_away(postgresql: Cluster, tmp_path: Path) -> None:
-    postgresql.empty()
     engine = create_engine(postgresql.url)
     secret = tmp_path / "password"
     secret.write_text(PASSWORD)

@@ -26,9 +26,7 @@ def target(request: pytest.FixtureRequest, path: Path) -> Path | str:
     """Where an empty database is."""
     if request.param == "sqlite":
         return path
-    cluster = request.getfixturevalue("postgresql")
-    cluster.empty()
-    return str(cluster.url)
+    return str(request.getfixturevalue("postgresql").url)
 
 
 @pytest.fixture
