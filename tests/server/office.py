@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
@@ -19,8 +18,6 @@ from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import Channel, Column, DataUpdate, GenerateData, Handshake, Timing, TrainingComplete, TrainingFailed
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.metrics import Metrics
-from bramble_server.rounds import coordinator as coordinators
-from bramble_server.rounds import writer as writers
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store, models, rounds
@@ -86,19 +83,17 @@ class Transport:
 class Office:
     """What a test has in hand."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, outward: Callable[[Fleet], Any] = Transport, **settings: Any) -> None:
+    def __init__(self, folder: Path, outward: Callable[[Fleet], Any] = Transport, **settings: Any) -> None:
         self.clock = Clock()
         self._sessions: dict[str, str] = {}
         self._numbers = itertools.count()
-        for module in (coordinators, writers):
-            monkeypatch.setattr(module, "time", self.clock)
         graph = GraphFile.read(write_graph(folder).read_bytes())
         self.store = Store(folder / "bramble.db")
-        self.fleet = Fleet(graph.manifest.channels)
+        self.fleet = Fleet(graph.manifest.channels, self.clock)
         self.transport = outward(self.fleet)
         self.metrics = Metrics(graph.manifest.metric, self.fleet)
         self.settings = ServerSettings(data_dir=folder, **{"min_clients": 1, "deadline": 60.0, **settings})
-        self.coordinator = Coordinator(self.settings, graph, self.store, self.fleet, self.transport, Threads(), self.metrics)
+        self.coordinator = Coordinator(self.settings, graph, self.store, self.fleet, self.transport, Threads(), self.metrics, self.clock)
         self.coordinator.start()
         self._full = False
         event.listen(self.store._writer, "commit", self._commit)

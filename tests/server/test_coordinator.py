@@ -23,11 +23,11 @@ ONES = [1.0] * LAYOUT.size
 
 
 @pytest.fixture
-def open_office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+def open_office(tmp_path: Path) -> Iterator[Open]:
     opened: list[Office] = []
 
     def open_with(**settings: Any) -> Office:
-        opened.append(Office(tmp_path, monkeypatch, **settings))
+        opened.append(Office(tmp_path, **settings))
         return opened[-1]
 
     yield open_with

@@ -77,9 +77,9 @@ class Sockets:
 class Links:
     """The links between such sockets and a coordinator with a real store."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path) -> None:
         self.sockets = Sockets()
-        self.office = Office(folder, monkeypatch, outward=lambda fleet: Outward(self.sockets, fleet))
+        self.office = Office(folder, outward=lambda fleet: Outward(self.sockets, fleet))
         gate, complaints = Gate(self.office.fleet, None, True), Complaints()
         self.inward = Inward(
             self.sockets, gate, self.office.fleet, self.office.coordinator, self.office.transport, LAYOUT, self.office.metrics, complaints
@@ -104,8 +104,8 @@ class Links:
 
 
 @pytest.fixture
-def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Links]:
-    links = Links(tmp_path, monkeypatch)
+def links(tmp_path: Path) -> Iterator[Links]:
+    links = Links(tmp_path)
     yield links
     links.office.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import bramble_protocol
@@ -51,7 +50,7 @@ class Gate:
             raise HandshakeError(f"protocol: {spoken} is not spoken here, this server speaks {known}; upgrade the {behind}")
         hello = Handshake.from_wire(auth)
         if self._tokens and not self._tokens.client(hello.client_id, hello.token):
-            self._fleet.refused.note(hello.client_id, address, time.time())
+            self._fleet.refused.note(hello.client_id, address, self._fleet.clock.time())
             raise HandshakeError(f"token: not the one of client {hello.client_id}")
         if hello.simulated and not self._simulated_welcome:
             raise HandshakeError("simulated: mock sensors are not let in here; start the server with --allow-simulated to take them")
@@ -63,7 +62,7 @@ class Gate:
 
     def _meet(self, hello: Handshake, address: str, holder: Client) -> None:
         """Let a client take the place of the live connection that has its id, or refuse it."""
-        names, name, now = self._fleet.namesakes, hello.client_id, time.time()
+        names, name, now = self._fleet.namesakes, hello.client_id, self._fleet.clock.time()
         newcomer, known = hello.instance or address, names.since(hello.client_id, now) is not None
         stranger = not self._tokens and address != holder.address and newcomer != holder.mark
         if stranger or (known and newcomer != holder.mark):

@@ -9,6 +9,7 @@ from typing import Any
 
 from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel, Handshake
+from bramble_server.clock import Clock
 from bramble_server.fleet import checks
 from bramble_server.fleet.namesakes import Namesakes
 from bramble_server.fleet.refused import Refused
@@ -71,10 +72,12 @@ class Fleet:
     ----------
     needed
         The channels that the task takes.
+    clock
+        Tells when clients come, leave and are heard; everybody who deals with the fleet asks the same one.
     """
 
-    def __init__(self, needed: Iterable[Channel] = ()) -> None:
-        self._needed = tuple(needed)
+    def __init__(self, needed: Iterable[Channel] = (), clock: Clock = time) -> None:
+        self._needed, self.clock = tuple(needed), clock
         self._clients: dict[str, Client] = {}
         self._by_sid: dict[str, str] = {}
         self._misfits = set[str]()
@@ -85,7 +88,7 @@ class Fleet:
 
     def join(self, hello: Handshake, sid: str, address: str) -> str | None:
         """Take a connection in; return the session of an older connection of the same client, which it replaces."""
-        now, former = time.time(), self._clients.pop(hello.client_id, None)
+        now, former = self.clock.time(), self._clients.pop(hello.client_id, None)
         client = Client(
             hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now,
             former.last_cycle if former else None, hash_of(hello.token or ""), protocol=hello.protocol, features=hello.features,
@@ -110,7 +113,7 @@ class Fleet:
         if name is None:
             return None
         # Moved to the end of the dictionary: the order of departure is the order of forgetting.
-        self._clients[name] = replace(self._clients.pop(name), sid=None, since=time.time())
+        self._clients[name] = replace(self._clients.pop(name), sid=None, since=self.clock.time())
         self.moved.add(name)
         self._misfits.discard(name)
         gone = [client for client in self._clients.values() if not client.connected]
@@ -136,7 +139,7 @@ class Fleet:
         if name is None:
             return None
         client = self._clients[name]
-        client = replace(client, last_seen=time.time(), last_cycle=client.last_cycle if cycle is None else cycle)
+        client = replace(client, last_seen=self.clock.time(), last_cycle=client.last_cycle if cycle is None else cycle)
         self._clients[name] = client
         self.touched.add(name)
         return client
@@ -149,7 +152,7 @@ class Fleet:
 
     def report(self, client: str, health: Health) -> None:
         """Note what a client says of itself and its machine."""
-        self._clients[client] = replace(self._clients[client], health=health, health_at=time.time())
+        self._clients[client] = replace(self._clients[client], health=health, health_at=self.clock.time())
 
     def health(self) -> dict[str, dict[str, Any]]:
         """Return the last report of each connected client that has sent one, by id."""
@@ -198,7 +201,7 @@ class Fleet:
 
     def to_json(self, training: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return what HTTP shows of every client, by id; ``training`` says who is at work for the open round."""
-        busy, now = set(training), time.time()
+        busy, now = set(training), self.clock.time()
         return {
             name: {
                 "connected": client.connected,

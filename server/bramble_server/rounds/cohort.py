@@ -15,6 +15,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainingComplete
 from bramble_protocol.reasons import LEFT_OUT
+from bramble_server.clock import Clock
 from bramble_server.learning.aggregate import pool_metrics
 from bramble_server.learning.judge import Judge, Report, Verdict, cap
 from bramble_server.learning.strategies import Strategy
@@ -41,8 +42,10 @@ class Cohort:
         Where the updates are put aside.
     """
 
-    def __init__(self, number: int, clients: tuple[str, ...], model: Weights, strategy: Strategy, folder: Path) -> None:
-        self.number, self.started, self._start = number, time.time(), time.monotonic()
+    def __init__(
+        self, number: int, clients: tuple[str, ...], model: Weights, strategy: Strategy, folder: Path, clock: Clock = time
+    ) -> None:
+        self.number, self.started, self._start, self._clock = number, clock.time(), clock.monotonic(), clock
         self._model, self._strategy = model, strategy
         self._spool = Spool(len(model), folder)
         self._reports: dict[str, Report] = {}
@@ -57,7 +60,7 @@ class Cohort:
 
     def asked_again(self, client: str) -> None:
         """Note that the model was sent to a client once more."""
-        self._parts[client]["sent"] = time.time()
+        self._parts[client]["sent"] = self._clock.time()
 
     def fold(self, client: str, complete: TrainingComplete) -> None:
         """Put an update aside: what it is worth beside the others is known when the last has come.
@@ -76,7 +79,7 @@ class Cohort:
             received=timing.received,
             train_start=timing.train_start,
             train_end=timing.train_end,
-            replied=time.time(),
+            replied=self._clock.time(),
             bytes=complete.nbytes,
             samples=complete.samples,
             **{name: metrics.get(name) for name in ("loss_before", "loss_after", "test_error", "test_baseline", "test_samples")},
@@ -93,7 +96,7 @@ class Cohort:
     @property
     def seconds(self) -> float:
         """How long the round has been open, whatever was done to the machine's clock meanwhile."""
-        return time.monotonic() - self._start
+        return self._clock.monotonic() - self._start
 
     @property
     def delivered(self) -> int:
@@ -190,12 +193,12 @@ class Cohort:
                 latest = LatestUpdate(measure.client, self.number, report.samples, report.metrics, **found, weights=kept)
                 models.save_update(connection, latest)
             self._write_parts(connection)
-            rounds.committed(connection, self.number, time.time(), self.delivered, pooled, self.remark)
+            rounds.committed(connection, self.number, self._clock.time(), self.delivered, pooled, self.remark)
             models.save(connection, self.number, model, keep)
 
     def abandoned(self, reason: str) -> Callable[[Connection], None]:
         """Return what writes that the round came to nothing, now or later."""
-        ended, delivered = time.time(), self.delivered
+        ended, delivered = self._clock.time(), self.delivered
 
         def write(connection: Connection) -> None:
             self._write_parts(connection)

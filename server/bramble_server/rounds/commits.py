@@ -8,6 +8,7 @@ import time
 from sqlalchemy import Connection
 
 from bramble_protocol.layout import Weights
+from bramble_server.clock import Clock
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.learning.judge import RECENT, Judge
 from bramble_server.metrics import Metrics
@@ -23,9 +24,9 @@ log = logging.getLogger(__name__)
 class Commits:
     """Commits models, and says whose updates do not count: when that begins and when it is over."""
 
-    def __init__(self, settings: ServerSettings, store: Store, fleet: Fleet, metrics: Metrics) -> None:
+    def __init__(self, settings: ServerSettings, store: Store, fleet: Fleet, metrics: Metrics, clock: Clock = time) -> None:
         self._settings, self._store, self._fleet, self._metrics = settings, store, fleet, metrics
-        self._judge = Judge()
+        self._judge, self._clock = Judge(), clock
         self._left_out: set[str] = set()
 
     def recall(self, connection: Connection) -> None:
@@ -70,7 +71,7 @@ class Commits:
                 there = ", ".join(map(str, models.kept(connection))) or "none"
                 raise RefusedError("unknown model", f"the model of round {to} is not kept; there are those of rounds {there}")
             rounds.trim(connection, number, self._settings.keep_rounds)
-            rounds.rolled_back(connection, number, to, time.time())
+            rounds.rolled_back(connection, number, to, self._clock.time())
             models.save(connection, number, weights, self._settings.keep_models)
             self.recall(connection)
         self._metrics.forget()

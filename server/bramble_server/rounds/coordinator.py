@@ -16,6 +16,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import ClientUpdate, DataUpdate, TrainingComplete, TrainingFailed
 from bramble_server import tasks
+from bramble_server.clock import Clock
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.fleet import REMEMBERED, Fleet
 from bramble_server.fleet.registry import Registry
@@ -47,17 +48,19 @@ class Coordinator:
     """
 
     def __init__(
-        self, settings: ServerSettings, graph: GraphFile, store: Store, fleet: Fleet, outward: Outward, runtime: Runtime, metrics: Metrics
-    ) -> None:
+        self, settings: ServerSettings, graph: GraphFile, store: Store, fleet: Fleet, outward: Outward, runtime: Runtime, metrics: Metrics,
+        clock: Clock = time,
+    ) -> None:  # fmt: skip
         self._settings, self._graph, self._store, self._fleet = settings, graph, store, fleet
-        self._out, self._runtime, self._metrics = outward, runtime, metrics
+        self._out, self._runtime, self._metrics, self._clock = outward, runtime, metrics, clock
+        self._initial = Model(0, graph.initial, {})
         self._strategy = strategies.create(settings.strategy)
         self._schedule = Schedule(settings.rounds, settings.every)
-        self._writer = Writer(store, runtime, self._due, self._tick)
-        self._said = Complaints()
+        self._writer = Writer(store, runtime, self._due, self._tick, clock)
+        self._said = Complaints(clock.monotonic)
         self._endings = Endings(self._write, lambda: bool(store.trouble))
         self._cohort: Cohort | None = None
-        self._commits = Commits(settings, store, fleet, metrics)
+        self._commits = Commits(settings, store, fleet, metrics, clock)
         self._deadline, self._config = 0.0, settings.training(graph.manifest.config)
         self._recover()
 
@@ -68,21 +71,18 @@ class Coordinator:
             manifest = self._graph.manifest
             if meta.adopt(connection, self._graph, tasks.former(manifest.task, manifest.horizon)):
                 log.info("the task's graph was made anew, and the history of its models goes on")
-            last, answered = rounds.recover(connection, time.time(), synchronous.REMEMBERED)
+            last, answered = rounds.recover(connection, self._clock.time(), synchronous.REMEMBERED)
             newest = models.latest(connection)
             history = rounds.one(connection, newest[0]) if newest else None
             facts = World.load(connection)
-            self._registry = Registry(self._fleet, clients.load(connection))
+            self._registry = Registry(self._fleet, clients.load(connection), self._clock.monotonic)
             self._commits.recall(connection)
             self._behind: set[str] = set(meta.get(connection, "behind", []))
         self._state = synchronous.State(synchronous.Rules(self._settings.min_clients, self._settings.min_updates), last, None, answered)
-        model = Model(newest[0], newest[1], history["metrics"] if history else {}) if newest else self._initial()
+        model = Model(newest[0], newest[1], history["metrics"] if history else {}) if newest else self._initial
         self._world = World(facts, self._settings.data_start.timestamp(), self._graph.manifest.step_s)
         self._metrics.measured(model.metrics)
         self._view = View(1, model, cycle=self._world.cycle)
-
-    def _initial(self) -> Model:
-        return Model(0, self._graph.initial, {})
 
     # What others may ask and do
 
@@ -210,7 +210,7 @@ class Coordinator:
     def _prepare(self, action: synchronous.Action, complete: TrainingComplete | None, to: int) -> None:
         match action:
             case synchronous.Open(number, clients):
-                cohort = Cohort(number, clients, self._view.model.weights, self._strategy, self._settings.data_dir)
+                cohort = Cohort(number, clients, self._view.model.weights, self._strategy, self._settings.data_dir, self._clock)
                 try:
                     self._write(lambda connection: cohort.opened(connection, self._settings.keep_rounds))
                 except BaseException:
@@ -227,7 +227,7 @@ class Coordinator:
     def _perform(self, action: synchronous.Action, reply: Reply) -> None:
         match action:
             case synchronous.Open(number, clients):
-                now = time.monotonic()
+                now = self._clock.monotonic()
                 self._deadline = now + self._settings.deadline
                 self._schedule.started(now)
                 self._message = self._client_update(number)
@@ -278,12 +278,12 @@ class Coordinator:
         assert cohort is not None
         log.warning("round %d: abandoned: %s", cohort.number, reason)
         self._closed(cohort, "abandoned")
-        self._endings.put(cohort.number, cohort.abandoned(reason), time.monotonic())
+        self._endings.put(cohort.number, cohort.abandoned(reason), self._clock.monotonic())
 
     def _closed(self, cohort: Cohort, state: str) -> None:
         self._cohort = None
         cohort.close()
-        self._schedule.ended(time.monotonic(), state == "committed")
+        self._schedule.ended(self._clock.monotonic(), state == "committed")
         self._metrics.round_ended(state, cohort.seconds, self._view.model.metrics)
         self._commits.told(cohort)
 
@@ -317,7 +317,7 @@ class Coordinator:
         message = self._world.next(count)
         self._write(lambda connection: self._world.save(connection, message))
         clients = self._fleet.connected()
-        self._world.begun(message, clients, time.monotonic() + self._settings.deadline)
+        self._world.begun(message, clients, self._clock.monotonic() + self._settings.deadline)
         log.info("cycle %d: asking %d clients for %d readings each", message.cycle, len(clients), count)
         self._out.generate(message)
         self._changed()
@@ -342,7 +342,7 @@ class Coordinator:
         self._endings.forget()
         self._world.reset()
         self._commits.forget()
-        self._view = replace(self._view, model=self._initial())
+        self._view = replace(self._view, model=self._initial)
         self._metrics.forget()
         self._out.reset()
         self._changed()
@@ -370,7 +370,7 @@ class Coordinator:
     # The clock
 
     def _due(self) -> float:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if self._state.running:
             start: float | None = self._deadline - now
         else:
@@ -378,7 +378,7 @@ class Coordinator:
         return min(when for when in (start, self._world.due(now), self._registry.due(), self._endings.due(now)) if when is not None)
 
     def _tick(self) -> None:
-        now, running = time.monotonic(), self._state.running
+        now, running = self._clock.monotonic(), self._state.running
         if self._world.due(now) == 0:
             log.warning("cycle %d: no readings came from %s", self._world.cycle, ", ".join(self._world.give_up()))
             self._changed()

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from bramble_protocol.errors import BrambleError
+from bramble_server.clock import Clock
 from bramble_server.store import Store, StoreError
 from bramble_server.store.errors import AwayError
 
@@ -107,8 +108,10 @@ class Writer:
         The clock's work.
     """
 
-    def __init__(self, store: Store, runtime: Runtime, due: Callable[[], float | None], tick: Callable[[], None]) -> None:
-        self._store, self._runtime, self._due, self._tick = store, runtime, due, tick
+    def __init__(
+        self, store: Store, runtime: Runtime, due: Callable[[], float | None], tick: Callable[[], None], clock: Clock = time
+    ) -> None:
+        self._store, self._runtime, self._due, self._tick, self._clock = store, runtime, due, tick, clock
         self._jobs = runtime.queue()
         self._stopping = False
         self._not_before = 0.0
@@ -170,7 +173,7 @@ class Writer:
             try:
                 self._turn()
             except Exception as error:
-                self._not_before = time.monotonic() + PAUSE
+                self._not_before = self._clock.monotonic() + PAUSE
                 if isinstance(error, StoreError):  # said by the store
                     continue
                 if repr(error) != self._failed:
@@ -182,7 +185,7 @@ class Writer:
     def _turn(self) -> None:
         due = self._due()
         if due is not None:
-            due = max(0.0, due, self._not_before - time.monotonic())
+            due = max(0.0, due, self._not_before - self._clock.monotonic())
         for stored, group in itertools.groupby(self._take(due), lambda job: isinstance(job, _Stored)):
             if stored:
                 self._write(list(group))
@@ -190,7 +193,7 @@ class Writer:
                 for job in group:
                     self._do(job)
         due = self._due()
-        if due is not None and due <= 0 and time.monotonic() >= self._not_before and not self._stopping:
+        if due is not None and due <= 0 and self._clock.monotonic() >= self._not_before and not self._stopping:
             self._tick()
             self._failed = ""
 

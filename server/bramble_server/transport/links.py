@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -161,7 +160,7 @@ class Inward:
         if client and client.misfit:
             self._complaints.about(name, client.misfit, address=client.address)
             self._out.notice(name, Notice("channels", f"this client {client.misfit}"))
-        if client and self._fleet.namesakes.since(name, time.time()):
+        if client and self._fleet.namesakes.since(name, self._fleet.clock.time()):
             self._out.notice(name, _NAMESAKE)
 
     def disconnect(self, sid: str, *reason: Any) -> Any:

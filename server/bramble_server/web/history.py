@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -53,7 +52,7 @@ def blueprint(room: Room) -> Blueprint:
     def clients() -> Response:
         query.read()
         shown = room.fleet.to_json(training=room.coordinator.view.waiting_for)
-        return jsonify(clients=shown, never_seen=room.never_seen(), refused=room.fleet.refused.to_json(time.time()))
+        return jsonify(clients=shown, never_seen=room.never_seen(), refused=room.fleet.refused.to_json(room.fleet.clock.time()))
 
     @part.delete("/clients/<name>")
     @needs("admin")
