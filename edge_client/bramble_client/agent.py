@@ -99,6 +99,7 @@ class Agent:
             lambda: board.doubted,
             lambda: self._trainer.doubtful,
         )
+        self._workers = (self._training, self._cycles, self._courier, self._link, self._reporter)
         self._memory = threading.Lock()
         """Held while a reset forgets, and while an acceptance is noted: the one must not come in between the other."""
         self._greeted = False
@@ -111,9 +112,10 @@ class Agent:
     def start(self) -> None:
         """Begin; returns at once."""
         self._say_what_is_here()
-        for part in (self._training, self._cycles, self._paced, self._courier, self._link, self._reporter):
-            if part is not None:
-                part.start()
+        for worker in self._workers:
+            worker.start()
+        if self._paced is not None:
+            self._paced.start()
 
     def rehearse(self, request: Any, within: float) -> Item | None:
         """Answer a request as in a round, with no server and nothing else started; return the answer, or None if it takes too long."""
@@ -139,9 +141,9 @@ class Agent:
 
     def hangs(self) -> str | None:
         """Return which part does not get on with its work, or None: what feeds the watchdog is that all of them do."""
-        for part in (self._training, self._cycles, self._courier, self._link, self._reporter):
-            if not part._thread.is_alive():
-                return type(part).__name__.lower()
+        for worker in self._workers:
+            if not worker.alive:
+                return worker.name
         stuck = self._paced.stuck(STALL_S) if self._paced is not None else None
         return f"sampling of sensor {stuck}" if stuck else None
 

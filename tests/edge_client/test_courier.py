@@ -211,7 +211,7 @@ def test_stop_ends_a_courier_that_waits_for_an_answer_and_keeps_the_item(server:
     wait_for(lambda: server.heard, "the message")
     link.stop()
     courier.stop(30)
-    assert not courier._thread.is_alive()
+    assert not courier.alive
     assert outbox.answer() is not None
     release.set()
 
@@ -228,4 +228,4 @@ def test_a_failure_on_the_way_is_logged_and_the_item_stays(
     _, courier = send(take=fail)
     wait_for(lambda: "sending failed" in caplog.text, "the log")
     assert outbox.answer() is not None
-    assert courier._thread.is_alive()
+    assert courier.alive

@@ -346,14 +346,14 @@ def test_stop_ends_a_connection_in_order(serve: Callable[..., Server], connect: 
     link = up(connect(server.url))
     link.stop()
     wait_for(lambda: not server.sids, "the server to see it go")
-    wait_for(lambda: not link._thread.is_alive(), "the thread to end")
+    wait_for(lambda: not link.alive, "the thread to end")
     assert len(server.auth) == 1
 
 
 def test_stop_ends_a_link_that_never_came_up(connect: Callable[..., Link]) -> None:
     link = connect("http://127.0.0.1:9")
     link.stop()
-    wait_for(lambda: not link._thread.is_alive(), "the thread to end")
+    wait_for(lambda: not link.alive, "the thread to end")
 
 
 def test_pauses_double_up_to_the_longest_and_are_spread_over_their_whole_length() -> None:

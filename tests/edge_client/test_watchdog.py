@@ -69,11 +69,8 @@ def test_a_part_that_hangs_starves_the_watchdog_and_is_named_once(systemd: socke
 def parts(stuck: str | None = None, **dead: bool) -> Any:
     """Return what ``Agent.hangs`` looks at, with threads that live or not, and perhaps a sensor that is stuck."""
     names = ("training", "cycles", "courier", "link", "reporter")
-    built = {
-        f"_{name}": type(name.capitalize(), (), {"_thread": SimpleNamespace(is_alive=lambda name=name: not dead.get(name))})()
-        for name in names
-    }
-    return SimpleNamespace(**built, _paced=SimpleNamespace(stuck=lambda patience: stuck))
+    workers = [SimpleNamespace(name=name, alive=not dead.get(name)) for name in names]
+    return SimpleNamespace(_workers=workers, _paced=SimpleNamespace(stuck=lambda patience: stuck))
 
 
 def test_a_client_whose_parts_all_live_is_alive() -> None:

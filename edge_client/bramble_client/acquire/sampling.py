@@ -16,6 +16,7 @@ from bramble_client.acquire.recorder import Recorder, Sample
 from bramble_client.deliver.outbox import Outbox
 from bramble_client.hal import Board, Reading
 from bramble_client.hal.sampler import AHEAD_S
+from bramble_client.worker import Worker
 from bramble_protocol.messages import Channel, GenerateData
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class SelfPaced:
                 outbox.put_readings(f"{channels[0].key} sampled from {message.t[0]!r}", "data_update", message.to_wire())
 
 
-class Cycles:
+class Cycles(Worker):
     """Takes the batches of readings that the server asks for, one cycle after the other, and mirrors them.
 
     Parameters
@@ -152,6 +153,7 @@ class Cycles:
     def __init__(
         self, sensors: Sensors, recorder: Recorder, outbox: Outbox, pause: float = 1.0, utc: Callable[[], float | None] = time.time
     ) -> None:
+        super().__init__("cycles")
         self._utc = utc
         self._sensors = sensors
         self._recorder = recorder
@@ -162,19 +164,12 @@ class Cycles:
         self._done = threading.Condition()
         self._lock = threading.Lock()
         self._resets = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="cycles", daemon=True)
 
-    def start(self) -> None:
-        """Begin to take requests."""
-        self._thread.start()
-
-    def stop(self, timeout: float) -> None:
-        """End; a cycle that is being taken is broken off."""
-        self._stopping.set()
+    def wake(self) -> None:
+        """Look whether it is time to end."""
         self._asked.put(None)
-        if self._thread.is_alive():
-            self._thread.join(timeout)
+        with self._done:
+            self._done.notify_all()
 
     def ask(self, request: GenerateData) -> None:
         """Take a cycle when those before it are done; does not block."""
@@ -193,8 +188,11 @@ class Cycles:
             self._resets += 1
             clear()
 
-    def _run(self) -> None:
-        while (asked := self._asked.get()) is not None:
+    def run(self) -> None:
+        """Take one cycle after the other until told to stop, which breaks off the one that is being taken."""
+        while not self._stopping.is_set():
+            if (asked := self._asked.get()) is None:
+                continue
             request, resets = asked
             try:
                 self._take(request, resets)

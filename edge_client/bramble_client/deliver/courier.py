@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from bramble_client.deliver.link import Link, LinkDown, NoAnswer
 from bramble_client.deliver.outbox import Item, Outbox
+from bramble_client.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ PAUSE_S = 5.0
 """Seconds before sending is tried again after it failed on this side."""
 
 
-class Courier:
+class Courier(Worker):
     """Sends what waits in the outbox whenever the link is up.
 
     Parameters
@@ -29,27 +29,20 @@ class Courier:
     """
 
     def __init__(self, outbox: Outbox, link: Link, accepted: Callable[[Item], None], ack_timeout: float = 60.0) -> None:
+        super().__init__("courier")
         self._outbox = outbox
         self._link = link
         self._accepted = accepted
         self._ack_timeout = ack_timeout
-        self._stopping = threading.Event()
         self._said: set[str] = set()
         self._full = False
-        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
-    def start(self) -> None:
-        """Begin to send."""
-        self._thread.start()
-
-    def stop(self, timeout: float) -> None:
-        """End; what is not answered stays in the outbox."""
-        self._stopping.set()
+    def wake(self) -> None:
+        """Look at the outbox."""
         self._outbox.wake()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Send until told to stop; what is not answered by then stays in the outbox."""
         while not self._stopping.is_set():
             try:
                 self._carry_one()

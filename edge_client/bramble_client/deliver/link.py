@@ -17,6 +17,7 @@ from socketio.exceptions import SocketIOError  # type: ignore[import-untyped, un
 
 from bramble_client.deliver import route, trust
 from bramble_client.deliver.engine import Connection
+from bramble_client.worker import Worker
 from bramble_protocol import BrambleError
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class _Call:
     answer: tuple[Any, ...] | None = None
 
 
-class Link:
+class Link(Worker):
     """Keeps a connection to the server, and makes a new one whenever it ends, however it ended.
 
     Parameters
@@ -95,6 +96,7 @@ class Link:
         longest_pause: float = 30.0,
         timeout: float = 20.0,
     ) -> None:
+        super().__init__("link")
         self.url = url
         self._handshake = handshake
         self._tls, self._proxy = tls, proxy
@@ -108,9 +110,7 @@ class Link:
         self._connection: Connection | None = None
         self._calls: set[_Call] = set()
         self._up = threading.Event()
-        self._stopping = threading.Event()
         self._said: set[str] = set()
-        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     def on(self, event: str, handler: Handler) -> None:
         """Call a handler for each such event, in order of arrival, on the thread that reads: it must not block."""
@@ -120,19 +120,16 @@ class Link:
         """Call back each time the server has accepted the handshake; the callback must not block."""
         self._on_up.append(callback)
 
-    def start(self) -> None:
-        """Begin to connect; returns at once."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 2.0) -> None:
+    def stop(self, timeout: float = 2.0) -> bool:
         """Say goodbye and end, within so many seconds even if nobody listens."""
-        self._stopping.set()
+        return super().stop(timeout)
+
+    def wake(self) -> None:
+        """Say goodbye, if it is time to."""
         connection = self._connection
-        if connection is not None:
+        if connection is not None and self._stopping.is_set():
             # closing waits for the server's own goodbye, which after a silent cut never comes
-            goodbye = threading.Thread(target=_say_goodbye, args=(connection,), daemon=True)
-            goodbye.start()
-            goodbye.join(timeout)
+            threading.Thread(target=_say_goodbye, args=(connection,), daemon=True).start()
 
     @property
     def up(self) -> bool:
@@ -179,7 +176,8 @@ class Link:
             raise LinkDown("the connection to the server ended before it answered")
         raise NoAnswer(f"the server did not answer {event} within {timeout:g} s")
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Connect, and connect again, until told to stop."""
         while not self._stopping.is_set():
             pause = self._one_connection()
             self._stopping.wait(pause)
@@ -204,6 +202,7 @@ class Link:
             self._say_once(f"cannot reach the server at {self.url} ({_cause(error)}); trying again until it answers")
             return self._unreachable.next()
         began = time.monotonic()
+        self.wake()  # whoever asked to stop meanwhile found no connection to say goodbye over
         connection.closed.wait()
         self._went_down(connection)
         if self._stopping.is_set():

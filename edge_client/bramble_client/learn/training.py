@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from bramble_client.deliver.outbox import Outbox
 from bramble_client.learn.trainer import NotEnoughData, Result
+from bramble_client.worker import Worker
 from bramble_protocol import BrambleError
 from bramble_protocol.fields import SENTENCE
 from bramble_protocol.messages import ClientUpdate, TrainingFailed
@@ -34,7 +35,7 @@ class _Job:
     """Digest of all that was asked. A round's number alone is no identity: a server that was wiped counts from 1 again."""
 
 
-class Training:
+class Training(Worker):
     """Trains in a thread of its own, so that the link's heartbeat goes on, and puts each answer into the outbox.
 
     A run cannot be broken off. When a newer request comes meanwhile, its result is dropped: that round is over.
@@ -55,6 +56,7 @@ class Training:
         outbox: Outbox,
         trained: Callable[[ClientUpdate, Result], None] = lambda update, result: None,
     ) -> None:
+        super().__init__("training")
         self._train = train
         self._outbox = outbox
         self._trained = trained
@@ -62,26 +64,13 @@ class Training:
         self._next: _Job | None = None
         self._running: _Job | None = None
         self._valid = True
-        self._stopping = False
         self.failing = False
         """Whether the last run failed; one that had too little data to begin with did not."""
-        self._thread = threading.Thread(target=self._run, name="training", daemon=True)
 
-    def start(self) -> None:
-        """Begin to take requests."""
-        self._thread.start()
-
-    def stop(self, timeout: float) -> bool:
-        """Take no more; return whether the run that was going on, if any, has ended by now.
-
-        A run that fails from now on, because its process was ended, is no answer: the server asks again after the restart.
-        """
+    def wake(self) -> None:
+        """Look whether there is something to train."""
         with self._changed:
-            self._stopping = True
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
 
     @property
     def running(self) -> bool:
@@ -119,13 +108,17 @@ class Training:
             self._next, self._valid = None, False
             clear()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Train until told to stop.
+
+        A run that fails from then on, because its process was ended, is no answer: the server asks again after the restart.
+        """
         while True:
             with self._changed:
                 self._running = None
-                while self._next is None and not self._stopping:
+                while self._next is None and not self._stopping.is_set():
                     self._changed.wait()
-                if self._stopping or self._next is None:
+                if self._stopping.is_set() or self._next is None:
                     return
                 self._running, self._next, self._valid = self._next, None, True
                 job = self._running
@@ -149,7 +142,7 @@ class Training:
             log.error("round %d: not trained: out of memory", number)
             self._failed(job, "out of memory")
         except BrambleError as error:
-            if self._stopping:
+            if self._stopping.is_set():
                 log.info("round %d: broken off, for this client ends", number)
                 return
             log.warning("round %d: not trained: %s", number, error)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bramble_client.hal.gpio import GpioError, Panel, Status, open_factory
+from bramble_client.worker import Worker
 
 if TYPE_CHECKING:
     from bramble_client.settings import ClientSettings
@@ -56,7 +56,7 @@ def open_panel(
         return None
 
 
-class FrontPanel:
+class FrontPanel(Worker):
     """Shows on the LED how the client is, as long as it runs.
 
     Parameters
@@ -86,29 +86,29 @@ class FrontPanel:
         on_label: Callable[[str, float], None],
         on_reset: Callable[[], None],
     ) -> None:
+        super().__init__("front panel")
         self._pins = pins
         self._classes = classes
         self._status = status
         self._panel = Panel(pins, classes=classes, on_label=on_label, on_reset=on_reset)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="front panel", daemon=True)
 
     def start(self) -> None:
         """Begin to show."""
         log.info("lamp and buttons are ready%s", f"; the label button goes through {', '.join(self._classes)}" if self._classes else "")
-        self._thread.start()
+        super().start()
 
-    def stop(self, timeout: float) -> None:
+    def stop(self, timeout: float) -> bool:
         """Turn the LED off and release the pins."""
-        self._stopping.set()
-        self._thread.join(timeout)
+        ended = super().stop(timeout)
         try:
             self._panel.close()
             self._pins.close()
-        except Exception as error:  # as in `_run`; a client ends in good order all the same
+        except Exception as error:  # as in `run`; a client ends in good order all the same
             log.warning("lamp and buttons were not released (%s)", error)
+        return ended
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Show how the client is until told to stop."""
         shown: Status | None = None
         failing = False
         while not self._stopping.wait(LOOK_S):

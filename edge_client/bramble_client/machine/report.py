@@ -12,6 +12,7 @@ from typing import Protocol
 from bramble_client.deliver.link import Link, LinkDown, NoAnswer
 from bramble_client.machine import disk
 from bramble_client.machine import health as machine
+from bramble_client.worker import Worker
 from bramble_protocol.health import EVENT, INTERVAL, MOST_SENSORS, Health
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Sampling(Protocol):
         """When a good reading was taken last, on the monotonic clock."""
 
 
-class Reporter:
+class Reporter(Worker):
     """Sends reports while the link is up.
 
     Parameters
@@ -66,6 +67,7 @@ class Reporter:
         doubted: Callable[[], Sequence[str]] = lambda: (),
         doubtful: Callable[[], int | None] = lambda: None,
     ) -> None:
+        super().__init__("reporter")
         self._link = link
         self._folder = folder
         self._sampling = sampling
@@ -73,19 +75,6 @@ class Reporter:
         self._trouble = trouble
         self._doubtful = doubtful
         self._due = threading.Event()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
-
-    def start(self) -> None:
-        """Begin to report."""
-        self._thread.start()
-
-    def stop(self, timeout: float) -> None:
-        """End."""
-        self._stopping = True
-        self._due.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
 
     def wake(self) -> None:
         """Report now: the link has come up."""
@@ -111,12 +100,13 @@ class Reporter:
             disk=self._trouble() or disk.state(self._folder) or "ok",
         )
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Report until told to stop."""
         failing, pause = False, INTERVAL
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._due.wait(pause)
             self._due.clear()
-            if self._stopping or not self._link.up:
+            if self._stopping.is_set() or not self._link.up:
                 continue
             health = self.read()
             pause = SOON_S if health.sample_every is not None and health.sample_age is None else INTERVAL
