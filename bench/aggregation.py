@@ -18,7 +18,7 @@ from bramble_protocol.messages import Timing, TrainingComplete
 from bramble_server.learning.aggregate import BLOCK
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import create
-from bramble_server.rounds.cohort import Cohort
+from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.spool import Spool
 
 CLIENTS, PARAMETERS, REPEATS = 100, 1_000_000, 15
@@ -74,8 +74,8 @@ def main() -> list[Row]:
         measuring = seconds(lambda: list(spool.measures(updates[0], updates[1])))
 
     tracemalloc.start()
-    cohort = Cohort(1, tuple(f"pi-{index}" for index in range(CLIENTS)), updates[0], create("fedavg"), Path(tempfile.gettempdir()))
-    with closing(cohort):
+    open_round = OpenRound(1, tuple(f"pi-{index}" for index in range(CLIENTS)), updates[0], create("fedavg"), Path(tempfile.gettempdir()))
+    with closing(open_round):
         layout = Layout.of([("w", [PARAMETERS])])
         messages = [
             TrainingComplete(1, layout, "float32", weights, count, {}, Timing(0, 0, 0))
@@ -84,10 +84,10 @@ def main() -> list[Row]:
 
         def arrive() -> None:
             for index, message in enumerate(messages):
-                cohort.fold(f"pi-{index}", message)
+                open_round.fold(f"pi-{index}", message)
 
         arriving = seconds(arrive)
-        judging = seconds(lambda: cohort.aggregate(Judge(), 1))
+        judging = seconds(lambda: open_round.aggregate(Judge(), 1))
         together = tracemalloc.get_traced_memory()[1] / updates[0].nbytes
         tracemalloc.stop()
 

@@ -28,7 +28,7 @@ from bramble_protocol.messages import ClientUpdate, TrainingComplete
 from bramble_server import tasks
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import create
-from bramble_server.rounds.cohort import Cohort
+from bramble_server.rounds.round import OpenRound
 
 ROUNDS, SEEDS = 9, 10
 PER_ROUND = 500
@@ -108,7 +108,7 @@ class Fleet:
         for number in range(1, rounds + 1):
             manifest = self.graph.manifest
             update = ClientUpdate(number, manifest.task, self.graph.sha256, manifest.layout, "float32", "float32", model, config)
-            with closing(Cohort(number, tuple(trainers), model, strategy, self.folder)) as cohort:
+            with closing(OpenRound(number, tuple(trainers), model, strategy, self.folder)) as open_round:
                 for site in sites:
                     lived = part(site, start, PER_ROUND * number)
                     try:
@@ -117,14 +117,14 @@ class Fleet:
                         out.append(site.name)
                         continue
                     tested[site.name] = result.tested_until
-                    cohort.fold(site.name, _on_the_wire(result.complete))
-                model = self._aggregate(cohort, judge, model)
-                out += cohort.left_out
+                    open_round.fold(site.name, _on_the_wire(result.complete))
+                model = self._aggregate(open_round, judge, model)
+                out += open_round.left_out
         return model, out
 
-    def _aggregate(self, cohort: Cohort, judge: Judge, model: Weights) -> Weights:
+    def _aggregate(self, open_round: OpenRound, judge: Judge, model: Weights) -> Weights:
         try:
-            new, pooled = cohort.aggregate(judge if self.judged else Credulous(), 1)
+            new, pooled = open_round.aggregate(judge if self.judged else Credulous(), 1)
         except BrambleError:
             return model
         judge.committed(pooled)
@@ -182,10 +182,10 @@ def curve(fleet: Fleet, sites: Sequence[Site], seed: int, rounds: int) -> NDArra
     config = replace(manifest.config, seed=seed, deadline_s=600.0)
     for number in range(1, rounds + 1):
         update = ClientUpdate(number, manifest.task, fleet.graph.sha256, manifest.layout, "float32", "float32", model, config)
-        with closing(Cohort(number, tuple(trainers), model, strategy, fleet.folder)) as cohort:
+        with closing(OpenRound(number, tuple(trainers), model, strategy, fleet.folder)) as open_round:
             for site in sites:
-                cohort.fold(site.name, trainers[site.name].run(update, site.until(site.cut).columns, None).complete)
-            model, pooled = cohort.aggregate(judge if fleet.judged else Credulous(), 1)
+                open_round.fold(site.name, trainers[site.name].run(update, site.until(site.cut).columns, None).complete)
+            model, pooled = open_round.aggregate(judge if fleet.judged else Credulous(), 1)
             judge.committed(pooled)
         errors.append(rmse(fleet.graph, runtime, held_out, model).mean())
     return np.array(errors)

@@ -10,8 +10,8 @@ from sqlalchemy.exc import OperationalError
 from bramble.cli import main
 from bramble_server.learning.aggregate import AggregateError
 from bramble_server.learning.strategies import FedAvg
-from bramble_server.rounds.cohort import Cohort
 from bramble_server.rounds.cycle import World
+from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.spool import Spool, SpoolError
 
 point, _, number = os.environ["BREAK"].partition(":")
@@ -36,21 +36,21 @@ def failing(method: Any, error: Exception) -> Any:
     return wrapped
 
 
-made = Cohort.__init__
+made = OpenRound.__init__
 
 
-def make(self: Cohort, this: int, *arguments: Any) -> None:
+def make(self: OpenRound, this: int, *arguments: Any) -> None:
     """Note which round is the current one."""
     global current
     current = this
     made(self, this, *arguments)
 
 
-Cohort.__init__ = make  # type: ignore[method-assign]
+OpenRound.__init__ = make  # type: ignore[method-assign]
 TARGETS: dict[str, tuple[Any, str, Exception]] = {
     "the model is not finite": (FedAvg, "finish", AggregateError("aggregate: value 0 of the new model is not finite")),
-    "the disk is full at the opening": (Cohort, "opened", disk_full()),
-    "the disk is full at the commit": (Cohort, "_write_parts", disk_full()),
+    "the disk is full at the opening": (OpenRound, "opened", disk_full()),
+    "the disk is full at the commit": (OpenRound, "_write_parts", disk_full()),
     "the disk is full for an update": (Spool, "append", SpoolError("spool: the update could not be put aside (No space left on device)")),
     "a bug in the strategy": (FedAvg, "fold", ZeroDivisionError("bug")),
     "a bug in the commit": (FedAvg, "finish", ZeroDivisionError("bug")),

@@ -10,8 +10,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from bramble.cli import main
-from bramble_server.rounds.cohort import Cohort
 from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.round import OpenRound
 from bramble_server.store import rounds
 from bramble_server.transport.links import Outward
 
@@ -25,9 +25,9 @@ def die() -> None:
 
 
 def at_round(method: Callable[..., Any], before: Callable[[], None] | None, after: Callable[[], None] | None) -> Callable[..., Any]:
-    """Wrap a method of the cohort so that something happens around it in the chosen round."""
+    """Wrap a method of the open round so that something happens around it in the chosen round."""
 
-    def wrapped(self: Cohort, *arguments: Any) -> Any:
+    def wrapped(self: OpenRound, *arguments: Any) -> Any:
         mine = self.number == int(number)
         if mine and before:
             before()
@@ -65,17 +65,17 @@ def after_rollback(self: Commits, to_be: int, to: int) -> Any:
 asked, written, restored = Outward.ask, rounds.rolled_back, Commits.restore
 match point:
     case "before it is on record":
-        Cohort.opened = at_round(Cohort.opened, die, None)  # type: ignore[method-assign]
+        OpenRound.opened = at_round(OpenRound.opened, die, None)  # type: ignore[method-assign]
     case "before asking":
         Outward.ask = ask  # type: ignore[method-assign]
     case "before the commit":
-        Cohort.commit = at_round(Cohort.commit, die, None)  # type: ignore[method-assign]
+        OpenRound.commit = at_round(OpenRound.commit, die, None)  # type: ignore[method-assign]
     case "in the commit":
-        Cohort.commit = at_round(Cohort.commit, None, None)  # type: ignore[method-assign]
+        OpenRound.commit = at_round(OpenRound.commit, None, None)  # type: ignore[method-assign]
         # everything is written in the transaction, and SQLite has not been told to commit it
         event.listen(Engine, "commit", lambda connection: die() if committing else None)
     case "after the commit":
-        Cohort.commit = at_round(Cohort.commit, None, die)  # type: ignore[method-assign]
+        OpenRound.commit = at_round(OpenRound.commit, None, die)  # type: ignore[method-assign]
     case "in the rollback":
         rounds.rolled_back = in_rollback
         event.listen(Engine, "commit", lambda connection: die() if committing else None)

@@ -12,7 +12,7 @@ from bramble_server.clock import Clock
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.learning.judge import RECENT, Judge
 from bramble_server.metrics import Metrics
-from bramble_server.rounds.cohort import Cohort
+from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.view import Model
 from bramble_server.rounds.writer import RefusedError
 from bramble_server.settings import ServerSettings
@@ -37,7 +37,7 @@ class Commits:
         """Begin anew, after a reset."""
         self._judge = Judge()
 
-    def finish(self, cohort: Cohort) -> Model:
+    def finish(self, open_round: OpenRound) -> Model:
         """Make a round's updates the next model.
 
         Raises
@@ -45,10 +45,10 @@ class Commits:
         BrambleError
             If too few of them count, it would be far worse than the last, or the store refuses. All is then as it was.
         """
-        model, pooled = cohort.aggregate(self._judge, max(1, self._settings.min_updates))
-        cohort.commit(self._store, model, pooled, self._settings.keep_models, self._settings.mode == "evaluation")
+        model, pooled = open_round.aggregate(self._judge, max(1, self._settings.min_updates))
+        open_round.commit(self._store, model, pooled, self._settings.keep_models, self._settings.mode == "evaluation")
         self._judge.committed(pooled)
-        return Model(cohort.number, model, pooled)
+        return Model(open_round.number, model, pooled)
 
     def restore(self, number: int, to: int) -> Model:
         """Make the model of round ``to`` the global one again, in one transaction; nothing is deleted.
@@ -78,14 +78,15 @@ class Commits:
         log.warning("round %d: rolled back to the model of round %d", number, to)
         return Model(number, weights, {})
 
-    def told(self, cohort: Cohort) -> None:
+    def told(self, open_round: OpenRound) -> None:
         """Log, count and remark whom a round left out; a sensor stays broken for many rounds, and is named once."""
-        for client, reason in sorted(cohort.answered.items()):
+        number, answered = open_round.number, open_round.answered
+        for client, reason in sorted(answered.items()):
             if reason is not None and client not in self._left_out:
-                log.warning("round %d: left out %s: %s", cohort.number, client, reason)
+                log.warning("round %d: left out %s: %s", number, client, reason)
                 self._left_out.add(client)
             elif reason is None and client in self._left_out:
-                log.info("round %d: %s counts again", cohort.number, client)
+                log.info("round %d: %s counts again", number, client)
                 self._left_out.discard(client)
-        self._metrics.left_out(cohort.left_out)
-        self._fleet.judged({name: reason and f"left out of round {cohort.number}: {reason}" for name, reason in cohort.answered.items()})
+        self._metrics.left_out(open_round.left_out)
+        self._fleet.judged({name: reason and f"left out of round {number}: {reason}" for name, reason in answered.items()})

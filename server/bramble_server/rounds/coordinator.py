@@ -23,11 +23,11 @@ from bramble_server.fleet.registry import Registry
 from bramble_server.learning import strategies
 from bramble_server.metrics import Metrics
 from bramble_server.rounds import synchronous
-from bramble_server.rounds.cohort import Cohort, losses
 from bramble_server.rounds.commits import Commits
 from bramble_server.rounds.cycle import World
 from bramble_server.rounds.endings import Endings
 from bramble_server.rounds.outward import Outward
+from bramble_server.rounds.round import OpenRound, losses
 from bramble_server.rounds.schedule import Schedule
 from bramble_server.rounds.view import Model, View
 from bramble_server.rounds.writer import RefusedError, Reply, Runtime, Writer
@@ -59,7 +59,7 @@ class Coordinator:
         self._writer = Writer(store, runtime, self._due, self._tick, clock)
         self._said = Complaints(clock.monotonic)
         self._endings = Endings(self._write, lambda: bool(store.trouble))
-        self._cohort: Cohort | None = None
+        self._open: OpenRound | None = None
         self._commits = Commits(settings, store, fleet, metrics, clock)
         self._deadline, self._config = 0.0, settings.training(graph.manifest.config)
         self._recover()
@@ -93,8 +93,8 @@ class Coordinator:
 
     def progress(self) -> tuple[int, dict[str, dict[str, Any]]] | None:
         """Return the open round and what is known of each client's part in it."""
-        cohort = self._cohort
-        return (cohort.number, cohort.parts()) if cohort else None
+        open_round = self._open
+        return (open_round.number, open_round.parts()) if open_round else None
 
     def start(self) -> None:
         """Begin to work."""
@@ -210,17 +210,17 @@ class Coordinator:
     def _prepare(self, action: synchronous.Action, complete: TrainingComplete | None, to: int) -> None:
         match action:
             case synchronous.Open(number, clients):
-                cohort = Cohort(number, clients, self._view.model.weights, self._strategy, self._settings.data_dir, self._clock)
+                open_round = OpenRound(number, clients, self._view.model.weights, self._strategy, self._settings.data_dir, self._clock)
                 try:
-                    self._write(lambda connection: cohort.opened(connection, self._settings.keep_rounds))
+                    self._write(lambda connection: open_round.opened(connection, self._settings.keep_rounds))
                 except BaseException:
-                    cohort.close()
+                    open_round.close()
                     raise
-                self._cohort = cohort
+                self._open = open_round
             case synchronous.Fold(_, client):
                 assert complete is not None
-                assert self._cohort is not None
-                self._cohort.fold(client, complete)
+                assert self._open is not None
+                self._open.fold(client, complete)
             case synchronous.Restore(number):
                 self._view = replace(self._view, model=self._runtime.offload(self._commits.restore, number, to))
 
@@ -236,13 +236,13 @@ class Coordinator:
                 reply.answer(action)
             case synchronous.Ask(number, client):
                 self._said.about(client, f"round {number}: asking it again", logging.INFO)
-                if self._cohort:
-                    self._cohort.asked_again(client)
+                if self._open:
+                    self._open.asked_again(client)
                 self._out.ask([client], self._message)
             case synchronous.Drop(number, client, reason):
                 self._said.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
-                if self._cohort:
-                    self._cohort.drop(client, reason)
+                if self._open:
+                    self._open.drop(client, reason)
             case synchronous.Accept() | synchronous.Restore():
                 reply.answer(action)
             case synchronous.Refuse(code, reason):
@@ -260,32 +260,33 @@ class Coordinator:
         ).to_wire()  # fmt: skip
 
     def _commit(self) -> None:
-        cohort = self._cohort
-        assert cohort is not None
+        open_round = self._open
+        assert open_round is not None
         try:
-            model = self._runtime.offload(self._commits.finish, cohort)
+            model = self._runtime.offload(self._commits.finish, open_round)
         except Exception as error:
             if not isinstance(error, BrambleError):
-                log.exception("round %d: the commit failed", cohort.number)
+                log.exception("round %d: the commit failed", open_round.number)
             self._abandon(str(error) if isinstance(error, BrambleError) else f"{reasons.UNCOMMITTED}, its log says why")
             return
         self._view = replace(self._view, model=model)
-        log.info("round %d: committed, %d updates in %.2f s%s", cohort.number, cohort.delivered, cohort.seconds, losses(model.metrics))
-        self._closed(cohort, "committed")
+        number, delivered, loss = open_round.number, open_round.delivered, losses(model.metrics)
+        log.info("round %d: committed, %d updates in %.2f s%s", number, delivered, open_round.seconds, loss)
+        self._closed(open_round, "committed")
 
     def _abandon(self, reason: str) -> None:
-        cohort = self._cohort
-        assert cohort is not None
-        log.warning("round %d: abandoned: %s", cohort.number, reason)
-        self._closed(cohort, "abandoned")
-        self._endings.put(cohort.number, cohort.abandoned(reason), self._clock.monotonic())
+        open_round = self._open
+        assert open_round is not None
+        log.warning("round %d: abandoned: %s", open_round.number, reason)
+        self._closed(open_round, "abandoned")
+        self._endings.put(open_round.number, open_round.abandoned(reason), self._clock.monotonic())
 
-    def _closed(self, cohort: Cohort, state: str) -> None:
-        self._cohort = None
-        cohort.close()
+    def _closed(self, open_round: OpenRound, state: str) -> None:
+        self._open = None
+        open_round.close()
         self._schedule.ended(self._clock.monotonic(), state == "committed")
-        self._metrics.round_ended(state, cohort.seconds, self._view.model.metrics)
-        self._commits.told(cohort)
+        self._metrics.round_ended(state, open_round.seconds, self._view.model.metrics)
+        self._commits.told(open_round)
 
     def _end_unused(self, reason: str) -> None:
         self._state, actions = synchronous.step(self._state, synchronous.Reset())

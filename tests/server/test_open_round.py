@@ -14,12 +14,12 @@ from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import Timing, TrainingComplete
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import FedAvg, Strategy
-from bramble_server.rounds.cohort import Cohort
+from bramble_server.rounds.round import OpenRound
 from bramble_server.store import Store, models, rounds
 
 LAYOUT = Layout.of([("w", [4])])
 OLD = np.zeros(4, np.float32)
-Opened = Callable[..., Cohort]
+Opened = Callable[..., OpenRound]
 
 
 def complete(value: float, samples: int = 10, **metrics: float) -> TrainingComplete:
@@ -36,10 +36,10 @@ class Picky(FedAvg):
         super().fold(weights, samples, metrics)
 
 
-def commit(cohort: Cohort, store: Store, with_weights: bool = True, needed: int = 1) -> tuple[Weights, dict[str, float]]:
+def commit(open_round: OpenRound, store: Store, with_weights: bool = True, needed: int = 1) -> tuple[Weights, dict[str, float]]:
     """End a round as the coordinator does."""
-    model, pooled = cohort.aggregate(Judge(), needed)
-    cohort.commit(store, model, pooled, 5, with_weights)
+    model, pooled = open_round.aggregate(Judge(), needed)
+    open_round.commit(store, model, pooled, 5, with_weights)
     return model, pooled
 
 
@@ -51,19 +51,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def opened(store: Store, tmp_path: Path) -> Iterator[Callable[..., Cohort]]:
+def opened(store: Store, tmp_path: Path) -> Iterator[Callable[..., OpenRound]]:
     """Open a round with these clients; it is closed at the test's end."""
-    cohorts: list[Cohort] = []
+    made: list[OpenRound] = []
 
-    def open_with(*clients: str, strategy: Strategy | None = None) -> Cohort:
-        cohorts.append(Cohort(1, clients, OLD, strategy or FedAvg(), tmp_path))
+    def open_with(*clients: str, strategy: Strategy | None = None) -> OpenRound:
+        made.append(OpenRound(1, clients, OLD, strategy or FedAvg(), tmp_path))
         with store.writing() as connection:
-            cohorts[-1].opened(connection, 100)
-        return cohorts[-1]
+            made[-1].opened(connection, 100)
+        return made[-1]
 
     yield open_with
-    for cohort in cohorts:
-        cohort.close()
+    for open_round in made:
+        open_round.close()
 
 
 def record(store: Store) -> dict[str, Any]:
@@ -74,13 +74,13 @@ def record(store: Store) -> dict[str, Any]:
 
 
 def test_a_commit_writes_model_record_and_every_part_together(store: Store, opened: Opened) -> None:
-    cohort = opened("a", "b", "c")
+    open_round = opened("a", "b", "c")
     assert record(store)["state"] == "running"
-    cohort.fold("a", complete(1.0, 30, loss_after=2.0))
-    cohort.fold("b", complete(5.0, 10, loss_after=6.0))
-    assert cohort.delivered == 2
-    cohort.drop("c", "disconnected")
-    model, metrics = commit(cohort, store)
+    open_round.fold("a", complete(1.0, 30, loss_after=2.0))
+    open_round.fold("b", complete(5.0, 10, loss_after=6.0))
+    assert open_round.delivered == 2
+    open_round.drop("c", "disconnected")
+    model, metrics = commit(open_round, store)
     assert model.tolist() == [2.0] * 4
     assert metrics == {"loss_after": 3.0}
     found = record(store)
@@ -98,19 +98,19 @@ def test_a_commit_writes_model_record_and_every_part_together(store: Store, open
 
 
 def test_without_weights_only_norms_and_distances_are_kept(store: Store, opened: Opened) -> None:
-    cohort = opened("a")
-    cohort.fold("a", complete(3.0))
-    commit(cohort, store, with_weights=False)
+    open_round = opened("a")
+    open_round.fold("a", complete(3.0))
+    commit(open_round, store, with_weights=False)
     with store.reading() as connection:
         latest = next(iter(models.latest_updates_of_all(connection)))
     assert (latest.weights, latest.distance) == (None, pytest.approx(0.0))
 
 
 def test_an_update_that_the_strategy_refuses_is_left_out_by_name(store: Store, opened: Opened) -> None:
-    cohort = opened("a", "b", strategy=Picky())
-    cohort.fold("b", complete(-1.0, loss_after=9.0))
-    cohort.fold("a", complete(4.0, loss_after=2.0))
-    model, pooled = commit(cohort, store)
+    open_round = opened("a", "b", strategy=Picky())
+    open_round.fold("b", complete(-1.0, loss_after=9.0))
+    open_round.fold("a", complete(4.0, loss_after=2.0))
+    model, pooled = commit(open_round, store)
     assert model.tolist() == [4.0] * 4
     assert pooled == {"loss_after": 2.0}
     found = record(store)
@@ -120,12 +120,12 @@ def test_an_update_that_the_strategy_refuses_is_left_out_by_name(store: Store, o
 
 
 def test_what_lies_far_from_the_others_is_left_out_by_name_and_measured_all_the_same(store: Store, opened: Opened) -> None:
-    cohort = opened("a", "b", "c", "d")
+    open_round = opened("a", "b", "c", "d")
     for client, value in (("a", 1.0), ("b", 1.2), ("c", 0.8), ("d", 40.0)):
-        cohort.fold(client, complete(value))
-    model, _ = commit(cohort, store)
+        open_round.fold(client, complete(value))
+    model, _ = commit(open_round, store)
     np.testing.assert_allclose(model, 1.0, rtol=1e-6)
-    assert cohort.left_out == {"d": "its update is 80 long, 36 times the cohort's median"}
+    assert open_round.left_out == {"d": "its update is 80 long, 36 times the cohort's median"}
     found = record(store)
     assert (found["state"], found["updates"]) == ("committed", 3)
     assert found["reason"] == "left out d: its update is 80 long, 36 times the cohort's median"
@@ -134,10 +134,10 @@ def test_what_lies_far_from_the_others_is_left_out_by_name_and_measured_all_the_
 
 
 def test_a_longer_update_goes_a_part_of_its_way_and_is_recorded_as_it_came(store: Store, opened: Opened) -> None:
-    cohort = opened("a", "b", "c")
+    open_round = opened("a", "b", "c")
     for client, value in (("a", 1.0), ("b", 1.0), ("c", 4.0)):
-        cohort.fold(client, complete(value))
-    model, _ = commit(cohort, store)
+        open_round.fold(client, complete(value))
+    model, _ = commit(open_round, store)
     np.testing.assert_allclose(model, (1 + 1 + 1.5) / 3, rtol=1e-6)
     assert record(store)["clients"]["c"]["update_norm"] == pytest.approx(8.0)
     with store.reading() as connection:
@@ -150,51 +150,51 @@ def test_the_order_of_arrival_changes_not_a_bit(tmp_path: Path) -> None:
     values = {f"pi-{i}": float(rng.normal()) for i in range(11)}
     results = []
     for names in (sorted(values), sorted(values, reverse=True)):
-        cohort = Cohort(1, tuple(values), OLD, FedAvg(), tmp_path)
+        open_round = OpenRound(1, tuple(values), OLD, FedAvg(), tmp_path)
         for name in names:
-            cohort.fold(name, complete(values[name], samples=7 + len(name)))
-        results.append(cohort.aggregate(Judge(), 1)[0])
-        cohort.close()
+            open_round.fold(name, complete(values[name], samples=7 + len(name)))
+        results.append(open_round.aggregate(Judge(), 1)[0])
+        open_round.close()
     np.testing.assert_array_equal(*results)
 
 
 def test_a_round_of_which_too_little_counts_comes_to_nothing_and_says_who_was_left_out(store: Store, opened: Opened) -> None:
-    cohort = opened("a", "b")
-    cohort.fold("a", complete(1.0))
-    cohort.fold("b", complete(1e15))
+    open_round = opened("a", "b")
+    open_round.fold("a", complete(1.0))
+    open_round.fold("b", complete(1e15))
     with pytest.raises(BrambleError, match=r"^1 updates count, a round needs 2; left out b: its update is 2e\+15 long"):
-        commit(cohort, store, needed=2)
+        commit(open_round, store, needed=2)
     with store.writing() as connection:
-        cohort.abandoned("too few")(connection)
+        open_round.abandoned("too few")(connection)
     found = record(store)
     assert (found["state"], found["updates"]) == ("abandoned", 1)
     assert found["clients"]["b"]["reason"].startswith("left out: its update is")
 
 
 def test_nobodys_samples_outweigh_the_fleet(store: Store, opened: Opened) -> None:
-    cohort = opened("a", "b", "c")
+    open_round = opened("a", "b", "c")
     for client, samples in (("a", 100), ("b", 100), ("c", 10_000_000)):
         value, error = (1.0, 1.0) if client == "c" else (0.8, 2.0)
-        cohort.fold(client, complete(value, samples, test_samples=float(samples), test_error=error))
-    model, pooled = commit(cohort, store)
+        open_round.fold(client, complete(value, samples, test_samples=float(samples), test_error=error))
+    model, pooled = commit(open_round, store)
     np.testing.assert_allclose(model, (0.8 * 200 + 1.0 * 300) / 500, rtol=1e-6)
     assert pooled == {"test_error": pytest.approx((2 * 200 + 300) / 500), "test_samples": 500}
     assert record(store)["clients"]["c"]["samples"] == 10_000_000
 
 
 def test_a_failed_commit_leaves_the_store_as_it_was(store: Store, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    cohort = opened("a")
-    cohort.fold("a", complete(4.0))
+    open_round = opened("a")
+    open_round.fold("a", complete(4.0))
 
     def fail(*_: object) -> None:
         raise BrambleError("no more room")
 
     monkeypatch.setattr(models, "save", fail)
     with pytest.raises(BrambleError, match="no more room"):
-        commit(cohort, store)
+        commit(open_round, store)
     assert record(store)["state"] == "running"
     with store.writing() as connection:
-        cohort.abandoned("no more room")(connection)
+        open_round.abandoned("no more room")(connection)
     found = record(store)
     assert (found["state"], found["reason"], found["updates"]) == ("abandoned", "no more room", 1)
     assert found["clients"]["a"]["samples"] == 10
@@ -204,18 +204,18 @@ def test_a_failed_commit_leaves_the_store_as_it_was(store: Store, opened: Opened
 
 
 def test_one_that_delivers_after_all_is_dropped_no_more(store: Store, opened: Opened) -> None:
-    cohort = opened("a", "b")
-    cohort.drop("a", "disconnected")
-    first = cohort.parts()["a"]["sent"]
-    cohort.asked_again("a")
-    cohort.fold("a", complete(1.0))
-    part = cohort.parts()["a"]
+    open_round = opened("a", "b")
+    open_round.drop("a", "disconnected")
+    first = open_round.parts()["a"]["sent"]
+    open_round.asked_again("a")
+    open_round.fold("a", complete(1.0))
+    part = open_round.parts()["a"]
     assert part["reason"] is None
     assert part["sent"] >= first
     assert (part["received"], part["train_start"], part["train_end"], part["bytes"]) == (1.0, 2.0, 3.0, 16)
 
 
 def test_parts_are_a_copy_that_nobody_can_write_through(store: Store, opened: Opened) -> None:
-    cohort = opened("a")
-    cohort.parts()["a"]["reason"] = "mischief"
-    assert cohort.parts()["a"]["reason"] is None
+    open_round = opened("a")
+    open_round.parts()["a"]["reason"] = "mischief"
+    assert open_round.parts()["a"]["reason"] is None

@@ -25,7 +25,7 @@ from bramble_server.store.models import LatestUpdate
 from bramble_server.store.schema import MEASURES
 
 
-class Cohort:
+class OpenRound:
     """Gathers a round's updates; writes them to the store with the round's end, in one transaction.
 
     Parameters
