@@ -38,6 +38,7 @@ from bramble_client.machine import disk, memory
 from bramble_client.machine.frontpanel import open_panel
 from bramble_client.machine.report import Reporter
 from bramble_protocol import BrambleError
+from bramble_protocol.features import FEATURES
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import Channel, ClientUpdate, GenerateData, Handshake, Notice
 from bramble_protocol.notify import notify, watchdog_interval
@@ -83,7 +84,7 @@ class Agent:
         self._runner = Runner(settings.training_memory)
         self._trainer = Trainer(folder, self._fetch, settings.id, self._runner, self._approve)
         hello = Handshake(
-            bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, _version(), instance=secrets.token_hex(8)
+            bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, _version(), FEATURES, secrets.token_hex(8)
         )
         self._link = Link(settings.server, hello.to_wire(), tls=tls, proxy=settings.proxy, longest_pause=settings.reconnect_max)
         self._courier = Courier(self._outbox, self._link, self._accepted)

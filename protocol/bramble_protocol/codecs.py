@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,30 +12,58 @@ from numpy.typing import NDArray
 from bramble_protocol.errors import EncodingError
 from bramble_protocol.layout import Layout, Weights
 
-_DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
-"""The encodings that store one number per weight. Quantised ones, which carry a scale per tensor, get their place beside this table."""
 
+@dataclass(frozen=True)
+class Codec:
+    """How one encoding stores a vector: one number per weight. Quantised ones, with a scale per tensor, get their place beside it."""
+
+    dtype: np.dtype[Any]
+    based: bool = False
+    """Whether it holds how far the weights are from a base that both ends have: the model that a round began with."""
+    instead: str | None = None
+    """What is used with a peer that does not know it; None where every peer does, for the first version had it."""
+
+
+CODECS = {
+    "float32": Codec(np.dtype("<f4")),
+    "float16": Codec(np.dtype("<f2")),
+    "delta-float16": Codec(np.dtype("<f2"), based=True, instead="float16"),
+}
+ENCODINGS = tuple(CODECS)
+"""Names of the encodings that this version speaks."""
+NAMED = tuple(name for name, codec in CODECS.items() if codec.instead)
+"""Those that a peer must have named among its features."""
 LARGEST = 1e18
 """Largest magnitude of a weight. Its square still fits into float32; and a runtime that stops at the largest float32 instead of
 going to infinity (tflite-runtime does) is found out by it."""
 
-ENCODINGS = tuple(_DTYPES)
-"""Names of the encodings that this version speaks."""
 
+def find(encoding: str, what: str = "encoding") -> Codec:
+    """Return the codec of an encoding.
 
-def _dtype(encoding: str) -> np.dtype[Any]:
+    Raises
+    ------
+    EncodingError
+        If it is unknown; ``what`` is the field that named it.
+    """
     try:
-        return _DTYPES[encoding]
+        return CODECS[encoding]
     except (KeyError, TypeError):
-        raise EncodingError(f"encoding: {encoding!r} is not one of {', '.join(ENCODINGS)}") from None
+        raise EncodingError(f"{what}: {str(encoding)[:40]!r} is not one of {', '.join(ENCODINGS)}") from None
+
+
+def spoken(encoding: str, features: Collection[str]) -> str:
+    """Return the encoding to use with a peer of these features: this one, or what is used instead."""
+    instead = find(encoding).instead
+    return encoding if instead is None or encoding in features else instead
 
 
 def encoded_size(layout: Layout, encoding: str) -> int:
     """Number of bytes that a model of this layout takes in this encoding."""
-    return layout.size * _dtype(encoding).itemsize
+    return layout.size * find(encoding).dtype.itemsize
 
 
-def encode(weights: Weights, encoding: str) -> bytes:
+def encode(weights: Weights, encoding: str, base: Weights | None = None) -> bytes:
     """Turn a flat vector into wire bytes: little-endian, in layout order.
 
     Parameters
@@ -42,37 +72,65 @@ def encode(weights: Weights, encoding: str) -> bytes:
         Shape (layout.size,), float32.
     encoding
         One of ``ENCODINGS``.
+    base
+        Shape (layout.size,), float32: the vector that the other end has, for an encoding that needs one.
 
     Raises
     ------
     EncodingError
-        If the encoding is unknown, or a value is not finite in it (float16 ends at 65504) or beyond ``LARGEST``.
+        If the encoding is unknown, it needs a base and there is none, or a value is not finite in it (float16 ends at 65504) or beyond
+        ``LARGEST``.
     """
-    dtype = _dtype(encoding)
-    with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(weights, dtype)
+    codec = find(encoding)
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = weights - _checked(base, len(weights), encoding) if codec.based else weights
+        array = np.ascontiguousarray(moved, codec.dtype)
     _check(array, encoding)
     return array.tobytes()
 
 
-def decode(data: Any, layout: Layout, encoding: str) -> Weights:
+def decode(data: Any, layout: Layout, encoding: str, base: Weights | None = None) -> Weights:
     """Turn wire bytes into a flat float32 vector of shape (layout.size,), without copying where the machine allows it.
 
     Raises
     ------
     EncodingError
-        If the encoding is unknown, the byte count does not fit, or a value is NaN, infinite or beyond ``LARGEST``.
+        If the encoding is unknown, it needs a base and there is none, the byte count does not fit, or a value is NaN, infinite or beyond
+        ``LARGEST``.
     """
-    dtype = _dtype(encoding)
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise EncodingError(f"weights: expected bytes, got {type(data).__name__}")
+    codec = find(encoding)
+    fits(data, layout, encoding)
+    array = np.frombuffer(data, codec.dtype)
+    _check(array, encoding)
+    if not codec.based:
+        return array.astype(np.float32, copy=False)
+    weights: Weights = _checked(base, layout.size, encoding) + array.astype(np.float32)
+    _check(weights, encoding)
+    return weights
+
+
+def fits(data: Any, layout: Layout, encoding: str, what: str = "weights") -> None:
+    """Check that these are as many bytes as the layout takes in this encoding; none of them is read.
+
+    Raises
+    ------
+    EncodingError
+        If the encoding is unknown, it is no bytes, or their number is another.
+    """
     expected = encoded_size(layout, encoding)
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise EncodingError(f"{what}: expected bytes, got {type(data).__name__}")
     size = data.nbytes if isinstance(data, memoryview) else len(data)
     if size != expected:
-        raise EncodingError(f"weights: {size} bytes do not fit the layout, which takes {expected} as {encoding}")
-    array = np.frombuffer(data, dtype)
-    _check(array, encoding)
-    return array.astype(np.float32, copy=False)
+        raise EncodingError(f"{what}: {size} bytes do not fit the layout, which takes {expected} as {encoding}")
+
+
+def _checked(base: Weights | None, size: int, encoding: str) -> Weights:
+    if base is None:
+        raise EncodingError(f"encoding: {encoding} says how far the weights are from a model that both ends have, and there is none here")
+    if base.shape != (size,):
+        raise EncodingError(f"encoding: {encoding} needs a base of {size} values, and got shape {base.shape}")
+    return base
 
 
 def _check(array: NDArray[Any], encoding: str) -> None:

@@ -11,6 +11,10 @@ class ProtocolError(BrambleError):
     """A message does not follow the contract; the text names the field and what was expected."""
 
 
+class StaleError(ProtocolError):
+    """An answer was made to another question than the one that is open."""
+
+
 class LayoutError(ProtocolError):
     """A layout is malformed, or not the one that the task has."""
 

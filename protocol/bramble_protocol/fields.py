@@ -14,7 +14,10 @@ CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 CHANNEL_KEY = re.compile(r"[a-z][a-z0-9_.]{0,62}")
 FEATURE = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 INSTANCE = re.compile(r"[A-Za-z0-9_-]*")
+MODEL = re.compile(r"[0-9a-f]{16}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+YEAR_3000 = 32_503_680_000.0
+"""No time of a message is later."""
 SENTENCE = 500
 """Longest reason or label that is kept; a longer one is cut, so that no peer can fill a log."""
 

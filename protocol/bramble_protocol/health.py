@@ -8,7 +8,7 @@ from typing import Any
 
 from bramble_protocol import fields
 from bramble_protocol.errors import ProtocolError
-from bramble_protocol.messages import YEAR_3000
+from bramble_protocol.fields import YEAR_3000
 
 EVENT = "health"
 INTERVAL = 30.0

@@ -66,7 +66,10 @@ class ServerSettings(BaseSettings):
     batch_size: int | None = Field(None, ge=1, le=65536, description="Windows in a minibatch, instead of the task's own number.")
     learning_rate: float | None = Field(None, gt=0, le=1000, description="Clients' learning rate, instead of the task's own.")
     encoding: Literal["float32", "float16"] = Field("float32", description="How weights travel to the clients.")
-    reply_encoding: Literal["float32", "float16"] = Field("float32", description="How weights travel back.")
+    reply_encoding: Literal["float32", "float16", "delta-float16"] = Field(
+        "float32",
+        description="How weights travel back; delta-float16 is how far they moved, which a client of release 0.1 sends as float16.",
+    )
     tokens: Path | None = Field(None, description="File of tokens; with it, clients and HTTP requests must show one.")
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS with.")
     tls_key: Path | None = Field(None, description="Private key (PEM) of the certificate.")

@@ -83,7 +83,7 @@ class Pi:
             timing=Timing(began, began, time.time()),
         )
         self.answered[update.round] = answer
-        ack = self._link.call("training_complete", answer.to_wire(), timeout=30)
+        ack = self._link.call("training_complete", answer.to_wire(update), timeout=30)
         assert ack["accepted"], ack
 
     def _learn(self, layout: Layout, weights: Weights, number: int) -> Weights:

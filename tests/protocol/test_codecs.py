@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bramble_protocol.codecs import ENCODINGS, decode, encode, encoded_size
+from bramble_protocol.codecs import CODECS, decode, encode, encoded_size, spoken
 from bramble_protocol.errors import EncodingError
 from bramble_protocol.layout import Layout
 
@@ -15,10 +15,12 @@ def layout(size: int) -> Layout:
     return Layout.of([("w", [size])])
 
 
+PLAIN = [name for name, codec in CODECS.items() if not codec.based]
+BASED = [name for name, codec in CODECS.items() if codec.based]
 finite16 = hnp.arrays(np.float32, st.integers(1, 50), elements=st.floats(-65504, 65504, width=16))
 
 
-@given(weights=finite16, encoding=st.sampled_from(ENCODINGS))
+@given(weights=finite16, encoding=st.sampled_from(PLAIN))
 def test_what_an_encoding_can_hold_survives_exactly(weights: np.ndarray, encoding: str) -> None:
     data = encode(weights, encoding)
     assert len(data) == encoded_size(layout(len(weights)), encoding)
@@ -38,7 +40,7 @@ def test_bytes_are_little_endian_in_order() -> None:
     assert encode(np.array([1.0, -2.0], np.float32), "float16") == bytes.fromhex("003c00c0")
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", PLAIN)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_is_refused_both_ways(encoding: str, bad: float) -> None:
     weights = np.array([0, bad], np.float32)
@@ -85,3 +87,49 @@ def test_decoding_float32_copies_nothing() -> None:
     decoded = decode(data, layout(2), "float32")
     data[0:4] = bytes.fromhex("0000803f")
     assert decoded[0] == 1.0
+
+
+vectors = hnp.arrays(np.float32, 20, elements=st.floats(-1e3, 1e3, width=32))
+
+
+@given(base=vectors, moved=hnp.arrays(np.float32, 20, elements=st.floats(-1, 1, width=32)))
+def test_what_a_client_changed_comes_through_to_eleven_bits_of_the_change(base: np.ndarray, moved: np.ndarray) -> None:
+    weights = base + moved
+    data = encode(weights, "delta-float16", base)
+    assert len(data) == encoded_size(layout(20), "float16")
+    decoded = decode(data, layout(20), "delta-float16", base)
+    change = weights - base
+    bound = np.abs(change) * 2**-11 + 2**-25 + np.abs(weights) * 2**-23
+    assert np.all(np.abs(decoded.astype(np.float64) - weights) <= bound)
+
+
+@pytest.mark.parametrize("encoding", BASED)
+def test_a_codec_that_needs_a_base_says_so_without_one(encoding: str) -> None:
+    weights = np.ones(2, np.float32)
+    for attempt in (lambda: encode(weights, encoding), lambda: decode(bytes(4), layout(2), encoding)):
+        with pytest.raises(EncodingError, match=f"{encoding} says how far .* and there is none here"):
+            attempt()
+    with pytest.raises(EncodingError, match="needs a base of 2 values"):
+        encode(weights, encoding, np.ones(3, np.float32))
+
+
+@pytest.mark.parametrize("encoding", BASED)
+@pytest.mark.parametrize(("weight", "base"), [(np.nan, 0.0), (np.inf, np.inf), (7e4, 0.0), (-1e30, 1e30)])
+def test_a_change_that_is_not_finite_is_refused_not_sent(encoding: str, weight: float, base: float) -> None:
+    with pytest.raises(EncodingError, match="value 1 is not finite"):
+        encode(np.array([0, weight], np.float32), encoding, np.array([0, base], np.float32))
+
+
+@pytest.mark.parametrize("encoding", BASED)
+def test_a_change_to_a_weight_beyond_all_measure_is_refused(encoding: str) -> None:
+    base = np.array([0, 1.1e18], np.float32)
+    with pytest.raises(EncodingError, match=r"value 1 is .* diverged"):
+        decode(np.zeros(2, "<f2").tobytes(), layout(2), encoding, base)
+
+
+def test_a_peer_is_spoken_to_in_what_it_knows() -> None:
+    assert spoken("delta-float16", ()) == "float16"
+    assert spoken("delta-float16", ("sections", "delta-float16")) == "delta-float16"
+    assert spoken("float32", ()) == "float32"
+    with pytest.raises(EncodingError, match="'int4' is not one of float32, float16, delta-float16"):
+        spoken("int4", ("int4",))

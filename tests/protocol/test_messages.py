@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bramble_protocol import messages as m
-from bramble_protocol.errors import ProtocolError
+from bramble_protocol import sections
+from bramble_protocol.errors import ProtocolError, StaleError
+from bramble_protocol.features import FEATURES, common
 from bramble_protocol.layout import Layout
 
 LAYOUT = Layout.of([("kernel", [2, 2]), ("bias", [2])])
@@ -48,6 +51,105 @@ def test_training_complete_survives_the_wire_and_knows_its_size() -> None:
 )
 def test_a_message_survives_the_wire(message: Any, read: Any) -> None:
     assert read(message.to_wire()) == message
+
+
+def asked(update: m.ClientUpdate = UPDATE) -> m.ClientUpdate:
+    """What a client of today makes of a request."""
+    return m.ClientUpdate.from_wire(update.to_wire(FEATURES))
+
+
+def test_between_peers_that_know_sections_a_round_travels_in_them() -> None:
+    request = UPDATE.to_wire(FEATURES)
+    assert set(request) == {*UPDATE.to_wire(), "model"}
+    assert (request["encoding"], list(sections.unpack(request["weights"], ["weights"]))) == ("sections", ["weights"])
+    back = m.ClientUpdate.from_wire(request)
+    np.testing.assert_array_equal(back.weights, WEIGHTS)
+    assert (back.encoding, back.model) == ("float32", UPDATE.digest)
+    answer = COMPLETE.to_wire(back)
+    assert set(answer) == {*COMPLETE.to_wire(), "model"} - {"layout"}
+    read = m.TrainingComplete.from_wire(answer, LAYOUT, UPDATE)
+    np.testing.assert_array_equal(read.weights, WEIGHTS)
+    assert (read.samples, read.metrics, read.timing, read.nbytes) == (120, dict(COMPLETE.metrics), COMPLETE.timing, 24)
+
+
+@pytest.mark.parametrize("features", [(), ("delta-float16",), ("anything",)])
+def test_without_sections_a_request_is_that_of_version_1(features: tuple[str, ...]) -> None:
+    request = replace(UPDATE, reply_encoding="delta-float16").to_wire(features)
+    assert set(request) == {"round", "task", "graph", "layout", "encoding", "reply_encoding", "weights", "config"}
+    assert (request["encoding"], request["reply_encoding"], request["weights"]) == ("float32", "float16", WEIGHTS.tobytes())
+    back = m.ClientUpdate.from_wire(request)
+    assert back.model is None
+    assert COMPLETE.to_wire(back) == COMPLETE.to_wire()
+
+
+@pytest.mark.parametrize("encoding", ["float32", "float16"])
+def test_an_answer_says_how_far_it_moved_from_the_model_as_the_client_has_it(encoding: str) -> None:
+    model = np.linspace(-0.3, 0.3, 6).astype(np.float32)
+    update = replace(UPDATE, weights=model, encoding=encoding, reply_encoding="delta-float16")
+    question = asked(update)
+    assert (question.reply_encoding, question.model) == ("delta-float16", update.digest)
+    trained = (question.weights + np.float32(1e-4)).astype(np.float32)
+    answer = replace(COMPLETE, encoding="delta-float16", weights=trained).to_wire(question)
+    read = m.TrainingComplete.from_wire(answer, LAYOUT, update)
+    np.testing.assert_allclose(read.weights, trained, rtol=0, atol=1e-7)
+    assert (read.encoding, read.nbytes) == ("delta-float16", 12)
+    with pytest.raises(ProtocolError, match="there is none here"):
+        m.TrainingComplete.from_wire(answer, LAYOUT)
+
+
+def test_an_answer_to_another_model_of_the_same_number_is_of_a_round_that_is_over() -> None:
+    answer = COMPLETE.to_wire(asked(replace(UPDATE, weights=WEIGHTS + 1)))
+    with pytest.raises(StaleError, match=r"round over: model [0-9a-f]{16} is not the one that round 3 began with"):
+        m.Delivery.from_wire(answer, LAYOUT).open(UPDATE)
+
+
+def test_an_encoding_with_a_base_travels_in_sections_alone() -> None:
+    plain = {**COMPLETE.to_wire(), "encoding": "delta-float16", "weights": bytes(12)}
+    with pytest.raises(ProtocolError, match="encoding: delta-float16 travels in sections alone"):
+        m.Delivery.from_wire(plain, LAYOUT)
+
+
+IN_SECTIONS = COMPLETE.to_wire(asked())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": "AB" * 8}, "model"),
+        ({"model": None}, "model"),
+        ({"model": "ab" * 500}, "model"),
+        ({"layout": LAYOUT.to_wire()}, "unknown field layout"),
+        ({"encoding": "float32"}, "missing layout"),
+        ({"weights": WEIGHTS.tobytes()}, "sections"),
+        ({"weights": "text"}, "sections: expected bytes"),
+        ({"weights": sections.pack([("weights", "float32", bytes(28))])}, "28 bytes do not fit the layout, which takes 24"),
+        ({"weights": sections.pack([("weights", "int4", bytes(24))])}, "'int4' is not one of"),
+        ({"weights": sections.pack([("weights", "sections", bytes(24))])}, "'sections' is not one of"),
+        ({"weights": sections.pack([("control", "float32", bytes(24))])}, "'control' is not one of weights"),
+        ({"weights": sections.pack([("weights", "float32", bytes(24)), ("control", "float32", bytes(24))])}, "'control' is not one of"),
+    ],
+)
+def test_a_bad_field_of_an_answer_in_sections_is_refused_by_name(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ProtocolError, match=said):
+        m.TrainingComplete.from_wire({**IN_SECTIONS, **change}, LAYOUT, UPDATE)
+
+
+def test_weights_that_are_not_finite_are_found_when_they_are_decoded() -> None:
+    data = sections.pack([("weights", "float32", np.full(6, np.nan, "<f4").tobytes())])
+    delivery = m.Delivery.from_wire({**IN_SECTIONS, "weights": data}, LAYOUT)
+    with pytest.raises(ProtocolError, match="value 0 is not finite"):
+        delivery.open(UPDATE)
+
+
+def test_the_same_weights_have_one_name_and_others_another() -> None:
+    assert UPDATE.digest == replace(UPDATE, round=9, weights=WEIGHTS.copy()).digest == asked().digest
+    other = Layout.of([("kernel", [4]), ("bias", [2])])
+    assert len({UPDATE.digest, replace(UPDATE, layout=other).digest, replace(UPDATE, weights=WEIGHTS + 1e-3).digest}) == 3
+
+
+def test_of_a_peers_features_those_are_used_that_are_known_here() -> None:
+    assert common(["tomorrow", "delta-float16", "sections", "sections"]) == ("sections", "delta-float16")
+    assert common([]) == ()
 
 
 def test_a_token_is_not_in_the_handshakes_repr() -> None:
@@ -184,10 +286,12 @@ json_like = st.recursive(
 )
 
 
-@given(value=json_like, name=st.sampled_from([*COMPLETE.to_wire(), None]))
-def test_no_payload_raises_anything_but_a_protocol_error(value: Any, name: str | None) -> None:
-    wire = value if name is None else {**COMPLETE.to_wire(), name: value}
-    readers = [lambda w: m.TrainingComplete.from_wire(w, LAYOUT), m.ClientUpdate.from_wire, m.TrainingFailed.from_wire]
+@given(
+    value=json_like, name=st.sampled_from([*COMPLETE.to_wire(), "model", None]), whole=st.sampled_from([COMPLETE.to_wire(), IN_SECTIONS])
+)
+def test_no_payload_raises_anything_but_a_protocol_error(value: Any, name: str | None, whole: dict[str, Any]) -> None:
+    wire = value if name is None else {**whole, name: value}
+    readers = [lambda w: m.TrainingComplete.from_wire(w, LAYOUT, UPDATE), m.ClientUpdate.from_wire, m.TrainingFailed.from_wire]
     readers += [m.DataUpdate.from_wire, m.GenerateData.from_wire, m.Handshake.from_wire]
     for read in readers:
         with contextlib.suppress(ProtocolError):

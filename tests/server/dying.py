@@ -10,6 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from bramble.cli import main
+from bramble_protocol.messages import ClientUpdate
 from bramble_server.rounds.commits import Commits
 from bramble_server.rounds.round import OpenRound
 from bramble_server.store import rounds
@@ -41,9 +42,9 @@ def at_round(method: Callable[..., Any], before: Callable[[], None] | None, afte
     return wrapped
 
 
-def ask(self: Outward, clients: Any, update: dict[str, Any]) -> None:
+def ask(self: Outward, clients: Any, update: ClientUpdate) -> None:
     """Die instead of asking anybody in the chosen round."""
-    if update["round"] == int(number):
+    if update.round == int(number):
         die()
     asked(self, clients, update)
 

@@ -15,7 +15,18 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from bramble_protocol.graph import GraphFile
-from bramble_protocol.messages import Channel, Column, DataUpdate, GenerateData, Handshake, Timing, TrainingComplete, TrainingFailed
+from bramble_protocol.messages import (
+    Channel,
+    ClientUpdate,
+    Column,
+    DataUpdate,
+    Delivery,
+    GenerateData,
+    Handshake,
+    Timing,
+    TrainingComplete,
+    TrainingFailed,
+)
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.coordinator import Coordinator
@@ -65,8 +76,8 @@ class Transport:
         self._fleet, self.broken = fleet, ""
         self.said: list[tuple[str, list[str]]] = []
 
-    def ask(self, clients: Iterable[str], update: dict[str, Any]) -> None:
-        self._say(f"ask {update['round']}", clients)
+    def ask(self, clients: Iterable[str], update: ClientUpdate) -> None:
+        self._say(f"ask {update.round}", clients)
 
     def generate(self, message: GenerateData) -> None:
         self._say("generate", self._fleet.connected())
@@ -136,7 +147,8 @@ class Office:
 
     def deliver(self, client: str, number: int, value: float = 1.0) -> None:
         weights = np.full(LAYOUT.size, value, np.float32)
-        self.coordinator.deliver(client, TrainingComplete(number, LAYOUT, "float32", weights, 10, {}, Timing(1.0, 2.0, 3.0), nbytes=4))
+        complete = TrainingComplete(number, LAYOUT, "float32", weights, 10, {}, Timing(1.0, 2.0, 3.0))
+        self.coordinator.deliver(client, Delivery.from_wire(complete.to_wire(), LAYOUT))
         self.settle()  # an acknowledgement comes before what it sets off is done
 
     def refuse(self, client: str, number: int) -> None:

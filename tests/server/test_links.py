@@ -12,7 +12,7 @@ import pytest
 from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]
 
 from bramble_protocol.layout import Layout
-from bramble_protocol.messages import Notice, Timing, TrainingComplete
+from bramble_protocol.messages import ClientUpdate, Notice, Timing, TrainConfig, TrainingComplete
 from bramble_server.fleet.admission import Gate
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.rounds.spool import Spool, SpoolError
@@ -264,8 +264,9 @@ def test_what_is_no_packet_ends_its_connection_and_the_log_says_whose(links: Lin
 def test_to_nobody_is_not_to_everybody(links: Links) -> None:
     links.connect("a")
     outward = Outward(links.sockets, links.office.fleet)
-    outward.ask([], {"round": 1})
-    outward.ask(["gone"], {"round": 1})
+    update = ClientUpdate(1, "small", "0" * 64, LAYOUT, "float32", "float32", np.zeros(LAYOUT.size, np.float32), TrainConfig())
+    outward.ask([], update)
+    outward.ask(["gone"], update)
     outward.notice("a", Notice("name", "two"))  # which its version does not know
     assert links.sockets.emitted == []
     outward.reset()

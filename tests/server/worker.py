@@ -72,4 +72,4 @@ class Worker:
         metrics = {"loss_before": 2.0, "loss_after": 1.0}
         answer = TrainingComplete(update.round, update.layout, update.reply_encoding, update.weights + 1, 5, metrics, Timing(now, now, now))
         # short: the call does not notice that the connection is gone, and the server asks again anyway
-        self.acks.append((update.round, client.call("training_complete", answer.to_wire(), timeout=3)))
+        self.acks.append((update.round, client.call("training_complete", answer.to_wire(update), timeout=3)))

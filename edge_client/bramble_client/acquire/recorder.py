@@ -18,7 +18,7 @@ from bramble_client.acquire.database import Database, damaged
 from bramble_client.acquire.salvage import Table
 from bramble_client.machine import disk
 from bramble_protocol import fields
-from bramble_protocol.messages import YEAR_3000
+from bramble_protocol.fields import YEAR_3000
 
 log = logging.getLogger(__name__)
 

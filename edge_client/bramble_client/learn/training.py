@@ -133,7 +133,7 @@ class Training(Worker):
         failing = True
         try:
             result = self._train(job.update, job.received)
-            payload = result.complete.to_wire()  # what cannot be sent is as little an update as what was not trained
+            payload = result.complete.to_wire(job.update)  # what cannot be sent is as little an update as what was not trained
         except NotEnoughData as error:
             failing = False
             log.info("round %d: not trained: %s", number, error)

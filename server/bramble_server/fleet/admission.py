@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import bramble_protocol
+from bramble_protocol import features
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import Handshake
 from bramble_protocol.printable import printable
@@ -37,7 +39,7 @@ class Gate:
         self._found: list[str] = []
 
     def check(self, auth: Any, address: str) -> Handshake:
-        """Return a handshake that is in order.
+        """Return a handshake that is in order, with those of its features alone that are known here.
 
         Raises
         ------
@@ -58,7 +60,7 @@ class Gate:
         if holder and holder.connected:
             self._meet(hello, address, holder)
         self._fleet.refused.let_in(hello.client_id)
-        return hello
+        return replace(hello, features=features.common(hello.features))
 
     def _meet(self, hello: Handshake, address: str, holder: Client) -> None:
         """Let a client take the place of the live connection that has its id, or refuse it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from bramble_protocol.errors import ProtocolError
-from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate, TrainingComplete
+from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate, Delivery
 from bramble_protocol.printable import printable
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ HUGE = 1e12
 FORECAST = ".forecast"
 
 
-def metrics(complete: TrainingComplete) -> None:
+def metrics(delivery: Delivery) -> None:
     """Refuse metrics that would spoil a round's record or outweigh everybody else's.
 
     Raises
@@ -25,10 +25,10 @@ def metrics(complete: TrainingComplete) -> None:
     ProtocolError
         Naming the metric.
     """
-    for name, value in complete.metrics.items():
+    for name, value in delivery.metrics.items():
         if abs(value) > HUGE:
             raise ProtocolError(f"metrics.{printable(name)}: {value:g} is not a measurement")
-    if not 0 <= complete.metrics.get("test_samples", 0) <= MAX_SAMPLES:
+    if not 0 <= delivery.metrics.get("test_samples", 0) <= MAX_SAMPLES:
         raise ProtocolError(f"metrics.test_samples: expected a number from 0 to {MAX_SAMPLES}")
 
 

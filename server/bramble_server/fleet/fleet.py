@@ -46,6 +46,7 @@ class Client:
     protocol: int = 1
     """Version of the contract that it speaks: 1 is sent exactly the fields of that version."""
     features: tuple[str, ...] = ()
+    """What both it and this server can do beyond the contract's first version."""
     instance: str = field(default="", repr=False)
     """Which process it is; empty where a client of version 1 does not tell."""
     first_seen: float = 0.0
@@ -184,6 +185,14 @@ class Fleet:
         found = (self._clients.get(name) for name in clients)
         return [client.sid for client in found if client and client.sid and client.protocol >= since]
 
+    def by_features(self, clients: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
+        """Return the sessions of those clients that are connected, by what they can do: each of these is spoken to in its own way."""
+        found: dict[tuple[str, ...], list[str]] = {}
+        for client in map(self._clients.get, clients):
+            if client and client.sid:
+                found.setdefault(client.features, []).append(client.sid)
+        return found
+
     def absent(self) -> list[str]:
         """Return the ids of clients that were here and are not."""
         return sorted(client.id for client in self._clients.values() if not client.connected)
@@ -208,6 +217,7 @@ class Fleet:
                 "simulated": client.simulated,
                 "version": client.version,
                 "protocol": client.protocol,
+                "features": list(client.features),
                 "channels": [{"key": channel.key, "unit": channel.unit} for channel in client.channels],
                 "since": client.since,
                 "last_seen": client.last_seen,

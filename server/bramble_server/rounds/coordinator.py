@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from bramble_protocol import privacy, reasons
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
-from bramble_protocol.messages import ClientUpdate, DataUpdate, TrainingComplete, TrainingFailed
+from bramble_protocol.messages import ClientUpdate, DataUpdate, Delivery, TrainingFailed
 from bramble_server import tasks
 from bramble_server.clock import Clock
 from bramble_server.fleet.complaints import Complaints
@@ -118,11 +118,11 @@ class Coordinator:
         opened: synchronous.Open = self._writer.submit(lambda reply: self._feed(self._start(), reply))
         return opened
 
-    def deliver(self, client: str, complete: TrainingComplete) -> None:
+    def deliver(self, client: str, delivery: Delivery) -> None:
         """Take a client's update; in private mode without the measures that are means over too few samples."""
         if self._settings.mode == "private":
-            complete = replace(complete, metrics=privacy.told(complete.samples, complete.metrics))
-        self._writer.submit(lambda reply: self._feed(synchronous.Update(client, complete.round), reply, complete))
+            delivery = replace(delivery, metrics=privacy.told(delivery.samples, delivery.metrics))
+        self._writer.submit(lambda reply: self._feed(synchronous.Update(client, delivery.round), reply, delivery))
 
     def fail(self, client: str, failed: TrainingFailed) -> None:
         """Take a client's honest no."""
@@ -195,10 +195,10 @@ class Coordinator:
         able = self._fleet.able()
         return synchronous.Start(able, len(self._fleet) - len(able))
 
-    def _feed(self, event: synchronous.Event, reply: Reply, complete: TrainingComplete | None = None, to: int = 0) -> None:
+    def _feed(self, event: synchronous.Event, reply: Reply, delivery: Delivery | None = None, to: int = 0) -> None:
         state, actions = synchronous.step(self._state, event)
         for action in actions:
-            self._prepare(action, complete, to)  # what may fail comes before anything has changed
+            self._prepare(action, delivery, to)  # what may fail comes before anything has changed
         before, self._state = self._state, state
         try:
             for action in actions:
@@ -207,7 +207,7 @@ class Coordinator:
             if state is not before:
                 self._changed()
 
-    def _prepare(self, action: synchronous.Action, complete: TrainingComplete | None, to: int) -> None:
+    def _prepare(self, action: synchronous.Action, delivery: Delivery | None, to: int) -> None:
         match action:
             case synchronous.Open(number, clients):
                 open_round = OpenRound(number, clients, self._view.model.weights, self._strategy, self._settings.data_dir, self._clock)
@@ -218,9 +218,9 @@ class Coordinator:
                     raise
                 self._open = open_round
             case synchronous.Fold(_, client):
-                assert complete is not None
+                assert delivery is not None
                 assert self._open is not None
-                self._open.fold(client, complete)
+                self._open.fold(client, delivery.open(self._message))
             case synchronous.Restore(number):
                 self._view = replace(self._view, model=self._runtime.offload(self._commits.restore, number, to))
 
@@ -252,12 +252,12 @@ class Coordinator:
             case synchronous.Abandon(_, reason):
                 self._abandon(reason)
 
-    def _client_update(self, number: int) -> dict[str, Any]:
+    def _client_update(self, number: int) -> ClientUpdate:
         settings, manifest = self._settings, self._graph.manifest
         return ClientUpdate(
             number, manifest.task, self._graph.sha256, manifest.layout, settings.encoding, settings.reply_encoding,
             self._view.model.weights, self._config,
-        ).to_wire()  # fmt: skip
+        )  # fmt: skip
 
     def _commit(self) -> None:
         open_round = self._open

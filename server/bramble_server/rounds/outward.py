@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
-from bramble_protocol.messages import GenerateData
+from bramble_protocol.messages import ClientUpdate, GenerateData
 
 
 class Outward(Protocol):
     """How the coordinator speaks to clients."""
 
-    def ask(self, clients: Iterable[str], update: dict[str, Any]) -> None:
+    def ask(self, clients: Iterable[str], update: ClientUpdate) -> None:
         """Send ``client_update`` to those of the clients that are connected."""
 
     def generate(self, message: GenerateData) -> None:

@@ -12,10 +12,10 @@ from flask_socketio import SocketIO  # type: ignore[import-untyped]
 from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]
 
 from bramble_protocol import health
-from bramble_protocol.errors import BrambleError
+from bramble_protocol.errors import BrambleError, StaleError
 from bramble_protocol.health import Health
 from bramble_protocol.layout import Layout
-from bramble_protocol.messages import DataUpdate, GenerateData, Notice, TrainingComplete, TrainingFailed
+from bramble_protocol.messages import ClientUpdate, DataUpdate, Delivery, GenerateData, Notice, TrainingFailed
 from bramble_protocol.printable import printable
 from bramble_server.fleet import checks
 from bramble_server.fleet.admission import Gate
@@ -35,14 +35,21 @@ _ATTACHMENTS = re.compile(r"[56](\d+)-")
 
 
 class Outward:
-    """What the coordinator says to clients. A message to many is encoded once."""
+    """What the coordinator says to clients. A message to many is encoded once, or once for each set of features that they have."""
 
     def __init__(self, sio: SocketIO, fleet: Fleet) -> None:
         self._sio, self._fleet = sio, fleet
+        self._asked: ClientUpdate | None = None
+        self._encoded: dict[tuple[str, ...], dict[str, Any]] = {}
 
-    def ask(self, clients: Iterable[str], update: dict[str, Any]) -> None:
-        """Send ``client_update`` to those of the clients that are connected."""
-        self._to(clients, "client_update", update)
+    def ask(self, clients: Iterable[str], update: ClientUpdate) -> None:
+        """Send ``client_update`` to those of the clients that are connected, to each as it reads it."""
+        if update is not self._asked:
+            self._asked, self._encoded = update, {}
+        for features, sids in self._fleet.by_features(clients).items():
+            if features not in self._encoded:
+                self._encoded[features] = update.to_wire(features)
+            self._sio.emit("client_update", self._encoded[features], to=sids)
 
     def notice(self, client: str, notice: Notice) -> None:
         """Tell a client what a person who reads its log should know."""
@@ -179,11 +186,14 @@ class Inward:
 
         def take(client: Client, value: Any) -> dict[str, Any]:
             try:
-                complete = TrainingComplete.from_wire(value, self._layout)
-                checks.metrics(complete)
-                self._coordinator.deliver(client.id, complete)
+                delivery = Delivery.from_wire(value, self._layout)
+                checks.metrics(delivery)
+                self._coordinator.deliver(client.id, delivery)
             except RefusedError as error:
                 self._metrics.update(error.code)
+                raise
+            except StaleError:  # of a round of that number before the server began anew: it says nothing of the open one
+                self._metrics.update("round over")
                 raise
             except BrambleError as error:
                 self._metrics.update("invalid")

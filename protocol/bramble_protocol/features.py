@@ -1,0 +1,22 @@
+"""What two peers may do beyond the contract's first version, by name: each is used only where both have named it.
+
+A client names its features in the handshake. A server uses with it what both know, and says in each request what it uses;
+a client answers in what it was asked in. A new codec, vector, event or phase of a round comes under a name of its own here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bramble_protocol import codecs
+
+SECTIONS = "sections"
+"""Vectors travel in one attachment with named sections (:mod:`bramble_protocol.sections`)."""
+FEATURES = (SECTIONS, *codecs.NAMED)
+"""All that this version knows."""
+
+
+def common(named: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the features that a peer named which are known here, each once, in the order of ``FEATURES``."""
+    told = set(named)
+    return tuple(name for name in FEATURES if name in told)

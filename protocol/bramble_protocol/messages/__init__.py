@@ -1,0 +1,29 @@
+"""The messages of the contract as frozen dataclasses.
+
+``from_wire`` is strict: a missing, unknown, mistyped or absurd field raises ``ProtocolError`` naming it.
+``to_wire`` returns what Socket.IO sends. Times are seconds since 1970-01-01 UTC.
+"""
+
+from bramble_protocol.messages.handshake import MAX_CHANNELS, MAX_FEATURES, NOTICES, Channel, Handshake, Notice
+from bramble_protocol.messages.readings import MAX_READINGS, Column, DataUpdate, GenerateData
+from bramble_protocol.messages.training import MAX_SAMPLES, ClientUpdate, Delivery, Timing, TrainConfig, TrainingComplete, TrainingFailed
+
+__all__ = [
+    "MAX_CHANNELS",
+    "MAX_FEATURES",
+    "MAX_READINGS",
+    "MAX_SAMPLES",
+    "NOTICES",
+    "Channel",
+    "ClientUpdate",
+    "Column",
+    "DataUpdate",
+    "Delivery",
+    "GenerateData",
+    "Handshake",
+    "Notice",
+    "Timing",
+    "TrainConfig",
+    "TrainingComplete",
+    "TrainingFailed",
+]
