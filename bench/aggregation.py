@@ -17,7 +17,7 @@ from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import Timing, TrainingComplete
 from bramble_server.learning.aggregate import BLOCK
 from bramble_server.learning.judge import Judge
-from bramble_server.learning.strategies import create
+from bramble_server.learning.strategies import Update, create
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.spool import Spool
 
@@ -28,7 +28,7 @@ def fedavg(updates: list[Weights], samples: list[int]) -> Weights:
     strategy = create("fedavg")
     strategy.begin(updates[0])
     for weights, count in zip(updates, samples, strict=True):
-        strategy.fold(weights, count, {})
+        strategy.fold(Update("pi", count, weights))
     return strategy.finish()
 
 

@@ -19,7 +19,7 @@ from bramble_protocol.graph import GraphFile
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import ClientUpdate
 from bramble_server import tasks
-from bramble_server.learning.strategies import create
+from bramble_server.learning.strategies import Update, create
 
 SITES = ("chicago", "greensboro", "miami", "sand-point", "tucson")
 ROUNDS = 20
@@ -65,7 +65,6 @@ class Fleet:
     def __init__(self, graph: GraphFile, folder: Path) -> None:
         self.graph = graph
         self.model = graph.initial
-        self.strategy = create("fedavg")
         self.trainers = {name: Trainer(folder / name, lambda _: graph.data, name) for name in SITES}
         self.tested: dict[str, float | None] = dict.fromkeys(SITES)
 
@@ -74,14 +73,15 @@ class Fleet:
         manifest = self.graph.manifest
         config = replace(manifest.config, epochs=1, seed=SEED)
         update = ClientUpdate(number, manifest.task, self.graph.sha256, manifest.layout, "float32", "float32", self.model, config)
-        self.strategy.begin(self.model)
+        strategy = create("fedavg")
+        strategy.begin(self.model)
         metrics = []
         for site in sites:
             result = self.trainers[site.name].run(update, site.columns, self.tested[site.name])
             self.tested[site.name] = result.tested_until
-            self.strategy.fold(result.complete.weights, result.complete.samples, result.complete.metrics)
+            strategy.fold(Update(site.name, result.complete.samples, result.complete.weights, result.complete.metrics))
             metrics.append(dict(result.complete.metrics))
-        self.model = self.strategy.finish()
+        self.model = strategy.finish()
         return metrics
 
 

@@ -98,7 +98,7 @@ class Fleet:
 
     def learn(self, sites: Sequence[Site], start: int, seed: int, rounds: int = ROUNDS) -> tuple[Weights, list[str]]:
         """Play so many rounds from an hour on; return the model, and who was left out or sent nothing, one name for each time."""
-        model, judge, strategy, out = self.graph.initial, Judge(), create("fedavg"), []
+        model, judge, out = self.graph.initial, Judge(), list[str]()
         trainers = {site.name: Trainer(self.folder, lambda _: self.graph.data, site.name, self.runner) for site in sites}
         if self.trusting:
             for trainer in trainers.values():
@@ -108,7 +108,7 @@ class Fleet:
         for number in range(1, rounds + 1):
             manifest = self.graph.manifest
             update = ClientUpdate(number, manifest.task, self.graph.sha256, manifest.layout, "float32", "float32", model, config)
-            with closing(OpenRound(number, tuple(trainers), model, strategy, self.folder)) as open_round:
+            with closing(OpenRound(number, tuple(trainers), model, create("fedavg"), self.folder)) as open_round:
                 for site in sites:
                     lived = part(site, start, PER_ROUND * number)
                     try:
@@ -128,7 +128,7 @@ class Fleet:
         except BrambleError:
             return model
         judge.committed(pooled)
-        return new
+        return new.weights
 
 
 class Credulous(Judge):
@@ -177,16 +177,17 @@ def curve(fleet: Fleet, sites: Sequence[Site], seed: int, rounds: int) -> NDArra
     """Mean held-out RMSE of a fleet that is well, after each round, on whole years."""
     runtime, manifest = Runtime(fleet.graph.flatbuffer), fleet.graph.manifest
     held_out = [windows(site.times[site.cut :], site.values[site.cut :], manifest) for site in sites]
-    strategy, judge, model, errors = create("fedavg"), Judge(), fleet.graph.initial, []
+    judge, model, errors = Judge(), fleet.graph.initial, []
     trainers = {site.name: Trainer(fleet.folder, lambda _: fleet.graph.data, site.name, fleet.runner) for site in sites}
     config = replace(manifest.config, seed=seed, deadline_s=600.0)
     for number in range(1, rounds + 1):
         update = ClientUpdate(number, manifest.task, fleet.graph.sha256, manifest.layout, "float32", "float32", model, config)
-        with closing(OpenRound(number, tuple(trainers), model, strategy, fleet.folder)) as open_round:
+        with closing(OpenRound(number, tuple(trainers), model, create("fedavg"), fleet.folder)) as open_round:
             for site in sites:
                 open_round.fold(site.name, trainers[site.name].run(update, site.until(site.cut).columns, None).complete)
-            model, pooled = open_round.aggregate(judge if fleet.judged else Credulous(), 1)
+            aggregate, pooled = open_round.aggregate(judge if fleet.judged else Credulous(), 1)
             judge.committed(pooled)
+        model = aggregate.weights
         errors.append(rmse(fleet.graph, runtime, held_out, model).mean())
     return np.array(errors)
 

@@ -21,7 +21,7 @@ CLIENT_RUN = "def run(settings: ClientSettings) -> int:"
 TRAINER_RUN = "        start = time.time()\n        manifest, runtime = self._load(update), self._runner\n"
 AGENT, TRAINER = "edge_client/bramble_client/agent.py", "edge_client/bramble_client/learn/trainer.py"
 COMMITS = "server/bramble_server/rounds/commits.py"
-COMMIT = "        model, pooled = open_round.aggregate("
+COMMIT = "        aggregate, pooled = open_round.aggregate("
 
 
 class Wrong(NamedTuple):

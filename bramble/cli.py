@@ -163,6 +163,16 @@ def check_settings(
     raise typer.Exit(settings_check.run(paths, as_json))
 
 
+@app.command("strategies")
+def list_strategies(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list with parameters, ranges and defaults apart.")] = False,
+) -> None:
+    """List the strategies that a server can go by, other packages' too, each with what can be set of it."""
+    from bramble import strategies
+
+    raise typer.Exit(strategies.run(as_json))
+
+
 @app.command(
     help="Find, read, watch and check this machine's sensors.",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},

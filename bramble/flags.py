@@ -70,7 +70,7 @@ def load(cls: type[S], table: str, flags: dict[str, Any], config: Path | None) -
     SettingError
         Naming every field at fault, or the line at which the file is malformed.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
+    given = {name: value for name, value in flags.items() if value not in (None, [])}
     from_file = _of_table(config, document(config), table, cls) if config else {}
     _refuse_former_variables(cls)
     shared = {name: value for name in SHARED if name in cls.model_fields and (value := os.environ.get(f"BRAMBLE_{name.upper()}"))}
@@ -309,7 +309,7 @@ def _option(cls: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Par
         str(extra.get("flags", flag_name(name))),
         help=f"{field.description or ''} \\[{shown}env: {variable(cls, name)}]",
         show_default=False,
-        metavar=_metavar(field.annotation),
+        metavar=str(extra["metavar"]) if "metavar" in extra else _metavar(field.annotation),
     )
     kind: Any = Annotated[_flag_type(field.annotation, extra) | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
@@ -324,6 +324,8 @@ def _core(annotation: Any) -> Any:
 
 def _flag_type(annotation: Any, extra: dict[str, Any]) -> Any:
     """Booleans and paths as typer knows them; everything else as text, which the settings class then checks and explains."""
+    if extra.get("cli") == "repeat":
+        return list[str]
     core = _core(annotation)
     return core if core in (bool, Path) and extra.get("cli") != "str" else str
 

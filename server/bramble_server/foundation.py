@@ -32,7 +32,7 @@ def read(settings: ServerSettings) -> Foundation:
     """
     graph, signatures = tasks.load(settings.task, settings.horizon), tasks.signatures_of(settings.task)
     codecs.encoded_size(graph.manifest.layout, settings.encoding)
-    strategies.create(settings.strategy)
+    strategies.choose(settings.strategy, settings.strategy_option)
     if settings.database:
         dialect.parse(settings.database)
     return Foundation(graph, signatures)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bramble_protocol.durations import seconds
 
@@ -17,6 +18,27 @@ if TYPE_CHECKING:
     from bramble_protocol.messages import TrainConfig
 
 Seconds = Annotated[float, BeforeValidator(seconds)]
+
+
+def pairs(value: Any) -> dict[str, Any]:
+    """Read what is given as ``key=value``, one or a list or, in an environment variable, several with commas between; or as a table."""
+    if isinstance(value, Mapping):
+        return {str(name).replace("-", "_"): item for name, item in value.items()}
+    wanted = "a parameter of a strategy is written key=value, such as mu=0.1"
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(wanted)
+    found: dict[str, Any] = {}
+    for item in value.split(",") if isinstance(value, str) else value:
+        name, given, text = str(item).partition("=")
+        name = name.strip().replace("-", "_")
+        if not name or not given:
+            raise ValueError(wanted)
+        if name in found:
+            raise ValueError(f"{name} is given twice")
+        found[name] = text.strip()
+    return found
+
+
 PRIVATE_UPDATES = 3
 """Updates that make a round in private mode: a mean of two is, to one of the two, the other's."""
 
@@ -38,7 +60,12 @@ class ServerSettings(BaseSettings):
     )
     task: str = Field("climate", description="Built-in task, or the path of an exported graph.")
     horizon: int | None = Field(None, ge=1, description="Bins to forecast ahead, instead of the built-in task's own number.")
-    strategy: str = Field("fedavg", description="How updates become the next model.")
+    strategy: str = Field("fedavg", description="How updates become the next model; bramble strategies lists all.")
+    strategy_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
+        {},
+        description="A parameter of the strategy, such as mu=0.1; may be given more than once.",
+        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "KEY=VALUE"},
+    )
     min_clients: int = Field(
         2,
         ge=1,
@@ -114,6 +141,17 @@ class ServerSettings(BaseSettings):
         description="Where the simulated world's clock starts.",
         json_schema_extra={"shown": "2023-01-01T00:00Z"},
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strategy_as_a_table(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Take ``[server.strategy]`` apart: its name, and the parameters that flags may change one by one."""
+        table = given.get("strategy")
+        if isinstance(table, Mapping):
+            options = {name: value for name, value in table.items() if name != "name"}
+            given["strategy"] = table.get("name", cls.model_fields["strategy"].default)
+            given["strategy_option"] = {**pairs(options), **pairs(given.get("strategy_option", {}))}
+        return given
 
     @model_validator(mode="before")
     @classmethod

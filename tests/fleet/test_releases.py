@@ -28,7 +28,7 @@ TRAINING_BROKEN = {
     )
 }
 """Once it has a server it cannot train any more, which its own check does not see."""
-COMMIT = "        model, pooled = open_round.aggregate("
+COMMIT = "        aggregate, pooled = open_round.aggregate("
 SERVER_BROKEN = {"server/bramble_server/rounds/commits.py": (COMMIT, f"        raise ZeroDivisionError('broken')\n{COMMIT}")}
 BETTER = {"bramble/__init__.py": ('"""', '"""A better release. ')}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import Timing, TrainingComplete
 from bramble_server.learning.judge import Judge
-from bramble_server.learning.strategies import FedAvg, Strategy
+from bramble_server.learning.strategies import FedAvg, Strategy, Update
 from bramble_server.rounds.round import OpenRound
 from bramble_server.store import Store, models, rounds
+from bramble_server.store.models import UNKNOWN
 
 LAYOUT = Layout.of([("w", [4])])
 OLD = np.zeros(4, np.float32)
@@ -30,17 +31,17 @@ def complete(value: float, samples: int = 10, **metrics: float) -> TrainingCompl
 class Picky(FedAvg):
     """Refuses weights that are negative."""
 
-    def fold(self, weights: Weights, samples: int, metrics: Mapping[str, float]) -> None:
-        if weights[0] < 0:
+    def fold(self, update: Update) -> None:
+        if update.weights[0] < 0:
             raise BrambleError("weights: negative ones are not taken here")
-        super().fold(weights, samples, metrics)
+        super().fold(update)
 
 
 def commit(open_round: OpenRound, store: Store, with_weights: bool = True, needed: int = 1) -> tuple[Weights, dict[str, float]]:
     """End a round as the coordinator does."""
-    model, pooled = open_round.aggregate(Judge(), needed)
-    open_round.commit(store, model, pooled, 5, with_weights)
-    return model, pooled
+    aggregate, pooled = open_round.aggregate(Judge(), needed)
+    open_round.commit(store, aggregate.weights, UNKNOWN, pooled, 5, with_weights)
+    return aggregate.weights, pooled
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def test_the_order_of_arrival_changes_not_a_bit(tmp_path: Path) -> None:
         open_round = OpenRound(1, tuple(values), OLD, FedAvg(), tmp_path)
         for name in names:
             open_round.fold(name, complete(values[name], samples=7 + len(name)))
-        results.append(open_round.aggregate(Judge(), 1)[0])
+        results.append(open_round.aggregate(Judge(), 1)[0].weights)
         open_round.close()
     np.testing.assert_array_equal(*results)
 

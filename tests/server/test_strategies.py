@@ -1,118 +1,267 @@
+"""Strategies: the contract that each keeps, and what is its own."""
+
 from __future__ import annotations
 
 import re
+import tracemalloc
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.layout import Weights
+from bramble_protocol.messages import TrainConfig
 from bramble_server.learning.aggregate import AggregateError
-from bramble_server.learning.strategies import STRATEGIES, Strategy, create
+from bramble_server.learning.strategies import (
+    STRATEGIES,
+    Aggregate,
+    Context,
+    State,
+    Strategy,
+    Update,
+    conclude,
+    create,
+    planned,
+)
 
 OLD = np.array([0.0, 1.0, -1.0], np.float32)
 METRICS = {"loss_before": 1.0, "loss_after": 0.5}
+CONFIG = TrainConfig(epochs=2, deadline_s=30.0)
+Make = Callable[[], Strategy]
 
 
-@pytest.fixture(params=sorted(STRATEGIES))
-def strategy(request: pytest.FixtureRequest) -> Strategy:
-    return create(request.param)
+def update(weights: Any, samples: int = 3, client: str = "pi") -> Update:
+    return Update(client, samples, np.asarray(weights, np.float32), METRICS)
+
+
+def round_of(strategy: Strategy, model: Weights, *updates: Update) -> Aggregate:
+    """Play one round as the server does."""
+    planned(strategy, Context(1, model, CONFIG), [each.client for each in updates])
+    strategy.begin(model)
+    for each in updates:
+        strategy.fold(each)
+    return conclude(strategy, model)
+
+
+def kept(state: State) -> dict[str, Any]:
+    """What comes back of a state from the store: arrays that cannot be written to."""
+    return {name: np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape) for name, array in state.items()}
+
+
+def following(make: Make, aggregate: Aggregate, *updates: Update) -> Aggregate:
+    """Play the round after one."""
+    strategy = make()
+    if aggregate.state:
+        strategy.restore(kept(aggregate.state))
+    return round_of(strategy, aggregate.weights, *updates)
+
+
+def example(page: list[str]) -> type[Strategy]:
+    namespace: dict[str, Any] = {}
+    exec(compile(page[0], "fedadagrad.py", "exec"), namespace)
+    found: type[Strategy] = namespace["FedAdagrad"]
+    return found
+
+
+def blocks() -> list[str]:
+    page = Path(__file__).parents[2] / "docs" / "add-a-strategy.md"
+    return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+EVERY: Mapping[str, Callable[[], type[Strategy]]] = {
+    **{name: lambda kind=kind: kind for name, kind in STRATEGIES.items()},
+    "the example on the page": lambda: example(blocks()),
+}
+
+
+@pytest.fixture(params=EVERY)
+def make(request: pytest.FixtureRequest) -> Make:
+    return EVERY[request.param]()
 
 
 class TestEveryStrategy:
-    """The contract, run over every strategy in the registry."""
+    """The contract, run over every strategy in the registry and the one that the page on adding them has."""
 
-    def test_updates_that_equal_the_model_leave_it_as_it_is(self, strategy: Strategy) -> None:
-        strategy.begin(OLD)
-        for samples in (1, 7, 300):
-            strategy.fold(OLD, samples, METRICS)
-        np.testing.assert_allclose(strategy.finish(), OLD, atol=1e-6)
+    def test_updates_that_equal_the_model_leave_it_as_it_is(self, make: Make) -> None:
+        aggregate = round_of(make(), OLD, *(update(OLD, samples) for samples in (1, 7, 300)))
+        np.testing.assert_allclose(aggregate.weights, OLD, atol=1e-6)
 
-    def test_gives_float32_of_the_models_shape(self, strategy: Strategy) -> None:
-        strategy.begin(OLD)
-        strategy.fold(OLD + 1, 3, METRICS)
-        result = strategy.finish()
-        assert result.dtype == np.float32
-        assert result.shape == OLD.shape
+    def test_gives_float32_of_the_models_shape(self, make: Make) -> None:
+        weights = round_of(make(), OLD, update(OLD + 1)).weights
+        assert (weights.dtype, weights.shape) == (np.float32, OLD.shape)
 
-    def test_forgets_a_round_that_was_abandoned(self, strategy: Strategy) -> None:
-        strategy.begin(OLD)
-        strategy.fold(OLD + 1000, 3, METRICS)
-        strategy.begin(OLD)
-        strategy.fold(OLD, 3, METRICS)
-        np.testing.assert_allclose(strategy.finish(), OLD, atol=1e-6)
-
-    def test_a_round_without_updates_has_no_result(self, strategy: Strategy) -> None:
-        strategy.begin(OLD)
+    def test_a_round_without_updates_has_no_result(self, make: Make) -> None:
         with pytest.raises(AggregateError):
-            strategy.finish()
+            round_of(make(), OLD)
 
-    def test_keeps_what_it_gave_out_apart_from_what_comes_next(self, strategy: Strategy) -> None:
-        strategy.begin(OLD)
-        strategy.fold(OLD + 1, 3, METRICS)
-        first = strategy.finish()
-        copy = first.copy()
-        strategy.begin(first)
-        strategy.fold(first + 1, 3, METRICS)
-        strategy.finish()
-        np.testing.assert_array_equal(first, copy)
+    def test_keeps_what_it_gave_out_apart_from_what_comes_next(self, make: Make) -> None:
+        first = round_of(make(), OLD, update(OLD + 1))
+        copies = first.weights.copy(), {name: array.copy() for name, array in first.state.items()}
+        following(make, first, update(first.weights + 1))
+        np.testing.assert_array_equal(first.weights, copies[0])
+        for name, array in first.state.items():
+            np.testing.assert_array_equal(array, copies[1][name])
 
-    def test_writes_to_no_update(self, strategy: Strategy) -> None:
-        model, update = OLD.copy(), OLD + 1
-        model.flags.writeable = update.flags.writeable = False
-        strategy.begin(model)
-        strategy.fold(update, 3, METRICS)
-        strategy.finish()
+    def test_writes_to_nothing_that_it_was_lent(self, make: Make) -> None:
+        model, moved = OLD.copy(), OLD + 1
+        model.flags.writeable = moved.flags.writeable = False
+        following(make, round_of(make(), model, update(moved)), update(moved))
+
+    def test_what_it_remembers_is_all_that_the_next_round_needs(self, make: Make) -> None:
+        rng = np.random.default_rng(0)
+        first = round_of(make(), OLD, update(OLD + rng.normal(size=3)), update(OLD + rng.normal(size=3), 7))
+        second = following(make, first, update(rng.normal(size=3)))
+        again = following(make, first, update(rng.normal(size=3)))  # whatever became of the round before
+        back = following(make, second, update([1, 2, 3]))
+        assert set(second.state) == set(again.state) == set(first.state) == set(back.state)
+        same = following(make, second, update([1, 2, 3]))
+        np.testing.assert_array_equal(back.weights, same.weights)
+
+    def test_the_order_in_which_clients_are_folded_is_rounding_at_most(self, make: Make) -> None:
+        updates = [update(OLD + step, samples) for step, samples in ((1, 3), (2, 30), (-4, 5))]
+        one, other = round_of(make(), OLD, *updates), round_of(make(), OLD, *updates[::-1])
+        np.testing.assert_allclose(one.weights, other.weights, rtol=1e-5, atol=1e-6)
+
+    def test_one_that_says_it_is_linear_needs_the_sum_alone(self, make: Make) -> None:
+        if not make().linear:
+            return
+        updates = [update(OLD + step, samples) for step, samples in ((1, 3), (2, 30), (-4, 5))]
+        total = sum(each.samples for each in updates)
+        mean = sum(each.weights * each.samples for each in updates) / total
+        np.testing.assert_allclose(
+            round_of(make(), OLD, *updates).weights, round_of(make(), OLD, update(mean, total)).weights, rtol=1e-5, atol=1e-6
+        )
+
+    def test_it_holds_no_more_memory_than_it_says(self, make: Make) -> None:
+        size, clients = 1_000_000, 6
+        model, moved = np.zeros(size, np.float32), np.ones(size, np.float32)
+        first = round_of(make(), model, update(moved))
+        tracemalloc.start()
+        following(make, first, *(update(moved) for _ in range(clients)))
+        peak = tracemalloc.get_traced_memory()[1] / model.nbytes
+        tracemalloc.stop()
+        assert peak < make().copies + (0 if make().streams else clients) + 0.5
+
+    def test_every_client_has_its_part_in_the_plan(self, make: Make) -> None:
+        plan = planned(make(), Context(7, OLD, CONFIG), ["a", "b"])
+        assert set(plan) == {"a", "b"}
+        assert all(config.deadline_s == 30.0 for config in plan.values())
+
+    def test_its_docstring_begins_with_a_line_for_people(self, make: Make) -> None:
+        assert (make().__doc__ or "").splitlines()[0].endswith((".", ":"))
 
 
 def test_fedavg_counts_every_client_by_its_samples() -> None:
-    strategy = create("fedavg")
-    strategy.begin(OLD)
-    strategy.fold(np.array([1, 2, 3], np.float32), 10, METRICS)
-    strategy.fold(np.array([5, 6, 7], np.float32), 30, METRICS)
-    np.testing.assert_array_equal(strategy.finish(), np.array([4, 5, 6], np.float32))
+    aggregate = round_of(create("fedavg"), OLD, update([1, 2, 3], 10), update([5, 6, 7], 30))
+    np.testing.assert_array_equal(aggregate.weights, np.array([4, 5, 6], np.float32))
+    assert aggregate.state == {}
+    assert planned(create("fedavg"), Context(1, OLD, CONFIG), ["a"]) == {"a": CONFIG}
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BrambleError, match=r"'fedsgd' is not one of .*fedavg"):
-        create("fedsgd")
+def test_fedprox_averages_as_fedavg_does_and_tells_every_client_its_mu() -> None:
+    strategy = create("fedprox", mu=0.25)
+    assert planned(strategy, Context(1, OLD, CONFIG), ["a", "b"]) == dict.fromkeys("ab", replace(CONFIG, proximal_mu=0.25))
+    aggregate = round_of(strategy, OLD, update([1, 2, 3], 10), update([5, 6, 7], 30))
+    np.testing.assert_array_equal(aggregate.weights, np.array([4, 5, 6], np.float32))
 
 
-class TestThePageOnAddingOne:
-    """Its example is code that somebody will copy, so it is run."""
+class TestFedAvgM:
+    def test_it_does_what_the_paper_says(self) -> None:
+        """``v <- beta v + delta``, ``w <- w + eta v`` in float64, beside it."""
 
-    @pytest.fixture
-    def blocks(self) -> list[str]:
-        page = Path(__file__).parents[2] / "docs" / "add-a-strategy.md"
-        return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        def make() -> Strategy:
+            return create("fedavgm", momentum=0.6, learning_rate=0.5)
 
-    @pytest.fixture
-    def example(self, blocks: list[str]) -> Strategy:
-        namespace: dict[str, type[Strategy]] = {}
-        exec(compile(blocks[0], "fedavgm.py", "exec"), namespace)
-        return namespace["FedAvgM"]()
+        rng = np.random.default_rng(1)
+        w, v, aggregate = OLD.astype(np.float64), np.zeros(3), Aggregate(OLD, {})
+        for _ in range(5):
+            samples = rng.integers(1, 50, 4)
+            updates = rng.normal(size=(4, 3)).astype(np.float32)
+            v = 0.6 * v + np.average(updates, axis=0, weights=samples) - w
+            w = w + 0.5 * v
+            aggregate = following(make, aggregate, *(update(*each) for each in zip(updates, samples.tolist(), strict=True)))
+            np.testing.assert_allclose(aggregate.weights, w, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(aggregate.state["velocity"], v, rtol=1e-5, atol=1e-6)
 
-    def test_the_example_keeps_every_strategys_contract(self, blocks: list[str]) -> None:
-        contract = TestEveryStrategy()
-        checks = [name for name in dir(contract) if name.startswith("test_")]
-        assert len(checks) == 6
-        for name in checks:
-            namespace: dict[str, type[Strategy]] = {}
-            exec(compile(blocks[0], "fedavgm.py", "exec"), namespace)
-            getattr(contract, name)(namespace["FedAvgM"]())
+    def test_without_momentum_it_is_fedavg(self) -> None:
+        aggregate = Aggregate(OLD, {})
+        for target in ([1, 2, 3], [-4, 0, 9]):
+            aggregate = following(lambda: create("fedavgm", momentum=0), aggregate, update(target))
+            np.testing.assert_allclose(aggregate.weights, target, atol=1e-6)
 
-    def test_the_example_goes_on_where_the_last_round_went(self, example: Strategy) -> None:
-        example.begin(OLD)
-        example.fold(OLD + 1, 5, METRICS)
-        first = example.finish()
-        np.testing.assert_allclose(first, OLD + 1)
-        example.begin(first)
-        example.fold(first, 5, METRICS)
-        np.testing.assert_allclose(example.finish(), OLD + 1.9)
 
-    def test_the_line_for_the_registry_keeps_those_that_are_there(self, blocks: list[str], example: Strategy) -> None:
-        namespace = {"Strategy": Strategy, **{kind.__name__: kind for kind in STRATEGIES.values()}, "FedAvgM": type(example)}
-        exec(blocks[1], namespace)
-        registry = namespace["STRATEGIES"]
-        assert isinstance(registry, dict)
-        assert registry == {**STRATEGIES, "fedavgm": type(example)}
+class Odd(STRATEGIES["fedavg"]):  # type: ignore[misc]
+    """Whose parts a test makes wrong."""
+
+    result: Any = OLD
+    remembered: Any = None
+    configs: Any = None
+
+    def plan(self, context: Context, clients: Any) -> Any:
+        return self.configs
+
+    def finish(self) -> Any:
+        return self.result
+
+    def state(self) -> Any:
+        return self.remembered
+
+
+@pytest.mark.parametrize(
+    ("result", "remembered", "sentence"),
+    [
+        (OLD.astype(np.float64), {}, "Odd: what it made is no model of 3 numbers in float32"),
+        (OLD[:2], {}, "no model of 3 numbers"),
+        (None, {}, "no model of 3 numbers"),
+        (np.array([0, np.inf, 0], np.float32), {}, "value 1 of the new model is not finite"),
+        (OLD, {"velocity": np.array([np.nan])}, "Odd: velocity of its state is not finite"),
+        (OLD, {"velocity": "fast"}, "Odd: 'velocity' of its state is no array of numbers"),
+        (OLD, {"v" * 64: OLD}, "63 characters"),
+        (OLD, {7: OLD}, "Odd: 7 of its state is no array"),
+    ],
+)
+def test_a_result_that_no_model_can_be_made_of_is_refused(result: Any, remembered: Any, sentence: str) -> None:
+    strategy = Odd()
+    strategy.result, strategy.remembered = result, remembered
+    with pytest.raises(AggregateError, match=re.escape(sentence)):
+        conclude(strategy, OLD)
+
+
+@pytest.mark.parametrize(
+    ("configs", "sentence"),
+    [
+        ({}, "Odd: its plan for the round leaves out a"),
+        ({"a": CONFIG}, "leaves out b"),
+        ({"a": CONFIG, "b": CONFIG, "zoe": CONFIG}, "Odd: its plan for the round names a stranger, zoe"),
+        ({"a": CONFIG, "b": replace(CONFIG, epochs=0)}, "config.epochs"),
+        ({"a": CONFIG, "b": replace(CONFIG, learning_rate=float("nan"))}, "config.learning_rate"),
+    ],
+)
+def test_a_plan_that_no_client_could_follow_is_refused(configs: Any, sentence: str) -> None:
+    strategy = Odd()
+    strategy.configs = configs
+    with pytest.raises(BrambleError, match=sentence):
+        planned(strategy, Context(1, OLD, CONFIG), ["a", "b"])
+
+
+def test_the_line_for_the_registry_on_the_page_keeps_those_that_are_there() -> None:
+    kind = example(blocks())
+    namespace = {"Strategy": Strategy, **{each.__name__: each for each in STRATEGIES.values()}, "FedAdagrad": kind}
+    exec(blocks()[1], namespace)
+    assert namespace["STRATEGIES"] == {**STRATEGIES, "fedadagrad": kind}
+
+
+def test_the_example_on_the_page_is_adagrad() -> None:
+    """Reddi et al. 2021, algorithm 2: ``v <- v + d^2``, ``w <- w + eta d / (sqrt(v) + tau)``."""
+    kind = example(blocks())
+    w, v, aggregate = OLD.astype(np.float64), np.zeros(3), Aggregate(OLD, {})
+    for target in ([1, 2, 3], [-4, 0, 9], [0, 0, 0]):
+        d = np.array(target) - w
+        v = v + d**2
+        w = w + 0.1 * d / (np.sqrt(v) + 1e-3)
+        aggregate = following(kind, aggregate, update(target))
+        np.testing.assert_allclose(aggregate.weights, w, rtol=1e-5, atol=1e-6)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 
 from bramble_protocol.layout import Weights
+from bramble_protocol.messages import TrainConfig
 from bramble_server.clock import Clock
 from bramble_server.fleet.fleet import Fleet
+from bramble_server.learning import strategies
 from bramble_server.learning.judge import RECENT, Judge
+from bramble_server.learning.strategies import Context, Strategy
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.view import Model
 from bramble_server.rounds.writer import RefusedError
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store, models, rounds
+from bramble_server.store.models import Memory
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +32,29 @@ class Commits:
 
     def __init__(self, settings: ServerSettings, store: Store, fleet: Fleet, metrics: Metrics, clock: Clock = time) -> None:
         self._settings, self._store, self._fleet, self._metrics = settings, store, fleet, metrics
+        self.strategy = strategies.choose(settings.strategy, settings.strategy_option)
         self._judge, self._clock = Judge(), clock
         self._left_out: set[str] = set()
 
     def recall(self, connection: Connection) -> None:
-        """Judge from now on by the rounds that led to the model that is."""
-        self._judge.recall(rounds.lineage(connection, RECENT))
+        """Judge from now on by the rounds that led to the model that is, and say so if another strategy than this one made it."""
+        number = max(models.kept(connection), default=0)
+        self._recalled(number, rounds.lineage(connection, RECENT), models.memory(connection, number))
 
     def forget(self) -> None:
         """Begin anew, after a reset."""
         self._judge = Judge()
+
+    def open(self, number: int, clients: Sequence[str], model: Model, config: TrainConfig) -> tuple[Strategy, dict[str, TrainConfig]]:
+        """Return the strategy for a round, with what is stored with the model that it starts from, and its plan for these clients.
+
+        Raises
+        ------
+        BrambleError
+            If there can be no plan, or the store cannot be read.
+        """
+        strategy = self._remembering(model.round) if self.strategy.remembers else self.strategy.make()
+        return strategy, strategies.planned(strategy, Context(number, model.weights, config), clients)
 
     def finish(self, open_round: OpenRound) -> Model:
         """Make a round's updates the next model.
@@ -45,13 +64,14 @@ class Commits:
         BrambleError
             If too few of them count, it would be far worse than the last, or the store refuses. All is then as it was.
         """
-        model, pooled = open_round.aggregate(self._judge, max(1, self._settings.min_updates))
-        open_round.commit(self._store, model, pooled, self._settings.keep_models, self._settings.mode == "evaluation")
+        aggregate, pooled = open_round.aggregate(self._judge, max(1, self._settings.min_updates))
+        memory = Memory(self.strategy.name, self.strategy.set, aggregate.state)
+        open_round.commit(self._store, aggregate.weights, memory, pooled, self._settings.keep_models, self._settings.mode == "evaluation")
         self._judge.committed(pooled)
-        return Model(open_round.number, model, pooled)
+        return Model(open_round.number, aggregate.weights, pooled)
 
     def restore(self, number: int, to: int) -> Model:
-        """Make the model of round ``to`` the global one again, in one transaction; nothing is deleted.
+        """Make the model of round ``to``, and what its strategy remembered, hold again, in one transaction; nothing is deleted.
 
         Parameters
         ----------
@@ -72,11 +92,37 @@ class Commits:
                 raise RefusedError("unknown model", f"the model of round {to} is not kept; there are those of rounds {there}")
             rounds.trim(connection, number, self._settings.keep_rounds)
             rounds.rolled_back(connection, number, to, self._clock.time())
-            models.save(connection, number, weights, self._settings.keep_models)
-            self.recall(connection)
+            memory = models.memory(connection, to)
+            models.save(connection, number, weights, memory, self._settings.keep_models)
+            lineage = rounds.lineage(connection, RECENT)
+        self._recalled(number, lineage, memory)  # not before it is committed
         self._metrics.forget()
         log.warning("round %d: rolled back to the model of round %d", number, to)
         return Model(number, weights, {})
+
+    def _recalled(self, number: int, lineage: list[dict[str, Any]], memory: Memory) -> None:
+        self._judge.recall(lineage)
+        if memory.strategy is not None and not self._ours(memory):
+            log.warning(
+                "strategy: %s goes on from the model of round %d, which %s made, and begins without what that one remembered",
+                self.strategy, number, strategies.described(memory.strategy, memory.parameters),
+            )  # fmt: skip
+
+    def _ours(self, memory: Memory) -> bool:
+        return (memory.strategy, dict(memory.parameters)) == (self.strategy.name, self.strategy.set)
+
+    def _remembering(self, number: int) -> Strategy:
+        with self._store.reading() as connection:
+            memory = models.memory(connection, number)
+        strategy = self.strategy.make()
+        if memory.state and self._ours(memory):
+            try:
+                strategy.restore(memory.state)
+            except Exception as error:  # another version of the package that it comes from, say
+                said = f"{type(error).__name__}: {error}"
+                log.warning("strategy: %s begins anew, for it cannot use what it stored with round %d (%s)", self.strategy, number, said)
+                return self.strategy.make()
+        return strategy
 
     def told(self, open_round: OpenRound) -> None:
         """Log, count and remark whom a round left out; a sensor stays broken for many rounds, and is named once."""

@@ -14,15 +14,15 @@ from sqlalchemy import Connection
 from bramble_protocol import privacy, reasons
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
-from bramble_protocol.messages import ClientUpdate, DataUpdate, Delivery, TrainingFailed
+from bramble_protocol.messages import DataUpdate, Delivery, TrainingFailed
 from bramble_server import tasks
 from bramble_server.clock import Clock
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.fleet import REMEMBERED, Fleet
 from bramble_server.fleet.registry import Registry
-from bramble_server.learning import strategies
 from bramble_server.metrics import Metrics
 from bramble_server.rounds import synchronous
+from bramble_server.rounds.asking import Request
 from bramble_server.rounds.commits import Commits
 from bramble_server.rounds.cycle import World
 from bramble_server.rounds.endings import Endings
@@ -54,7 +54,6 @@ class Coordinator:
         self._settings, self._graph, self._store, self._fleet = settings, graph, store, fleet
         self._out, self._runtime, self._metrics, self._clock = outward, runtime, metrics, clock
         self._initial = Model(0, graph.initial, {})
-        self._strategy = strategies.create(settings.strategy)
         self._schedule = Schedule(settings.rounds, settings.every)
         self._writer = Writer(store, runtime, self._due, self._tick, clock)
         self._said = Complaints(clock.monotonic)
@@ -210,7 +209,10 @@ class Coordinator:
     def _prepare(self, action: synchronous.Action, delivery: Delivery | None, to: int) -> None:
         match action:
             case synchronous.Open(number, clients):
-                open_round = OpenRound(number, clients, self._view.model.weights, self._strategy, self._settings.data_dir, self._clock)
+                model = self._view.model
+                strategy, plan = self._runtime.offload(self._commits.open, number, clients, model, self._config)
+                self._request = Request(number, self._graph, model, self._settings, plan)
+                open_round = OpenRound(number, clients, model.weights, strategy, self._settings.data_dir, self._clock)
                 try:
                     self._write(lambda connection: open_round.opened(connection, self._settings.keep_rounds))
                 except BaseException:
@@ -220,7 +222,7 @@ class Coordinator:
             case synchronous.Fold(_, client):
                 assert delivery is not None
                 assert self._open is not None
-                self._open.fold(client, delivery.open(self._message))
+                self._open.fold(client, delivery.open(self._request.to(client)))
             case synchronous.Restore(number):
                 self._view = replace(self._view, model=self._runtime.offload(self._commits.restore, number, to))
 
@@ -230,15 +232,15 @@ class Coordinator:
                 now = self._clock.monotonic()
                 self._deadline = now + self._settings.deadline
                 self._schedule.started(now)
-                self._message = self._client_update(number)
                 log.info("round %d: asking %d clients", number, len(clients))
-                self._out.ask(clients, self._message)
+                for alike, message in self._request:
+                    self._out.ask(alike, message)
                 reply.answer(action)
             case synchronous.Ask(number, client):
                 self._said.about(client, f"round {number}: asking it again", logging.INFO)
                 if self._open:
                     self._open.asked_again(client)
-                self._out.ask([client], self._message)
+                self._out.ask([client], self._request.to(client))
             case synchronous.Drop(number, client, reason):
                 self._said.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
                 if self._open:
@@ -251,13 +253,6 @@ class Coordinator:
                 self._commit()
             case synchronous.Abandon(_, reason):
                 self._abandon(reason)
-
-    def _client_update(self, number: int) -> ClientUpdate:
-        settings, manifest = self._settings, self._graph.manifest
-        return ClientUpdate(
-            number, manifest.task, self._graph.sha256, manifest.layout, settings.encoding, settings.reply_encoding,
-            self._view.model.weights, self._config,
-        )  # fmt: skip
 
     def _commit(self) -> None:
         open_round = self._open

@@ -18,10 +18,10 @@ from bramble_protocol.reasons import LEFT_OUT
 from bramble_server.clock import Clock
 from bramble_server.learning.aggregate import pool_metrics
 from bramble_server.learning.judge import Judge, Report, Verdict, cap
-from bramble_server.learning.strategies import Strategy
+from bramble_server.learning.strategies import Aggregate, Strategy, Update, conclude
 from bramble_server.rounds.spool import Spool, length
 from bramble_server.store import Store, models, rounds
-from bramble_server.store.models import LatestUpdate
+from bramble_server.store.models import LatestUpdate, Memory
 from bramble_server.store.schema import MEASURES
 
 
@@ -37,7 +37,7 @@ class OpenRound:
     model
         The global model that it starts from, shape (parameters,).
     strategy
-        Begun anew with it.
+        Made for this round.
     folder
         Where the updates are put aside.
     """
@@ -51,7 +51,6 @@ class OpenRound:
         self._reports: dict[str, Report] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._parts: dict[str, dict[str, Any]] = {client: _blank(sent=self.started) for client in clients}
-        strategy.begin(model)
 
     def opened(self, connection: Connection, keep: int) -> None:
         """Record the round as running, and keep only so many in all."""
@@ -113,7 +112,7 @@ class OpenRound:
         """Clients whose updates came, each with the reason why it does not count, or None."""
         return {client: self.left_out.get(client) for client in self._reports}
 
-    def aggregate(self, judge: Judge, needed: int) -> tuple[Weights, dict[str, float]]:
+    def aggregate(self, judge: Judge, needed: int) -> tuple[Aggregate, dict[str, float]]:
         """Judge the updates, and make the next global model of those that count.
 
         Parameters
@@ -126,7 +125,7 @@ class OpenRound:
         Returns
         -------
         tuple
-            The model, shape (parameters,), and the round's pooled metrics.
+            The model with its strategy's state, and the round's pooled metrics.
 
         Raises
         ------
@@ -146,7 +145,7 @@ class OpenRound:
         exploded = judge.explosion(counted, pooled)
         if exploded:
             raise BrambleError(exploded)
-        return self._strategy.finish(), pooled
+        return conclude(self._strategy, self._model), pooled
 
     @property
     def remark(self) -> str | None:
@@ -154,6 +153,7 @@ class OpenRound:
         return "; ".join(f"left out {client}: {reason}" for client, reason in sorted(self.left_out.items())) or None
 
     def _fold(self) -> None:
+        self._strategy.begin(self._model)
         for client, weights in self._spool:
             verdict = self._verdicts[client]
             if verdict.reason is not None:
@@ -163,17 +163,17 @@ class OpenRound:
                 weights *= np.float32(verdict.reach)
                 weights += self._model
             try:
-                self._strategy.fold(weights, verdict.samples, self._reports[client].metrics)
+                self._strategy.fold(Update(client, verdict.samples, weights, self._reports[client].metrics))
             except BrambleError as error:
                 self._verdicts[client] = replace(verdict, reason=str(error))
 
-    def commit(self, store: Store, model: Weights, pooled: dict[str, float], keep: int, with_weights: bool) -> None:
-        """Write everything about the round, and its model, in one transaction.
+    def commit(self, store: Store, model: Weights, memory: Memory, pooled: dict[str, float], keep: int, with_weights: bool) -> None:
+        """Write everything about the round, and its model with what belongs to it, in one transaction.
 
         Parameters
         ----------
-        model, pooled
-            As :meth:`aggregate` returned them.
+        model, memory, pooled
+            What :meth:`aggregate` came to.
         keep
             How many models the store keeps.
         with_weights
@@ -194,7 +194,7 @@ class OpenRound:
                 models.save_update(connection, latest)
             self._write_parts(connection)
             rounds.committed(connection, self.number, self._clock.time(), self.delivered, pooled, self.remark)
-            models.save(connection, self.number, model, keep)
+            models.save(connection, self.number, model, memory, keep)
 
     def abandoned(self, reason: str) -> Callable[[Connection], None]:
         """Return what writes that the round came to nothing, now or later."""

@@ -5,7 +5,7 @@ ends, or never was. The functions of ``rounds``, ``models``, ``meta`` and ``mirr
 
     with store.writing() as connection:
         rounds.committed(connection, 7, ended, 5, metrics)
-        models.save(connection, 7, weights, keep=20)
+        models.save(connection, 7, weights, memory, keep=20)
 """
 
 from __future__ import annotations

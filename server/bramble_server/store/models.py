@@ -1,16 +1,18 @@
-"""The global models of committed rounds, and the last update of each client."""
+"""The global models of committed rounds, each with what its strategy remembers, and the last update of each client."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, select
 
 from bramble_protocol.layout import Weights
 from bramble_server.store.dialect import erase_what_is_deleted, upsert
-from bramble_server.store.schema import latest_updates, models
+from bramble_server.store.schema import latest_updates, models, strategy_state
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,48 @@ class LatestUpdate:
     weights: Weights | None = field(default=None, repr=False)
 
 
-def save(connection: Connection, number: int, weights: Weights, keep: int) -> None:
-    """Keep the model of a round, shape (parameters,), and let go of all but the newest ``keep`` (at least one)."""
-    connection.execute(models.insert().values(round=number, weights=_pack(weights)))
+@dataclass(frozen=True)
+class Memory:
+    """What belongs to a model beside its weights: the strategy that made it, and what the next round of that strategy needs to know."""
+
+    strategy: str | None
+    """Its name; None for a model of a release that did not note it."""
+    parameters: Mapping[str, Any]
+    """What was set of it, as JSON can hold it."""
+    state: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    """Arrays of numbers by name; those that are read back are not to be written to."""
+
+
+UNKNOWN = Memory(None, {})
+
+
+def save(connection: Connection, number: int, weights: Weights, memory: Memory, keep: int) -> None:
+    """Keep the model of a round, shape (parameters,), with what belongs to it, and let go of all but the newest ``keep`` (at least one)."""
+    values = {"weights": _pack(weights), "strategy": memory.strategy, "parameters": dict(memory.parameters)}
+    connection.execute(models.insert().values(round=number, **values))
+    for name, array in memory.state.items():
+        plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        described = {"dtype": plain.dtype.str, "shape": list(array.shape)}
+        connection.execute(strategy_state.insert().values(round=number, name=name, data=plain.tobytes(), **described))
     kept = select(models.c.round).order_by(models.c.round.desc()).limit(max(1, keep))
     connection.execute(delete(models).where(models.c.round.not_in(kept.scalar_subquery())))
 
 
+def memory(connection: Connection, number: int) -> Memory:
+    """Return what belongs to the model of a round; there is nothing where there is no such model."""
+    row = connection.execute(select(models.c.strategy, models.c.parameters).where(models.c.round == number)).first()
+    if row is None:
+        return UNKNOWN
+    state = {
+        item.name: np.frombuffer(item.data, item.dtype).reshape(item.shape)
+        for item in connection.execute(select(strategy_state).where(strategy_state.c.round == number))
+    }
+    return Memory(row.strategy, row.parameters or {}, state)
+
+
 def latest(connection: Connection) -> tuple[int, Weights] | None:
     """Return round and weights of the newest model, or None before the first commit."""
-    row = connection.execute(select(models).order_by(models.c.round.desc()).limit(1)).first()
+    row = connection.execute(select(models.c.round, models.c.weights).order_by(models.c.round.desc()).limit(1)).first()
     return None if row is None else (row.round, _unpack(row.weights))
 
 

@@ -42,6 +42,18 @@ models = Table(
     metadata,
     Column("round", Integer, primary_key=True, autoincrement=False),
     Column("weights", LargeBinary, nullable=False),  # float32, little-endian, in layout order
+    Column("strategy", String(63)),  # what made it; NULL before release 0.2
+    Column("parameters", JSON(none_as_null=True)),  # what was set of that
+)
+
+strategy_state = Table(
+    "strategy_state",
+    metadata,
+    Column("round", ForeignKey("models.round", ondelete="CASCADE"), primary_key=True),  # the model that it belongs to
+    Column("name", String(63), primary_key=True),
+    Column("dtype", String(8), nullable=False),  # numpy's, little-endian
+    Column("shape", JSON, nullable=False),
+    Column("data", LargeBinary, nullable=False),
 )
 
 latest_updates = Table(

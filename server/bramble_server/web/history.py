@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, jsonify
 
 from bramble_protocol.printable import printable
+from bramble_server.learning import strategies
 from bramble_server.store import rounds
 from bramble_server.web import query
 from bramble_server.web.errors import RequestError
@@ -25,6 +26,7 @@ MOST = 1000
 def blueprint(room: Room) -> Blueprint:
     """Return the endpoints."""
     part = Blueprint("history", __name__)
+    chosen = strategies.choose(room.settings.strategy, room.settings.strategy_option)
     manifest = {name: value for name, value in room.graph.manifest.to_wire().items() if name != "layout"}
 
     @part.get("/status")
@@ -37,6 +39,7 @@ def blueprint(room: Room) -> Blueprint:
             task=room.graph.manifest.task,
             graph=room.graph.sha256,
             mode=room.settings.mode,
+            strategy={"name": chosen.name, "parameters": chosen.set},
             round=view.model.round,
             running=view.running,
             waiting_for=view.waiting_for,

@@ -14,7 +14,7 @@ from bramble_server.store.models import LatestUpdate
 def save(store: Store, *numbers: int, keep: int = 20) -> None:
     for number in numbers:
         with store.writing() as connection:
-            models.save(connection, number, np.full(3, number, np.float32), keep)
+            models.save(connection, number, np.full(3, number, np.float32), models.UNKNOWN, keep)
 
 
 def test_there_is_no_model_before_the_first(store: Store) -> None:
@@ -27,7 +27,7 @@ def test_the_newest_model_survives_a_restart_bit_for_bit(store: Store, reopen: C
     weights = np.random.default_rng(0).standard_normal(1000, np.float32)
     save(store, 1)
     with store.writing() as connection:
-        models.save(connection, 3, weights, 20)
+        models.save(connection, 3, weights, models.UNKNOWN, 20)
     with reopen().reading() as connection:
         found = models.latest(connection)
         assert found is not None

@@ -40,7 +40,7 @@ while True:
         if number == int(sys.argv[2]):
             print("inside", number, flush=True)
             sys.stdin.read()
-        models.save(connection, number, weights, {KEEP})
+        models.save(connection, number, weights, models.UNKNOWN, {KEEP})
     print("committed", number, flush=True)
 """
 

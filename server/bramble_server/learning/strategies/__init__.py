@@ -1,24 +1,150 @@
-"""Strategies by name. A new one is a file beside ``fedavg.py`` and a line in ``STRATEGIES``."""
+"""Strategies by name. A new one is a file beside ``fedavg.py`` and a line in ``STRATEGIES``, or another package's entry point."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
 from bramble_protocol.errors import BrambleError
-from bramble_server.learning.strategies.base import Strategy
+from bramble_server.learning.strategies import parameters
+from bramble_server.learning.strategies.base import Aggregate, Context, State, Strategy, Update, conclude, planned
 from bramble_server.learning.strategies.fedavg import FedAvg
+from bramble_server.learning.strategies.fedavgm import FedAvgM
+from bramble_server.learning.strategies.fedprox import FedProx
 
-STRATEGIES: dict[str, type[Strategy]] = {"fedavg": FedAvg}
+STRATEGIES: dict[str, type[Strategy]] = {"fedavg": FedAvg, "fedprox": FedProx, "fedavgm": FedAvgM}
+"""Those that come with Bramble. No package can take one of these names."""
+GROUP = "bramble.strategies"
 
-__all__ = ["STRATEGIES", "Strategy", "create"]
+__all__ = [
+    "GROUP",
+    "STRATEGIES",
+    "Aggregate",
+    "Choice",
+    "Context",
+    "State",
+    "Strategy",
+    "Update",
+    "choose",
+    "conclude",
+    "create",
+    "described",
+    "kind",
+    "names",
+    "planned",
+]
 
 
-def create(name: str) -> Strategy:
-    """Return a new strategy by its name.
+@dataclass(frozen=True)
+class Choice:
+    """A strategy and what was set of it: what a server goes by in all of its rounds."""
+
+    name: str
+    kind: type[Strategy]
+    parameters: parameters.Parameters
+
+    def make(self) -> Strategy:
+        """Return a new object, for one round."""
+        return self.kind(self.parameters)
+
+    @property
+    def set(self) -> dict[str, Any]:
+        """The parameters by name."""
+        return asdict(self.parameters)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether anything is stored with a model."""
+        return self.kind.state is not Strategy.state
+
+    def __str__(self) -> str:
+        return described(self.name, self.set)
+
+
+def described(name: str, values: Mapping[str, Any]) -> str:
+    """Return a strategy and its parameters as a log names them."""
+    return f"{name} ({', '.join(f'{key}={value}' for key, value in values.items())})" if values else name
+
+
+def names() -> list[str]:
+    """Return the names of all strategies, Bramble's and other packages'; nothing is imported for it."""
+    return [*STRATEGIES, *sorted({point.name for point in entry_points(group=GROUP)} - STRATEGIES.keys())]
+
+
+def kind(name: str) -> type[Strategy]:
+    """Return the class of a name.
 
     Raises
     ------
     BrambleError
-        If there is none of that name.
+        If there is none of that name, or the package that offers it is broken: then the sentence names that package.
     """
-    if name not in STRATEGIES:
-        raise BrambleError(f"strategy: {name!r} is not one of {', '.join(sorted(STRATEGIES))}")
-    return STRATEGIES[name]()
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    points = tuple(entry_points(group=GROUP, name=name))
+    if not points:
+        known = names()
+        raise BrambleError(f"strategy: {name!r} is not one of {', '.join(known)}{parameters.close(name, known)}")
+    if len(points) > 1:
+        owners = " and ".join(sorted(_owner(point) for point in points))
+        raise BrambleError(f"strategy: {name!r} is offered by {owners}; remove all but one of them")
+    return _loaded(points[0])
+
+
+def choose(name: str, options: Mapping[str, Any]) -> Choice:
+    """Return what a server is to go by.
+
+    Parameters
+    ----------
+    options
+        Values of parameters by name, as settings have them.
+
+    Raises
+    ------
+    BrambleError
+        If there is no such strategy or parameter, or a value is of another type or out of range.
+    """
+    found = kind(name)
+    return Choice(name, found, parameters.read(found.takes, options, name))
+
+
+def create(name: str, **options: Any) -> Strategy:
+    """Return a strategy for one round, as :func:`choose` does.
+
+    Raises
+    ------
+    BrambleError
+        As there.
+    """
+    return choose(name, options).make()
+
+
+def _loaded(point: EntryPoint) -> type[Strategy]:
+    whose = f"strategy: {point.name!r} of {_owner(point)}"
+    try:
+        found = point.load()
+    except (Exception, SystemExit) as error:  # whatever a third party's module does while it is imported
+        said = " ".join(str(error).split())[:200]
+        raise BrambleError(f"{whose} does not import ({type(error).__name__}: {said}); repair or remove that package") from error
+    wrong = _fault(found)
+    if wrong:
+        raise BrambleError(f"{whose} cannot be used: {wrong}; ask its author")
+    strategy: type[Strategy] = found
+    return strategy
+
+
+def _fault(found: object) -> str | None:
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        return f"{' '.join(repr(found).split())[:80]} is not a Strategy"
+    if inspect.isabstract(found):
+        return f"{found.__name__} lacks {', '.join(sorted(found.__abstractmethods__))}"
+    if (found.state is Strategy.state) != (found.restore is Strategy.restore):
+        return f"{found.__name__} overrides one of state and restore, and they go together"
+    return parameters.fault(found.takes)
+
+
+def _owner(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value

@@ -1,38 +1,103 @@
-"""What a strategy is: how a round's updates become the next global model."""
+"""What a strategy is: how a round's clients are to train, and how their updates become the next global model."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
+from bramble_protocol.messages import TrainConfig
+from bramble_server.learning.aggregate import AggregateError, finite
+from bramble_server.learning.strategies.parameters import Parameters
+
+State = Mapping[str, NDArray[Any]]
+"""What a strategy remembers with a model: finite numbers in arrays of any shape, by names of at most 63 characters."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a round starts from."""
+
+    round: int
+    model: Weights = field(repr=False)
+    """The global model, shape (parameters,), not to be written to."""
+    config: TrainConfig
+    """How clients train by the task and the server's settings."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One client's work, as far as a strategy sees it."""
+
+    client: str
+    samples: int
+    """Training windows behind it, at least 1 and at most a few times the cohort's median."""
+    weights: Weights = field(repr=False)
+    """The client's weights after training, not their change: shape (parameters,), float32, finite. An update that is much longer
+    than the others' comes shortened. Valid during the call only, and not to be written to."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What the client measured: ``loss_before``, ``loss_after`` and others."""
+    steps: int | None = None
+    """Local steps that it took; None where the client does not say."""
+    staleness: int = 0
+    """Models committed since the one that it was trained from; 0 in a synchronous round."""
+    sections: Mapping[str, Weights] = field(default_factory=dict, repr=False)
+    """Vectors that came beside the weights, by name, as the weights otherwise."""
 
 
 class Strategy(ABC):
-    """Turns the updates of a round into the next global model, one update at a time.
+    """Says how a round's clients train, and turns their updates into the next global model.
 
-    One object serves a server for its whole life: what must last from round to round (momentum, say) are its attributes,
-    what belongs to one round is set anew in ``begin``. Only one thread ever calls it. Memory should not grow with the
-    number of clients; a strategy that cannot help it says so in its docstring.
+    An object serves one round. It is made with the parameters that the server was given, and ``restore`` hands it what was stored
+    with the model that the round starts from; what it returns from ``state`` is stored with the model that it makes, in the same
+    transaction. Nothing else lasts. So a commit that fails, a restart, a rollback and a reset need no care in a strategy: the next
+    round's object begins with what belongs to the model that is.
+
+    Must override: ``begin``, ``fold``, ``finish``. May override: ``plan``, ``state`` and ``restore`` (both or neither), and what the class
+    says of itself: ``takes``, ``linear``, ``streams``, ``copies``. The methods are called in the order ``restore`` (if there is
+    something), ``plan``, ``begin``, ``fold`` for each update that counts, ``finish``, ``state``; one at a time, though not all by one
+    thread. The first line of the docstring is what ``bramble strategies`` says.
     """
+
+    takes: ClassVar[type[Parameters]] = Parameters
+    """What can be set: a frozen dataclass, each field made by :func:`~bramble_server.learning.strategies.parameters.parameter`."""
+    linear: ClassVar[bool] = False
+    """Whether the next model depends on the updates through ``sum(samples * weights)`` and ``sum(samples)`` alone: a secure sum will do."""
+    streams: ClassVar[bool] = True
+    """Whether an update is done with when ``fold`` returns; otherwise all of them are in memory at the end."""
+    copies: ClassVar[float] = 4
+    """Vectors as long as the model, in float32, that a round takes beside the model; beside all updates for one that does not stream."""
+
+    parameters: Any
+    """What was set, of the class that it ``takes``."""
+
+    def __init__(self, parameters: Parameters | None = None) -> None:
+        self.parameters = self.takes() if parameters is None else parameters
+
+    def plan(self, context: Context, clients: Sequence[str]) -> Mapping[str, TrainConfig]:
+        """Return how each of the round's clients is to train; by default all alike, as task and settings say.
+
+        The same arguments must give the same answer: a client that was away is asked again with it.
+        """
+        return dict.fromkeys(clients, context.config)
+
+    def restore(self, state: State) -> None:
+        """Take what ``state`` returned when the model was made that this round starts from; the arrays are not to be written to."""
+        raise NotImplementedError
 
     @abstractmethod
     def begin(self, model: Weights) -> None:
-        """Start a round from the current global model, shape (parameters,). Whatever an unfinished round left is forgotten."""
+        """Start to aggregate, from the current global model, shape (parameters,), which is not to be written to."""
 
     @abstractmethod
-    def fold(self, weights: Weights, samples: int, metrics: Mapping[str, float]) -> None:
+    def fold(self, update: Update) -> None:
         """Take one client's update in; called for those that count, in the order of the clients' names, when the last has come.
-
-        Parameters
-        ----------
-        weights
-            The client's weights after training, not their change: shape (parameters,), float32, finite; an update that is much
-            longer than the others' comes shortened. Valid during the call only, and not to be written to.
-        samples
-            Training windows behind them, at least 1 and at most a few times the cohort's median.
-        metrics
-            What the client measured: ``loss_before``, ``loss_after`` and others.
 
         Raises
         ------
@@ -47,5 +112,62 @@ class Strategy(ABC):
         Raises
         ------
         AggregateError
-            If the result is not finite. The round is then abandoned and the model stays as it was.
+            If there is no result. The round is then abandoned, as it is if the result is not finite.
         """
+
+    def state(self) -> State:
+        """Return what the next round needs to know, once ``finish`` has returned; by default nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """What a round came to: the next global model, and what its strategy remembers with it."""
+
+    weights: Weights = field(repr=False)
+    state: State = field(repr=False)
+
+
+def planned(strategy: Strategy, context: Context, clients: Sequence[str]) -> dict[str, TrainConfig]:
+    """Return a strategy's plan for a round.
+
+    Raises
+    ------
+    BrambleError
+        If it is not one for these clients, or a client would not take it.
+    """
+    plan = dict(strategy.plan(context, clients))
+    if plan.keys() != set(clients):
+        odd = min(plan.keys() ^ set(clients))
+        lacks = "leaves out" if odd in clients else "names a stranger,"
+        raise BrambleError(f"{type(strategy).__name__}: its plan for the round {lacks} {odd}; ask its author")
+    for config in set(plan.values()):
+        TrainConfig.from_wire(asdict(config))
+    return plan
+
+
+def conclude(strategy: Strategy, model: Weights) -> Aggregate:
+    """End a round's aggregation.
+
+    Parameters
+    ----------
+    model
+        The one that the round started from, shape (parameters,).
+
+    Raises
+    ------
+    AggregateError
+        If the next model, or what is to be remembered with it, is not of the right kind or not finite.
+    """
+    weights, name = strategy.finish(), type(strategy).__name__
+    if not isinstance(weights, np.ndarray) or weights.shape != model.shape or weights.dtype != np.float32:
+        raise AggregateError(f"{name}: what it made is no model of {len(model)} numbers in float32; ask its author")
+    state = {}
+    for key, values in strategy.state().items():
+        array = np.asarray(values)
+        if not isinstance(key, str) or not 0 < len(key) <= 63 or array.dtype.kind not in "biuf":
+            raise AggregateError(f"{name}: {key!r} of its state is no array of numbers, or its name has over 63 characters; ask its author")
+        if not np.isfinite(array).all():
+            raise AggregateError(f"{name}: {key} of its state is not finite")
+        state[key] = array
+    return Aggregate(finite(weights), state)

@@ -1,0 +1,70 @@
+"""A strategy that a server was told to go by, over real sockets: what clients hear of it, and what becomes of one that cannot be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bramble_protocol.messages import ClientUpdate
+from tests.server.pi import Pi, update
+from tests.server.process import LAYOUT, NotReady, ServerProcess
+from tests.waiting import wait_for
+
+ONE_CLIENT = ("--min-clients", "1", "--deadline", "1h")
+
+
+def model(server: ServerProcess) -> list[float]:
+    _, data, _ = server.request("GET", "/model", {"Accept": "application/octet-stream"})
+    return np.frombuffer(data, "<f4").tolist()
+
+
+def played(server: ServerProcess, pi: Pi, value: float) -> ClientUpdate:
+    """Have a client answer a round, and see it committed; return what it was asked."""
+    number = server.get("/")["round"]
+    asked = ClientUpdate.from_wire(pi.next("client_update"))
+    assert pi.call("training_complete", update(number, value)) == {"accepted": True}
+    wait_for(lambda: server.get("/status")["round"] == number, f"round {number}")
+    return asked
+
+
+def test_fedprox_by_flags_is_what_clients_are_asked_and_the_status_says(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, *ONE_CLIENT, "--strategy", "fedprox", "--strategy-option", "mu=0.25") as server:
+        assert server.get("/status")["strategy"] == {"name": "fedprox", "parameters": {"mu": 0.25}}
+        pi = Pi(server.url, "pi-1")
+        assert played(server, pi, 3.0).config.proximal_mu == 0.25
+        pi.close()
+
+
+def test_a_killed_server_goes_on_with_its_momentum_from_a_table_of_its_file(tmp_path: Path) -> None:
+    config = tmp_path / "bramble.toml"
+    config.write_text('[server.strategy]\nname = "fedavgm"\nmomentum = 0.5\n')
+    flags = (*ONE_CLIENT, "--config", str(config))
+    with ServerProcess(tmp_path, *flags) as server:
+        pi = Pi(server.url, "pi-1")
+        assert played(server, pi, 3.0).config.proximal_mu == 0
+        assert model(server) == [3.0] * LAYOUT.size
+        server.kill()
+        pi.close()
+    with ServerProcess(tmp_path, *flags) as server:
+        pi = Pi(server.url, "pi-1")
+        played(server, pi, 3.0)
+        first = np.arange(LAYOUT.size)  # where the task begins
+        np.testing.assert_allclose(model(server), 3.0 + 0.5 * (3.0 - first), rtol=1e-6)
+        pi.close()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--strategy", "fedprok"), "strategy: 'fedprok' is not one of fedavg, fedprox, fedavgm, did you mean 'fedprox'?"),
+        (("--strategy", "fedprox", "--strategy-option", "mu=-1"), "strategy_option: mu of fedprox is a number, 0 to 1000, got '-1'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence_before_anything_is_made(tmp_path: Path, flags: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(NotReady) as refused:
+        ServerProcess(tmp_path, *flags)
+    assert refused.value.code == 1
+    assert refused.value.said.strip().splitlines() == [f"bramble: {sentence}"]
+    assert not (tmp_path / "data").exists()
