@@ -155,7 +155,10 @@ def test_an_upgrade_while_rounds_go_on_loses_none_of_them_and_no_reading(
 
 @pytest.mark.timeout(900)
 def test_the_release_before_is_one_playbook_away(controller: Controller, fleet: Fleet, api: Api, source: Path) -> None:
-    """A host that has lost that release stays and is named; without the fleet's record a host goes to what ran there before."""
+    """A host that has lost that release stays and is named; without the fleet's record a host goes to what ran there before.
+
+    One where that release does not do well stays too, and may try again: a rollback cannot bring it anew.
+    """
     before, lost = versions(api), fleet["pi-2"].output("readlink -f /opt/bramble/client/previous")
     fleet["pi-2"].run(f"mv {lost} /root/lost")
     try:
@@ -168,6 +171,12 @@ def test_the_release_before_is_one_playbook_away(controller: Controller, fleet: 
     after = versions(api)
     assert {name for name in CLIENTS if after[name] == before[name]} == {"pi-2"}
     fleet.server.run("rm /opt/bramble/fleet.json")
+    program = fleet["pi-1"].output("readlink -f /opt/bramble/client/previous") + "/bin/bramble"
+    fleet["pi-1"].run(f"mv {program} {program}.away")
+    play = controller.play("rollback.yml", "--limit", "pi-1", source=source)
+    fleet["pi-1"].run(f"mv {program}.away {program}")
+    assert play.failed == ["pi-1"]
+    assert f"release {after['pi-1']}" in " ".join(play.output.split()), "which runs again"
     controller.play("rollback.yml", "--limit", "pi-1", source=source).ok()
     api.wait_for(CLIENTS)
     assert versions(api) == {**after, "pi-1": before["pi-1"]}, "once more, and it is as it was"

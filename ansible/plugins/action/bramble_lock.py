@@ -1,7 +1,8 @@
 """Let one operator at a time play on a fleet: whoever comes second is told who is at it, since when and from where.
 
 The lock lies on the server's host, in memory, and holds for a lease. A process of its own on the controller renews it as long as
-ansible-playbook lives, and gives it back when that has ended, however it ended. If the controller itself is gone, nobody renews it.
+ansible-playbook lives, and gives it back when that has ended, however it ended. A play that was stopped with Ctrl-C and hangs on is ended
+by that process. If the controller itself is gone, nobody renews the lock.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from ansible.plugins.action import ActionBase
 
 LOCK = "/run/bramble-operator"
 LEASE_S, RENEW_S = 90, 20
+PATIENCE_S = 30
+"""Seconds that a play may take to end after Ctrl-C: Ansible waits for results that may never come, of workers that Ctrl-C ended."""
 REMEDIES = {
     "Host key verification failed": "log in there once with ssh, and compare the fingerprint that it shows",
     "Permission denied": "see that ansible_user is right and has your ssh key",
@@ -55,6 +58,16 @@ def alive(process: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def interrupted(process: int) -> bool:
+    """Whether a play has heard Ctrl-C: Ansible gives the signal back its default then, to be ended by the next. Known on Linux alone."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+    caught = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt:")), -1)
+    return not caught >> (signal.SIGINT - 1) & 1
 
 
 def identity(process: int) -> str:
@@ -141,9 +154,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             os.setsid()  # Ctrl-C is for the play
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             Display().verbosity = 0
-            renewed = time.monotonic()
+            renewed = heard = time.monotonic()
             while alive(play):
                 time.sleep(0.5)
+                if not interrupted(play):
+                    heard = time.monotonic()
+                elif time.monotonic() - heard >= PATIENCE_S:
+                    os.kill(play, signal.SIGKILL)
                 if time.monotonic() - renewed >= RENEW_S:
                     renewed = time.monotonic()
                     try:
