@@ -14,12 +14,13 @@ import numpy as np
 
 from bench.table import Row
 from bramble_protocol.layout import Layout, Weights
-from bramble_protocol.messages import Timing, TrainingComplete
+from bramble_protocol.messages import Delivery, Timing, TrainingComplete
 from bramble_server.learning.aggregate import BLOCK
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import Update, create
+from bramble_server.rounds.measure import measure
 from bramble_server.rounds.round import OpenRound
-from bramble_server.rounds.spool import Spool
+from bramble_server.rounds.roundfile import Header, RoundFile
 
 CLIENTS, PARAMETERS, REPEATS = 100, 1_000_000, 15
 
@@ -64,32 +65,27 @@ def main() -> list[Row]:
     peak = tracemalloc.get_traced_memory()[1] / updates[0].nbytes
     tracemalloc.stop()
 
-    with Spool(PARAMETERS) as spool:
-
-        def put_aside() -> None:
-            for index, weights in enumerate(updates):
-                spool.append(f"pi-{index}", weights)
-
-        putting = seconds(put_aside)
-        measuring = seconds(lambda: list(spool.measures(updates[0], updates[1])))
-
+    measuring = seconds(lambda: [measure(weights, updates[0], updates[1]) for weights in updates])
     tracemalloc.start()
-    open_round = OpenRound(1, tuple(f"pi-{index}" for index in range(CLIENTS)), updates[0], create("fedavg"), Path(tempfile.gettempdir()))
-    with closing(open_round):
-        layout = Layout.of([("w", [PARAMETERS])])
-        messages = [
-            TrainingComplete(1, layout, "float32", weights, count, {}, Timing(0, 0, 0))
-            for weights, count in zip(updates, samples, strict=True)
-        ]
+    with tempfile.TemporaryDirectory() as name:
+        header = Header(1, "", "evaluation", PARAMETERS, tuple(f"pi-{index}" for index in range(CLIENTS)), time.time(), time.time() + 60)
+        open_round = OpenRound(RoundFile.create(Path(name, "1.round"), header), updates[0], create("fedavg"))
+        with closing(open_round):
+            layout = Layout.of([("w", [PARAMETERS])])
+            messages = [
+                Delivery.from_wire(TrainingComplete(1, layout, "float32", weights, count, {}, Timing(0, 0, 0)).to_wire(), layout)
+                for weights, count in zip(updates, samples, strict=True)
+            ]
 
-        def arrive() -> None:
-            for index, message in enumerate(messages):
-                open_round.fold(f"pi-{index}", message)
+            def arrive() -> None:
+                for client, message in zip(header.clients, messages, strict=True):
+                    open_round.take([(client, message, None)])
+                    open_round.fold(client)
 
-        arriving = seconds(arrive)
-        judging = seconds(lambda: open_round.aggregate(Judge(), 1))
-        together = tracemalloc.get_traced_memory()[1] / updates[0].nbytes
-        tracemalloc.stop()
+            arriving = seconds(arrive)
+            judging = seconds(lambda: open_round.aggregate(Judge(), 1))
+            together = tracemalloc.get_traced_memory()[1] / updates[0].nbytes
+            tracemalloc.stop()
 
     size = f"{CLIENTS} updates of {PARAMETERS / 1e6:g} M float32"
     return [
@@ -98,7 +94,6 @@ def main() -> list[Row]:
         Row("largest error of the mean", error / 2.0**-24, "float32 roundings", None, f"a float32 sum: {plain / 2.0**-24:.0f}"),
         Row("a round's updates judged and folded, when the last has come", judging * 1000, "ms", None, size),
         Row("memory for that", together, "models", 8, "whatever the number of clients"),
-        Row("updates taken as they come, and their lengths", arriving * 1000, "ms", None, size),
-        Row("updates put aside", putting * 1000, "ms", None, size),
+        Row("updates taken as they come, one sync for each", arriving * 1000, "ms", None, size),
         Row("updates measured against old and new model", measuring * 1000, "ms", None, size),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -24,11 +25,12 @@ from bramble_client.learn.windows import Windows, windows
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.layout import Weights
-from bramble_protocol.messages import ClientUpdate, TrainingComplete
+from bramble_protocol.messages import ClientUpdate, Delivery, TrainingComplete
 from bramble_server import tasks
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import create
 from bramble_server.rounds.round import OpenRound
+from bramble_server.rounds.roundfile import Header, RoundFile
 
 ROUNDS, SEEDS = 9, 10
 PER_ROUND = 500
@@ -108,7 +110,7 @@ class Fleet:
         for number in range(1, rounds + 1):
             manifest = self.graph.manifest
             update = ClientUpdate(number, manifest.task, self.graph.sha256, manifest.layout, "float32", "float32", model, config)
-            with closing(OpenRound(number, tuple(trainers), model, create("fedavg"), self.folder)) as open_round:
+            with closing(opened(self, number, tuple(trainers), model)) as open_round:
                 for site in sites:
                     lived = part(site, start, PER_ROUND * number)
                     try:
@@ -117,7 +119,7 @@ class Fleet:
                         out.append(site.name)
                         continue
                     tested[site.name] = result.tested_until
-                    open_round.fold(site.name, _on_the_wire(result.complete))
+                    deliver(open_round, site.name, _on_the_wire(result.complete))
                 model = self._aggregate(open_round, judge, model)
                 out += open_round.left_out
         return model, out
@@ -140,6 +142,19 @@ class Credulous(Judge):
 
     def explosion(self, reports: Any, pooled: Any) -> None:
         """Let every round become the model."""
+
+
+def opened(fleet: Fleet, number: int, clients: tuple[str, ...], model: Weights) -> OpenRound:
+    """Open a round as a server does."""
+    header = Header(number, fleet.graph.sha256, "evaluation", len(model), clients, time.time(), time.time() + 600)
+    return OpenRound(RoundFile.create(fleet.folder / "open.round", header), model, create("fedavg"))
+
+
+def deliver(open_round: OpenRound, client: str, complete: TrainingComplete) -> None:
+    """Have it take an update."""
+    delivery = Delivery.from_wire(complete.to_wire(), complete.layout)
+    open_round.take([(client, delivery, None)])
+    open_round.fold(client)
 
 
 def _on_the_wire(complete: TrainingComplete) -> TrainingComplete:
@@ -182,9 +197,9 @@ def curve(fleet: Fleet, sites: Sequence[Site], seed: int, rounds: int) -> NDArra
     config = replace(manifest.config, seed=seed, deadline_s=600.0)
     for number in range(1, rounds + 1):
         update = ClientUpdate(number, manifest.task, fleet.graph.sha256, manifest.layout, "float32", "float32", model, config)
-        with closing(OpenRound(number, tuple(trainers), model, create("fedavg"), fleet.folder)) as open_round:
+        with closing(opened(fleet, number, tuple(trainers), model)) as open_round:
             for site in sites:
-                open_round.fold(site.name, trainers[site.name].run(update, site.until(site.cut).columns, None).complete)
+                deliver(open_round, site.name, trainers[site.name].run(update, site.until(site.cut).columns, None).complete)
             aggregate, pooled = open_round.aggregate(judge if fleet.judged else Credulous(), 1)
             judge.committed(pooled)
         model = aggregate.weights

@@ -20,6 +20,7 @@ from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.fleet.tokens import Tokens
 from bramble_server.metrics import Metrics
+from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store
@@ -57,6 +58,7 @@ class Server:
         except OSError as error:
             raise BrambleError(f"--data-dir: {settings.data_dir} cannot be made ({error.strerror})") from None
         self.store = Store(settings.database or settings.data_dir / "bramble.db", settings.database_password_file)
+        self.archive = Archive(settings.data_dir)
         self.flask = Flask("bramble_server", static_folder=None)
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
         self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
@@ -65,7 +67,7 @@ class Server:
         self.metrics.database(lambda: bool(self.store.trouble))
         runtime = self.runtime = engine.Runtime(self.sio, threads=1)
         outward = Outward(self.sio, self.fleet)
-        self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics)
+        self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics, self.archive)
         gate = Gate(self.fleet, tokens, settings.simulated_welcome)
         links = self.links = Inward(
             self.sio, gate, self.fleet, self.coordinator, outward, graph.manifest.layout, self.metrics, self.complaints
@@ -77,8 +79,9 @@ class Server:
         self.metrics.watch(engine.attach(self.sio, limits, links.complain))
         readers = engine.Runtime(self.sio, threads=READERS)
         room = http.Room(
-            settings, graph, signatures, self.store, self.fleet, self.coordinator, readers, self.metrics, self.complaints, tokens
-        )
+            settings, graph, signatures, self.store, self.archive, self.fleet, self.coordinator, readers, self.metrics, self.complaints,
+            tokens,
+        )  # fmt: skip
         http.register(self.flask, room)
         if settings.mode == "private" and not signatures and graph.fingerprint not in released.fingerprints():
             log.warning(
@@ -106,7 +109,8 @@ class Server:
         return listener
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store and the rounds' files."""
+        self.archive.close()
         self.store.close()
 
 

@@ -12,7 +12,7 @@ from bramble_server.learning.aggregate import AggregateError
 from bramble_server.learning.strategies import FedAvg
 from bramble_server.rounds.cycle import World
 from bramble_server.rounds.round import OpenRound
-from bramble_server.rounds.spool import Spool, SpoolError
+from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 
 point, _, number = os.environ["BREAK"].partition(":")
 current = 0
@@ -39,11 +39,11 @@ def failing(method: Any, error: Exception) -> Any:
 made = OpenRound.__init__
 
 
-def make(self: OpenRound, this: int, *arguments: Any) -> None:
+def make(self: OpenRound, file: RoundFile, *arguments: Any) -> None:
     """Note which round is the current one."""
     global current
-    current = this
-    made(self, this, *arguments)
+    current = file.header.round
+    made(self, file, *arguments)
 
 
 OpenRound.__init__ = make  # type: ignore[method-assign]
@@ -51,7 +51,11 @@ TARGETS: dict[str, tuple[Any, str, Exception]] = {
     "the model is not finite": (FedAvg, "finish", AggregateError("aggregate: value 0 of the new model is not finite")),
     "the disk is full at the opening": (OpenRound, "opened", disk_full()),
     "the disk is full at the commit": (OpenRound, "_write_parts", disk_full()),
-    "the disk is full for an update": (Spool, "append", SpoolError("spool: the update could not be put aside (No space left on device)")),
+    "the disk is full for an update": (
+        RoundFile,
+        "append",
+        RoundFileError("round file: the update could not be put aside (No space left on device)"),
+    ),
     "a bug in the strategy": (FedAvg, "fold", ZeroDivisionError("bug")),
     "a bug in the commit": (FedAvg, "finish", ZeroDivisionError("bug")),
     "a bug in the clock": (World, "give_up", ZeroDivisionError("bug")),

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 from bramble.cli import main
 from bramble_protocol.messages import ClientUpdate
 from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.opening import Openings
 from bramble_server.rounds.round import OpenRound
 from bramble_server.store import rounds
 from bramble_server.transport.links import Outward
@@ -49,6 +50,13 @@ def ask(self: Outward, clients: Any, update: ClientUpdate) -> None:
     asked(self, clients, update)
 
 
+def let_go(self: Openings, open_round: OpenRound, committed: bool) -> None:
+    """Die instead of tidying up after the chosen round."""
+    if open_round.number == int(number):
+        die()
+    let_gone(self, open_round, committed)
+
+
 def in_rollback(connection: Any, to_be: int, *arguments: Any) -> None:
     """Write the chosen rollback, and die before it is committed."""
     written(connection, to_be, *arguments)
@@ -63,12 +71,16 @@ def after_rollback(self: Commits, to_be: int, to: int) -> Any:
         die()
 
 
-asked, written, restored = Outward.ask, rounds.rolled_back, Commits.restore
+asked, written, restored, let_gone = Outward.ask, rounds.rolled_back, Commits.restore, Openings.let_go
 match point:
     case "before it is on record":
         OpenRound.opened = at_round(OpenRound.opened, die, None)  # type: ignore[method-assign]
     case "before asking":
         Outward.ask = ask  # type: ignore[method-assign]
+    case "before an update is on the disk":
+        OpenRound.take = at_round(OpenRound.take, die, None)  # type: ignore[method-assign]
+    case "before an update is acknowledged":
+        OpenRound.take = at_round(OpenRound.take, None, die)  # type: ignore[method-assign]
     case "before the commit":
         OpenRound.commit = at_round(OpenRound.commit, die, None)  # type: ignore[method-assign]
     case "in the commit":
@@ -77,6 +89,8 @@ match point:
         event.listen(Engine, "commit", lambda connection: die() if committing else None)
     case "after the commit":
         OpenRound.commit = at_round(OpenRound.commit, None, die)  # type: ignore[method-assign]
+    case "before its file is let go":
+        Openings.let_go = let_go  # type: ignore[method-assign]
     case "in the rollback":
         rounds.rolled_back = in_rollback
         event.listen(Engine, "commit", lambda connection: die() if committing else None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import queue
 import sqlite3
@@ -29,6 +31,7 @@ from bramble_protocol.messages import (
 )
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.metrics import Metrics
+from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store, models, rounds
@@ -48,7 +51,11 @@ class Threads:
         return threading.Event()
 
     def spawn(self, work: Callable[[], None]) -> Any:
-        thread = threading.Thread(target=work)
+        def until_it_dies() -> None:
+            with contextlib.suppress(SystemExit):
+                work()
+
+        thread = threading.Thread(target=until_it_dies)
         thread.start()
         return thread
 
@@ -61,12 +68,14 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.past = 0.0
+        """Seconds by which somebody turned the machine's clock back."""
 
     def monotonic(self) -> float:
         return self.now
 
     def time(self) -> float:
-        return 1_700_000_000.0 + self.now
+        return 1_700_000_000.0 + self.now - self.past
 
 
 class Transport:
@@ -94,8 +103,8 @@ class Transport:
 class Office:
     """What a test has in hand."""
 
-    def __init__(self, folder: Path, outward: Callable[[Fleet], Any] = Transport, **settings: Any) -> None:
-        self.clock = Clock()
+    def __init__(self, folder: Path, outward: Callable[[Fleet], Any] = Transport, clock: Clock | None = None, **settings: Any) -> None:
+        self.clock = clock or Clock()
         self._sessions: dict[str, str] = {}
         self._numbers = itertools.count()
         graph = GraphFile.read(write_graph(folder).read_bytes())
@@ -104,7 +113,10 @@ class Office:
         self.transport = outward(self.fleet)
         self.metrics = Metrics(graph.manifest.metric, self.fleet)
         self.settings = ServerSettings(data_dir=folder, **{"min_clients": 1, "deadline": 60.0, **settings})
-        self.coordinator = Coordinator(self.settings, graph, self.store, self.fleet, self.transport, Threads(), self.metrics, self.clock)
+        self.archive = Archive(folder)
+        self.coordinator = Coordinator(
+            self.settings, graph, self.store, self.fleet, self.transport, Threads(), self.metrics, self.archive, self.clock
+        )
         self.coordinator.start()
         self._full = False
         event.listen(self.store._writer, "commit", self._commit)
@@ -112,6 +124,21 @@ class Office:
     def close(self) -> None:
         self.full(False)
         self.coordinator.stop()
+        self._shut()
+
+    def _done(self, done: threading.Event, _: object) -> None:
+        done.set()
+
+    def die(self) -> None:
+        """End as a killed server does: nothing is written or said any more."""
+        self.settle()
+        writer = self.coordinator._writer
+        writer.post(lambda _: setattr(writer, "_stopping", True))
+        writer._task.join()
+        self._shut()
+
+    def _shut(self) -> None:
+        self.archive.close()
         self.store.close()
 
     def full(self, full: bool = True) -> None:
@@ -137,9 +164,12 @@ class Office:
         self.settle()
 
     def settle(self) -> None:
-        """Return once all that was asked for is done, and what was due by the clock before."""
-        self.coordinator.settle()
-        self.coordinator.settle()
+        """Return once all that was asked for is done, and what was due by the clock before, or the server has died of it."""
+        for _ in range(2):
+            done = threading.Event()
+            self.coordinator._writer.post(functools.partial(self._done, done))
+            while not done.wait(0.01) and self.coordinator._writer._task.is_alive():
+                pass
 
     def later(self, seconds: float) -> None:
         self.clock.now += seconds

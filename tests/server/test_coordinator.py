@@ -12,7 +12,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.rounds import endings, schedule
 from bramble_server.rounds.commits import Commits
-from bramble_server.rounds.spool import Spool, SpoolError
+from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 from bramble_server.rounds.writer import InternalError, RefusedError
 from bramble_server.store import StoreError
 from tests.server.office import Office
@@ -163,12 +163,12 @@ def test_open_that_reaches_nobody_is_an_open_round_which_everybody_sees_and_the_
     goes_on(office)
 
 
-@pytest.mark.parametrize("error", [SpoolError("spool: no space"), ZeroDivisionError("bug")])
+@pytest.mark.parametrize("error", [RoundFileError("round file: no space"), ZeroDivisionError("bug")])
 def test_fold_that_fails_is_not_acknowledged_and_the_same_update_counts_when_it_comes_again(
     office: Office, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     number = office.coordinator.start_round().round
-    mend = fail(monkeypatch, Spool, "append", error)
+    mend = fail(monkeypatch, RoundFile, "append", error)
     with pytest.raises(BrambleError):
         office.deliver("a", number)
     assert office.coordinator.view.waiting_for == ("a", "b")

@@ -15,7 +15,7 @@ from bramble_protocol.layout import Layout
 from bramble_protocol.messages import ClientUpdate, Notice, Timing, TrainConfig, TrainingComplete
 from bramble_server.fleet.admission import Gate
 from bramble_server.fleet.complaints import Complaints
-from bramble_server.rounds.spool import Spool, SpoolError
+from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 from bramble_server.transport.links import Inward, Outward
 from tests.server.office import Office
 from tests.server.process import LAYOUT
@@ -187,7 +187,7 @@ def test_an_update_that_is_none_is_refused_by_name_and_the_round_goes_on(
         assert links.office.stored() == (number, [4.0] * LAYOUT.size)
 
 
-@pytest.mark.parametrize("error", [SpoolError("spool: no space"), ZeroDivisionError("bug")])
+@pytest.mark.parametrize("error", [RoundFileError("round file: no space"), ZeroDivisionError("bug")])
 def test_what_is_the_servers_own_fault_is_not_acknowledged_so_that_it_comes_again(
     links: Links, two: tuple[str, str, int], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -197,7 +197,7 @@ def test_what_is_the_servers_own_fault_is_not_acknowledged_so_that_it_comes_agai
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(Spool, "append", fails)
+        patch.setattr(RoundFile, "append", fails)
         assert links.say(a, "training_complete", update(number, 2.0)) is NOT_HANDLED
     assert links.say(a, "training_complete", update(number, 2.0)) == {"accepted": True}
     assert links.say(b, "training_complete", update(number, 4.0)) == {"accepted": True}

@@ -11,10 +11,11 @@ import pytest
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Layout, Weights
-from bramble_protocol.messages import Timing, TrainingComplete
+from bramble_protocol.messages import Delivery, Timing, TrainingComplete
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import FedAvg, Strategy, Update
 from bramble_server.rounds.round import OpenRound
+from bramble_server.rounds.roundfile import Header, RoundFile
 from bramble_server.store import Store, models, rounds
 from bramble_server.store.models import UNKNOWN
 
@@ -28,6 +29,16 @@ def complete(value: float, samples: int = 10, **metrics: float) -> TrainingCompl
     return TrainingComplete(1, LAYOUT, "float32", weights, samples, metrics, Timing(1.0, 2.0, 3.0), nbytes=16)
 
 
+def file(folder: Path, clients: tuple[str, ...]) -> RoundFile:
+    return RoundFile.create(folder / "1.round", Header(1, "0" * 64, "evaluation", len(OLD), clients, 100.0, 160.0))
+
+
+def deliver(open_round: OpenRound, client: str, update: TrainingComplete) -> None:
+    """Take an update as the coordinator does."""
+    open_round.take([(client, Delivery.from_wire(update.to_wire(), LAYOUT), None)])
+    open_round.fold(client)
+
+
 class Picky(FedAvg):
     """Refuses weights that are negative."""
 
@@ -37,10 +48,10 @@ class Picky(FedAvg):
         super().fold(update)
 
 
-def commit(open_round: OpenRound, store: Store, with_weights: bool = True, needed: int = 1) -> tuple[Weights, dict[str, float]]:
+def commit(open_round: OpenRound, store: Store, needed: int = 1) -> tuple[Weights, dict[str, float]]:
     """End a round as the coordinator does."""
     aggregate, pooled = open_round.aggregate(Judge(), needed)
-    open_round.commit(store, aggregate.weights, UNKNOWN, pooled, 5, with_weights)
+    open_round.commit(store, aggregate.weights, UNKNOWN, pooled, 5)
     return aggregate.weights, pooled
 
 
@@ -57,7 +68,7 @@ def opened(store: Store, tmp_path: Path) -> Iterator[Callable[..., OpenRound]]:
     made: list[OpenRound] = []
 
     def open_with(*clients: str, strategy: Strategy | None = None) -> OpenRound:
-        made.append(OpenRound(1, clients, OLD, strategy or FedAvg(), tmp_path))
+        made.append(OpenRound(file(tmp_path, clients), OLD, strategy or FedAvg()))
         with store.writing() as connection:
             made[-1].opened(connection, 100)
         return made[-1]
@@ -77,8 +88,8 @@ def record(store: Store) -> dict[str, Any]:
 def test_a_commit_writes_model_record_and_every_part_together(store: Store, opened: Opened) -> None:
     open_round = opened("a", "b", "c")
     assert record(store)["state"] == "running"
-    open_round.fold("a", complete(1.0, 30, loss_after=2.0))
-    open_round.fold("b", complete(5.0, 10, loss_after=6.0))
+    deliver(open_round, "a", complete(1.0, 30, loss_after=2.0))
+    deliver(open_round, "b", complete(5.0, 10, loss_after=6.0))
     assert open_round.delivered == 2
     open_round.drop("c", "disconnected")
     model, metrics = commit(open_round, store)
@@ -94,23 +105,13 @@ def test_a_commit_writes_model_record_and_every_part_together(store: Store, open
         number, kept = models.latest(connection) or (0, OLD)
         latest = {item.client: item for item in models.latest_updates_of_all(connection)}
     assert (number, kept.tolist()) == (1, [2.0] * 4)
-    assert latest["b"].weights is not None
-    assert (latest["b"].samples, latest["b"].weights.tolist()) == (10, [5.0] * 4)
-
-
-def test_without_weights_only_norms_and_distances_are_kept(store: Store, opened: Opened) -> None:
-    open_round = opened("a")
-    open_round.fold("a", complete(3.0))
-    commit(open_round, store, with_weights=False)
-    with store.reading() as connection:
-        latest = next(iter(models.latest_updates_of_all(connection)))
-    assert (latest.weights, latest.distance) == (None, pytest.approx(0.0))
+    assert (latest["b"].samples, latest["b"].weights) == (10, None), "they are in the round's file, and written once"
 
 
 def test_an_update_that_the_strategy_refuses_is_left_out_by_name(store: Store, opened: Opened) -> None:
     open_round = opened("a", "b", strategy=Picky())
-    open_round.fold("b", complete(-1.0, loss_after=9.0))
-    open_round.fold("a", complete(4.0, loss_after=2.0))
+    deliver(open_round, "b", complete(-1.0, loss_after=9.0))
+    deliver(open_round, "a", complete(4.0, loss_after=2.0))
     model, pooled = commit(open_round, store)
     assert model.tolist() == [4.0] * 4
     assert pooled == {"loss_after": 2.0}
@@ -123,7 +124,7 @@ def test_an_update_that_the_strategy_refuses_is_left_out_by_name(store: Store, o
 def test_what_lies_far_from_the_others_is_left_out_by_name_and_measured_all_the_same(store: Store, opened: Opened) -> None:
     open_round = opened("a", "b", "c", "d")
     for client, value in (("a", 1.0), ("b", 1.2), ("c", 0.8), ("d", 40.0)):
-        open_round.fold(client, complete(value))
+        deliver(open_round, client, complete(value))
     model, _ = commit(open_round, store)
     np.testing.assert_allclose(model, 1.0, rtol=1e-6)
     assert open_round.left_out == {"d": "its update is 80 long, 36 times the cohort's median"}
@@ -137,12 +138,11 @@ def test_what_lies_far_from_the_others_is_left_out_by_name_and_measured_all_the_
 def test_a_longer_update_goes_a_part_of_its_way_and_is_recorded_as_it_came(store: Store, opened: Opened) -> None:
     open_round = opened("a", "b", "c")
     for client, value in (("a", 1.0), ("b", 1.0), ("c", 4.0)):
-        open_round.fold(client, complete(value))
+        deliver(open_round, client, complete(value))
     model, _ = commit(open_round, store)
     np.testing.assert_allclose(model, (1 + 1 + 1.5) / 3, rtol=1e-6)
     assert record(store)["clients"]["c"]["update_norm"] == pytest.approx(8.0)
-    with store.reading() as connection:
-        kept = {item.client: item.weights for item in models.latest_updates_of_all(connection)}
+    kept = dict((client, weights.copy()) for client, weights in open_round._updates())
     np.testing.assert_array_equal(kept["c"], np.full(4, 4.0, np.float32))
 
 
@@ -151,9 +151,9 @@ def test_the_order_of_arrival_changes_not_a_bit(tmp_path: Path) -> None:
     values = {f"pi-{i}": float(rng.normal()) for i in range(11)}
     results = []
     for names in (sorted(values), sorted(values, reverse=True)):
-        open_round = OpenRound(1, tuple(values), OLD, FedAvg(), tmp_path)
+        open_round = OpenRound(file(tmp_path, tuple(values)), OLD, FedAvg())
         for name in names:
-            open_round.fold(name, complete(values[name], samples=7 + len(name)))
+            deliver(open_round, name, complete(values[name], samples=7 + len(name)))
         results.append(open_round.aggregate(Judge(), 1)[0].weights)
         open_round.close()
     np.testing.assert_array_equal(*results)
@@ -161,8 +161,8 @@ def test_the_order_of_arrival_changes_not_a_bit(tmp_path: Path) -> None:
 
 def test_a_round_of_which_too_little_counts_comes_to_nothing_and_says_who_was_left_out(store: Store, opened: Opened) -> None:
     open_round = opened("a", "b")
-    open_round.fold("a", complete(1.0))
-    open_round.fold("b", complete(1e15))
+    deliver(open_round, "a", complete(1.0))
+    deliver(open_round, "b", complete(1e15))
     with pytest.raises(BrambleError, match=r"^1 updates count, a round needs 2; left out b: its update is 2e\+15 long"):
         commit(open_round, store, needed=2)
     with store.writing() as connection:
@@ -176,7 +176,7 @@ def test_nobodys_samples_outweigh_the_fleet(store: Store, opened: Opened) -> Non
     open_round = opened("a", "b", "c")
     for client, samples in (("a", 100), ("b", 100), ("c", 10_000_000)):
         value, error = (1.0, 1.0) if client == "c" else (0.8, 2.0)
-        open_round.fold(client, complete(value, samples, test_samples=float(samples), test_error=error))
+        deliver(open_round, client, complete(value, samples, test_samples=float(samples), test_error=error))
     model, pooled = commit(open_round, store)
     np.testing.assert_allclose(model, (0.8 * 200 + 1.0 * 300) / 500, rtol=1e-6)
     assert pooled == {"test_error": pytest.approx((2 * 200 + 300) / 500), "test_samples": 500}
@@ -185,7 +185,7 @@ def test_nobodys_samples_outweigh_the_fleet(store: Store, opened: Opened) -> Non
 
 def test_a_failed_commit_leaves_the_store_as_it_was(store: Store, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     open_round = opened("a")
-    open_round.fold("a", complete(4.0))
+    deliver(open_round, "a", complete(4.0))
 
     def fail(*_: object) -> None:
         raise BrambleError("no more room")
@@ -209,7 +209,7 @@ def test_one_that_delivers_after_all_is_dropped_no_more(store: Store, opened: Op
     open_round.drop("a", "disconnected")
     first = open_round.parts()["a"]["sent"]
     open_round.asked_again("a")
-    open_round.fold("a", complete(1.0))
+    deliver(open_round, "a", complete(1.0))
     part = open_round.parts()["a"]
     assert part["reason"] is None
     assert part["sent"] >= first

@@ -42,12 +42,18 @@ class Registry:
             self._at = min(self._at, self._clock() + SOON)
         return max(0.0, self._at - self._clock())
 
-    def keep(self, write: Callable[[Callable[[Connection], None]], None]) -> None:
-        """Write what changed, by a function that gives its argument a transaction. What fails is tried again later."""
+    def keep(self, write: Callable[[Callable[[Connection], None]], None]) -> bool:
+        """Write what changed, by a function that gives its argument a transaction. What fails is tried again later.
+
+        Returns
+        -------
+        bool
+            Whether clients were forgotten.
+        """
         self._at = self._clock() + LATER
         moved, changed = self._fleet.moved, self._fleet.moved | self._fleet.touched
         if not changed:
-            return
+            return False
         self._fleet.moved, self._fleet.touched = set(), set()
         found = [client for name in sorted(changed) if (client := self._fleet.get(name))]
         rows, forgotten = [_row(client) for client in found], changed - {client.id for client in found}
@@ -63,8 +69,9 @@ class Registry:
             self._fleet.moved |= moved
             self._fleet.touched |= changed
             self._failing = True
-        else:
-            self._failing = False
+            return False
+        self._failing = False
+        return bool(forgotten)
 
 
 def _row(client: Client) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Commits:
         """
         aggregate, pooled = open_round.aggregate(self._judge, max(1, self._settings.min_updates))
         memory = Memory(self.strategy.name, self.strategy.set, aggregate.state)
-        open_round.commit(self._store, aggregate.weights, memory, pooled, self._settings.keep_models, self._settings.mode == "evaluation")
+        open_round.commit(self._store, aggregate.weights, memory, pooled, self._settings.keep_models)
         self._judge.committed(pooled)
         return Model(open_round.number, aggregate.weights, pooled)
 

@@ -15,30 +15,30 @@ from bramble_protocol import privacy, reasons
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import DataUpdate, Delivery, TrainingFailed
-from bramble_server import tasks
 from bramble_server.clock import Clock
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.fleet import REMEMBERED, Fleet
 from bramble_server.fleet.registry import Registry
 from bramble_server.metrics import Metrics
-from bramble_server.rounds import synchronous
-from bramble_server.rounds.asking import Request
+from bramble_server.rounds import recovery, synchronous
+from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.commits import Commits
 from bramble_server.rounds.cycle import World
 from bramble_server.rounds.endings import Endings
+from bramble_server.rounds.opening import Openings
 from bramble_server.rounds.outward import Outward
 from bramble_server.rounds.round import OpenRound, losses
 from bramble_server.rounds.schedule import Schedule
 from bramble_server.rounds.view import Model, View
 from bramble_server.rounds.writer import RefusedError, Reply, Runtime, Writer
 from bramble_server.settings import ServerSettings
-from bramble_server.store import Store, StoreError, clients, meta, mirror, models, rounds
+from bramble_server.store import Store, StoreError, meta, mirror
 from bramble_server.store import reset as forget_everything
 
 log = logging.getLogger(__name__)
 
 STOP_S = 3.0
-"""Seconds that ending may take; a round that is still open after that is closed at the next start."""
+"""Seconds that ending may take; a round that is still open after that goes on at the next start."""
 
 
 class Coordinator:
@@ -49,7 +49,7 @@ class Coordinator:
 
     def __init__(
         self, settings: ServerSettings, graph: GraphFile, store: Store, fleet: Fleet, outward: Outward, runtime: Runtime, metrics: Metrics,
-        clock: Clock = time,
+        archive: Archive, clock: Clock = time,
     ) -> None:  # fmt: skip
         self._settings, self._graph, self._store, self._fleet = settings, graph, store, fleet
         self._out, self._runtime, self._metrics, self._clock = outward, runtime, metrics, clock
@@ -60,28 +60,28 @@ class Coordinator:
         self._endings = Endings(self._write, lambda: bool(store.trouble))
         self._open: OpenRound | None = None
         self._commits = Commits(settings, store, fleet, metrics, clock)
-        self._deadline, self._config = 0.0, settings.training(graph.manifest.config)
-        self._recover()
+        self._openings = Openings(settings, graph, store, archive, self._commits, clock)
+        self._deadline = 0.0
+        self._recover(archive)
 
-    def _recover(self) -> None:
+    def _recover(self, archive: Archive) -> None:
+        settings, clock = self._settings, self._clock
         with self._store.writing() as connection:
-            if self._settings.mode == "private":
-                models.forget_clients_weights(connection)
-            manifest = self._graph.manifest
-            if meta.adopt(connection, self._graph, tasks.former(manifest.task, manifest.horizon)):
-                log.info("the task's graph was made anew, and the history of its models goes on")
-            last, answered = rounds.recover(connection, self._clock.time(), synchronous.REMEMBERED)
-            newest = models.latest(connection)
-            history = rounds.one(connection, newest[0]) if newest else None
-            facts = World.load(connection)
-            self._registry = Registry(self._fleet, clients.load(connection), self._clock.monotonic)
+            left = recovery.recover(connection, settings, self._graph, archive, clock)
             self._commits.recall(connection)
-            self._behind: set[str] = set(meta.get(connection, "behind", []))
-        self._state = synchronous.State(synchronous.Rules(self._settings.min_clients, self._settings.min_updates), last, None, answered)
-        model = Model(newest[0], newest[1], history["metrics"] if history else {}) if newest else self._initial
-        self._world = World(facts, self._settings.data_start.timestamp(), self._graph.manifest.step_s)
+        self._registry = Registry(self._fleet, left.clients, clock.monotonic)
+        self._behind = left.behind
+        self._world = World(left.world, settings.data_start.timestamp(), self._graph.manifest.step_s)
+        model = left.model or self._initial
         self._metrics.measured(model.metrics)
         self._view = View(1, model, cycle=self._world.cycle)
+        self._state = synchronous.State(synchronous.Rules(settings.min_clients, settings.min_updates), left.last, None, left.answered)
+        if left.open_round:
+            self._open, self._request, running = self._openings.resume(*left.open_round, model)
+            self._state = replace(self._state, running=running)
+            self._go_on(self._open)
+            self._changed()
+        self._tidy(erase=settings.mode == "private")
 
     # What others may ask and do
 
@@ -98,6 +98,8 @@ class Coordinator:
     def start(self) -> None:
         """Begin to work."""
         self._writer.start()
+        if self._open:
+            self._writer.post(lambda reply: self._feed(synchronous.Resumed(), reply))
 
     def stop(self) -> None:
         """End the open round unused and stop."""
@@ -121,7 +123,8 @@ class Coordinator:
         """Take a client's update; in private mode without the measures that are means over too few samples."""
         if self._settings.mode == "private":
             delivery = replace(delivery, metrics=privacy.told(delivery.samples, delivery.metrics))
-        self._writer.submit(lambda reply: self._feed(synchronous.Update(client, delivery.round), reply, delivery))
+        event = synchronous.Update(client, delivery.round)
+        self._writer.take((event, delivery), self._put_aside, lambda reply: self._feed(event, reply))
 
     def fail(self, client: str, failed: TrainingFailed) -> None:
         """Take a client's honest no."""
@@ -181,7 +184,7 @@ class Coordinator:
 
     def rollback(self, number: int) -> int:
         """Make the model of an older round the global one again, as a commit of its own; return that commit's number."""
-        restored: synchronous.Restore = self._writer.submit(lambda reply: self._feed(synchronous.Rollback(), reply, to=number))
+        restored: synchronous.Restore = self._writer.submit(lambda reply: self._feed(synchronous.Rollback(), reply, number))
         return restored.round
 
     def _evaluation_only(self, reason: str) -> None:
@@ -194,10 +197,18 @@ class Coordinator:
         able = self._fleet.able()
         return synchronous.Start(able, len(self._fleet) - len(able))
 
-    def _feed(self, event: synchronous.Event, reply: Reply, delivery: Delivery | None = None, to: int = 0) -> None:
+    def _put_aside(self, delivered: list[tuple[synchronous.Update, Delivery]]) -> None:
+        """Bring onto the disk what will count. In a thread: the writer waits for it, and nobody else changes the state."""
+        wanted = [(event.client, delivery) for event, delivery in delivered if synchronous.counts(self._state, event)]
+        if self._open and wanted:
+            self._open.take((client, delivery, self._request.to(client)) for client, delivery in wanted)
+
+    def _feed(self, event: synchronous.Event, reply: Reply, to: int = 0) -> None:
         state, actions = synchronous.step(self._state, event)
         for action in actions:
-            self._prepare(action, delivery, to)  # what may fail comes before anything has changed
+            self._prepare(action, to)  # what may fail comes before anything has changed
+        if self._open and state is not self._state and isinstance(event, synchronous.Failed | synchronous.Left | synchronous.Joined):
+            self._runtime.offload(self._open.note, event)
         before, self._state = self._state, state
         try:
             for action in actions:
@@ -206,32 +217,27 @@ class Coordinator:
             if state is not before:
                 self._changed()
 
-    def _prepare(self, action: synchronous.Action, delivery: Delivery | None, to: int) -> None:
+    def _prepare(self, action: synchronous.Action, to: int) -> None:
         match action:
             case synchronous.Open(number, clients):
-                model = self._view.model
-                strategy, plan = self._runtime.offload(self._commits.open, number, clients, model, self._config)
-                self._request = Request(number, self._graph, model, self._settings, plan)
-                open_round = OpenRound(number, clients, model.weights, strategy, self._settings.data_dir, self._clock)
-                try:
-                    self._write(lambda connection: open_round.opened(connection, self._settings.keep_rounds))
-                except BaseException:
-                    open_round.close()
-                    raise
-                self._open = open_round
+                self._open, self._request = self._runtime.offload(self._openings.begin, number, clients, self._view.model)
             case synchronous.Fold(_, client):
-                assert delivery is not None
                 assert self._open is not None
-                self._open.fold(client, delivery.open(self._request.to(client)))
+                self._open.fold(client)
             case synchronous.Restore(number):
                 self._view = replace(self._view, model=self._runtime.offload(self._commits.restore, number, to))
+
+    def _go_on(self, open_round: OpenRound) -> None:
+        """Note when the open round ends."""
+        now = self._clock.monotonic()
+        self._deadline = now + open_round.left
+        self._schedule.started(now)
 
     def _perform(self, action: synchronous.Action, reply: Reply) -> None:
         match action:
             case synchronous.Open(number, clients):
-                now = self._clock.monotonic()
-                self._deadline = now + self._settings.deadline
-                self._schedule.started(now)
+                assert self._open is not None
+                self._go_on(self._open)
                 log.info("round %d: asking %d clients", number, len(clients))
                 for alike, message in self._request:
                     self._out.ask(alike, message)
@@ -278,10 +284,13 @@ class Coordinator:
 
     def _closed(self, open_round: OpenRound, state: str) -> None:
         self._open = None
-        open_round.close()
+        self._runtime.offload(self._openings.let_go, open_round, state == "committed")
         self._schedule.ended(self._clock.monotonic(), state == "committed")
         self._metrics.round_ended(state, open_round.seconds, self._view.model.metrics)
         self._commits.told(open_round)
+
+    def _tidy(self, erase: bool = False) -> None:
+        self._openings.tidy(self._open.number if self._open else None, erase)
 
     def _end_unused(self, reason: str) -> None:
         self._state, actions = synchronous.step(self._state, synchronous.Reset())
@@ -335,6 +344,7 @@ class Coordinator:
             meta.put(connection, "behind", sorted(self._behind))
 
         self._write(work)
+        self._runtime.offload(self._tidy)
         self._endings.forget()
         self._world.reset()
         self._commits.forget()
@@ -353,15 +363,7 @@ class Coordinator:
         self._runtime.offload(transaction)
 
     def _changed(self) -> None:
-        running = self._state.running
-        self._view = replace(
-            self._view,
-            revision=self._view.revision + 1,
-            running=running.number if running else None,
-            waiting_for=tuple(sorted(running.pending)) if running else (),
-            cycle=self._world.cycle,
-            cycle_waiting_for=tuple(self._world.waiting_for()),
-        )
+        self._view = self._view.now(self._state.running, self._world)
 
     # The clock
 
@@ -378,8 +380,8 @@ class Coordinator:
         if self._world.due(now) == 0:
             log.warning("cycle %d: no readings came from %s", self._world.cycle, ", ".join(self._world.give_up()))
             self._changed()
-        if self._registry.due() == 0:
-            self._registry.keep(self._write)
+        if self._registry.due() == 0 and self._registry.keep(self._write):
+            self._runtime.offload(self._tidy)
         if running and self._deadline <= now:
             self._feed(synchronous.Deadline(running.number), Reply(self._runtime.event()))
         elif not running and self._schedule.due(now) == 0 and self._fleet.ready >= self._settings.min_clients:

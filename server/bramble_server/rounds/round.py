@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,16 @@ from sqlalchemy import Connection
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
-from bramble_protocol.messages import TrainingComplete
-from bramble_protocol.reasons import LEFT_OUT
+from bramble_protocol.messages import ClientUpdate, Delivery
+from bramble_protocol.reasons import GONE, LEFT_OUT
 from bramble_server.clock import Clock
 from bramble_server.learning.aggregate import pool_metrics
 from bramble_server.learning.judge import Judge, Report, Verdict, cap
-from bramble_server.learning.strategies import Aggregate, Strategy, Update, conclude
-from bramble_server.rounds.spool import Spool, length
+from bramble_server.learning.strategies import Aggregate, Strategy, conclude
+from bramble_server.learning.strategies import Update as Contribution
+from bramble_server.rounds.measure import length, measure
+from bramble_server.rounds.roundfile import Record, RoundFile, RoundFileError
+from bramble_server.rounds.synchronous import Failed, Joined, Left, Update
 from bramble_server.store import Store, models, rounds
 from bramble_server.store.models import LatestUpdate, Memory
 from bramble_server.store.schema import MEASURES
@@ -30,27 +33,51 @@ class OpenRound:
 
     Parameters
     ----------
-    number
-        The round.
-    clients
-        Whom it asks.
+    file
+        Where all that happens is noted, and the updates are put aside.
     model
         The global model that it starts from, shape (parameters,).
     strategy
         Made for this round.
-    folder
-        Where the updates are put aside.
     """
 
-    def __init__(
-        self, number: int, clients: tuple[str, ...], model: Weights, strategy: Strategy, folder: Path, clock: Clock = time
-    ) -> None:
-        self.number, self.started, self._start, self._clock = number, clock.time(), clock.monotonic(), clock
-        self._model, self._strategy = model, strategy
-        self._spool = Spool(len(model), folder)
+    def __init__(self, file: RoundFile, model: Weights, strategy: Strategy, clock: Clock = time) -> None:
+        self.number, self.started, self._deadline = file.header.round, file.header.started, file.header.deadline
+        self._since, self._then, self._clock = self.started, clock.monotonic(), clock
+        self._file, self._model, self._strategy = file, model, strategy
+        self._taken: dict[str, Record | Exception] = {}
+        self._records: dict[str, Record] = {}
         self._reports: dict[str, Report] = {}
         self._verdicts: dict[str, Verdict] = {}
-        self._parts: dict[str, dict[str, Any]] = {client: _blank(sent=self.started) for client in clients}
+        self._parts: dict[str, dict[str, Any]] = {client: _blank(sent=self.started) for client in file.header.clients}
+        self.attempts = 0
+        """How often it was tried to make a model of it, in former processes too."""
+
+    def restore(self, records: Iterable[Record]) -> list[Update | Failed | Left | Joined]:
+        """Take in what a former process noted; return it as the machine's events.
+
+        The round's own clock goes on from the last of it: one that was turned back meanwhile does not give the round more time.
+        """
+        events: list[Update | Failed | Left | Joined] = []
+        self._since = self._clock.time()
+        for record in records:
+            self._since = max(self._since, record.about["at"])
+            match record.about:
+                case {"kind": "update", "client": client}:
+                    self._count(record)
+                    events.append(Update(client, self.number))
+                case {"kind": "failed", "client": client, "reason": reason}:
+                    self.drop(client, reason)
+                    events.append(Failed(client, self.number, reason))
+                case {"kind": "left", "client": client}:
+                    self.drop(client, GONE)
+                    events.append(Left(client))
+                case {"kind": "joined", "client": client, "at": asked}:
+                    self._parts[client]["sent"] = asked
+                    events.append(Joined(client))
+                case {"kind": "attempt"}:
+                    self.attempts += 1
+        return events
 
     def opened(self, connection: Connection, keep: int) -> None:
         """Record the round as running, and keep only so many in all."""
@@ -61,26 +88,70 @@ class OpenRound:
         """Note that the model was sent to a client once more."""
         self._parts[client]["sent"] = self._clock.time()
 
-    def fold(self, client: str, complete: TrainingComplete) -> None:
-        """Put an update aside: what it is worth beside the others is known when the last has come.
+    def note(self, event: Failed | Left | Joined) -> None:
+        """Note in the file what became of a client; after a power cut it may be asked once more than needed."""
+        reason = {"reason": event.reason} if isinstance(event, Failed) else {}
+        with suppress(RoundFileError):  # the next update has it said
+            self._file.append({"kind": type(event).__name__.lower(), "client": event.client, "at": self._now, **reason})
+
+    def take(self, delivered: Iterable[tuple[str, Delivery, ClientUpdate | None]]) -> None:
+        """Decode updates and put them aside, with one sync for all; whether each may count, :meth:`fold` says. Blocks.
+
+        Parameters
+        ----------
+        delivered
+            Clients, what each brought, and what it was asked.
+        """
+        self._taken = {}
+        for client, delivery, asked in delivered:
+            if client not in self._taken:
+                self._taken[client] = self._append(client, delivery, asked)
+        try:
+            self._file.sync()
+        except RoundFileError as error:
+            self._taken = dict.fromkeys(self._taken, error)
+
+    def _append(self, client: str, delivery: Delivery, asked: ClientUpdate | None) -> Record | Exception:
+        about = {
+            "kind": "update",
+            "client": client,
+            "at": self._now,
+            "replied": self._clock.time(),
+            "samples": delivery.samples,
+            "metrics": dict(delivery.metrics),
+            "timing": asdict(delivery.timing),
+            "bytes": delivery.nbytes,
+        }
+        try:
+            weights = delivery.open(asked).weights
+            return self._file.append({**about, "norm": length(weights, self._model)}, weights)
+        except Exception as error:  # its own matter: the others go on
+            return error
+
+    def fold(self, client: str) -> None:
+        """Count the update that was just taken: what it is worth beside the others is known when the last has come.
 
         Raises
         ------
         BrambleError
-            If the disk is full; nothing is counted then.
+            If its weights cannot be decoded, or the disk is full; nothing is counted then.
         """
-        self._spool.append(client, complete.weights)
-        metrics = dict(complete.metrics)
-        self._reports[client] = Report(client, length(complete.weights, self._model), complete.samples, metrics)
-        timing = complete.timing
+        taken = self._taken[client]
+        if isinstance(taken, Exception):
+            raise taken
+        self._count(taken)
+
+    def _count(self, record: Record) -> None:
+        about, client = record.about, record.about["client"]
+        metrics = about["metrics"]
+        self._records[client] = record
+        self._reports[client] = Report(client, about["norm"], about["samples"], metrics)
         self._parts[client] = _blank(
             sent=self._parts[client]["sent"],
-            received=timing.received,
-            train_start=timing.train_start,
-            train_end=timing.train_end,
-            replied=self._clock.time(),
-            bytes=complete.nbytes,
-            samples=complete.samples,
+            **about["timing"],
+            replied=about["replied"],
+            bytes=about["bytes"],
+            samples=about["samples"],
             **{name: metrics.get(name) for name in ("loss_before", "loss_after", "test_error", "test_baseline", "test_samples")},
         )
 
@@ -93,9 +164,19 @@ class OpenRound:
         return {client: dict(part) for client, part in self._parts.items()}
 
     @property
+    def _now(self) -> float:
+        """Seconds since 1970 by the round's own clock, which nobody turns back or on while it is open."""
+        return self._since + self._clock.monotonic() - self._then
+
+    @property
     def seconds(self) -> float:
-        """How long the round has been open, whatever was done to the machine's clock meanwhile."""
-        return self._clock.monotonic() - self._start
+        """How long the round has been open."""
+        return self._now - self.started
+
+    @property
+    def left(self) -> float:
+        """Seconds until its deadline."""
+        return self._deadline - self._now
 
     @property
     def delivered(self) -> int:
@@ -132,6 +213,8 @@ class OpenRound:
         BrambleError
             If too few count, the model would be far worse than the last, or it is not finite.
         """
+        with suppress(RoundFileError):
+            self._file.append({"kind": "attempt", "at": self._now})
         self._verdicts = judge.verdicts(list(self._reports.values()), length(self._model, np.zeros_like(self._model)))
         self._fold()
         for client, reason in self.left_out.items():
@@ -152,9 +235,16 @@ class OpenRound:
         """Who was left out and why, in one sentence; None if nobody was."""
         return "; ".join(f"left out {client}: {reason}" for client, reason in sorted(self.left_out.items())) or None
 
+    def _updates(self) -> Iterator[tuple[str, Weights]]:
+        """Yield client and weights by client, whoever came first; the array may be written to, and is reused for the next one."""
+        weights = np.empty(len(self._model), np.float32)
+        for client, record in sorted(self._records.items()):
+            self._file.read(record, weights)
+            yield client, weights
+
     def _fold(self) -> None:
         self._strategy.begin(self._model)
-        for client, weights in self._spool:
+        for client, weights in self._updates():
             verdict = self._verdicts[client]
             if verdict.reason is not None:
                 continue
@@ -163,11 +253,11 @@ class OpenRound:
                 weights *= np.float32(verdict.reach)
                 weights += self._model
             try:
-                self._strategy.fold(Update(client, verdict.samples, weights, self._reports[client].metrics))
+                self._strategy.fold(Contribution(client, verdict.samples, weights, self._reports[client].metrics))
             except BrambleError as error:
                 self._verdicts[client] = replace(verdict, reason=str(error))
 
-    def commit(self, store: Store, model: Weights, memory: Memory, pooled: dict[str, float], keep: int, with_weights: bool) -> None:
+    def commit(self, store: Store, model: Weights, memory: Memory, pooled: dict[str, float], keep: int) -> None:
         """Write everything about the round, and its model with what belongs to it, in one transaction.
 
         Parameters
@@ -176,8 +266,6 @@ class OpenRound:
             What :meth:`aggregate` came to.
         keep
             How many models the store keeps.
-        with_weights
-            Whether clients' weights are kept too (evaluation mode).
 
         Raises
         ------
@@ -185,13 +273,10 @@ class OpenRound:
             If the store refuses; it is then as before.
         """
         with store.writing() as connection:
-            for measure, weights in self._spool.measures(self._model, model):
-                report = self._reports[measure.client]
-                found = {"update_norm": measure.update_norm, "cosine": measure.cosine, "distance": measure.distance}
-                self._parts[measure.client].update(found)
-                kept = weights if with_weights else None
-                latest = LatestUpdate(measure.client, self.number, report.samples, report.metrics, **found, weights=kept)
-                models.save_update(connection, latest)
+            for client, weights in self._updates():
+                report, found = self._reports[client], vars(measure(weights, self._model, model))
+                self._parts[client].update(found)
+                models.save_update(connection, LatestUpdate(client, self.number, report.samples, report.metrics, **found))
             self._write_parts(connection)
             rounds.committed(connection, self.number, self._clock.time(), self.delivered, pooled, self.remark)
             models.save(connection, self.number, model, memory, keep)
@@ -207,8 +292,8 @@ class OpenRound:
         return write
 
     def close(self) -> None:
-        """Let go of what was put aside."""
-        self._spool.close()
+        """Let go of the file."""
+        self._file.close()
 
     def _write_parts(self, connection: Connection) -> None:
         rounds.parts(connection, self.number, [{"client": client, **part} for client, part in self._parts.items()])

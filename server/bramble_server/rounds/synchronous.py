@@ -7,7 +7,7 @@ If performing ``Fold`` fails, the coordinator keeps the old state and refuses: t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -104,11 +104,16 @@ class Reset:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """The open round goes on in a new process; see :func:`replayed`."""
+
+
+@dataclass(frozen=True)
 class Rollback:
     """Somebody wants an older model back."""
 
 
-Event = Start | Update | Failed | Left | Joined | Deadline | Reset | Rollback
+Event = Start | Update | Failed | Left | Joined | Deadline | Reset | Resumed | Rollback
 
 
 @dataclass(frozen=True)
@@ -192,16 +197,46 @@ def step(state: State, event: Event) -> Outcome:
             return _update(state, event)
         case Failed():
             return _failed(state, event)
-        case Left(client):
-            return _left(state, client)
-        case Joined(client):
-            return _joined(state, client)
+        case Left():
+            return _left(state, event)
+        case Joined():
+            return _joined(state, event)
         case Deadline(number):
             return _deadline(state, number)
+        case Resumed():
+            return _settle(state, state.running) if state.running else (state, ())
         case Rollback():
             return _rollback(state)
         case Reset():
             return _close(state, "reset") if state.running else (state, ())
+
+
+def replayed(number: int, clients: Collection[str], events: Iterable[Update | Failed | Left | Joined]) -> Running:
+    """Return an open round as a former process had it, from whom it asked and what changed something since, in that order.
+
+    Nobody is connected then, and who was waited for is still: it may come back before the deadline. Whether the round is over is
+    asked by ``Resumed``.
+    """
+    running = Running(number, frozenset(clients), frozenset(clients))
+    for event in events:
+        running = _after(running, event)
+    return running
+
+
+def _after(running: Running, event: Update | Failed | Left | Joined) -> Running:
+    """Move a client into the set where this event puts it."""
+    client = frozenset([event.client])
+    match event:
+        case Update():
+            # One that failed or dropped and delivers after all is welcome while the round is open: its work is as good as any.
+            return replace(running, pending=running.pending - client, failed=running.failed - client, updated=running.updated | client)
+        case Failed():
+            return replace(running, pending=running.pending - client, failed=running.failed | client)
+        case Left():
+            return replace(running, pending=running.pending - client)
+        case Joined():
+            # A pending client is asked again too: what was sent over its former connection may never have arrived.
+            return replace(running, pending=running.pending | client)
 
 
 def _start(state: State, event: Start) -> Outcome:
@@ -223,6 +258,12 @@ def _rollback(state: State) -> Outcome:
     return replace(state, last=state.last + 1), (Restore(state.last + 1),)
 
 
+def counts(state: State, event: Update) -> bool:
+    """Return whether an update will be folded, so that it has to be put aside before."""
+    running = state.running
+    return running is not None and event.round == running.number and event.client in running.selected - running.updated
+
+
 def _update(state: State, event: Update) -> Outcome:
     running = state.running
     if running is None or event.round != running.number:
@@ -233,14 +274,7 @@ def _update(state: State, event: Update) -> Outcome:
         return state, (Refuse("not asked", f"not asked to take part in round {event.round}"),)
     if event.client in running.updated:
         return state, (Accept(),)
-    # One that failed or dropped and delivers after all is welcome while the round is open: its work is as good as any.
-    running = replace(
-        running,
-        pending=running.pending - {event.client},
-        failed=running.failed - {event.client},
-        updated=running.updated | {event.client},
-    )
-    return _settle(state, running, Fold(running.number, event.client), Accept())
+    return _settle(state, _after(running, event), Fold(running.number, event.client), Accept())
 
 
 def _failed(state: State, event: Failed) -> Outcome:
@@ -252,24 +286,21 @@ def _failed(state: State, event: Failed) -> Outcome:
         return state, (Refuse("not asked", f"not asked to take part in round {event.round}"),)
     if event.client in running.updated | running.failed:
         return state, (Accept(),)
-    running = replace(running, pending=running.pending - {event.client}, failed=running.failed | {event.client})
-    return _settle(state, running, Drop(running.number, event.client, event.reason), Accept())
+    return _settle(state, _after(running, event), Drop(running.number, event.client, event.reason), Accept())
 
 
-def _left(state: State, client: str) -> Outcome:
+def _left(state: State, event: Left) -> Outcome:
     running = state.running
-    if running is None or client not in running.pending:
+    if running is None or event.client not in running.pending:
         return state, ()
-    running = replace(running, pending=running.pending - {client})
-    return _settle(state, running, Drop(running.number, client, reasons.GONE))
+    return _settle(state, _after(running, event), Drop(running.number, event.client, reasons.GONE))
 
 
-def _joined(state: State, client: str) -> Outcome:
+def _joined(state: State, event: Joined) -> Outcome:
     running = state.running
-    if running is None or client not in running.selected - running.updated - running.failed:
+    if running is None or event.client not in running.selected - running.updated - running.failed:
         return state, ()
-    # A pending client is asked again too: what was sent over its former connection may never have arrived.
-    return replace(state, running=replace(running, pending=running.pending | {client})), (Ask(running.number, client),)
+    return replace(state, running=_after(running, event)), (Ask(running.number, event.client),)
 
 
 def _deadline(state: State, number: int) -> Outcome:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bramble_protocol.layout import Weights
+from bramble_server.rounds.cycle import World
+from bramble_server.rounds.synchronous import Running
 
 
 @dataclass(frozen=True)
@@ -26,3 +28,14 @@ class View:
     waiting_for: tuple[str, ...] = ()
     cycle: int = 0
     cycle_waiting_for: tuple[str, ...] = ()
+
+    def now(self, running: Running | None, world: World) -> View:
+        """Return the next view: of this open round, and of the simulated world."""
+        return replace(
+            self,
+            revision=self.revision + 1,
+            running=running.number if running else None,
+            waiting_for=tuple(sorted(running.pending)) if running else (),
+            cycle=world.cycle,
+            cycle_waiting_for=tuple(world.waiting_for()),
+        )

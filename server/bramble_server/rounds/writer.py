@@ -91,6 +91,12 @@ class _Plain(_Job):
         self.work = work
 
 
+class _Taken(_Plain):
+    def __init__(self, reply: Reply, item: Any, take: Callable[[list[Any]], None], work: Callable[[Reply], Any]) -> None:
+        super().__init__(reply, work)
+        self.item, self.take = item, take
+
+
 class _Stored(_Job):
     def __init__(self, reply: Reply, work: Callable[[Connection], Any], then: Callable[[], None]) -> None:
         super().__init__(reply)
@@ -145,6 +151,18 @@ class Writer:
         """Run a job without waiting."""
         self._put(_Plain(self._reply(), work))
 
+    def take(self, item: T, take: Callable[[list[T]], None], then: Callable[[Reply], Any]) -> Any:
+        """Run a job of which the first part blocks, and wait for its answer; what is queued at the same time shares that part.
+
+        Parameters
+        ----------
+        take
+            Called in another thread, with the items of all of them in their order.
+        then
+            The second part, as for :meth:`submit`.
+        """
+        return self._put(_Taken(self._reply(), item, take, then)).wait()
+
     def write(self, work: Callable[[Connection], T], then: Callable[[], None]) -> T:
         """Write to the store and wait until it is on the disk; what is written at the same time shares one commit.
 
@@ -186,18 +204,19 @@ class Writer:
         due = self._due()
         if due is not None:
             due = max(0.0, due, self._not_before - self._clock.monotonic())
-        for stored, group in itertools.groupby(self._take(due), lambda job: isinstance(job, _Stored)):
-            if stored:
-                self._write(list(group))
-            else:
-                for job in group:
+        for (kind, take), group in itertools.groupby(self._next(due), lambda job: (type(job), getattr(job, "take", None))):
+            jobs = list(group)
+            if kind is _Stored:
+                self._write(jobs)
+            elif take is None or self._taken(take, jobs):
+                for job in jobs:
                     self._do(job)
         due = self._due()
         if due is not None and due <= 0 and self._clock.monotonic() >= self._not_before and not self._stopping:
             self._tick()
             self._failed = ""
 
-    def _take(self, timeout: float | None) -> list[Any]:
+    def _next(self, timeout: float | None) -> list[Any]:
         jobs: list[Any] = []
         try:
             jobs.append(self._jobs.get(timeout=timeout) if timeout != 0 else self._jobs.get_nowait())
@@ -215,6 +234,16 @@ class Writer:
         except Exception:
             log.exception("a job failed; nothing else is affected")
             job.reply.fail(InternalError("the server could not do that, its log says why"))
+
+    def _taken(self, take: Callable[[list[Any]], None], jobs: list[_Taken]) -> bool:
+        try:
+            self._runtime.offload(take, [job.item for job in jobs])
+        except Exception:
+            log.exception("jobs failed; nothing else is affected")
+            for job in jobs:
+                job.reply.fail(InternalError("the server could not do that, its log says why"))
+            return False
+        return True
 
     def _write(self, jobs: list[_Stored]) -> None:
         try:

@@ -17,7 +17,7 @@ from bramble_server.store.schema import latest_updates, models, strategy_state
 
 @dataclass(frozen=True)
 class LatestUpdate:
-    """The last update that counted of one client. ``weights`` are there in evaluation mode only."""
+    """The last update that counted of one client."""
 
     client: str
     round: int
@@ -27,6 +27,7 @@ class LatestUpdate:
     cosine: float | None = None
     distance: float | None = None
     weights: Weights | None = field(default=None, repr=False)
+    """What release 0.1 kept here, until the client's next update; newer ones are in the file of their round."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,11 @@ def latest_updates_of_all(connection: Connection, weights: bool = True) -> Itera
     for row in connection.execution_options(yield_per=1).execute(select(*columns).order_by(latest_updates.c.client)).mappings():
         data = row.get("weights")
         yield LatestUpdate(**{**row, "weights": None if data is None else _unpack(data)})
+
+
+def rounds_of_updates(connection: Connection) -> set[int]:
+    """Return the rounds that some client's last update is of."""
+    return set(connection.scalars(select(latest_updates.c.round).distinct()))
 
 
 def forget_clients_weights(connection: Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from bramble_server.store import meta
 from bramble_server.store.dialect import upsert
@@ -26,16 +26,11 @@ def trim(connection: Connection, number: int, keep: int) -> None:
     connection.execute(delete(rounds).where(rounds.c.round <= number - keep))
 
 
-def part(connection: Connection, number: int, client: str, *, reason: str | None = None, **measures: float | None) -> None:
-    """Record what is now known of a client's part in a round: any of ``schema.MEASURES``, or why it dropped.
-
-    The reason is replaced each time: one that delivers after all is dropped no more.
-    """
-    parts(connection, number, [{"client": client, "reason": reason, **measures}])
-
-
 def parts(connection: Connection, number: int, known: Sequence[Mapping[str, Any]]) -> None:
-    """Record the same measures of many clients: each item has ``client`` and the columns to set, alike in all."""
+    """Record what is now known of clients' parts in a round: each item has ``client`` and the columns to set, alike in all.
+
+    Those are any of ``schema.MEASURES``, and ``reason``, why it dropped; one that delivers after all is dropped no more.
+    """
     upsert(connection, updates, [{"round": number, **item} for item in known])
 
 
@@ -53,8 +48,17 @@ def abandoned(connection: Connection, number: int, ended: float, count: int, rea
     connection.execute(update(rounds).where(rounds.c.round == number).values(values))
 
 
-def recover(connection: Connection, now: float, remember: int) -> tuple[int, dict[int, frozenset[str]]]:
-    """Close the rounds that a killed server left open, as abandoned.
+def running(connection: Connection) -> tuple[int, float] | None:
+    """Return number and start of the round that a killed server left open, if it is the last."""
+    newest = select(rounds.c.round, rounds.c.started, rounds.c.state).order_by(rounds.c.round.desc()).limit(1)
+    row = connection.execute(newest).first()
+    return (row.round, row.started) if row and row.state == "running" else None
+
+
+def recover(
+    connection: Connection, now: float, remember: int, but: int | None = None, reason: str = "server restarted"
+) -> tuple[int, dict[int, frozenset[str]]]:
+    """Close the rounds that a killed server left open, as abandoned, but for one that goes on.
 
     Returns
     -------
@@ -62,8 +66,8 @@ def recover(connection: Connection, now: float, remember: int) -> tuple[int, dic
         The last round number in use (0 for none), and who delivered in each of the last ``remember`` rounds: with these
         the state machine answers a client whose acknowledgement got lost as it was answered before.
     """
-    left = update(rounds).where(rounds.c.state == "running")
-    connection.execute(left.values(state="abandoned", ended=now, reason="server restarted"))
+    left = update(rounds).where(rounds.c.state == "running", rounds.c.round != (but or 0))
+    connection.execute(left.values(state="abandoned", ended=now, reason=reason))
     last = int(meta.get(connection, "last_round", 0))
     delivered = updates.c.replied.is_not(None)  # also of one that was left out: its update was taken
     answered: dict[int, set[str]] = {}
@@ -96,11 +100,6 @@ def lineage(connection: Connection, limit: int) -> list[dict[str, Any]]:
     if found:
         _add_clients(connection, found)
     return found[::-1]
-
-
-def last_committed(connection: Connection) -> int:
-    """Return the number of the last committed round, 0 for none."""
-    return connection.scalar(select(func.max(rounds.c.round)).where(rounds.c.state == "committed")) or 0
 
 
 def history(connection: Connection, since: int = 0, limit: int = 100, clients: bool = False) -> list[dict[str, Any]]:

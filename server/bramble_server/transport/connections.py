@@ -18,7 +18,7 @@ from bramble_server.transport.shares import CLIENT, STRANGER, Bucket, Share
 MOST = 10_000
 """Connections at once where files allow it."""
 RESERVE = 160
-"""Files that are kept for the store, the spool and whatever else the server opens itself."""
+"""Files that are kept for the store, the files of rounds and whatever else the server opens itself."""
 FEWEST = 16
 """Connections that are allowed however few files there are."""
 STRANGERS, FEWEST_STRANGERS = 4, 8

@@ -23,13 +23,13 @@ from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.fleet import TWO, Client, Fleet
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.coordinator import Coordinator
-from bramble_server.rounds.spool import SpoolError
+from bramble_server.rounds.roundfile import RoundFileError
 from bramble_server.rounds.writer import InternalError, RefusedError
 from bramble_server.store import StoreError
 
 _NAMESAKE = Notice("name", TWO)
 _NEWCOMER = Notice("name", "another client with this name has just taken this one's place; if both are to run, give each an id of its own")
-OURS = (InternalError, StoreError, SpoolError)
+OURS = (InternalError, StoreError, RoundFileError)
 """Errors that are not the client's fault, and perhaps over soon."""
 _ATTACHMENTS = re.compile(r"[56](\d+)-")
 

@@ -11,6 +11,7 @@ from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.fleet.tokens import Tokens
 from bramble_server.metrics import Metrics
+from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.rounds.writer import Runtime
 from bramble_server.settings import ServerSettings
@@ -27,6 +28,7 @@ class Room:
     signatures: bytes
     """Those of the graph, as a file; empty if nobody signed it."""
     store: Store
+    archive: Archive
     fleet: Fleet
     coordinator: Coordinator
     runtime: Runtime

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,12 +112,16 @@ def _render_clients(room: Room, layout: Layout, weights: bool) -> bytes:
 
 def _clients(room: Room, layout: Layout, weights: bool) -> Iterator[tuple[str, Iterable[str]]]:
     """Yield one client at a time: the arrays of a whole fleet are never in memory together."""
-    with room.store.reading() as connection:
+    with ExitStack() as stack:
+        connection = stack.enter_context(room.store.reading())
+        wanted = weights and room.settings.mode == "evaluation"
+        files = stack.enter_context(room.archive.reading(lambda: models.rounds_of_updates(connection) if wanted else ()))
         for latest in models.latest_updates_of_all(connection, weights):
             shown: dict[str, Iterable[str]] = {
                 name: [json.dumps(value)] for name, value in vars(latest).items() if name not in ("client", "weights")
             }
             shown["test"] = [json.dumps(tested(room.graph.manifest.metric, latest.metrics))]
-            if latest.weights is not None:
-                shown["weights"] = pieces.weights(layout, latest.weights)
+            found = files.weights(latest, layout.size) if latest.weights is None else latest.weights
+            if found is not None:
+                shown["weights"] = pieces.weights(layout, found)
             yield latest.client, pieces.members(shown.items())

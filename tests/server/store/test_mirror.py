@@ -149,7 +149,7 @@ def test_a_reset_forgets_readings(store: Store) -> None:
     [
         "bramble_server.learning.aggregate",
         "bramble_server.learning.strategies",
-        "bramble_server.rounds.spool",
+        "bramble_server.rounds.roundfile",
         "bramble_server.rounds.synchronous",
     ],
 )

@@ -16,7 +16,7 @@ def finished(store: Store, number: int, clients: tuple[str, ...] = ("a", "b"), s
     with store.writing() as connection:
         rounds.opened(connection, number, 100.0 * number, clients, sent=100.0 * number + 1)
         for client in clients:
-            rounds.part(connection, number, client, replied=100.0 * number + 2, samples=7)
+            rounds.parts(connection, number, [{"client": client, "reason": None, "replied": 100.0 * number + 2, "samples": 7}])
         if state == "committed":
             rounds.committed(connection, number, 100.0 * number + 3, len(clients), METRICS)
         elif state == "abandoned":
@@ -35,8 +35,24 @@ def test_a_round_is_read_back_as_it_went(store: Store) -> None:
         rounds.opened(connection, 1, 10.0, ["a", "b"], sent=11.0)
     assert read(store, 1)["state"] == "running"
     with store.writing() as connection:
-        rounds.part(connection, 1, "a", received=12.0, train_start=13.0, train_end=14.0, replied=15.0, bytes=40, samples=3, loss_after=0.5)
-        rounds.part(connection, 1, "b", reason="disconnected")
+        rounds.parts(
+            connection,
+            1,
+            [
+                {
+                    "client": "a",
+                    "reason": None,
+                    "received": 12.0,
+                    "train_start": 13.0,
+                    "train_end": 14.0,
+                    "replied": 15.0,
+                    "bytes": 40,
+                    "samples": 3,
+                    "loss_after": 0.5,
+                }
+            ],
+        )
+        rounds.parts(connection, 1, [{"client": "b", "reason": "disconnected"}])
         rounds.committed(connection, 1, 16.0, 1, METRICS)
     found = read(store, 1)
     clients = found.pop("clients")
@@ -76,8 +92,8 @@ def test_a_round_is_read_back_as_it_went(store: Store) -> None:
 def test_one_that_delivers_after_it_was_dropped_is_dropped_no_more(store: Store) -> None:
     with store.writing() as connection:
         rounds.opened(connection, 1, 10.0, ["a"])
-        rounds.part(connection, 1, "a", reason="disconnected")
-        rounds.part(connection, 1, "a", replied=12.0)
+        rounds.parts(connection, 1, [{"client": "a", "reason": "disconnected"}])
+        rounds.parts(connection, 1, [{"client": "a", "reason": None, "replied": 12.0}])
     assert read(store, 1)["clients"]["a"]["reason"] is None
 
 
@@ -134,16 +150,6 @@ def test_the_history_keeps_the_last_rounds_with_their_clients_parts(store: Store
         assert connection.scalar(select(func.count()).select_from(updates)) == 6
 
 
-def test_the_last_committed_round_is_not_the_last_one(store: Store) -> None:
-    with store.reading() as connection:
-        assert rounds.last_committed(connection) == 0
-    finished(store, 1)
-    finished(store, 2)
-    finished(store, 3, state="abandoned")
-    with store.reading() as connection:
-        assert rounds.last_committed(connection) == 2
-
-
 class TestRecovery:
     def test_a_new_database_starts_from_nothing(self, store: Store) -> None:
         with store.writing() as connection:
@@ -161,12 +167,30 @@ class TestRecovery:
         assert (found["state"], found["reason"], found["ended"]) == ("abandoned", "server restarted", 999.0)
         assert read(store, 1)["state"] == "committed"
 
+    def test_one_that_goes_on_stays_open_and_those_before_it_are_closed(self, store: Store) -> None:
+        for number in (1, 2):
+            finished(store, number, state="running")
+        with store.writing() as connection:
+            assert rounds.running(connection) == (2, read(store, 2)["started"])
+            rounds.recover(connection, 999.0, 16, but=2)
+        assert [read(store, number)["state"] for number in (1, 2)] == ["abandoned", "running"]
+
+    def test_only_the_last_round_can_go_on(self, store: Store) -> None:
+        with store.writing() as connection:
+            assert rounds.running(connection) is None
+        finished(store, 1, state="running")
+        finished(store, 2)
+        with store.writing() as connection:
+            assert rounds.running(connection) is None
+            rounds.recover(connection, 999.0, 16, reason="server restarted with another graph")
+        assert read(store, 1)["reason"] == "server restarted with another graph"
+
     def test_only_who_delivered_counts_as_answered(self, store: Store) -> None:
         with store.writing() as connection:
             rounds.opened(connection, 1, 1.0, ["a", "b", "c"])
-            rounds.part(connection, 1, "a", replied=2.0)
-            rounds.part(connection, 1, "b", reason="no data yet")
-            rounds.part(connection, 1, "c", replied=2.0, reason="left out: its loss is 9 times the cohort's median")
+            rounds.parts(connection, 1, [{"client": "a", "reason": None, "replied": 2.0}])
+            rounds.parts(connection, 1, [{"client": "b", "reason": "no data yet"}])
+            rounds.parts(connection, 1, [{"client": "c", "reason": "left out: its loss is 9 times the cohort's median", "replied": 2.0}])
             assert rounds.recover(connection, 3.0, 16)[1] == {1: {"a", "c"}}
 
     def test_answers_of_old_rounds_are_left_out(self, store: Store) -> None:
@@ -205,7 +229,6 @@ class TestRollback:
         with store.writing() as connection:
             rounds.rolled_back(connection, 2, 1, 250.0)
             assert rounds.recover(connection, 999.0, 16)[0] == 2
-            assert rounds.last_committed(connection) == 2
         found = read(store, 2)
         assert (found["state"], found["rollback_of"], found["reason"]) == ("committed", 1, "rolled back to the model of round 1")
         assert (found["started"], found["ended"], found["updates"], found["clients"]) == (250.0, 250.0, 0, {})

@@ -1,0 +1,91 @@
+"""Open rounds on the disk: begun, taken up again after a crash, let go of."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from bramble_protocol.graph import GraphFile
+from bramble_server.clock import Clock
+from bramble_server.learning.strategies import Strategy
+from bramble_server.rounds import synchronous
+from bramble_server.rounds.archive import Archive
+from bramble_server.rounds.asking import Request
+from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.round import OpenRound
+from bramble_server.rounds.roundfile import Header, Record, RoundFile
+from bramble_server.rounds.view import Model
+from bramble_server.settings import ServerSettings
+from bramble_server.store import Store, StoreError, models
+
+log = logging.getLogger(__name__)
+
+
+class Openings:
+    """Makes open rounds, and has the files of those that are over deleted. All of it blocks."""
+
+    def __init__(
+        self, settings: ServerSettings, graph: GraphFile, store: Store, archive: Archive, commits: Commits, clock: Clock = time
+    ) -> None:
+        self._settings, self._graph, self._store = settings, graph, store
+        self._archive, self._commits, self._clock = archive, commits, clock
+        self._config = settings.training(graph.manifest.config)
+
+    def begin(self, number: int, clients: tuple[str, ...], model: Model) -> tuple[OpenRound, Request]:
+        """Open a round and record it as running; return it with what its clients are asked.
+
+        Raises
+        ------
+        BrambleError
+            If the disk or the store refuses; it was never open then.
+        """
+        settings, started = self._settings, self._clock.time()
+        strategy, request = self._planned(number, clients, model)
+        size = self._graph.manifest.layout.size
+        header = Header(number, self._graph.sha256, settings.mode, size, clients, started, started + settings.deadline)
+        open_round = OpenRound(self._archive.create(header), model.weights, strategy, self._clock)
+        try:
+            with self._store.writing() as connection:
+                open_round.opened(connection, settings.keep_rounds)
+        except BaseException:
+            open_round.close()
+            self._archive.discard(number)
+            raise
+        return open_round, request
+
+    def resume(self, file: RoundFile, records: list[Record], model: Model) -> tuple[OpenRound, Request, synchronous.Running]:
+        """Take a round up that a former process left open; return it as the machine knows it, too."""
+        strategy, request = self._planned(file.header.round, file.header.clients, model)
+        open_round = OpenRound(file, model.weights, strategy, self._clock)
+        running = synchronous.replayed(file.header.round, file.header.clients, open_round.restore(records))
+        known = len(running.updated), len(running.selected), max(0.0, open_round.left)
+        log.info("round %d: goes on where a former process left it: %d of %d clients delivered, %.0f s are left", running.number, *known)
+        return open_round, request, running
+
+    def _planned(self, number: int, clients: tuple[str, ...], model: Model) -> tuple[Strategy, Request]:
+        strategy, plan = self._commits.open(number, clients, model, self._config)
+        return strategy, Request(number, self._graph, model, self._settings, plan)
+
+    def let_go(self, open_round: OpenRound, committed: bool) -> None:
+        """Delete what nobody needs once a round is over."""
+        open_round.close()
+        if not committed:
+            self._archive.discard(open_round.number)
+        self.tidy(None)
+
+    def tidy(self, running: int | None, erase: bool = False) -> None:
+        """Delete the files of all rounds but the running one, and, in evaluation mode, those that some client's latest update is in.
+
+        Parameters
+        ----------
+        erase
+            Write over them first.
+        """
+        kept = set() if running is None else {running}
+        if self._settings.mode == "evaluation":
+            try:
+                with self._store.reading() as connection:
+                    kept |= models.rounds_of_updates(connection)
+            except StoreError:  # said by the store; the next round's end tidies up
+                return
+        self._archive.keep(kept, erase)

@@ -1,0 +1,270 @@
+"""The file of one round: what its clients delivered and what became of them, on the disk before anybody hears that it was taken.
+
+Records are appended as things happen and never changed. Each has a head with lengths and check sums, a JSON object, and, for an
+update, the weights as float32. A power cut may tear what was not synced: such a record is none, and what comes next takes its place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.layout import Weights
+
+FORMAT = 1
+_LENGTHS, _CHECKS = struct.Struct("<4sIQ"), struct.Struct("<II")
+_HEAD = _LENGTHS.size + _CHECKS.size
+_MAGIC = b"bram"
+_PIECE = 1 << 20
+"""Bytes read at a time to see whether a record is whole."""
+
+
+class RoundFileError(BrambleError):
+    """The file of a round could not be made, written or read back."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a round was opened with: the first record of its file. Times are seconds since 1970 UTC."""
+
+    round: int
+    graph: str
+    """Digest of the task's graph."""
+    mode: str
+    size: int
+    """Parameters of the model."""
+    clients: tuple[str, ...]
+    started: float
+    deadline: float
+
+
+@dataclass(frozen=True)
+class Record:
+    """Something that is in the file."""
+
+    about: Mapping[str, Any]
+    start: int
+    """Where its weights begin."""
+    length: int
+    """Bytes that they take; none for what is no update."""
+    check: int
+
+
+class RoundFile:
+    """An open round's file: appended to by one thread, which also reads it.
+
+    Parameters
+    ----------
+    path
+        Of a file that is there.
+    file
+        Its descriptor, which is closed with this object.
+    end
+        Where the next record begins.
+    """
+
+    def __init__(self, path: Path, file: int, header: Header, end: int = 0) -> None:
+        self.path, self.header = path, header
+        self._file, self._end, self._synced = file, end, end
+        self._named = False
+
+    @classmethod
+    def create(cls, path: Path, header: Header) -> RoundFile:
+        """Make a file that only this process's user can read, in place of any of this name.
+
+        It is on the disk with the first sync; before that it holds nothing that anybody was told is kept.
+
+        Raises
+        ------
+        RoundFileError
+            If it cannot be made.
+        """
+        try:
+            path.unlink(missing_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise RoundFileError(f"round file: {path} cannot be made ({error.strerror})") from error
+        made = cls(path, file, header)
+        try:
+            made.append({"format": FORMAT, **asdict(header)})
+        except RoundFileError:
+            made.close()
+            path.unlink(missing_ok=True)
+            raise
+        return made
+
+    @classmethod
+    def reopen(cls, path: Path) -> tuple[RoundFile, list[Record]]:
+        """Go on with a file that a former process left; what it has not written whole is cut off.
+
+        Returns
+        -------
+        tuple
+            The file, and its records after the header in their order.
+
+        Raises
+        ------
+        RoundFileError
+            If it cannot be read, or does not begin with a header of this format.
+        """
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise RoundFileError(f"round file: {path} cannot be opened ({error.strerror})") from error
+        try:
+            found = [record for record in scan(file) if _whole(file, record)]
+            about = dict(found[0].about) if found else {}
+            if about.pop("format", None) != FORMAT:
+                raise RoundFileError(f"round file: {path} does not begin as one of this version")
+            header = Header(**{**about, "clients": tuple(about["clients"])})
+            end = found[-1].start + found[-1].length
+            os.ftruncate(file, end)
+        except OSError as error:
+            os.close(file)
+            raise RoundFileError(f"round file: {path} cannot be read ({error.strerror})") from error
+        except BaseException:
+            os.close(file)
+            raise
+        return cls(path, file, header, end), found[1:]
+
+    def append(self, about: Mapping[str, Any], weights: Weights | None = None) -> Record:
+        """Write a record behind the others; it is sure to stay there only after :meth:`sync`.
+
+        Raises
+        ------
+        RoundFileError
+            If it cannot be written, for instance because the disk is full; those before are as they were.
+        """
+        text = json.dumps(about).encode()
+        data = memoryview(b"") if weights is None else np.ascontiguousarray(weights, "<f4").data.cast("B")
+        lengths = _LENGTHS.pack(_MAGIC, len(text), len(data))
+        check = zlib.crc32(data)
+        start = self._end + _HEAD + len(text)
+        try:
+            self._write(lengths + _CHECKS.pack(zlib.crc32(lengths + text), check) + text, self._end)
+            self._write(data, start)
+        except OSError as error:
+            self._cut(self._end)
+            raise RoundFileError(f"round file: {_named(about)} could not be put aside ({error.strerror})") from error
+        self._end = start + len(data)
+        return Record(about, start, len(data), check)
+
+    def sync(self) -> None:
+        """Return once everything that was appended survives a power cut.
+
+        Raises
+        ------
+        RoundFileError
+            If the disk refuses; what was not synced before is then gone.
+        """
+        try:
+            os.fdatasync(self._file)
+            if not self._named:
+                _sync_folder(self.path.parent)
+                self._named = True
+        except OSError as error:
+            # Tried again, a sync may succeed without having written what it failed to write before.
+            self._cut(self._synced)
+            raise RoundFileError(f"round file: what came could not be put aside ({error.strerror})") from error
+        self._synced = self._end
+
+    def read(self, record: Record, weights: Weights) -> None:
+        """Fill an array of shape (size,), float32, with a record's weights.
+
+        Raises
+        ------
+        RoundFileError
+            If they cannot be read back.
+        """
+        _read(self._file, record, weights, self.path)
+
+    def close(self) -> None:
+        """Let go of the file; it stays on the disk."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
+
+    def _write(self, data: bytes | memoryview, start: int) -> None:
+        rest = memoryview(data)
+        while rest:
+            count = os.pwrite(self._file, rest, start)
+            rest, start = rest[count:], start + count
+
+    def _cut(self, end: int) -> None:
+        self._end = end
+        try:
+            os.ftruncate(self._file, end)
+        except OSError:  # then it is written over, or is no whole record
+            pass
+
+
+def scan(file: int) -> Iterator[Record]:
+    """Yield the records of a file up to the first whose head or JSON is not whole; weights are not looked at."""
+    start, size = 0, os.fstat(file).st_size
+    while len(head := os.pread(file, _HEAD, start)) == _HEAD:
+        magic, length, weights = _LENGTHS.unpack(head[: _LENGTHS.size])
+        of_text, of_weights = _CHECKS.unpack(head[_LENGTHS.size :])
+        text_at = start + _HEAD
+        start = text_at + length + weights
+        if magic != _MAGIC or start > size:
+            return
+        text = os.pread(file, length, text_at)
+        if zlib.crc32(head[: _LENGTHS.size] + text) != of_text:
+            return
+        yield Record(json.loads(text), text_at + length, weights, of_weights)
+
+
+def read(path: Path, file: int, record: Record, size: int) -> Weights:
+    """Return the weights of a record, shape (size,), of a file that is not open for writing here.
+
+    Raises
+    ------
+    RoundFileError
+        If they are not there, damaged or of another length.
+    """
+    if record.length != 4 * size or not _whole(file, record):
+        raise RoundFileError(f"round file: {_named(record.about)} in {path} is damaged")
+    weights = np.empty(size, np.float32)
+    _read(file, record, weights, path)
+    return weights
+
+
+def _read(file: int, record: Record, weights: Weights, path: Path) -> None:
+    space, at = weights.data.cast("B"), record.start
+    while space:
+        try:
+            count = os.preadv(file, [space], at)
+        except OSError as error:
+            raise RoundFileError(f"round file: {_named(record.about)} in {path} cannot be read back ({error.strerror})") from error
+        if not count:
+            raise RoundFileError(f"round file: {_named(record.about)} in {path} cannot be read back")
+        space, at = space[count:], at + count
+
+
+def _whole(file: int, record: Record) -> bool:
+    check, end = 0, record.start + record.length
+    for start in range(record.start, end, _PIECE):
+        check = zlib.crc32(os.pread(file, min(_PIECE, end - start), start), check)
+    return check == record.check
+
+
+def _named(about: Mapping[str, Any]) -> str:
+    return f"the update of {about['client']}" if "client" in about else "its header"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the disk know the file by its name."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
