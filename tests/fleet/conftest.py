@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,16 +23,43 @@ SENSORS = "".join(f'[[sensor]]\ndriver = "{driver}"\n' for driver in ("bme280", 
 """What pi-1 has: a sensor more than the others."""
 
 
+FLEETS = ("first fleet", "second fleet")
+SECOND = {
+    "test_a_lock", "test_a_typed", "test_faults", "test_fleet", "test_identity", "test_other_python", "test_parts", "test_reset",
+    "test_sandbox", "test_settings", "test_space", "test_trust", "test_variables", "test_without_readings", "test_y_older_fleet",
+}  # fmt: skip
+"""Whose tests run on a fleet of their own while the others run on the first, where there are two: each file takes a fleet as it finds it,
+deployed and whole, so that any may move; what comes late by its name stays behind what it is to come after."""
+
+
 SYSTEM = ("/var/lib/systemd/", "/var/lib/private ", "/etc/.pwd.lock", "/var/lib/apt/", "/var/lib/dpkg/")
 """What the system itself writes as it goes."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Hosts that boot and plays on a few shared cores meet deadlines all the time: each test is one that depends on the machine's load."""
+    """Hosts that boot and plays on a few shared cores meet deadlines all the time: each test is one that depends on the machine's load.
+
+    Any may come first on its fleet, and then waits for the first deployment.
+    """
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker("load")
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(900))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Two processes have a fleet each, and each its files in their order."""
+    from xdist.scheduler import LoadScopeScheduling  # with one process it is not needed
+
+    class Halves(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            own = FLEETS[Path(nodeid.partition("::")[0]).stem in SECOND]
+            return next((name for name in FLEETS if nodeid.endswith(f"[{name}]")), own)
+
+    return Halves(config, log)
 
 
 def pytest_report_header() -> str:

@@ -1,11 +1,13 @@
-"""After all that: nobody's journal holds a traceback, and no unit of ours is left failed. Runs last, by its name."""
+"""After all that, on each fleet: nobody's journal holds a traceback, and no unit of ours is left failed. Runs last, by its name."""
 
 from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.fleet.api import Api
-from tests.fleet.conftest import CLIENTS
+from tests.fleet.conftest import CLIENTS, FLEETS
 from tests.fleet.fleet import Fleet
 
 TRACE = re.compile(r"Traceback|Segmentation|core dumped|Exception ignored")
@@ -13,6 +15,12 @@ MEANT = "ZeroDivisionError: broken"
 """How a traceback ends that a release shows which ``test_releases.py`` broke."""
 LONG = 60
 """Lines that a traceback takes at most, with what is written in between."""
+
+
+@pytest.fixture(autouse=True, params=FLEETS)
+def on(request: pytest.FixtureRequest) -> str:
+    """Where there are two, each has its journals; where there is one for all tests it is looked at twice."""
+    return str(request.param)
 
 
 def test_no_journal_holds_a_traceback(fleet: Fleet, api: Api) -> None:
