@@ -41,9 +41,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The plays, by Ansible's own linter, which lives where Ansible does.
+# The plays, by Ansible's own linter, which lives where Ansible does; a warning is an error.
 check-ansible: .venv-fleet/.ready
-	cd ansible && PATH="$(CURDIR)/.venv-fleet/bin:$$PATH" ansible-lint --offline --nocolor --profile production --exclude inventories/production
+	cd ansible && PATH="$(CURDIR)/.venv-fleet/bin:$$PATH" ansible-lint --offline --nocolor --strict --profile production --exclude inventories/production
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
