@@ -131,18 +131,18 @@ def ready(python: Path, folder: Path) -> float:
 
 
 def connected(server: Server, count: int) -> None:
-    wait_for(lambda: server.get("/status")["clients"] == count, f"{count} clients")
+    wait_for(lambda: server.api.status()["clients"] == count, f"{count} clients")
 
 
 def give_data(server: Server, count: int) -> None:
-    server.get(f"/generate?count={count}")
-    wait_for(lambda: not server.get("/status")["cycle_waiting_for"], "the readings")
+    server.api.generate(count)
+    wait_for(lambda: not server.api.status()["cycle_waiting_for"], "the readings")
 
 
 def train(server: Server) -> dict[str, Any]:
-    number = server.get("/")["round"]
-    wait_for(lambda: server.get("/status")["running"] is None, f"round {number}")
-    record: dict[str, Any] = server.get(f"/rounds/{number}")
+    number = server.api.start()["round"]
+    wait_for(lambda: server.api.status()["running"] is None, f"round {number}")
+    record: dict[str, Any] = server.api.round(number)
     if record["state"] != "committed":
         raise RuntimeError(f"round {number} was {record['state']}: {record['reason']}")
     return record
@@ -168,15 +168,15 @@ def leaving(python: Path, end: signal.Signals, *flags: str) -> float:
         dying, other = (stack.enter_context(Client(python, server, folder, client)) for client in ("pi-1", "pi-2"))
         connected(server, 2)
         give_data(server, 3500)
-        server.get("/")
+        server.api.start()
         wait_for(lambda: list((folder / dying.name / "graphs").glob("*.tflite")), "training to begin")
         began = dying.send(end)
-        while dying.name in server.get("/status")["waiting_for"]:
+        while dying.name in server.api.status()["waiting_for"]:
             if time.monotonic() - began > PATIENCE_S:
                 raise TimeoutError(f"{dying.name} was waited for as if nothing had happened")
             time.sleep(0.005)
         took = time.monotonic() - began
-        if server.get("/status")["waiting_for"] != [other.name]:
+        if server.api.status()["waiting_for"] != [other.name]:
             raise RuntimeError("the round did not go on without it")
         return took
 

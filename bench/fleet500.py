@@ -15,7 +15,7 @@ def main() -> list[Row]:
     flags = ("--rounds", str(ROUNDS), "--min-clients", str(CLIENTS))
     with running(*flags, parameters=PARAMETERS) as server, fleet(server.url, CLIENTS, PROCESSES) as report:
         rounds = rounds_ended(server, ROUNDS)
-        connected = server.get("/status")["clients"]
+        connected = server.api.status()["clients"]
         reports, cpu, memory = report(), server.cpu(), server.memory()
     lost = sum(CLIENTS - item["updates"] for item in rounds)
     dropped = sum(part["reason"] is not None for item in rounds for part in item["clients"].values())

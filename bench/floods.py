@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from bench import loopback
 from bench.flooding import KINDS
-from bench.loopback import Process, Server, fleet, running, wait_for
+from bench.loopback import Process, fleet, running, wait_for
 from bench.table import Row
+from bramble.api import Server
 
 GOOD, PARAMETERS = 10, 10_000
 SECONDS = 8.0
@@ -20,39 +21,38 @@ PAUSE = 0.02
 """Seconds between two questions."""
 
 
-def answers(server: Server, seconds: float) -> list[float]:
+def answers(url: str, seconds: float) -> list[float]:
     """Ask for ``/healthz`` again and again, each time over a new connection; return how long each answer took."""
     took, until = [], time.monotonic() + seconds
     while time.monotonic() < until:
         asked = time.monotonic()
-        with urllib.request.urlopen(f"{server.url}/healthz", timeout=60) as response:
-            response.read()
+        Server(url, timeout=60).healthy()
         took.append(time.monotonic() - asked)
         time.sleep(PAUSE)
     return took
 
 
-def measured(server: Server, kind: str) -> tuple[float, int]:
+def measured(server: loopback.Server, kind: str) -> tuple[float, int]:
     """Return the 95th percentile of the answers' times during a flood, and the rounds that were committed meanwhile."""
-    before = server.get("/status")["round"]
+    before = server.api.status()["round"]
     if kind == "none":
-        took = answers(server, SECONDS)
+        took = answers(server.url, SECONDS)
     else:
         with TemporaryDirectory() as folder:
             flood = Process("-m", "bench.flooding", kind, str(server.port), log=Path(folder, "log"))
             try:
                 flood.line()
-                took = answers(server, SECONDS)
+                took = answers(server.url, SECONDS)
             finally:
                 flood.end()
-    return float(np.quantile(took, 0.95)), server.get("/status")["round"] - before
+    return float(np.quantile(took, 0.95)), server.api.status()["round"] - before
 
 
 def main() -> list[Row]:
     rows = []
     flags = ("--rounds", "1000000", "--min-clients", str(GOOD), "--deadline", "5s")
     with running(*flags, parameters=PARAMETERS) as server, fleet(server.url, GOOD) as report:
-        wait_for(lambda: server.get("/status")["round"] > 0, "a first round")
+        wait_for(lambda: server.api.status()["round"] > 0, "a first round")
         for kind in ("none", *KINDS):
             p95, rounds = measured(server, kind)
             name = "without a flood" if kind == "none" else f"{kind.replace('_', ' ')}: {(KINDS[kind].__doc__ or '').rstrip('.').lower()}"

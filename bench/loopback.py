@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bramble import api
 from bramble_protocol.graph import GraphFile, Manifest, Metric
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import Channel
@@ -92,11 +92,7 @@ class Server(Process):
         super().__init__(*arguments, log=log)
         self.url = self.line().rsplit(" ", 1)[1]
         self.port = int(self.url.rsplit(":", 1)[1])
-
-    def get(self, path: str) -> Any:
-        """Return the JSON at a path."""
-        with urllib.request.urlopen(self.url + path, timeout=60) as response:
-            return json.load(response)
+        self.api = api.Server(self.url, timeout=60)
 
 
 @contextmanager
@@ -152,11 +148,11 @@ def rounds_ended(server: Server, count: int) -> list[dict[str, Any]]:
     """Wait until a server has run so many rounds; return them with their clients."""
 
     def ended() -> bool:
-        rounds = server.get(f"/rounds?limit={count}")["rounds"]
+        rounds = server.api.rounds(limit=count)
         return len(rounds) == count and all(item["ended"] for item in rounds)
 
     wait_for(ended, f"{count} rounds")
-    rounds: list[dict[str, Any]] = server.get(f"/rounds?limit={count}&clients=1")["rounds"]
+    rounds: list[dict[str, Any]] = server.api.rounds(limit=count)
     return rounds
 
 

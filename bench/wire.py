@@ -60,9 +60,9 @@ class Counter:
 
 def run_round(server: Server) -> None:
     """Start a round and wait until it is over."""
-    number = server.get("/")["round"]
-    wait_for(lambda: server.get("/status")["running"] is None, f"round {number}")
-    if server.get(f"/rounds/{number}")["updates"] != CLIENTS:
+    number = server.api.start()["round"]
+    wait_for(lambda: server.api.status()["running"] is None, f"round {number}")
+    if server.api.round(number)["updates"] != CLIENTS:
         raise RuntimeError(f"round {number} went on without a client")
 
 
@@ -92,9 +92,9 @@ def per_round_of_real_clients() -> dict[str, float]:
             client, where = f"pi-{index}", folder / f"pi-{index}"
             flags = ("--server", counter.url, "--id", client, "--sensors", "mock", "--data-dir", str(where))
             stack.callback(Process("-m", "bramble_client", *flags, log=folder / f"{client}.log").end)
-        wait_for(lambda: server.get("/status")["clients"] == CLIENTS, "the clients")
-        server.get("/generate?count=200")
-        wait_for(lambda: not server.get("/status")["cycle_waiting_for"], "the readings")
+        wait_for(lambda: server.api.status()["clients"] == CLIENTS, "the clients")
+        server.api.generate(200)
+        wait_for(lambda: not server.api.status()["cycle_waiting_for"], "the readings")
         run_round(server)  # in the first one the graph is fetched, and the forecasts of all that is new are mirrored
         before = dict(counter.bytes)
         for _ in range(ROUNDS):

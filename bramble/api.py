@@ -87,6 +87,10 @@ class Server:
             raise ServerError(f"{token_file} does not hold one token; write it alone into the file.")
         return cls(url, token, ca, timeout)
 
+    def healthy(self) -> bool:
+        """Whether the server answers; needs no token."""
+        return self._ask("GET", "/healthz").get("ok") is True
+
     def status(self) -> JSON:
         """Round, mode, task and who is awaited; ``revision`` grows with every change."""
         return self._ask("GET", "/status")
@@ -108,7 +112,7 @@ class Server:
         """Take a client that is gone off the list."""
         return self._ask("DELETE", f"/clients/{quote(client, safe='')}")
 
-    def rounds(self, since: int, limit: int) -> list[JSON]:
+    def rounds(self, since: int = 0, limit: int = 100) -> list[JSON]:
         """At most ``limit`` rounds after ``since``, ascending, each with its clients' measures."""
         rounds: list[JSON] = self._ask("GET", "/rounds", since=since, limit=limit, clients=1)["rounds"]
         return rounds
@@ -162,9 +166,13 @@ class Server:
                 raise ServerError(f"Waited {within:g} s for {what} in vain: {trouble.rstrip('.')}.")
             time.sleep(PAUSE_S)
 
-    def updates(self) -> dict[str, JSON]:
-        """Measures of each client's latest update, without the weights."""
-        return self._ask("GET", "/model/clients", weights=0)
+    def model(self) -> JSON:
+        """The global model: its ``round``, ``layout``, ``weights`` by tensor, as nested lists, and what was measured with it."""
+        return self._ask("GET", "/model")
+
+    def updates(self, weights: bool = False) -> dict[str, JSON]:
+        """Measures of each client's latest update, with its weights if they are wanted."""
+        return self._ask("GET", "/model/clients", weights=int(weights))
 
     def readings(self, since: float | None = None, limit: int | None = None, client: str | None = None) -> dict[str, JSON]:
         """Mirrored readings: ``{client: {channel: {"unit", "t", "value"}}}``, times in epoch seconds.
@@ -190,8 +198,8 @@ class Server:
         """Make the model of an older round the global one again; ``round`` is the new commit's number."""
         return self._ask("POST", "/model/rollback", round=number)
 
-    def generate(self, count: int) -> JSON:
-        """Start one data cycle of ``count`` readings."""
+    def generate(self, count: int | None = None) -> JSON:
+        """Start one data cycle of ``count`` readings; None takes as many as the server thinks right."""
         return self._ask("POST", "/generate", count=count)
 
     def reset(self) -> JSON:

@@ -25,12 +25,12 @@ def test_models_are_listed_and_one_of_them_comes_back(server: ServerProcess) -> 
     )
     with Pi(server.url) as pi:
         for number, value in ((1, 0.5), (2, 1.0)):
-            server.get("/")
+            server.api.start()
             pi.train(value)
-            wait_for(lambda number=number: server.get("/status")["round"] == number, "the commit")
+            wait_for(lambda number=number: server.api.status()["round"] == number, "the commit")
     done = bramble("model", "rollback", "1", "--server", server.url)
     assert (done.returncode, done.stdout) == (0, "the model of round 1 is the global one again, as round 3\n")
-    assert server.get("/model")["weights"]["dense/bias"] == [0.5, 0.5]
+    assert server.api.model()["weights"]["dense/bias"] == [0.5, 0.5]
     lines = bramble("model", "list", "--server", server.url).stdout.splitlines()
     assert [line.split("round", 1)[1].split()[0] for line in lines] == ["1", "2", "3"]
     assert lines[2].endswith("rolled back to the model of round 1")

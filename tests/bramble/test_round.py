@@ -38,7 +38,7 @@ def test_one_command_waits_for_clients_readings_and_the_round(server: ServerProc
     assert second == "round 1: asked pi-1"
     assert third.startswith("round   1  1 clients")
     assert "loss" in third
-    record = server.get("/rounds/1")
+    record = server.api.round(1)
     assert record["clients"]["pi-1"]["samples"] > 50, "it trained on what was generated for it"
 
 

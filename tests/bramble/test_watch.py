@@ -86,7 +86,7 @@ def watch(server: ServerProcess, *names: str, seen_within: float = 0.0, version:
 def test_clients_that_are_there_and_count_pass_in_a_round_that_is_started_for_them(server: ServerProcess, clients: list[Client]) -> None:
     clients += [Client(server, name) for name in ("pi-1", "pi-2", "pi-3")]
     assert watch(server, "pi-1", "pi-2", version="2") == Finding(1)
-    assert server.get("/rounds/1")["state"] == "committed"
+    assert server.api.round(1)["state"] == "committed"
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ def test_who_is_not_there_as_it_should_be_is_named_and_no_round_is_started(
     clients += [Client(server, "pi-1", version=version, sample_age=sample_age), Client(server, "pi-2")]
     assert watch(server, "pi-1", version="2") == Finding(failed={"pi-1": sentence})
     assert watch(server, "pi-9") == Finding(failed={"pi-9": "the server has never seen it"})
-    assert server.get("/status")["running"] is None
+    assert server.api.status()["running"] is None
     clients[1].close()
-    wait_for(lambda: not server.get("/clients")["clients"]["pi-2"]["connected"], "pi-2 to be gone")
+    wait_for(lambda: not server.api.clients()["pi-2"]["connected"], "pi-2 to be gone")
     assert watch(server, "pi-2").failed == {"pi-2": "it is gone"}
 
 
@@ -160,12 +160,12 @@ def test_it_waits_for_a_client_that_is_still_starting(server: ServerProcess, cli
 
 def test_a_round_that_runs_is_taken_and_what_the_process_before_answered_is_not(server: ServerProcess, clients: list[Client]) -> None:
     clients += [Client(server, "pi-1", "ZeroDivisionError"), Client(server, "pi-2", "silent")]
-    assert server.get("/")["round"] == 1
-    wait_for(lambda: server.get("/rounds/1")["clients"]["pi-1"]["reason"], "the old release to fail")
+    assert server.api.start()["round"] == 1
+    wait_for(lambda: server.api.round(1)["clients"]["pi-1"]["reason"], "the old release to fail")
     clients[0].close()
     clients[0] = Client(server, "pi-1")
     assert watch(server, "pi-1") == Finding(2)
-    assert "ZeroDivisionError" in server.get("/rounds/1")["clients"]["pi-1"]["reason"]
+    assert "ZeroDivisionError" in server.api.round(1)["clients"]["pi-1"]["reason"]
 
 
 def test_the_server_is_watched_where_nobody_is_named(server: ServerProcess, clients: list[Client]) -> None:

@@ -27,15 +27,15 @@ def round_of_two(server: ServerProcess, request: pytest.FixtureRequest) -> Itera
     name = f"bad-{abs(hash(request.node.name)) % 10**9}"
     with Pi(server.url, name) as bad, Pi(server.url, f"good-{name}") as good:
         bad.name = name  # type: ignore[attr-defined]
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         yield bad, good, number
         assert good.train(1.0) == {"accepted": True}
-        if server.get("/status")["waiting_for"] == [name]:
+        if server.api.status()["waiting_for"] == [name]:
             # an update for another round leaves its part in this one open
             assert bad.call("training_complete", update(number, 3.0)) == {"accepted": True}
-        record = wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, "the round to end")
+        record = wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, "the round to end")
         assert record["state"] == "committed"
-    wait_for(lambda: server.get("/status")["clients"] == 0, "both to leave")
+    wait_for(lambda: server.api.status()["clients"] == 0, "both to leave")
 
 
 def nan_at(index: int, value: float) -> bytes:
@@ -109,9 +109,9 @@ def test_a_bad_update_is_refused_by_name_and_changes_nothing(case: str, server: 
     answer = bad.call("training_complete", build(number))
     assert answer["accepted"] is False
     assert reason in answer["reason"]
-    status = server.get("/status")
+    status = server.api.status()
     assert (status["running"], name in status["waiting_for"]) == (number, case in OTHER_ROUNDS)
-    dropped = server.get(f"/rounds/{number}")["clients"][name]["reason"]
+    dropped = server.api.round(number)["clients"][name]["reason"]
     assert dropped == (None if case in OTHER_ROUNDS else f"its update was refused: {answer['reason']}")
     assert server.logged(f"{bad.name}: training_complete refused: {answer['reason']}") == 1  # type: ignore[attr-defined]
 
@@ -124,12 +124,12 @@ def test_one_whose_update_was_refused_may_still_deliver_while_the_round_is_open(
 
 def test_a_round_does_not_wait_for_one_whose_update_was_refused(server: ServerProcess) -> None:
     with Pi(server.url, "only") as pi:
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         pi.next("client_update")
         assert pi.call("training_complete", update(number, samples=0))["accepted"] is False
-        record = wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, "the round to end")
+        record = wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, "the round to end")
         assert (record["state"], record["reason"]) == ("abandoned", "0 of 1 clients delivered, a round needs 1")
-    wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
 
 
 OTHER_ROUNDS = ("a round yet to come", "a round long over")
@@ -165,7 +165,7 @@ def test_bad_readings_are_refused_by_name_and_none_is_stored(case: str, server: 
     assert answer["accepted"] == 0
     assert answer["accepted"] is not False
     assert reason in answer["reason"]
-    assert server.get("/data/all") == {"clients": {}}
+    assert server.api.readings() == {}
     assert server.logged(f"{bad.name}: data_update refused: {answer['reason']}") == 1  # type: ignore[attr-defined]
 
 
@@ -189,8 +189,8 @@ def test_a_bad_event_is_refused_by_name_and_the_client_stays(case: str, server: 
     answer = bad.call(*event)
     assert answer["accepted"] is False
     assert reason in answer["reason"]
-    assert server.get("/clients")["clients"][bad.name]["connected"]  # type: ignore[attr-defined]
-    assert server.get("/status")["running"] == number
+    assert server.api.clients()[bad.name]["connected"]  # type: ignore[attr-defined]
+    assert server.api.status()["running"] == number
     assert server.logged(f"{bad.name}: {'event' if 'unknown event' in reason else event[0]} refused: {reason}") >= 1  # type: ignore[attr-defined]
 
 
@@ -208,10 +208,10 @@ def test_a_second_answer_is_answered_as_the_first_and_not_counted(server: Server
     bad, _, number = round_of_two
     assert bad.call("training_complete", update(number, 3.0)) == {"accepted": True}
     assert bad.call("training_complete", update(number, 500.0)) == {"accepted": True}
-    assert server.get(f"/rounds/{number}")["updates"] == 1
+    assert server.api.round(number)["updates"] == 1
     answer = bad.call("training_failed", {"round": number, "reason": "changed my mind"})
     assert answer == {"accepted": True}
-    assert server.get(f"/rounds/{number}")["clients"][bad.name]["reason"] is None  # type: ignore[attr-defined]
+    assert server.api.round(number)["clients"][bad.name]["reason"] is None  # type: ignore[attr-defined]
 
 
 def test_a_client_that_complains_without_end_does_not_fill_the_log(server: ServerProcess, round_of_two: tuple[Pi, Pi, int]) -> None:

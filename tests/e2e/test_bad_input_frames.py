@@ -27,12 +27,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 def good(server: ServerProcess) -> Iterator[Pi]:
     """A client in an open round, which must come through whatever the test does."""
     with Pi(server.url, "good") as pi:
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         yield pi
-        assert server.get("/clients")["clients"]["good"]["connected"]
+        assert server.api.clients()["good"]["connected"]
         assert pi.train() == {"accepted": True}
-        wait_for(lambda: server.get(f"/rounds/{number}")["state"] == "committed", "the round to commit")
-    wait_for(lambda: server.get("/status")["clients"] == 0, "all to leave")
+        wait_for(lambda: server.api.round(number)["state"] == "committed", "the round to commit")
+    wait_for(lambda: server.api.status()["clients"] == 0, "all to leave")
 
 
 BAD_FRAMES: dict[str, tuple[list[str | bytes], str]] = {
@@ -68,7 +68,7 @@ def test_a_bad_frame_ends_only_the_connection_it_came_over(case: str, server: Se
     bad.wait_closed()
     assert server.logged(f"{name}: a message is ") == 1
     assert complaint in server.log()
-    wait_for(lambda: not server.get("/clients")["clients"][name]["connected"], "the fleet to know")
+    wait_for(lambda: not server.api.clients()[name]["connected"], "the fleet to know")
     assert "Traceback" not in server.log()
 
 
@@ -150,7 +150,7 @@ def test_bytes_that_are_no_websocket_frame_end_only_their_connection(case: str, 
     bad = Pi(server.url, name)
     bad.socket.sock.sendall(BAD_WEBSOCKET[case])
     bad.wait_closed()
-    wait_for(lambda: not server.get("/clients")["clients"][name]["connected"], "the fleet to know")
+    wait_for(lambda: not server.api.clients()[name]["connected"], "the fleet to know")
     assert server.logged(f"WARNING bramble_server.fleet.complaints: {name}: ") == 1
     assert "Traceback" not in server.log()
 
@@ -167,7 +167,7 @@ def test_a_connection_that_breaks_in_the_middle_of_a_frame_is_just_gone(server: 
     bad = Pi(server.url, "broken")
     bad.socket.sock.sendall(b"\x82\xfe\x10\x00\0\0\0\0half a frame")
     bad.close()
-    wait_for(lambda: not server.get("/clients")["clients"]["broken"]["connected"], "the fleet to know")
+    wait_for(lambda: not server.api.clients()["broken"]["connected"], "the fleet to know")
     assert "Traceback" not in server.log()
 
 
@@ -206,7 +206,7 @@ def test_another_namespace_is_refused_and_the_default_one_goes_on(server: Server
         frames = {str(pi._receive()) for _ in range(2)}
         assert frames == {'44/admin,"Unable to connect"', '44"Unable to connect"'}
         assert pi.call("training_complete", None)["accepted"] is False
-    assert "twice" not in server.get("/clients")["clients"]
+    assert "twice" not in server.api.clients()
 
 
 def test_a_page_of_another_site_cannot_open_a_websocket(server: ServerProcess, good: Pi) -> None:

@@ -49,7 +49,7 @@ def test_a_bad_handshake_is_refused_with_its_reason(case: str, server: ServerPro
     with pytest.raises(Refused) as refusal:
         Pi(server.url, auth=auth)
     assert reason in str(refusal.value)
-    assert server.get("/status")["clients"] == 0
+    assert server.api.status()["clients"] == 0
     assert server.logged(f"handshake refused: {reason}") >= 1
 
 
@@ -58,34 +58,34 @@ def test_a_refused_client_may_try_again_over_the_same_connection(server: ServerP
     pi.send('40{"protocol":1}')
     assert str(pi._receive()).startswith("44")
     pi.connect(hello("second-try"))
-    assert server.get("/clients")["clients"]["second-try"]["connected"]
+    assert server.api.clients()["second-try"]["connected"]
     pi.close()
-    wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
 
 
 def test_a_second_connection_from_the_same_place_takes_the_first_ones(server: ServerProcess) -> None:
     old = Pi(server.url, "pi-1")
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     old.next("client_update")
     new = Pi(server.url, "pi-1")
     old.wait_closed()
     assert new.next("client_update")["round"] == number, "the round goes over to the new connection"
-    assert server.get("/status")["clients"] == 1
-    assert server.get("/status")["waiting_for"] == ["pi-1"]
+    assert server.api.status()["clients"] == 1
+    assert server.api.status()["waiting_for"] == ["pi-1"]
     assert new.call("training_complete", update(number)) == {"accepted": True}
-    wait_for(lambda: server.get(f"/rounds/{number}")["state"] == "committed", "the commit")
+    wait_for(lambda: server.api.round(number)["state"] == "committed", "the commit")
     assert server.logged("pi-1: a new connection takes the place of the one it had") == 1
     new.close()
-    wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
 
 
 def test_the_same_id_from_another_address_is_refused(server: ServerProcess) -> None:
     with Pi(server.url, "pi-1"), pytest.raises(Refused, match="pi-1 is connected from another address; give each client an id of its own"):
         Pi(server.url, "pi-1", source=("127.0.0.2", 0))
-    wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
     with Pi(server.url, "pi-1", source=("127.0.0.2", 0)):
-        assert server.get("/status")["clients"] == 1, "free again, the id may come from anywhere"
-    wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+        assert server.api.status()["clients"] == 1, "free again, the id may come from anywhere"
+    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
 
 
 def test_private_mode_refuses_simulated_data_unless_told_otherwise(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_private_mode_refuses_simulated_data_unless_told_otherwise(tmp_path: Pat
         with pytest.raises(Refused, match="mock sensors are not let in here; start the server with --allow-simulated"):
             Pi(server.url, "mock")
         with Pi(server.url, auth=hello("real", simulated=False)):
-            assert server.get("/status")["clients"] == 1
+            assert server.api.status()["clients"] == 1
     with ServerProcess(tmp_path, "--mode", "private", "--allow-simulated") as server, Pi(server.url, "mock"):
-        assert server.get("/clients")["clients"]["mock"]["simulated"]
+        assert server.api.clients()["mock"]["simulated"]
     with ServerProcess(tmp_path, "--refuse-simulated") as server, pytest.raises(Refused, match="mock sensors"):
         Pi(server.url, "mock")
 

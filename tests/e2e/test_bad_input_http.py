@@ -29,7 +29,7 @@ def pi(server: ServerProcess) -> Iterator[Pi]:
     """A client, so that a round would start if it were not refused."""
     with Pi(server.url) as client:
         yield client
-    wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
 
 
 def error(answer: tuple[int, Any, Any]) -> tuple[int, str]:
@@ -70,11 +70,11 @@ QUERIES = {
 
 @pytest.mark.parametrize("path", QUERIES)
 def test_a_malformed_query_is_refused_by_name_and_starts_nothing(path: str, server: ServerProcess, pi: Pi) -> None:
-    before = server.get("/status")
+    before = server.api.status()
     status, sentence = error(server.request("GET", path))
     assert status == 400
     assert QUERIES[path] in sentence
-    assert server.get("/status") == before
+    assert server.api.status() == before
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_malformed_query_is_refused_by_name_and_starts_nothing(path: str, serv
 )
 def test_what_is_not_there_or_not_taken_is_said_in_json(method: str, path: str, status: int, server: ServerProcess, pi: Pi) -> None:
     assert error(server.request(method, path))[0] == status
-    assert server.get("/status")["running"] is None
+    assert server.api.status()["running"] is None
 
 
 @pytest.mark.parametrize("path", STARTERS)
@@ -119,26 +119,26 @@ def test_what_is_not_there_or_not_taken_is_said_in_json(method: str, path: str, 
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_web_page_starts_anything(method: str, path: str, headers: dict[str, str], why: str, server: ServerProcess, pi: Pi) -> None:
-    before = server.get("/status")
+    before = server.api.status()
     status, sentence = error(server.request(method, path, headers))
     assert (status, sentence.partition(":")[0]) == (403, why)
-    assert server.get("/status") == before
+    assert server.api.status() == before
 
 
 @pytest.mark.parametrize("path", STARTERS)
 @pytest.mark.parametrize("headers", [{"Accept": "image/webp,*/*"}, {"User-Agent": "Mozilla/5.0"}, {"Accept-Language": "de"}], ids=str)
 def test_what_a_browser_fetches_for_a_page_starts_nothing(path: str, headers: dict[str, str], server: ServerProcess, pi: Pi) -> None:
-    before = server.get("/status")
+    before = server.api.status()
     status, sentence = error(server.request("GET", path, headers))
     assert (status, sentence.partition(":")[0]) == (403, next(iter(headers)))
     assert "send a POST" in sentence
-    assert server.get("/status") == before
+    assert server.api.status() == before
 
 
 @pytest.mark.parametrize("path", STARTERS)
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "cross-site"}], ids=str)
 def test_a_browser_that_goes_there_gets_a_page_with_a_button(path: str, headers: dict[str, str], server: ServerProcess, pi: Pi) -> None:
-    before = server.get("/status")
+    before = server.api.status()
     status, page, answered = server.request("GET", path, {"Accept": "text/html,*/*;q=0.8", **headers})
     assert (status, answered["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert b'<form method="post"' in page
@@ -146,7 +146,7 @@ def test_a_browser_that_goes_there_gets_a_page_with_a_button(path: str, headers:
     assert (answered["X-Frame-Options"], answered["Referrer-Policy"]) == ("DENY", "same-origin")
     for rule in ("default-src 'none'", "form-action 'self'", "frame-ancestors 'none'"):
         assert rule in answered["Content-Security-Policy"]
-    assert server.get("/status") == before
+    assert server.api.status() == before
 
 
 def test_a_page_of_another_origin_opens_no_socket(server: ServerProcess) -> None:
@@ -154,20 +154,20 @@ def test_a_page_of_another_origin_opens_no_socket(server: ServerProcess) -> None
         with pytest.raises(websocket.WebSocketBadStatusException) as refusal:
             Pi(server.url, "pi-evil", origin=origin)
         assert refusal.value.status_code == 403
-    assert server.get("/status")["clients"] == 0
+    assert server.api.status()["clients"] == 0
     with Pi(server.url, "pi-own", origin=server.url):
-        assert server.get("/status")["clients"] == 1
-    wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+        assert server.api.status()["clients"] == 1
+    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
 
 
 @pytest.mark.parametrize("path", STARTERS)
 def test_head_starts_nothing(path: str, server: ServerProcess, pi: Pi) -> None:
-    before = server.get("/status")
+    before = server.api.status()
     status, _, headers = server.request("HEAD", path)
     assert (status, headers["Allow"]) == (405, "GET, POST")
-    assert server.get("/status") == before
+    assert server.api.status() == before
     assert server.request("OPTIONS", path)[0] == 200
-    assert server.get("/status") == before
+    assert server.api.status() == before
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_head_starts_nothing(path: str, server: ServerProcess, pi: Pi) -> None:
 )
 @pytest.mark.parametrize("path", ["/", "/status", "/model", "/healthz", "/socket.io/?EIO=4&transport=websocket"])
 def test_a_name_that_is_not_this_servers_is_refused_everywhere(host: str, path: str, server: ServerProcess, pi: Pi) -> None:
-    before = server.get("/status")
+    before = server.api.status()
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         answer = b""
@@ -183,7 +183,7 @@ def test_a_name_that_is_not_this_servers_is_refused_everywhere(host: str, path: 
             answer += part
     assert answer.startswith(b"HTTP/1.1 403")
     assert b'{"error": "Host: not a name of this server; if it should be, add it to --allowed-hosts"}' in answer
-    assert server.get("/status") == before
+    assert server.api.status() == before
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_answers_are_kept_by_nobody_and_read_by_no_other_site(server: ServerProc
 def test_a_huge_body_is_refused(server: ServerProcess, pi: Pi) -> None:
     status, sentence = error(server.request("POST", "/", body=b"x" * (1 << 17)))
     assert (status, sentence) == (413, "the body is larger than 65536 bytes, and nothing here reads one")
-    assert server.get("/status")["running"] is None
+    assert server.api.status()["running"] is None
 
 
 def test_with_tokens_on_every_path_but_healthz_needs_one(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_with_tokens_on_every_path_but_healthz_needs_one(tmp_path: Path) -> None
             "/rounds/1",
             "/metrics",
         ]
-        assert server.get("/healthz") == {"ok": True}
+        assert server.api.healthy()
         good = {"Authorization": "Bearer secret"}
         graph = server.request("GET", "/status", good)[1]["graph"]
         for path in (*paths, f"/graphs/{graph}.tflite", "/nothing"):

@@ -30,11 +30,11 @@ def rounds_of(server: ServerProcess) -> list[Any]:
     """Play some rounds; return their records."""
     records = []
     for _ in range(ROUNDS):
-        server.request("POST", f"/generate?count={HOURS}")
-        wait_for(lambda: not server.get("/status")["cycle_waiting_for"], "everybody's readings")
-        number = server.request("POST", "/")[1]["round"]
-        wait_for(lambda number=number: server.get(f"/rounds/{number}")["state"] != "running", f"round {number} to end")
-        records.append(server.get(f"/rounds/{number}"))
+        server.api.generate(HOURS)
+        wait_for(lambda: not server.api.status()["cycle_waiting_for"], "everybody's readings")
+        number = server.api.start()["round"]
+        wait_for(lambda number=number: server.api.round(number)["state"] != "running", f"round {number} to end")
+        records.append(server.api.round(number))
     return records
 
 

@@ -26,13 +26,13 @@ def serve(folder: Path, *flags: str) -> ServerProcess:
 
 
 def give_data(server: ServerProcess, count: int) -> None:
-    server.get(f"/generate?count={count}")
-    wait_for(lambda: not server.get("/status")["cycle_waiting_for"], "everybody's readings")
+    server.api.generate(count)
+    wait_for(lambda: not server.api.status()["cycle_waiting_for"], "everybody's readings")
 
 
 def train(server: ServerProcess) -> Any:
-    number = server.get("/")["round"]
-    return wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, f"round {number}")
+    number = server.api.start()["round"]
+    return wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, f"round {number}")
 
 
 def samples(client: ClientProcess) -> int:
@@ -46,9 +46,7 @@ def test_in_evaluation_the_server_sees_what_the_client_stored_and_what_it_foreca
         client.wait_connected()
         give_data(server, 100)
         record = train(server)
-        data = wait_for(
-            lambda: (found := server.get("/data/all")["clients"]["pi-1"]).get("temperature.forecast") and found, "the forecasts"
-        )
+        data = wait_for(lambda: (found := server.api.readings()["pi-1"]).get("temperature.forecast") and found, "the forecasts")
         assert len(data["temperature"]["t"]) == len(data["humidity"]["t"]) == len(data["pressure"]["t"]) == 100
         assert samples(client) == 100
         recording = recordings.load(station)
@@ -83,7 +81,7 @@ def test_a_reset_makes_it_forget_its_readings_and_how_far_it_was_tested(tmp_path
         give_data(server, 100)
         before = train(server)["clients"]["pi-1"]
         wait_for(lambda: not client.waiting(), "the forecasts to be delivered")
-        server.get("/reset")
+        server.api.reset()
         wait_for(lambda: samples(client) == 0, "the client to forget")
         assert "consecutive bins" in train(server)["clients"]["pi-1"]["reason"]
         give_data(server, 100)
@@ -98,8 +96,8 @@ def test_a_reset_that_came_while_it_was_away_reaches_it_when_it_is_back(tmp_path
             client.wait_connected()
             give_data(server, 50)
             client.kill()
-        wait_for(lambda: server.get("/status")["clients"] == 0, "the server to miss it")
-        server.get("/reset")
+        wait_for(lambda: server.api.status()["clients"] == 0, "the server to miss it")
+        server.api.reset()
         with ClientProcess(server.url, tmp_path) as client:
             client.wait_log("reset: ")
             assert samples(client) == 0
@@ -115,12 +113,12 @@ def test_in_private_mode_it_trains_on_what_it_sampled_and_no_reading_leaves_it(t
         client.wait_connected()
         wait_for(lambda: samples(client) > 200, "the sampler's own readings")
         for _ in range(2):
-            server.get("/generate?count=10")
+            server.api.generate(10)
         client.wait_log("this client runs in private mode and sends none")
         record = train(server)
         assert record["state"] == "committed"
         assert record["clients"]["pi-1"]["test_samples"] > 100
-        assert server.get("/data/all") == {"clients": {}}
+        assert server.api.readings() == {}
         assert client.logged("private mode") == 1
         assert client.waiting() == []
         assert client.stop() == 0

@@ -11,7 +11,7 @@ from tests.waiting import wait_for
 
 
 def clients(server: ServerProcess) -> dict[str, Any]:
-    shown: dict[str, Any] = server.get("/clients")["clients"]
+    shown: dict[str, Any] = server.api.clients()
     return shown
 
 
@@ -24,12 +24,12 @@ def test_a_client_without_a_channel_of_the_task_says_so_and_the_others_train(tmp
     ):
         half.wait_log("the server says: this client does not measure humidity, pressure, so it is not asked for rounds of this task")
         whole.wait_connected()
-        server.get("/generate?count=60")
-        wait_for(lambda: not server.get("/status")["cycle_waiting_for"], "everybody's readings")
-        assert server.get("/")["clients"] == ["pi-whole"]
-        wait_for(lambda: server.get("/status")["round"] == 1, "the commit")
+        server.api.generate(60)
+        wait_for(lambda: not server.api.status()["cycle_waiting_for"], "everybody's readings")
+        assert server.api.start()["clients"] == ["pi-whole"]
+        wait_for(lambda: server.api.status()["round"] == 1, "the commit")
         assert clients(server)["pi-half"]["fits"] is False
-        assert server.get("/data/all?client=pi-half")["clients"]["pi-half"]["temperature"]["value"], "what it measures may be looked at"
+        assert server.api.readings(client="pi-half")["pi-half"]["temperature"]["value"], "what it measures may be looked at"
         assert half.logged("the server says") == 1
 
 

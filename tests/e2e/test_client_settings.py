@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bramble.api import Server
 from bramble_server.fleet.tokens import hash_of
 from tests.edge_client.process import CLIMATE, ROOT, ClientProcess, environment
 from tests.ports import kept
@@ -135,10 +136,10 @@ def test_a_wrong_token_is_said_once_in_the_servers_words_and_tried_until_the_ser
             client.wait_connected()
             assert client.logged("refuses this client") == 1
             # its token fetches the graph as well
-            bearer = {"Authorization": "Bearer web"}
-            assert server.request("GET", "/generate?count=60", bearer)[0] == 202
-            wait_for(lambda: not server.request("GET", "/status", bearer)[1]["cycle_waiting_for"], "its readings")
-            assert server.request("GET", "/", bearer)[0] == 202
+            me = Server(server.url, "web", timeout=60)
+            me.generate(60)
+            wait_for(lambda: not me.status()["cycle_waiting_for"], "its readings")
+            me.start()
             client.wait_log("round 1: the server took")
             assert "s3cret" not in client.log() + server.log()
             assert client.stop() == 0

@@ -35,12 +35,12 @@ def serve(folder: Path, *flags: str) -> ServerProcess:
 
 
 def give_data(server: ServerProcess, count: int = READINGS) -> None:
-    server.get(f"/generate?count={count}")
-    wait_for(lambda: not server.get("/status")["cycle_waiting_for"], "everybody's readings")
+    server.api.generate(count)
+    wait_for(lambda: not server.api.status()["cycle_waiting_for"], "everybody's readings")
 
 
 def ended(server: ServerProcess, number: int) -> Any:
-    return wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, f"round {number} to end")
+    return wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, f"round {number} to end")
 
 
 def begun(client: ClientProcess) -> None:
@@ -73,25 +73,25 @@ def test_a_run_that_outlasts_the_pings_costs_no_heartbeat_and_its_update_arrives
     with serve(tmp_path, "--min-clients", "1", *LONG) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
         give_data(server)
-        since = server.get("/clients")["clients"]["pi-1"]["since"]
-        record = ended(server, server.get("/")["round"])
+        since = server.api.clients()["pi-1"]["since"]
+        record = ended(server, server.api.start()["round"])
         part = record["clients"]["pi-1"]
         assert part["train_end"] - part["train_start"] > 2 * PING_S, "the run was too short to show anything"
         assert record["state"] == "committed"
         assert part["samples"] > 2900
-        assert server.get("/clients")["clients"]["pi-1"]["since"] == since
+        assert server.api.clients()["pi-1"]["since"] == since
         assert client.logged("lost the connection") == 0
 
 
 def test_no_data_yet_is_an_honest_no_with_its_reason(tmp_path: Path) -> None:
     with serve(tmp_path, "--min-clients", "1") as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
-        record = ended(server, server.get("/")["round"])
+        record = ended(server, server.api.start()["round"])
         assert record["state"] == "abandoned"
         assert "consecutive bins" in record["clients"]["pi-1"]["reason"]
         wait_for(lambda: not client.waiting(), "the outbox to empty")
         give_data(server, 60)
-        assert ended(server, server.get("/")["round"])["state"] == "committed"
+        assert ended(server, server.api.start()["round"])["state"] == "committed"
 
 
 @pytest.mark.load
@@ -101,13 +101,13 @@ def test_a_silent_cut_while_it_trains_is_noticed_and_the_update_is_delivered_onc
             client.wait_connected()
             give_data(server)
             with companion(server) as answer:
-                number = server.get("/")["round"]
+                number = server.api.start()["round"]
                 begun(client)
                 proxy.cut()
-                wait_for(lambda: not server.get("/clients")["clients"]["pi-1"]["connected"], "the server to miss it")
+                wait_for(lambda: not server.api.clients()["pi-1"]["connected"], "the server to miss it")
                 client.wait_log("lost the connection")
                 proxy.mend()
-                wait_for(lambda: server.get("/status")["waiting_for"] == ["companion"], "the update")
+                wait_for(lambda: server.api.status()["waiting_for"] == ["companion"], "the update")
                 client.wait_log("round 1: the server took")
                 assert answer(number) == {"accepted": True}
             record = ended(server, number)
@@ -122,15 +122,15 @@ def test_a_killed_server_costs_the_round_and_no_more(tmp_path: Path) -> None:
     with serve(tmp_path, "--min-clients", "1", *LONG) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
         give_data(server)
-        server.get("/")
+        server.api.start()
         begun(client)
         server.kill()
         client.wait_log("lost the connection")
         with serve(tmp_path, "--min-clients", "1", "--port", str(server.port), "--epochs", "1") as again:
             client.wait_log("again")
             client.wait_log("round 1: the server refused training_complete: round over")
-            assert again.get("/rounds/1")["state"] == "abandoned"
-            record = ended(again, again.get("/")["round"])
+            assert again.api.round(1)["state"] == "abandoned"
+            record = ended(again, again.api.start()["round"])
             assert (record["round"], record["state"], record["updates"]) == (2, "committed", 1)
             assert client.logged("lost the connection") == 1
             # what was tested for the lost round was not lost: the next one tests it again
@@ -144,15 +144,15 @@ def test_a_client_killed_with_an_unsent_update_delivers_it_when_it_is_back_and_f
         with companion(server) as answer:
             with ClientProcess(url, tmp_path) as client:
                 client.wait_connected()
-                wait_for(lambda: server.get("/status")["clients"] == 2, "both")
-                server.get(f"/generate?count={READINGS}")
-                wait_for(lambda: server.get("/status")["cycle_waiting_for"] == ["companion"], "its readings")
-                number = server.get("/")["round"]
+                wait_for(lambda: server.api.status()["clients"] == 2, "both")
+                server.api.generate(READINGS)
+                wait_for(lambda: server.api.status()["cycle_waiting_for"] == ["companion"], "its readings")
+                number = server.api.start()["round"]
                 begun(client)
                 proxy.cut()
                 wait_for(lambda: client.waiting()[:1] == ["training_complete"], "the result in the outbox")
                 client.kill()
-            wait_for(lambda: server.get("/status")["clients"] == 1, "the server to miss it")
+            wait_for(lambda: server.api.status()["clients"] == 1, "the server to miss it")
             if late:
                 assert answer(number) == {"accepted": True}
                 ended(server, number)
@@ -162,7 +162,7 @@ def test_a_client_killed_with_an_unsent_update_delivers_it_when_it_is_back_and_f
                 wait_for(lambda: not client.waiting(), "the outbox to forget everything")
                 assert client.logged("round 1: training") == 0
                 if not late:
-                    assert server.get("/status")["waiting_for"] == ["companion"]
+                    assert server.api.status()["waiting_for"] == ["companion"]
                     assert answer(number) == {"accepted": True}
                 assert ended(server, number)["updates"] == (1 if late else 2)
 
@@ -171,9 +171,9 @@ def test_a_run_that_outlasts_its_round_is_ended_and_the_next_round_is_trained(tm
     with serve(tmp_path, "--min-clients", "1", "--deadline", "3s", *ENDLESS) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
         give_data(server)
-        assert ended(server, server.get("/")["round"])["state"] == "abandoned"
+        assert ended(server, server.api.start()["round"])["state"] == "abandoned"
         client.wait_log("round 1: not trained: graph: fit did not end within the 3 s of the round and was ended")
-        server.get("/")
+        server.api.start()
         client.wait_log("round 2: training")
         assert client.logged("lost the connection") == 0
 
@@ -182,9 +182,9 @@ def test_a_run_that_outlasts_its_round_is_ended_and_the_next_round_is_trained(tm
 def test_a_training_process_that_dies_costs_its_round_and_neither_link_nor_client(tmp_path: Path, number: signal.Signals) -> None:
     with serve(tmp_path, "--min-clients", "1", *ENDLESS) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
-        since = server.get("/clients")["clients"]["pi-1"]["since"]
+        since = server.api.clients()["pi-1"]["since"]
         give_data(server)
-        server.get("/")
+        server.api.start()
         begun(client)
         (training,) = wait_for(client.children, "the training process")
         maps = Path(f"/proc/{client.process.pid}/maps").read_text()
@@ -195,10 +195,10 @@ def test_a_training_process_that_dies_costs_its_round_and_neither_link_nor_clien
         assert number.name in record["clients"]["pi-1"]["reason"]
         assert "the next round starts another" in record["clients"]["pi-1"]["reason"]
         give_data(server, 10)
-        server.get("/")
+        server.api.start()
         client.wait_log("round 2: training")
         wait_for(lambda: client.children() not in ([], [training]), "another training process")
-        assert server.get("/clients")["clients"]["pi-1"]["since"] == since
+        assert server.api.clients()["pi-1"]["since"] == since
         assert client.logged("Traceback") == 0
 
 
@@ -206,7 +206,7 @@ def test_sigterm_in_the_middle_of_a_run_that_never_ends_ends_the_client_with_cod
     with serve(tmp_path, "--min-clients", "1", *ENDLESS) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
         give_data(server)
-        server.get("/")
+        server.api.start()
         begun(client)
         client.process.send_signal(signal.SIGTERM)
         assert client.process.wait(60) == 0

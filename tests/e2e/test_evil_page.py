@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 from werkzeug.datastructures import Headers
 
+from bramble.api import Server
 from bramble_server.fleet.tokens import hash_of, http_entry
 from bramble_server.web import browsers
 from tests.server.pi import Pi, hello, update
@@ -109,21 +110,21 @@ def test_a_page_of_another_origin_starts_resets_and_joins_nothing(
 ) -> None:
     target = f"{origin.replace('evil.example', 'hub.local')}:{server.port}"
     with Pi(server.url) as pi:
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         pi.train()
-        wait_for(lambda: server.get("/status")["round"] == number, "a round that a reset would forget")
-        before = server.get("/status")
+        wait_for(lambda: server.api.status()["round"] == number, "a round that a reset would forget")
+        before = server.api.status()
         answers: list[tuple[str, str, int, str]] = []
         page.on("response", lambda one: answers.append((one.request.method, one.url, one.status, one.headers.get("content-type", ""))))
         visit(page, origin, site(), target)
-        assert server.get("/status") == before
-        assert list(server.get("/clients")["clients"]) == ["pi-1"]
+        assert server.api.status() == before
+        assert list(server.api.clients()) == ["pi-1"]
     there = [(method, url, status, kind) for method, url, status, kind in answers if url.startswith(target)]
     assert {method for method, *_ in there} >= {"GET", "POST"}
     for method, url, status, kind in there:
         harmless = method == "GET" and kind.startswith("text/html")
         assert status == 403 or method == "OPTIONS" or (status == 200 and harmless), (method, url, status)
-    wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
 
 
 def test_a_name_that_is_made_to_mean_this_server_is_refused(page: Page, server: ServerProcess) -> None:
@@ -140,7 +141,7 @@ def test_the_servers_own_page_has_the_buttons(name: str, page: Page, server: Ser
     page.on("console", lambda said: said.type in ("error", "warning") and "favicon" not in str(said.location) and errors.append(said.text))
     with Pi(server.url) as pi:
         page.goto(root)
-        before = server.get("/status")
+        before = server.api.status()
         assert before["running"] is None, "to look is to start nothing"
         page.get_by_role("button", name="Start a round").click()
         number = pi.next("client_update")["round"]
@@ -152,7 +153,7 @@ def test_the_servers_own_page_has_the_buttons(name: str, page: Page, server: Ser
         assert errors == ["Failed to load resource: the server responded with a status of 409 (CONFLICT)"]
         errors.clear()
         pi.call("training_complete", update(number))
-        wait_for(lambda: server.get("/status")["running"] is None, "the commit")
+        wait_for(lambda: server.api.status()["running"] is None, "the commit")
         page.get_by_role("link", name="Back").click()
         expect(page.get_by_text(f"The last committed round is {number}.")).to_be_visible()
         page.get_by_role("button", name="Generate 24 readings").click()
@@ -163,13 +164,13 @@ def test_the_servers_own_page_has_the_buttons(name: str, page: Page, server: Ser
         page.goto(root)
         page.get_by_role("link", name="Reset").click()
         expect(page).to_have_url(root + "reset")
-        assert server.get("/status")["round"] == number, "asked first"
+        assert server.api.status()["round"] == number, "asked first"
         page.get_by_role("button", name="Reset everything").click()
         expect(page.get_by_role("status")).to_have_text("The server is back at the initial model and told 1 client.")
         assert pi.next("reset") == {}
-        assert server.get("/status")["round"] == 0
+        assert server.api.status()["round"] == 0
     assert errors == []
-    wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
 
 
 def test_with_tokens_a_browser_shows_one_as_its_password_and_no_other_page_can_use_it(
@@ -177,7 +178,6 @@ def test_with_tokens_a_browser_shows_one_as_its_password_and_no_other_page_can_u
 ) -> None:
     tokens = tmp_path / "tokens.toml"
     tokens.write_text(f'{http_entry("me", hash_of("mine"), ["operate"])}\n[clients]\npi-1 = "{hash_of("pi")}"\n')
-    mine = {"Authorization": "Bearer mine"}
     with ServerProcess(tmp_path, "--min-clients", "1", "--tokens", str(tokens)) as server:
         with Pi(server.url, auth=hello("pi-1", token="pi")) as pi:
             page.goto(f"http://anybody:mine@hub.local:{server.port}/")
@@ -185,13 +185,10 @@ def test_with_tokens_a_browser_shows_one_as_its_password_and_no_other_page_can_u
             page.get_by_role("button", name="Start a round").click()
             assert pi.next("client_update")["round"] == 1
             pi.call("training_complete", update(1))
-
-            def status() -> Any:
-                return server.request("GET", "/status", mine)[1]
-
-            wait_for(lambda: status()["round"] == 1 and status()["running"] is None, "the commit")
-            before = status()
+            me = Server(server.url, "mine", timeout=60)
+            wait_for(lambda: (status := me.status())["round"] == 1 and status["running"] is None, "the commit")
+            before = me.status()
             # the browser now shows the password by itself, whoever makes it ask
             visit(page, "http://evil.example", site(), f"http://hub.local:{server.port}")
-            assert status() == before
+            assert me.status() == before
         assert "mine" not in server.log()

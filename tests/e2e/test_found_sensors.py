@@ -47,7 +47,7 @@ def test_a_chip_that_is_absent_at_a_start_keeps_its_channels_on_the_server(tmp_p
         """What the server knows of the client once it has reported these sensors as gone."""
 
         def reported() -> dict[str, Any] | None:
-            known: dict[str, Any] = server.get("/clients")["clients"]["pi-1"]
+            known: dict[str, Any] = server.api.clients()["pi-1"]
             health = known.get("health") or {}
             return known if health.get("sensors_gone") == gone and health.get("sample_age") is not None else None
 

@@ -37,7 +37,7 @@ class House:
 
     def start_round(self) -> None:
         """Start a round as soon as both clients are back; the server may die before it answers."""
-        wait_for(lambda: self.server.get("/status")["clients"] == 2, "both clients to come back by themselves")
+        wait_for(lambda: self.server.api.status()["clients"] == 2, "both clients to come back by themselves")
         with contextlib.suppress(OSError):
             self.server.request("POST", "/")
 
@@ -52,20 +52,20 @@ class House:
     def run_round(self) -> int:
         """Run a round to its commit."""
         self.start_round()
-        number: int = self.server.get("/status")["running"] or self.server.get("/status")["round"]
-        wait_for(lambda: self.server.get("/status")["round"] == number, f"round {number} to commit")
+        number: int = self.server.api.status()["running"] or self.server.api.status()["round"]
+        wait_for(lambda: self.server.api.status()["round"] == number, f"round {number} to commit")
         return number
 
 
 def committed(server: ServerProcess) -> list[int]:
     """Return the committed rounds, and check that the model is what exactly these rounds made."""
-    history: list[dict[str, Any]] = server.get("/rounds?limit=1000")["rounds"]
+    history: list[dict[str, Any]] = server.api.rounds(limit=1000)
     assert [item["round"] for item in history] == sorted({item["round"] for item in history})
     done = [item["round"] for item in history if item["state"] == "committed"]
     assert all(item["updates"] == 2 for item in history if item["state"] == "committed")
     weights = np.frombuffer(server.request("GET", "/model", {"Accept": "application/octet-stream"})[1], "<f4")
     assert weights.tolist() == (np.arange(LAYOUT.size) + len(done)).tolist()
-    assert server.get("/model")["round"] == (done[-1] if done else 0)
+    assert server.api.model()["round"] == (done[-1] if done else 0)
     return done
 
 
@@ -98,16 +98,16 @@ def test_a_server_that_dies_at_a_point_of_a_round_goes_on_with_it(house: House, 
         house.start_round()
         house.wait_dead()
         house.restart(f"{point}:{doomed + 2}")
-        wait_for(lambda doomed=doomed: house.server.get("/status")["round"] == doomed, "it to go on to its commit")  # type: ignore[misc]
+        wait_for(lambda doomed=doomed: house.server.api.status()["round"] == doomed, "it to go on to its commit")  # type: ignore[misc]
         expected.append(doomed)
         assert committed(house.server) == expected
-        record = house.server.get(f"/rounds/{doomed}")
+        record = house.server.api.round(doomed)
         assert {client: part["samples"] for client, part in record["clients"].items()} == {"pi-0": 5, "pi-1": 5}
-        assert house.server.get("/status")["running"] is None
+        assert house.server.api.status()["running"] is None
         assert [path.name for path in house.files()] == [f"{doomed}.round"], "of the latest updates, and no other"
-        shown = house.server.get("/model/clients")
+        shown = house.server.api.updates(weights=True)
         assert {name: (update["round"], update["weights"]["dense/bias"]) for name, update in shown.items()} == {
-            name: (doomed, house.server.get("/model")["weights"]["dense/bias"]) for name in ("pi-0", "pi-1")
+            name: (doomed, house.server.api.model()["weights"]["dense/bias"]) for name in ("pi-0", "pi-1")
         }
         following = house.run_round()
         assert following == doomed + 1, "a number that was on the wire is not used again"
@@ -135,13 +135,13 @@ def test_a_server_killed_while_its_clients_train_takes_what_they_bring(house: Ho
         for worker in house.workers:
             worker.go.clear()
         house.start_round()
-        number = house.server.get("/status")["running"]
+        number = house.server.api.status()["running"]
         wait_for(lambda number=number: all(worker.asked == number for worker in house.workers), "both to be asked")  # type: ignore[misc]
         house.server.kill()
         house.restart()
         for worker in house.workers:
             worker.go.set()
-        wait_for(lambda number=number: house.server.get("/status")["round"] == number, "the round to commit")  # type: ignore[misc]
+        wait_for(lambda number=number: house.server.api.status()["round"] == number, "the round to commit")  # type: ignore[misc]
         expected.append(number)
         assert committed(house.server) == expected
 
@@ -152,14 +152,14 @@ def test_a_server_killed_between_two_updates_has_the_first_one_and_does_not_ask_
     for _ in range(2):
         late.go.clear()
         house.start_round()
-        number = house.server.get("/status")["running"]
+        number = house.server.api.status()["running"]
         wait_for(lambda number=number: (number, {"accepted": True}) in early.acks, "the first update to be accepted")  # type: ignore[misc]
         house.server.kill()
         early.asked = 0
         house.restart()
-        assert (house.server.get("/status")["running"], house.server.get("/status")["waiting_for"]) == (number, ["pi-1"])
+        assert (house.server.api.status()["running"], house.server.api.status()["waiting_for"]) == (number, ["pi-1"])
         late.go.set()
-        wait_for(lambda number=number: house.server.get("/status")["round"] == number, "the round to commit")  # type: ignore[misc]
+        wait_for(lambda number=number: house.server.api.status()["round"] == number, "the round to commit")  # type: ignore[misc]
         expected.append(number)
         assert committed(house.server) == expected
         assert early.asked == 0
@@ -174,16 +174,16 @@ def test_a_server_killed_again_and_again_at_any_moment_loses_no_committed_round(
     with Worker(server.url, "pi-0"), Worker(server.url, "pi-1"):
         for _ in range(4):
             moment = chance.randint(4, 30)
-            wait_for(lambda server=server, moment=moment: server.get("/status")["revision"] >= moment, "rounds to go on")  # type: ignore[misc]
-            seen = server.get("/status")["round"]
+            wait_for(lambda server=server, moment=moment: server.api.status()["revision"] >= moment, "rounds to go on")  # type: ignore[misc]
+            seen = server.api.status()["round"]
             server.kill()
             server.stop()
             server = ServerProcess(tmp_path, *flags, port=server.port)
-            history = server.get("/rounds?limit=1000")["rounds"]
+            history = server.api.rounds(limit=1000)
             done = [item["round"] for item in history if item["state"] == "committed"]
             assert done[-1] >= seen >= known, "what was said to be committed is there"
             known = done[-1]
-        wait_for(lambda: server.get("/status")["round"] > known, "one more commit")
+        wait_for(lambda: server.api.status()["round"] > known, "one more commit")
     server.kill()
     server.stop()
     # without clients nothing moves, so that the model and the history are of one moment
@@ -193,7 +193,7 @@ def test_a_server_killed_again_and_again_at_any_moment_loses_no_committed_round(
 
 @pytest.mark.parametrize(("point", "done"), [("in the rollback", False), ("after the rollback", True)])
 def test_a_server_that_dies_in_a_rollback_has_made_it_or_has_not(house: House, point: str, done: bool) -> None:
-    server_model = lambda: house.server.get("/model")["weights"]["dense/bias"]  # noqa: E731
+    server_model = lambda: house.server.api.model()["weights"]["dense/bias"]  # noqa: E731
     house.run_round()
     first = server_model()
     house.run_round()
@@ -203,12 +203,12 @@ def test_a_server_that_dies_in_a_rollback_has_made_it_or_has_not(house: House, p
         house.server.request("POST", "/model/rollback?round=1")
     house.wait_dead()
     house.restart()
-    assert house.server.get("/model")["round"] == (3 if done else 2)
+    assert house.server.api.model()["round"] == (3 if done else 2)
     assert server_model() == (first if done else second)
     if not done:
         assert house.server.request("GET", "/rounds/3")[0] == 404
-        assert house.server.request("POST", "/model/rollback?round=1")[:2] == (200, {"round": 3, "rollback_of": 1})
+        assert house.server.api.rollback(1) == {"round": 3, "rollback_of": 1}
     assert server_model() == first
-    assert [(item["round"], item["rollback_of"]) for item in house.server.get("/rounds")["rounds"]] == [(1, None), (2, None), (3, 1)]
+    assert [(item["round"], item["rollback_of"]) for item in house.server.api.rounds()] == [(1, None), (2, None), (3, 1)]
     assert house.run_round() == 4
     assert server_model() == second, "the fourth round goes on from the first's model"

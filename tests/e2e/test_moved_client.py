@@ -23,7 +23,7 @@ def named(folder: Path, name: str) -> str:
 
 
 def mirrored(server: ServerProcess) -> int:
-    data: dict[str, Any] = server.get("/data/all")["clients"]
+    data: dict[str, Any] = server.api.readings()
     return len(data.get("pi-1", {}).get("temperature", {"t": []})["t"])
 
 

@@ -17,8 +17,8 @@ def test_a_plug_ins_channel_is_measured_mirrored_and_shown(tmp_path: Path) -> No
     flags = ("--sensors-file", str(tmp_path / "sensors.toml"))
     with ServerProcess(tmp_path) as server, ClientProcess(server.url, tmp_path, *flags, PYTHONPATH=f"{packages}:{ROOT}") as client:
         client.wait_connected()
-        server.get("/generate?count=30")
-        answer = wait_for(lambda: (found := server.get("/data/all")["clients"].get("pi-1")) and found, "the readings")
+        server.api.generate(30)
+        answer = wait_for(lambda: (found := server.api.readings().get("pi-1")) and found, "the readings")
         shown = series.parse({"pi-1": answer})["pi-1"]
         assert shown["radon"].unit == "Bq/m³"
         assert ((shown["radon"].value >= 2400) & (shown["radon"].value <= 7600)).all()

@@ -21,39 +21,39 @@ def broken(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ServerPro
     """A server that fails at a point of round 2, after a good round 1."""
     with ServerProcess(tmp_path, "--min-clients", "1", script=BREAKING, BREAK=f"{request.param}:2") as server:
         with Pi(server.url, "before") as pi:
-            server.get("/")
+            server.api.start()
             assert pi.train(1.0) == {"accepted": True}
-            wait_for(lambda: server.get("/status")["round"] == 1, "round 1")
-        wait_for(lambda: server.get("/status")["clients"] == 0, "it to leave")
+            wait_for(lambda: server.api.status()["round"] == 1, "round 1")
+        wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
         yield server
 
 
 def runs_on(server: ServerProcess, pi: Pi) -> None:
     """Round 3 runs, from the model of round 1, and is on the disk."""
     assert weights(server) == 1.0
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     while (asked := pi.next("client_update"))["round"] != number:
         pass
     assert pi.call("training_complete", update(asked["round"], 3.0)) == {"accepted": True}
-    wait_for(lambda: server.get("/status")["round"] == number, "the next round")
+    wait_for(lambda: server.api.status()["round"] == number, "the next round")
     assert weights(server) == 3.0
-    assert server.get(f"/rounds/{number}")["state"] == "committed"
+    assert server.api.round(number)["state"] == "committed"
 
 
 def weights(server: ServerProcess) -> float:
-    values: set[float] = set(server.get("/model")["weights"]["dense/bias"])
+    values: set[float] = set(server.api.model()["weights"]["dense/bias"])
     assert len(values) == 1
     return values.pop()
 
 
 def ended(server: ServerProcess, number: int) -> dict[str, Any]:
-    return wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, "the end")  # type: ignore[no-any-return]
+    return wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, "the end")  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("broken", ["the model is not finite"], indirect=True)
 def test_an_aggregate_that_is_not_finite_abandons_its_round(broken: ServerProcess) -> None:
     with Pi(broken.url) as pi:
-        broken.get("/")
+        broken.api.start()
         assert pi.train(9.0) == {"accepted": True}
         record = ended(broken, 2)
         assert (record["state"], record["reason"]) == ("abandoned", "aggregate: value 0 of the new model is not finite")
@@ -67,7 +67,7 @@ def test_a_round_that_cannot_be_put_on_record_does_not_start(broken: ServerProce
         status, content, _ = broken.request("GET", "/")
         assert status == 503
         assert "cannot grow because the disk is full: free some space" in content["error"]
-        assert broken.get("/status")["running"] is None
+        assert broken.api.status()["running"] is None
         assert broken.request("GET", "/rounds/2")[0] == 404
         # the number was never on the wire, so the next round has it again; the disk is as full as before
         assert broken.request("GET", "/")[0] == 503
@@ -78,13 +78,13 @@ def test_a_round_that_cannot_be_put_on_record_does_not_start(broken: ServerProce
 @pytest.mark.parametrize("broken", ["the disk is full at the commit"], indirect=True)
 def test_a_round_that_cannot_be_committed_is_abandoned_and_the_model_stays(broken: ServerProcess) -> None:
     with Pi(broken.url) as pi:
-        broken.get("/")
+        broken.api.start()
         assert pi.train(9.0) == {"accepted": True}
-        wait_for(lambda: broken.get("/status")["running"] is None, "the end")
+        wait_for(lambda: broken.api.status()["running"] is None, "the end")
         assert broken.logged("round 2: abandoned: database") == 1
         assert broken.logged("round 2: its end is not on record yet") == 1
         runs_on(broken, pi)
-        record = wait_for(lambda: (found := broken.get("/rounds/2"))["state"] != "running" and found, "its end to be on record")
+        record = wait_for(lambda: (found := broken.api.round(2))["state"] != "running" and found, "its end to be on record")
         assert record["state"] == "abandoned"
         assert "cannot grow because the disk is full" in record["reason"]
         assert broken.logged("round 2: its end is on record now") == 1
@@ -93,12 +93,12 @@ def test_a_round_that_cannot_be_committed_is_abandoned_and_the_model_stays(broke
 @pytest.mark.parametrize("broken", ["the disk is full for an update"], indirect=True)
 def test_an_update_that_the_server_cannot_take_is_not_acknowledged_so_that_it_comes_again(broken: ServerProcess) -> None:
     with Pi(broken.url) as pi:
-        number = broken.get("/")["round"]
+        number = broken.api.start()["round"]
         pi.next("client_update")
         lost = pi.ask("training_complete", update(number, 9.0))
         assert pi.call("training_failed", None)["accepted"] is False, "a later message is answered"
         assert lost not in pi._acks
-        assert broken.get("/status")["waiting_for"] == ["pi-1"], "its part in the round is open"
+        assert broken.api.status()["waiting_for"] == ["pi-1"], "its part in the round is open"
         assert "pi-1: its training_complete could not be taken" in broken.log()
         assert pi.call("training_failed", {"round": number, "reason": "no ack"}) == {"accepted": True}
         assert ended(broken, number)["state"] == "abandoned"
@@ -108,7 +108,7 @@ def test_an_update_that_the_server_cannot_take_is_not_acknowledged_so_that_it_co
 @pytest.mark.parametrize("broken", ["a bug in the commit", "a bug in the strategy"], indirect=True)
 def test_a_bug_in_the_commit_is_logged_with_its_traceback_and_costs_one_round(broken: ServerProcess) -> None:
     with Pi(broken.url) as pi:
-        broken.get("/")
+        broken.api.start()
         assert pi.train(9.0) == {"accepted": True}
         assert ended(broken, 2)["reason"] == "the server failed to commit it, its log says why"
         assert broken.logged("ZeroDivisionError: bug") == 1
@@ -122,13 +122,13 @@ def test_a_bug_in_the_clocks_work_leaves_everything_else_running(broken: ServerP
         ServerProcess(broken.folder, "--min-clients", "1", "--deadline", "0.2", script=BREAKING, BREAK="a bug in the clock:0") as server,
         Pi(server.url) as pi,
     ):
-        server.get("/generate")
+        server.api.generate()
         assert server.logged("the clock's work failed and is tried again") >= 1
-        assert server.get("/healthz") == {"ok": True}
+        assert server.api.healthy()
         assert pi.call("data_update", None)["accepted"] == 0
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         assert pi.call("training_complete", update(number, 3.0)) == {"accepted": True}
-        wait_for(lambda: server.get("/status")["round"] == number, "the commit")
+        wait_for(lambda: server.api.status()["round"] == number, "the commit")
         assert weights(server) == 3.0
 
 

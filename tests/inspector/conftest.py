@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from dash import Dash
 from playwright.sync_api import BrowserContext, Page
 from werkzeug.serving import make_server
 
+from bramble.api import Server
 from bramble_inspector.app import create_app
 from bramble_inspector.settings import InspectorSettings
 from tests.inspector.fleet import Pi
@@ -52,10 +52,9 @@ class RealServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def get(self, path: str) -> Any:
-        reply = requests.get(self.url + path, timeout=20)
-        assert reply.ok, reply.text
-        return reply.json()
+    @property
+    def api(self) -> Server:
+        return Server(self.url, timeout=60)
 
 
 @pytest.fixture
@@ -85,7 +84,7 @@ def start_fleet(cleanup: ExitStack) -> Callable[[RealServer, list[str]], list[Pi
         for place, name in enumerate(names):
             fleet.append(Pi(server.url, name, place))
             cleanup.callback(fleet[-1].close)
-        wait_for(lambda: server.get("/status")["clients"] == len(names), "all clients to be connected")
+        wait_for(lambda: server.api.status()["clients"] == len(names), "all clients to be connected")
         return fleet
 
     return start

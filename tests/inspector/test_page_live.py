@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import requests
 from playwright.sync_api import Page, expect
 
+from bramble.api import ServerRefused
 from tests.inspector.conftest import RealServer, Watched, traces
 from tests.inspector.fleet import Pi, measures
 from tests.waiting import wait_for
@@ -33,11 +33,11 @@ def live(start_server: StartServer, start_fleet: StartFleet, inspect: Callable[.
 
 def generate(server: RealServer, page: Page, count: int) -> None:
     """Press Generate, and wait until the cycle's readings are there."""
-    cycle = server.get("/status")["cycle"] + 1
+    cycle = server.api.status()["cycle"] + 1
     page.locator("#count").fill(str(count))
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("#card-data")).to_have_text(str(cycle))
-    wait_for(lambda: not server.get("/status")["cycle_waiting_for"], "the cycle's readings")
+    wait_for(lambda: not server.api.status()["cycle_waiting_for"], "the cycle's readings")
 
 
 def run_round(page: Page, number: int) -> None:
@@ -120,7 +120,7 @@ def test_a_round_is_shown_as_the_server_keeps_it(live: Live) -> None:
     run_round(page, 1)
     notice(page, "Round 1 started with 3 clients.")
     run_round(page, 2)
-    kept = server.get("/rounds?clients=1")["rounds"]
+    kept = server.api.rounds()
     assert [entry["round"] for entry in kept] == [1, 2]
     for number, entry in enumerate(kept, 1):
         for pi in fleet:
@@ -163,9 +163,10 @@ def test_while_a_round_runs_the_page_says_for_whom_it_waits(live: Live) -> None:
     expect(page.locator("#card-round")).to_have_text("1")
     expect(page.locator("#fleet .state.training")).to_have_count(1)
     page.get_by_role("button", name="Start round").click()
-    refusal = requests.post(server.url + "/", timeout=10)
-    assert refusal.status_code == 409
-    notice(page, refusal.json()["error"])
+    with pytest.raises(ServerRefused) as refusal:
+        server.api.start()
+    assert refusal.value.status == 409
+    notice(page, str(refusal.value))
     assert slow.asked == [1], "a refused click starts nothing"
     slow.gate.set()
     expect(page.locator("#round-line")).to_contain_text("idle; round 1 averaged 3 updates")
@@ -180,9 +181,10 @@ def test_a_refusal_is_told_in_the_servers_own_words(
     page = watched.open(inspect(server.url))
     expect(page.locator("#loss-note")).to_have_text("A round needs 4 clients; 3 connected so far.")
     page.get_by_role("button", name="Start round").click()
-    refusal = requests.post(server.url + "/", timeout=10)
-    assert refusal.status_code == 503
-    notice(page, refusal.json()["error"])
+    with pytest.raises(ServerRefused) as refusal:
+        server.api.start()
+    assert refusal.value.status == 503
+    notice(page, str(refusal.value))
 
 
 def test_without_a_count_generate_asks_for_one_and_starts_nothing(live: Live) -> None:
@@ -190,19 +192,19 @@ def test_without_a_count_generate_asks_for_one_and_starts_nothing(live: Live) ->
     page.locator("#count").fill("")
     page.get_by_role("button", name="Generate").click()
     notice(page, "Say how many readings to generate")
-    assert server.get("/status")["cycle"] == 0
+    assert server.api.status()["cycle"] == 0
 
 
 def test_reset_asks_first_and_cancel_changes_nothing(live: Live) -> None:
     server, fleet, page = live
     generate(server, page, 20)
-    before = server.get("/data/all")
+    before = server.api.readings()
     page.get_by_role("button", name="Reset", exact=True).click()
     dialog = page.get_by_role("dialog", name="Reset the whole fleet?")
     expect(dialog).to_be_visible()
     dialog.get_by_role("button", name="Cancel").click()
     expect(dialog).to_be_hidden()
-    assert server.get("/data/all") == before
+    assert server.api.readings() == before
     assert [pi.resets for pi in fleet] == [0, 0, 0]
 
 
@@ -219,7 +221,7 @@ def test_a_confirmed_reset_empties_server_clients_and_page(live: Live) -> None:
         expect(page.locator(f"#{graph}-note")).to_be_visible()
         wait_for(lambda graph=graph: traces(page, graph) == {}, f"{graph} to be empty")
     expect(page.locator("#card-round")).to_have_text("0")
-    assert server.get("/data/all") == {"clients": {}}
+    assert server.api.readings() == {}
     wait_for(lambda: [pi.resets for pi in fleet] == [1, 1, 1], "the clients to be told")
 
 
@@ -227,7 +229,7 @@ def test_a_reset_by_somebody_else_shows_too(live: Live) -> None:
     server, _, page = live
     generate(server, page, 25)
     wait_for(lambda: set(traces(page, "streams")) == set(NAMES), "the readings")
-    requests.post(server.url + "/reset", timeout=10).raise_for_status()
+    server.api.reset()
     expect(page.locator("#streams-note")).to_contain_text("Press Generate")
     wait_for(lambda: traces(page, "streams") == {}, "the plot to be empty")
 
@@ -320,6 +322,6 @@ def test_private_mode_says_that_there_are_no_readings_and_shows_the_rest(
     expect(page.get_by_role("button", name="Generate")).to_be_disabled()
     run_round(page, 1)
     wait_points(page, "loss", "miami", {1: measures(1, 1)["loss_before"]})
-    kept = server.get("/rounds?clients=1")["rounds"][0]
+    kept = server.api.rounds()[0]
     wait_points(page, "divergence", "miami", {1: kept["clients"]["miami"]["distance"]})
     expect(page.locator("#forecast")).to_be_hidden()

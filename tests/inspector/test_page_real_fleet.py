@@ -37,7 +37,7 @@ def test_two_real_clients_sample_forecast_and_learn_before_the_readers_eyes(
         expect(page.locator("#data-line")).to_contain_text("until 2023-01-" + f"{10 * number:02d}")
         page.get_by_role("button", name="Start round").click()
         expect(page.locator("#round-line")).to_contain_text(f"idle; round {number} averaged 2 updates")
-    kept = server.get("/data/all")["clients"]
+    kept = server.api.readings()
     wait_for(lambda: len(traces(page, "forecast")) == 4, "the forecasts")
     for name in NAMES:
         for kind, key in (("measured", "temperature"), ("forecast", "temperature.forecast")):
@@ -46,7 +46,7 @@ def test_two_real_clients_sample_forecast_and_learn_before_the_readers_eyes(
             points = {t: v for t, v in zip(drawn["x"], drawn["y"], strict=True) if v is not None}
             assert len(points) > 200
             assert points.items() <= column.items()
-    rounds = server.get("/rounds")["rounds"]
+    rounds = server.api.rounds()
     tested = {entry["round"]: math.sqrt(entry["metrics"]["test_error"]) for entry in rounds}
     wait_for(lambda: traces(page, "error")["global model"]["x"] == [1, 2, 3], "the error")
     assert traces(page, "error")["global model"]["y"] == pytest.approx([tested[number] for number in (1, 2, 3)])

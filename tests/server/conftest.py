@@ -54,4 +54,4 @@ def join(server: ServerProcess) -> Iterator[Callable[..., Pi]]:
     yield connect
     for pi in there:
         pi.close()
-    wait_for(lambda: server.get("/status")["clients"] == 0 and server.get("/status")["running"] is None, "an empty server")
+    wait_for(lambda: server.api.status()["clients"] == 0 and server.api.status()["running"] is None, "an empty server")

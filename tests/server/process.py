@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import signal
 import subprocess
@@ -15,9 +13,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from bramble.api import Server
 from bramble_protocol.graph import GraphFile, Manifest, Metric
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import Channel, TrainConfig
+from tests import wire
 from tests.ports import kept
 from tests.waiting import wait_for
 
@@ -71,6 +71,7 @@ class ServerProcess:
             raise NotReady(self.stop(), self.log())
         self.url = ready.split()[-1]
         self.port = urlsplit(self.url).port or 0
+        self.api = Server(self.url, timeout=60)
 
     def log(self) -> str:
         """What the server has written to its log so far."""
@@ -81,21 +82,12 @@ class ServerProcess:
         wait_for(lambda: text in self.log(), f"{text!r} in the log")
         return sum(text in line for line in self.log().splitlines())
 
-    def request(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> tuple[int, Any, Any]:
-        """Return status, body (parsed if it is JSON) and headers of one request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request(method, path, body, headers or {})
-            response = connection.getresponse()
-            content: Any = response.read()
-            if (response.headers["Content-Type"] or "").startswith("application/json") and content:
-                content = json.loads(content)
-            return response.status, content, response.headers
-        finally:
-            connection.close()
+    def request(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> wire.Answer:
+        """Return status, body (parsed if it is JSON) and headers of one raw request."""
+        return wire.request(self.url, method, path, headers, body)
 
     def get(self, path: str) -> Any:
-        """Return the body of a GET that must succeed."""
+        """Return the body of a raw GET that must succeed."""
         status, content, _ = self.request("GET", path)
         assert status < 300, (status, content)
         return content

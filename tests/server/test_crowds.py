@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import websocket
 
+from bramble.api import ServerDown
 from tests.server.pi import Pi, update
 from tests.server.process import ROOT, ServerProcess
 from tests.waiting import wait_for
@@ -45,12 +46,12 @@ def crowd(port: int, count: int, said: bytes) -> Iterator[list[socket.socket]]:
 
 def runs(server: ServerProcess, pi: Pi) -> None:
     """A client joins, a round commits, the server answers."""
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     while pi.next("client_update")["round"] != number:
         pass
     assert pi.call("training_complete", update(number)) == {"accepted": True}
-    wait_for(lambda: server.get("/status")["round"] == number, "the commit")
-    assert server.get("/healthz") == {"ok": True}
+    wait_for(lambda: server.api.status()["round"] == number, "the commit")
+    assert server.api.healthy()
 
 
 SLOW = {
@@ -64,8 +65,8 @@ SLOW = {
 def test_1500_connections_that_end_no_request_keep_nobody_out(said: str, tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "--min-clients", "1") as server, Pi(server.url, "early") as early, crowd(server.port, 1500, SLOW[said]):
         with Pi(server.url, "late"):
-            assert server.get("/clients")["clients"]["early"]["connected"]
-        wait_for(lambda: server.get("/status")["clients"] == 1, "it to leave")
+            assert server.api.clients()["early"]["connected"]
+        wait_for(lambda: server.api.status()["clients"] == 1, "it to leave")
         runs(server, early)
         files = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
         assert files < 1200, "the quietest had to go"
@@ -80,7 +81,7 @@ def test_with_few_files_there_are_some_left_to_accept_and_to_commit_with(tmp_pat
     ):
         with Pi(server.url, "late"):
             pass
-        wait_for(lambda: server.get("/status")["clients"] == 1, "it to leave")
+        wait_for(lambda: server.api.status()["clients"] == 1, "it to leave")
         runs(server, early)
     assert "Traceback" not in server.log()
     assert "Too many open files" not in server.log()
@@ -92,7 +93,7 @@ def test_clients_beyond_the_limit_are_refused_and_those_who_are_there_stay(tmp_p
         ExitStack() as stack,
     ):
         fleet = [stack.enter_context(Pi(server.url, f"pi-{number}")) for number in range(15)]
-        assert server.get("/status")["clients"] == 15
+        assert server.api.status()["clients"] == 15
         fleet.append(stack.enter_context(Pi(server.url, "last")))
         with pytest.raises((OSError, websocket.WebSocketException), match=r"reset|closed|aborted|Connection"):
             Pi(server.url, "more")
@@ -104,16 +105,16 @@ def test_clients_beyond_the_limit_are_refused_and_those_who_are_there_stay(tmp_p
 
 def try_get(server: ServerProcess) -> int | None:
     try:
-        clients: int = server.get("/status")["clients"]
-    except OSError:
+        clients: int = server.api.status()["clients"]
+    except ServerDown:
         return None
     return clients
 
 
 def runs_with_all(server: ServerProcess, fleet: list[Pi]) -> None:
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     assert [pi.train() for pi in fleet] == [{"accepted": True}] * len(fleet)
-    wait_for(lambda: server.get("/status")["round"] == number, "the commit")
+    wait_for(lambda: server.api.status()["round"] == number, "the commit")
 
 
 @pytest.mark.parametrize("said", ["half a header", "half a body"])
@@ -131,7 +132,7 @@ def test_a_request_that_trickles_in_is_ended_in_time(said: str, tmp_path: Path) 
                 except TimeoutError:
                     assert sent < 600
             assert answer.startswith(b"HTTP/1.1 408")
-        assert server.get("/healthz") == {"ok": True}
+        assert server.api.healthy()
 
 
 def test_headers_without_end_are_refused(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_headers_without_end_are_refused(tmp_path: Path) -> None:
                 end.sendall(b"X-%d: %s\r\n" % (number, b"x" * 1000))
         except OSError:
             pass
-        assert server.get("/healthz") == {"ok": True}
+        assert server.api.healthy()
         assert server.logged("a request is not HTTP (_TooLongError)") == 1
 
 

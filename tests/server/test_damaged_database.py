@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -55,15 +53,6 @@ def test_a_server_refuses_to_start_on_it_with_one_sentence(whole: Path, tmp_path
     assert "Traceback" not in caught.value.said
 
 
-def asked(url: str, method: str) -> int:
-    """Return the status of the answer to a request."""
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=60) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
 @pytest.mark.parametrize("kind", ["zeros", "noise"])
 def test_damage_while_it_runs_is_told_in_sentences_and_the_server_stays(tmp_path: Path, kind: str) -> None:
     with ServerProcess(tmp_path, "--mode", "evaluation") as server:
@@ -75,7 +64,9 @@ def test_damage_while_it_runs_is_told_in_sentences_and_the_server_stays(tmp_path
             file.write(bytes(size - damage.PAGE) if kind == "zeros" else random.Random(1).randbytes(size - damage.PAGE))
         path.with_name("bramble.db-wal").open("wb").close()
         reads = ("/rounds", "/status", "/clients", "/model/clients", "/data/all", "/metrics", "/healthz")
-        told = {way: asked(server.url + way, "GET") for way in reads} | {way: asked(server.url + way, "POST") for way in ("/generate", "/")}
+        told = {path: server.request("GET", path)[0] for path in reads} | {
+            path: server.request("POST", path)[0] for path in ("/generate", "/")
+        }
         assert set(told.values()) <= {200, 403, 404, 409, 503}, told
         assert 503 in told.values()
         assert server.process.poll() is None

@@ -44,15 +44,15 @@ def test_a_message_far_larger_than_the_socket_buffer_reaches_a_slow_reader_whole
         ServerProcess(tmp_path, "--min-clients", "1", "--ping-interval", "1", "--ping-timeout", "1", layout=BIG) as server,
         Pi(server.url, "slow", socket=small_buffer(server.url)) as pi,
     ):
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         started, stream = time.monotonic(), bytearray()
         while len(stream) < 4 * BIG.size:
             slow = time.monotonic() - started < 2 * patience
             stream += pi.socket.sock.recv(1 << 12 if slow else 1 << 20)
             if slow:  # a request in between slows the reading down, and shows that the big message is in nobody's way
-                assert server.get("/status")["waiting_for"] == ["slow"]
+                assert server.api.status()["waiting_for"] == ["slow"]
         assert len(stream) > 4 * BIG.size
-        assert server.get("/status")["running"] == number
+        assert server.api.status()["running"] == number
         head = stream.index(b"\x82\x7f")  # a final binary frame with a length of 64 bits
         assert int.from_bytes(stream[head + 2 : head + 10], "big") == 4 * BIG.size
         weights = np.frombuffer(bytes(stream[head + 10 : head + 10 + 4 * (BIG.size - 100)]), "<f4")
@@ -65,13 +65,13 @@ def test_a_big_model_goes_both_ways_while_a_slow_client_takes_its_time(tmp_path:
         Pi(server.url, "slow", socket=small_buffer(server.url)) as slow,
         Pi(server.url, "quick") as quick,
     ):
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         for pi in (quick, slow):
             update = ClientUpdate.from_wire(pi.next("client_update"))
             assert np.array_equal(update.weights, np.arange(BIG.size, dtype=np.float32))
             answer = {**answer_of(BIG.size, number), "weights": (update.weights + 1).tobytes()}
             assert pi.call("training_complete", answer) == {"accepted": True}
-        wait_for(lambda: server.get("/status")["round"] == number, "the commit")
+        wait_for(lambda: server.api.status()["round"] == number, "the commit")
         model = np.frombuffer(server.request("GET", "/model", {"Accept": "application/octet-stream"})[1], "<f4")
         assert np.array_equal(model, np.arange(BIG.size, dtype=np.float32) + 1)
 
@@ -81,13 +81,13 @@ def test_a_broadcast_is_not_copied_for_each_receiver(tmp_path: Path) -> None:
         process = psutil.Process(server.process.pid)
         fleet = [Pi(server.url, f"pi-{number}", socket=small_buffer(server.url)) for number in range(20)]
         before = process.memory_info().rss
-        server.get("/")
+        server.api.start()
         # Nobody reads: every message is under way at once. Twenty copies of it would be 320 MiB.
-        wait_for(lambda: server.get("/metrics") and server.get("/status")["running"], "the round")
+        wait_for(lambda: server.get("/metrics") and server.api.status()["running"], "the round")
         assert process.memory_info().rss - before < 6 * 4 * BIG.size
         for pi in fleet:
             pi.close()
-        wait_for(lambda: server.get("/status")["clients"] == 0, "writers to notice that nobody is there")
+        wait_for(lambda: server.api.status()["clients"] == 0, "writers to notice that nobody is there")
 
 
 def answer_of(size: int, number: int) -> dict[str, Any]:
@@ -109,14 +109,14 @@ def test_a_client_that_sends_for_longer_than_it_may_be_silent_stays_and_hears_fr
         ServerProcess(tmp_path, "--min-clients", "1", "--ping-interval", "2", "--ping-timeout", "2", layout=BIG) as server,
         Pi(server.url, "uploads") as pi,
     ):
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         pi.next("client_update")
         connection, started = pi.socket.sock, time.monotonic()
 
         def slowly(data: bytes) -> int:
             slow = time.monotonic() - started < 2 * patience
             if slow:
-                assert server.get("/status")["waiting_for"] == ["uploads"]
+                assert server.api.status()["waiting_for"] == ["uploads"]
             return int(connection.send(data[:4096] if slow else data))
 
         pi.socket._send = slowly  # meanwhile it answers no pings: all that it says queues behind the large message
@@ -129,7 +129,7 @@ def test_large_messages_that_come_at_once_are_not_all_in_memory(tmp_path: Path) 
     with ServerProcess(tmp_path, "--min-clients", str(fleet), layout=BIG) as server:
         process = psutil.Process(server.process.pid)
         clients = [Pi(server.url, f"pi-{number}") for number in range(fleet)]
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         for pi in clients:
             pi.next("client_update")
         before, peak, gate = process.memory_info().rss, 0, threading.Barrier(fleet)
@@ -142,9 +142,9 @@ def test_large_messages_that_come_at_once_are_not_all_in_memory(tmp_path: Path) 
             answers = [pool.submit(deliver, pi) for pi in clients]
             while not all(answer.done() for answer in answers):
                 peak = max(peak, process.memory_info().rss)
-                assert server.get("/healthz") == {"ok": True}
+                assert server.api.healthy()
             assert [answer.result() for answer in answers] == [{"accepted": True}] * fleet
-        wait_for(lambda: server.get("/status")["round"] == number, "the commit")
+        wait_for(lambda: server.api.status()["round"] == number, "the commit")
         # all of them together would be 384 MiB, and more while they are put together
         assert peak - before < 250 << 20
         for pi in clients:
@@ -155,19 +155,19 @@ def test_large_messages_that_come_at_once_are_not_all_in_memory(tmp_path: Path) 
 def test_a_client_that_falls_silent_leaves_at_the_ping_timeout(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "--ping-interval", "1", "--ping-timeout", "0.5") as server, Proxy(server.port) as cable:
         stays, cut = Pi(server.url, "stays"), Pi(f"http://127.0.0.1:{cable.port}", "cut")
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         cut.next("client_update")
         cable.cut()
         silent = time.monotonic()
 
         def left() -> bool:
             stays.call("training_failed", {"round": 10**6, "reason": "still here"})  # and answers pings meanwhile
-            return server.get("/status")["waiting_for"] == ["stays"]
+            return server.api.status()["waiting_for"] == ["stays"]
 
         wait_for(left, "the silent one to leave")
         assert time.monotonic() - silent > 0.3, "not before its time-out"
         assert stays.train(1.0) == {"accepted": True}
-        record = wait_for(lambda: (r := server.get(f"/rounds/{number}"))["state"] == "committed" and r, "the round to go on")
+        record = wait_for(lambda: (r := server.api.round(number))["state"] == "committed" and r, "the round to go on")
         assert record["clients"]["cut"]["reason"] == "disconnected"
         stays.close(), cut.close()
 
@@ -176,10 +176,10 @@ def test_a_client_that_falls_silent_leaves_at_the_ping_timeout(tmp_path: Path) -
 def test_a_silent_client_leaves_even_while_a_message_to_it_is_stuck(tmp_path: Path) -> None:
     flags = ("--min-clients", "1", "--ping-interval", "1", "--ping-timeout", "0.3")
     with ServerProcess(tmp_path, *flags, layout=BIG) as server, Pi(server.url, "stuck", socket=small_buffer(server.url)):
-        number = server.get("/")["round"]
-        record = wait_for(lambda: (r := server.get(f"/rounds/{number}"))["state"] != "running" and r, "it to be dropped")
+        number = server.api.start()["round"]
+        record = wait_for(lambda: (r := server.api.round(number))["state"] != "running" and r, "it to be dropped")
         assert record["clients"]["stuck"]["reason"] == "disconnected"
-        assert server.get("/status")["clients"] == 0
+        assert server.api.status()["clients"] == 0
 
 
 def test_a_client_that_floods_is_read_no_faster_than_it_is_answered(tmp_path: Path) -> None:
@@ -194,9 +194,9 @@ def test_a_client_that_floods_is_read_no_faster_than_it_is_answered(tmp_path: Pa
                     flood.emit("training_failed", {"round": 10**6, "reason": reason})
             except (Closed, TimeoutError):
                 pass
-            assert server.get("/healthz") == {"ok": True}
+            assert server.api.healthy()
         assert process.memory_info().rss - before < 64 << 20
-        server.get("/")
+        server.api.start()
         assert good.train() == {"accepted": True}
         assert len(server.log()) < 100_000
 
@@ -236,7 +236,7 @@ def test_a_signal_ends_it_cleanly_in_time_with_an_open_round_and_clients_of_ever
     server = ServerProcess(tmp_path, "--min-clients", "2", layout=BIG)
     polite, stuck = Pi(server.url, "polite"), Pi(server.url, "stuck", socket=small_buffer(server.url))
     idle = socket.create_connection(("127.0.0.1", server.port))
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     polite.next("client_update")
     server.process.send_signal(signal_number)
     assert server.process.wait(30) == 0
@@ -245,7 +245,7 @@ def test_a_signal_ends_it_cleanly_in_time_with_an_open_round_and_clients_of_ever
     assert server.stop() == 0
     assert "Traceback" not in server.log()
     with ServerProcess(tmp_path, layout=BIG) as again:
-        record = again.get(f"/rounds/{number}")
+        record = again.api.round(number)
         assert (record["state"], record["reason"]) == ("abandoned", "server stopped")
 
 
@@ -254,12 +254,12 @@ def test_connections_without_a_handshake_cost_nobody_else_anything(tmp_path: Pat
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(200)]
         half = [Pi(server.url, connect=False) for _ in range(50)]
         with Pi(server.url, auth=hello("pi-1")) as pi:
-            number = server.get("/")["round"]
+            number = server.api.start()["round"]
             pi.train()
-            wait_for(lambda: server.get("/status")["round"] == number, "the commit")
+            wait_for(lambda: server.api.status()["round"] == number, "the commit")
         for end in (*idle, *half):
             end.close()
-        assert server.get("/healthz") == {"ok": True}
+        assert server.api.healthy()
 
 
 @pytest.mark.load

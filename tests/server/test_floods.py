@@ -75,20 +75,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 @pytest.fixture(scope="module")
 def good(server: ServerProcess) -> Iterator[list[threading.Thread]]:
     with training(server, GOOD[0]) as one, training(server, GOOD[1]) as two, training(server, GOOD[2]) as three:
-        wait_for(lambda: server.get("/status")["round"] > 0, "a first round")
+        wait_for(lambda: server.api.status()["round"] > 0, "a first round")
         yield [one, two, three]
 
 
 @pytest.mark.parametrize("kind", ["shell", *KINDS])
 def test_a_flood_costs_nobody_else_a_round(kind: str, server: ServerProcess, good: list[threading.Thread]) -> None:
-    since = {name: client["since"] for name, client in server.get("/clients")["clients"].items()}
+    since = {name: client["since"] for name, client in server.api.clients().items()}
     size = Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
     with flood(kind, server.port):
-        first = server.get("/status")["round"]
+        first = server.api.status()["round"]
         for number in range(first + 1, first + ROUNDS + 1):
-            assert server.get("/healthz") == {"ok": True}
-            wait_for(lambda number=number: server.get("/status")["round"] >= number, "a round")
-    clients = server.get("/clients")["clients"]
+            assert server.api.healthy()
+            wait_for(lambda number=number: server.api.status()["round"] >= number, "a round")
+    clients = server.api.clients()
     assert {name: clients[name]["since"] for name in GOOD} == {name: since[name] for name in GOOD}, "nobody had to come back"
     assert all(thread.is_alive() for thread in good)
     grown = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) - int(size)

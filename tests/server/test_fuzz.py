@@ -26,16 +26,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 def good(server: ServerProcess) -> Iterator[None]:
     """A client that stays connected, and trains afterwards."""
     with Pi(server.url, "good") as pi:
-        since = server.get("/clients")["clients"]["good"]["since"]
+        since = server.api.clients()["good"]["since"]
         yield
-        wait_for(lambda: server.get("/status")["running"] is None, "the rounds that were started to end")
-        number = server.get("/")["round"]
+        wait_for(lambda: server.api.status()["running"] is None, "the rounds that were started to end")
+        number = server.api.start()["round"]
         while pi.next("client_update")["round"] != number:
             pass
 
         assert pi.call("training_complete", update(number)) == {"accepted": True}
-        wait_for(lambda: server.get(f"/rounds/{number}")["state"] == "committed", "the commit")
-        assert server.get("/clients")["clients"]["good"]["since"] == since
+        wait_for(lambda: server.api.round(number)["state"] == "committed", "the commit")
+        assert server.api.clients()["good"]["since"] == since
     assert "Traceback" not in server.log()
     assert "\x1b" not in server.log()
 

@@ -25,10 +25,10 @@ def metrics(server: ServerProcess) -> str:
 
 def test_a_report_is_shown_with_the_clocks_offset(server: ServerProcess, join: Callable[..., Pi]) -> None:
     pi = join("pi-health")
-    assert server.get("/clients")["clients"]["pi-health"]["health"] is None
+    assert server.api.clients()["pi-health"]["health"] is None
     before = time.time()
     assert pi.call("health", {**REPORT, "sent": before - 40}) == {"accepted": True}
-    client = server.get("/clients")["clients"]["pi-health"]
+    client = server.api.clients()["pi-health"]
     assert client["health"].pop("clock_offset") == pytest.approx(before - 40 - client["health_at"], abs=0.01)
     assert client["health"] == REPORT
     assert before <= client["health_at"] <= time.time()
@@ -61,12 +61,12 @@ def test_a_client_that_left_is_known_to_be_down_and_keeps_its_last_report(server
     pi.close()
     other = join("pi-stays")
     other.call("health", {"sent": time.time()})  # the server takes messages in order, so by now it has noticed
-    while server.get("/clients")["clients"]["pi-gone"]["connected"]:
+    while server.api.clients()["pi-gone"]["connected"]:
         other.call("health", {"sent": time.time()})
     text = metrics(server)
     assert 'bramble_client_up{client="pi-gone"} 0.0' in text
     assert 'bramble_client_soc_celsius{client="pi-gone"}' not in text, "what it last reported is no longer so"
-    assert server.get("/clients")["clients"]["pi-gone"]["health"]["soc_temperature"] == 48.5
+    assert server.api.clients()["pi-gone"]["health"]["soc_temperature"] == 48.5
 
 
 @pytest.mark.parametrize("report", [{}, {"sent": "now"}, {**REPORT, "sent": 1.0, "throttled": -1}, "fine", None])
@@ -75,4 +75,4 @@ def test_a_malformed_report_is_refused_by_name_and_changes_nothing(server: Serve
     answer = pi.call("health", report)
     assert answer["accepted"] is False
     assert "health" in answer["reason"]
-    assert server.get("/clients")["clients"]["pi-odd"]["health"] is None
+    assert server.api.clients()["pi-odd"]["health"] is None

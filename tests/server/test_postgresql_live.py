@@ -19,11 +19,11 @@ def ready(server: ServerProcess) -> tuple[int, Any]:
 
 
 def trains(server: ServerProcess, pi: Pi) -> int:
-    number: int = server.get("/")["round"]
+    number: int = server.api.start()["round"]
     while pi.next("client_update")["round"] != number:
         pass
     assert pi.call("training_complete", update(number, float(number))) == {"accepted": True}
-    wait_for(lambda: server.get("/status")["round"] == number, "the commit")
+    wait_for(lambda: server.api.status()["round"] == number, "the commit")
     return number
 
 
@@ -40,27 +40,27 @@ def test_a_server_on_postgresql_goes_on_after_it_was_away(postgresql: Cluster, t
         engine.dispose()
         trains(server, pi)
 
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         while pi.next("client_update")["round"] != number:
             pass
         postgresql.stop()
         status, content = ready(server)
         assert status == 503
         assert "cannot be reached" in content["error"]
-        assert server.get("/healthz") == {"ok": True}
+        assert server.api.healthy()
         assert b"bramble_database_up 0.0" in server.request("GET", "/metrics")[1]
         assert server.request("GET", "/rounds")[0] == 503
         assert pi.call("training_complete", update(number, 9.0)) == {"accepted": True}
-        wait_for(lambda: server.get("/status")["running"] is None, "the round to end")
+        wait_for(lambda: server.api.status()["running"] is None, "the round to end")
         assert server.request("GET", "/")[0] == 503, "no round starts that cannot be on record"
 
         postgresql.start()
         wait_for(lambda: ready(server)[0] == 200, "it to be ready")
-        record = wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, "its end")
+        record = wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, "its end")
         assert record["state"] == "abandoned"
         assert b"bramble_database_up 1.0" in server.request("GET", "/metrics")[1]
         last = trains(server, pi)
-        assert [round["state"] for round in server.get("/rounds")["rounds"]] == ["committed", "committed", "abandoned", "committed"]
+        assert [round["state"] for round in server.api.rounds()] == ["committed", "committed", "abandoned", "committed"]
         assert (first, last) == (1, 4)
         log = server.log()
         assert log.count("; it is tried again") == 1
@@ -69,5 +69,5 @@ def test_a_server_on_postgresql_goes_on_after_it_was_away(postgresql: Cluster, t
         assert PASSWORD not in log
         server.stop()
     with ServerProcess(tmp_path, *flags) as again:
-        assert again.get("/status")["round"] == last
+        assert again.api.status()["round"] == last
     engine.dispose()

@@ -25,7 +25,7 @@ def new(name: str, instance: str = "a", **other: Any) -> dict[str, Any]:
 
 
 def clients(server: ServerProcess) -> dict[str, Any]:
-    shown: dict[str, Any] = server.get("/clients")["clients"]
+    shown: dict[str, Any] = server.api.clients()
     return shown
 
 
@@ -41,13 +41,13 @@ def test_a_client_whose_channels_do_not_fit_is_told_shown_and_not_asked(server: 
     shown = clients(server)["pi-odd"]
     assert (shown["connected"], shown["fits"], shown["remarks"]) == (True, False, [sentence])
     assert server.logged(f"pi-odd: {sentence}") == 1
-    status_ = server.get("/status")
+    status_ = server.api.status()
     assert (status_["clients"], status_["able"]) == (1, 0)
     good = join("pi-good")
-    assert server.get("/")["clients"] == ["pi-good"]
+    assert server.api.start()["clients"] == ["pi-good"]
     good.train()
-    wait_for(lambda: server.get("/status")["running"] is None, "the commit")
-    server.get("/generate?count=1")
+    wait_for(lambda: server.api.status()["running"] is None, "the commit")
+    server.api.generate(1)
     assert odd.next("generate_data")["count"] == 1, "its readings may be looked at all the same"
     assert good.next("generate_data")
     both = {"t": [1.0], "channels": {"temperature": {"unit": "°C", "value": [20.5]}}}
@@ -60,7 +60,7 @@ def test_another_unit_does_not_fit_and_a_version_1_client_is_not_sent_what_it_do
     assert clients(server)["pi-old"]["remarks"] == [
         "measures temperature in °F instead of °C, so it is not asked for rounds of this task",
     ]
-    server.get("/reset")
+    server.api.reset()
     assert old.next("reset") == {}
     assert not old._events, "no notice came before it"
 
@@ -68,11 +68,11 @@ def test_another_unit_does_not_fit_and_a_version_1_client_is_not_sent_what_it_do
 def test_a_client_that_comes_back_without_a_channel_is_no_longer_waited_for(server: ServerProcess, join: Join) -> None:
     join("pi-1", auth=new("pi-1"))
     other = join("pi-2")
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     join("pi-1", auth=new("pi-1", channels=HALF))
-    wait_for(lambda: server.get("/status")["waiting_for"] == ["pi-2"], "it to be let go")
+    wait_for(lambda: server.api.status()["waiting_for"] == ["pi-2"], "it to be let go")
     other.train()
-    assert wait_for(lambda: server.get(f"/rounds/{number}")["state"] == "committed", "the commit")
+    assert wait_for(lambda: server.api.round(number)["state"] == "committed", "the commit")
 
 
 def test_two_with_one_id_are_told_both_and_the_server_stops_their_taking_turns(server: ServerProcess, join: Join) -> None:

@@ -26,18 +26,18 @@ def weights_of(server: ServerProcess) -> list[float]:
 
 
 def ended(server: ServerProcess, number: int) -> Any:
-    return wait_for(lambda: (found := server.get(f"/rounds/{number}"))["state"] != "running" and found, f"round {number} to end")
+    return wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, f"round {number} to end")
 
 
 def test_the_new_model_is_the_mean_weighted_by_samples(server: ServerProcess, join: Join) -> None:
     first, second = join("pi-1"), join("pi-2")
-    answer = server.get("/")
+    answer = server.api.start()
     assert answer["clients"] == ["pi-1", "pi-2"]
     assert first.train(1.0, samples=30) == {"accepted": True}
-    status = server.get("/status")
+    status = server.api.status()
     assert (status["running"], status["waiting_for"]) == (answer["round"], ["pi-2"])
-    assert {name for name, client in server.get("/clients")["clients"].items() if client["training"]} == {"pi-2"}
-    assert server.get(f"/rounds/{answer['round']}")["updates"] == 1
+    assert {name for name, client in server.api.clients().items() if client["training"]} == {"pi-2"}
+    assert server.api.round(answer["round"])["updates"] == 1
     assert second.train(5.0, samples=10) == {"accepted": True}
     assert ended(server, answer["round"])["state"] == "committed"
     assert weights_of(server) == [2.0] * LAYOUT.size
@@ -45,8 +45,8 @@ def test_the_new_model_is_the_mean_weighted_by_samples(server: ServerProcess, jo
 
 def test_what_a_client_is_asked_is_the_contract_and_the_current_model(server: ServerProcess, join: Join) -> None:
     pi = join()
-    before = server.get("/model")
-    number = server.get("/")["round"]
+    before = server.api.model()
+    number = server.api.start()["round"]
     asked = ClientUpdate.from_wire(pi.next("client_update"))
     assert (asked.round, asked.task, asked.graph) == (number, "small", before["graph"])
     assert asked.layout == LAYOUT
@@ -55,12 +55,12 @@ def test_what_a_client_is_asked_is_the_contract_and_the_current_model(server: Se
     assert pi.call("training_complete", update(number, 3.0)) == {"accepted": True}
     assert ended(server, number)["state"] == "committed"
     assert weights_of(server) == [3.0] * LAYOUT.size
-    assert server.get("/model")["round"] == number
+    assert server.api.model()["round"] == number
 
 
 def test_a_round_record_tells_each_clients_part(server: ServerProcess, join: Join) -> None:
     pi = join()
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     metrics = {"loss_before": 4.0, "loss_after": 3.0, "test_samples": 7, "test_error": 2.5, "test_baseline": 5.0}
     pi.train(2.0, metrics=metrics, samples=12)
     record = ended(server, number)
@@ -73,7 +73,7 @@ def test_a_round_record_tells_each_clients_part(server: ServerProcess, join: Joi
     assert (part["test_error"], part["test_baseline"], part["test_samples"]) == (2.5, 5.0, 7)
     assert part["distance"] == pytest.approx(0.0, abs=1e-6)
     assert part["cosine"] == pytest.approx(1.0)
-    latest = server.get("/model/clients")["pi-1"]
+    latest = server.api.updates(weights=True)["pi-1"]
     assert (latest["round"], latest["samples"], latest["metrics"]) == (number, 12, metrics)
     assert latest["weights"] == {"dense/kernel": [[2.0, 2.0], [2.0, 2.0]], "dense/bias": [2.0, 2.0]}
     assert latest["update_norm"] == part["update_norm"]
@@ -81,7 +81,7 @@ def test_a_round_record_tells_each_clients_part(server: ServerProcess, join: Joi
 
 def test_a_repeat_is_answered_as_the_first_was_and_counted_once(server: ServerProcess, join: Join) -> None:
     pi, other = join("pi-1"), join("pi-2")
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     assert pi.call("training_complete", update(number, 1.0)) == {"accepted": True}
     assert pi.call("training_complete", update(number, 99.0)) == {"accepted": True}
     assert other.call("training_complete", update(number, 3.0)) == {"accepted": True}
@@ -93,7 +93,7 @@ def test_a_repeat_is_answered_as_the_first_was_and_counted_once(server: ServerPr
 
 def test_a_client_may_say_no_and_the_round_goes_on_without_it(server: ServerProcess, join: Join) -> None:
     pi, other = join("pi-1"), join("pi-2")
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     assert pi.call("training_failed", {"round": number, "reason": "no data\nyet"}) == {"accepted": True}
     assert other.train(7.0) == {"accepted": True}
     record = ended(server, number)
@@ -106,7 +106,7 @@ def test_a_client_may_say_no_and_the_round_goes_on_without_it(server: ServerProc
 def test_a_round_in_which_everybody_says_no_is_abandoned_and_the_model_stays(server: ServerProcess, join: Join) -> None:
     pi = join()
     before = weights_of(server)
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     pi.call("training_failed", {"round": number, "reason": "busy"})
     record = ended(server, number)
     assert (record["state"], record["updates"]) == ("abandoned", 0)
@@ -116,20 +116,20 @@ def test_a_round_in_which_everybody_says_no_is_abandoned_and_the_model_stays(ser
 
 def test_a_client_whose_connection_closes_leaves_the_round_at_once(server: ServerProcess, join: Join) -> None:
     gone, stays = join("pi-1"), join("pi-2")
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     gone.next("client_update")
     stays.train(4.0)
     gone.close()
-    record = wait_for(lambda: (r := server.get(f"/rounds/{number}"))["state"] == "committed" and r, "the round to go on")
+    record = wait_for(lambda: (r := server.api.round(number))["state"] == "committed" and r, "the round to go on")
     assert record["clients"]["pi-1"]["reason"] == "disconnected", "not at the deadline, which is far"
 
 
 def test_a_client_that_comes_back_while_its_round_is_open_is_asked_again(server: ServerProcess, join: Join) -> None:
     first, stays = join("pi-1"), join("pi-2")
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     first.next("client_update")
     first.close()
-    wait_for(lambda: server.get("/status")["waiting_for"] == ["pi-2"], "the drop")
+    wait_for(lambda: server.api.status()["waiting_for"] == ["pi-2"], "the drop")
     again = join("pi-1")
     assert again.next("client_update")["round"] == number
     assert again.call("training_complete", update(number, 1.0)) == {"accepted": True}
@@ -140,47 +140,47 @@ def test_a_client_that_comes_back_while_its_round_is_open_is_asked_again(server:
 
 def test_a_dropped_client_may_deliver_after_all_without_training_twice(server: ServerProcess, join: Join) -> None:
     first, _ = join("pi-1"), join("pi-2")
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     first.next("client_update")
     first.close()
-    wait_for(lambda: server.get("/status")["waiting_for"] == ["pi-2"], "the drop")
+    wait_for(lambda: server.api.status()["waiting_for"] == ["pi-2"], "the drop")
     assert join("pi-1").call("training_complete", update(number, 1.0)) == {"accepted": True}
-    assert server.get(f"/rounds/{number}")["clients"]["pi-1"]["reason"] is None
+    assert server.api.round(number)["clients"]["pi-1"]["reason"] is None
 
 
 def test_a_client_that_joins_during_a_round_waits_for_the_next(server: ServerProcess, join: Join) -> None:
     pi = join("pi-1")
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     late = join("pi-2")
     answer = late.call("training_complete", update(number))
     assert answer == {"accepted": False, "reason": f"not asked to take part in round {number}"}
     pi.train()
     ended(server, number)
-    assert server.get("/") == {"round": number + 1, "clients": ["pi-1", "pi-2"]}
+    assert server.api.start() == {"round": number + 1, "clients": ["pi-1", "pi-2"]}
     assert late.next("client_update")["round"] == number + 1
 
 
 def test_reset_returns_to_the_initial_model_forgets_and_tells_everybody(server: ServerProcess, join: Join) -> None:
     pi, absent = join("pi-1"), join("pi-2")
     absent.close()
-    wait_for(lambda: server.get("/status")["clients"] == 1, "pi-2 to leave")
-    number = server.get("/")["round"]
+    wait_for(lambda: server.api.status()["clients"] == 1, "pi-2 to leave")
+    number = server.api.start()["round"]
     pi.train(9.0)
     ended(server, number)
-    running = server.get("/")["round"]
-    assert server.get("/reset") == {"clients": 1}
+    running = server.api.start()["round"]
+    assert server.api.reset() == {"clients": 1}
     assert pi.next("reset") == {}
     assert weights_of(server) == list(range(LAYOUT.size))
-    assert (server.get("/model")["round"], server.get("/rounds"), server.get("/model/clients")) == (0, {"rounds": []}, {})
+    assert (server.api.model()["round"], server.api.rounds(), server.api.updates()) == (0, [], {})
     assert pi.call("training_complete", update(running)) == {"accepted": False, "reason": "round over"}
     assert join("pi-2").next("reset") == {}, "a client that was away hears of it when it is back"
-    assert server.get("/")["round"] == running + 1, "a number that was on the wire is never used again"
+    assert server.api.start()["round"] == running + 1, "a number that was on the wire is never used again"
 
 
 def test_float16_may_be_asked_for_in_both_directions(tmp_path: Path) -> None:
     flags = ("--min-clients", "1", "--encoding", "float16", "--reply-encoding", "float16", "--epochs", "3", "--learning-rate", "0.5")
     with ServerProcess(tmp_path, *flags) as server, Pi(server.url) as pi:
-        server.get("/")
+        server.api.start()
         asked = ClientUpdate.from_wire(pi.next("client_update"))
         assert (asked.encoding, asked.reply_encoding) == ("float16", "float16")
         assert asked.weights.tolist() == list(range(LAYOUT.size))
@@ -194,7 +194,7 @@ def test_float16_may_be_asked_for_in_both_directions(tmp_path: Path) -> None:
 @pytest.mark.load
 def test_the_deadline_ends_a_round_with_those_who_delivered(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "--deadline", "0.4") as server, Pi(server.url, "pi-1") as pi, Pi(server.url, "pi-2"):
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         pi.train(6.0)
         record = ended(server, number)
         assert (record["state"], record["updates"]) == ("committed", 1)
@@ -211,35 +211,35 @@ def test_fewer_updates_than_min_updates_abandon_the_round(tmp_path: Path) -> Non
         Pi(server.url, "pi-1") as pi,
         Pi(server.url, "pi-2"),
     ):
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         pi.train(6.0)
         record = ended(server, number)
         assert (record["state"], record["updates"]) == ("abandoned", 1)
         assert record["reason"] == "1 of 2 clients delivered, a round needs 2"
         assert weights_of(server) == list(range(LAYOUT.size))
-        assert server.get("/status")["round"] == 0
+        assert server.api.status()["round"] == 0
 
 
 def test_weights_that_no_training_makes_are_taken_and_do_not_count(server: ServerProcess, join: Join) -> None:
-    server.request("POST", "/reset")
+    server.api.reset()
     first, second = join("pi-1"), join("pi-2")
-    before = server.get("/model")["weights"]
+    before = server.api.model()["weights"]
     top = float(np.nextafter(np.float32(codecs.LARGEST), np.float32(0)))
     for value in (top, -9e17):
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         assert first.train(value, samples=10_000_000, metrics={"loss_before": 1e12, "loss_after": 1e12}) == {"accepted": True}
         assert second.train(value, samples=10_000_000) == {"accepted": True}
         record = ended(server, number)
         assert record["state"] == "abandoned"
         assert record["reason"].startswith("0 updates count, a round needs 1; left out pi-1: its update is 2.")
         assert record["clients"]["pi-2"]["reason"].startswith("left out: its update is 2.")
-    assert server.get("/model")["weights"] == before
+    assert server.api.model()["weights"] == before
 
 
 def test_one_that_is_far_from_the_others_is_left_out_and_named_everywhere(server: ServerProcess, join: Join) -> None:
-    server.request("POST", "/reset")
+    server.api.reset()
     pis = {name: join(name) for name in ("pi-1", "pi-2", "pi-3", "pi-4")}
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     for name, pi in pis.items():
         assert pi.train(0.25 if name != "pi-4" else 60.0, samples=10 if name != "pi-4" else 10_000_000) == {"accepted": True}
     record = ended(server, number)
@@ -253,7 +253,7 @@ def test_one_that_is_far_from_the_others_is_left_out_and_named_everywhere(server
     assert b'bramble_updates_left_out_total{client="pi-4"} 1.0' in metrics
     # a repeat, whose acknowledgement got lost, is answered as the first was
     assert pis["pi-4"].call("training_complete", update(number, 60.0)) == {"accepted": True}
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     for pi in pis.values():
         pi.train(0.5)
     assert ended(server, number)["updates"] == 4
@@ -261,14 +261,14 @@ def test_one_that_is_far_from_the_others_is_left_out_and_named_everywhere(server
 
 
 def test_a_round_whose_loss_explodes_is_refused_by_name_and_the_model_stays(server: ServerProcess, join: Join) -> None:
-    server.request("POST", "/reset")
+    server.api.reset()
     first, second = join("pi-1"), join("pi-2")
     for value in (0.1, 0.2):
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         first.train(value, metrics={"loss_before": 0.8, "loss_after": 0.75})
         second.train(value, metrics={"loss_before": 0.8, "loss_after": 0.75})
         assert ended(server, number)["state"] == "committed"
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     first.train(0.3, metrics={"loss_before": 0.8, "loss_after": 0.7})
     second.train(0.3, metrics={"loss_before": 110.0, "loss_after": 108.5})
     record = ended(server, number)

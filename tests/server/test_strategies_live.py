@@ -22,16 +22,16 @@ def model(server: ServerProcess) -> list[float]:
 
 def played(server: ServerProcess, pi: Pi, value: float) -> ClientUpdate:
     """Have a client answer a round, and see it committed; return what it was asked."""
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     asked = ClientUpdate.from_wire(pi.next("client_update"))
     assert pi.call("training_complete", update(number, value)) == {"accepted": True}
-    wait_for(lambda: server.get("/status")["round"] == number, f"round {number}")
+    wait_for(lambda: server.api.status()["round"] == number, f"round {number}")
     return asked
 
 
 def test_fedprox_by_flags_is_what_clients_are_asked_and_the_status_says(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, *ONE_CLIENT, "--strategy", "fedprox", "--strategy-option", "mu=0.25") as server:
-        assert server.get("/status")["strategy"] == {"name": "fedprox", "parameters": {"mu": 0.25}}
+        assert server.api.status()["strategy"] == {"name": "fedprox", "parameters": {"mu": 0.25}}
         pi = Pi(server.url, "pi-1")
         assert played(server, pi, 3.0).config.proximal_mu == 0.25
         pi.close()

@@ -48,11 +48,11 @@ def test_it_goes_on_with_the_graph_of_today_and_may_go_back(tmp_path: Path) -> N
     newest = database(tmp_path / "data" / "bramble.db")
     with ServerProcess(tmp_path, "--task", "climate") as server:
         assert server.logged("the task's graph was made anew, and the history of its models goes on") == 1
-        model = server.get("/model")
+        model = server.api.model()
         assert (model["round"], model["graph"]) == (2, load("climate").sha256)
         raw = server.request("GET", "/model", {"Accept": "application/octet-stream"})[1]
         np.testing.assert_array_equal(np.frombuffer(raw, "<f4"), newest)
-        assert server.request("POST", "/model/rollback?round=1")[:2] == (200, {"round": 3, "rollback_of": 1})
+        assert server.api.rollback(1) == {"round": 3, "rollback_of": 1}
     with ServerProcess(tmp_path, "--task", "climate") as server:
         assert server.logged("made anew") == 1, "it is said once, not at every start"
 

@@ -17,15 +17,15 @@ def test_both_versions_train_in_one_round_and_the_older_is_sent_its_own_fields_a
     server: ServerProcess, join: Callable[..., Pi]
 ) -> None:
     old, new = join("pi-old"), join("pi-new", auth=hello("pi-new", protocol=2, features=["anything"], instance="ab12"))
-    shown = server.get("/clients")["clients"]
+    shown = server.api.clients()
     assert (shown["pi-old"]["protocol"], shown["pi-new"]["protocol"]) == (1, 2)
-    number = server.get("/")["round"]
+    number = server.api.start()["round"]
     asked = old.next("client_update")
     assert (set(asked), set(asked["config"])) == (ASKED, CONFIG)
-    server.get("/generate?count=1")
+    server.api.generate(1)
     assert set(old.next("generate_data")) == {"cycle", "t", "step", "count"}
     for pi in (old, new):
         assert pi.call("training_complete", update(number)) == {"accepted": True}
-    wait_for(lambda: server.get("/status")["round"] == number, "the commit")
-    server.get("/reset")
+    wait_for(lambda: server.api.status()["round"] == number, "the commit")
+    server.api.reset()
     assert old.next("reset") == {}

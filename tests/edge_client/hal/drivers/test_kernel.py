@@ -288,6 +288,6 @@ def test_a_real_client_reads_a_kernels_sensor(sysfs: Sysfs, tmp_path: Path) -> N
         (folder / "in_temp_input").unlink()
         (folder / "in_temp_input").write_text("22000")
         client.wait_log("sensor dht11 is back")
-        clients = server.get("/clients")["clients"]
+        clients = server.api.clients()
         assert {channel["key"]: channel["unit"] for channel in clients["pi-1"]["channels"]} == {"temperature": "°C", "humidity": "%"}
         assert client.stop() == 0
