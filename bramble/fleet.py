@@ -12,6 +12,7 @@ from rich.markup import escape
 from bramble import terminal
 from bramble.api import Server
 from bramble.settings import FleetSettings, ForgetSettings
+from bramble_protocol import VERSION
 from bramble_protocol.health import DISK, words
 from bramble_protocol.printable import printable
 
@@ -99,7 +100,7 @@ def show(status: dict[str, Any], console: Console) -> None:
     console.print(
         f"Server {server['version']}, {server['mode']} mode, task {server['task']}, last committed round {server['round']}{running}"
     )
-    columns = ("client", "", "version", "sample", "sensors", "round", "SoC °C", "throttled", "RAM MB", "disk GB", "clock s")
+    columns = ("client", "", "version", "contract", "sample", "sensors", "round", "SoC °C", "throttled", "RAM MB", "disk GB", "clock s")
     rows: list[tuple[str, ...]] = []
     for name, client in sorted(status["clients"].items()):
         health = client.get("health") or {}
@@ -107,6 +108,7 @@ def show(status: dict[str, Any], console: Console) -> None:
             name,
             "[green]there[/]" if client["connected"] else f"[red]gone {_span(time.time() - client['since'])}[/]",
             escape(client["version"]),
+            _contract(client),
             _sample(client, health),
             _sensors(health),
             _text(client["last_round"]),
@@ -129,6 +131,12 @@ def show(status: dict[str, Any], console: Console) -> None:
             "deploy to it again, or take Bramble off it (uninstall.yml)",
             soft_wrap=True,
         )
+
+
+def _contract(client: dict[str, Any]) -> str:
+    """Return which version of the contract a client speaks, if it is not this one: it is to be upgraded, or whoever asks is."""
+    spoken = client.get("protocol", VERSION)
+    return "" if spoken == VERSION else f"version {spoken}"
 
 
 def _sample(client: dict[str, Any], health: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -86,7 +87,14 @@ class Agent:
         hello = Handshake(
             bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, _version(), FEATURES, secrets.token_hex(8)
         )
-        self._link = Link(settings.server, hello.to_wire(), tls=tls, proxy=settings.proxy, longest_pause=settings.reconnect_max)
+        self._link = Link(
+            settings.server,
+            hello.to_wire(),
+            older=replace(hello, protocol=1).to_wire(),
+            tls=tls,
+            proxy=settings.proxy,
+            longest_pause=settings.reconnect_max,
+        )
         self._courier = Courier(self._outbox, self._link, self._accepted)
         self._training = Training(self._train, self._outbox, self._trained)
         self._cycles = Cycles(board, self._recorder, self._outbox, utc=board.utc)

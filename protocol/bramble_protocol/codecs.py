@@ -64,7 +64,12 @@ def encoded_size(layout: Layout, encoding: str) -> int:
 
 
 def encode(weights: Weights, encoding: str, base: Weights | None = None) -> bytes:
-    """Turn a flat vector into wire bytes: little-endian, in layout order.
+    """Turn a flat vector into wire bytes, as :func:`numbers` does."""
+    return numbers(weights, encoding, base).tobytes()
+
+
+def numbers(weights: Weights, encoding: str, base: Weights | None = None) -> NDArray[Any]:
+    """Turn a flat vector into an array whose bytes travel: little-endian, in layout order. Where nothing is to be done, it is the vector.
 
     Parameters
     ----------
@@ -86,7 +91,7 @@ def encode(weights: Weights, encoding: str, base: Weights | None = None) -> byte
         moved = weights - _checked(base, len(weights), encoding) if codec.based else weights
         array = np.ascontiguousarray(moved, codec.dtype)
     _check(array, encoding)
-    return array.tobytes()
+    return array
 
 
 def decode(data: Any, layout: Layout, encoding: str, base: Weights | None = None) -> Weights:

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bramble_protocol import fields
+from bramble_protocol import VERSION, fields
 from bramble_protocol.errors import ProtocolError
 from bramble_protocol.fields import YEAR_3000
 
@@ -26,6 +26,8 @@ THROTTLED = {
 """Bits of the Pi firmware's ``get_throttled``: what is, and what has been since the boot."""
 DISK = {"ok": "", "full": "disk full", "read-only": "disk read-only", "failing": "disk fails"}
 """What a client's disk does, and the words for it: whether it takes readings, and if not, why."""
+SINCE_2 = ("sensors_doubted", "windows_doubtful", "disk")
+"""Fields that version 1 of the contract does not have."""
 MOST_SENSORS = 32
 """How many sensors one report names at most."""
 SENSOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -87,9 +89,10 @@ class Health:
             **numbers,
         )
 
-    def to_wire(self) -> dict[str, Any]:
-        """Return the wire form."""
-        return {**asdict(self), "sensors_gone": list(self.sensors_gone), "sensors_doubted": list(self.sensors_doubted)}
+    def to_wire(self, protocol: int = VERSION) -> dict[str, Any]:
+        """Return the wire form for a peer of this version of the contract; one of version 1 refuses what it does not know."""
+        wire = {**asdict(self), "sensors_gone": list(self.sensors_gone), "sensors_doubted": list(self.sensors_doubted)}
+        return {name: value for name, value in wire.items() if protocol != 1 or name not in SINCE_2}
 
 
 def _names(item: dict[str, Any], field: str) -> tuple[str, ...]:

@@ -36,12 +36,14 @@ class Section(NamedTuple):
     data: memoryview
 
 
-def pack(sections: Iterable[tuple[str, str, bytes]]) -> bytes:
-    """Return an attachment of these sections: name, encoding and bytes of each."""
-    table, body = [], []
+def pack(sections: Iterable[tuple[str, str, bytes | memoryview]]) -> bytes:
+    """Return an attachment of these sections: name, encoding and bytes of each. The bytes are copied once."""
+    table: list[bytes] = []
+    body: list[bytes | memoryview] = []
     for name, encoding, data in sections:
-        table.append(_ENTRY.pack(name.encode("ascii"), encoding.encode("ascii"), len(data)))
-        body += [data, bytes(-len(data) % 8)]
+        length = memoryview(data).nbytes
+        table.append(_ENTRY.pack(name.encode("ascii"), encoding.encode("ascii"), length))
+        body += [data, bytes(-length % 8)]
     return b"".join([_START.pack(MARK, len(table)), *table, *body])
 
 

@@ -246,3 +246,17 @@ def test_a_doubted_sensor_is_named_beside_one_that_is_gone() -> None:
     assert (
         Console(width=200).render_str(said).plain == "roof is gone, [bold]x is gone, attic is doubtful, [bold]y is doubtful, 12,345 missed"
     )
+
+
+def test_who_speaks_an_older_version_of_the_contract_is_shown_and_nothing_where_nobody_does(server: StandIn) -> None:
+    def shown() -> str:
+        console = Console(file=io.StringIO(), width=200)
+        fleet.show(fleet.read(FleetSettings(server=server.url)), console)
+        return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+    server.answers["/clients"]["clients"]["pi-1"]["protocol"] = 2
+    assert "contract" not in shown()
+    server.answers["/clients"]["clients"]["pi-2"]["protocol"] = 1
+    [head, *lines] = [line for line in shown().splitlines() if "contract" in line or "version 1" in line]
+    assert "contract" in head
+    assert ["pi-2" in line for line in lines] == [True]

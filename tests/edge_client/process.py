@@ -17,25 +17,26 @@ ROOT = Path(__file__).parents[2]
 CLIMATE = ROOT / "server/bramble_server/tasks/climate.tflite"
 
 
-def environment(**other: str) -> dict[str, str]:
-    """The tests' environment without anybody's settings."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")}
-    return {**clean, "PYTHONPATH": str(ROOT), **other}
+def environment(bramble: Path | None = None, **other: str) -> dict[str, str]:
+    """The tests' environment without anybody's settings, and with these sources unless another release's command is run."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("BRAMBLE_", "PYTHONPATH"))}
+    return {**clean, **({} if bramble else {"PYTHONPATH": str(ROOT)}), **other}
 
 
 class ClientProcess:
-    """``python -m bramble_client`` with mock sensors, in its own process; its data survive in ``folder``."""
+    """``python -m bramble_client``, or another release's ``bramble client``, with mock sensors; its data survive in ``folder``."""
 
-    def __init__(self, url: str, folder: Path, *flags: str, name: str = "pi-1", **variables: str) -> None:
+    def __init__(self, url: str, folder: Path, *flags: str, name: str = "pi-1", bramble: Path | None = None, **variables: str) -> None:
         self.name = name
         self.folder = folder / name
         self.errors = folder / f"{name}.log"
         self._before = len(self.errors.read_text()) if self.errors.exists() else 0
-        command = [sys.executable, "-m", "bramble_client", "--server", url, "--id", name, "--sensors", "mock"]
+        command = [str(bramble), "client"] if bramble else [sys.executable, "-m", "bramble_client"]
+        command += ["--server", url, "--id", name, "--sensors", "mock"]
         command += ["--data-dir", str(self.folder), "--reconnect-max", "0.2", *flags]
         self.output = folder / f"{name}.out"
         with self.errors.open("ab") as errors, self.output.open("wb") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=ROOT, env=environment(**variables))
+            self.process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=ROOT, env=environment(bramble, **variables))
 
     def log(self) -> str:
         """What this process has written to its log so far."""

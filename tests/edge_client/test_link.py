@@ -38,7 +38,8 @@ def connect() -> Iterator[Callable[..., Link]]:
     links: list[Link] = []
 
     def build(url: str, start: bool = True, **options: Any) -> Link:
-        link = Link(url, {"client_id": "pi-1", "token": "s3cret"}, **{"longest_pause": 0.05, "timeout": 10.0, **options})
+        handshake = options.pop("handshake", {"client_id": "pi-1", "token": "s3cret"})
+        link = Link(url, handshake, **{"longest_pause": 0.05, "timeout": 10.0, **options})
         links.append(link)
         if start:
             link.start()
@@ -252,6 +253,38 @@ def test_a_silent_cut_is_noticed_by_the_missing_pings_and_the_link_comes_back(
         assert link.call("training_failed", {}, 30) == {"accepted": True}
         link.stop()
     assert len(server.heard) == 1
+
+
+def test_a_server_of_the_release_before_is_spoken_to_in_its_version_and_one_of_today_in_its_own(
+    serve: Callable[..., Server], connect: Callable[..., Link], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server = serve()
+    server.refuse = lambda auth: f"protocol: {auth['protocol']} is not spoken here, this server speaks 1" if auth["protocol"] != 1 else None
+    older = {"protocol": 1, "client_id": "pi-1"}
+    link = up(connect(server.url, handshake={**older, "protocol": 2}, older=older))
+    assert (link.protocol, [auth["protocol"] for auth in server.auth]) == (1, [2, 1])
+    server.refuse = lambda auth: None
+    server.sio.disconnect(server.sids[0])
+    wait_for(lambda: len(server.auth) == 3 and link.up, "the next connection")
+    assert (link.protocol, server.auth[2]["protocol"]) == (2, 2)
+    assert not [line for line in records(caplog) if "refuses" in line]
+    assert f"the server at {server.url} speaks version 1 of the contract, and so does this client until it is upgraded" in records(caplog)
+
+
+@pytest.mark.parametrize(
+    "said", ["protocol: 2 is not spoken here, this server speaks 3 and 4; upgrade the client", "token: not the one of client pi-1"]
+)
+def test_one_that_offers_no_version_of_this_client_is_quoted(
+    serve: Callable[..., Server], connect: Callable[..., Link], caplog: pytest.LogCaptureFixture, said: str
+) -> None:
+    server = serve()
+    server.refuse = lambda auth: said
+    older = {"protocol": 1, "client_id": "pi-1"}
+    connect(server.url, handshake={**older, "protocol": 2}, older=older)
+    wait_for(lambda: records(caplog), "a word about it")
+    assert records(caplog)[0] == f"the server at {server.url} refuses this client: {said}"
+    assert {auth["protocol"] for auth in server.auth} == {2}
 
 
 def test_a_refusal_is_said_in_the_servers_words_once_per_reason_and_ends_when_it_is_lifted(

@@ -22,6 +22,7 @@ class Wire:
 
     def __init__(self, answer: Any = None) -> None:
         self.up = True
+        self.protocol = 2
         self.answer: Any = {"accepted": True} if answer is None else answer
         self.sent: list[tuple[str, Any]] = []
 

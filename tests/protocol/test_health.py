@@ -71,3 +71,9 @@ def test_what_is_no_report_is_refused(value: Any) -> None:
 )
 def test_throttling_is_said_in_words(bits: int, said: str) -> None:
     assert words(bits) == said
+
+
+def test_a_server_of_version_1_is_sent_the_fields_that_it_knows() -> None:
+    told = Health.from_wire(FULL).to_wire(1)
+    assert set(FULL) - set(told) == {"sensors_doubted", "windows_doubtful", "disk"}
+    assert Health.from_wire(told).to_wire(1) == told

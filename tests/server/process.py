@@ -50,20 +50,22 @@ class NotReady(Exception):
 
 
 class ServerProcess:
-    """``python -m bramble_server``, or another script with the same arguments, in its own process."""
+    """``python -m bramble_server``, or another script or another release's ``bramble server``, in its own process."""
 
     def __init__(
-        self, folder: Path, *flags: str, port: int = 0, layout: Layout = LAYOUT, script: Path | None = None, **environment: str
-    ) -> None:
+        self, folder: Path, *flags: str, port: int = 0, layout: Layout = LAYOUT, script: Path | None = None, bramble: Path | None = None,
+        **environment: str,
+    ) -> None:  # fmt: skip
         self.folder = folder
         self.errors = folder / "server.log"
-        command = [sys.executable, *([str(script)] if script else ["-m", "bramble_server"])]
+        command = [str(bramble), "server"] if bramble else [sys.executable, *([str(script)] if script else ["-m", "bramble_server"])]
         command += ["--port", str(port or kept()), "--data-dir", str(folder / "data"), "--task", str(write_graph(folder, layout))]
         command += [*PATIENT, *flags]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("BRAMBLE_", "PYTHONPATH"))}
+        sources = {} if bramble else {"PYTHONPATH": str(ROOT)}
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env={**clean, "PYTHONPATH": str(ROOT), **environment}
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env={**clean, **sources, **environment}
             )
         assert self.process.stdout
         ready = self.process.stdout.readline()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import socket
 import ssl
 import threading
@@ -23,6 +24,8 @@ from bramble_protocol import BrambleError
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Any], None]
+_SPEAKS = re.compile(r"protocol: \d+ is not spoken here, this server speaks ([\d, and]+)")
+"""How a server refuses a version of the contract that it does not know, or no more."""
 
 
 class LinkDown(BrambleError):
@@ -72,6 +75,8 @@ class Link(Worker):
         Root of the server.
     handshake
         What the client says of itself; it may hold the token and is never logged.
+    older
+        The same in version 1 of the contract, for a server of release 0.1 (brought back by a rollback, for instance), which knows no other.
     tls
         Returns what verifies the server, for ``https``; asked before each connection.
     proxy
@@ -91,6 +96,7 @@ class Link(Worker):
         url: str,
         handshake: dict[str, Any],
         *,
+        older: dict[str, Any] | None = None,
         tls: Callable[[], ssl.SSLContext] | None = None,
         proxy: str | None = None,
         longest_pause: float = 30.0,
@@ -98,7 +104,10 @@ class Link(Worker):
     ) -> None:
         super().__init__("link")
         self.url = url
-        self._handshake = handshake
+        self._handshake, self._older = handshake, older
+        self._step_back = False
+        self.protocol: int = handshake.get("protocol", 1)
+        """Version of the contract that is spoken over this connection, or was over the last."""
         self._tls, self._proxy = tls, proxy
         self._timeout = timeout
         self._unreachable = Backoff(min(1.0, longest_pause), longest_pause)
@@ -185,19 +194,25 @@ class Link(Worker):
     def _one_connection(self) -> float:
         """Live through one connection, from the attempt to its end; return the pause until the next."""
         connection = Connection(self._timeout, self._tls and self._tls(), self._proxy)
+        handshake = self._older if self._step_back and self._older else self._handshake
+        self._step_back, self.protocol = False, handshake.get("protocol", 1)  # the next connection begins with the newest again
         refusals: list[Any] = []
         for event, handler in self._handlers.items():
             connection.on(event, _guarded(event, handler))
         connection.on("connect", lambda: self._came_up(connection))
         connection.on("connect_error", lambda *data: refusals.append(data[0] if data else None))
         try:
-            connection.open(self.url, self._handshake)
+            connection.open(self.url, handshake)
         except (SocketIOError, OSError, ValueError) as error:
             self._went_down(connection)
             if self._stopping.is_set():
                 return 0.0
             if refusals and not isinstance(error.__cause__, Exception):
-                self._say_once(f"the server at {self.url} refuses this client: {_refusal(refusals[-1])}")
+                sentence = _refusal(refusals[-1])
+                if self._older and handshake is not self._older and str(self._older["protocol"]) in _versions(sentence):
+                    self._step_back = True
+                    return 0.0
+                self._say_once(f"the server at {self.url} refuses this client: {sentence}")
                 return self._refused.next() + self._unreachable.next()
             self._say_once(f"cannot reach the server at {self.url} ({_cause(error)}); trying again until it answers")
             return self._unreachable.next()
@@ -217,6 +232,10 @@ class Link(Worker):
         if self._said:
             log.info("connected to the server at %s again", self.url)
             self._said.clear()
+        if self._older and self.protocol == self._older["protocol"]:
+            log.info(
+                "the server at %s speaks version %d of the contract, and so does this client until it is upgraded", self.url, self.protocol
+            )
         with self._lock:
             self._connection = connection
             self._up.set()
@@ -252,6 +271,12 @@ def _guarded(event: str, handler: Handler) -> Callable[..., None]:
             log.exception("the handler of %s failed", event)
 
     return handle
+
+
+def _versions(sentence: str) -> list[str]:
+    """Return the versions of the contract that a refusal offers instead."""
+    spoken = _SPEAKS.match(sentence)
+    return re.findall(r"\d+", spoken[1]) if spoken else []
 
 
 def _refusal(data: Any) -> str:

@@ -111,7 +111,7 @@ class Reporter(Worker):
             health = self.read()
             pause = SOON_S if health.sample_every is not None and health.sample_age is None else INTERVAL
             try:
-                answer = self._link.call(EVENT, health.to_wire(), ACK_S)
+                answer = self._link.call(EVENT, health.to_wire(self._link.protocol), ACK_S)
             except (LinkDown, NoAnswer):
                 continue
             refused = not (isinstance(answer, dict) and answer.get("accepted") is True)

@@ -87,7 +87,7 @@ class ClientUpdate:
 
     def to_wire(self, features: Collection[str] = ()) -> dict[str, Any]:
         """Return the wire form for a client of these features, weights encoded; without any it is that of version 1."""
-        in_sections, data = SECTIONS in features, codecs.encode(self.weights, self.encoding)
+        in_sections = SECTIONS in features
         return {
             "round": self.round,
             "task": self.task,
@@ -95,7 +95,7 @@ class ClientUpdate:
             "layout": self.layout.to_wire(),
             "encoding": sections.ENCODING if in_sections else self.encoding,
             "reply_encoding": codecs.spoken(self.reply_encoding, features if in_sections else ()),
-            "weights": sections.pack([("weights", self.encoding, data)]) if in_sections else data,
+            "weights": _attachment(in_sections, self.weights, self.encoding),
             "config": asdict(self.config),
             **({"model": self.digest} if in_sections else {}),
         }
@@ -110,9 +110,9 @@ class ClientUpdate:
     @cached_property
     def digest(self) -> str:
         """What tells these weights from any others, as a client has them: a round's number does not, where a server began anew."""
-        known = hashlib.blake2b(json.dumps(self.layout.to_wire(), separators=(",", ":")).encode(), digest_size=8)
+        known = hashlib.sha256(json.dumps(self.layout.to_wire(), separators=(",", ":")).encode())
         known.update(np.ascontiguousarray(self.base, "<f4").data)
-        return known.hexdigest()
+        return known.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -152,12 +152,11 @@ class TrainingComplete:
     def to_wire(self, asked: ClientUpdate | None = None) -> dict[str, Any]:
         """Return the wire form that fits the question, weights encoded; without one it is that of version 1."""
         in_sections = asked is not None and asked.model is not None
-        data = codecs.encode(self.weights, self.encoding, asked.base if asked else None)
         return {
             "round": self.round,
             **({"model": asked.model} if asked and in_sections else {"layout": self.layout.to_wire()}),
             "encoding": sections.ENCODING if in_sections else self.encoding,
-            "weights": sections.pack([("weights", self.encoding, data)]) if in_sections else data,
+            "weights": _attachment(in_sections, self.weights, self.encoding, asked.base if asked else None),
             "samples": self.samples,
             "metrics": dict(self.metrics),
             "timing": asdict(self.timing),
@@ -228,6 +227,12 @@ class Delivery:
 
 def _in_sections(value: Any) -> bool:
     return isinstance(value, dict) and value.get("encoding") == sections.ENCODING
+
+
+def _attachment(in_sections: bool, weights: Weights, encoding: str, base: Weights | None = None) -> bytes:
+    if not in_sections:
+        return codecs.encode(weights, encoding, base)
+    return sections.pack([("weights", encoding, codecs.numbers(weights, encoding, base).data)])
 
 
 def _vector(item: dict[str, Any], layout: Layout, in_sections: bool) -> tuple[str, Any]:
