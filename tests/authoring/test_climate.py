@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -36,7 +38,7 @@ def test_a_fresh_export_forecasts_measures_and_trains_as_the_committed_graph_doe
     weights = committed.initial + rng.normal(0, 0.1, committed.initial.shape).astype(np.float32)
     named = {f"w{i}": tensor for i, tensor in enumerate(committed.manifest.layout.split(weights))}
     idx = rng.integers(0, 50, (30, 8))
-    calls = {
+    calls: dict[str, dict[str, Any]] = {
         "infer": {"x": x},
         "evaluate": {"x": x, "y": y, "sw": rng.random(50)},
         "train": {"x": x, "y": y, "sw": np.ones(50), "lr": 0.01},
