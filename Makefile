@@ -18,8 +18,9 @@ test-main: $(VENV)/.dev
 	$(BIN)/python -m pytest $(or $(ARGS),-n logical --maxprocesses 4 --dist loadfile)
 
 # Tests that start no process and take little time: what to run while one works, and what another Python would break first.
+FAST := tests/protocol tests/edge_client/hal tests/server/store tests/ansible tests/server/test_coordinator.py tests/server/test_links.py
 fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not process and not browser and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -m "not process and not browser and not slow" $(FAST) $(ARGS)
 
 # The older of the two TFLite runtimes needs an older numpy, so it has an environment of its own.
 test-runtimes: $(if $(shell $(PYTHON) -c 'import sys; print(int(sys.version_info < (3, 12)))' | grep 1),.venv-tflite/.ready)
@@ -38,7 +39,6 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	cd ansible && ../$(BIN)/mypy
 	$(BIN)/lint-imports
 
 # The plays, by Ansible's own linter, which lives where Ansible does; a warning is an error.

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from bench.table import Row
 from bramble_client.hal.sim import recordings
+from bramble_client.learn.fitting import Model, Run, minibatches
 from bramble_client.learn.runtime import Runtime
-from bramble_client.learn.trainer import Trainer, arguments, measure, minibatches
+from bramble_client.learn.trainer import Trainer, measure
 from bramble_client.learn.windows import Windows, windows
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.layout import Weights
@@ -87,18 +88,22 @@ class Fleet:
 
 def central(graph: GraphFile, runtime: Runtime, data: Sequence[Windows], steps: int) -> Weights:
     """Train the same model from the same start on all sites' windows in one place."""
-    pooled = Windows(*(np.concatenate([getattr(part, name) for part in data]) for name in ("x", "y", "time")))
-    config = replace(graph.manifest.config, epochs=-(-steps * graph.manifest.config.batch_size // len(pooled)))
+    manifest, config = graph.manifest, graph.manifest.config
+    inputs, targets = (
+        {name: np.concatenate([getattr(part, kind)[name] for part in data]) for name in getattr(data[0], kind)}
+        for kind in ("inputs", "targets")
+    )
+    pooled = Windows(inputs, targets, np.concatenate([part.time for part in data]))
+    config = replace(config, epochs=-(-steps * config.batch_size // len(pooled)))
     idx, sw = minibatches(len(pooled), config, np.random.default_rng(SEED))
-    layout, rate = graph.manifest.layout, config.learning_rate
-    start = arguments(layout, graph.initial)
-    results = runtime("fit", x=pooled.x, y=pooled.y, idx=idx[:steps], sw=sw[:steps], lr=rate, mu=0.0, **start)
-    return layout.join([results[f"next_w{i}"] for i in range(len(layout.tensors))])
+    run = Run(runtime, manifest, pooled, Model(graph.initial, graph.state), (idx[:steps], sw[:steps]), config)
+    run.advance(steps)
+    return run.model.weights
 
 
 def rmse(graph: GraphFile, runtime: Runtime, data: Sequence[Windows], model: Weights, kind: str = "error") -> NDArray[np.float64]:
     """Root mean squared error at each site, °C."""
-    weights = arguments(graph.manifest.layout, model)
+    weights = Model(model, graph.state).arguments(graph.manifest)
     return np.sqrt([measure(runtime, part, weights)[kind] for part in data])
 
 

@@ -18,8 +18,9 @@ from bench.table import Row
 CLIENTS = {"pi-1", "pi-2"}
 SETTINGS = {"server_mode": "evaluation", "client_sensors": "mock", "server_deadline": "60s", "client_settings": {"reconnect_max": "2s"}}
 CLIENT_RUN = "def run(settings: ClientSettings) -> int:"
-TRAINER_RUN = "        start = time.time()\n        manifest, runtime = self._load(update), self._runner\n"
+TRAINER_RUN = "        start = time.time()\n        (manifest, initial), runtime = self._load(update), self._runner\n"
 AGENT, TRAINER = "edge_client/bramble_client/agent.py", "edge_client/bramble_client/learn/trainer.py"
+FITTING = "edge_client/bramble_client/learn/fitting.py"
 COMMITS = "server/bramble_server/rounds/commits.py"
 COMMIT = "        aggregate, pooled = open_round.aggregate("
 
@@ -46,8 +47,8 @@ WRONGS = (
         )
     }),
     Wrong("training gives no numbers", {
-        TRAINER: (
-            '    return layout.join([result(results, f"next', '    return np.float32("nan") * layout.join([result(results, f"next',
+        FITTING: (
+            '            layout.join([result(found, f"next_w', '            np.float32("nan") * layout.join([result(found, f"next_w',
         )
     }),
     Wrong("training hangs", {TRAINER: (TRAINER_RUN, f"        time.sleep(1e9)\n{TRAINER_RUN}")}),

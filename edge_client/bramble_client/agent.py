@@ -31,6 +31,7 @@ from bramble_client.deliver.outbox import Item, Outbox
 from bramble_client.hal import Board
 from bramble_client.hal.gpio import Status
 from bramble_client.learn.graph_trust import GraphTrust, read_keys
+from bramble_client.learn.layer_state import LAYER_STATE
 from bramble_client.learn.measures import UNTOLD, guarded
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.trainer import Result, Trainer
@@ -234,6 +235,7 @@ class Agent:
                 self._recorder.clear()
                 self._recorder.set(TESTED_UNTIL, None)
                 self._recorder.set(UNTOLD, None)
+                self._recorder.set(LAYER_STATE, None)
 
         paced = self._paced
         everything = clear if paced is None else lambda: paced.forget(clear)
@@ -248,7 +250,9 @@ class Agent:
     def _train(self, update: ClientUpdate, received: float) -> Result:
         if self._board.simulated:  # readings that the server asked for before this round belong into it
             self._cycles.settle(update.config.deadline_s / 2)
-        result = self._trainer.run(update, self._recorder.columns, self._recorder.tested_until(), received)
+        noted = self._recorder.get(LAYER_STATE)
+        columns, until = self._recorder.columns, self._recorder.tested_until()
+        result = self._trainer.run(update, columns, until, received, noted, lambda: self._training.wanted)
         return guarded(result, self._recorder.get(UNTOLD)) if self._private else result
 
     def _fetch(self, sha256: str) -> bytes:
@@ -290,6 +294,7 @@ class Agent:
                     # only now: what a lost or late result was tested on may be tested again, by the next global model
                     self._recorder.set(TESTED_UNTIL, repr(item.note[TESTED_UNTIL]))
                     self._recorder.set(UNTOLD, item.note.get("untold"))
+                    self._recorder.set(LAYER_STATE, item.note.get("layer_state"))
 
     def _came_up(self) -> None:
         if not self._greeted:

@@ -15,22 +15,26 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from bramble_protocol import codecs, fields
 from bramble_protocol.errors import ProtocolError
+from bramble_protocol.interface import LONGEST, Interface
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import MAX_CHANNELS, Channel, TrainConfig
 
-FORMAT = 1
+FORMAT = 2
+"""Newest format of manifests; the one before is read as well."""
 LARGEST = 64 << 20
 """Bytes of a graph file; a larger one is neither fetched nor read. A Pi holds it in memory."""
 LARGEST_MANIFEST = 1 << 20
 """Bytes of a manifest, unpacked: 4096 tensors with long names."""
 MOST_FILES = 16
 """Files in a graph's archive."""
-_MANIFEST, _WEIGHTS = "manifest.json", "weights.f32"
+_MANIFEST, _NEWER, _WEIGHTS, _STATE = "manifest.json", "manifest.2.json", "weights.f32", "state.f32"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _END = struct.Struct("<4s4H2LH")
 """A zip archive's last record (APPNOTE 4.3.16): signature, disks, entries here and in all, the directory's size and place, comment."""
@@ -62,19 +66,27 @@ class Manifest:
     A window is ``window`` consecutive bins of ``step_s`` seconds, one mean reading of each channel in each; its target is
     the ``target`` channel, ``horizon`` bins after the window's last. Values enter the graph in their channels' units.
 
-    Signatures, all float32 unless said otherwise, ``w0, w1, ...`` being the layout's tensors:
+    What a client can call, all float32 unless declared otherwise, N being windows, ``x...`` the inputs and ``y...`` the targets by
+    their names, ``w0, w1, ...`` the layout's tensors and ``s0, s1, ...`` the state's:
 
-    * ``infer(x[N, window, channels], w...) -> y[N]``
-    * ``evaluate(x, y[N], sw[N], w...) -> loss, error, baseline`` (scalars, weighted means by ``sw``)
-    * ``train(x, y, sw, lr, w...) -> loss, next_w0, next_w1, ...``: one step
-    * ``fit(x, y, idx[S, B] int32, sw[S, B], lr, mu, w...) -> loss, next_w0, next_w1, ...``: a whole local run; row s of ``idx`` picks
-      minibatch s, ``sw`` masks its padding, ``mu`` is FedProx's weight of the distance to the weights that came in
+    * ``infer(x..., w..., s...) -> the outputs``
+    * ``evaluate(x..., y..., sw[N], w..., s...) -> loss, error, baseline`` (scalars, weighted means by ``sw``)
+    * ``descend(x..., y..., idx[S, B] int32, sw[S, B], lr, mu, momentum, clip, w..., anchor0..., correction0..., velocity0..., s...) ->
+      loss, next_w0, ..., next_velocity0, ..., next_s0, ...``: S steps of a local run; row s of ``idx`` picks minibatch s, ``sw`` masks
+      its padding
+    * ``doubt(x..., y...) -> doubt[N]``, if the task has bounds: above 1 a window cannot be true, and is not trained on
 
-    and, in graphs made since release 0.2,
+    A step of ``descend`` shortens the gradient g to the length ``clip`` over all weights, and does v = momentum v + g + mu (w - anchor) +
+    correction, w = w - lr v. ``mu`` is FedProx's weight of the distance to the anchor, the round's model; a correction is what
+    SCAFFOLD and FedDyn add, zeros without; ``velocity`` is one of the declared slots. Nothing else is kept, so steps in several calls,
+    each with what the one before gave, end with the same bits as in one.
 
-    * ``fit_clipped(x, y, idx, sw, lr, mu, clip, w...)``: as ``fit``, no gradient longer than ``clip`` over all weights; ``fit`` and
-      ``train`` have the task's own clip built in
-    * ``doubt(x, y) -> doubt[N]``, if the task has bounds: above 1 a window cannot be true, and is not trained on
+    A graph of format 1 has one window ``x``, one target and one forecast ``y``, no state, and instead of ``descend``
+
+    * ``fit(x, y, idx, sw, lr, mu, w...) -> loss, next_w0, ...``: as above with no correction, momentum or clip but the task's, the anchor
+      being the weights that came in: with ``mu`` it cannot be cut.
+
+    Where that is all that a task needs, its graph has ``fit`` too and its file both manifests, so that clients of release 0.1 train it.
     """
 
     task: str
@@ -87,6 +99,8 @@ class Manifest:
     layout: Layout
     metric: Metric
     config: TrainConfig = field(default_factory=TrainConfig)
+    declared: Interface | None = None
+    """What goes in and comes out, in format 2; None in format 1, where it is always the same."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Manifest:
@@ -97,41 +111,83 @@ class Manifest:
         ProtocolError
             Naming the first field that is missing, unknown or out of range.
         """
+        if not isinstance(value, dict) or "format" not in value:
+            raise ProtocolError("manifest: expected an object with a format")
+        version = fields.integer(value["format"], "manifest.format", 1, FORMAT)
         names = ("format", "task", "description", "channels", "window", "step_s", "horizon", "target", "layout", "metric", "config")
-        item = fields.mapping(value, "manifest", names)
-        fields.integer(item["format"], "manifest.format", FORMAT, FORMAT)
+        item = fields.mapping(value, "manifest", names if version == 1 else (*names, "interface"))
         if not isinstance(item["channels"], list) or not 0 < len(item["channels"]) <= MAX_CHANNELS:
             raise ProtocolError(f"manifest.channels: expected a list of 1 to {MAX_CHANNELS} channels")
         channels = tuple(Channel.from_wire(channel) for channel in item["channels"])
+        keys = [channel.key for channel in channels]
         metric = fields.mapping(item["metric"], "manifest.metric", ("name", "unit", "transform", "baseline"))
-        if item["target"] not in [channel.key for channel in channels]:
-            raise ProtocolError(f"manifest.target: {item['target']!r} is not one of its channels")
+        if item["target"] not in keys:
+            raise ProtocolError(f"manifest.target: {str(item['target'])[:80]!r} is not one of its channels")
         if metric["transform"] not in ("sqrt", "none"):
             raise ProtocolError("manifest.metric.transform: expected 'sqrt' or 'none'")
-        return cls(
+        layout = Layout.from_wire(item["layout"])
+        read = cls(
             task=fields.text(item["task"], "manifest.task", 63, fields.CLIENT_ID),
             description=fields.text(item["description"], "manifest.description"),
             channels=channels,
-            window=fields.integer(item["window"], "manifest.window", 1, 100_000),
+            window=fields.integer(item["window"], "manifest.window", 1, LONGEST),
             step_s=fields.number(item["step_s"], "manifest.step_s", 1e-3, 1e7),
-            horizon=fields.integer(item["horizon"], "manifest.horizon", 0, 100_000),
+            horizon=fields.integer(item["horizon"], "manifest.horizon", 0, LONGEST),
             target=item["target"],
-            layout=Layout.from_wire(item["layout"]),
+            layout=layout,
             metric=Metric(**{name: fields.text(text, f"manifest.metric.{name}", 200) for name, text in metric.items()}),
             config=TrainConfig.from_wire(item["config"]),
+            declared=Interface.from_wire(item["interface"], keys, layout) if version == 2 else None,
         )
+        read._agree()
+        return read
+
+    def _agree(self) -> None:
+        """Check that what the manifest says in two places is the same."""
+        first, longest = self.interface.targets[0], max(part.shape[0] for part in self.interface.inputs)
+        for name, told, found in (
+            ("window", self.window, longest),
+            ("target", self.target, first.channel),
+            ("horizon", self.horizon, first.horizons[-1]),
+        ):
+            if told != found:
+                raise ProtocolError(f"manifest.{name}: {told!r}, where its interface says {found!r}")
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {"format": FORMAT, **asdict(self), "channels": [asdict(c) for c in self.channels], "layout": self.layout.to_wire()}
+        told = {name: value for name, value in asdict(replace(self, declared=None)).items() if name != "declared"}
+        told = {"format": self.format, **told, "channels": [asdict(c) for c in self.channels], "layout": self.layout.to_wire()}
+        return told if self.declared is None else {**told, "interface": self.declared.to_wire()}
+
+    @property
+    def format(self) -> int:
+        """Number of the format that says all of it."""
+        return 1 if self.declared is None else 2
+
+    @property
+    def interface(self) -> Interface:
+        """What goes in and comes out, in either format."""
+        return self.declared or self._usual()
+
+    def _usual(self, slots: tuple[str, ...] = (), clip_norm: float = 1.0) -> Interface:
+        return Interface.usual([channel.key for channel in self.channels], self.window, self.target, self.horizon, slots, clip_norm)
+
+    @property
+    def former(self) -> Manifest | None:
+        """The manifest in format 1, if that can say what this task needs."""
+        if self.declared is None or self.declared == self._usual(self.declared.slots, self.declared.clip_norm):
+            return replace(self, declared=None)
+        return None
 
     @property
     def meaning(self) -> str:
         """SHA-256 of what weights mean: whatever is in the manifest but words and training defaults.
 
-        Two graphs with one meaning can go on from each other's models.
+        Two graphs with one meaning can go on from each other's models, whatever the formats of their manifests.
         """
-        told = {name: value for name, value in self.to_wire().items() if name not in ("description", "config")}
+        told = {name: value for name, value in (self.former or self).to_wire().items() if name not in ("description", "config")}
+        if "interface" in told:
+            told["interface"] = {name: value for name, value in told["interface"].items() if name not in ("slots", "clip_norm")}
         return digest(json.dumps(told, sort_keys=True).encode())
 
 
@@ -144,6 +200,8 @@ class GraphFile:
     manifest: Manifest
     initial: Weights = field(repr=False, compare=False)
     """Initial weights, shape (layout.size,)."""
+    state: Weights = field(default_factory=lambda: np.empty(0, np.float32), repr=False, compare=False)
+    """What the state begins with, shape (interface.state.size,)."""
 
     @property
     def flatbuffer(self) -> bytes:
@@ -161,16 +219,21 @@ class GraphFile:
         told = self.manifest.to_wire()
         metric = {name: value for name, value in told["metric"].items() if name != "baseline"}
         told = {**{name: value for name, value in told.items() if name not in ("horizon", "description")}, "metric": metric}
+        for target in told.get("interface", {}).get("targets", ()):
+            del target["horizons"]  # how many they are is in its shape
         return digest(hashlib.sha256(self.flatbuffer).digest() + json.dumps(told, sort_keys=True).encode())
 
     @classmethod
-    def pack(cls, flatbuffer: bytes, manifest: Manifest, initial: Weights) -> GraphFile:
-        """Append manifest and weights to a converted model. The same input gives the same bytes."""
-        tail = io.BytesIO()
+    def pack(cls, flatbuffer: bytes, manifest: Manifest, initial: Weights, state: Weights | None = None) -> GraphFile:
+        """Append manifest, weights and state to a converted model. The same input gives the same bytes."""
+        former, tail = manifest.former, io.BytesIO()
+        texts = {_MANIFEST: former or manifest} | ({_NEWER: manifest} if former and manifest.declared else {})
         with zipfile.ZipFile(tail, "w", zipfile.ZIP_DEFLATED) as archive:
-            text = json.dumps(manifest.to_wire(), indent=1, ensure_ascii=False)
-            archive.writestr(zipfile.ZipInfo(_MANIFEST, _EPOCH), text)
+            for name, told in texts.items():
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), json.dumps(told.to_wire(), indent=1, ensure_ascii=False))
             archive.writestr(zipfile.ZipInfo(_WEIGHTS, _EPOCH), codecs.encode(initial, "float32"))
+            if state is not None and state.size:
+                archive.writestr(zipfile.ZipInfo(_STATE, _EPOCH), codecs.encode(state, "float32"))
         return cls.read(flatbuffer + tail.getvalue())
 
     @classmethod
@@ -180,14 +243,27 @@ class GraphFile:
         Raises
         ------
         ProtocolError
-            If it is not one: no archive at its end, one that is too large, a malformed manifest, or weights that do not
-            fit its layout.
+            If it is not one: no archive at its end, one that is too large, a malformed manifest, two that differ, or weights or a
+            state that do not fit.
         """
         with _archive(data) as archive:
-            manifest = Manifest.from_wire(json.loads(_unpacked(archive, _MANIFEST, LARGEST_MANIFEST)))
-            size = codecs.encoded_size(manifest.layout, "float32")
-            initial = codecs.decode(_unpacked(archive, _WEIGHTS, size), manifest.layout, "float32")
-        return cls(data, digest(data), manifest, initial)
+            manifest = _manifest(archive, _MANIFEST)
+            if _NEWER in archive.namelist():
+                older, manifest = manifest, _manifest(archive, _NEWER)
+                if manifest.former != older:
+                    raise ProtocolError(f"graph: its {_MANIFEST} and its {_NEWER} do not say the same; export it again")
+            initial, state = _vector(archive, _WEIGHTS, manifest.layout), np.empty(0, np.float32)
+            if manifest.interface.state.size:
+                state = _vector(archive, _STATE, manifest.interface.state)
+        return cls(data, digest(data), manifest, initial, state)
+
+
+def _manifest(archive: zipfile.ZipFile, name: str) -> Manifest:
+    return Manifest.from_wire(json.loads(_unpacked(archive, name, LARGEST_MANIFEST)))
+
+
+def _vector(archive: zipfile.ZipFile, name: str, layout: Layout) -> Weights:
+    return codecs.decode(_unpacked(archive, name, codecs.encoded_size(layout, "float32")), layout, "float32")
 
 
 @contextlib.contextmanager

@@ -51,32 +51,41 @@ class Layout:
         return cls.from_wire([{"name": name, "shape": list(shape)} for name, shape in shapes])
 
     @classmethod
-    def from_wire(cls, value: Any) -> Layout:
+    def from_wire(cls, value: Any, what: str = "layout", least: int = 1) -> Layout:
         """Read the JSON form, ``[{"name": "dense/kernel", "shape": [8, 32]}, ...]``.
+
+        Parameters
+        ----------
+        value
+            The JSON form.
+        what
+            What a refusal calls it.
+        least
+            Fewest tensors that it may have.
 
         Raises
         ------
         LayoutError
             If the value is not such a list, a name repeats, or a size is absurd.
         """
-        if not isinstance(value, list) or not 0 < len(value) <= MAX_TENSORS:
-            raise LayoutError(f"layout: expected a list of 1 to {MAX_TENSORS} tensors")
+        if not isinstance(value, list) or not least <= len(value) <= MAX_TENSORS:
+            raise LayoutError(f"{what}: expected a list of {least} to {MAX_TENSORS} tensors")
         tensors, names = [], set()
         for index, item in enumerate(value):
             if not isinstance(item, dict) or set(item) != {"name", "shape"}:
-                raise LayoutError(f"layout[{index}]: expected an object with exactly 'name' and 'shape'")
+                raise LayoutError(f"{what}[{index}]: expected an object with exactly 'name' and 'shape'")
             name, shape = item["name"], item["shape"]
             if not isinstance(name, str) or not 0 < len(name) <= 200:
-                raise LayoutError(f"layout[{index}].name: expected a text of 1 to 200 characters")
+                raise LayoutError(f"{what}[{index}].name: expected a text of 1 to 200 characters")
             if name in names:
-                raise LayoutError(f"layout[{index}].name: '{name}' appears twice")
+                raise LayoutError(f"{what}[{index}].name: '{name}' appears twice")
             if not isinstance(shape, list) or len(shape) > 8 or not all(type(n) is int and n > 0 for n in shape):
-                raise LayoutError(f"layout[{index}].shape: expected at most 8 positive integers")
+                raise LayoutError(f"{what}[{index}].shape: expected at most 8 positive integers")
             names.add(name)
             tensors.append(Tensor(name, tuple(shape)))
         layout = cls(tuple(tensors))
         if layout.size > MAX_PARAMETERS:
-            raise LayoutError(f"layout: {layout.size} parameters are more than the {MAX_PARAMETERS} that are allowed")
+            raise LayoutError(f"{what}: {layout.size} parameters are more than the {MAX_PARAMETERS} that are allowed")
         return layout
 
     def to_wire(self) -> list[dict[str, Any]]:

@@ -8,6 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from bramble_protocol.graph import Metric
+from bramble_protocol.interface import Input, Target, Value
+from bramble_protocol.messages import TrainConfig
+from bramble_server.tasks.base import Task, Tensor
 from bramble_server.tasks.climate import Climate
 
 Layers = Callable[[], list[Any]]
@@ -46,7 +50,50 @@ def gru() -> Example:
     return Example("gru", lambda: [L.AveragePooling1D(4), L.GRU(6, unroll=True)])
 
 
-REFERENCES: dict[str, Callable[[], Climate]] = {"climate": Climate, "conv": conv, "gru": gru}
+class Several(Task):
+    """Temperature in one and in three hours, and humidity in two, from a few hours of both and a day of pressure."""
+
+    name = "several"
+    description = "two inputs, two targets, one state"
+    channels = Climate.channels
+    window = 24
+    step_s = 3600.0
+    target, horizon = "temperature", 3
+    inputs = (
+        Input("recent", (6, 2), "float32", ("temperature", "humidity")),
+        Input("day", (24, 1), "float32", ("pressure",)),
+    )
+    targets = (
+        Target("soon", (2,), "float32", "temperature", (1, 3)),
+        Target("damp", (), "float32", "humidity", (2,)),
+    )
+    outputs = (Value("soon", (2,), "float32"), Value("damp", (), "float32"))
+    metric = Metric("RMSE", "°C", "sqrt", "persistence: in three hours it will be as now")
+    config = TrainConfig(epochs=1, batch_size=32, learning_rate=0.02)
+
+    def model(self) -> Any:
+        recent, day = L.Input((6, 2), name="recent"), L.Input((24, 1), name="day")
+        changes = [L.Rescaling([0.2, 0.05])(recent - recent[:, -1:, :]), L.Rescaling(0.2)(day - day[:, -1:, :])]
+        hidden = L.Concatenate()([L.Flatten()(part) for part in changes])
+        hidden = L.Dense(8, "tanh")(Centred()(hidden))
+        return keras.Model({"recent": recent, "day": day}, {"soon": L.Dense(2)(hidden), "damp": L.Dense(1)(hidden)})
+
+    def forecast(self, x: Tensor, output: Tensor) -> Tensor:
+        now = x["recent"][:, -1, :]
+        return {"soon": now[:, :1] + 5 * output["soon"], "damp": now[:, 1] + 20 * output["damp"][:, 0]}
+
+    def loss(self, x: Tensor, y: Tensor, output: Tensor) -> Tensor:
+        forecast = self.forecast(x, output)
+        return keras.ops.mean(((y["soon"] - forecast["soon"]) / 5) ** 2, 1) + ((y["damp"] - forecast["damp"]) / 20) ** 2
+
+    def error(self, y: Tensor, forecast: Tensor) -> Tensor:
+        return (y["soon"][:, 1] - forecast["soon"][:, 1]) ** 2
+
+    def baseline(self, x: Tensor, y: Tensor) -> Tensor:
+        return (y["soon"][:, 1] - x["recent"][:, -1, 0]) ** 2
+
+
+REFERENCES: dict[str, Callable[[], Task]] = {"climate": Climate, "conv": conv, "gru": gru, "several": Several}
 """Tasks whose reference runs both runtimes must reproduce."""
 
 MODELS: dict[str, Layers] = {
@@ -56,6 +103,7 @@ MODELS: dict[str, Layers] = {
     "average-pools": lambda: [L.Conv1D(4, 3, activation="tanh"), L.AveragePooling1D(2), L.GlobalAveragePooling1D()],
     "global-max-pool": lambda: [L.Conv1D(4, 3, activation="elu"), L.GlobalMaxPooling1D()],
     "layer-normalization": lambda: [L.Flatten(), L.Dense(8), L.LayerNormalization(), L.Activation("relu")],
+    "batch-normalization": lambda: [L.Flatten(), L.Dense(8), L.BatchNormalization(momentum=0.9), L.Activation("relu")],
     "frozen-normalization": lambda: [L.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0]), L.Flatten(), L.Dense(4, "relu")],
     "activations": lambda: [
         L.Flatten(),
@@ -69,6 +117,20 @@ MODELS: dict[str, Layers] = {
     "causal-conv": lambda: [L.Conv1D(4, 3, padding="causal", activation="relu"), L.Flatten()],
 }
 """More models that must export and train as TensorFlow does."""
+
+
+class Centred(keras.layers.Layer):  # type: ignore[misc]
+    """Takes the batch's mean away while it trains and a moving one afterwards, as batch normalisation does."""
+
+    def build(self, shape: Any) -> None:
+        self.moving_mean = self.add_weight(shape=(shape[-1],), initializer="zeros", trainable=False, name="moving_mean")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if not training:
+            return x - self.moving_mean
+        mean = keras.ops.mean(x, 0)
+        self.moving_mean.assign(0.9 * self.moving_mean + 0.1 * mean)
+        return x - mean
 
 
 class Residual(keras.layers.Layer):  # type: ignore[misc]

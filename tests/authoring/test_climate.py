@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="exporting needs TensorFlow; run: make test-authoring")
 
+from bramble_client.learn.fitting import arguments
 from bramble_client.learn.runtime import Runtime
 from bramble_protocol.graph import GraphFile
 from bramble_server.authoring.export import export
@@ -17,6 +16,9 @@ from tests.authoring.models import REFERENCES
 from tests.authoring.references import FOLDER, run, weather
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+
+KINDS = {"w": 1.0, "anchor": 0.9, "correction": 0.01, "velocity": 0.02}
+"""What a step takes for each weight, as a part of the weight."""
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +38,15 @@ def test_a_fresh_export_forecasts_measures_and_trains_as_the_committed_graph_doe
     x, y = weather(50, seed=7)
     rng = np.random.default_rng(7)
     weights = committed.initial + rng.normal(0, 0.1, committed.initial.shape).astype(np.float32)
-    named = {f"w{i}": tensor for i, tensor in enumerate(committed.manifest.layout.split(weights))}
+    layout = committed.manifest.layout
+    named, anchor, correction, velocity = (arguments(layout, weights * size, kind) for kind, size in KINDS.items())
     idx = rng.integers(0, 50, (30, 8))
-    calls: dict[str, dict[str, Any]] = {
+    minibatches = {"x": x, "y": y, "idx": idx, "sw": np.ones(idx.shape), "lr": 0.01, "mu": 0.1}
+    calls = {
         "infer": {"x": x},
         "evaluate": {"x": x, "y": y, "sw": rng.random(50)},
-        "train": {"x": x, "y": y, "sw": np.ones(50), "lr": 0.01},
-        "fit": {"x": x, "y": y, "idx": idx, "sw": np.ones(idx.shape), "lr": 0.01, "mu": 0.1},
+        "fit": minibatches,
+        "descend": {**minibatches, "momentum": 0.9, "clip": 0.5, **anchor, **correction, **velocity},
     }
     old, new = Runtime(committed.flatbuffer), Runtime(again.flatbuffer)
     assert old.signatures == new.signatures

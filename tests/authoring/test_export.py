@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ pytest.importorskip("tensorflow", reason="exporting needs TensorFlow; run: make 
 import keras
 import tensorflow as tf
 
+from bramble_protocol.interface import Value
 from bramble_server.authoring.export import ExportError, export
 from bramble_server.authoring.export.check import check
 from bramble_server.authoring.export.convert import convert
 from bramble_server.authoring.export.program import Program
 from bramble_server.tasks.climate import Climate
-from tests.authoring.models import Example, L, Layers
+from tests.authoring.models import Example, L, Layers, Several
 from tests.authoring.references import built
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -41,7 +43,6 @@ class Digamma(keras.layers.Layer):  # type: ignore[misc]
 
 REFUSED: dict[str, tuple[Layers, str]] = {
     "dropout": (lambda: [L.Flatten(), L.Dense(4), L.Dropout(0.5)], "seed_generator_state: .* leave Dropout .* out"),
-    "batch normalization": (lambda: [L.Flatten(), L.Dense(4), L.BatchNormalization()], "moving_mean: .* take LayerNormalization"),
     "rolled GRU": (lambda: [L.GRU(4)], "TensorList.*: not among .* built-in operations; .*unroll=True"),
     "gelu": (lambda: [L.Flatten(), L.Dense(4, "gelu")], "Erfc: not among .* approximate=True"),
     "unknown operation": (lambda: [L.Flatten(), L.Dense(4), Digamma()], "Digamma.*: not among .*; replace the layer"),
@@ -89,14 +90,14 @@ def program() -> Program:
 
 def test_the_check_passes_a_faithful_graph(program: Program) -> None:
     signatures = program.signatures()
-    check(convert({name: signatures[name] for name in ("infer", "fit")}), program)
+    check(convert({name: signatures[name] for name in ("infer", "descend")}), program)
 
 
 class Careless(Program):
     """Forgets the mask of padding rows."""
 
-    def gradients(self, x: Any, y: Any, sw: Any, weights: Any) -> Any:
-        return super().gradients(x, y, tf.ones_like(sw), weights)
+    def gradients(self, given: Any, sw: Any, weights: Any, state: Any) -> Any:
+        return super().gradients(given, tf.ones_like(sw), weights, state)
 
 
 class Offset(Climate):
@@ -108,11 +109,64 @@ class Offset(Climate):
 
 def test_the_check_catches_a_training_step_that_is_not_tensorflows(program: Program) -> None:
     signatures = Careless(program.task, program.model).signatures()
-    with pytest.raises(ExportError, match="fit: the converted graph differs from TensorFlow"):
-        check(convert({name: signatures[name] for name in ("infer", "fit")}), program)
+    with pytest.raises(ExportError, match="descend: the converted graph differs from TensorFlow"):
+        check(convert({name: signatures[name] for name in ("infer", "descend")}), program)
+
+
+class Forgetful(Program):
+    """Keeps no state."""
+
+    def gradients(self, given: Any, sw: Any, weights: Any, state: Any) -> Any:
+        return (*super().gradients(given, sw, weights, state)[:2], state)
+
+
+def test_the_check_catches_a_state_that_is_not_tensorflows() -> None:
+    forgetful = Forgetful(Several(), built(Several()))
+    signatures = forgetful.signatures()
+    with pytest.raises(ExportError, match="descend: the converted graph differs from TensorFlow"):
+        check(convert({name: signatures[name] for name in ("infer", "descend")}), forgetful)
+
+
+def test_a_task_that_release_0_1_could_learn_is_exported_for_its_clients_too_and_no_other(program: Program) -> None:
+    assert {"fit", "descend"} <= program.signatures().keys()
+    assert program.manifest.former is not None
+    for task in (Several(), Example("normalised", lambda: [L.Flatten(), L.BatchNormalization()])):
+        other = Program(task, built(task))
+        assert "fit" not in other.signatures()
+        assert other.manifest.former is None
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "another name": (
+        {"inputs": (replace(Several.inputs[0], name="now"), Several.inputs[1])},
+        r"the model takes .*'recent'.* must take .*'now'",
+    ),
+    "another shape": ({"inputs": (replace(Several.inputs[0], shape=(5, 2)), Several.inputs[1])}, r"must take .*\(None, 5, 2\)"),
+    "an output that is not forecast": (
+        {"outputs": (*Several.outputs, Value("wind", (), "float32"))},
+        r"forecast of wind should be float32",
+    ),
+    "an output of another shape": ({"outputs": (Value("soon", (3,), "float32"),)}, r"forecast of soon should be float32 of shape \(N, 3\)"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_declaration_that_the_model_does_not_keep_is_refused(name: str) -> None:
+    declared, text = WRONG[name]
+    with pytest.raises(ExportError, match=text):
+        export(type("Wrong", (Several,), declared)())
+
+
+def test_a_loss_that_is_no_value_a_row_is_refused() -> None:
+    class Mean(Climate):
+        def loss(self, x: Any, y: Any, output: Any) -> Any:
+            return tf.reduce_mean(super().loss(x, y, output))
+
+    with pytest.raises(ExportError, match="one value a row"):
+        export(Mean())
 
 
 def test_the_check_catches_a_forecast_that_is_not_tensorflows(program: Program) -> None:
     signatures = Program(Offset(), program.model).signatures()
     with pytest.raises(ExportError, match=r"infer: the converted graph differs from TensorFlow by 0\.1"):
-        check(convert({name: signatures[name] for name in ("infer", "fit")}), program)
+        check(convert({name: signatures[name] for name in ("infer", "descend")}), program)

@@ -7,7 +7,10 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="exporting needs TensorFlow; run: make test-authoring")
 
+from bramble_client.learn.fitting import Model, Run
 from bramble_client.learn.runtime import Runtime
+from bramble_client.learn.windows import Windows
+from bramble_protocol.messages import TrainConfig
 from bramble_server.authoring.export.convert import convert
 from bramble_server.authoring.export.program import Program
 from tests.authoring.models import MODELS, Example
@@ -24,12 +27,20 @@ def test_a_local_run_in_the_graph_is_tensorflows(name: str) -> None:
     task = Example(name, MODELS[name])
     expected = run(task, seed=3, steps=STEPS)
     program = Program(task, built(task))
-    runtime = Runtime(convert({"fit": program.signatures()["fit"]}))
-    rate, mu, _ = expected["settings"]
-    start = {f"w{i}": tensor for i, tensor in enumerate(program.layout.split(expected["start"]))}
-    for steps, trained in ((1, expected["first"]), (STEPS, expected["last"])):
-        picked = {"idx": expected["idx"][:steps], "sw": expected["sw"][:steps]}
-        results = runtime("fit", x=expected["x"], y=expected["y"], lr=rate, mu=mu, **picked, **start)
-        flat = program.layout.join([results[f"next_w{i}"] for i in range(len(start))])
+    face = program.interface
+    runtime = Runtime(convert({"descend": program.signatures()["descend"]}))
+    rate, mu, clip, momentum = expected["settings"]
+    for steps, trained, told in (
+        (1, expected["first"], {}),
+        (STEPS, expected["last"], {}),
+        (STEPS, expected["clipped"], {"clip": clip}),
+        (STEPS, expected["moved"], {"momentum": momentum, "anchor": expected["anchor"], "correction": expected["correction"]}),
+    ):
+        data = Windows({"x": expected["x"]}, {"y": expected["y"]}, np.arange(len(expected["y"]), dtype=float))
+        start, config = Model(expected["start"], program.state()), TrainConfig(learning_rate=float(rate), proximal_mu=float(mu))
+        local = Run(runtime, program.manifest, data, start, (expected["idx"][:steps], expected["sw"][:steps]), config, **told)
+        local.advance(steps)
         assert np.abs(trained - expected["start"]).max() > 1e-4
-        np.testing.assert_allclose(flat, trained, rtol=0, atol=3e-6)
+        np.testing.assert_allclose(local.model.weights, trained, rtol=0, atol=3e-6)
+        if face.state.size and steps == STEPS and not told:
+            np.testing.assert_allclose(local.model.state, expected["state"], rtol=1e-5, atol=1e-5)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 import requests
 
@@ -46,8 +46,7 @@ class Demo:
 
     @property
     def children(self) -> list[psutil.Process]:
-        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
-        return found
+        return psutil.Process(self.process.pid).children(recursive=True)
 
 
 @pytest.fixture

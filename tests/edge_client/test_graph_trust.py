@@ -26,7 +26,9 @@ PUBLIC = OPERATOR.public_key().public_bytes_raw()
 
 def own(**changes: object) -> GraphFile:
     """A graph that somebody made of a built-in one."""
-    return GraphFile.pack(CLIMATE.flatbuffer, replace(CLIMATE.manifest, **changes), CLIMATE.initial)  # type: ignore[arg-type]
+    changed = replace(CLIMATE.manifest, declared=None, **changes)  # type: ignore[arg-type]
+    declared = replace(changed.interface, slots=CLIMATE.manifest.interface.slots)
+    return GraphFile.pack(CLIMATE.flatbuffer, replace(changed, declared=declared), CLIMATE.initial)
 
 
 OWN = own(step_s=60.0)

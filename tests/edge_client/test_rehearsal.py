@@ -13,6 +13,7 @@ from bramble_client.acquire.recorder import Recorder
 from bramble_client.commands import check, rehearsal
 from bramble_client.hal.sim import recordings
 from bramble_client.learn import builtin, trainer
+from bramble_client.learn.fitting import Model
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.trainer import Trainer
 from bramble_client.settings import ClientSettings
@@ -67,11 +68,11 @@ def broken(monkeypatch: pytest.MonkeyPatch, how: str) -> str:
     def hang(*_: Any, **__: Any) -> Any:
         threading.Event().wait()
 
-    def nothing(runtime: Any, data: Any, layout: Any, weights: Any, config: Any, rng: Any) -> Any:
-        return layout.join(list(weights.values()))
+    def nothing(graph: Any, manifest: Any, data: Any, start: Any, *others: Any) -> Any:
+        return start
 
     def no_numbers(*given: Any) -> Any:
-        return nothing(*given) * np.float32("nan")
+        return Model(nothing(*given).weights * np.float32("nan"), nothing(*given).state)
 
     if how == "crash":
         monkeypatch.setattr(Trainer, "run", crash)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bramble_client.deliver.outbox import Outbox
-from bramble_client.learn.trainer import NotEnoughData, Result
+from bramble_client.learn.trainer import BrokenOff, NotEnoughData, Result
 from bramble_client.learn.training import Training
 from bramble_protocol import BrambleError
 from bramble_protocol.layout import Layout
@@ -301,3 +301,45 @@ def test_a_run_that_ends_with_the_client_is_no_answer(bench: Bench) -> None:
     bench.outcome.put(BrambleError("its process was ended"))
     assert bench.training.stop(60)
     assert bench.outbox.answer() is None
+
+
+def test_a_run_that_is_broken_off_for_a_newer_request_is_no_answer_and_no_failure(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bench.training.ask(request(1))
+    bench.wait_begun(1)
+    assert bench.training.wanted
+    bench.training.ask(request(2))
+    assert not bench.training.wanted
+    bench.outcome.put(BrokenOff("broken off with 5 steps to go"))
+    bench.wait_begun(2)
+    assert bench.training.wanted
+    assert bench.outbox.answer() is None
+    assert not bench.training.failing
+    assert "round 1: broken off with 5 steps to go: nobody waits for it any more" in caplog.text
+    bench.outcome.put(0.75)
+    assert bench.answer().payload["round"] == 2
+
+
+def test_a_request_that_comes_back_while_its_run_is_broken_off_is_trained_anew(bench: Bench) -> None:
+    bench.training.ask(request(1))
+    bench.wait_begun(1)
+    bench.training.ask(request(2))
+    bench.training.ask(request(1))
+    assert bench.training.wanted
+    bench.outcome.put(BrokenOff("broken off, for a moment ago nobody wanted it"))
+    bench.wait_begun(1)
+    bench.outcome.put(0.5)
+    assert bench.answer().payload["round"] == 1
+
+
+def test_nobody_wants_a_run_after_a_reset_or_an_end(bench: Bench) -> None:
+    bench.training.ask(request(1))
+    bench.wait_begun(1)
+    bench.training.forget(lambda: None)
+    assert not bench.training.wanted
+    bench.outcome.put(BrokenOff("broken off"))
+    bench.wait_idle()
+    bench.training.ask(request(2))
+    bench.wait_begun(2)
+    bench.training.stop(0.0)
+    assert not bench.training.wanted

@@ -47,7 +47,7 @@ def own_graph(fleet: Fleet) -> Path:
     path.write_bytes(flatbuffer)
     with zipfile.ZipFile(path, "a") as packed:
         for name, content in files.items():
-            packed.writestr(name, json.dumps({**json.loads(content), "step_s": 1.0}) if name == "manifest.json" else content)
+            packed.writestr(name, json.dumps({**json.loads(content), "step_s": 1.0}) if name.endswith(".json") else content)
     return path
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -35,9 +34,8 @@ def test_a_password_in_the_address_is_refused_because_the_page_shows_the_address
 
 @pytest.mark.parametrize("field", ["port", "interval", "timeout", "history"])
 def test_absurd_numbers_are_refused(field: str) -> None:
-    absurd: dict[str, Any] = {field: -1}
     with pytest.raises(ValidationError, match=field):
-        InspectorSettings(**absurd)
+        InspectorSettings(**{field: -1})
 
 
 def test_every_setting_explains_itself() -> None:

@@ -67,12 +67,11 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 def test_it_gives_what_the_runtime_gives(runner: Runner) -> None:
     here = Runtime(GRAPH.flatbuffer)
     assert runner.runtime in RUNTIMES
-    calls: dict[str, dict[str, Any]] = {
+    for signature, inputs in {
         "infer": {"x": X},
         "evaluate": {"x": X, "y": Y, "sw": Y},
-        "train": {"x": X, "y": Y, "sw": Y, "lr": 0.1},
-    }
-    for signature, inputs in calls.items():
+        "fit": {"x": X, "y": Y, "idx": np.zeros((3, 2), np.int32), "sw": np.ones((3, 2)), "lr": 0.1, "mu": 0.0},
+    }.items():
         expected, found = here(signature, **inputs, **WEIGHTS), runner(signature, **inputs, **WEIGHTS)
         assert expected.keys() == found.keys()
         for name in expected:

@@ -21,6 +21,8 @@ GRAPH = GraphFile.read((Path(__file__).parents[2] / "server/bramble_server/tasks
 WEIGHTS = {f"w{i}": tensor for i, tensor in enumerate(GRAPH.manifest.layout.split(GRAPH.initial))}
 X = np.linspace(0, 50, 5 * 24 * 3, dtype=np.float32).reshape(5, 24, 3)
 Y = np.ones(5, np.float32)
+ONE = {"idx": np.arange(5, dtype=np.int32).reshape(1, 5), "sw": np.ones((1, 5), np.float32), "mu": 0.0}
+"""One step on all five windows."""
 
 
 @pytest.fixture
@@ -37,10 +39,9 @@ def test_the_graph_has_the_signatures_of_the_manifest(runtime: Runtime) -> None:
     assert {name: sorted(parts["inputs"]) for name, parts in runtime.signatures.items()} == {
         "infer": sorted(["x", *w]),
         "evaluate": sorted(["x", "y", "sw", *w]),
-        "train": sorted(["x", "y", "sw", "lr", *w]),
+        "descend": sorted(GRAPH.manifest.interface.arguments(GRAPH.manifest.layout)),
         # exactly so: it is what clients of release 0.1 call
         "fit": sorted(["x", "y", "idx", "sw", "lr", "mu", *w]),
-        "fit_clipped": sorted(["x", "y", "idx", "sw", "lr", "mu", "clip", *w]),
         "doubt": ["x", "y"],
     }
 
@@ -51,8 +52,9 @@ def test_the_whole_graph_file_loads_as_its_flatbuffer_does(runtime: Runtime) -> 
 
 
 def test_numbers_and_other_types_become_what_the_graph_takes(runtime: Runtime) -> None:
-    exact = runtime("train", x=X, y=Y, sw=Y, lr=np.float32(1.0), **WEIGHTS)
-    loose = runtime("train", x=X[:, ::-1][:, ::-1].astype(np.float64), y=[1] * 5, sw=np.ones(5, bool), lr=1, **WEIGHTS)
+    exact = runtime("fit", x=X, y=Y, lr=np.float32(1.0), **ONE, **WEIGHTS)
+    other = {"idx": [[0, 1, 2, 3, 4]], "sw": np.ones((1, 5), bool), "mu": 0}
+    loose = runtime("fit", x=X[:, ::-1][:, ::-1].astype(np.float64), y=[1] * 5, lr=1, **other, **WEIGHTS)
     for name in exact:
         np.testing.assert_array_equal(loose[name], exact[name])
 
@@ -81,19 +83,19 @@ def test_no_runtime_is_told_the_shape_of_a_scalar(runtime: Runtime) -> None:
 
     runtime._interpreter.get_signature_runner = watched
     for rate in (0.0, 1.0):
-        trained = runtime("train", x=X, y=Y, sw=Y, lr=rate, **WEIGHTS)
+        trained = runtime("fit", x=X, y=Y, lr=rate, **ONE, **WEIGHTS)
     assert any(np.any(trained[f"next_{name}"] != tensor) for name, tensor in WEIGHTS.items())
     assert set(told) == {1, 2, 3}
 
 
 REFUSED: dict[str, tuple[str, dict[str, object], str]] = {
-    "unknown signature": ("learn", {}, "no signature 'learn', only doubt, evaluate, fit, fit_clipped, infer, train"),
+    "unknown signature": ("learn", {}, "no signature 'learn', only descend, doubt, evaluate, fit, infer"),
     "missing argument": ("infer", {}, r"infer was called with the wrong arguments \(x\)"),
     "unknown argument": ("infer", {"x": X, "z": X}, r"wrong arguments \(z\)"),
     "short window": ("infer", {"x": X[:, :23]}, r"infer takes x of shape \[-1, 24, 3\], -1 being any size, and got \[5, 23, 3\]"),
     "one window without a batch": ("infer", {"x": X[0]}, r"got \[24, 3\]"),
     "weight of another shape": ("infer", {"x": X, "w1": np.zeros(7)}, r"takes w1 of shape \[32\]"),
-    "column for a scalar": ("train", {"x": X, "y": Y, "sw": Y, "lr": [0.1]}, r"takes lr of shape \[\]"),
+    "column for a scalar": ("fit", {"x": X, "y": Y, **ONE, "lr": [0.1]}, r"takes lr of shape \[\]"),
     "fewer targets than windows": ("evaluate", {"x": X, "y": Y[:3], "sw": Y}, "evaluate failed in"),
     "row that is not there": (
         "fit",
@@ -164,7 +166,6 @@ def test_other_threads_run_while_the_graph_trains(runtime: Runtime) -> None:
     assert turns_during(lambda: runtime("fit", **inputs)) > 10
 
 
-@pytest.mark.load
 def test_a_call_that_holds_the_lock_would_be_noticed() -> None:
     numbers = list(range(1_000_000, 0, -1)) * 5
     assert turns_during(numbers.sort) < 5

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bramble_client.learn import fitting
 from bramble_client.learn import trainer as module
 from bramble_client.learn.doubt import Unbelievable
+from bramble_client.learn.fitting import BrokenOff, Model, minibatches
 from bramble_client.learn.graphs import GraphRejected
 from bramble_client.learn.runtime import Runtime
-from bramble_client.learn.trainer import NotEnoughData, Result, Trainer, TrainingFault, arguments, measure, minibatches, shuffles
+from bramble_client.learn.trainer import NotEnoughData, Result, Trainer, TrainingFault, measure, shuffles
 from bramble_client.learn.windows import windows
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.layout import Layout
@@ -32,7 +34,7 @@ class Site:
         rng = np.random.default_rng(seed)
         n = np.arange(hours)
         temperature = 12 + 6 * np.sin(n * 2 * np.pi / 24) + np.cumsum(rng.normal(0, 0.1, hours))
-        self.times = np.asarray(START + 3600.0 * n, np.float64)
+        self.times = START + 3600.0 * n
         self.values = np.stack([temperature, 90 - 2 * temperature, 1000 + np.cumsum(rng.normal(0, 0.3, hours))], 1)
 
     def columns(self, keys: Sequence[str], since: float | None) -> tuple[np.ndarray, np.ndarray]:
@@ -101,8 +103,8 @@ def test_it_tests_the_weights_that_came_on_every_window_the_first_time(trainer: 
     np.testing.assert_array_equal(times, data.time)
     metrics = result.complete.metrics
     assert metrics["test_samples"] == len(data) == 273
-    assert metrics["test_error"] == pytest.approx(np.mean((values - data.y) ** 2), rel=1e-4)
-    assert metrics["test_baseline"] == pytest.approx(np.mean((data.x[:, -1, 0] - data.y) ** 2), rel=1e-4)
+    assert metrics["test_error"] == pytest.approx(np.mean((values - data.targets["y"]) ** 2), rel=1e-4)
+    assert metrics["test_baseline"] == pytest.approx(np.mean((data.inputs["x"][:, -1, 0] - data.targets["y"]) ** 2), rel=1e-4)
     assert metrics["test_error"] < 0.5 * metrics["test_baseline"]
     assert result.tested_until == data.time[-1]
 
@@ -170,11 +172,11 @@ def test_an_epoch_visits_each_window_once(count: int, size: int) -> None:
 def test_measures_do_not_depend_on_how_windows_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site(300)
     data = windows(site.times, site.values, GRAPH.manifest)
-    runtime, weights = Runtime(GRAPH.flatbuffer), arguments(GRAPH.manifest.layout, GRAPH.initial)
+    runtime, weights = Runtime(GRAPH.flatbuffer), Model(GRAPH.initial, GRAPH.state).arguments(GRAPH.manifest)
     whole = measure(runtime, data, weights)
     monkeypatch.setattr(module, "CHUNK", 100)
     assert measure(runtime, data, weights) == pytest.approx(whole, rel=1e-5)
-    assert module.forecast(runtime, data, weights).shape == (273,)
+    assert module.forecast(runtime, GRAPH.manifest, data, weights).shape == (273,)
 
 
 def test_a_failed_sensor_costs_its_windows_only(trainer: Trainer) -> None:
@@ -285,8 +287,76 @@ def test_units_that_no_longer_fire_learn_their_way_back(trainer: Trainer) -> Non
     assert losses[-1] < 0.15 < 0.4 < losses[0]
 
 
+def test_a_long_run_goes_in_calls_that_give_the_bits_of_one(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = update(epochs=40, proximal_mu=0.5)
+    whole, steps = run(trainer, asked).complete.weights, []
+    advance = fitting.Run.advance
+
+    def counted(self: fitting.Run, count: int) -> None:
+        steps.append(count)
+        advance(self, count)
+
+    monkeypatch.setattr(fitting.Run, "advance", counted)
+    monkeypatch.setattr(fitting, "FIRST", 7)
+    monkeypatch.setattr(fitting, "CALL_S", 1e-9)
+    np.testing.assert_array_equal(run(trainer, asked).complete.weights, whole)
+    assert len(steps) > 600
+
+
+def test_a_run_that_nobody_wants_any_more_is_broken_off_between_two_calls(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "FIRST", 1)
+    monkeypatch.setattr(fitting, "CALL_S", 1e-9)
+    answers = iter([True, True, False])
+    with pytest.raises(BrokenOff, match="broken off with 34 steps to go"):
+        trainer.run(update(epochs=2), Site(300).columns, None, wanted=lambda: next(answers))
+    assert run(trainer).complete.samples == 273
+
+
+def test_a_graph_of_release_0_1_is_trained_as_it_was_there(tmp_path: Path) -> None:
+    old = GraphFile.read((Path(__file__).parent / "references" / "climate-0.1.tflite").read_bytes())
+    assert old.manifest.format == 1
+    site, asked = Site(300), update(epochs=3, proximal_mu=0.5)
+    trained = run(Trainer(tmp_path, lambda _: old.data, "pi-1"), replace(asked, graph=old.sha256), site).complete.weights
+    data = windows(site.times, site.values, old.manifest)
+    idx, sw = minibatches(len(data), asked.config, shuffles(0, "pi-1", 3))
+    start = {f"w{i}": tensor for i, tensor in enumerate(old.manifest.layout.split(GRAPH.initial))}
+    found = Runtime(old.flatbuffer)("fit", **data.inputs, **data.targets, idx=idx, sw=sw, lr=0.05, mu=0.5, **start)
+    np.testing.assert_array_equal(trained, old.manifest.layout.join([found[f"next_{name}"] for name in start]))
+
+
+SEVERAL = GraphFile.read((Path(__file__).parent / "references" / "several.tflite").read_bytes())
+
+
+def test_a_task_of_several_inputs_and_targets_is_learned_and_its_layers_state_goes_on_here(tmp_path: Path) -> None:
+    trainer, site = Trainer(tmp_path, lambda _: SEVERAL.data, "pi-1"), Site(400)
+    layout, weights, noted, results = SEVERAL.manifest.layout, SEVERAL.initial, None, []
+    for number in range(1, 7):
+        asked = replace(update(epochs=2), round=number, task="several", graph=SEVERAL.sha256, layout=layout, weights=weights)
+        results.append(trainer.run(asked, site.columns, None, noted=noted))
+        weights, noted = results[-1].complete.weights, results[-1].layer_state
+    first, last = results[0].complete.metrics, results[-1].complete.metrics
+    assert results[0].complete.samples == 400 - 1 - 23 - 3
+    assert last["loss_after"] < 0.3 * first["loss_before"]
+    assert last["test_error"] < 0.5 * last["test_baseline"]
+    # the state belongs to the weights: with another, they forecast otherwise
+    again = trainer.run(asked, site.columns, None, noted=results[-2].layer_state)
+    np.testing.assert_array_equal(again.complete.weights, weights)
+    assert again.layer_state == noted != results[-2].layer_state
+    assert trainer.run(asked, site.columns, None).complete.metrics["test_error"] != last["test_error"]
+    assert trainer.run(asked, site.columns, None, noted="not what was written").layer_state is not None
+    # what is shown is the manifest's target, three hours ahead
+    times, values = np.array(results[-1].forecasts).T
+    data = windows(site.times, site.values, SEVERAL.manifest)
+    np.testing.assert_array_equal(times, data.time)
+    assert np.mean((values - data.targets["soon"][:, 1]) ** 2) == pytest.approx(last["test_error"], rel=1e-4)
+
+
+def test_a_model_without_such_layers_leaves_no_state(trainer: Trainer) -> None:
+    assert run(trainer).layer_state is None
+
+
 def test_a_run_longer_than_a_pi_has_memory_for_is_refused(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_VISITS", 1000)
+    monkeypatch.setattr(fitting, "MOST_VISITS", 1000)
     with pytest.raises(TrainingFault, match="4 epochs of 273 windows are more than 1000 visits in one run; lower epochs"):
         run(trainer, update(epochs=4))
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from bramble.cli import main
 from bramble_server.learning.aggregate import AggregateError
-from bramble_server.learning.strategies.fedavg import FedAvg
+from bramble_server.learning.strategies import FedAvg
 from bramble_server.rounds.cycle import World
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import RoundFile, RoundFileError
@@ -46,7 +46,7 @@ def make(self: OpenRound, file: RoundFile, *arguments: Any) -> None:
     made(self, file, *arguments)
 
 
-OpenRound.__init__ = make  # type: ignore[method-assign, assignment]
+OpenRound.__init__ = make  # type: ignore[method-assign]
 TARGETS: dict[str, tuple[Any, str, Exception]] = {
     "the model is not finite": (FedAvg, "finish", AggregateError("aggregate: value 0 of the new model is not finite")),
     "the disk is full at the opening": (OpenRound, "opened", disk_full()),

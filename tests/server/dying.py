@@ -92,10 +92,10 @@ match point:
     case "before its file is let go":
         Openings.let_go = let_go  # type: ignore[method-assign]
     case "in the rollback":
-        rounds.rolled_back = in_rollback  # type: ignore[assignment]
+        rounds.rolled_back = in_rollback
         event.listen(Engine, "commit", lambda connection: die() if committing else None)
     case "after the rollback":
-        Commits.restore = after_rollback  # type: ignore[method-assign, assignment]
+        Commits.restore = after_rollback  # type: ignore[method-assign]
     case "never":
         pass
     case _:

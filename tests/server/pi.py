@@ -137,15 +137,9 @@ class Pi:
             return
         raise AssertionError("the connection is still open")
 
-    @property
-    def connection(self) -> socket.socket:
-        """What its bytes go through."""
-        assert self.socket.sock
-        return self.socket.sock
-
     def close(self) -> None:
         """Close the connection without a goodbye."""
-        self.socket.shutdown()  # type: ignore[no-untyped-call]
+        self.socket.shutdown()
 
     def __enter__(self) -> Pi:
         return self

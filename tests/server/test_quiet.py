@@ -6,7 +6,6 @@ import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,9 +34,9 @@ SAID = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> ServerProcess:
     with ServerProcess(tmp_path_factory.mktemp("server")) as process:
-        yield process
+        yield process  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("said", SAID)

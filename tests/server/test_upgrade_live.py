@@ -64,4 +64,4 @@ def test_the_history_of_another_graph_is_refused_still(tmp_path: Path) -> None:
 
 
 def test_clients_of_that_release_can_read_the_manifest_of_today() -> None:
-    assert load("climate").manifest == OLD.manifest
+    assert load("climate").manifest.former == OLD.manifest

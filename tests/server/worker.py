@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-import socketio  # type: ignore[import-untyped]
+import socketio
 
 from bramble_protocol.messages import ClientUpdate, Timing, TrainingComplete
 from tests.server.pi import hello

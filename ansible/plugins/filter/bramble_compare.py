@@ -54,9 +54,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {
-            "bramble_early": bramble_early,
-            "bramble_missing": bramble_missing,
-            "bramble_lines": bramble_lines,
-            "bramble_unseen": bramble_unseen,
-        }
+        functions = [bramble_early, bramble_missing, bramble_lines, bramble_unseen]
+        return {function.__name__: function for function in functions}

@@ -81,18 +81,17 @@ class Releases:
 
     def folder(self, release: str) -> Path:
         """Return where a release is."""
-        folder: Path = self._home / "releases" / release
-        return folder
+        return self._home / "releases" / release
 
     @property
     def current(self) -> str:
         """The live one."""
-        return str(link(self._home / "current"))
+        return link(self._home / "current")
 
     @property
     def previous(self) -> str:
         """The one before."""
-        return str(link(self._home / "previous"))
+        return link(self._home / "previous")
 
     def proved(self, release: str) -> bool:
         """Whether a release passed its gate on this host."""

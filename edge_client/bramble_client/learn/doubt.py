@@ -50,14 +50,13 @@ class Doubts:
         """
         if SIGNATURE not in graph.signatures:
             return data
-        chunks = ((data.x[i : i + CHUNK], data.y[i : i + CHUNK]) for i in range(0, len(data), CHUNK))
-        parts = [result(graph(SIGNATURE, x=x, y=y), SIGNATURE, (len(y),)) for x, y in chunks]
+        parts = [result(graph(SIGNATURE, **part.inputs, **part.targets), SIGNATURE, (len(part),)) for part in data.parts(CHUNK)]
         good = np.concatenate(parts) <= 1  # a NaN is doubtful
         count = len(data) - int(good.sum())
         self._told(count, len(data))
         if count > MOST * len(data):
             raise Unbelievable(f"{count} of {len(data)} {DOUBTED}: check this client's sensors and their units")
-        return Windows(data.x[good], data.y[good], data.time[good])
+        return data[good]
 
     def _told(self, count: int, of: int) -> None:
         self.windows, former, self._many = count, self._many, count > FEW * of

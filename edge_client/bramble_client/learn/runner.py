@@ -23,7 +23,7 @@ from bramble_client.learn.runtime import GraphFailed, RuntimeMissing
 from bramble_protocol.finding import python_path
 
 SMALL = 4096
-"""Bytes that a graph may answer beyond those it was given: a loss, an error, a baseline."""
+"""Bytes that any graph may answer beyond those it was given: a loss, an error, a baseline."""
 _ERRORS = {"RuntimeMissing": RuntimeMissing}
 
 
@@ -49,6 +49,7 @@ class Runner:
         self._frames: Frames | None = None
         self._put_down: Callable[[], object] = lambda: None
         self._graph: str | None = None
+        self._answer = SMALL
         self._seconds = math.inf
         self._until = math.inf
         self._ending = threading.Lock()
@@ -72,8 +73,17 @@ class Runner:
         """Return whether this graph is loaded, in a process that is alive."""
         return self._graph == sha256 and self.alive
 
-    def load(self, sha256: str, flatbuffer: bytes) -> None:
+    def load(self, sha256: str, flatbuffer: bytes, answer: int = 0) -> None:
         """Load a graph, in place of any other.
+
+        Parameters
+        ----------
+        sha256
+            Its digest.
+        flatbuffer
+            The graph.
+        answer
+            Bytes of outputs that one call of it may give.
 
         Raises
         ------
@@ -82,7 +92,7 @@ class Runner:
         GraphFailed
             If the graph cannot be loaded, or its process died of it.
         """
-        self._graph = None
+        self._graph, self._answer = None, SMALL + answer
         if not self.alive:
             self._start()
         self._ask("loading", {}, {"graph": np.frombuffer(flatbuffer, np.uint8)})
@@ -140,7 +150,7 @@ class Runner:
         frames.until = self._until
         try:
             frames.send(head, arrays)
-            answer, results = frames.receive(sum(array.nbytes for array in arrays.values()) + SMALL)
+            answer, results = frames.receive(sum(array.nbytes for array in arrays.values()) + self._answer)
         except TimeoutError:
             self._end()
             sentence = (

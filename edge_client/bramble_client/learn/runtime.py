@@ -103,12 +103,12 @@ class Runtime:
         return self._runners[name]
 
 
-def result(results: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def result(results: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...], dtype: str = "float32") -> NDArray[Any]:
     """Return one of a signature's results, and refuse a graph that does not give it as the manifest promises."""
     found = results.get(name)
-    if found is None or found.shape != shape or found.dtype != np.float32:
+    if found is None or found.shape != shape or found.dtype != dtype:
         given = "nothing" if found is None else f"{found.dtype} of shape {list(found.shape)}"
-        raise GraphFailed(f"graph: its result {name} should be float32 of shape {list(shape)} and is {given}")
+        raise GraphFailed(f"graph: its result {name} should be {dtype} of shape {list(shape)} and is {given}")
     return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 from typing import Any, Protocol
 
 from bramble_client.deliver.outbox import Outbox
-from bramble_client.learn.trainer import NotEnoughData, Result
+from bramble_client.learn.trainer import BrokenOff, NotEnoughData, Result
 from bramble_client.worker import Worker
 from bramble_protocol import BrambleError
 from bramble_protocol.fields import SENTENCE
@@ -38,7 +38,7 @@ class _Job:
 class Training(Worker):
     """Trains in a thread of its own, so that the link's heartbeat goes on, and puts each answer into the outbox.
 
-    A run cannot be broken off. When a newer request comes meanwhile, its result is dropped: that round is over.
+    When a newer request comes meanwhile, that round is over: the run is broken off as soon as it asks, and its result is dropped.
 
     Parameters
     ----------
@@ -76,6 +76,11 @@ class Training(Worker):
     def running(self) -> bool:
         """Whether a run is going on."""
         return self._running is not None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody waits for the run that is going on."""
+        return self._valid and self._next is None and not self._stopping.is_set()
 
     def ask(self, update: ClientUpdate) -> None:
         """Train as the server asks, unless that is going on, or done and only not yet delivered; does not block.
@@ -138,6 +143,13 @@ class Training(Worker):
             failing = False
             log.info("round %d: not trained: %s", number, error)
             self._failed(job, str(error))
+        except BrokenOff as error:
+            failing = False
+            log.info("round %d: %s: nobody waits for it any more", number, error)
+            with self._changed:
+                if self.wanted:  # the server came back to it while it was being put down
+                    self._next = job
+                self._valid = False
         except MemoryError:
             log.error("round %d: not trained: out of memory", number)
             self._failed(job, "out of memory")
@@ -152,7 +164,7 @@ class Training(Worker):
             self._failed(job, f"{type(error).__name__}: {error}")
         else:
             failing = False
-            note = {"request": job.request, "tested_until": result.tested_until, "untold": result.untold}
+            note = {"request": job.request, "tested_until": result.tested_until, "untold": result.untold, "layer_state": result.layer_state}
             if self._put(job, "training_complete", payload, note):
                 self._trained(job.update, result)
         finally:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bramble_protocol.graph import Manifest
+from bramble_protocol.interface import Value
 
 BUDGET = 8 << 20
 """Bytes of windows that are built, the newest ones; three years of the climate task. A Pi trains beside other work."""
@@ -29,20 +32,27 @@ class Bins:
 class Windows:
     """What a task trains on: n windows and what came after each."""
 
-    x: NDArray[np.float32]
-    """Shape (n, window, channels), in the channels' units."""
-    y: NDArray[np.float32]
-    """The target, shape (n,)."""
+    inputs: dict[str, NDArray[Any]]
+    """What goes into the graph, by name, each of shape (n, bins, channels), in the channels' units."""
+    targets: dict[str, NDArray[Any]]
+    """What is to be forecast, by name, each of shape (n,) or (n, horizons)."""
     time: NDArray[np.float64]
-    """When the target was measured, seconds since 1970-01-01 UTC, shape (n,), increasing."""
+    """When the manifest's target was measured, seconds since 1970-01-01 UTC, shape (n,), increasing."""
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self.time)
+
+    def __getitem__(self, rows: slice | NDArray[np.bool_]) -> Windows:
+        inputs, targets = ({name: array[rows] for name, array in part.items()} for part in (self.inputs, self.targets))
+        return Windows(inputs, targets, self.time[rows])
 
     def since(self, t: float | None) -> Windows:
         """Return those whose target was measured after a time; all of them for None."""
-        first = 0 if t is None else int(np.searchsorted(self.time, t, side="right"))
-        return Windows(self.x[first:], self.y[first:], self.time[first:])
+        return self if t is None else self[int(np.searchsorted(self.time, t, side="right")) :]
+
+    def parts(self, rows: int) -> Iterator[Windows]:
+        """Yield all of them, so many at a time."""
+        return (self[start : start + rows] for start in range(0, len(self), rows))
 
 
 def bin_means(times: NDArray[np.float64], values: NDArray[np.float64], step_s: float) -> Bins:
@@ -72,7 +82,7 @@ def bin_means(times: NDArray[np.float64], values: NDArray[np.float64], step_s: f
 
 
 def windows(times: NDArray[np.float64], values: NDArray[np.float64], manifest: Manifest, budget: int = BUDGET) -> Windows:
-    """Build a task's windows from readings, one for each run of ``manifest.window`` consecutive bins whose target is known.
+    """Build a task's windows from readings, one for each run of ``manifest.window`` consecutive bins whose targets are known.
 
     Parameters
     ----------
@@ -83,21 +93,30 @@ def windows(times: NDArray[np.float64], values: NDArray[np.float64], manifest: M
     manifest
         The task's.
     budget
-        Most bytes that ``x`` may take; older windows are left out.
+        Most bytes that the inputs may take; older windows are left out.
     """
+    face, keys = manifest.interface, [channel.key for channel in manifest.channels]
     bins = bin_means(times, values, manifest.step_s)
-    length = manifest.window
-    last = np.arange(length - 1, len(bins.index))
-    last = last[bins.index[last] - bins.index[last - length + 1] == length - 1]
-    wanted = bins.index[last] + manifest.horizon
-    target = np.searchsorted(bins.index, wanted)
-    known = np.isin(wanted, bins.index, assume_unique=True)
-    most = max(1, budget // (4 * length * len(manifest.channels)))
-    last, target = last[known][-most:], target[known][-most:]
-    rows = last[:, None] + np.arange(1 - length, 1)
-    column = [channel.key for channel in manifest.channels].index(manifest.target)
+    last = np.arange(manifest.window - 1, len(bins.index))
+    last = last[bins.index[last] - bins.index[last - manifest.window + 1] == manifest.window - 1]
+    ahead = sorted({horizon for target in face.targets for horizon in target.horizons})
+    wanted = bins.index[last][:, None] + np.asarray(ahead)
+    known = np.isin(wanted, bins.index).all(axis=1)
+    most = max(1, budget // face.nbytes)
+    last, at = last[known][-most:], np.searchsorted(bins.index, wanted)[known][-most:]
+
+    def taken(part: Value, rows: NDArray[np.int64], columns: int | list[int]) -> NDArray[Any]:
+        values = bins.value[:, columns] if part.dtype == "float32" else np.rint(bins.value[:, columns])
+        return values.astype(part.dtype)[rows].reshape(-1, *part.shape)
+
     return Windows(
-        x=bins.value.astype(np.float32)[rows],
-        y=bins.value[target, column].astype(np.float32),
-        time=bins.time[target],
+        inputs={
+            part.name: taken(part, last[:, None] + np.arange(1 - part.shape[0], 1), [keys.index(key) for key in part.channels])
+            for part in face.inputs
+        },
+        targets={
+            part.name: taken(part, at[:, [ahead.index(horizon) for horizon in part.horizons]], keys.index(part.channel))
+            for part in face.targets
+        },
+        time=bins.time[at[:, ahead.index(manifest.horizon)]],
     )

@@ -65,7 +65,8 @@ def load(name: str, horizon: int | None = None) -> GraphFile:
         graph = GraphFile.read((FOLDER / f"{name}.tflite").read_bytes())
         if horizon is None:
             return graph
-        return GraphFile.pack(graph.flatbuffer, task.manifest(graph.manifest.layout), graph.initial)
+        manifest = task.manifest(graph.manifest.layout, graph.manifest.interface.state)
+        return GraphFile.pack(graph.flatbuffer, manifest, graph.initial, graph.state)
     if horizon is not None:
         raise TaskError(f"horizon: the graph in {name} has its own; export it again to change it")
     try:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 from bramble_protocol.graph import Manifest, Metric
+from bramble_protocol.interface import Input, Interface, Target, Value
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import Channel, TrainConfig
 
 Tensor = Any
 """A TensorFlow tensor. TensorFlow itself is imported only inside the methods that build a graph: serving never needs it."""
+SLOTS = ("velocity",)
+"""What the exporter's optimizer, gradient descent with momentum, carries from step to step."""
 
 
 class Task(ABC):
@@ -19,6 +23,10 @@ class Task(ABC):
     The methods see batches: ``x`` of shape (N, window, channels) and ``y`` of shape (N,), both in their channels' units, and
     ``output`` of shape (N,), what the Keras model made of ``x``. They return one value a row, shape (N,); the exporter
     takes the weighted means.
+
+    A task with several inputs, targets or forecasts declares ``inputs``, ``targets`` and ``outputs``. Then ``x``, ``y`` and what
+    ``forecast`` returns are dicts by their names, the Keras model takes a dict of inputs, and ``output`` is whatever it gives. ``target``
+    and ``horizon`` say what the first target is.
     """
 
     name: str
@@ -30,6 +38,12 @@ class Task(ABC):
     target: str
     metric: Metric
     config: TrainConfig
+    inputs: tuple[Input, ...] = ()
+    """Parts of the window that the model takes, if it is not one of all channels."""
+    targets: tuple[Target, ...] = ()
+    """What is forecast, if it is not ``target`` alone."""
+    outputs: tuple[Value, ...] = ()
+    """What ``forecast`` returns, by name; that of the first target first."""
     seed: int = 0
     """Seed of the initial weights."""
     clip_norm: float = 1.0
@@ -62,7 +76,19 @@ class Task(ABC):
         """
         raise NotImplementedError
 
-    def manifest(self, layout: Layout) -> Manifest:
+    @property
+    def several(self) -> bool:
+        """Whether the task declares what goes in and comes out, and its methods see dicts."""
+        return bool(self.inputs)
+
+    def interface(self, state: Layout) -> Interface:
+        """Return what goes in and comes out of the task's graph, whose layers keep this state."""
+        if self.several:
+            return Interface(self.inputs, self.targets, self.outputs, state, SLOTS, self.clip_norm)
+        keys = [channel.key for channel in self.channels]
+        return replace(Interface.usual(keys, self.window, self.target, self.horizon, SLOTS, self.clip_norm), state=state)
+
+    def manifest(self, layout: Layout, state: Layout | None = None) -> Manifest:
         """Describe the task for those who serve and run its graph."""
         return Manifest(
             task=self.name,
@@ -75,4 +101,5 @@ class Task(ABC):
             layout=layout,
             metric=self.metric,
             config=self.config,
+            declared=self.interface(state or Layout(())),
         )

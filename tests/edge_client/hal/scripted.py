@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 import pytest
 
@@ -17,7 +16,7 @@ class Scripted(Driver):
 
     name = chip = "scripted"
     addresses = (0x40,)
-    channels: ClassVar[tuple[str, ...]] = ("temperature",)
+    channels: tuple[str, ...] = ("temperature",)
     frozen_after = 3
 
     def __init__(self, clock: VirtualClock, *script: float | Exception) -> None:

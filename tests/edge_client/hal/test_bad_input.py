@@ -23,7 +23,6 @@ from bramble_client.hal.sim.bus import SimulatedBus
 from bramble_client.hal.sim.chips.bme280 import BME280
 from bramble_client.hal.sim.chips.tmp117 import TMP117 as Chip
 from bramble_client.hal.sim.scene import Scene
-from bramble_protocol.errors import BrambleError
 from tests.edge_client.hal.conftest import Still
 from tests.edge_client.hal.kernel import Kernel
 
@@ -37,7 +36,6 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-@pytest.mark.slow
 @ANY
 @given(st.one_of(st.text(), st.binary(), st.from_regex(r"(\[\[?sensor\]?\]?\n|(driver|bus|every|offset) ?= ?[a-z0-9\"{}]*\n){1,6}")))
 def test_any_file_is_read_or_refused_in_a_sentence_that_names_it(tmp_path: Path, content: str | bytes) -> None:
@@ -62,7 +60,6 @@ def toml(value: object) -> str:
     return str(value).lower() if isinstance(value, (bool, int, float)) else f'"{value}"'
 
 
-@pytest.mark.slow
 @ANY
 @given(st.lists(ENTRY, max_size=4))
 def test_of_any_entries_each_is_a_sensor_or_a_problem_with_line_and_key(tmp_path: Path, entries: list[dict[str, Any]]) -> None:
@@ -139,7 +136,7 @@ class Clumsy(TMP117):
 
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
-        return bool(dict[str, str]()["identity"])
+        return bool({}["identity"])
 
     def read(self) -> Measurement:
         raise IndexError("list index out of range")
@@ -211,7 +208,7 @@ def test_a_driver_without_a_simulated_chip_costs_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     plugged(monkeypatch, clumsy=Clumsy)
-    real = vars(catalogue)["entry_points"]
+    real = catalogue.entry_points
     monkeypatch.setattr(catalogue, "entry_points", lambda group, **names: real(group, **names) if group == catalogue.SENSORS_GROUP else [])
     board = open_board("mock", seed="pi-1", configuration=write(tmp_path, BOTH))
     assert [sensor.name for sensor in board.sensors] == ["bme280"]
@@ -239,5 +236,5 @@ def test_a_recording_and_a_script_that_are_not_there_are_named(tmp_path: Path) -
 
 @pytest.mark.parametrize("kind", [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__])
 def test_every_sensor_error_is_of_the_one_tree(kind: type[Exception]) -> None:
-    assert issubclass(kind, BrambleError)
+    assert issubclass(kind, errors.BrambleError)
     assert kind.__doc__

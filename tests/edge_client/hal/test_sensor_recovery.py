@@ -202,7 +202,6 @@ WEATHER = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

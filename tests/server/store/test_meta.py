@@ -60,6 +60,18 @@ def test_a_graph_made_anew_goes_on_with_the_history_of_the_one_before(store: Sto
         assert meta.get(connection, "graph")[:2] == ["climate", newer.sha256]
 
 
+def test_a_history_of_manifest_format_1_goes_on_in_format_2_and_back(store: Store) -> None:
+    former = CLIMATE.manifest.former
+    assert former is not None
+    older = like(CLIMATE, b"older", declared=None)
+    assert (older.manifest, older.manifest.format, CLIMATE.manifest.format) == (former, 1, 2)
+    for graph in (older, CLIMATE, older):  # and back: a release is rolled back
+        with store.writing() as connection:
+            meta.adopt(connection, graph)
+            # as databases hold it since before there was a format 2
+            assert meta.get(connection, "graph")[2] == "130d6c2d08321a3ef3f8f5e34eb33b65825e5c97d46786247ed548c1b2c26a60"
+
+
 def test_a_database_of_release_0_1_goes_on_with_the_graph_of_today(store: Store) -> None:
     old = GraphFile.read((Path(__file__).parents[2] / "runtimes" / "references" / "climate-0.1.tflite").read_bytes())
     assert old.sha256 != CLIMATE.sha256
@@ -76,7 +88,9 @@ def test_a_database_of_release_0_1_goes_on_with_the_graph_of_today(store: Store)
 @pytest.mark.parametrize("ahead", [1, 12, 24])
 def test_the_former_digests_are_those_of_that_release(ahead: int) -> None:
     old = GraphFile.read((Path(__file__).parents[2] / "runtimes" / "references" / "climate-0.1.tflite").read_bytes())
-    packed = GraphFile.pack(old.flatbuffer, tasks.create("climate", ahead).manifest(old.manifest.layout), old.initial)
+    manifest = tasks.create("climate", ahead).manifest(old.manifest.layout).former
+    assert manifest is not None
+    packed = GraphFile.pack(old.flatbuffer, manifest, old.initial)
     assert tasks.former("climate", ahead) == {packed.sha256}
 
 

@@ -74,8 +74,10 @@ def test_a_horizon_changes_the_manifest_and_nothing_else() -> None:
     assert far.flatbuffer == usual.flatbuffer
     assert far.sha256 != usual.sha256
     np.testing.assert_array_equal(far.initial, usual.initial)
-    same = replace(far.manifest, horizon=3, metric=usual.manifest.metric, description=usual.manifest.description)
-    assert same == usual.manifest
+    words = {"metric": usual.manifest.metric, "description": usual.manifest.description}
+    assert replace(far.manifest, horizon=3, declared=usual.manifest.declared, **words) == usual.manifest
+    assert far.manifest.interface.targets[0].horizons == (6,)
+    assert far.manifest.former is not None, "clients of release 0.1 forecast as far"
 
 
 def test_a_graph_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bramble_protocol.interface import Value
 from bramble_server.authoring.export.gradients import ExportError, tf
 from bramble_server.authoring.export.program import Program
 
 TOLERANCE = 1e-3
 """Largest difference, as a part of the largest value or step; float32 leaves 1e-6 or so."""
+ROWS = 12
 Arrays = dict[str, NDArray[Any]]
 
 
 def check(flatbuffer: bytes, program: Program) -> None:
-    """Compare forecasts, doubts, and two steps of a local run with padding, clipping and a FedProx term, on random windows.
+    """Compare forecasts, doubts, and two steps of a local run with all that a step may have, on random windows with padding.
 
     Raises
     ------
@@ -30,67 +32,73 @@ def check(flatbuffer: bytes, program: Program) -> None:
         warnings.simplefilter("ignore", UserWarning)
         interpreter = tf.lite.Interpreter(model_content=flatbuffer)
     rng = np.random.default_rng(0)
-    x = rng.normal(0, 10, (12, program.task.window, len(program.task.channels))).astype(np.float32)
-    y = rng.normal(0, 10, 12).astype(np.float32)
-    idx = rng.permutation(12).reshape(2, 6).astype(np.int32)
-    sw = np.ones((2, 6), np.float32)
-    sw[1, 4:] = 0
-    weights = list(program.layout.split(program.initial()))
+    x = {part.name: _random(part, rng) for part in program.interface.inputs}
+    y = {part.name: _random(part, rng) for part in program.interface.targets}
+    minibatches = {"idx": rng.permutation(ROWS).reshape(2, 6).astype(np.int32), "sw": np.ones((2, 6), np.float32)}
+    minibatches["sw"][1, 4:] = 0
     # away from the initial weights, where a layer may be all zeros and hide the gradients behind it
-    weights = [tensor + rng.normal(0, 0.1, tensor.shape).astype(np.float32) for tensor in weights]
-    named = {f"w{i}": tensor for i, tensor in enumerate(weights)}
-    rate, mu = np.float32(1e-4), np.float32(0.1)
+    w = _named("w", [tensor + rng.normal(0, 0.1, tensor.shape) for tensor in program.layout.split(program.initial())])
+    state = _named("s", list(program.interface.state.split(program.state())))
+    kept: Arrays = {}
+    for kind in ("anchor", "correction", "velocity"):
+        kept |= _named(kind, [rng.normal(0, 0.1, tensor.shape) for tensor in w.values()])
+    default, there = program.task.clip_norm, interpreter.get_signature_list()
 
-    infer = interpreter.get_signature_runner("infer")(x=x, **named)["y"]
-    _compare("infer", [infer], [program.infer(x, *weights)["y"].numpy()], [np.zeros_like(infer)])
-    default = program.task.clip_norm
-    there = interpreter.get_signature_list()
+    _compare("infer", interpreter.get_signature_runner("infer")(**x, **w, **state), program.infer({**x, **w, **state}), {})
     if "doubt" in there:
-        doubt = interpreter.get_signature_runner("doubt")(x=x, y=y)["doubt"]
-        _compare("doubt", [doubt], [program.doubt(x, y)["doubt"].numpy()], [np.zeros_like(doubt)])
-    for name, clip in (("fit", {}), ("fit_clipped", {"clip": np.float32(default / 7)}), ("fit_clipped", {"clip": np.float32(1e6)})):
-        if name not in there:
-            continue
-        fit = interpreter.get_signature_runner(name)(x=x, y=y, idx=idx, sw=sw, lr=rate, mu=mu, **clip, **named)
-        trained = [fit[f"next_w{i}"] for i in range(len(weights))]
-        expected = descend(program, x, y, idx, sw, float(rate), float(mu), weights, float(clip.get("clip", default)))
-        _compare(name, trained, expected, weights)
+        _compare("doubt", interpreter.get_signature_runner("doubt")(**x, **y), program.doubt({**x, **y}), {})
+    settings: dict[str, Any] = {"lr": np.float32(1e-4), "mu": np.float32(0.1)}
+    runs: list[tuple[str, dict[str, Any], Arrays]] = [("fit", settings, w)]
+    for clip in (default / 7, default, 1e6):
+        more = {**settings, "momentum": np.float32(0.9), "clip": np.float32(clip)}
+        runs.append(("descend", more, {**w, **kept, **state}))
+    for name, told, model in runs:
+        if name in there:
+            given = {**x, **y, **minibatches, **told, **model}
+            found = interpreter.get_signature_runner(name)(**given)
+            usual = {f"anchor{i}": tensor for i, tensor in enumerate(w.values())}
+            expected = descend(program, {**usual, "momentum": 0.0, "clip": default, **given})
+            _compare(name, {key: found[key] for key in found if key != "loss"}, expected, model)
 
 
-def descend(
-    program: Program,
-    x: NDArray[Any],
-    y: NDArray[Any],
-    idx: NDArray[Any],
-    sw: NDArray[Any],
-    rate: float,
-    mu: float,
-    start: Sequence[NDArray[Any]],
-    clip: float,
-) -> list[NDArray[Any]]:
-    """Do what ``fit`` does with TensorFlow's own automatic differentiation, one step after the other."""
-    now = [tf.constant(tensor) for tensor in start]
-    for rows, mask in zip(idx, sw, strict=True):
+def descend(program: Program, given: dict[str, Any]) -> dict[str, Any]:
+    """Do what ``descend`` and ``fit`` do with TensorFlow's own automatic differentiation, one step after the other."""
+    count, windows = len(program.layout.tensors), [part.name for part in (*program.interface.inputs, *program.interface.targets)]
+    w = [tf.constant(given[f"w{i}"]) for i in range(count)]
+    anchor, correction, v = ([given.get(f"{kind}{i}", 0.0) for i in range(count)] for kind in ("anchor", "correction", "velocity"))
+    state = [given[f"s{i}"] for i in range(len(program.interface.state.tensors))]
+    for rows, mask in zip(given["idx"], given["sw"], strict=True):
+        batch = {name: tf.constant(given[name][rows]) for name in windows}
         with tf.GradientTape() as tape:
-            tape.watch(now)
-            losses = program.task.loss(x[rows], y[rows], program.output(tf.constant(x[rows]), now, training=True))
-            loss = tf.reduce_sum(losses * mask) / tf.reduce_sum(mask)
-        slopes = shortened(tape.gradient(loss, now), clip)
-        now = [a - rate * (g + mu * (a - b)) for a, g, b in zip(now, slopes, start, strict=True)]
-    return [tensor.numpy() for tensor in now]
+            tape.watch(w)
+            output, state = program.output(batch, w, state, training=True)
+            x, y = program._part(batch, program.interface.inputs), program._part(batch, program.interface.targets)
+            loss = tf.reduce_sum(program.task.loss(x, y, output) * mask) / tf.reduce_sum(mask)
+        slopes, _ = tf.clip_by_global_norm(tape.gradient(loss, w), given["clip"])
+        pulled = [g + given["mu"] * (a - b) + c for g, a, b, c in zip(slopes, w, anchor, correction, strict=True)]
+        v = [given["momentum"] * old + slope for old, slope in zip(v, pulled, strict=True)]
+        w = [a - given["lr"] * slope for a, slope in zip(w, v, strict=True)]
+    return {f"next_{name}": tensor for name, tensor in {**_named("w", w), **_named("velocity", v), **_named("s", state)}.items()}
 
 
-def shortened(slopes: Sequence[Any], most: float) -> list[Any]:
-    """Clip a gradient by its global norm, as TensorFlow itself does it."""
-    return list(tf.clip_by_global_norm(slopes, most)[0])
+def _random(part: Value, rng: np.random.Generator) -> NDArray[Any]:
+    shape = (ROWS, *part.shape)
+    return (rng.normal(0, 10, shape) if part.dtype == "float32" else rng.integers(0, 2, shape)).astype(part.dtype)
 
 
-def _compare(name: str, got: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]], origin: Sequence[NDArray[Any]]) -> None:
-    scale = max(float(np.abs(a - b).max()) for a, b in zip(expected, origin, strict=True))
-    worst = max(float(np.abs(a - b).max()) for a, b in zip(got, expected, strict=True))
-    # written so that a NaN anywhere fails too
-    if not worst <= TOLERANCE * scale + 1e-7:
-        raise ExportError(
-            f"{name}: the converted graph differs from TensorFlow by {worst:.3g} where values move by {scale:.3g}; "
-            "some operation in the model does not convert faithfully, replace it"
-        )
+def _named(kind: str, tensors: Sequence[Any]) -> Arrays:
+    return {f"{kind}{i}": np.asarray(tensor, np.float32) for i, tensor in enumerate(tensors)}
+
+
+def _compare(name: str, got: Arrays, expected: dict[str, Any], origin: Arrays) -> None:
+    """Compare results by name, each kind of them by how far its largest lies from where it began, or from zero."""
+    for kind in sorted({key.rstrip("0123456789") for key in got}):
+        keys = [key for key in got if key.rstrip("0123456789") == kind]
+        scale = max(float(np.abs(expected[key] - origin.get(key.removeprefix("next_"), np.float32(0))).max()) for key in keys)
+        worst = max(float(np.abs(got[key] - expected[key]).max()) for key in keys)
+        # written so that a NaN anywhere fails too
+        if not worst <= TOLERANCE * scale + 1e-7:
+            raise ExportError(
+                f"{name}: the converted graph differs from TensorFlow by {worst:.3g} where values move by {scale:.3g}; "
+                "some operation in the model does not convert faithfully, replace it"
+            )

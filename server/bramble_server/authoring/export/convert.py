@@ -39,7 +39,7 @@ def export(task: Task) -> GraphFile:
     program = Program(task, task.model())
     flatbuffer = convert(program.signatures())
     check(flatbuffer, program)
-    return GraphFile.pack(flatbuffer, task.manifest(program.layout), program.initial())
+    return GraphFile.pack(flatbuffer, program.manifest, program.initial(), program.state())
 
 
 def convert(signatures: dict[str, Any]) -> bytes:

@@ -173,13 +173,12 @@ def _sum(op: Any, dy: Tensor) -> Any:
 @override("Mean")
 def _mean(op: Any, dy: Tensor) -> Any:
     axes = _axes(op)
-    count = 1
+    count: Tensor = 1.0
     for axis in axes:
         size = op.inputs[0].shape[axis]
-        if size is None:
-            raise unsupported(op, "a mean over the batch", "return one value a row: the exporter takes the mean")
-        count *= size
-    return _spread(op, dy, axes) / float(count), None
+        # the batch's size, over which a normalisation takes its mean, is known only when it is there
+        count *= float(size) if size is not None else tf.cast(tf.shape(op.inputs[0])[axis], tf.float32)
+    return _spread(op, dy, axes) / count, None
 
 
 @override("StridedSlice")

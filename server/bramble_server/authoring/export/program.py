@@ -7,138 +7,138 @@ of ``bramble_server.authoring.export.gradients``: ordinary Keras models, built-i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from bramble_protocol.graph import Manifest
+from bramble_protocol.interface import MEASURES, Value
 from bramble_protocol.layout import Layout, Weights
 from bramble_server.authoring.export import convolution  # noqa: F401  (registers its gradients)
 from bramble_server.authoring.export.gradients import OVERRIDES, ExportError, Tensor, no_gradient, tf
 from bramble_server.tasks.base import Task
 
+Tensors = dict[str, Tensor]
+Specs = list[Any]
+
 
 class Program:
-    """The functions ``infer``, ``evaluate``, ``train``, ``fit`` and others of a task, see ``bramble_protocol.graph.Manifest``.
+    """The functions ``infer``, ``evaluate``, ``descend`` and others of a task, see ``bramble_protocol.graph.Manifest``.
 
     Parameters
     ----------
     task
         Says what the model's output means, and what training minimises.
     model
-        A Keras model, built; its weights become the graph's initial ones. Weights that are not trainable become constants.
+        A Keras model, built; its weights become the graph's initial ones. Of weights that are not trainable, those that a layer changes
+        while it trains become the graph's state, the others constants.
 
     Raises
     ------
     ExportError
-        If the model's input or output is not the task's, or it has no trainable weights.
+        If the model's inputs or output are not the task's, it has no trainable weights, or a layer keeps a state that is no measure.
     """
 
     def __init__(self, task: Task, model: Any) -> None:
-        expected = (None, task.window, len(task.channels))
-        if model.input_shape != expected or model.output_shape not in ((None,), (None, 1)):
-            raise ExportError(
-                f"{task.name}: the model maps {model.input_shape} to {model.output_shape}; "
-                f"it must map {expected}, windows of this task's channels, to (None, 1)"
-            )
+        self.task, self.model = task, model
+        self._check_shapes()
         if not model.trainable_variables:
             raise ExportError(f"{task.name}: the model has no trainable weights")
-        self.task, self.model = task, model
         self.layout = Layout.of([(variable.path, variable.shape) for variable in model.trainable_variables])
         self._fixed = [variable.numpy() for variable in model.non_trainable_variables]
+        self._states = self._changing()
+        variables = [model.non_trainable_variables[i] for i in self._states]
+        state = [{"name": variable.path, "shape": list(variable.shape)} for variable in variables]
+        self.manifest: Manifest = task.manifest(self.layout, Layout.from_wire(state, "state", least=0))
+        self.interface = self.manifest.interface
 
     def initial(self) -> Weights:
         """Return the model's weights as one flat vector, shape (layout.size,)."""
         return self.layout.join([np.asarray(variable.numpy(), np.float32) for variable in self.model.trainable_variables])
 
+    def state(self) -> Weights:
+        """Return what the state begins with as one flat vector, shape (interface.state.size,)."""
+        return np.concatenate([np.empty(0, np.float32), *(np.ravel(self._fixed[i]) for i in self._states)])
+
     def signatures(self) -> dict[str, Any]:
         """Return them as concrete functions, by the names that clients call."""
-
-        def spec(name: str, *shape: int | None, dtype: Any = tf.float32) -> Any:
-            return tf.TensorSpec(shape, dtype, name)
-
-        w = [spec(f"w{i}", *tensor.shape) for i, tensor in enumerate(self.layout.tensors)]
-        x = spec("x", None, self.task.window, len(self.task.channels))
-        y, sw, lr, mu, clip = spec("y", None), spec("sw", None), spec("lr"), spec("mu"), spec("clip")
-        picks, masks = spec("idx", None, None, dtype=tf.int32), spec("sw", None, None)
-        arguments = {
-            "infer": (self.infer, [x, *w]),
-            "evaluate": (self.evaluate, [x, y, sw, *w]),
-            "train": (self.train, [x, y, sw, lr, *w]),
-            "fit": (self.fit, [x, y, picks, masks, lr, mu, *w]),
-            "fit_clipped": (self.fit_clipped, [x, y, picks, masks, lr, mu, clip, *w]),
+        face = self.interface
+        x = [_spec(item.name, None, *item.shape, dtype=item.dtype) for item in face.inputs]
+        y = [_spec(item.name, None, *item.shape, dtype=item.dtype) for item in face.targets]
+        w, state = _specs("w", self.layout), _specs("s", face.state)
+        minibatches = [_spec("idx", None, None, dtype="int32"), _spec("sw", None, None)]
+        slots = [spec for slot in face.slots for spec in _specs(slot, self.layout)]
+        model = [*w, *_specs("anchor", self.layout), *_specs("correction", self.layout), *slots, *state]
+        found = {
+            "infer": _function(self.infer, [*x, *w, *state]),
+            "evaluate": _function(self.evaluate, [*x, *y, _spec("sw", None), *w, *state]),
+            "descend": _function(self.descend, [*x, *y, *minibatches, *map(_spec, ("lr", "mu", "momentum", "clip")), *model]),
         }
+        if self.manifest.former:
+            found["fit"] = _function(self.fit, [*x, *y, *minibatches, *map(_spec, ("lr", "mu")), *w])
         if type(self.task).doubt is not Task.doubt:
-            arguments["doubt"] = (self.doubt, [x, y])
-        return {
-            name: tf.function(body, input_signature=specs, autograph=False).get_concrete_function()
-            for name, (body, specs) in arguments.items()
-        }
+            found["doubt"] = _function(self.doubt, [*x, *y])
+        return found
 
-    def infer(self, x: Tensor, *w: Tensor) -> dict[str, Tensor]:
+    def infer(self, given: Tensors) -> Tensors:
         """Forecast."""
-        return {"y": self.task.forecast(x, self.output(x, w))}
+        output, _ = self.output(given, self._tensors(given, "w"), self._state(given))
+        return self._outputs(self.task.forecast(self._part(given, self.interface.inputs), output))
 
-    def evaluate(self, x: Tensor, y: Tensor, sw: Tensor, *w: Tensor) -> dict[str, Tensor]:
+    def evaluate(self, given: Tensors) -> Tensors:
         """Measure."""
-        output = self.output(x, w)
-        rows = {
-            "loss": self.task.loss(x, y, output),
-            "error": self.task.error(y, self.task.forecast(x, output)),
-            "baseline": self.task.baseline(x, y),
-        }
-        return {name: _mean(values, sw) for name, values in rows.items()}
+        x, y = self._part(given, self.interface.inputs), self._part(given, self.interface.targets)
+        output, _ = self.output(given, self._tensors(given, "w"), self._state(given))
+        rows = (self.task.loss(x, y, output), self.task.error(y, self.task.forecast(x, output)), self.task.baseline(x, y))
+        return {name: _mean(values, given["sw"]) for name, values in zip(MEASURES, rows, strict=True)}
 
-    def train(self, x: Tensor, y: Tensor, sw: Tensor, lr: Tensor, *w: Tensor) -> dict[str, Tensor]:
-        """Take one step of gradient descent."""
-        loss, gradients = self.gradients(x, y, sw, w)
-        shorter = clipped(gradients, self.task.clip_norm)
-        return _results(loss, [a - lr * g for a, g in zip(w, shorter, strict=True)])
+    def descend(self, given: Tensors) -> Tensors:
+        """Train over all minibatches by gradient descent with momentum, pulled towards the anchor (FedProx, Li et al. 2020, eq. 2).
 
-    def fit(self, x: Tensor, y: Tensor, idx: Tensor, sw: Tensor, lr: Tensor, mu: Tensor, *w: Tensor) -> dict[str, Tensor]:
-        """Train over all minibatches, no gradient longer than the task's ``clip_norm``: what TensorFlow Lite has for a default."""
-        return self.fit_clipped(x, y, idx, sw, lr, mu, tf.constant(self.task.clip_norm), *w)
-
-    def fit_clipped(
-        self, x: Tensor, y: Tensor, idx: Tensor, sw: Tensor, lr: Tensor, mu: Tensor, clip: Tensor, *w: Tensor
-    ) -> dict[str, Tensor]:
-        """Train over all minibatches, pulled towards the weights that came in (FedProx, Li et al. 2020, eq. 2)."""
-        steps = tf.shape(idx)[0]
-
-        def step(i: Tensor, total: Tensor, *now: Tensor) -> Any:
-            rows, mask = tf.gather(idx, i), tf.gather(sw, i)
-            loss, gradients = self.gradients(tf.gather(x, rows), tf.gather(y, rows), mask, now)
-            shorter = clipped(gradients, clip)
-            after = [a - lr * (g + mu * (a - start)) for a, g, start in zip(now, shorter, w, strict=True)]
-            return (i + 1, total + loss, *after)
-
-        _, total, *after = tf.while_loop(lambda i, *_: i < steps, step, (tf.constant(0), tf.constant(0.0), *w))
-        return _results(total / tf.cast(tf.maximum(steps, 1), tf.float32), after)
-
-    def doubt(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Say of each window how far it lies from what can be."""
-        return {"doubt": self.task.doubt(x, y)}
-
-    def output(self, x: Tensor, weights: Sequence[Tensor], training: bool = False) -> Tensor:
-        """Run the model, shape (N,).
-
-        Raises
-        ------
-        ExportError
-            If a layer keeps state of its own while it trains: that state would stay behind on each client.
+        All weights move as one vector: a small model's step is mostly the cost of each operation, and these are few.
         """
-        fixed = [tf.constant(value) for value in self._fixed]
-        y, after = self.model.stateless_call(list(weights), fixed, x, training=training)
-        for variable, old, new in zip(self.model.non_trainable_variables, fixed, after, strict=True):
-            if new is not old:
-                raise ExportError(
-                    f"{variable.path}: its layer changes this state while it trains, which no server would average; "
-                    "take LayerNormalization for BatchNormalization, and leave Dropout and other random layers out"
-                )
-        return tf.reshape(y, [-1])
+        anchor, correction, velocity = (_flat(self._tensors(given, kind)) for kind in ("anchor", "correction", "velocity"))
+        lr, mu, momentum, clip = (given[name] for name in ("lr", "mu", "momentum", "clip"))
 
-    def gradients(self, x: Tensor, y: Tensor, sw: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return the weighted mean of the task's loss, and its gradient by each weight.
+        def step(slopes: list[Tensor], now: list[Tensor], kept: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+            (w,), (v,) = now, kept
+            v = momentum * v + (_flat(clipped(slopes, clip)) + mu * (w - anchor) + correction)
+            return [w - lr * v], [v]
+
+        loss, w, velocities, state = self._loop(given, step, [_flat(self._tensors(given, "w"))], [velocity], self._split)
+        kept = {f"next_velocity{i}": tensor for i, tensor in enumerate(self._split(velocities))}
+        return _results(loss, self._split(w)) | kept | {f"next_s{i}": tensor for i, tensor in enumerate(state)}
+
+    def fit(self, given: Tensors) -> Tensors:
+        """Train as clients of release 0.1 ask for it: pulled towards the weights that came in, and the task's own clip."""
+        start, lr, mu = self._tensors(given, "w"), given["lr"], given["mu"]
+
+        def step(slopes: list[Tensor], now: list[Tensor], kept: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+            shorter = clipped(slopes, tf.constant(self.task.clip_norm))
+            return [w - lr * (g + mu * (w - a)) for w, g, a in zip(now, shorter, start, strict=True)], kept
+
+        loss, w, _, _ = self._loop(given, step, start, [], lambda now: now)
+        return _results(loss, w)
+
+    def doubt(self, given: Tensors) -> Tensors:
+        """Say of each window how far it lies from what can be."""
+        return {"doubt": self.task.doubt(self._part(given, self.interface.inputs), self._part(given, self.interface.targets))}
+
+    def output(
+        self, given: Tensors, weights: Sequence[Tensor], state: Sequence[Tensor], training: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run the model on the inputs among ``given``; return its output, shape (N,) for a single target, and the state after."""
+        fixed = [tf.constant(value) for value in self._fixed]
+        for i, tensor in zip(self._states, state, strict=True):
+            fixed[i] = tensor
+        y, after = self.model.stateless_call(list(weights), fixed, self._part(given, self.interface.inputs), training=training)
+        return y if self.task.several else tf.reshape(y, [-1]), [after[i] for i in self._states]
+
+    def gradients(
+        self, given: Tensors, sw: Tensor, weights: Sequence[Tensor], state: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Return the weighted mean of the task's loss, its gradient by each weight, and the state after.
 
         Raises
         ------
@@ -146,7 +146,9 @@ class Program:
             If an operation has no gradient, or the loss does not depend on a weight.
         """
         with tf.compat.v1.get_default_graph().gradient_override_map(OVERRIDES):
-            loss = _mean(self.task.loss(x, y, self.output(x, weights, training=True)), sw)
+            output, after = self.output(given, weights, state, training=True)
+            x, y = self._part(given, self.interface.inputs), self._part(given, self.interface.targets)
+            loss = _mean(self.task.loss(x, y, output), sw)
         try:
             found = tf.gradients(loss, list(weights))
         except LookupError as error:
@@ -154,7 +156,91 @@ class Program:
         for variable, gradient in zip(self.model.trainable_variables, found, strict=True):
             if gradient is None:
                 raise ExportError(f"{variable.path}: the loss does not depend on this weight; take its layer out")
-        return loss, found
+        return loss, found, after
+
+    def _loop(
+        self,
+        given: Tensors,
+        move: Callable[..., tuple[list[Tensor], list[Tensor]]],
+        w: list[Tensor],
+        kept: list[Tensor],
+        weights: Callable[[list[Tensor]], list[Tensor]],
+    ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+        """Take a step for each minibatch; return the mean loss, and ``w``, ``kept`` and the state after the last.
+
+        ``weights`` makes the layout's tensors of ``w``, and ``move`` the next ``w`` and ``kept`` of the gradient and those before.
+        """
+        idx, sw, state = given["idx"], given["sw"], self._state(given)
+        steps, ends = tf.shape(idx)[0], np.cumsum([len(w), len(kept), len(state)])
+        windows = [item.name for item in (*self.interface.inputs, *self.interface.targets)]
+
+        def step(i: Tensor, total: Tensor, *carried: Tensor) -> Any:
+            now, before, noted = (list(carried[low:high]) for low, high in zip((0, *ends), ends, strict=False))
+            rows, mask = tf.gather(idx, i), tf.gather(sw, i)
+            loss, slopes, after = self.gradients({name: tf.gather(given[name], rows) for name in windows}, mask, weights(now), noted)
+            now, before = move(slopes, now, before)
+            return (i + 1, total + loss, *now, *before, *after)
+
+        begin = (tf.constant(0), tf.constant(0.0), *w, *kept, *state)
+        _, total, *carried = tf.while_loop(lambda i, *_: i < steps, step, begin)
+        mean = total / tf.cast(tf.maximum(steps, 1), tf.float32)
+        return mean, carried[: ends[0]], carried[ends[0] : ends[1]], carried[ends[1] :]
+
+    def _split(self, flat: list[Tensor]) -> list[Tensor]:
+        """Return the layout's tensors of one vector."""
+        parts = tf.split(flat[0], [tensor.size for tensor in self.layout.tensors])
+        return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, self.layout.tensors, strict=True)]
+
+    def _tensors(self, given: Tensors, kind: str) -> list[Tensor]:
+        return [given[f"{kind}{i}"] for i in range(len(self.layout.tensors))]
+
+    def _state(self, given: Tensors) -> list[Tensor]:
+        return [given[f"s{i}"] for i in range(len(self._states))]
+
+    def _part(self, given: Tensors, parts: Sequence[Value]) -> Any:
+        """Return what a task's methods call ``x`` or ``y``."""
+        return {part.name: given[part.name] for part in parts} if self.task.several else given[parts[0].name]
+
+    def _outputs(self, forecast: Any) -> Tensors:
+        found = forecast if self.task.several else {self.interface.outputs[0].name: forecast}
+        for part in self.interface.outputs:
+            shape = found[part.name].shape[1:] if part.name in found else None
+            if shape != part.shape or found[part.name].dtype != part.dtype:
+                raise ExportError(
+                    f"{self.task.name}: its forecast of {part.name} should be {part.dtype} of shape (N, {', '.join(map(str, part.shape))})"
+                )
+        return {part.name: found[part.name] for part in self.interface.outputs}
+
+    def _check_shapes(self) -> None:
+        task, model = self.task, self.model
+        if task.several:
+            wanted: Any = {item.name: (None, *item.shape) for item in task.inputs}
+            given: Any = {tensor.name: tuple(tensor.shape) for tensor in model.inputs}
+            if given != wanted:
+                raise ExportError(
+                    f"{task.name}: the model takes {given}; it must take {wanted}, the task's inputs, each an Input of that name"
+                )
+            return
+        wanted = (None, task.window, len(task.channels))
+        if model.input_shape != wanted or model.output_shape not in ((None,), (None, 1)):
+            raise ExportError(
+                f"{task.name}: the model maps {model.input_shape} to {model.output_shape}; "
+                f"it must map {wanted}, windows of this task's channels, to (None, 1)"
+            )
+
+    def _changing(self) -> list[int]:
+        """Return which of the weights that are not trainable a layer changes while it trains."""
+        fixed, given = [tf.constant(value) for value in self._fixed], [tf.zeros((2, *tensor.shape[1:])) for tensor in self.model.inputs]
+        inputs = {tensor.name: zeros for tensor, zeros in zip(self.model.inputs, given, strict=True)} if self.task.several else given[0]
+        _, after = self.model.stateless_call(self.model.trainable_variables, fixed, inputs, training=True)
+        changed = [i for i, (old, new) in enumerate(zip(fixed, after, strict=True)) if new is not old]
+        for variable in (self.model.non_trainable_variables[i] for i in changed):
+            if variable.dtype != "float32":
+                raise ExportError(
+                    f"{variable.path}: its layer draws random numbers from this state while it trains, which no graph can; "
+                    "leave Dropout and other random layers out"
+                )
+        return changed
 
 
 def clipped(gradients: Sequence[Tensor], most: Tensor) -> list[Tensor]:
@@ -166,10 +252,33 @@ def clipped(gradients: Sequence[Tensor], most: Tensor) -> list[Tensor]:
     return [g * (most / tf.maximum(length, most)) for g in gradients]
 
 
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0)
+
+
 def _mean(values: Tensor, sw: Tensor) -> Tensor:
+    if values.shape.rank != 1:
+        raise ExportError("a task's loss, error and baseline give one value a row, shape (N,): the exporter takes the mean")
     # an all-masked batch has mean 0 rather than none
     return tf.reduce_sum(values * sw) / tf.maximum(tf.reduce_sum(sw), 1e-12)
 
 
-def _results(loss: Tensor, weights: Sequence[Tensor]) -> dict[str, Tensor]:
+def _results(loss: Tensor, weights: Sequence[Tensor]) -> Tensors:
     return {"loss": loss, **{f"next_w{i}": weight for i, weight in enumerate(weights)}}
+
+
+def _spec(name: str, *shape: int | None, dtype: str = "float32") -> Any:
+    return tf.TensorSpec(shape, dtype, name)
+
+
+def _specs(kind: str, layout: Layout) -> Specs:
+    return [_spec(f"{kind}{i}", *tensor.shape) for i, tensor in enumerate(layout.tensors)]
+
+
+def _function(body: Callable[[Tensors], Tensors], specs: Specs) -> Any:
+    """Return a function of tensors by name as a concrete one, whose arguments have those names."""
+
+    def named(*tensors: Tensor) -> Tensors:
+        return body({spec.name: tensor for spec, tensor in zip(specs, tensors, strict=True)})
+
+    return tf.function(named, input_signature=specs, autograph=False).get_concrete_function()

@@ -7,7 +7,7 @@ import secrets
 import tomllib
 from collections.abc import Mapping
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from .vault import Vault
 

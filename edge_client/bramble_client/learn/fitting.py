@@ -1,0 +1,199 @@
+"""A local run over its minibatches, in one call of the graph or in several that give the same bits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bramble_client.learn.runtime import Graph, result
+from bramble_client.learn.windows import Windows
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.graph import Manifest
+from bramble_protocol.layout import Layout, Weights
+from bramble_protocol.messages import TrainConfig
+
+MOST_VISITS = 4_000_000
+"""Window visits in one run: epochs times windows. Their shuffled order takes 8 bytes each."""
+CALL_S = 0.25
+"""Least seconds of a call, so that handing windows over costs little beside it; a run of two of them stays whole."""
+FIRST, FIRST_WEIGHTS = 1000, 8_000_000
+"""Most steps of a run's first call, by which the others are measured; and as many weights as they may move in all."""
+
+
+class TrainingFault(BrambleError):
+    """A run cannot be done as configured, or came to nothing; the text names the setting to change."""
+
+
+class BrokenOff(BrambleError):
+    """Nobody wants the result of this run any more."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's numbers as they go from call to call: weights, and the state of layers that keep one."""
+
+    weights: Weights
+    state: Weights
+
+    def arguments(self, manifest: Manifest) -> dict[str, NDArray[np.float32]]:
+        """Name its tensors as a graph's signatures do."""
+        return {**arguments(manifest.layout, self.weights), **arguments(manifest.interface.state, self.state, "s")}
+
+
+class Run:
+    """A local run that has done some of its steps.
+
+    Parameters
+    ----------
+    graph
+        Runs the steps.
+    manifest
+        The graph's.
+    data
+        All windows.
+    start
+        Where it begins.
+    minibatches
+        Rows of windows and their weights, as :func:`minibatches` gives them.
+    config
+        The round's.
+    anchor
+        What FedProx's ``mu`` pulls towards, shape (layout.size,); the weights that it begins with by default.
+    correction
+        What is added to every step's gradient, shape (layout.size,); zeros by default.
+    momentum
+        Part of the last step that goes into the next.
+    clip
+        Longest gradient, over all weights; the task's own by default.
+
+    Raises
+    ------
+    TrainingFault
+        If the graph is of format 1, which has neither correction, momentum nor an anchor or a clip of one's own.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        manifest: Manifest,
+        data: Windows,
+        start: Model,
+        minibatches: tuple[NDArray[np.int32], NDArray[np.float32]],
+        config: TrainConfig,
+        *,
+        anchor: Weights | None = None,
+        correction: Weights | None = None,
+        momentum: float = 0.0,
+        clip: float | None = None,
+    ) -> None:
+        self._graph, self._manifest, self._minibatches = graph, manifest, minibatches
+        self.model, self.left = start, len(minibatches[0])
+        self._windows = {**data.inputs, **data.targets}
+        self._settings: dict[str, Any] = {"lr": np.float32(config.learning_rate), "mu": np.float32(config.proximal_mu)}
+        self._fixed: dict[str, NDArray[Any]] = {}
+        self._slots: dict[str, NDArray[Any]] = {}
+        layout, face = manifest.layout, manifest.interface
+        if manifest.format == 1:
+            if anchor is not None or correction is not None or momentum or clip is not None:
+                raise TrainingFault(
+                    f"graph: that of task {manifest.task} is of format 1, which takes no anchor, correction, momentum or clip; "
+                    "export it again with this version of Bramble"
+                )
+            return
+        self._settings |= {"momentum": np.float32(momentum), "clip": np.float32(face.clip_norm if clip is None else clip)}
+        nothing = np.zeros(layout.size, np.float32)
+        self._fixed = arguments(layout, start.weights if anchor is None else anchor, "anchor")
+        self._fixed |= arguments(layout, nothing if correction is None else correction, "correction")
+        for slot in face.slots:
+            self._slots |= arguments(layout, nothing, slot)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all steps must be done in one call: in format 1 FedProx pulls towards whatever a call begins with."""
+        return self._manifest.format == 1
+
+    def advance(self, steps: int) -> None:
+        """Do so many of the steps that are left, or all of them."""
+        steps = self.left if self.whole else min(steps, self.left)
+        first = len(self._minibatches[0]) - self.left
+        idx, sw = (part[first : first + steps] for part in self._minibatches)
+        layout, states = self._manifest.layout, self._manifest.interface.state
+        given = {
+            **self._windows,
+            "idx": idx,
+            "sw": sw,
+            **self._settings,
+            **self._fixed,
+            **self._slots,
+            **self.model.arguments(self._manifest),
+        }
+        found = self._graph("fit" if self.whole else "descend", **given)
+        self.model = Model(
+            layout.join([result(found, f"next_w{i}", tensor.shape) for i, tensor in enumerate(layout.tensors)]),
+            np.concatenate([self.model.state[:0], *(result(found, f"next_s{i}", t.shape).ravel() for i, t in enumerate(states.tensors))]),
+        )
+        self._slots = {name: result(found, f"next_{name}", tensor.shape) for name, tensor in self._slots.items()}
+        self.left -= steps
+
+
+def fit(
+    graph: Graph,
+    manifest: Manifest,
+    data: Windows,
+    start: Model,
+    config: TrainConfig,
+    rng: np.random.Generator,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Model:
+    """Train for ``config.epochs`` epochs; a long run in several calls of the graph, between which it may be broken off.
+
+    Raises
+    ------
+    TrainingFault
+        If that is more than a client does in one run.
+    BrokenOff
+        If it is no longer wanted.
+    """
+    visits = config.epochs * len(data)
+    if visits > MOST_VISITS:
+        raise TrainingFault(f"{config.epochs} epochs of {len(data)} windows are more than {MOST_VISITS} visits in one run; lower epochs")
+    run = Run(graph, manifest, data, start, minibatches(len(data), config, rng), config)
+    steps = max(1, min(FIRST, FIRST_WEIGHTS // manifest.layout.size))
+    while run.left:
+        if not wanted():
+            raise BrokenOff(f"broken off with {run.left} steps to go")
+        before, began = run.left, time.perf_counter()
+        run.advance(steps)
+        each = (time.perf_counter() - began) / (before - run.left)
+        steps = run.left if run.left * each <= 2 * CALL_S else max(1, round(CALL_S / each))
+    return run.model
+
+
+def arguments(layout: Layout, values: Weights, kind: str = "w") -> dict[str, NDArray[np.float32]]:
+    """Name a flat vector's tensors as a graph's signatures do."""
+    return {f"{kind}{i}": tensor for i, tensor in enumerate(layout.split(values))}
+
+
+def minibatches(count: int, config: TrainConfig, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Shuffle all windows anew for each epoch and cut them into minibatches.
+
+    Returns
+    -------
+    idx, sw
+        Rows of windows and their weights, shape (steps, batch): an epoch's last minibatch is filled up, from the epoch's first rows,
+        with weight 0. A layer that normalises by its batch sees ordinary windows there, too.
+    """
+    size = min(config.batch_size, count)
+    steps = -(-count // size)
+    idx = np.zeros((config.epochs, steps * size), np.int32)
+    sw = np.zeros_like(idx, np.float32)
+    sw[:, :count] = 1
+    for order in idx:
+        order[:count] = rng.permutation(count)
+        order[count:] = order[: steps * size - count]
+    return idx.reshape(-1, size), sw.reshape(-1, size)
