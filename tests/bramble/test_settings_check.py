@@ -52,7 +52,21 @@ ENDS = [
     ("[server]\nmin_updates = 5\nmin_clients = 3", "", "a round could start that can never commit"),
     ("[server]\nrounds = 3\nevery = '1h'", "", "exclude each other"),
     ("[server]\ntls_cert = '/etc/bramble/server.crt'", "", "--tls-cert and --tls-key belong together"),
-    ("[server]\nstrategy = 'fedavrg'", "strategy", "is not one of fedavg"),
+    ("[server]\nstrategy = 'fedavrg'", "strategy", "is not one of fedavg, fedprox, fedavgm, did you mean 'fedavg'?"),
+    ("[server.strategy]\nname = 'fedavrg'", "strategy", "is not one of fedavg"),
+    (
+        "[server.strategy]\nname = 'fedavgm'\nmomentun = 0",
+        "strategy_option",
+        "has no parameter 'momentun', did you mean 'momentum' (a number, at least 0 and below 1)?",
+    ),
+    ("[server.strategy]\nname = 'fedprox'\nmu = -1", "strategy_option", "mu of fedprox is a number, 0 to 1000, got '-1'"),
+    ("[server.strategy]\nname = 'fedprox'\nmu = true", "strategy_option", "mu of fedprox is a number, 0 to 1000, got 'True'"),
+    ("[server.strategy]\nname = 'fedprox'\nmu = [1]", "strategy_option", "mu of fedprox is a number, 0 to 1000, got '[1]'"),
+    ("[server.strategy]\nmu = 0.1", "strategy_option", "fedavg has no parameter 'mu', for it has none"),
+    ("[server.strategy]\nname = 3", "strategy", "input should be a valid string"),
+    ("[server]\nstrategy_option = ['mu']", "strategy_option", "a parameter of a strategy is written key=value, such as mu=0.1"),
+    ("[server]\nstrategy_option = 5", "strategy_option", "is written key=value"),
+    ("[server]\nstrategy_option = ['mu=1', 'mu=2']", "strategy_option", "mu is given twice"),
     ("[server]\ntask = 'climat'", "task", "is not one of climate"),
     ("[server]\ntask = '{folder}/lost.tflite'", "task", "cannot read"),
     ("[server]\ntask = '{folder}/none.tflite'", "task", "not a graph file with a manifest"),
@@ -111,7 +125,7 @@ def judged(folder: Path, text: str) -> tuple[Path, list[Problem]]:
 def started(path: Path) -> None:
     """Read a file as the command does that it is for, as far as nothing is opened."""
     server = flags.load(ServerSettings, "server", {}, path)
-    if "[server]" in path.read_text():
+    if "[server" in path.read_text():
         foundation.read(server)
     if "[client]" in path.read_text():
         client = flags.load(ClientSettings, "client", {}, path)
@@ -142,6 +156,8 @@ def test_what_would_end_a_unit_at_its_start_is_named_before(folder: Path, text: 
     [
         "[server]",
         "[server]\nmode = 'private'\nevery = '1h'\nping-interval = '2s'",
+        "[server.strategy]\nname = 'fedavgm'\nmomentum = 0\nlearning-rate = 2",
+        "[server]\nstrategy = 'fedprox'\nstrategy_option = ['mu=0.5']",
         "[server]\ntask = '{folder}/good.tflite'\ntokens = '/etc/bramble/tokens.toml'",
         "[server]\ndatabase = 'postgresql+psycopg://bramble@db.local/bramble'",
         MOCK,

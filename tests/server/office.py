@@ -103,12 +103,15 @@ class Transport:
 class Office:
     """What a test has in hand."""
 
-    def __init__(self, folder: Path, outward: Callable[[Fleet], Any] = Transport, clock: Clock | None = None, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, outward: Callable[[Fleet], Any] = Transport, clock: Clock | None = None, database: Path | str | None = None,
+        **settings: Any,
+    ) -> None:  # fmt: skip
         self.clock = clock or Clock()
         self._sessions: dict[str, str] = {}
         self._numbers = itertools.count()
         graph = GraphFile.read(write_graph(folder).read_bytes())
-        self.store = Store(folder / "bramble.db")
+        self.store = Store(database or folder / "bramble.db")
         self.fleet = Fleet(graph.manifest.channels, self.clock)
         self.transport = outward(self.fleet)
         self.metrics = Metrics(graph.manifest.metric, self.fleet)

@@ -160,6 +160,30 @@ class TestFollowing:
         assert differences(reopen()) == []
 
 
+class TestStrategyState:
+    def test_a_model_of_version_3_is_kept_and_says_nothing_of_its_strategy(
+        self, target: Path | str, reopen: Reopen, monkeypatch: pytest.MonkeyPatch, migrations: Migrations
+    ) -> None:
+        with monkeypatch.context() as then:
+            then.setattr(migrate, "MIGRATIONS", migrations(until=3))
+            with reopen().writing() as connection:
+                weights = np.array([1, 2], "<f4").tobytes()
+                connection.execute(text("INSERT INTO models (round, weights) VALUES (7, :weights)"), {"weights": weights})
+        before = contents(target)
+        del before["alembic_version"]
+        store = reopen()
+        assert lost(before, contents(target)) == []
+        state = {"v": np.array([[1.5, -2.0]], ">f8"), "n": np.array(3), "none": np.zeros((0, 2), np.float32)}
+        with store.writing() as connection:
+            assert models.memory(connection, 7) == models.UNKNOWN
+            models.save(connection, 8, np.ones(2, np.float32), models.Memory("fedavgm", {"momentum": 0.9}, state), 20)
+            found = models.memory(connection, 8)
+        assert (found.strategy, found.parameters, set(found.state)) == ("fedavgm", {"momentum": 0.9}, set(state))
+        for name, array in found.state.items():
+            np.testing.assert_array_equal(array, state[name])
+            assert array.shape == state[name].shape
+
+
 class TestRefused:
     def newer(self, store: Store) -> str:
         with store.writing() as connection:

@@ -110,7 +110,10 @@ def fault(kind: object) -> str | None:
     """Say why something cannot be what a strategy takes; None if it can."""
     if not (isinstance(kind, type) and issubclass(kind, Parameters) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
         return "what it takes is no frozen dataclass made from Parameters"
-    types = get_type_hints(kind)
+    try:
+        types = get_type_hints(kind)
+    except Exception as error:  # an annotation that is no type
+        return f"its parameters cannot be read ({type(error).__name__}: {error})"
     for item in fields(kind):
         if types.get(item.name) not in KINDS or "range" not in item.metadata or item.default is MISSING:
             return f"its parameter {item.name} is not declared as a bool, int or float by parameter()"
@@ -147,8 +150,8 @@ def _value(where: str, value: Any, kind: type, item: Field[Any]) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float | str) or (kind is int and isinstance(value, float)):
             raise BrambleError(expected)
         number = kind(value)
+        if number not in item.metadata["range"]:
+            raise BrambleError(expected)
     except (ValueError, KeyError, OverflowError):
         raise BrambleError(expected) from None
-    if number not in item.metadata["range"]:
-        raise BrambleError(expected)
     return number
