@@ -18,7 +18,9 @@ from sqlalchemy.exc import OperationalError
 from bramble_protocol.messages import ClientUpdate, TrainConfig
 from bramble_server.learning.aggregate import AggregateError
 from bramble_server.learning.judge import Judge
-from bramble_server.learning.strategies import STRATEGIES, Context, FedAvg, FedAvgM
+from bramble_server.learning.strategies import STRATEGIES, Context
+from bramble_server.learning.strategies.fedavg import FedAvg
+from bramble_server.learning.strategies.fedavgm import FedAvgM
 from bramble_server.store import Store, models
 from bramble_server.store.schema import strategy_state
 from tests.server.office import Office, Transport
