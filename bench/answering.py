@@ -15,6 +15,7 @@ import socketio  # type: ignore[import-untyped]
 
 import bramble_protocol
 from bench.loopback import many_files
+from bramble_protocol.features import FEATURES
 from bramble_protocol.messages import Channel, Handshake
 
 CHANNELS = (Channel("temperature", "°C"), Channel("humidity", "%"), Channel("pressure", "hPa"))
@@ -44,7 +45,7 @@ class Answering:
                 self.seen["asked"].append(time.monotonic())
             now = time.time()
             answer = {
-                **{key: update[key] for key in ("round", "layout", "encoding", "weights")},
+                **{key: update[key] for key in ("round", "model", "encoding", "weights")},
                 "samples": 100,
                 "metrics": {"loss_before": 1.0, "loss_after": 0.5},
                 "timing": {"received": now, "train_start": now, "train_end": now},
@@ -63,7 +64,7 @@ class Answering:
 
         client.on("client_update", ask)
         client.on("disconnect", gone)
-        auth = Handshake(bramble_protocol.VERSION, name, simulated=True, channels=CHANNELS, version="bench").to_wire()
+        auth = Handshake(bramble_protocol.VERSION, name, simulated=True, channels=CHANNELS, version="bench", features=FEATURES).to_wire()
         await client.connect(url, auth=auth, transports=["websocket"], wait_timeout=60)
         self.clients.append(client)
 

@@ -15,6 +15,7 @@ from flask import Flask
 from flask_socketio import SocketIO  # type: ignore[import-untyped]
 
 from bench.loopback import write_graph
+from bramble_protocol.features import FEATURES
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import ClientUpdate
 from bramble_server.transport.gevent import engine
@@ -31,7 +32,8 @@ def serve(clients: int, rounds: int, parameters: int, websocket: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         graph = GraphFile.read(write_graph(Path(folder), parameters).read_bytes())
     manifest = graph.manifest
-    update = ClientUpdate(1, manifest.task, graph.sha256, manifest.layout, "float32", "float32", graph.initial, manifest.config).to_wire()
+    asked = ClientUpdate(1, manifest.task, graph.sha256, manifest.layout, "float32", "float32", graph.initial, manifest.config)
+    update = asked.to_wire(FEATURES)
     state = {"connected": 0, "answers": 0, "round": 0}
 
     def ask() -> None:

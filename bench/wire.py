@@ -1,4 +1,4 @@
-"""Bytes on the wire, per client and round, counted by a proxy between clients and server.
+"""Bytes on the wire, per client and round, counted by a proxy between clients and server, and how exact an answer of few bytes is.
 
 Once with the real client and the built-in task, and for models of other sizes with clients that answer at once.
 """
@@ -8,15 +8,25 @@ from __future__ import annotations
 import socket
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
+from bench.learning import SITES, Site
 from bench.loopback import Process, Server, fleet, running, serve, wait_for
 from bench.table import Row
+from bramble_client.learn.trainer import Trainer
+from bramble_protocol import codecs
+from bramble_protocol.messages import ClientUpdate
 from bramble_server import tasks
 
 CLIENTS, ROUNDS = 2, 5
+BEFORE = 10
+"""Rounds that the fleet has learnt when its answers are compared: they move the weights less and less."""
 SIZES = (10_000, 1_000_000)
 
 
@@ -102,6 +112,27 @@ def per_round_of_real_clients() -> dict[str, float]:
         return {way: (count - before[way]) / ROUNDS / CLIENTS for way, count in counter.bytes.items()}
 
 
+def lost(encodings: Sequence[str]) -> dict[str, float]:
+    """Return how much of what five real trainers changed in a round is lost on the wire: root mean square, of that of the change."""
+    graph = tasks.load("climate")
+    manifest, model = graph.manifest, graph.initial
+    sites = [site.until(site.cut) for site in (Site.load(name, graph) for name in SITES)]
+    errors, changes = dict.fromkeys(encodings, 0.0), 0.0
+    with tempfile.TemporaryDirectory() as name:
+        trainers = [Trainer(Path(name) / site.name, lambda _: graph.data, site.name) for site in sites]
+        for number in range(1, BEFORE + 2):
+            config = replace(manifest.config, epochs=1, seed=number)
+            asked = ClientUpdate(number, manifest.task, graph.sha256, manifest.layout, "float32", "float32", model, config)
+            trained = [trainer.run(asked, site.columns, None).complete.weights for trainer, site in zip(trainers, sites, strict=True)]
+            base, model = model, np.stack(trained).mean(axis=0, dtype=np.float64).astype(np.float32)
+    for weights in trained:
+        changes += float(np.square(weights - base).sum())
+        for encoding in encodings:
+            came = codecs.decode(codecs.encode(weights, encoding, base), manifest.layout, encoding, base)
+            errors[encoding] += float(np.square(came - weights).sum())
+    return {encoding: float(np.sqrt(error / changes)) for encoding, error in errors.items()}
+
+
 def rows_of(what: str, parameters: int, counts: dict[str, float]) -> list[Row]:
     raw = 4 * parameters
     return [
@@ -120,4 +151,8 @@ def main() -> list[Row]:
     rows = rows_of("a real client, climate", tasks.load("climate").manifest.layout.size, per_round_of_real_clients())
     for parameters in SIZES:
         rows += rows_of(f"{parameters:,} parameters", parameters, per_round(parameters))
+    found = lost(["float16", "delta-float16"])
+    for encoding, share in found.items():
+        about = f"root mean square, {len(SITES)} climates, one epoch after {BEFORE} rounds; 2 B a weight"
+        rows.append(Row(f"of what a client changed, lost on the way as {encoding}", 100 * share, "%", ratio_of=about))
     return rows

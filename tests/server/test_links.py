@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]
 
+from bramble_protocol import sections
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import ClientUpdate, Notice, Timing, TrainConfig, TrainingComplete
 from bramble_server.fleet.admission import Gate
@@ -168,6 +169,55 @@ def test_updates_are_acknowledged_and_make_the_next_model(links: Links, two: tup
     assert links.office.stored() == (number, [3.0] * LAYOUT.size)
     late = links.say(b, "training_complete", update(number + 5))
     assert late == {"accepted": False, "reason": f"unknown round {number + 5}"}
+
+
+def in_sections(links: Links, number: int, **other: Any) -> dict[str, Any]:
+    """Return an answer to what a client of today was asked."""
+    request = next(payload for event, payload, _ in reversed(links.sockets.emitted) if event == "client_update" and "model" in payload)
+    weights = np.full(LAYOUT.size, 2.0, np.float32)
+    complete = TrainingComplete(number, LAYOUT, "float32", weights, 10, {}, Timing(1.0, 2.0, 3.0))
+    return {**complete.to_wire(ClientUpdate.from_wire(request)), **other}
+
+
+def test_each_is_asked_in_its_own_way_and_what_is_said_to_many_alike_is_encoded_once(links: Links) -> None:
+    for name, features in (("a", []), ("b", ["sections"]), ("c", ["sections", "tomorrow"]), ("d", ["delta-float16", "sections"])):
+        links.connect(name, protocol=2, features=features)
+    links.office.coordinator.start_round()
+    links.connect("c", sid="another", protocol=2, features=["sections"])
+    asked = [(payload, to) for event, payload, to in links.sockets.emitted if event == "client_update"]
+    assert [to for _, to in asked] == [["sid of a"], ["sid of b", "sid of c"], ["sid of d"], ["another"]]
+    assert [payload["encoding"] for payload, _ in asked] == ["float32", "sections", "sections", "sections"]
+    assert asked[3][0] is asked[1][0]
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"weights": b""}, "sections: 0 bytes are no attachment with sections"),
+        ({"weights": sections.pack([("weights", "float32", bytes(4))])}, "weights: 4 bytes do not fit the layout"),
+        ({"weights": sections.pack([("control", "float32", bytes(24))])}, "sections[0].name: 'control' is not one of weights"),
+        ({"weights": sections.pack([("weights", "float32", b"\xff" * 24)])}, "weights: value 0 is not finite as float32"),
+        ({"model": 7}, "model: expected a text"),
+    ],
+)
+def test_bad_sections_are_refused_by_name_and_their_sender_counts_as_failed(links: Links, other: dict[str, Any], said: str) -> None:
+    a, b = (links.connect(name, protocol=2, features=["sections"]) for name in ("a", "b"))
+    number = links.office.coordinator.start_round().round
+    answer = links.say(a, "training_complete", in_sections(links, number, **other))
+    assert answer["accepted"] is False
+    assert said in answer["reason"]
+    assert links.say(b, "training_complete", in_sections(links, number)) == {"accepted": True}
+    assert links.office.stored() == (number, [2.0] * LAYOUT.size)
+    assert said in links.office.record(number)["clients"]["a"]["reason"]
+
+
+def test_an_answer_to_another_model_costs_its_sender_nothing(links: Links) -> None:
+    a = links.connect("a", protocol=2, features=["sections"])
+    number = links.office.coordinator.start_round().round
+    stale = links.say(a, "training_complete", in_sections(links, number, model="0123456789abcdef"))
+    assert stale["reason"] == f"round over: model 0123456789abcdef is not the one that round {number} began with"
+    assert links.say(a, "training_complete", in_sections(links, number)) == {"accepted": True}
+    assert links.office.stored() == (number, [2.0] * LAYOUT.size)
 
 
 @pytest.mark.parametrize(

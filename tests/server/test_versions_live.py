@@ -62,6 +62,25 @@ def test_each_is_asked_in_what_it_knows_and_all_count_in_one_round(tmp_path: Pat
             pi.close()
 
 
+def test_a_server_that_was_killed_knows_the_model_of_its_open_round_by_the_same_name(tmp_path: Path) -> None:
+    """So an answer that says how far it moved is taken by the next one, and from the same base."""
+    flags = ("--reply-encoding", "delta-float16", "--encoding", "float16", "--min-clients", "1", "--deadline", "1h")
+    moved = np.linspace(1e-3, 2e-3, LAYOUT.size).astype(np.float32)
+    now = hello("pi-1", protocol=2, features=list(FEATURES))
+    with ServerProcess(tmp_path, *flags) as server, Pi(server.url, auth=now) as pi:
+        number = server.api.start()["round"]
+        first = ClientUpdate.from_wire(pi.next("client_update"))
+        server.kill()
+    with ServerProcess(tmp_path, *flags) as server, Pi(server.url, auth=now) as pi:
+        again = ClientUpdate.from_wire(pi.next("client_update"))
+        assert (again.round, again.model, again.reply_encoding) == (number, first.model, "delta-float16")
+        complete = TrainingComplete(number, LAYOUT, "delta-float16", first.weights + moved, 10, {}, Timing(1.0, 2.0, 3.0))
+        assert pi.call("training_complete", complete.to_wire(first)) == {"accepted": True}
+        wait_for(lambda: server.api.status()["round"] == number, "the commit")
+        raw = server.request("GET", "/model", {"Accept": "application/octet-stream"})[1]
+        np.testing.assert_allclose(np.frombuffer(raw, "<f4"), np.arange(LAYOUT.size) + moved, rtol=0, atol=2e-6)
+
+
 def test_an_answer_from_before_the_server_began_anew_says_nothing_of_its_open_round(server: ServerProcess, join: Callable[..., Pi]) -> None:
     pi, other = (join(name, auth=hello(name, protocol=2, features=list(FEATURES))) for name in ("pi-1", "pi-2"))
     number = server.api.start()["round"]
