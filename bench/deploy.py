@@ -7,25 +7,18 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 import threading
 import time
-import types
-from pathlib import Path
 from typing import Any
 
 from bench.asked import Refused
+from bench.own_tests import TESTS as TESTS
 from bench.table import Row
-
-# Some distributions leave a package `tests` in site-packages, which would hide this project's folder of that name.
-sys.modules["tests"] = types.ModuleType("tests")
-sys.modules["tests"].__path__ = [str(Path(__file__).parents[1] / "tests")]
-
-from tests.fleet.api import Api as Api  # noqa: E402
-from tests.fleet.controller import ROOT as ROOT  # noqa: E402
-from tests.fleet.controller import Controller as Controller  # noqa: E402
-from tests.fleet.controller import half as half  # noqa: E402
-from tests.fleet.fleet import Fleet as Fleet  # noqa: E402
+from tests.fleet.api import Api as Api
+from tests.fleet.controller import ROOT as ROOT
+from tests.fleet.controller import Controller as Controller
+from tests.fleet.controller import half as half
+from tests.fleet.fleet import Fleet as Fleet
 
 CLIENTS = {"pi-1", "pi-2", "pi-3"}
 PATIENCE_S = 3600

@@ -1,0 +1,107 @@
+"""A server at work for one client hears and answers all others: whatever takes long is done beside the event loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bramble_protocol.layout import Layout
+from tests.server.pi import Pi, hello, update
+from tests.server.process import ROOT, ServerProcess
+from tests.waiting import wait_for
+
+STALLING = ROOT / "tests" / "server" / "stalling.py"
+BEFORE = ["an update is decoded", "an update is measured", "an update is put aside", "the disk is told to keep it"]
+AFTER = [
+    "an update is folded",
+    "an update is compared with the new model",
+    "the new model is stored",
+    "files that nobody needs are deleted",
+]
+
+
+def onlooker(server: ServerProcess, name: str) -> Pi:
+    """Connect a client that no round asks."""
+    return Pi(server.url, auth=hello(name, channels=[]))
+
+
+@pytest.mark.parametrize("point", [*BEFORE, *AFTER, LAST])
+def test_while_it_stands_still_others_come_and_are_answered(tmp_path: Path, point: str) -> None:
+    stalls, go = tmp_path / "stalls", tmp_path / "go"
+    with (
+        ServerProcess(tmp_path, script=STALLING, STALL=point, STALLS=str(stalls), GO=str(go)) as server,
+        Pi(server.url, "a") as a,
+        Pi(server.url, "b") as b,
+        onlooker(server, "before") as before,
+    ):
+        number = server.get("/")["round"]
+        asked = [(pi, pi.ask("training_complete", update(number))) for pi in (a, b)]
+        wait_for(stalls.exists, point)
+        assert before.call("health", {"sent": 1.0}) == {"accepted": True}
+        with onlooker(server, "meanwhile") as meanwhile:
+            assert meanwhile.call("health", {"sent": 1.0}) == {"accepted": True}
+        status = server.get("/status")
+        if point in BEFORE:
+            assert status["waiting_for"] == ["a", "b"], "neither is taken yet"
+        go.touch()
+        assert [pi.answer(which) for pi, which in asked] == [{"accepted": True}] * 2
+        wait_for(lambda: server.get("/status")["round"] == number, "the round to commit")
+
+
+LARGE = Layout.of([("dense/kernel", [1000, 9_999]), ("dense/bias", [1000])])
+CLIENTS = 20
+
+
+@contextmanager
+def onlooking(pi: Pi, seen: list[str]) -> Iterator[None]:
+    """Have a client be answered again and again, and note each time in the list."""
+    over = threading.Event()
+
+    def look_on() -> None:
+        while not over.is_set():
+            assert pi.call("health", {"sent": 1.0}) == {"accepted": True}
+            seen.append("heard")
+            over.wait(0.02)
+
+    thread = threading.Thread(target=look_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.load
+def test_while_20_updates_of_10_million_parameters_arrive_others_are_heard(tmp_path: Path) -> None:
+    weights = np.ones(LARGE.size, "<f4").tobytes()
+    seen: list[str] = []
+
+    def take_part(pi: Pi) -> None:
+        number = pi.next("client_update")["round"]
+        pi._events.clear()
+        answer = pi.call("training_complete", update(number, layout=LARGE.to_wire(), weights=weights))
+        seen.append("acknowledged" if answer == {"accepted": True} else str(answer))
+
+    with ServerProcess(tmp_path, "--deadline", "10m", layout=LARGE) as server, ExitStack() as stack:
+        pis = [stack.enter_context(Pi(server.url, f"pi-{index}", within=280.0)) for index in range(CLIENTS)]
+        onlooker_ = stack.enter_context(onlooker(server, "onlooker"))
+        number = server.get("/")["round"]
+        threads = [threading.Thread(target=take_part, args=(pi,)) for pi in pis]
+        with onlooking(onlooker_, seen):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert seen.count("acknowledged") == CLIENTS
+        first, last = seen.index("acknowledged"), len(seen) - 1 - seen[::-1].index("acknowledged")
+        assert "heard" in seen[:first], "while they arrived"
+        assert "heard" in seen[first:last], "while others were taken"
+        wait_for(lambda: server.get("/status")["round"] == number, "the round to commit")
+        assert server.get(f"/rounds/{number}")["updates"] == CLIENTS
