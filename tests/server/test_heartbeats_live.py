@@ -30,7 +30,7 @@ def onlooker(server: ServerProcess, name: str) -> Pi:
     return Pi(server.url, auth=hello(name, channels=[]))
 
 
-@pytest.mark.parametrize("point", [*BEFORE, *AFTER, LAST])
+@pytest.mark.parametrize("point", [*BEFORE, *AFTER])
 def test_while_it_stands_still_others_come_and_are_answered(tmp_path: Path, point: str) -> None:
     stalls, go = tmp_path / "stalls", tmp_path / "go"
     with (
@@ -39,18 +39,18 @@ def test_while_it_stands_still_others_come_and_are_answered(tmp_path: Path, poin
         Pi(server.url, "b") as b,
         onlooker(server, "before") as before,
     ):
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         asked = [(pi, pi.ask("training_complete", update(number))) for pi in (a, b)]
         wait_for(stalls.exists, point)
         assert before.call("health", {"sent": 1.0}) == {"accepted": True}
         with onlooker(server, "meanwhile") as meanwhile:
             assert meanwhile.call("health", {"sent": 1.0}) == {"accepted": True}
-        status = server.get("/status")
+        status = server.api.status()
         if point in BEFORE:
             assert status["waiting_for"] == ["a", "b"], "neither is taken yet"
         go.touch()
         assert [pi.answer(which) for pi, which in asked] == [{"accepted": True}] * 2
-        wait_for(lambda: server.get("/status")["round"] == number, "the round to commit")
+        wait_for(lambda: server.api.status()["round"] == number, "the round to commit")
 
 
 LARGE = Layout.of([("dense/kernel", [1000, 9_999]), ("dense/bias", [1000])])
@@ -79,6 +79,7 @@ def onlooking(pi: Pi, seen: list[str]) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.load
+@pytest.mark.timeout(900)
 def test_while_20_updates_of_10_million_parameters_arrive_others_are_heard(tmp_path: Path) -> None:
     weights = np.ones(LARGE.size, "<f4").tobytes()
     seen: list[str] = []
@@ -90,9 +91,9 @@ def test_while_20_updates_of_10_million_parameters_arrive_others_are_heard(tmp_p
         seen.append("acknowledged" if answer == {"accepted": True} else str(answer))
 
     with ServerProcess(tmp_path, "--deadline", "10m", layout=LARGE) as server, ExitStack() as stack:
-        pis = [stack.enter_context(Pi(server.url, f"pi-{index}", within=280.0)) for index in range(CLIENTS)]
+        pis = [stack.enter_context(Pi(server.url, f"pi-{index}", within=600.0)) for index in range(CLIENTS)]
         onlooker_ = stack.enter_context(onlooker(server, "onlooker"))
-        number = server.get("/")["round"]
+        number = server.api.start()["round"]
         threads = [threading.Thread(target=take_part, args=(pi,)) for pi in pis]
         with onlooking(onlooker_, seen):
             for thread in threads:
@@ -103,5 +104,5 @@ def test_while_20_updates_of_10_million_parameters_arrive_others_are_heard(tmp_p
         first, last = seen.index("acknowledged"), len(seen) - 1 - seen[::-1].index("acknowledged")
         assert "heard" in seen[:first], "while they arrived"
         assert "heard" in seen[first:last], "while others were taken"
-        wait_for(lambda: server.get("/status")["round"] == number, "the round to commit")
-        assert server.get(f"/rounds/{number}")["updates"] == CLIENTS
+        wait_for(lambda: server.api.status()["round"] == number, "the round to commit")
+        assert server.api.round(number)["updates"] == CLIENTS
