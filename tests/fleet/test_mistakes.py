@@ -111,7 +111,7 @@ def test_a_host_that_vanishes_in_the_middle_costs_the_others_nothing_and_the_nex
         controller.host_variables[name]["client_sample_every"] = "7s"
     try:
         with controller.begun("deploy.yml", source=source) as play:
-            until(lambda: pi.output(releases) != before or play.poll() is not None, "its new release to be there", 120)
+            until(lambda: pi.output(releases) != before or play.poll() is not None, "its new release to be there", 400)
             pi.power_cut()
             assert play.wait(600) != 0
     finally:
@@ -159,7 +159,7 @@ def test_two_operators_do_not_play_at_once_and_a_crashed_one_leaves_no_lock(
     lock = "cat /run/bramble-operator"
     until(lambda: not fleet.server.output(lock), "the play before to give it back", 30)
     with controller.begun("deploy.yml", source=source) as first:
-        until(lambda: fleet.server.output(lock), "the first to hold the lock", 60)
+        until(lambda: fleet.server.output(lock), "the first to hold the lock", 120)
         # Another computer, by its name.
         second = controller.play(
             "rollback.yml", source=source, wrapper=["unshare", "--uts", "sh", "-c", 'hostname laptop-2; exec "$@"', "sh"]
