@@ -12,14 +12,19 @@ ROOT = Path(__file__).parents[1]
 RELEASE_0_1 = "a2f909e"
 
 
-def install(folder: Path) -> Path:
-    """Install release 0.1 into a folder; return its command ``bramble``."""
+def unpack(folder: Path) -> Path:
+    """Unpack the sources of release 0.1 into a folder that is made for them, and return it."""
     archive = subprocess.run(["git", "archive", RELEASE_0_1], cwd=ROOT, capture_output=True)
     why = f"this clone does not reach back to release 0.1 ({RELEASE_0_1}); get the rest of it with `git fetch --unshallow`"
     assert archive.returncode == 0, f"{why}: {archive.stderr.decode().strip()}"
-    sources, environment = folder / "sources", folder / "venv"
-    sources.mkdir()
-    subprocess.run(["tar", "-x", "-C", sources], input=archive.stdout, check=True)
+    folder.mkdir()
+    subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+    return folder
+
+
+def install(folder: Path) -> Path:
+    """Install release 0.1 into a folder; return its command ``bramble``."""
+    sources, environment = unpack(folder / "sources"), folder / "venv"
     venv.create(environment)
     python = environment / "bin" / "python"
     # after its own packages, so that what both have, such as the package bramble, is the release's

@@ -13,9 +13,9 @@ import pytest
 from bramble_client.learn.trainer import Trainer
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import ClientUpdate, TrainConfig
+from tests import previous
 
 ROOT = Path(__file__).parents[2]
-RELEASE_0_1 = "a2f909e"
 CLIMATE = ROOT / "server/bramble_server/tasks/climate.tflite"
 CONFIG = TrainConfig(epochs=2, batch_size=16, learning_rate=0.05, proximal_mu=0.1)
 
@@ -40,13 +40,7 @@ np.savez(Path(folder) / "trained.npz", weights=complete.weights, samples=complet
 @pytest.fixture(scope="module")
 def release_0_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its sources."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("this is no clone, and has no history")
-    archive = subprocess.run(["git", "archive", RELEASE_0_1, "protocol", "edge_client"], cwd=ROOT, capture_output=True)
-    assert archive.returncode == 0, f"this clone does not reach back to release 0.1 ({RELEASE_0_1}): git fetch --unshallow"
-    folder = tmp_path_factory.mktemp("release-0.1")
-    subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
-    return folder
+    return previous.unpack(tmp_path_factory.mktemp("release-0.1") / "sources")
 
 
 @pytest.fixture
