@@ -245,8 +245,7 @@ def test_a_signal_ends_it_cleanly_in_time_with_an_open_round_and_clients_of_ever
     assert server.stop() == 0
     assert "Traceback" not in server.log()
     with ServerProcess(tmp_path, layout=BIG) as again:
-        record = again.api.round(number)
-        assert (record["state"], record["reason"]) == ("abandoned", "server stopped")
+        assert again.api.status()["running"] == number, "it goes on"
 
 
 def test_connections_without_a_handshake_cost_nobody_else_anything(tmp_path: Path) -> None:

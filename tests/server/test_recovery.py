@@ -72,6 +72,19 @@ def test_a_round_goes_on_with_those_who_had_answered_and_asks_the_others_when_th
     assert opened(office) == number + 1
 
 
+def test_a_server_that_was_stopped_goes_on_just_so(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    number = opened(office, "a", "b")
+    office.deliver("a", number, 1.0)
+    office.close()
+    again = Office(tmp_path, clock=office.clock)
+    assert (again.coordinator.view.running, again.coordinator.view.waiting_for) == (number, ("b",))
+    again.join("b")
+    again.deliver("b", number, 3.0)
+    assert again.stored() == (number, [2.0] * LAYOUT.size)
+    again.close()
+
+
 def dies(monkeypatch: pytest.MonkeyPatch, where: type, method: str) -> Callable[[], None]:
     """Have the writer end in a method, as with its process; return what mends it."""
 

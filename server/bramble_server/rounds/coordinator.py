@@ -102,11 +102,12 @@ class Coordinator:
             self._writer.post(lambda reply: self._feed(synchronous.Resumed(), reply))
 
     def stop(self) -> None:
-        """End the open round unused and stop."""
+        """Stop; an open round goes on at the next start."""
 
         def last(reply: Reply) -> None:
-            self._end_unused("server stopped")
             self._registry.keep(self._write)
+            if self._open:
+                self._runtime.offload(self._open.leave)
 
         self._writer.stop(last, STOP_S)
 

@@ -291,6 +291,12 @@ class OpenRound:
 
         return write
 
+    def leave(self) -> None:
+        """Let go of the file with all that was noted, for a next process to go on with."""
+        with suppress(RoundFileError):  # nothing that was acknowledged is lost by it
+            self._file.sync()
+        self.close()
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
