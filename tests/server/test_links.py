@@ -211,6 +211,16 @@ def test_bad_sections_are_refused_by_name_and_their_sender_counts_as_failed(link
     assert said in links.office.record(number)["clients"]["a"]["reason"]
 
 
+def test_an_answer_that_waited_through_an_upgrade_or_a_rollback_of_its_client_is_taken_as_it_is(links: Links) -> None:
+    back, forth = links.connect("back", protocol=2, features=["sections"]), links.connect("forth")
+    number = links.office.coordinator.start_round().round
+    of_today, of_release_0_1 = in_sections(links, number), update(number, 4.0)
+    back, forth = links.connect("back", sid="1"), links.connect("forth", sid="2", protocol=2, features=["sections"])
+    assert links.say(back, "training_complete", of_today) == {"accepted": True}
+    assert links.say(forth, "training_complete", of_release_0_1) == {"accepted": True}
+    assert links.office.stored() == (number, [3.0] * LAYOUT.size)
+
+
 def test_an_answer_to_another_model_costs_its_sender_nothing(links: Links) -> None:
     a = links.connect("a", protocol=2, features=["sections"])
     number = links.office.coordinator.start_round().round
