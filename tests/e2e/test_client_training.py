@@ -172,7 +172,7 @@ def test_a_run_that_outlasts_its_round_is_ended_and_the_next_round_is_trained(tm
         client.wait_connected()
         give_data(server)
         assert ended(server, server.api.start()["round"])["state"] == "abandoned"
-        client.wait_log("round 1: not trained: graph: fit did not end within the 3 s of the round and was ended")
+        client.wait_log("round 1: not trained: graph: descend did not end within the 3 s of the round and was ended")
         server.api.start()
         client.wait_log("round 2: training")
         assert client.logged("lost the connection") == 0
