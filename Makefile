@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # --no-compile, below: Python compiles what it imports anyway, and most of what is installed never is.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test fast test-main test-runtimes test-authoring test-fleet check check-ansible bench graphs migration screenshot docs dist release clean
+.PHONY: demo test fast fast-pythons test-main test-runtimes test-authoring test-fleet check check-ansible bench graphs migration screenshot docs dist release clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/bramble demo $(ARGS)
@@ -21,6 +21,13 @@ test-main: $(VENV)/.dev
 FAST := tests/protocol tests/edge_client/hal tests/server/store tests/ansible tests/server/test_coordinator.py tests/server/test_links.py
 fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -m "not process and not browser and not slow" $(FAST) $(ARGS)
+
+# The same on each other Python that is installed, in an environment of its own.
+fast-pythons:
+	@for python in python3.11 python3.12 python3.13; do \
+	  version=$$($$python -c 'import sys; print(sys.version_info[:2])' 2>/dev/null) || { echo "there is no $$python here"; continue; }; \
+	  [ "$$version" = "$$($(PYTHON) -c 'import sys; print(sys.version_info[:2])')" ] || $(MAKE) fast PYTHON=$$python VENV=.venv-$$python || exit; \
+	done
 
 # The older of the two TFLite runtimes needs an older numpy, so it has an environment of its own.
 test-runtimes: $(if $(shell $(PYTHON) -c 'import sys; print(int(sys.version_info < (3, 12)))' | grep 1),.venv-tflite/.ready)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from bramble_protocol.errors import BrambleError
 from bramble_server.learning.strategies.fedavg import FedAvg
-from bramble_server.rounds import endings, schedule
+from bramble_server.rounds import endings, schedule, synchronous
 from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 from bramble_server.rounds.writer import InternalError, RefusedError
 from bramble_server.store import StoreError
@@ -140,6 +142,48 @@ def test_one_that_was_away_at_a_reset_hears_of_it_when_it_is_back_and_once(offic
 
 
 # What is left when an action fails
+
+
+def started(office: Office) -> int:
+    return office.coordinator.start_round().round
+
+
+STORIES: dict[type, Callable[[Office], object]] = {
+    synchronous.Open: started,
+    synchronous.Ask: lambda office: (started(office), office.join("a")),
+    synchronous.Fold: lambda office: office.deliver("a", started(office)),
+    synchronous.Drop: lambda office: (started(office), office.leave("a"), office.join("a")),
+    synchronous.Accept: lambda office: office.deliver("a", started(office)),
+    synchronous.Refuse: lambda office: office.deliver("a", started(office) + 1),
+    synchronous.Commit: lambda office: office.committed("a", "b"),
+    synchronous.Abandon: lambda office: (started(office), office.refuse("a", 1), office.refuse("b", 1)),
+    synchronous.Restore: lambda office: (office.committed("a", "b"), office.coordinator.rollback(1)),
+}
+"""For each action of the machine what brings it about."""
+
+
+@pytest.mark.parametrize("action", get_args(synchronous.Action))
+def test_a_bug_in_any_action_costs_its_round_at_most(office: Office, monkeypatch: pytest.MonkeyPatch, action: type) -> None:
+    failed: list[synchronous.Action] = []
+    perform = Coordinator._perform
+
+    def failing(self: Coordinator, due: synchronous.Action, reply: Any) -> None:
+        if isinstance(due, action):
+            failed.append(due)
+            raise ZeroDivisionError("bug")
+        perform(self, due, reply)
+
+    monkeypatch.setattr(Coordinator, "_perform", failing)
+    with suppress(BrambleError, AssertionError):
+        STORIES[action](office)
+    office.settle()
+    monkeypatch.setattr(Coordinator, "_perform", perform)
+    assert failed
+    running = office.coordinator._state.running
+    assert office.coordinator.view.running == (running.number if running else None)
+    office.later(60.1)  # what is still open ends at its deadline
+    assert office.coordinator._state.running is None
+    goes_on(office)
 
 
 def test_open_whose_write_fails_has_not_happened(office: Office) -> None:
