@@ -24,15 +24,24 @@ def environment(bramble: Path | None = None, **other: str) -> dict[str, str]:
 
 
 class ClientProcess:
-    """``python -m bramble_client``, or another release's ``bramble client``, with mock sensors; its data survive in ``folder``."""
+    """``python -m bramble_client``, another script like it, or another release's client; its data survive in ``folder``."""
 
-    def __init__(self, url: str, folder: Path, *flags: str, name: str = "pi-1", bramble: Path | None = None, **variables: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        *flags: str,
+        name: str = "pi-1",
+        bramble: Path | None = None,
+        script: Path | None = None,
+        **variables: str,
+    ) -> None:
         self.name = name
         self.folder = folder / name
         self.errors = folder / f"{name}.log"
         self._before = len(self.errors.read_text()) if self.errors.exists() else 0
-        command = [str(bramble), "client"] if bramble else [sys.executable, "-m", "bramble_client"]
-        command += ["--server", url, "--id", name, "--sensors", "mock"]
+        ours = [sys.executable, *([str(script)] if script else ["-m", "bramble_client"])]
+        command = [*([str(bramble), "client"] if bramble else ours), "--server", url, "--id", name, "--sensors", "mock"]
         command += ["--data-dir", str(self.folder), "--reconnect-max", "0.2", *flags]
         self.output = folder / f"{name}.out"
         with self.errors.open("ab") as errors, self.output.open("wb") as output:
