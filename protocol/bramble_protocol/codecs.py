@@ -49,7 +49,7 @@ def find(encoding: str, what: str = "encoding") -> Codec:
     try:
         return CODECS[encoding]
     except (KeyError, TypeError):
-        raise EncodingError(f"{what}: {str(encoding)[:40]!r} is not one of {', '.join(ENCODINGS)}") from None
+        raise EncodingError(f"{what}: {encoding!r:.40} is not one of {', '.join(ENCODINGS)}") from None
 
 
 def spoken(encoding: str, features: Collection[str]) -> str:

@@ -186,8 +186,9 @@ def test_a_server_killed_again_and_again_at_any_moment_loses_no_committed_round(
         wait_for(lambda: server.api.status()["round"] > known, "one more commit")
     server.kill()
     server.stop()
-    # without clients nothing moves, so that the model and the history are of one moment
+    # Without clients nothing moves, and the model and the history are of one moment; first a round ends that all had answered.
     with ServerProcess(tmp_path, "--min-updates", "2") as still:
+        wait_for(lambda: (found := still.api.status())["running"] is None or found["waiting_for"], "what was left to be done")
         assert len(committed(still)) > 4
 
 
