@@ -18,9 +18,8 @@ test-main: $(VENV)/.dev
 	$(BIN)/python -m pytest $(or $(ARGS),-n logical --maxprocesses 4 --dist loadfile)
 
 # Tests that start no process and take little time: what to run while one works, and what another Python would break first.
-FAST := tests/protocol tests/edge_client/hal tests/server/store tests/ansible tests/server/test_coordinator.py tests/server/test_links.py
 fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -m "not process and not browser and not slow" $(FAST) $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not process and not browser and not slow" $(ARGS)
 
 # The same on each other Python that is installed, in an environment of its own.
 fast-pythons:

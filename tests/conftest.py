@@ -66,7 +66,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    starting.forget()
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    with starting.forbidden(item):
-        return (yield)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    yield
+    starting.check(item)

@@ -4,46 +4,51 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
-STARTERS = ("subprocess", "multiprocessing", "playwright", "tests.fleet.", "bramble.processes", "bramble_client.learn.runner")
-"""Modules that are there to start something; the product's own beside the library's."""
+STARTERS = (
+    "subprocess", "multiprocessing", "playwright", "tests.fleet.", "bramble.processes", "bramble_client.learn.runner",
+    "bramble_client.learn.trainer.Trainer", "bramble_client.commands.rehearsal.train", "bramble_client.commands.check.check",
+)  # fmt: skip
+"""Modules, and names in them, that are there to start something; the product's own beside the library's."""
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec"}
 """What Python's audit calls it."""
-_forbidden: list[str] = []
+_started: list[str] = []
 
 
 def mark(items: list[pytest.Item]) -> None:
     """Mark every test as ``process`` that starts one: itself, by a fixture, or by a helper in tests/ or bench/."""
+    found: dict[tuple[str, Any], bool] = {}  # of a test and its fixtures, which are the same for all parameters
     for item in items:
         if isinstance(item, pytest.Function):
             fixtures = [fixture.func for same_name in item._fixtureinfo.name2fixturedefs.values() for fixture in same_name]
-            search = _Search(item.module.__name__)
-            if any(search.starts(function) for function in (item.function, *fixtures)):
-                item.add_marker("process")
-
-
-@contextmanager
-def forbidden(item: pytest.Item) -> Iterator[None]:
-    """Where tests were asked for that start no process, meanwhile leave one that does: it starts it in a way that :func:`mark` misses."""
-    if "not process" not in item.config.option.markexpr:
-        yield
-        return
-    _forbidden.append(item.nodeid)
-    try:
-        yield
-    finally:
-        _forbidden.remove(item.nodeid)
+            for function in (item.function, *fixtures):
+                key = item.module.__name__, function
+                if key not in found:
+                    found[key] = _Search(item.module.__name__).starts(function)
+                if found[key]:
+                    item.add_marker("process")
+                    break
 
 
 def audit(event: str, arguments: Any) -> None:
-    """End a test that starts a process where none must be started; the summary says which."""
-    if event in STARTS and _forbidden:
-        pytest.skip(f"{_forbidden[-1]} starts a process ({event}), and is to be marked so: @pytest.mark.process")
+    """Note that a process starts. It is let: code that is kept from it leaves half of it behind, for the next test to stumble over."""
+    if event in STARTS:
+        _started.append(event)
+
+
+def forget() -> None:
+    """Begin a test."""
+    _started.clear()
+
+
+def check(item: pytest.Item) -> None:
+    """Fail a test that has started a process in a way that :func:`mark` misses. What ends with a test need not be the test's own."""
+    if _started and not any(item.iter_markers("process")):
+        pytest.fail(f"{item.nodeid} starts a process ({_started[0]}), and is to be marked so: @pytest.mark.process", pytrace=False)
 
 
 class _Search:
@@ -55,7 +60,8 @@ class _Search:
     def starts(self, thing: Any) -> bool:
         """Whether this leads to a module that starts processes."""
         name = thing.__name__ if isinstance(thing, ModuleType) else str(getattr(thing, "__module__", ""))
-        if name.startswith(STARTERS):
+        own = thing.__qualname__ if isinstance(thing, (FunctionType, type)) else ""
+        if f"{name}.{own}".startswith(STARTERS):
             return True
         if isinstance(thing, ModuleType) or id(thing) in self._seen or not (name == self._own or name.startswith(("tests.", "bench."))):
             return False
@@ -67,11 +73,11 @@ class _Search:
 
 
 def _named(code: CodeType, known: dict[str, Any]) -> Iterator[Any]:
-    """Return what a function's code names: in its own file, by an import, and in the modules of tests/ that it names."""
+    """Return what a function's code names: in its own file, by an import, and in modules of ours that it names."""
     for name in code.co_names:
         found = known.get(name, sys.modules.get(name))
         yield found
-        if isinstance(found, ModuleType) and found.__name__.startswith("tests."):
+        if isinstance(found, ModuleType) and found.__name__.startswith(("tests.", "bramble")):
             yield from (getattr(found, attribute, None) for attribute in code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -37,6 +37,7 @@ def test_no_held_out_reading_is_in_a_training_window(site: Site) -> None:
     assert first_reading == site.times[site.cut]
 
 
+@pytest.mark.process
 def test_a_round_moves_the_model_by_what_each_client_learned(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learning, "SITES", ("a", "b"))
     sites = [Site("a", site.times[:300], site.values[:300]), Site("b", site.times[300:500], site.values[300:500])]

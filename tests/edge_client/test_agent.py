@@ -13,7 +13,8 @@ import pytest
 
 from bramble_client import agent as agent_module
 from bramble_client.acquire import sampling
-from bramble_client.agent import TESTED_UNTIL, Agent
+from bramble_client.acquire.recorder import TESTED_UNTIL
+from bramble_client.agent import Agent
 from bramble_client.deliver.download import DownloadFailed
 from bramble_client.hal import Quality, Reading, open_board
 from bramble_client.learn.layer_state import LAYER_STATE
@@ -47,7 +48,7 @@ def make(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     agents: list[tuple[Agent, Any]] = []
 
     def build(sensors: str = "mock", mode: str = "evaluation", graph: bool = True, **other: Any) -> Agent:
-        settings = ClientSettings(id="pi-1", server=server.url, sensors=sensors, mode=mode, reconnect_max=0.05, **other)  # type: ignore[arg-type]
+        settings = ClientSettings(id="pi-1", server=server.url, sensors=sensors, mode=mode, reconnect_max=0.05, **other)
         if graph:
             (tmp_path / "graphs").mkdir(exist_ok=True)
             (tmp_path / "graphs" / f"{GRAPH.sha256}.tflite").write_bytes(GRAPH.data)
@@ -73,6 +74,10 @@ def update(number: int = 1, **other: Any) -> dict[str, Any]:
 def heard(server: Server, event: str, count: int = 1) -> list[Any]:
     """Wait until the server has heard so many events of a name; return their payloads."""
     return wait_for(lambda: len(found := [data for name, data in server.heard if name == event]) >= count and found, f"{count} {event}")
+
+
+def always(answer: Any) -> Callable[[str, Any], Any]:
+    return lambda event, data: answer
 
 
 def give_data(server: Server, count: int = 60, cycle: int = 1) -> None:
@@ -105,6 +110,7 @@ def test_a_notice_of_the_server_is_logged_at_however_many_connections_once(
     assert "\x1b" not in caplog.text
 
 
+@pytest.mark.process
 def test_it_trains_what_it_measured_and_mirrors_its_forecasts(server: Server, make: Make) -> None:
     agent = make()
     give_data(server)
@@ -119,6 +125,7 @@ def test_it_trains_what_it_measured_and_mirrors_its_forecasts(server: Server, ma
     wait_for(lambda: agent._outbox.next() is None, "all to be delivered")
 
 
+@pytest.mark.process
 def test_how_far_it_was_tested_counts_only_once_the_server_took_the_result(server: Server, make: Make) -> None:
     agent = make()
     give_data(server)
@@ -136,6 +143,7 @@ def test_how_far_it_was_tested_counts_only_once_the_server_took_the_result(serve
     assert "test_samples" not in heard(server, "training_complete", 3)[2]["metrics"]
 
 
+@pytest.mark.process
 def test_what_the_models_layers_noted_stays_here_and_counts_once_the_server_took_the_result(server: Server, make: Make) -> None:
     agent = make()
     (agent._folder / "graphs" / f"{SEVERAL.sha256}.tflite").write_bytes(SEVERAL.data)
@@ -159,6 +167,7 @@ def test_what_the_models_layers_noted_stays_here_and_counts_once_the_server_took
     assert agent._recorder.get(LAYER_STATE) is None
 
 
+@pytest.mark.process
 def test_an_acceptance_that_crosses_a_reset_is_not_noted(server: Server, make: Make) -> None:
     agent = make()
     give_data(server)
@@ -217,6 +226,7 @@ def test_a_graph_that_the_server_does_not_have_is_an_honest_no(server: Server, m
     assert "the server answered HTTP 404" in heard(server, "training_failed")[0]["reason"]
 
 
+@pytest.mark.process
 def test_a_graph_is_fetched_again_when_the_network_failed(server: Server, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = make(graph=False)
     give_data(server)
@@ -260,6 +270,7 @@ def test_real_sensors_in_evaluation_are_sampled_by_the_clock_and_mirrored_withou
     assert agent._recorder.columns(["temperature"])[0].size >= len(times)
 
 
+@pytest.mark.process
 def test_in_private_mode_readings_stay_here_and_the_servers_wish_is_declined_once(
     server: Server, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -306,6 +317,7 @@ def test_a_part_that_died_is_named_to_whoever_watches(server: Server, make: Make
     assert agent.hangs() == "cycles"
 
 
+@pytest.mark.process
 def test_another_configuration_of_a_round_is_trained_as_it_says(server: Server, make: Make) -> None:
     make()
     give_data(server)
@@ -323,6 +335,7 @@ def hourly(first: int, count: int) -> list[tuple[float, dict[str, float]]]:
     return [(START + 3600.0 * n, {"temperature": 10 + n % 24, "humidity": 50.0, "pressure": 1000.0}) for n in range(first, first + count)]
 
 
+@pytest.mark.process
 def test_in_private_mode_a_test_on_few_windows_leaves_this_client_only_with_those_of_later_rounds(server: Server, make: Make) -> None:
     agent = make(mode="private", sample_every=3600.0)
     wait_for(lambda: agent._recorder.span() is not None, "what it samples at its start")
@@ -336,7 +349,7 @@ def test_in_private_mode_a_test_on_few_windows_leaves_this_client_only_with_thos
         (4, taken, hourly(52, 5), {"loss_before", "loss_after"}),
     ):
         agent._recorder.append_many(hours)
-        server.answer = lambda event, data, answer=answer: answer
+        server.answer = always(answer)
         server.sio.emit("client_update", update(number))
         metrics = heard(server, "training_complete", number)[-1]["metrics"]
         wait_for(lambda: agent._outbox.next() is None, "the answer")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 pytest_plugins = ["pytester"]
-CONFTEST = "from tests.conftest import pytest_collection_modifyitems, pytest_configure, pytest_runtest_protocol\n"
+CONFTEST = "from tests.conftest import *\n"
 WAYS = {
     "by itself": "import subprocess\ndef test_it(): subprocess.run(['true'])",
     "by a name of its own": "from subprocess import run\ndef test_it(): run(['true'])",
@@ -31,9 +31,17 @@ def test_any_other_is_not(pytester: pytest.Pytester) -> None:
     pytester.runpytest_inprocess("-m", "not process").assert_outcomes(passed=1)
 
 
-def test_one_that_starts_a_process_unseen_is_left_with_what_to_do(pytester: pytest.Pytester) -> None:
+UNSEEN = {
+    "by itself": "import os\ndef test_it(): os.system('true')",
+    "by a fixture": "import os, pytest\n@pytest.fixture\ndef started(): os.system('true')\ndef test_it(started): pass",
+}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("way", UNSEEN)
+def test_one_that_starts_a_process_unseen_fails_with_what_to_do(way: str, pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
-    pytester.makepyfile("import os\ndef test_it(): os.system('true')")
-    result = pytester.runpytest_inprocess("-rs", "-m", "not process")
-    result.assert_outcomes(skipped=1)
+    pytester.makepyfile(UNSEEN[way], test_other="def test_other(): pass")
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*test_it starts a process (os.system)*@pytest.mark.process*"])
