@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
@@ -104,7 +104,7 @@ def of_file(cls: type[S], table: str, path: Path, content: Mapping[str, Any]) ->
     except ValidationError as error:
         wrong = [item for item in error.errors() if item["type"] != "missing"]
         faults += [Fault(".".join(map(str, item["loc"][:1])), _message(item)) for item in wrong]
-        settings = cls.model_construct()
+        settings = cast(S, cls.model_construct())
     if faults:
         raise SettingError("; ".join(f"{path}: {f'[{table}] {fault.key}: ' * bool(fault.key)}{fault.sentence}" for fault in faults), faults)
     return settings

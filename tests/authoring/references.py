@@ -147,7 +147,8 @@ def main() -> None:
     """Write every reference run, and the graphs that are only there for them."""
     FOLDER.mkdir(exist_ok=True)
     for name, make in REFERENCES.items():
-        np.savez_compressed(FOLDER / f"{name}.npz", **run(make(), seed=1))
+        arrays: dict[str, Any] = run(make(), seed=1)
+        np.savez_compressed(FOLDER / f"{name}.npz", **arrays)
         if name != "climate":
             (FOLDER / f"{name}.tflite").write_bytes(export(make()).data)
 

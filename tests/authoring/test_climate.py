@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -42,7 +44,7 @@ def test_a_fresh_export_forecasts_measures_and_trains_as_the_committed_graph_doe
     named, anchor, correction, velocity = (arguments(layout, weights * size, kind) for kind, size in KINDS.items())
     idx = rng.integers(0, 50, (30, 8))
     minibatches = {"x": x, "y": y, "idx": idx, "sw": np.ones(idx.shape), "lr": 0.01, "mu": 0.1}
-    calls = {
+    calls: dict[str, dict[str, Any]] = {
         "infer": {"x": x},
         "evaluate": {"x": x, "y": y, "sw": rng.random(50)},
         "fit": minibatches,

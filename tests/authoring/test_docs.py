@@ -25,14 +25,14 @@ def documented() -> Task:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     names: dict[str, type[Task]] = {}
     exec(compile(code, str(PAGE), "exec", dont_inherit=True), names)
-    return names["Humidity"]()  # type: ignore[call-arg]
+    return names["Humidity"]()
 
 
 def test_the_documented_task_is_exported_and_learns(tmp_path: Path) -> None:
     graph = export(documented())
     manifest = graph.manifest
     rng = np.random.default_rng(0)
-    hours = np.arange(400)
+    hours = np.arange(400, dtype=np.float64)
     humidity = 60 + 25 * np.sin(hours * 2 * np.pi / 24) + rng.normal(0, 1, 400)
     values = np.stack([30 - humidity / 4, humidity], 1)
     trainer, weights, tests = Trainer(tmp_path, lambda _: graph.data, "pi-1"), graph.initial, []

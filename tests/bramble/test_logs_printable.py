@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 
 import pytest
@@ -38,7 +39,7 @@ def test_so_is_each_cell_of_a_table() -> None:
 
 
 def test_what_a_server_answers_is_printable_at_the_edge() -> None:
-    told = api.json.loads('{"a": {"version": "1\\u001b[2J", "gone": ["x\\u0007", "y"]}, "t": [1, 2]}', object_hook=api._shown)
+    told = json.loads('{"a": {"version": "1\\u001b[2J", "gone": ["x\\u0007", "y"]}, "t": [1, 2]}', object_hook=api._shown)
     assert told == {"a": {"version": "1?[2J", "gone": ["x?", "y"]}, "t": [1, 2]}
 
 

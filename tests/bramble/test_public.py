@@ -14,7 +14,7 @@ from bramble import api
 def test_the_http_client_is_there_by_its_short_name() -> None:
     assert all(getattr(bramble, name) is getattr(api, name) for name in bramble.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'Servers'"):
-        _ = bramble.Servers  # type: ignore[attr-defined]
+        _ = bramble.Servers
 
 
 def test_it_is_loaded_when_it_is_asked_for() -> None:

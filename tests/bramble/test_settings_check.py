@@ -12,6 +12,7 @@ import pytest
 from bramble import cli, flags
 from bramble.settings_check import Problem, check
 from bramble_client.commands import startup
+from bramble_client.learn.graph_trust import read_keys
 from bramble_client.settings import ClientSettings
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol import BrambleError
@@ -133,7 +134,7 @@ def started(path: Path) -> None:
             startup.open_sensors(client, remember=False).close()
         elif client.sensors_file is not None:
             startup.check_files(client)  # real ones would be looked for on a bus
-        startup.read_keys(client.trust_graphs)
+        read_keys(client.trust_graphs)
     if "[inspector]" in path.read_text():
         flags.load(InspectorSettings, "inspector", {}, path)
     if "[fleet]" in path.read_text():

@@ -148,7 +148,7 @@ BAD_WEBSOCKET: dict[str, bytes] = {
 def test_bytes_that_are_no_websocket_frame_end_only_their_connection(case: str, server: ServerProcess, good: Pi) -> None:
     name = f"raw-{list(BAD_WEBSOCKET).index(case)}"
     bad = Pi(server.url, name)
-    bad.socket.sock.sendall(BAD_WEBSOCKET[case])
+    bad.connection.sendall(BAD_WEBSOCKET[case])
     bad.wait_closed()
     wait_for(lambda: not server.api.clients()[name]["connected"], "the fleet to know")
     assert server.logged(f"WARNING bramble_server.fleet.complaints: {name}: ") == 1
@@ -158,14 +158,14 @@ def test_bytes_that_are_no_websocket_frame_end_only_their_connection(case: str, 
 def test_a_message_in_fragments_is_put_together(server: ServerProcess, good: Pi) -> None:
     with Pi(server.url, "fragments") as pi:
         packet = b'427["training_failed",{"round":99999,"reason":"no"}]'
-        pi.socket.sock.sendall(raw_frame(1, packet[:9], fin=False) + raw_frame(9, b"hi") + raw_frame(0, packet[9:20], fin=False))
-        pi.socket.sock.sendall(raw_frame(0, packet[20:]))
+        pi.connection.sendall(raw_frame(1, packet[:9], fin=False) + raw_frame(9, b"hi") + raw_frame(0, packet[9:20], fin=False))
+        pi.connection.sendall(raw_frame(0, packet[20:]))
         assert pi.answer(7) == {"accepted": False, "reason": "unknown round 99999"}
 
 
 def test_a_connection_that_breaks_in_the_middle_of_a_frame_is_just_gone(server: ServerProcess, good: Pi) -> None:
     bad = Pi(server.url, "broken")
-    bad.socket.sock.sendall(b"\x82\xfe\x10\x00\0\0\0\0half a frame")
+    bad.connection.sendall(b"\x82\xfe\x10\x00\0\0\0\0half a frame")
     bad.close()
     wait_for(lambda: not server.api.clients()["broken"]["connected"], "the fleet to know")
     assert "Traceback" not in server.log()

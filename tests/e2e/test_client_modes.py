@@ -51,7 +51,7 @@ def test_in_evaluation_the_server_sees_what_the_client_stored_and_what_it_foreca
         assert samples(client) == 100
         recording = recordings.load(station)
         expected = [recording.at(t)["temperature"] for t in data["temperature"]["t"]]
-        assert np.allclose(data["temperature"]["value"], expected, atol=0.05)
+        assert np.allclose(data["temperature"]["value"], np.array(expected, np.float64), atol=0.05)
         forecast, unit = data["temperature.forecast"], data["temperature"]["unit"]
         assert forecast["unit"] == unit == "°C"
         assert len(forecast["t"]) == record["metrics"]["test_samples"] == record["clients"]["pi-1"]["samples"]

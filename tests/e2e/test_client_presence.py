@@ -42,7 +42,7 @@ def test_two_cards_with_one_id_both_say_so_and_one_of_them_goes_on(tmp_path: Pat
             wait_for(lambda: clients(server).get("pi-1", {}).get("namesake_since"), "the server to find out")
             said = "give each an id of its own", "give each client an id of its own"
             for client in (first, second):
-                wait_for(lambda client=client: any(text in client.log() for text in said), "both to say so")  # type: ignore[misc]
+                wait_for(lambda client=client: any(text in client.log() for text in said), "both to say so")
             assert clients(server)["pi-1"]["connected"]
             assert server.logged("two clients have this name; give each an id of its own") == 1
             arrivals = server.log().count("pi-1: connected from")

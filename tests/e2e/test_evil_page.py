@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from werkzeug.datastructures import Headers
 
 from bramble.api import Server
@@ -138,7 +138,12 @@ def test_a_name_that_is_made_to_mean_this_server_is_refused(page: Page, server: 
 def test_the_servers_own_page_has_the_buttons(name: str, page: Page, server: ServerProcess) -> None:
     root = f"http://{name}:{server.port}/"
     errors: list[str] = []
-    page.on("console", lambda said: said.type in ("error", "warning") and "favicon" not in str(said.location) and errors.append(said.text))
+
+    def note(said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning") and "favicon" not in str(said.location):
+            errors.append(said.text)
+
+    page.on("console", note)
     with Pi(server.url) as pi:
         page.goto(root)
         before = server.api.status()

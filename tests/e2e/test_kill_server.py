@@ -98,7 +98,7 @@ def test_a_server_that_dies_at_a_point_of_a_round_goes_on_with_it(house: House, 
         house.start_round()
         house.wait_dead()
         house.restart(f"{point}:{doomed + 2}")
-        wait_for(lambda doomed=doomed: house.server.api.status()["round"] == doomed, "it to go on to its commit")  # type: ignore[misc]
+        wait_for(lambda doomed=doomed: house.server.api.status()["round"] == doomed, "it to go on to its commit")
         expected.append(doomed)
         assert committed(house.server) == expected
         record = house.server.api.round(doomed)
@@ -136,12 +136,12 @@ def test_a_server_killed_while_its_clients_train_takes_what_they_bring(house: Ho
             worker.go.clear()
         house.start_round()
         number = house.server.api.status()["running"]
-        wait_for(lambda number=number: all(worker.asked == number for worker in house.workers), "both to be asked")  # type: ignore[misc]
+        wait_for(lambda number=number: all(worker.asked == number for worker in house.workers), "both to be asked")
         house.server.kill()
         house.restart()
         for worker in house.workers:
             worker.go.set()
-        wait_for(lambda number=number: house.server.api.status()["round"] == number, "the round to commit")  # type: ignore[misc]
+        wait_for(lambda number=number: house.server.api.status()["round"] == number, "the round to commit")
         expected.append(number)
         assert committed(house.server) == expected
 
@@ -153,13 +153,13 @@ def test_a_server_killed_between_two_updates_has_the_first_one_and_does_not_ask_
         late.go.clear()
         house.start_round()
         number = house.server.api.status()["running"]
-        wait_for(lambda number=number: (number, {"accepted": True}) in early.acks, "the first update to be accepted")  # type: ignore[misc]
+        wait_for(lambda number=number: (number, {"accepted": True}) in early.acks, "the first update to be accepted")
         house.server.kill()
         early.asked = 0
         house.restart()
         assert (house.server.api.status()["running"], house.server.api.status()["waiting_for"]) == (number, ["pi-1"])
         late.go.set()
-        wait_for(lambda number=number: house.server.api.status()["round"] == number, "the round to commit")  # type: ignore[misc]
+        wait_for(lambda number=number: house.server.api.status()["round"] == number, "the round to commit")
         expected.append(number)
         assert committed(house.server) == expected
         assert early.asked == 0
@@ -174,7 +174,7 @@ def test_a_server_killed_again_and_again_at_any_moment_loses_no_committed_round(
     with Worker(server.url, "pi-0"), Worker(server.url, "pi-1"):
         for _ in range(4):
             moment = chance.randint(4, 30)
-            wait_for(lambda server=server, moment=moment: server.api.status()["revision"] >= moment, "rounds to go on")  # type: ignore[misc]
+            wait_for(lambda server=server, moment=moment: server.api.status()["revision"] >= moment, "rounds to go on")
             seen = server.api.status()["round"]
             server.kill()
             server.stop()
@@ -194,7 +194,9 @@ def test_a_server_killed_again_and_again_at_any_moment_loses_no_committed_round(
 
 @pytest.mark.parametrize(("point", "done"), [("in the rollback", False), ("after the rollback", True)])
 def test_a_server_that_dies_in_a_rollback_has_made_it_or_has_not(house: House, point: str, done: bool) -> None:
-    server_model = lambda: house.server.api.model()["weights"]["dense/bias"]  # noqa: E731
+    def server_model() -> Any:
+        return house.server.api.model()["weights"]["dense/bias"]
+
     house.run_round()
     first = server_model()
     house.run_round()

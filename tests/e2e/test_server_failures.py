@@ -47,7 +47,7 @@ def weights(server: ServerProcess) -> float:
 
 
 def ended(server: ServerProcess, number: int) -> dict[str, Any]:
-    return wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, "the end")  # type: ignore[no-any-return]
+    return wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, "the end")
 
 
 @pytest.mark.parametrize("broken", ["the model is not finite"], indirect=True)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import socketio
+import socketio  # type: ignore[import-untyped]
 from werkzeug.serving import BaseWSGIServer, make_server
 
 logging.getLogger("werkzeug").setLevel(logging.CRITICAL)

@@ -94,7 +94,11 @@ def test_a_download_that_breaks_off_is_no_graph(server: Server) -> None:
 
 def test_a_server_that_falls_silent_is_given_up(server: Server) -> None:
     release = threading.Event()
-    server.answer = lambda handler: release.wait(60) and None
+
+    def silent(handler: BaseHTTPRequestHandler) -> None:
+        release.wait(60)
+
+    server.answer = silent
     with pytest.raises(DownloadFailed, match="timed out") as caught:
         fetch(server, timeout=0.1)
     release.set()

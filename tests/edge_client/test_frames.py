@@ -34,7 +34,7 @@ def raw(head: object, body: bytes = b"") -> bytes:
 
 def test_arrays_of_every_kind_and_shape_arrive_as_they_were_sent(ends: Ends) -> None:
     theirs, frames = ends
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "scalar": np.asarray(np.float32(0.1)),
         "backwards": np.arange(24, dtype=np.int32).reshape(2, 3, 4)[:, ::-1],
         "empty": np.empty((0, 5), np.float64),

@@ -81,7 +81,7 @@ def front(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     made.board.close()
 
 
-def press(front: Front, pin: int, done: Callable[[], object]) -> None:
+def press(front: Front, pin: int, done: Callable[..., bool]) -> None:
     front.pins.pin(pin).drive_low()
     wait_for(done, "the press")
     front.pins.pin(pin).drive_high()
@@ -174,7 +174,7 @@ def test_real_sensors_have_real_pins_and_mock_sensors_mock_ones(tmp_path: Path, 
     kinds: list[str] = []
     monkeypatch.setattr("bramble_client.machine.frontpanel.open_factory", lambda kind, folder: kinds.append(kind))
     for sensors in ("linux", "mock"):
-        open_pins(ClientSettings(id="pi-1", sensors=sensors, gpio=True), tmp_path)  # type: ignore[arg-type]
+        open_pins(ClientSettings(id="pi-1", sensors=sensors, gpio=True), tmp_path)
     assert kinds == ["lgpio", "mock"]
 
 

@@ -123,13 +123,17 @@ def test_calls_of_many_threads_at_once_are_not_torn_apart(serve: Callable[..., S
     assert answers == {n: [n, bytes([n]), 20_000] for n in range(12)}
 
 
+def broken(data: Any) -> None:
+    raise ZeroDivisionError
+
+
 def test_a_failing_handler_is_logged_and_the_link_lives_on(
     serve: Callable[..., Server], connect: Callable[..., Link], caplog: pytest.LogCaptureFixture
 ) -> None:
     server = serve()
     link = connect(server.url, start=False)
     got: list[Any] = []
-    link.on("reset", lambda data: 1 / 0)
+    link.on("reset", broken)
     link.on("generate_data", got.append)
     link.start()
     up(link)

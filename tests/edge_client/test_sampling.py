@@ -31,7 +31,7 @@ class Sensors:
     """Sensors that count, and that wait for the test where it wants them to."""
 
     def __init__(self, simulated: bool = True) -> None:
-        self.channels = CHANNELS
+        self.channels: tuple[Channel, ...] = CHANNELS
         self.simulated = simulated
         self.asked: list[float | None] = []
         self.failures: queue.SimpleQueue[Exception] = queue.SimpleQueue()
@@ -106,7 +106,7 @@ def test_the_drivers_read_what_the_recording_holds_at_the_worlds_time(tmp_path: 
     t, values = recorder.columns(["temperature", "pressure"])
     expected = [(recording.at(time)["temperature"], recording.at(time)["pressure"]) for time in t]
     assert t.size == 48
-    assert_allclose(values, expected, atol=0.1)  # the chip's resolution
+    assert_allclose(values, np.array(expected, np.float64), atol=0.1)  # the chip's resolution
     cycles.stop(60)
     for part in (board, recorder, outbox):
         part.close()

@@ -100,7 +100,7 @@ def test_what_contradicts_each_other_is_refused_with_the_remedy() -> None:
 @pytest.mark.parametrize("every", ["0", "-5s", "soon", "2d", "nan"])
 def test_an_interval_that_is_none_is_refused(every: str) -> None:
     with pytest.raises(ValidationError):
-        ClientSettings(sensors="mock", sample_every=every)  # type: ignore[arg-type]
+        ClientSettings(sensors="mock", sample_every=every)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_labels_stand_between_commas(text: str, classes: tuple[str, ...]) -> Non
     [("mock", "evaluation", False), ("mock", "private", True), ("linux", "evaluation", True), ("linux", "private", True)],
 )
 def test_only_simulated_sensors_in_evaluation_wait_for_the_server(sensors: str, mode: str, self_paced: bool) -> None:
-    assert ClientSettings(sensors=sensors, mode=mode).self_paced is self_paced  # type: ignore[arg-type]
+    assert ClientSettings(sensors=sensors, mode=mode).self_paced is self_paced
 
 
 def test_data_go_where_they_are_told_to_else_where_systemd_says_else_into_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_data_go_where_they_are_told_to_else_where_systemd_says_else_into_the_ho
 def test_keys_to_trust_are_a_text_or_a_list_and_make_any_client_ask_for_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ClientSettings(sensors="mock").graphs_are_checked
     assert ClientSettings(sensors="mock", mode="private").graphs_are_checked
-    from_toml = ClientSettings(sensors="mock", trust_graphs=["/etc/one.pub", "ed25519:AAAA"])  # type: ignore[arg-type]
+    from_toml = ClientSettings(sensors="mock", trust_graphs=["/etc/one.pub", "ed25519:AAAA"])
     assert (from_toml.trust_graphs, from_toml.graphs_are_checked) == ("/etc/one.pub,ed25519:AAAA", True)
     monkeypatch.setenv("BRAMBLE_CLIENT_TRUST_GRAPHS", "/etc/bramble/graphs.pub")
     assert ClientSettings(sensors="mock").trust_graphs == "/etc/bramble/graphs.pub"

@@ -66,7 +66,7 @@ def test_a_part_that_hangs_starves_the_watchdog_and_is_named_once(systemd: socke
     assert caplog.messages == ["the sampling of sensor roof hangs; systemd will restart this client"]
 
 
-def parts(stuck: str | None = None, **dead: bool) -> Any:
+def parts(stuck: str | None = None, /, **dead: bool) -> Any:
     """Return what ``Agent.hangs`` looks at, with threads that live or not, and perhaps a sensor that is stuck."""
     names = ("training", "cycles", "courier", "link", "reporter")
     workers = [SimpleNamespace(name=name, alive=not dead.get(name)) for name in names]
@@ -83,4 +83,4 @@ def test_a_part_whose_thread_has_ended_is_named(name: str) -> None:
 
 
 def test_a_sensor_that_is_not_sampled_any_more_is_named() -> None:
-    assert Agent.hangs(parts(stuck="roof")) == "sampling of sensor roof"
+    assert Agent.hangs(parts("roof")) == "sampling of sensor roof"

@@ -55,12 +55,12 @@ def test_what_a_clock_that_ran_ahead_dated_is_dropped_once_a_good_one_is_known(r
     room.utc = now
     room.sampling.start()
     wait_for(lambda: 100 < room.samples() < 150, "new readings instead of those of 2099")
-    t, _ = room.recorder.columns(["temperature"])
-    assert t[-1] < now + 3600
+    times, _ = room.recorder.columns(["temperature"])
+    assert times[-1] < now + 3600
     assert room.recorder.labels() == []
     tested = room.recorder.tested_until()
     assert tested is not None
-    assert tested <= t[-1], "what comes is tested again"
+    assert tested <= times[-1], "what comes is tested again"
     waiting = room.outbox.next()
     assert waiting is not None
     assert waiting.payload["t"] == [now - 501, now - 500]

@@ -21,7 +21,7 @@ def typed(folder: Path, playbook: str, *arguments: str, groups: Any = FLEET, **v
     """Run a play that must fail; return what it says, on one line."""
     inventory = folder / "hosts.yml"
     inventory.write_text(json.dumps({"all": {"children": groups, "vars": variables}}))
-    command = [ROOT / ".venv-fleet/bin/ansible-playbook", playbook, "-i", inventory, *arguments]
+    command: list[str | Path] = [ROOT / ".venv-fleet/bin/ansible-playbook", playbook, "-i", inventory, *arguments]
     done = subprocess.run(command, cwd=ROOT / "ansible", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     said = " ".join((done.stdout + done.stderr).split())
     assert done.returncode != 0, said

@@ -8,6 +8,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,8 @@ def vault(folder: Path, password: bytes | None = b"open sesame", dry: bool = Fal
 def make(
     files: Any, names: list[str] = NAMES, now: dt.datetime = NOW, ca: bool = False, certificate: bool = False, replace: bool = False
 ) -> tuple[Any, Any]:
-    ca = authority.authority(files, now, ca, replace)
-    return ca, server_certificate.server_certificate(files, ca, names, now, certificate)
+    made = authority.authority(files, now, ca, replace)
+    return made, server_certificate.server_certificate(files, made, names, now, certificate)
 
 
 def shown(ca: Any, server: Any, ours: dict[str, str], signer: bytes = b"") -> Any:
@@ -279,7 +280,7 @@ def test_a_key_without_its_certificate_takes_what_the_fleet_has(tmp_path: Path, 
     assert (tmp_path / "ca.crt").read_bytes() == ca.trusted, "whom hosts trust, they trust on"
 
 
-DAMAGE = {
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda content: b"",
     "cut short": lambda content: content[: len(content) // 2],
     "cut at a line's end": lambda content: content[: content.rindex(b"\n", 0, -1) + 1],

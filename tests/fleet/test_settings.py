@@ -59,7 +59,7 @@ def test_settings_that_would_stop_a_unit_are_named_before_any_host_is_touched(
     (tmp_path / "sensors.toml").write_text('[[sensor]]\ndriver = "bme208"\n')
     (tmp_path / "odd.csv").write_text("time,temperature\n2023-01-01T00:00Z,1\n2023-01-01T01:00Z,warm\n")
     (tmp_path / "odd.tflite").write_bytes(b"\xff no graph")
-    clients = {"pi-1": {}, "pi-2": {}, "pi-3": {}}
+    clients: dict[str, dict[str, Any]] = {"pi-1": {}, "pi-2": {}, "pi-3": {}}
     hub = {"hub": {"ansible_host": fleet.server.address}}
     groups = {"server": {"hosts": hub}, "inspector": {"hosts": {"hub": {}}}, "clients": {"hosts": clients}}
     inventory = tmp_path / "hosts.yml"

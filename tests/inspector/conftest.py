@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from dash import Dash
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 from werkzeug.serving import make_server
 
 from bramble.api import Server
@@ -141,11 +141,17 @@ class Watched:
         self.page = page
         self.errors: list[str] = []
         self.elsewhere: list[str] = []
-        page.on("console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text))
+        page.on("console", self._said)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on(
-            "request", lambda request: request.url.startswith(("http://127.0.0.1", "data:", "blob:")) or self.elsewhere.append(request.url)
-        )
+        page.on("request", self._asked)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.errors.append(message.text)
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
+            self.elsewhere.append(request.url)
 
     def open(self, url: str) -> Page:
         self.page.goto(url)

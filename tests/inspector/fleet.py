@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import numpy as np
-import socketio
+import socketio  # type: ignore[import-untyped]
 
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import Channel, ClientUpdate, Column, DataUpdate, GenerateData, Handshake, Timing, TrainingComplete

@@ -126,7 +126,7 @@ def test_loss_is_drawn_for_the_global_model_and_for_each_client(lively: Standin,
 def test_a_rollback_is_marked_with_what_it_brought_back(lively: Standin) -> None:
     lively.add_round("committed", "rolled back to the model of round 1")
     lively.rounds[-1] |= {"rollback_of": 1, "metrics": {}, "clients": {}}
-    mark = by_name(learning.loss(snapshot(lively), lively.clients, "before"))["rolled back"]
+    mark = by_name(learning.loss(snapshot(lively), list(lively.clients), "before"))["rolled back"]
     assert (mark["x"], mark["text"]) == ([3], ["rolled back to the model of round 1"])
 
 

@@ -157,7 +157,7 @@ def _luminance(page: Page, selector: str, style: str) -> float:
         "([s, p]) => getComputedStyle(document.querySelector(s))[p].match(/[0-9.]+/g).slice(0, 3).map(Number)", [selector, style]
     )
     linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return float(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
 
 
 class Inspector:

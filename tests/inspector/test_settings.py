@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -34,8 +35,9 @@ def test_a_password_in_the_address_is_refused_because_the_page_shows_the_address
 
 @pytest.mark.parametrize("field", ["port", "interval", "timeout", "history"])
 def test_absurd_numbers_are_refused(field: str) -> None:
+    absurd: dict[str, Any] = {field: -1}
     with pytest.raises(ValidationError, match=field):
-        InspectorSettings(**{field: -1})
+        InspectorSettings(**absurd)
 
 
 def test_every_setting_explains_itself() -> None:

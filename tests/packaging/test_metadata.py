@@ -17,7 +17,8 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 
 
 def wanted(extra: str, machine: str, python: str) -> dict[str, Requirement]:
-    environment = {**default_environment(), "platform_machine": machine, "python_version": python, "sys_platform": "linux"}
+    told = {name: str(value) for name, value in default_environment().items()}
+    environment = {**told, "platform_machine": machine, "python_version": python, "sys_platform": "linux"}
     requirements = [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS[extra]]]
     chosen: dict[str, Requirement] = {}
     for requirement in requirements:

@@ -11,7 +11,7 @@ from typing import Any
 
 import editorconfig
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tests.packaging.conftest import ROOT, project_files
 

@@ -20,7 +20,18 @@ def dist(released: Repository, tmp_path: Path) -> Path:
     folder = tmp_path / "dist"
     shutil.copytree(released.folder / "dist", folder)
     [wheel] = folder.glob("*.whl")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "-c", ROOT / "constraints.txt", "-w", folder, f"{wheel}[server,client]"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "-c",
+        ROOT / "constraints.txt",
+        "-w",
+        folder,
+        f"{wheel}[server,client]",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode and not os.environ.get("CI"):
         pytest.skip(f"what Bramble needs cannot be had: {done.stderr.strip().splitlines()[-1]}")

@@ -77,6 +77,6 @@ def test_no_damaged_graph_ends_the_client_or_spoils_the_next_run(client: Client)
 def test_results_that_the_manifest_does_not_promise_are_refused_by_name(client: Client, found: dict[str, np.ndarray]) -> None:
     client.train(GRAPH, 60)
     others = {"error": np.zeros((), np.float32), "baseline": np.zeros((), np.float32), "doubt": np.zeros(33, np.float32)}
-    client.runner._ask = lambda *_: {**others, **found}  # type: ignore[method-assign, assignment]
+    client.runner._ask = lambda *_: {**others, **found}  # type: ignore[method-assign]
     with pytest.raises(BrambleError, match=r"graph: its result loss should be float32 of shape \[\] and is"):
         client.train(GRAPH, 60)

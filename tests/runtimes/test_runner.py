@@ -67,11 +67,12 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 def test_it_gives_what_the_runtime_gives(runner: Runner) -> None:
     here = Runtime(GRAPH.flatbuffer)
     assert runner.runtime in RUNTIMES
-    for signature, inputs in {
+    calls: dict[str, dict[str, Any]] = {
         "infer": {"x": X},
         "evaluate": {"x": X, "y": Y, "sw": Y},
         "fit": {"x": X, "y": Y, "idx": np.zeros((3, 2), np.int32), "sw": np.ones((3, 2)), "lr": 0.1, "mu": 0.0},
-    }.items():
+    }
+    for signature, inputs in calls.items():
         expected, found = here(signature, **inputs, **WEIGHTS), runner(signature, **inputs, **WEIGHTS)
         assert expected.keys() == found.keys()
         for name in expected:

@@ -34,7 +34,7 @@ class Site:
         rng = np.random.default_rng(seed)
         n = np.arange(hours)
         temperature = 12 + 6 * np.sin(n * 2 * np.pi / 24) + np.cumsum(rng.normal(0, 0.1, hours))
-        self.times = START + 3600.0 * n
+        self.times = np.asarray(START + 3600.0 * n, np.float64)
         self.values = np.stack([temperature, 90 - 2 * temperature, 1000 + np.cumsum(rng.normal(0, 0.3, hours))], 1)
 
     def columns(self, keys: Sequence[str], since: float | None) -> tuple[np.ndarray, np.ndarray]:

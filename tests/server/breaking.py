@@ -46,7 +46,7 @@ def make(self: OpenRound, file: RoundFile, *arguments: Any) -> None:
     made(self, file, *arguments)
 
 
-OpenRound.__init__ = make  # type: ignore[method-assign]
+OpenRound.__init__ = make  # type: ignore[method-assign, assignment]
 TARGETS: dict[str, tuple[Any, str, Exception]] = {
     "the model is not finite": (FedAvg, "finish", AggregateError("aggregate: value 0 of the new model is not finite")),
     "the disk is full at the opening": (OpenRound, "opened", disk_full()),

@@ -137,9 +137,15 @@ class Pi:
             return
         raise AssertionError("the connection is still open")
 
+    @property
+    def connection(self) -> socket.socket:
+        """What its bytes go through."""
+        assert self.socket.sock
+        return self.socket.sock
+
     def close(self) -> None:
         """Close the connection without a goodbye."""
-        self.socket.shutdown()
+        self.socket.shutdown()  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Pi:
         return self

@@ -120,7 +120,7 @@ def test_a_fleet_behind_one_address_answers_a_round_at_once() -> None:
         entry.admit()
     assert max(slept, default=0.0) < 3
     slept.clear()
-    for entry in list(connections._addresses.values()):
-        assert entry.open == 1000
+    for address in list(connections._addresses.values()):
+        assert address.open == 1000
     home = next(iter(connections._addresses.values()))
     assert max(home.after.take(4, 1e9) for _ in range(1000)) == 0, "an update, with its JSON, from each"

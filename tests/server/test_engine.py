@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 import trustme
 
@@ -48,7 +48,7 @@ def test_a_message_far_larger_than_the_socket_buffer_reaches_a_slow_reader_whole
         started, stream = time.monotonic(), bytearray()
         while len(stream) < 4 * BIG.size:
             slow = time.monotonic() - started < 2 * patience
-            stream += pi.socket.sock.recv(1 << 12 if slow else 1 << 20)
+            stream += pi.connection.recv(1 << 12 if slow else 1 << 20)
             if slow:  # a request in between slows the reading down, and shows that the big message is in nobody's way
                 assert server.api.status()["waiting_for"] == ["slow"]
         assert len(stream) > 4 * BIG.size
@@ -111,15 +111,15 @@ def test_a_client_that_sends_for_longer_than_it_may_be_silent_stays_and_hears_fr
     ):
         number = server.api.start()["round"]
         pi.next("client_update")
-        connection, started = pi.socket.sock, time.monotonic()
+        connection, started = pi.connection, time.monotonic()
 
-        def slowly(data: bytes) -> int:
+        def slowly(data: Any) -> int:
             slow = time.monotonic() - started < 2 * patience
             if slow:
                 assert server.api.status()["waiting_for"] == ["uploads"]
             return int(connection.send(data[:4096] if slow else data))
 
-        pi.socket._send = slowly  # meanwhile it answers no pings: all that it says queues behind the large message
+        pi.socket._send = slowly  # type: ignore[method-assign]  # it answers no pings: what it says queues behind the large message
         assert pi.call("training_complete", answer_of(BIG.size, number)) == {"accepted": True}
         assert pi.noops >= 2
 
@@ -187,7 +187,7 @@ def test_a_client_that_floods_is_read_no_faster_than_it_is_answered(tmp_path: Pa
         process = psutil.Process(server.process.pid)
         before = process.memory_info().rss
         with Pi(server.url, "flood") as flood:
-            flood.socket.sock.settimeout(0.5)
+            flood.connection.settimeout(0.5)
             reason = "x" * 60_000
             try:
                 for _ in range(3000):

@@ -11,7 +11,7 @@ from bramble_server.learning.judge import Judge, Report, Verdict
 MODEL = 8.0
 
 
-def report(client: str, norm: float = 0.2, samples: int = 100, **metrics: float) -> Report:
+def report(client: str, norm: float = 0.2, samples: int = 100, /, **metrics: float) -> Report:
     return Report(client, norm, samples, {"loss_before": 0.3, "loss_after": 0.25, **metrics})
 
 
@@ -105,12 +105,12 @@ class TestLeftOut:
 
 class TestBounded:
     def test_samples_by_the_fleets_median(self) -> None:
-        found = Judge().verdicts(cohort(report("attic", samples=10_000_000)), MODEL)
+        found = Judge().verdicts(cohort(report("attic", 0.2, 10_000_000)), MODEL)
         assert {client: verdict.samples for client, verdict in found.items()} == {**{f"pi-{i}": 100 for i in range(4)}, "attic": 300}
 
     @pytest.mark.parametrize("order", [(50, 10_000_000), (10_000_000, 50)])
     def test_of_two_by_the_smaller(self, order: tuple[int, int]) -> None:
-        found = Judge().verdicts([report(str(count), samples=count) for count in order], MODEL)
+        found = Judge().verdicts([report(str(count), 0.2, count) for count in order], MODEL)
         assert {verdict.samples for verdict in found.values()} == {50, 150}
 
     def test_a_longer_update_by_the_median_norm(self) -> None:

@@ -118,8 +118,8 @@ def test_promtool_finds_nothing() -> None:
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    told = subprocess.run([promtool, "check", "metrics"], input=metrics.text(), capture_output=True, timeout=60, check=False)
-    assert (told.returncode, told.stdout + told.stderr) == (0, b"")
+    checked = subprocess.run([promtool, "check", "metrics"], input=metrics.text(), capture_output=True, timeout=60, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
 
 
 def test_a_kind_of_refusal_that_is_not_on_the_list_makes_no_series_of_its_own() -> None:

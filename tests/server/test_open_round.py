@@ -156,7 +156,7 @@ def test_the_order_of_arrival_changes_not_a_bit(tmp_path: Path) -> None:
             deliver(open_round, name, complete(values[name], samples=7 + len(name)))
         results.append(open_round.aggregate(Judge(), 1)[0].weights)
         open_round.close()
-    np.testing.assert_array_equal(*results)
+    np.testing.assert_array_equal(results[0], results[1])
 
 
 def test_a_round_of_which_too_little_counts_comes_to_nothing_and_says_who_was_left_out(store: Store, opened: Opened) -> None:

@@ -178,10 +178,12 @@ TestMachine.settings = settings(max_examples=150, stateful_step_count=60)
 )
 def test_the_order_of_answers_decides_nothing(ways: list[str], min_updates: int, data: st.DataObject) -> None:
     names = [f"pi-{n}" for n in range(len(ways))]
-    answers: list[Event] = [
-        {"update": Update(name, 1), "failed": Failed(name, 1, "busy"), "left": Left(name)}[way]
-        for name, way in zip(names, ways, strict=True)
-    ]
+
+    def answer(name: str, way: str) -> Event:
+        answers: dict[str, Event] = {"update": Update(name, 1), "failed": Failed(name, 1, "busy"), "left": Left(name)}
+        return answers[way]
+
+    answers = [answer(name, way) for name, way in zip(names, ways, strict=True)]
     state, _ = step(State(Rules(1, min_updates)), Start(names))
     done: list[Action] = []
     for event in data.draw(st.permutations(answers)):

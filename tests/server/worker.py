@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-import socketio
+import socketio  # type: ignore[import-untyped]
 
 from bramble_protocol.messages import ClientUpdate, Timing, TrainingComplete
 from tests.server.pi import hello

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +94,7 @@ def kernel_devices(sysfs: str) -> list[tuple[type[KernelSensor], Device]]:
     return [(kind, device) for kind in kernel.SUBSYSTEMS for device in kind.find(sysfs) if device.outside]
 
 
-def watch(board: Board) -> Iterator[tuple[list[Reading], dict[str, Stats]]]:
+def watch(board: Board) -> Generator[tuple[list[Reading], dict[str, Stats]]]:
     """Yield readings as they are taken, each sensor at its own pace, with how sampling goes; end by closing the iterator."""
     taken: queue.Queue[list[Reading]] = queue.Queue()
     sampler = board.sampler(taken.put)

@@ -42,15 +42,19 @@ class Flat:
         return self.values
 
 
+def noiseless(chip: Any) -> Any:
+    chip.random.gauss = lambda mean, deviation: mean
+    return chip
+
+
 class Bench:
-    def __init__(self, name: str, chip: str | None = None, options: dict[str, Any] | None = None, **world: float) -> None:
+    def __init__(self, name: str, chip: str | None = None, options: dict[str, Any] | None = None, /, **world: float) -> None:
         self.world = Flat(**world)
         self.clock = VirtualClock()
         self.scene = Scene(self.world, self.clock)
         self.bus = SimulatedBus(self.clock)
         kind = catalogue.driver(name)
-        self.chip: Any = catalogue.chip(chip or name)(self.scene, self.clock)
-        self.chip.random.gauss = lambda mean, deviation: mean
+        self.chip: Any = noiseless(catalogue.chip(chip or name)(self.scene, self.clock))
         self.bus.attach(kind.addresses[0], self.chip)
         self.driver: Any = kind(self.bus, None, self.clock, **(options or {}))
 
@@ -74,7 +78,7 @@ class Bench:
 
 def stopped(name: str, **options: Any) -> Bench:
     """A chip that is set up and has measured once, whose registers a test can fill from now on."""
-    bench = Bench(name, options=options, **WORLD)
+    bench = Bench(name, None, options, **WORLD)
     bench.driver.setup()
     bench.clock.sleep(0.5)
     if name != "scd4x":

@@ -117,7 +117,7 @@ class Kernel:
             ctypes.memmove(message.buf, data, len(data))
 
     def _smbus(self, address: int, argument: Any) -> None:
-        chip, union = self.chips.get(address), argument.data.contents if argument.data else None
+        chip, union = self.chips.get(address), argument.data and argument.data.contents
         reading, command, size = argument.read_write == smbus.I2C_SMBUS_READ, argument.command, argument.size
         if size == smbus.I2C_SMBUS_QUICK:
             if not self.quick:

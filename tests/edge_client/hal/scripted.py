@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import pytest
 
@@ -16,7 +17,7 @@ class Scripted(Driver):
 
     name = chip = "scripted"
     addresses = (0x40,)
-    channels: tuple[str, ...] = ("temperature",)
+    channels: ClassVar[tuple[str, ...]] = ("temperature",)
     frozen_after = 3
 
     def __init__(self, clock: VirtualClock, *script: float | Exception) -> None:

@@ -23,6 +23,7 @@ from bramble_client.hal.sim.bus import SimulatedBus
 from bramble_client.hal.sim.chips.bme280 import BME280
 from bramble_client.hal.sim.chips.tmp117 import TMP117 as Chip
 from bramble_client.hal.sim.scene import Scene
+from bramble_protocol.errors import BrambleError
 from tests.edge_client.hal.conftest import Still
 from tests.edge_client.hal.kernel import Kernel
 
@@ -136,7 +137,7 @@ class Clumsy(TMP117):
 
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
-        return bool({}["identity"])
+        return bool(dict[str, str]()["identity"])
 
     def read(self) -> Measurement:
         raise IndexError("list index out of range")
@@ -208,7 +209,7 @@ def test_a_driver_without_a_simulated_chip_costs_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     plugged(monkeypatch, clumsy=Clumsy)
-    real = catalogue.entry_points
+    real = vars(catalogue)["entry_points"]
     monkeypatch.setattr(catalogue, "entry_points", lambda group, **names: real(group, **names) if group == catalogue.SENSORS_GROUP else [])
     board = open_board("mock", seed="pi-1", configuration=write(tmp_path, BOTH))
     assert [sensor.name for sensor in board.sensors] == ["bme280"]
@@ -236,5 +237,5 @@ def test_a_recording_and_a_script_that_are_not_there_are_named(tmp_path: Path) -
 
 @pytest.mark.parametrize("kind", [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__])
 def test_every_sensor_error_is_of_the_one_tree(kind: type[Exception]) -> None:
-    assert issubclass(kind, errors.BrambleError)
+    assert issubclass(kind, BrambleError)
     assert kind.__doc__

@@ -128,7 +128,7 @@ def test_a_found_board_numbers_two_of_a_kind_and_leaves_out_who_is_unknown(kerne
 def test_sensors_on_two_buses_share_no_bus(tmp_path: Path, kernel: Kernel) -> None:
     text = "".join(f'[[sensor]]\ndriver = "bme280"\nbus = {bus}\nname = "b{bus}"\n' for bus in (1, 2))
     for kind in ("linux", "mock"):
-        board = open_board(kind, seed="pi-1", configuration=configured(tmp_path, text))  # type: ignore[arg-type]
+        board = open_board(kind, seed="pi-1", configuration=configured(tmp_path, text))
         assert board.simulated is (kind == "mock")
         assert len({id(bus) for bus in board.buses}) == 2
         assert [sensor.driver.bus for sensor in board.sensors] == board.buses

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,10 @@ RADON = Quantity("radon", "Bq/m³", None, 0, 10_000)
 
 
 @pytest.fixture(autouse=True)
-def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def table(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that nobody has added to yet."""
     monkeypatch.setattr(channels, "_added", {})
     monkeypatch.setattr(channels, "_asked", set())
-    return
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, *offered: Any) -> None:

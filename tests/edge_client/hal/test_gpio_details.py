@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from bramble_client.hal import gpio
 from bramble_client.hal.gpio import PATTERNS, TICK_S, GpioError, Panel, Pins, Status, open_factory
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sensors.md").read_text(encoding="utf-8")
@@ -69,7 +68,7 @@ def test_the_lamp_is_told_a_new_level_at_every_tick_and_is_off_in_the_end(factor
 
 
 def test_the_reset_button_is_held_for_five_seconds_and_bounces_are_not_presses(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import gpiozero  # type: ignore[import-untyped]
+    import gpiozero
 
     made: dict[int, dict[str, Any]] = {}
 
@@ -131,7 +130,7 @@ def test_a_label_is_logged_and_given_with_its_time(factory: Any, caplog: pytest.
     caplog.set_level(logging.INFO)
     labels: list[tuple[str, float]] = []
     panel = Panel(factory, Pins(None, None, None), classes=("walking", "sitting"), on_label=lambda label, t: labels.append((label, t)))
-    monkeypatch.setattr(gpio.time, "time", lambda: 1234.5)
+    monkeypatch.setattr("time.time", lambda: 1234.5)
     for _ in range(3):
         panel._labelled()
     assert labels == [("walking", 1234.5), ("sitting", 1234.5), ("walking", 1234.5)]

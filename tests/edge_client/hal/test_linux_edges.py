@@ -101,7 +101,7 @@ def test_an_adapter_without_quick_commands_reads_each_address_once(kernel: Kerne
 def test_a_scan_of_a_bus_that_may_not_be_used_finds_no_empty_bus_but_says_so(
     kernel: Kernel, bus: LinuxBus, number: int, kind: type[errors.BusError]
 ) -> None:
-    def refuse(length: bytes) -> None:
+    def refuse(data: bytes) -> None:
         raise OSError(number, "refused")
 
     kernel.chips[0x50].write = refuse  # type: ignore[method-assign]
@@ -142,7 +142,7 @@ def test_the_device_is_locked_during_a_transfer_and_only_then(kernel: Kernel, bu
 
     seen: list[bool] = []
     original = kernel.chips[0x50].write
-    kernel.chips[0x50].write = lambda data: (seen.append(free()), original(data))[1]  # type: ignore[method-assign, func-returns-value]
+    kernel.chips[0x50].write = lambda data: (seen.append(free()), original(data))[1]  # type: ignore[method-assign]
     bus.transfer(0x50, b"\x00", 1)
     assert seen == [False]
     assert free()

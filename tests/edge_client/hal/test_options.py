@@ -59,7 +59,7 @@ def test_the_default_of_an_option_is_what_the_driver_does_without_it(name: str) 
         pytest.importorskip(name)
     kind = catalogue.driver(name)
     options = {option.name: option.default for option in kind.options if option.default is not None}
-    one, two = Bench(name, **WORLD), Bench(name, options=options, **WORLD)
+    one, two = Bench(name, **WORLD), Bench(name, None, options, **WORLD)
     assert {key: value for key, value in vars(one.driver).items() if key.lstrip("_") not in ("chip", "transport", "bus", "clock")} == {
         key: value for key, value in vars(two.driver).items() if key.lstrip("_") not in ("chip", "transport", "bus", "clock")
     }
@@ -107,7 +107,7 @@ def test_the_list_says_every_option_with_its_default_and_what_it_takes() -> None
 
 
 def test_an_scd4x_is_told_where_it_is_and_keeps_what_it_is_not_told() -> None:
-    bench = Bench("scd4x", options={"altitude": 1600, "self_calibration": False}, **WORLD)
+    bench = Bench("scd4x", None, {"altitude": 1600, "self_calibration": False}, **WORLD)
     bench.driver.setup()
     assert (bench.chip.settings[0x2322], bench.chip.settings[0x2313]) == (1600, 0)
     assert bench.read()["carbon_dioxide"] == 500.0
@@ -117,7 +117,7 @@ def test_an_scd4x_is_told_where_it_is_and_keeps_what_it_is_not_told() -> None:
 
 
 def test_an_scd4x_that_does_not_keep_its_altitude_is_noticed() -> None:
-    bench = Bench("scd4x", options={"altitude": 1600}, **WORLD)
+    bench = Bench("scd4x", None, {"altitude": 1600}, **WORLD)
     bench.chip.settings = MappingProxyType({0x2318: 0, 0x2322: 7, 0x2313: 1})
     bench.chip.power_on = lambda: None
     original = bench.chip.command

@@ -80,7 +80,12 @@ def test_a_register_is_one_unsigned_byte_unless_it_is_told() -> None:
 
 def test_a_device_names_the_register_and_reads_just_it(bus: SimulatedBus) -> None:
     heard: list[tuple[int, bytes, int]] = []
-    bus.transfer = lambda address, write=b"", read=0: (heard.append((address, write, read)), bytes(read))[1]  # type: ignore[method-assign]
+
+    def transfer(address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
+        heard.append((address, write, read))
+        return bytes(read)
+
+    bus.transfer = transfer  # type: ignore[method-assign]
     device = Device(bus, 0x48)
     device.read(Register(0x0F, 2))
     device.write(Register(0x01, 2), 0x0C20)

@@ -76,7 +76,8 @@ def test_a_punctual_sampler_is_not_late(clock: VirtualClock) -> None:
     sampler = Sampler([(source, 1.0)], lambda readings: None, clock, wait)
     sampler.run(source, 1.0)
     assert source.asked == pytest.approx(range(100))
-    assert sampler.stats["roof"] == Stats(taken=100, missed=0, latest=pytest.approx(0.0, abs=1e-9))
+    stats = sampler.stats["roof"]
+    assert (stats.taken, stats.missed, stats.latest) == (100, 0, pytest.approx(0.0, abs=1e-9))
     assert Stats() == Stats(0, 0, 0.0)
 
 

@@ -6,6 +6,7 @@ Sources: register map RM-MPU-6000A-00, revision 4.2; MPU-6500 register map RM-MP
 from __future__ import annotations
 
 import struct
+from typing import ClassVar
 
 from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import Clock
@@ -59,7 +60,7 @@ class MPU6050(Streaming):
     interval = 0.005
     fastest = 0.002
     frozen_after = 5
-    rates = (50.0, 100.0, 200.0, 250.0, 500.0)
+    rates: ClassVar[tuple[float, ...]] = (50.0, 100.0, 200.0, 250.0, 500.0)
     queue = SUCCESSORS_QUEUE // FRAME
     identity = Identity(WHO_AM_I, {**ORIGINALS, **SUCCESSORS}, RELATIVES)
     options = (

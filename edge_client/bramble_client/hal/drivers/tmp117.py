@@ -6,6 +6,7 @@ Source: data sheet SNOSD82D.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import Clock
@@ -35,8 +36,8 @@ class TMP117(Driver):
 
     name = "tmp117"
     chip = "TMP117"
-    addresses = (0x48, 0x49, 0x4A, 0x4B)
-    channels = ("temperature",)
+    addresses: ClassVar[tuple[int, ...]] = (0x48, 0x49, 0x4A, 0x4B)
+    channels: ClassVar[tuple[str, ...]] = ("temperature",)
     fastest = 0.2
     frozen_after = 50
     ranges: Mapping[str, tuple[float, float]] = {"temperature": (-55, 150)}  # section 6.3

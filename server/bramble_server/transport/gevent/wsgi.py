@@ -16,7 +16,7 @@ from bramble_server.transport.connections import Connection, Connections
 
 log = logging.getLogger(__name__)
 
-REQUEST_S = 30
+REQUEST_S = 30.0
 """Seconds in which a request must be there, from the end of the one before (or the connection's beginning) to its last byte."""
 TAKEN_S = 30
 """Seconds within which a reader takes at least some of its answer, and a TLS handshake is done."""

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from bme280pi.readout import read_sensor
+from bme280pi.readout import read_sensor  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ from tests.edge_client.hal.conftest import Still
 WORKED = Calibration((27504, 26435, -1000), (36477, -10685, 3024, 2855, 140, -7, 15500, -14600, 6000))
 
 
-def open_chip(chip: type[chips_bmp.BMP280] = chips.BME280, **options: Any) -> tuple[Still, chips_bmp.BMP280, SimulatedBus, VirtualClock]:
+def open_chip(chip: type[chips_bmp.BMP280] = chips.BME280, /, **options: Any) -> tuple[Still, chips_bmp.BMP280, SimulatedBus, VirtualClock]:
     world, clock = Still(), VirtualClock()
     bus = SimulatedBus(clock)
     model = chip(Scene(world, clock), clock, **options)
@@ -201,12 +201,10 @@ class Flipping:
 
     def __init__(self, bus: SimulatedBus, which: int) -> None:
         self._bus, self._which, self._count = bus, which, -1
+        self.name, self.scan, self.close = bus.name, bus.scan, bus.close
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._bus, name)
-
-    def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
-        data = self._bus.transfer(address, write, read)
+    def transfer(self, address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
+        data = self._bus.transfer(address, write, read, once)
         self._count += read > 0
         if read and self._count == self._which:
             return data[:-1] + bytes((data[-1] ^ 0x40,))

@@ -93,7 +93,7 @@ def test_data_that_read_differently_twice_are_damage() -> None:
     bench = ready()
     original, blocks = bench.bus.transfer, [0]
 
-    def transfer(address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def transfer(address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         data = original(address, write, read)
         if write == b"\x1d" and read > 1:
             blocks[0] += 1
@@ -179,7 +179,7 @@ def test_a_bus_that_fails_at_any_moment_of_the_setup_stays_a_bus_error(which: in
     bench = Bench("bme680", **WORLD)
     original, left = bench.bus.transfer, [which]
 
-    def transfer(address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def transfer(address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         left[0] -= 1
         if left[0] < 0:
             raise errors.BusTimeout("the transfer with 0x76 timed out")

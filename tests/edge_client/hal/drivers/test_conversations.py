@@ -117,7 +117,7 @@ def listen(bench: Bench) -> list[str]:
     said: list[str] = []
     transfer, sleep = bench.bus.transfer, bench.clock.sleep
 
-    def heard(address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def heard(address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         assert address == bench.driver.address
         said.append(write.hex() + (f">{read}" if read else ""))
         return transfer(address, write, read)

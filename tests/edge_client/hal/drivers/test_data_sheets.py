@@ -48,7 +48,7 @@ def test_tmp117_without_power_between_its_settings_and_its_value_has_lost_them()
     bench = stopped("tmp117")
     original = bench.bus.transfer
 
-    def transfer(address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def transfer(address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         if write == b"\x00":
             bench.chip.power_on()
         return original(address, write, read)

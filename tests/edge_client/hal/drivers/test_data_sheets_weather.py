@@ -92,8 +92,8 @@ def double_humidity(adc: int, t_fine: float, h: tuple[int, ...]) -> float:
 def test_the_integer_formulas_agree_with_the_floating_point_ones(seed: int) -> None:
     rng = random.Random(seed)
     t = (rng.randint(26000, 29000), rng.randint(24500, 28000), rng.randint(-1200, 100))
-    p = (rng.randint(34000, 40000), rng.randint(-11500, -9500), rng.randint(2800, 3200), rng.randint(0, 9000), rng.randint(-200, 250))
-    p = (*p, -7, rng.randint(9000, 15500), rng.randint(-14600, -8000), rng.randint(4000, 6500))
+    first = (rng.randint(34000, 40000), rng.randint(-11500, -9500), rng.randint(2800, 3200), rng.randint(0, 9000), rng.randint(-200, 250))
+    p = (*first, -7, rng.randint(9000, 15500), rng.randint(-14600, -8000), rng.randint(4000, 6500))
     h = (
         rng.randint(0, 90),
         rng.randint(330, 390),

@@ -23,7 +23,7 @@ def spoil(bench: Bench, change: Callable[[bytes, int, bytes], bytes], register: 
     """Change what one register's reads give: ``change`` takes what was written, which read of it this is, and the data."""
     original, count = bench.bus.transfer, [0]
 
-    def transfer(address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def transfer(address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         data = original(address, write, read)
         if read and write == bytes((register,)):
             count[0] += 1

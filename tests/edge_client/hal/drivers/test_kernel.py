@@ -27,7 +27,7 @@ def sysfs(tmp_path: Path) -> Sysfs:
     return Sysfs(tmp_path / "sys")
 
 
-def sensor(kind: type[KernelSensor], sysfs: Sysfs, device: str, clock: VirtualClock | None = None, **inputs: str) -> Sensor:
+def sensor(kind: type[KernelSensor], sysfs: Sysfs, device: str, clock: VirtualClock | None = None, /, **inputs: str) -> Sensor:
     driver = kind.configured({"device": device, "sysfs": str(sysfs.root), **({"inputs": inputs} if inputs else {})})
     return Sensor(driver(None, 0, clock or VirtualClock()), driver.usual_name())  # type: ignore[arg-type]
 

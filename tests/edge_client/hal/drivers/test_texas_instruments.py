@@ -110,7 +110,7 @@ def test_a_conversion_that_ends_between_two_reads_is_no_damage() -> None:
     bench.driver.setup()
     original, reads = bench.bus.transfer, []
 
-    def transfer(address: int, write: bytes = b"", read: int = 0) -> bytes:
+    def transfer(address: int, write: bytes = b"", read: int = 0, once: bool = False) -> bytes:
         reads.append(write)
         if len(reads) == 2:
             bench.world.values["temperature"] = 21.0
@@ -206,7 +206,7 @@ def test_ads1115_stuck_in_a_conversion_is_reported() -> None:
 
 def test_ina219_worked_example() -> None:
     """SBOS448G, section 8.5, table 3 of the earlier edition: 10 A through 2 mOhm, 11.98 V, calibration 5000h."""
-    bench = Bench("ina219", options={"shunt_ohms": 0.002, "current_step": 1e-3}, voltage=11.98, current=0.2)
+    bench = Bench("ina219", None, {"shunt_ohms": 0.002, "current_step": 1e-3}, voltage=11.98, current=0.2)
     # 0.2 A through the chip model's 0.1 Ohm are the same 20 mV as 10 A through the example's 2 mOhm
     bench.driver.setup()
     assert bench.ask(0x05) == 0x5000
@@ -236,7 +236,7 @@ def test_ina219_power_on_values_and_write_rules() -> None:
 
 
 def test_ina219_overflow_is_no_number() -> None:
-    bench = Bench("ina219", options={"shunt_ohms": 0.1, "current_step": 6.3e-6}, voltage=5.0, current=3.2)
+    bench = Bench("ina219", None, {"shunt_ohms": 0.1, "current_step": 6.3e-6}, voltage=5.0, current=3.2)
     bench.driver.setup()
     assert all(math.isnan(value) for value in bench.read().values())
 

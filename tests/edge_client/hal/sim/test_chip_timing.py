@@ -172,7 +172,7 @@ def test_bosch_chips_stand_by_as_their_tables_say(name: str, code: int) -> None:
     assert bench.ask(0xFA, read=3) > shown
 
 
-SHOTS = {  # data sheets SHT3x-DIS, table 4, and SHT4x, section 3.2: typical durations
+SHOTS: dict[str, dict[tuple[int, ...], float]] = {  # data sheets SHT3x-DIS, table 4, and SHT4x, section 3.2: typical durations
     "sht3x": {(0x24, 0x00): 0.0125, (0x24, 0x0B): 0.0045, (0x24, 0x16): 0.0025},
     "sht4x": {(0xFD,): 0.0069, (0xF6,): 0.0037, (0xE0,): 0.0013},
 }

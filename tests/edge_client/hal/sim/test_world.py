@@ -35,7 +35,10 @@ def test_it_has_days_years_people_and_motion() -> None:
     noon = sum(world.temperature(T0 + d * DAY + 15 * 3600) for d in days) / len(days)
     night = sum(world.temperature(T0 + d * DAY + 3 * 3600) for d in days) / len(days)
     assert noon - night > 3
-    month = lambda m: sum(world.temperature(T0 + (m * 30.4 + d) * DAY) for d in range(28)) / 28  # noqa: E731
+
+    def month(number: int) -> float:
+        return sum(world.temperature(T0 + (number * 30.4 + d) * DAY) for d in range(28)) / 28
+
     assert month(6) - month(0) > 5
     assert world.at(T0 + 12 * 3600 + 170 * DAY)["illuminance"] > 10_000
     assert world.at(T0 + 170 * DAY)["illuminance"] < 300

@@ -122,7 +122,7 @@ def test_steps_are_twice_as_fast_up_and_down_as_sideways() -> None:
 def test_nearby_shifts_what_it_knows_and_leaves_the_rest() -> None:
     world = Flat(temperature=10.0, pressure=1000.0, humidity=55.0)
     place = Nearby(world, "a")
-    shifts = [place.at(hour * 3600.0)["temperature"] - 10.0 for hour in range(24)]
+    shifts = [(place.at(hour * 3600.0)["temperature"] or 0.0) - 10.0 for hour in range(24)]
     middle = sum(shifts) / 24
     assert abs(middle) <= 1
     assert max(shifts) - min(shifts) <= 1.6 + 1e-9
@@ -189,6 +189,7 @@ def test_the_world_is_asked_once_for_each_moment(clock: VirtualClock) -> None:
 def test_a_recording_stays_within_its_own_values_and_repeats_itself(values: list[float], t: float) -> None:
     recording = Recording([100.0 + 60 * i for i in range(len(values))], {"temperature": values})
     value = recording.at(t)["temperature"]
+    assert value is not None
     assert min(values) - 1e-6 <= value <= max(values) + 1e-6
     span = max(values) - min(values)
     slope = max((abs(b - a) for a, b in pairwise([*values, values[0]])), default=inf) / min(60.0, recording.duration)
