@@ -45,6 +45,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd ansible && ../$(BIN)/mypy
 	$(BIN)/lint-imports
 
 # The plays, by Ansible's own linter, which lives where Ansible does; a warning is an error.

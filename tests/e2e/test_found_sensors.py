@@ -38,7 +38,11 @@ def test_a_chip_that_is_absent_at_a_start_keeps_its_channels_on_the_server(tmp_p
     (tmp_path / "sitecustomize.py").write_text(KERNEL)
 
     def client(chips: str) -> ClientProcess:
-        fake = {"FAKE_CHIPS": chips, "FAKE_BUS": str(tmp_path / "i2c"), "FAKE_KERNEL": str(ROOT / "tests/edge_client/hal/kernel.py")}
+        fake: dict[str, Any] = {
+            "FAKE_CHIPS": chips,
+            "FAKE_BUS": str(tmp_path / "i2c"),
+            "FAKE_KERNEL": str(ROOT / "tests/edge_client/hal/kernel.py"),
+        }
         return ClientProcess(
             server.url, tmp_path, "--sensors", "linux", "--sample-every", "1s", **fake, PYTHONPATH=f"{tmp_path}:{ROOT}"
         ).wait_connected()

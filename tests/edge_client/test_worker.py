@@ -58,7 +58,7 @@ def server() -> Iterator[Server]:
 def test_the_parts_of_a_client_are_workers_and_each_ends_when_it_is_asked_to(connected: bool, server: Server, tmp_path: Path) -> None:
     before = set(threading.enumerate())
     url = server.url if connected else "http://127.0.0.1:9"
-    settings = ClientSettings(id="pi-1", server=url, sensors="mock", mode="private", reconnect_max=0.05)  # type: ignore[arg-type]
+    settings = ClientSettings(id="pi-1", server=url, sensors="mock", mode="private", reconnect_max=0.05)
     board = open_board("mock", seed="pi-1", every=settings.sample_every, live=False)
     agent = Agent(settings, board, tmp_path, None, None)
     try:

@@ -54,7 +54,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Two processes have a fleet each, and each its files in their order."""
     from xdist.scheduler import LoadScopeScheduling  # with one process it is not needed
 
-    class Halves(LoadScopeScheduling):
+    class Halves(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             own = FLEETS[Path(nodeid.partition("::")[0]).stem in SECOND]
             return next((name for name in FLEETS if nodeid.endswith(f"[{name}]")), own)

@@ -119,6 +119,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_what_would_unpack_to_far_more_is_refused_before_it_does(bomb: str) -> None:
     data = b"flatbuffer" + BOMBS[bomb]()

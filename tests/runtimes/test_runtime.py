@@ -166,6 +166,7 @@ def test_other_threads_run_while_the_graph_trains(runtime: Runtime) -> None:
     assert turns_during(lambda: runtime("fit", **inputs)) > 10
 
 
+@pytest.mark.load
 def test_a_call_that_holds_the_lock_would_be_noticed() -> None:
     numbers = list(range(1_000_000, 0, -1)) * 5
     assert turns_during(numbers.sort) < 5

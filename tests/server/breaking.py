@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from bramble.cli import main
 from bramble_server.learning.aggregate import AggregateError
-from bramble_server.learning.strategies import FedAvg
+from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.rounds.cycle import World
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import RoundFile, RoundFileError

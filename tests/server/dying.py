@@ -92,10 +92,10 @@ match point:
     case "before its file is let go":
         Openings.let_go = let_go  # type: ignore[method-assign]
     case "in the rollback":
-        rounds.rolled_back = in_rollback
+        rounds.rolled_back = in_rollback  # type: ignore[assignment]
         event.listen(Engine, "commit", lambda connection: die() if committing else None)
     case "after the rollback":
-        Commits.restore = after_rollback  # type: ignore[method-assign]
+        Commits.restore = after_rollback  # type: ignore[method-assign, assignment]
     case "never":
         pass
     case _:

@@ -92,6 +92,7 @@ def test_fresh_names_of_one_address_are_one_flood(clock: Clock, caplog: pytest.L
     assert caplog.messages[-1] == f"name: no ({10_000 - complaints.ADDRESS_BURST} more from 192.0.2.1 were not logged)"
 
 
+@pytest.mark.slow
 def test_a_day_of_floods_from_everywhere_fits_on_a_card(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     book = Complaints(clock)
     for number in range(200_000):

@@ -162,7 +162,7 @@ def test_a_client_that_falls_silent_leaves_at_the_ping_timeout(tmp_path: Path) -
 
         def left() -> bool:
             stays.call("training_failed", {"round": 10**6, "reason": "still here"})  # and answers pings meanwhile
-            return server.api.status()["waiting_for"] == ["stays"]
+            return bool(server.api.status()["waiting_for"] == ["stays"])
 
         wait_for(left, "the silent one to leave")
         assert time.monotonic() - silent > 0.3, "not before its time-out"
@@ -256,8 +256,10 @@ def test_connections_without_a_handshake_cost_nobody_else_anything(tmp_path: Pat
             number = server.api.start()["round"]
             pi.train()
             wait_for(lambda: server.api.status()["round"] == number, "the commit")
-        for end in (*idle, *half):
-            end.close()
+        for connection in idle:
+            connection.close()
+        for silent in half:
+            silent.close()
         assert server.api.healthy()
 
 

@@ -13,7 +13,8 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import Delivery, Timing, TrainingComplete
 from bramble_server.learning.judge import Judge
-from bramble_server.learning.strategies import FedAvg, Strategy, Update
+from bramble_server.learning.strategies import Strategy, Update
+from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, RoundFile
 from bramble_server.store import Store, models, rounds

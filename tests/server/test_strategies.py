@@ -6,6 +6,7 @@ import re
 import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from bramble_server.learning.strategies import (
     create,
     planned,
 )
+from bramble_server.learning.strategies.fedavg import FedAvg
 
 OLD = np.array([0.0, 1.0, -1.0], np.float32)
 METRICS = {"loss_before": 1.0, "loss_after": 0.5}
@@ -73,7 +75,7 @@ def blocks() -> list[str]:
 
 
 EVERY: Mapping[str, Callable[[], type[Strategy]]] = {
-    **{name: lambda kind=kind: kind for name, kind in STRATEGIES.items()},
+    **{name: partial(STRATEGIES.__getitem__, name) for name in STRATEGIES},
     "the example on the page": lambda: example(blocks()),
 }
 
@@ -194,7 +196,7 @@ class TestFedAvgM:
             np.testing.assert_allclose(aggregate.weights, target, atol=1e-6)
 
 
-class Odd(STRATEGIES["fedavg"]):  # type: ignore[misc]
+class Odd(FedAvg):
     """Whose parts a test makes wrong."""
 
     result: Any = OLD

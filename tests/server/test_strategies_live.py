@@ -17,7 +17,8 @@ ONE_CLIENT = ("--min-clients", "1", "--deadline", "1h")
 
 def model(server: ServerProcess) -> list[float]:
     _, data, _ = server.request("GET", "/model", {"Accept": "application/octet-stream"})
-    return np.frombuffer(data, "<f4").tolist()
+    weights: list[float] = np.frombuffer(data, "<f4").tolist()
+    return weights
 
 
 def played(server: ServerProcess, pi: Pi, value: float) -> ClientUpdate:

@@ -54,5 +54,9 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        functions = [bramble_early, bramble_missing, bramble_lines, bramble_unseen]
-        return {function.__name__: function for function in functions}
+        return {
+            "bramble_early": bramble_early,
+            "bramble_missing": bramble_missing,
+            "bramble_lines": bramble_lines,
+            "bramble_unseen": bramble_unseen,
+        }

@@ -67,7 +67,7 @@ def unwritable(folder: Path) -> str:
         with tempfile.TemporaryFile(dir=existing(folder), prefix=".bramble-"):
             return ""
     except OSError as error:
-        return error.strerror
+        return error.strerror or str(error)
 
 
 def overlay(cmdline: str) -> bool:

@@ -175,7 +175,8 @@ def install_packages(component: str, archive: dict[str, str]) -> Path:
     They have an environment of their own, for that is where wheels are meant to be installed; modules are compiled, for units cannot
     write here: on a Pi that saves seconds at each start. Debian may lack ensurepip, so pip comes along as a wheel, which runs as it is.
     """
-    folder, packed = HOME / component / "packages" / archive["name"], INCOMING / archive["file"]
+    folder: Path = HOME / component / "packages" / archive["name"]
+    packed = INCOMING / archive["file"]
     with tarfile.open(packed) as tar:
         tar.extraction_filter = getattr(tarfile, "data_filter", None)  # which Python 3.11 may not have
         tar.extractall(INCOMING)
@@ -191,7 +192,8 @@ def install_packages(component: str, archive: dict[str, str]) -> Path:
 
 def install_release(component: str, given: dict[str, Any]) -> Path:
     """Make the release's environment where it will run, for environments do not move, and have it read its settings; return the folder."""
-    folder, wheel = HOME / component / "releases" / given["releases"][component], given["wheel"]
+    folder: Path = HOME / component / "releases" / given["releases"][component]
+    wheel = given["wheel"]
     debians = given["distribution"].get(component, "")
     packages = HOME / component / "packages" / given["packages"][component]["name"] / "lib" / PYTHON / "site-packages"
     system = ["--system-site-packages"] if debians == "all" else []

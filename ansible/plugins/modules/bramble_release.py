@@ -81,17 +81,18 @@ class Releases:
 
     def folder(self, release: str) -> Path:
         """Return where a release is."""
-        return self._home / "releases" / release
+        folder: Path = self._home / "releases" / release
+        return folder
 
     @property
     def current(self) -> str:
         """The live one."""
-        return link(self._home / "current")
+        return str(link(self._home / "current"))
 
     @property
     def previous(self) -> str:
         """The one before."""
-        return link(self._home / "previous")
+        return str(link(self._home / "previous"))
 
     def proved(self, release: str) -> bool:
         """Whether a release passed its gate on this host."""

@@ -37,6 +37,7 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
+@pytest.mark.slow
 @ANY
 @given(st.one_of(st.text(), st.binary(), st.from_regex(r"(\[\[?sensor\]?\]?\n|(driver|bus|every|offset) ?= ?[a-z0-9\"{}]*\n){1,6}")))
 def test_any_file_is_read_or_refused_in_a_sentence_that_names_it(tmp_path: Path, content: str | bytes) -> None:
@@ -61,6 +62,7 @@ def toml(value: object) -> str:
     return str(value).lower() if isinstance(value, (bool, int, float)) else f'"{value}"'
 
 
+@pytest.mark.slow
 @ANY
 @given(st.lists(ENTRY, max_size=4))
 def test_of_any_entries_each_is_a_sensor_or_a_problem_with_line_and_key(tmp_path: Path, entries: list[dict[str, Any]]) -> None:

@@ -56,6 +56,7 @@ def test_the_channels_make_a_good_handshake(station: Path) -> None:
     assert Handshake.from_wire(shake.to_wire()) == shake
 
 
+@pytest.mark.slow
 def test_without_a_recording_the_client_id_chooses_one_for_good() -> None:
     boards = [open_board("mock", seed=f"pi-{i}") for i in range(12)]
     values = [board.sample(T0)["temperature"] for board in boards]

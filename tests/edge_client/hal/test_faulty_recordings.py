@@ -108,6 +108,7 @@ def test_nonsense_inside_the_range_is_doubted_as_a_whole_and_said_once(tmp_path:
     assert said[0].startswith("sensor bme280 is doubtful and is not used: it jumps as no air can")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", recordings.builtin())
 def test_a_month_at_a_real_station_comes_through_whole(name: str) -> None:
     board = open_board("mock", replay=recordings.builtin()[name], seed="whole")

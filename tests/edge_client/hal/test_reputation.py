@@ -54,6 +54,7 @@ def within(width: float) -> Say:
     return say
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", recordings.builtin())
 def test_a_year_at_a_real_station_passes_untouched(name: str) -> None:
     assert not any(doubts(weather(8760, name=name)))

@@ -202,6 +202,7 @@ WEATHER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -95,6 +95,7 @@ def test_every_identity_knows_its_own_chip_and_no_relative_is_also_read() -> Non
             assert all(kind.identity.chips.get(code) in (None, kind.chip) for code in kind.identity.relatives)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in catalogue.BUILTIN if name != "bme680" and catalogue.driver(name).certain])
 def test_a_chip_that_says_what_it_is_is_found_as_that_and_nothing_else_wherever_it_can_sit(name: str) -> None:
     """Three Bosch chips at 0x76, two of Texas Instruments' at 0x40: the address tells nothing."""

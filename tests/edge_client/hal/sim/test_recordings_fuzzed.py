@@ -37,6 +37,7 @@ def mutated(rng: random.Random) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_a_damaged_recording_is_read_or_refused_in_one_sentence(seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, logger="bramble_client.hal.sim.recordings")

@@ -82,7 +82,7 @@ class Tables:
         """Return what a file holds."""
         raw = entry["raw"]
         if "copy" in raw:
-            path = self._roles.parent / self.value(raw["copy"], **more)
+            path: Path = self._roles.parent / self.value(raw["copy"], **more)
             try:
                 return path.read_bytes()
             except OSError as error:

@@ -7,7 +7,7 @@ import secrets
 import tomllib
 from collections.abc import Mapping
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from .vault import Vault
 
