@@ -102,7 +102,7 @@ def test_a_run_with_an_anchor_a_correction_and_momentum_ends_where_tensorflow_en
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_a_run_in_chunks_of_steps_gives_the_bits_of_one_call(reference: Reference, mu: float, clip: float | None, momentum: float) -> None:
     rng = np.random.default_rng(int(10 * mu + 100 * momentum))
-    given = {"config": replace(reference.config, proximal_mu=mu), "clip": clip, "momentum": momentum}
+    given: dict[str, Any] = {"config": replace(reference.config, proximal_mu=mu), "clip": clip, "momentum": momentum}
     for more in ({}, {name: reference.run[name] for name in ("anchor", "correction")}):
         whole = reference.begin(**given, **more)
         whole.advance(whole.left)
@@ -147,7 +147,8 @@ def test_what_a_graph_of_format_1_cannot_do_is_refused(reference: Reference, giv
 
 def test_no_step_is_longer_than_its_clip(reference: Reference) -> None:
     start, windows = reference.run["start"], reference.windows
-    wild = Windows(*({name: 1e6 * array for name, array in part.items()} for part in (windows.inputs, windows.targets)), windows.time)
+    inputs, targets = ({name: 1e6 * array for name, array in part.items()} for part in (windows.inputs, windows.targets))
+    wild = Windows(inputs, targets, windows.time)
     config = replace(reference.config, proximal_mu=0.0)
     for clip in (0.0, 0.25, 3.0):
         moved = reference.trained(slice(0, 1), data=wild, clip=clip, config=replace(config, learning_rate=1.0)) - start

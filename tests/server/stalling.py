@@ -9,7 +9,7 @@ from typing import Any
 
 from bramble.cli import main
 from bramble_protocol.messages import Delivery
-from bramble_server.learning.strategies import FedAvg
+from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.rounds import round
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.roundfile import RoundFile

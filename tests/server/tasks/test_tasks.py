@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_a_horizon_changes_the_manifest_and_nothing_else() -> None:
     assert far.flatbuffer == usual.flatbuffer
     assert far.sha256 != usual.sha256
     np.testing.assert_array_equal(far.initial, usual.initial)
-    words = {"metric": usual.manifest.metric, "description": usual.manifest.description}
+    words: dict[str, Any] = {"metric": usual.manifest.metric, "description": usual.manifest.description}
     assert replace(far.manifest, horizon=3, declared=usual.manifest.declared, **words) == usual.manifest
     assert far.manifest.interface.targets[0].horizons == (6,)
     assert far.manifest.former is not None, "clients of release 0.1 forecast as far"
