@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 MODULE = """
@@ -43,6 +44,7 @@ class Chip(RegisterChip):
 def install(folder: Path, module: str = MODULE, **groups: str) -> Path:
     """Put the package into a folder, registered as told (``sensors="radon1 = radon_plugin:Radon"``), and return the folder."""
     groups = groups or {"sensors": "radon1 = radon_plugin:Radon", "chips": "radon1 = radon_plugin:Chip"}
+    sys.modules.pop("radon_plugin", None)  # another test's
     info = folder / "radon_plugin-1.0.dist-info"
     info.mkdir(parents=True)
     (folder / "radon_plugin.py").write_text(module, "utf-8")

@@ -21,6 +21,7 @@ from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import STRATEGIES, Context
 from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.learning.strategies.fedavgm import FedAvgM
+from bramble_server.rounds.commits import Commits
 from bramble_server.store import Store, models
 from bramble_server.store.schema import strategy_state
 from tests.server.office import Office, Transport
@@ -161,31 +162,45 @@ class TestALife:
 
 
 class Statements:
-    """Counts what is run on the database, and has one of them fail."""
+    """Has one of the statements fail that a commit or a rollback runs on the database; what the clock's work writes is not among them."""
 
-    def __init__(self) -> None:
-        self.left: int | None = None
-        event.listen(Engine, "before_cursor_execute", self.one)
-        event.listen(Engine, "commit", self.one)
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.failing: int | None = None
+        """How many run before the one that fails; None for none of them."""
+        self._left: int | None = None
+        for name in ("finish", "restore"):
+            patch.setattr(Commits, name, self._counted(getattr(Commits, name)))
+        event.listen(Engine, "before_cursor_execute", self._one)
+        event.listen(Engine, "commit", self._one)
 
-    def one(self, *_: Any) -> None:
-        if self.left is None:
+    def _counted(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            self._left = self.failing
+            try:
+                return work(*arguments)
+            finally:
+                self._left = None
+
+        return counted
+
+    def _one(self, *_: Any) -> None:
+        if self._left is None:
             return
-        self.left -= 1
-        if self.left < 0:
-            self.left = None
+        self._left -= 1
+        if self._left < 0:
+            self._left = None
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorname = "SQLITE_FULL"
             raise OperationalError("INSERT", {}, error)
 
     def close(self) -> None:
-        event.remove(Engine, "before_cursor_execute", self.one)
-        event.remove(Engine, "commit", self.one)
+        event.remove(Engine, "before_cursor_execute", self._one)
+        event.remove(Engine, "commit", self._one)
 
 
 @pytest.fixture
-def statements() -> Iterator[Statements]:
-    counted = Statements()
+def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statements]:
+    counted = Statements(monkeypatch)
     yield counted
     counted.close()
 
@@ -198,9 +213,8 @@ class TestFailures:
         while True:
             number = office.coordinator.start_round().round
             office.deliver("a", number, -5.0)
-            statements.left = failed
+            statements.failing = failed
             office.deliver("b", number, -5.0)
-            statements.left = None
             if office.record(number)["state"] == "committed":
                 break
             np.testing.assert_array_equal(held(office.store)[1:], before[1:])
@@ -217,16 +231,15 @@ class TestFailures:
         play(office, 3.0, 1.0, -5.0)
         failed = 0
         while True:
-            statements.left = failed
+            statements.failing = failed
             try:
                 number = office.coordinator.rollback(2)
             except Exception:
-                assert (statements.left, recalled) == (None, [])
+                assert recalled == []
                 holds(office.store, 3, after(3.0, 1.0, -5.0))
                 assert office.coordinator.view.model.round == 3
                 failed += 1
             else:
-                statements.left = None
                 break
         assert failed > 6
         assert recalled == [2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,7 @@ Plug = Callable[..., None]
 
 
 @pytest.fixture
-def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plug]:
+def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plug:
     """Install a third party's package."""
 
     def into(module: str = GOOD, entry: str = "shy = radon_plugin:Shy", name: str = "") -> None:
@@ -170,8 +170,7 @@ def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plug]:
         monkeypatch.syspath_prepend(folder)
         importlib.invalidate_caches()
 
-    yield into
-    sys.modules.pop("radon_plugin", None)
+    return into
 
 
 def listing() -> dict[str, Any]:
