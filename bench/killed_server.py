@@ -27,6 +27,7 @@ from bench.loopback import Process, wait_for
 from bench.own_tests import TESTS
 from bench.table import Row
 from bramble import api
+from tests.e2e.test_kill_server import POINTS
 from tests.ports import kept
 from tests.server.pi import Closed, Pi, Refused, update
 from tests.server.process import LAYOUT, write_graph
@@ -35,17 +36,7 @@ CLIENTS, KILLS, SEED = 4, 60, 7
 DYING = TESTS / "server" / "dying.py"
 FLAGS = ("--min-clients", str(CLIENTS), "--min-updates", str(CLIENTS), "--deadline", "1h", "--rounds", "1000000", "--keep-rounds", "10000")
 ANY = "at any moment"
-PHASES = (
-    "before it is on record",
-    "before asking",
-    "before an update is on the disk",
-    "before an update is acknowledged",
-    "before the commit",
-    "in the commit",
-    "after the commit",
-    "before its file is let go",
-    ANY,
-)
+PHASES = ("before it is on record", *POINTS, ANY)
 
 
 class Client:

@@ -33,7 +33,7 @@ def round_of_two(server: ServerProcess, request: pytest.FixtureRequest) -> Itera
         if server.api.status()["waiting_for"] == [name]:
             # an update for another round leaves its part in this one open
             assert bad.call("training_complete", update(number, 3.0)) == {"accepted": True}
-        record = wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, "the round to end")
+        record = server.ended(number)
         assert record["state"] == "committed"
     wait_for(lambda: server.api.status()["clients"] == 0, "both to leave")
 
@@ -129,7 +129,7 @@ def test_a_round_does_not_wait_for_one_whose_update_was_refused(server: ServerPr
         number = server.api.start()["round"]
         pi.next("client_update")
         assert pi.call("training_complete", update(number, samples=0))["accepted"] is False
-        record = wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, "the round to end")
+        record = server.ended(number)
         assert (record["state"], record["reason"]) == ("abandoned", "0 of 1 clients delivered, a round needs 1")
     wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
 

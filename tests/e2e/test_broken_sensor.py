@@ -10,7 +10,6 @@ import numpy as np
 
 from tests.edge_client.process import CLIMATE, ClientProcess
 from tests.server.process import ServerProcess
-from tests.waiting import wait_for
 
 GOOD = ("attic", "cellar", "garden", "roof")
 HOURS, ROUNDS = 400, 3
@@ -30,11 +29,8 @@ def rounds_of(server: ServerProcess) -> list[Any]:
     """Play some rounds; return their records."""
     records = []
     for _ in range(ROUNDS):
-        server.api.generate(HOURS)
-        wait_for(lambda: not server.api.status()["cycle_waiting_for"], "everybody's readings")
-        number = server.api.start()["round"]
-        wait_for(lambda number=number: server.api.round(number)["state"] != "running", f"round {number} to end")
-        records.append(server.api.round(number))
+        server.measure(HOURS)
+        records.append(server.play())
     return records
 
 

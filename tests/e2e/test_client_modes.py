@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,30 +22,15 @@ def serve(folder: Path, *flags: str) -> ServerProcess:
     return ServerProcess(folder, "--task", str(CLIMATE), "--min-clients", "1", *flags)
 
 
-def give_data(server: ServerProcess, count: int) -> None:
-    server.api.generate(count)
-    wait_for(lambda: not server.api.status()["cycle_waiting_for"], "everybody's readings")
-
-
-def train(server: ServerProcess) -> Any:
-    number = server.api.start()["round"]
-    return wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, f"round {number}")
-
-
-def samples(client: ClientProcess) -> int:
-    with contextlib.closing(sqlite3.connect(client.folder / "readings.db")) as db:
-        return int(db.execute("SELECT count(*) FROM samples").fetchone()[0])
-
-
 def test_in_evaluation_the_server_sees_what_the_client_stored_and_what_it_forecast(tmp_path: Path) -> None:
     station = next(iter(recordings.builtin().values()))
     with serve(tmp_path) as server, ClientProcess(server.url, tmp_path, "--replay", str(station)) as client:
         client.wait_connected()
-        give_data(server, 100)
-        record = train(server)
+        server.measure(100)
+        record = server.play()
         data = wait_for(lambda: (found := server.api.readings()["pi-1"]).get("temperature.forecast") and found, "the forecasts")
         assert len(data["temperature"]["t"]) == len(data["humidity"]["t"]) == len(data["pressure"]["t"]) == 100
-        assert samples(client) == 100
+        assert client.samples == 100
         recording = recordings.load(station)
         expected = [recording.at(t)["temperature"] for t in data["temperature"]["t"]]
         assert np.allclose(data["temperature"]["value"], np.array(expected, np.float64), atol=0.05)
@@ -64,11 +46,11 @@ def test_in_evaluation_the_server_sees_what_the_client_stored_and_what_it_foreca
 def test_each_stretch_is_tested_once_before_anybody_trains_on_it(tmp_path: Path) -> None:
     with serve(tmp_path) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
-        give_data(server, 100)
-        first = train(server)["clients"]["pi-1"]
-        second = train(server)["clients"]["pi-1"]
-        give_data(server, 40)
-        third = train(server)["clients"]["pi-1"]
+        server.measure(100)
+        first = server.play()["clients"]["pi-1"]
+        second = server.play()["clients"]["pi-1"]
+        server.measure(40)
+        third = server.play()["clients"]["pi-1"]
         assert first["test_samples"] == first["samples"]
         assert second["test_samples"] is None
         assert third["test_samples"] == 40
@@ -78,14 +60,14 @@ def test_each_stretch_is_tested_once_before_anybody_trains_on_it(tmp_path: Path)
 def test_a_reset_makes_it_forget_its_readings_and_how_far_it_was_tested(tmp_path: Path) -> None:
     with serve(tmp_path) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
-        give_data(server, 100)
-        before = train(server)["clients"]["pi-1"]
+        server.measure(100)
+        before = server.play()["clients"]["pi-1"]
         wait_for(lambda: not client.waiting(), "the forecasts to be delivered")
         server.api.reset()
-        wait_for(lambda: samples(client) == 0, "the client to forget")
-        assert "consecutive bins" in train(server)["clients"]["pi-1"]["reason"]
-        give_data(server, 100)
-        after = train(server)["clients"]["pi-1"]
+        wait_for(lambda: client.samples == 0, "the client to forget")
+        assert "consecutive bins" in server.play()["clients"]["pi-1"]["reason"]
+        server.measure(100)
+        after = server.play()["clients"]["pi-1"]
         assert (after["samples"], after["test_samples"]) == (before["samples"], before["test_samples"])
         assert math.isclose(after["test_error"], before["test_error"], rel_tol=0.05)  # the sensors' noise
 
@@ -94,13 +76,13 @@ def test_a_reset_that_came_while_it_was_away_reaches_it_when_it_is_back(tmp_path
     with serve(tmp_path) as server:
         with ClientProcess(server.url, tmp_path) as client:
             client.wait_connected()
-            give_data(server, 50)
+            server.measure(50)
             client.kill()
         wait_for(lambda: server.api.status()["clients"] == 0, "the server to miss it")
         server.api.reset()
         with ClientProcess(server.url, tmp_path) as client:
             client.wait_log("reset: ")
-            assert samples(client) == 0
+            assert client.samples == 0
 
 
 def test_in_private_mode_it_trains_on_what_it_sampled_and_no_reading_leaves_it(tmp_path: Path) -> None:
@@ -111,11 +93,11 @@ def test_in_private_mode_it_trains_on_what_it_sampled_and_no_reading_leaves_it(t
     # the server would take readings: that none comes is the client's own doing
     with serve(tmp_path) as server, ClientProcess(server.url, tmp_path, "--mode", "private", "--sample-every", "0.05") as client:
         client.wait_connected()
-        wait_for(lambda: samples(client) > 200, "the sampler's own readings")
+        wait_for(lambda: client.samples > 200, "the sampler's own readings")
         for _ in range(2):
             server.api.generate(10)
         client.wait_log("this client runs in private mode and sends none")
-        record = train(server)
+        record = server.play()
         assert record["state"] == "committed"
         assert record["clients"]["pi-1"]["test_samples"] > 100
         assert server.api.readings() == {}
@@ -161,7 +143,7 @@ def test_a_private_client_runs_a_graph_of_somebodys_own_only_if_an_operator_sign
         with private(server, tmp_path, "pi-1") as without, private(server, tmp_path, "pi-2", "--trust-graphs", f"{key}.pub") as provisioned:
             without.wait_connected()
             provisioned.wait_connected()
-            parts = train(server)["clients"]
+            parts = server.play()["clients"]
             assert "did not come with Bramble, and this client was given no operator's key; not run" in parts["pi-1"]["reason"]
             assert "nobody signed it; not run" in parts["pi-2"]["reason"]
             assert not list((tmp_path / "pi-1" / "graphs").glob("*")), "what is not run is not kept"
@@ -178,7 +160,7 @@ def test_a_private_client_runs_a_graph_of_somebodys_own_only_if_an_operator_sign
             with private(server, tmp_path, "pi-4", "--trust-graphs", Path(f"{key}.pub").read_text().strip()) as another:
                 for client in (without, provisioned, another):
                     client.wait_connected()
-                record = train(server)
+                record = server.play()
         assert record["state"] == "committed"
         assert {name for name, part in record["clients"].items() if part["samples"]} == {"pi-2", "pi-4"}
         assert "not run" in record["clients"]["pi-1"]["reason"]
@@ -191,5 +173,5 @@ def test_a_built_in_task_is_run_in_private_mode_whatever_its_horizon(tmp_path: P
         with clients[0], clients[1]:
             for client in clients:
                 client.wait_connected()
-            reasons = [part["reason"] for part in train(server)["clients"].values()]
+            reasons = [part["reason"] for part in server.play()["clients"].values()]
         assert all("task climate needs 30 consecutive bins" in reason for reason in reasons), reasons

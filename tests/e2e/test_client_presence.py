@@ -24,8 +24,7 @@ def test_a_client_without_a_channel_of_the_task_says_so_and_the_others_train(tmp
     ):
         half.wait_log("the server says: this client does not measure humidity, pressure, so it is not asked for rounds of this task")
         whole.wait_connected()
-        server.api.generate(60)
-        wait_for(lambda: not server.api.status()["cycle_waiting_for"], "everybody's readings")
+        server.measure(60)
         assert server.api.start()["clients"] == ["pi-whole"]
         wait_for(lambda: server.api.status()["round"] == 1, "the commit")
         assert clients(server)["pi-half"]["fits"] is False

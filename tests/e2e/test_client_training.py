@@ -34,15 +34,6 @@ def serve(folder: Path, *flags: str) -> ServerProcess:
     return ServerProcess(folder, "--task", str(CLIMATE), "--deadline", "10m", *pings, *flags)
 
 
-def give_data(server: ServerProcess, count: int = READINGS) -> None:
-    server.api.generate(count)
-    wait_for(lambda: not server.api.status()["cycle_waiting_for"], "everybody's readings")
-
-
-def ended(server: ServerProcess, number: int) -> Any:
-    return wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, f"round {number} to end")
-
-
 def begun(client: ClientProcess) -> None:
     """Wait until the first run is going on: it has all it needs from the server."""
     wait_for(lambda: list((client.folder / "graphs").glob("*.tflite")), "the graph")
@@ -72,9 +63,9 @@ def companion(server: ServerProcess) -> Iterator[Callable[[int], Any]]:
 def test_a_run_that_outlasts_the_pings_costs_no_heartbeat_and_its_update_arrives(tmp_path: Path) -> None:
     with serve(tmp_path, "--min-clients", "1", *LONG) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
-        give_data(server)
+        server.measure(READINGS)
         since = server.api.clients()["pi-1"]["since"]
-        record = ended(server, server.api.start()["round"])
+        record = server.play()
         part = record["clients"]["pi-1"]
         assert part["train_end"] - part["train_start"] > 2 * PING_S, "the run was too short to show anything"
         assert record["state"] == "committed"
@@ -86,12 +77,12 @@ def test_a_run_that_outlasts_the_pings_costs_no_heartbeat_and_its_update_arrives
 def test_no_data_yet_is_an_honest_no_with_its_reason(tmp_path: Path) -> None:
     with serve(tmp_path, "--min-clients", "1") as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
-        record = ended(server, server.api.start()["round"])
+        record = server.play()
         assert record["state"] == "abandoned"
         assert "consecutive bins" in record["clients"]["pi-1"]["reason"]
         wait_for(lambda: not client.waiting(), "the outbox to empty")
-        give_data(server, 60)
-        assert ended(server, server.api.start()["round"])["state"] == "committed"
+        server.measure(60)
+        assert server.play()["state"] == "committed"
 
 
 @pytest.mark.load
@@ -99,7 +90,7 @@ def test_a_silent_cut_while_it_trains_is_noticed_and_the_update_is_delivered_onc
     with serve(tmp_path, "--min-clients", "2", *LONG) as server, Proxy(server.port) as proxy:
         with ClientProcess(f"http://127.0.0.1:{proxy.port}", tmp_path) as client:
             client.wait_connected()
-            give_data(server)
+            server.measure(READINGS)
             with companion(server) as answer:
                 number = server.api.start()["round"]
                 begun(client)
@@ -110,7 +101,7 @@ def test_a_silent_cut_while_it_trains_is_noticed_and_the_update_is_delivered_onc
                 wait_for(lambda: server.api.status()["waiting_for"] == ["companion"], "the update")
                 client.wait_log("round 1: the server took")
                 assert answer(number) == {"accepted": True}
-            record = ended(server, number)
+            record = server.ended(number)
             assert record["updates"] == 2
             assert record["clients"]["pi-1"]["reason"] is None
             assert client.logged("trained on") == 1
@@ -121,7 +112,7 @@ def test_a_silent_cut_while_it_trains_is_noticed_and_the_update_is_delivered_onc
 def test_a_killed_server_costs_neither_the_round_nor_the_work_for_it(tmp_path: Path) -> None:
     with serve(tmp_path, "--min-clients", "1", *LONG) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
-        give_data(server)
+        server.measure(READINGS)
         server.api.start()
         begun(client)
         server.kill()
@@ -129,7 +120,7 @@ def test_a_killed_server_costs_neither_the_round_nor_the_work_for_it(tmp_path: P
         with serve(tmp_path, "--min-clients", "1", "--port", str(server.port), "--epochs", "1") as again:
             client.wait_log("again")
             client.wait_log("round 1: the server took this client's update")
-            record = ended(again, 1)
+            record = again.ended(1)
             assert (record["state"], record["updates"]) == ("committed", 1)
             assert client.logged("lost the connection") == 1
             assert record["metrics"]["test_samples"] == record["clients"]["pi-1"]["samples"]
@@ -153,7 +144,7 @@ def test_a_client_killed_with_an_unsent_update_delivers_it_when_it_is_back_and_f
             wait_for(lambda: server.api.status()["clients"] == 1, "the server to miss it")
             if late:
                 assert answer(number) == {"accepted": True}
-                ended(server, number)
+                server.ended(number)
             proxy.mend()
             with ClientProcess(url, tmp_path) as client:
                 client.wait_log("the server refused training_complete: round over" if late else "round 1: the server took")
@@ -162,14 +153,14 @@ def test_a_client_killed_with_an_unsent_update_delivers_it_when_it_is_back_and_f
                 if not late:
                     assert server.api.status()["waiting_for"] == ["companion"]
                     assert answer(number) == {"accepted": True}
-                assert ended(server, number)["updates"] == (1 if late else 2)
+                assert server.ended(number)["updates"] == (1 if late else 2)
 
 
 def test_a_run_that_outlasts_its_round_is_ended_and_the_next_round_is_trained(tmp_path: Path) -> None:
     with serve(tmp_path, "--min-clients", "1", "--deadline", "3s", *ENDLESS) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
-        give_data(server)
-        assert ended(server, server.api.start()["round"])["state"] == "abandoned"
+        server.measure(READINGS)
+        assert server.play()["state"] == "abandoned"
         client.wait_log("round 1: not trained: graph: descend did not end within the 3 s of the round and was ended")
         server.api.start()
         client.wait_log("round 2: training")
@@ -181,18 +172,18 @@ def test_a_training_process_that_dies_costs_its_round_and_neither_link_nor_clien
     with serve(tmp_path, "--min-clients", "1", *ENDLESS) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
         since = server.api.clients()["pi-1"]["since"]
-        give_data(server)
+        server.measure(READINGS)
         server.api.start()
         begun(client)
         (training,) = wait_for(client.children, "the training process")
         maps = Path(f"/proc/{client.process.pid}/maps").read_text()
         assert "litert" not in maps, "the client's own process holds no runtime"
         os.kill(training, number)
-        record = ended(server, 1)
+        record = server.ended(1)
         assert record["state"] == "abandoned"
         assert number.name in record["clients"]["pi-1"]["reason"]
         assert "the next round starts another" in record["clients"]["pi-1"]["reason"]
-        give_data(server, 10)
+        server.measure(10)
         server.api.start()
         client.wait_log("round 2: training")
         wait_for(lambda: client.children() not in ([], [training]), "another training process")
@@ -203,7 +194,7 @@ def test_a_training_process_that_dies_costs_its_round_and_neither_link_nor_clien
 def test_sigterm_in_the_middle_of_a_run_that_never_ends_ends_the_client_with_code_0(tmp_path: Path) -> None:
     with serve(tmp_path, "--min-clients", "1", *ENDLESS) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
-        give_data(server)
+        server.measure(READINGS)
         server.api.start()
         begun(client)
         client.process.send_signal(signal.SIGTERM)
@@ -212,4 +203,4 @@ def test_sigterm_in_the_middle_of_a_run_that_never_ends_ends_the_client_with_cod
         assert client.logged("not trained") == 0
         assert client.waiting() == []
         assert client.logged("Traceback") == 0
-        assert ended(server, 1)["state"] == "abandoned"
+        assert server.ended(1)["state"] == "abandoned"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +23,6 @@ pytestmark = pytest.mark.process
 def release_0_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its command."""
     return previous.install(tmp_path_factory.mktemp("release-0.1"))
-
-
-def give_data(server: ServerProcess) -> None:
-    server.api.generate(60)
-    wait_for(lambda: not server.api.status()["cycle_waiting_for"], "everybody's readings")
-
-
-def train(server: ServerProcess) -> Any:
-    number = server.api.start()["round"]
-    return wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, f"round {number}")
-
-
-def samples(client: ClientProcess) -> int:
-    with contextlib.closing(sqlite3.connect(client.folder / "readings.db")) as db:
-        return int(db.execute("SELECT count(*) FROM samples").fetchone()[0])
 
 
 def connected(server: ServerProcess, *clients: str) -> Any:
@@ -67,18 +50,18 @@ def test_its_client_learns_beside_one_of_today_and_hears_nothing_new(tmp_path: P
         for client in (old, new):
             client.wait_connected()
         for _ in range(2):  # the second after a reset, from nothing
-            give_data(server)
-            assert samples(old) == samples(new) == 60
+            server.measure(60)
+            assert old.samples == new.samples == 60
             mirrored = server.api.readings()
             assert len(mirrored["pi-old"]["temperature"]["t"]) == len(mirrored["pi-new"]["temperature"]["t"]) == 60
-            record = train(server)
+            record = server.play()
             assert (record["state"], record["reason"]) == ("committed", None)
             parts = record["clients"]
             assert [parts[name]["bytes"] for name in ("pi-old", "pi-new")] == [2 * size, 2 * size]
             assert all(part["samples"] == parts["pi-new"]["samples"] > 0 and part["update_norm"] > 0 for part in parts.values())
             wait_for(lambda: not (old.waiting() or new.waiting()), "all that was sent to be acknowledged")
             server.api.reset()
-            wait_for(lambda: samples(old) == samples(new) == 0, "both to forget their readings")
+            wait_for(lambda: old.samples == new.samples == 0, "both to forget their readings")
         assert "refused" not in server.log()
         assert not [line for line in old.log().splitlines() if "cannot be read" in line or "refused" in line]
 
@@ -100,12 +83,12 @@ def test_a_client_of_today_follows_its_server_back_and_forth(tmp_path: Path, rel
         with former() as server:
             connected(server, "pi-1")
             client.wait_log("speaks version 1 of the contract, and so does this client")
-            give_data(server)
-            record = train(server)
+            server.measure(60)
+            record = server.play()
             assert record["state"] == "committed"
             assert record["clients"]["pi-1"]["update_norm"] > 0
         with today() as server:
             assert connected(server, "pi-1")["pi-1"]["protocol"] == 2
-            give_data(server)
-            assert train(server)["state"] == "committed"
+            server.measure(60)
+            assert server.play()["state"] == "committed"
         assert not [line for line in client.log().splitlines() if "refuses" in line or "does not take" in line]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -46,16 +45,12 @@ def weights(server: ServerProcess) -> float:
     return values.pop()
 
 
-def ended(server: ServerProcess, number: int) -> dict[str, Any]:
-    return wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, "the end")
-
-
 @pytest.mark.parametrize("broken", ["the model is not finite"], indirect=True)
 def test_an_aggregate_that_is_not_finite_abandons_its_round(broken: ServerProcess) -> None:
     with Pi(broken.url) as pi:
         broken.api.start()
         assert pi.train(9.0) == {"accepted": True}
-        record = ended(broken, 2)
+        record = broken.ended(2)
         assert (record["state"], record["reason"]) == ("abandoned", "aggregate: value 0 of the new model is not finite")
         assert record["clients"]["pi-1"]["samples"] == 10
         runs_on(broken, pi)
@@ -84,7 +79,7 @@ def test_a_round_that_cannot_be_committed_is_abandoned_and_the_model_stays(broke
         assert broken.logged("round 2: abandoned: database") == 1
         assert broken.logged("round 2: its end is not on record yet") == 1
         runs_on(broken, pi)
-        record = wait_for(lambda: (found := broken.api.round(2))["state"] != "running" and found, "its end to be on record")
+        record = broken.ended(2)
         assert record["state"] == "abandoned"
         assert "cannot grow because the disk is full" in record["reason"]
         assert broken.logged("round 2: its end is on record now") == 1
@@ -101,7 +96,7 @@ def test_an_update_that_the_server_cannot_take_is_not_acknowledged_so_that_it_co
         assert broken.api.status()["waiting_for"] == ["pi-1"], "its part in the round is open"
         assert "pi-1: its training_complete could not be taken" in broken.log()
         assert pi.call("training_failed", {"round": number, "reason": "no ack"}) == {"accepted": True}
-        assert ended(broken, number)["state"] == "abandoned"
+        assert broken.ended(number)["state"] == "abandoned"
         runs_on(broken, pi)
 
 
@@ -110,7 +105,7 @@ def test_a_bug_in_the_commit_is_logged_with_its_traceback_and_costs_one_round(br
     with Pi(broken.url) as pi:
         broken.api.start()
         assert pi.train(9.0) == {"accepted": True}
-        assert ended(broken, 2)["reason"] == "the server failed to commit it, its log says why"
+        assert broken.ended(2)["reason"] == "the server failed to commit it, its log says why"
         assert broken.logged("ZeroDivisionError: bug") == 1
         runs_on(broken, pi)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.e2e.test_client_training import ended, give_data
 from tests.edge_client.process import ClientProcess
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
@@ -18,8 +17,8 @@ def test_a_fleet_learns_it_round_by_round(tmp_path: Path) -> None:
         ClientProcess(server.url, tmp_path) as client,
     ):
         client.wait_connected()
-        give_data(server, 200)
-        records = [ended(server, server.get("/")["round"]) for _ in range(3)]
+        server.measure(200)
+        records = [server.ended(server.get("/")["round"]) for _ in range(3)]
         assert [record["state"] for record in records] == ["committed"] * 3
         losses = [record["metrics"]["loss_after"] for record in records]
         assert losses[2] < losses[1] < losses[0] < records[0]["metrics"]["loss_before"]

@@ -70,6 +70,12 @@ class ClientProcess:
         assert self.process.poll() is None, self.log()
         return self
 
+    @property
+    def samples(self) -> int:
+        """How many it keeps."""
+        with contextlib.closing(sqlite3.connect(self.folder / "readings.db")) as db:
+            return int(db.execute("SELECT count(*) FROM samples").fetchone()[0])
+
     def waiting(self) -> list[str]:
         """Events that wait in its outbox."""
         path = self.folder / "outbox.db"

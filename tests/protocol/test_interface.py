@@ -15,23 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bramble_protocol.errors import ProtocolError
-from bramble_protocol.graph import GraphFile, Manifest, Metric
+from bramble_protocol.graph import GraphFile, Manifest
 from bramble_protocol.interface import Input, Interface, Target, Value
 from bramble_protocol.layout import Layout
-from bramble_protocol.messages import Channel
+from tests.protocol.test_graph import MANIFEST as FORMER
 
-LAYOUT = Layout.of([("kernel", [2, 3])])
-FORMER = Manifest(
-    task="climate",
-    description="forecast",
-    channels=(Channel("temperature", "°C"), Channel("humidity", "%")),
-    window=24,
-    step_s=3600.0,
-    horizon=3,
-    target="temperature",
-    layout=LAYOUT,
-    metric=Metric("RMSE", "°C", "sqrt", "persistence"),
-)
 USUAL = dataclasses.replace(
     FORMER, declared=Interface.usual(["temperature", "humidity"], 24, "temperature", 3, slots=("velocity",), clip_norm=0.5)
 )
@@ -75,7 +63,7 @@ def test_a_graph_of_several_is_read_back_with_its_state() -> None:
 
 
 def test_its_arguments_are_named() -> None:
-    assert SEVERAL.interface.arguments(LAYOUT) == [
+    assert SEVERAL.interface.arguments(FORMER.layout) == [
         *("recent", "day", "soon", "room", "idx", "sw", "lr", "mu", "momentum", "clip"),
         *("w0", "anchor0", "correction0", "velocity0", "s0", "s1"),
     ]

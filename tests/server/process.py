@@ -94,6 +94,19 @@ class ServerProcess:
         assert status < 300, (status, content)
         return content
 
+    def measure(self, count: int) -> None:
+        """Have all clients take so many readings, and wait for them."""
+        self.api.generate(count)
+        wait_for(lambda: not self.api.status()["cycle_waiting_for"], "everybody's readings")
+
+    def ended(self, number: int) -> Any:
+        """Wait for the end of a round; return its record."""
+        return wait_for(lambda: (found := self.api.round(number))["state"] != "running" and found, f"the end of round {number}")
+
+    def play(self) -> Any:
+        """Start a round, wait for its end, and return its record."""
+        return self.ended(self.api.start()["round"])
+
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()

@@ -56,7 +56,7 @@ def test_a_server_on_postgresql_goes_on_after_it_was_away(postgresql: Cluster, t
 
         postgresql.start()
         wait_for(lambda: ready(server)[0] == 200, "it to be ready")
-        record = wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, "its end")
+        record = server.ended(number)
         assert record["state"] == "abandoned"
         assert b"bramble_database_up 1.0" in server.request("GET", "/metrics")[1]
         last = trains(server, pi)

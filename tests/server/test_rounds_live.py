@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,10 +24,6 @@ def weights_of(server: ServerProcess) -> list[float]:
     return np.frombuffer(data, "<f4").tolist()  # type: ignore[no-any-return]
 
 
-def ended(server: ServerProcess, number: int) -> Any:
-    return wait_for(lambda: (found := server.api.round(number))["state"] != "running" and found, f"round {number} to end")
-
-
 def test_the_new_model_is_the_mean_weighted_by_samples(server: ServerProcess, join: Join) -> None:
     first, second = join("pi-1"), join("pi-2")
     answer = server.api.start()
@@ -39,7 +34,7 @@ def test_the_new_model_is_the_mean_weighted_by_samples(server: ServerProcess, jo
     assert {name for name, client in server.api.clients().items() if client["training"]} == {"pi-2"}
     assert server.api.round(answer["round"])["updates"] == 1
     assert second.train(5.0, samples=10) == {"accepted": True}
-    assert ended(server, answer["round"])["state"] == "committed"
+    assert server.ended(answer["round"])["state"] == "committed"
     assert weights_of(server) == [2.0] * LAYOUT.size
 
 
@@ -53,7 +48,7 @@ def test_what_a_client_is_asked_is_the_contract_and_the_current_model(server: Se
     assert asked.weights.tolist() == weights_of(server)
     assert (asked.encoding, asked.reply_encoding, asked.config.deadline_s) == ("float32", "float32", 3600.0)
     assert pi.call("training_complete", update(number, 3.0)) == {"accepted": True}
-    assert ended(server, number)["state"] == "committed"
+    assert server.ended(number)["state"] == "committed"
     assert weights_of(server) == [3.0] * LAYOUT.size
     assert server.api.model()["round"] == number
 
@@ -63,7 +58,7 @@ def test_a_round_record_tells_each_clients_part(server: ServerProcess, join: Joi
     number = server.api.start()["round"]
     metrics = {"loss_before": 4.0, "loss_after": 3.0, "test_samples": 7, "test_error": 2.5, "test_baseline": 5.0}
     pi.train(2.0, metrics=metrics, samples=12)
-    record = ended(server, number)
+    record = server.ended(number)
     assert record["metrics"] == metrics
     assert (record["selected"], record["updates"], record["reason"]) == (1, 1, None)
     part = record["clients"]["pi-1"]
@@ -85,7 +80,7 @@ def test_a_repeat_is_answered_as_the_first_was_and_counted_once(server: ServerPr
     assert pi.call("training_complete", update(number, 1.0)) == {"accepted": True}
     assert pi.call("training_complete", update(number, 99.0)) == {"accepted": True}
     assert other.call("training_complete", update(number, 3.0)) == {"accepted": True}
-    assert ended(server, number)["updates"] == 2
+    assert server.ended(number)["updates"] == 2
     assert weights_of(server) == [2.0] * LAYOUT.size
     assert pi.call("training_complete", update(number, 99.0)) == {"accepted": True}
     assert weights_of(server) == [2.0] * LAYOUT.size
@@ -96,7 +91,7 @@ def test_a_client_may_say_no_and_the_round_goes_on_without_it(server: ServerProc
     number = server.api.start()["round"]
     assert pi.call("training_failed", {"round": number, "reason": "no data\nyet"}) == {"accepted": True}
     assert other.train(7.0) == {"accepted": True}
-    record = ended(server, number)
+    record = server.ended(number)
     assert (record["state"], record["updates"]) == ("committed", 1)
     assert record["clients"]["pi-1"]["reason"] == "no data?yet"
     assert record["clients"]["pi-2"]["reason"] is None
@@ -108,7 +103,7 @@ def test_a_round_in_which_everybody_says_no_is_abandoned_and_the_model_stays(ser
     before = weights_of(server)
     number = server.api.start()["round"]
     pi.call("training_failed", {"round": number, "reason": "busy"})
-    record = ended(server, number)
+    record = server.ended(number)
     assert (record["state"], record["updates"]) == ("abandoned", 0)
     assert "0 of 1 clients delivered" in record["reason"]
     assert weights_of(server) == before
@@ -134,7 +129,7 @@ def test_a_client_that_comes_back_while_its_round_is_open_is_asked_again(server:
     assert again.next("client_update")["round"] == number
     assert again.call("training_complete", update(number, 1.0)) == {"accepted": True}
     stays.train(3.0)
-    assert ended(server, number)["updates"] == 2
+    assert server.ended(number)["updates"] == 2
     assert weights_of(server) == [2.0] * LAYOUT.size
 
 
@@ -155,7 +150,7 @@ def test_a_client_that_joins_during_a_round_waits_for_the_next(server: ServerPro
     answer = late.call("training_complete", update(number))
     assert answer == {"accepted": False, "reason": f"not asked to take part in round {number}"}
     pi.train()
-    ended(server, number)
+    server.ended(number)
     assert server.api.start() == {"round": number + 1, "clients": ["pi-1", "pi-2"]}
     assert late.next("client_update")["round"] == number + 1
 
@@ -166,7 +161,7 @@ def test_reset_returns_to_the_initial_model_forgets_and_tells_everybody(server: 
     wait_for(lambda: server.api.status()["clients"] == 1, "pi-2 to leave")
     number = server.api.start()["round"]
     pi.train(9.0)
-    ended(server, number)
+    server.ended(number)
     running = server.api.start()["round"]
     assert server.api.reset() == {"clients": 1}
     assert pi.next("reset") == {}
@@ -187,7 +182,7 @@ def test_float16_may_be_asked_for_in_both_directions(tmp_path: Path) -> None:
         assert (asked.config.epochs, asked.config.learning_rate, asked.config.batch_size) == (3, 0.5, 32)
         halves = np.full(LAYOUT.size, 0.5, "<f2").tobytes()
         assert pi.call("training_complete", update(asked.round, encoding="float16", weights=halves)) == {"accepted": True}
-        assert ended(server, asked.round)["clients"]["pi-1"]["bytes"] == 2 * LAYOUT.size
+        assert server.ended(asked.round)["clients"]["pi-1"]["bytes"] == 2 * LAYOUT.size
         assert weights_of(server) == [0.5] * LAYOUT.size
 
 
@@ -196,7 +191,7 @@ def test_the_deadline_ends_a_round_with_those_who_delivered(tmp_path: Path) -> N
     with ServerProcess(tmp_path, "--deadline", "0.4") as server, Pi(server.url, "pi-1") as pi, Pi(server.url, "pi-2"):
         number = server.api.start()["round"]
         pi.train(6.0)
-        record = ended(server, number)
+        record = server.ended(number)
         assert (record["state"], record["updates"]) == ("committed", 1)
         assert record["clients"]["pi-2"]["reason"] == "no answer before the deadline"
         assert record["ended"] - record["started"] >= 0.4
@@ -213,7 +208,7 @@ def test_fewer_updates_than_min_updates_abandon_the_round(tmp_path: Path) -> Non
     ):
         number = server.api.start()["round"]
         pi.train(6.0)
-        record = ended(server, number)
+        record = server.ended(number)
         assert (record["state"], record["updates"]) == ("abandoned", 1)
         assert record["reason"] == "1 of 2 clients delivered, a round needs 2"
         assert weights_of(server) == list(range(LAYOUT.size))
@@ -229,7 +224,7 @@ def test_weights_that_no_training_makes_are_taken_and_do_not_count(server: Serve
         number = server.api.start()["round"]
         assert first.train(value, samples=10_000_000, metrics={"loss_before": 1e12, "loss_after": 1e12}) == {"accepted": True}
         assert second.train(value, samples=10_000_000) == {"accepted": True}
-        record = ended(server, number)
+        record = server.ended(number)
         assert record["state"] == "abandoned"
         assert record["reason"].startswith("0 updates count, a round needs 1; left out pi-1: its update is 2.")
         assert record["clients"]["pi-2"]["reason"].startswith("left out: its update is 2.")
@@ -242,7 +237,7 @@ def test_one_that_is_far_from_the_others_is_left_out_and_named_everywhere(server
     number = server.api.start()["round"]
     for name, pi in pis.items():
         assert pi.train(0.25 if name != "pi-4" else 60.0, samples=10 if name != "pi-4" else 10_000_000) == {"accepted": True}
-    record = ended(server, number)
+    record = server.ended(number)
     assert (record["state"], record["updates"]) == ("committed", 3)
     assert weights_of(server) == pytest.approx([0.25] * LAYOUT.size)
     sentence = record["reason"].removeprefix("left out pi-4: ")
@@ -256,7 +251,7 @@ def test_one_that_is_far_from_the_others_is_left_out_and_named_everywhere(server
     number = server.api.start()["round"]
     for pi in pis.values():
         pi.train(0.5)
-    assert ended(server, number)["updates"] == 4
+    assert server.ended(number)["updates"] == 4
     assert server.logged(f"round {number}: pi-4 counts again") == 1
 
 
@@ -267,11 +262,11 @@ def test_a_round_whose_loss_explodes_is_refused_by_name_and_the_model_stays(serv
         number = server.api.start()["round"]
         first.train(value, metrics={"loss_before": 0.8, "loss_after": 0.75})
         second.train(value, metrics={"loss_before": 0.8, "loss_after": 0.75})
-        assert ended(server, number)["state"] == "committed"
+        assert server.ended(number)["state"] == "committed"
     number = server.api.start()["round"]
     first.train(0.3, metrics={"loss_before": 0.8, "loss_after": 0.7})
     second.train(0.3, metrics={"loss_before": 110.0, "loss_after": 108.5})
-    record = ended(server, number)
+    record = server.ended(number)
     assert record["state"] == "abandoned"
     assert record["reason"].startswith("the loss would be 54.6, 73 times the last rounds', because of pi-2: check the sensors there")
     assert weights_of(server) == pytest.approx([0.2] * LAYOUT.size)

@@ -35,8 +35,7 @@ def test_an_update_goes_through_at_most_twenty_files_from_the_trainer_to_the_com
         ClientProcess(server.url, tmp_path, script=WALKED, ROLE="client", WALK=str(ours)) as client,
     ):
         client.wait_connected()
-        server.api.generate(200)
-        wait_for(lambda: not server.api.status()["cycle_waiting_for"], "the readings")
+        server.measure(200)
         number = server.api.start()["round"]
         wait_for(lambda: server.api.status()["round"] == number, "the commit")
         client.wait_log(f"round {number}: the server took this client's update")
