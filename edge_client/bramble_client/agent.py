@@ -343,7 +343,7 @@ def run(settings: ClientSettings) -> int:
 
 
 def _watch(agent: Agent, asked_to_stop: queue.SimpleQueue[int]) -> None:
-    """Feed systemd's watchdog, if it wants to be, until somebody asks to stop or a part hangs: then the watchdog bites."""
+    """Feed systemd's watchdog, if it wants to be, until somebody asks to stop or a part hangs: then systemd starts the client again."""
     interval = watchdog_interval()
     said = False
     while True:

@@ -248,7 +248,7 @@ def _vector(item: dict[str, Any], layout: Layout, in_sections: bool) -> tuple[st
 
 @dataclass(frozen=True)
 class TrainingFailed:
-    """Client to server: an honest no, with its reason."""
+    """Client to server: it could not, or would not, train for a round, and why."""
 
     round: int
     reason: str

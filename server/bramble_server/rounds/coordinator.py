@@ -128,7 +128,7 @@ class Coordinator:
         self._writer.take((event, delivery), self._put_aside, lambda reply: self._feed(event, reply))
 
     def fail(self, client: str, failed: TrainingFailed) -> None:
-        """Take a client's honest no."""
+        """Take the word of a client that it will not train, and why."""
         self._writer.submit(lambda reply: self._feed(synchronous.Failed(client, failed.round, failed.reason), reply))
 
     def refused(self, client: str, number: int | None, reason: str) -> None:

@@ -208,7 +208,7 @@ class Inward:
         return self._answer(sid, "training_complete", False, payload, take)
 
     def training_failed(self, sid: str, *payload: Any) -> Any:
-        """Take an honest no."""
+        """Take the word of a client that it will not train, and why."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
             failed = TrainingFailed.from_wire(value)

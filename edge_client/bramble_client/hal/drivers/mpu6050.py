@@ -17,7 +17,7 @@ from bramble_client.hal.errors import NotReady, Overrun, SettingsLost, UnsteadyR
 from bramble_client.hal.registers import Device, Field, Register
 
 # Section 3, register map
-SMPLRT_DIV, CONFIG, GYRO_CONFIG, ACCEL_CONFIG = Register(0x19), Register(0x1A), Register(0x1B), Register(0x1C)
+SMPLRT_DIV, CONFIG = Register(0x19), Register(0x1A)
 FIFO_EN, INT_STATUS, USER_CTRL, PWR_MGMT_1 = Register(0x23), Register(0x3A), Register(0x6A), Register(0x6B)
 FIFO_COUNT, FIFO_R_W, WHO_AM_I = Register(0x72, 2), Register(0x74), Register(0x75)
 ACCEL_CONFIG_2 = Register(0x1D)  # of the successors, whose accelerometer has a low-pass filter of its own
