@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bramble_protocol.errors import BrambleError
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.rounds import recovery, synchronous
@@ -83,6 +84,27 @@ def test_a_server_that_was_stopped_goes_on_just_so(tmp_path: Path) -> None:
     again.deliver("b", number, 3.0)
     assert again.stored() == (number, [2.0] * LAYOUT.size)
     again.close()
+
+
+@pytest.mark.parametrize("error", [BrambleError("fedavg: no plan"), ZeroDivisionError("broken")])
+def test_a_round_that_todays_strategy_has_no_plan_for_is_abandoned_and_the_server_starts(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    office = start()
+    number = opened(office, "a", "b")
+    office.deliver("a", number, 1.0)
+
+    def plan(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(FedAvg, "plan", plan)
+    office = start()
+    monkeypatch.undo()
+    record = office.record(number)
+    said = "fedavg: no plan" if isinstance(error, BrambleError) else "the strategy has no plan for it, the server's log says why"
+    assert (record["state"], record["reason"]) == ("abandoned", f"it cannot go on: {said}")
+    assert files(tmp_path) == []
+    assert opened(office, "a", "b") == number + 1
 
 
 def dies(monkeypatch: pytest.MonkeyPatch, where: type, method: str) -> Callable[[], None]:

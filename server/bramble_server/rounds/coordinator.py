@@ -76,8 +76,8 @@ class Coordinator:
         self._metrics.measured(model.metrics)
         self._view = View(1, model, cycle=self._world.cycle)
         self._state = synchronous.State(synchronous.Rules(settings.min_clients, settings.min_updates), left.last, None, left.answered)
-        if left.open_round:
-            self._open, self._request, running = self._openings.resume(*left.open_round, model)
+        if left.open_round and (resumed := self._openings.resume(*left.open_round, model)):
+            self._open, self._request, running = resumed
             self._state = replace(self._state, running=running)
             self._go_on(self._open)
             self._changed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
 from bramble_server.clock import Clock
 from bramble_server.learning.strategies import Strategy
@@ -16,7 +17,7 @@ from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, Record, RoundFile
 from bramble_server.rounds.view import Model
 from bramble_server.settings import ServerSettings
-from bramble_server.store import Store, StoreError, models
+from bramble_server.store import Store, StoreError, models, rounds
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +54,29 @@ class Openings:
             raise
         return open_round, request
 
-    def resume(self, file: RoundFile, records: list[Record], model: Model) -> tuple[OpenRound, Request, synchronous.Running]:
-        """Take a round up that a former process left open; return it as the machine knows it, too."""
-        strategy, request = self._planned(file.header.round, file.header.clients, model)
+    def resume(self, file: RoundFile, records: list[Record], model: Model) -> tuple[OpenRound, Request, synchronous.Running] | None:
+        """Take a round up that a former process left open; return it as the machine knows it, too.
+
+        None if the strategy of today has no plan for it: it is abandoned then, for a server must start whatever a strategy does.
+        """
+        try:
+            strategy, request = self._planned(file.header.round, file.header.clients, model)
+        except Exception as error:  # of a third party, perhaps
+            file.close()
+            self._abandon(file.header.round, error)
+            return None
         open_round = OpenRound(file, model.weights, strategy, self._clock)
         running = synchronous.replayed(file.header.round, file.header.clients, open_round.restore(records))
         known = len(running.updated), len(running.selected), max(0.0, open_round.left)
         log.info("round %d: goes on where a former process left it: %d of %d clients delivered, %.0f s are left", running.number, *known)
         return open_round, request, running
+
+    def _abandon(self, number: int, error: Exception) -> None:
+        known = isinstance(error, BrambleError)
+        reason = f"it cannot go on: {error}" if known else "it cannot go on: the strategy has no plan for it, the server's log says why"
+        log.warning("round %d: abandoned: %s", number, reason, exc_info=None if known else error)
+        with self._store.writing() as connection:
+            rounds.abandoned(connection, number, self._clock.time(), 0, reason)
 
     def _planned(self, number: int, clients: tuple[str, ...], model: Model) -> tuple[Strategy, Request]:
         strategy, plan = self._commits.open(number, clients, model, self._config)
