@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
 import threading
@@ -16,11 +17,24 @@ logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
 Refuse = Callable[[Any], str | None]
 
 
+def _beside(target: Callable[..., Any], *args: Any, **kwargs: Any) -> threading.Thread:
+    """Run what the library runs beside. That the other end is gone when a connection is closed is nobody's fault, and ends the thread."""
+
+    def run() -> None:
+        with contextlib.suppress(OSError):
+            target(*args, **kwargs)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
 class Server:
     """A Socket.IO server that keeps what it hears and answers as told."""
 
     def __init__(self, port: int = 0, ping: float = 25.0, tls: ssl.SSLContext | None = None) -> None:
         self.sio = socketio.Server(async_mode="threading", ping_interval=ping, ping_timeout=ping, max_http_buffer_size=1 << 26)
+        self.sio.eio.start_background_task = _beside
         self.heard: list[tuple[str, Any]] = []
         self.auth: list[Any] = []
         self.origins: list[str | None] = []
