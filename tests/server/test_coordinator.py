@@ -14,6 +14,7 @@ from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.rounds import endings, schedule, synchronous
 from bramble_server.rounds.commits import Commits
 from bramble_server.rounds.coordinator import Coordinator
+from bramble_server.rounds.opening import Openings
 from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 from bramble_server.rounds.writer import InternalError, RefusedError
 from bramble_server.store import StoreError
@@ -273,6 +274,19 @@ def test_what_fails_after_a_commit_does_not_keep_the_round_open(office: Office, 
     assert office.stored() == (number, ONES)
     assert (office.coordinator.view.model.round, office.coordinator.view.running, office.coordinator.progress()) == (number, None, None)
     goes_on(office)
+
+
+def test_a_committed_round_is_over_for_everybody_before_its_file_is_let_go(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int | None]] = []
+    let_go = Openings.let_go
+
+    def look(*arguments: Any) -> None:
+        seen.append((office.coordinator.view.model.round, office.coordinator.view.running))
+        let_go(*arguments)
+
+    monkeypatch.setattr(Openings, "let_go", look)
+    number = office.committed("a", "b")
+    assert seen == [(number, None)]
 
 
 def test_abandon_with_a_bug_in_its_record_does_not_keep_the_round_open(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

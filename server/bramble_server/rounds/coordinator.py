@@ -27,7 +27,7 @@ from bramble_server.rounds.cycle import World
 from bramble_server.rounds.endings import Endings
 from bramble_server.rounds.opening import Openings
 from bramble_server.rounds.outward import Outward
-from bramble_server.rounds.round import OpenRound, losses
+from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.schedule import Schedule
 from bramble_server.rounds.view import Model, View
 from bramble_server.rounds.writer import RefusedError, Reply, Runtime, Writer
@@ -272,23 +272,24 @@ class Coordinator:
             self._abandon(str(error) if isinstance(error, BrambleError) else f"{reasons.UNCOMMITTED}, its log says why")
             return
         self._view = replace(self._view, model=model)
-        number, delivered, loss = open_round.number, open_round.delivered, losses(model.metrics)
-        log.info("round %d: committed, %d updates in %.2f s%s", number, delivered, open_round.seconds, loss)
-        self._closed(open_round, "committed")
+        log.info("round %d: committed, %s", open_round.number, open_round.summary(model.metrics))
+        self._closed(open_round, committed=True)
 
     def _abandon(self, reason: str) -> None:
         open_round = self._open
         assert open_round is not None
         log.warning("round %d: abandoned: %s", open_round.number, reason)
-        self._closed(open_round, "abandoned")
+        self._closed(open_round, committed=False)
         self._endings.put(open_round.number, open_round.abandoned(reason), self._clock.monotonic())
 
-    def _closed(self, open_round: OpenRound, state: str) -> None:
+    def _closed(self, open_round: OpenRound, committed: bool) -> None:
         self._open = None
-        self._runtime.offload(self._openings.let_go, open_round, state == "committed")
-        self._schedule.ended(self._clock.monotonic(), state == "committed")
-        self._metrics.round_ended(state, open_round.seconds, self._view.model.metrics)
+        self._schedule.ended(self._clock.monotonic(), committed)
+        self._metrics.round_ended("committed" if committed else "abandoned", open_round.seconds, self._view.model.metrics)
         self._commits.told(open_round)
+        if committed:
+            self._changed()  # before what takes its time, or the round would be seen as over and open
+        self._runtime.offload(self._openings.let_go, open_round, committed)
 
     def _tidy(self, erase: bool = False) -> None:
         self._openings.tidy(self._open.number if self._open else None, erase)

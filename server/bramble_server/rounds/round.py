@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -235,6 +235,12 @@ class OpenRound:
         """Who was left out and why, in one sentence; None if nobody was."""
         return "; ".join(f"left out {client}: {reason}" for client, reason in sorted(self.left_out.items())) or None
 
+    def summary(self, metrics: Mapping[str, float]) -> str:
+        """Return what it came to, and did to the loss, as the log says it."""
+        known = "loss_before" in metrics and "loss_after" in metrics
+        loss = f", loss {metrics['loss_before']:.4g} -> {metrics['loss_after']:.4g}" if known else ""
+        return f"{self.delivered} updates in {self.seconds:.2f} s{loss}"
+
     def _updates(self) -> Iterator[tuple[str, Weights]]:
         """Yield client and weights by client, whoever came first; the array may be written to, and is reused for the next one."""
         weights = np.empty(len(self._model), np.float32)
@@ -307,10 +313,3 @@ class OpenRound:
 
 def _blank(**known: Any) -> dict[str, Any]:
     return {**dict.fromkeys((*MEASURES, "reason")), **known}
-
-
-def losses(metrics: dict[str, float]) -> str:
-    """Return what a round did to the loss, as the log says it."""
-    if "loss_before" not in metrics or "loss_after" not in metrics:
-        return ""
-    return f", loss {metrics['loss_before']:.4g} -> {metrics['loss_after']:.4g}"
