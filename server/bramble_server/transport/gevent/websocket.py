@@ -18,12 +18,13 @@ from typing import Any
 from engineio.packet import NOOP, Packet  # type: ignore[import-untyped]
 from gevent import socket  # type: ignore[import-untyped]
 from gevent.lock import RLock  # type: ignore[import-untyped]
-from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, generate_accept_token
 
 from bramble_server.metrics import Traffic
+from bramble_server.transport import unmasking
 from bramble_server.transport.connections import Connection as Entry
 
 READ = 1 << 16
@@ -87,7 +88,7 @@ class WebSocket:
         self._handler = handler
         self._session: Any = handler.__self__  # type: ignore[attr-defined]
         self._limits, self._traffic, self._complain = limits, traffic, complain
-        self._frames = Connection(ConnectionType.SERVER)
+        self._frames = unmasking.connection()
         self._events: Iterator[Any] = iter(())
         self._parts: list[str | bytes] = []
         self._size = 0
