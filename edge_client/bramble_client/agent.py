@@ -40,7 +40,7 @@ from bramble_client.machine import disk, memory
 from bramble_client.machine.frontpanel import open_panel
 from bramble_client.machine.report import Reporter
 from bramble_protocol import BrambleError
-from bramble_protocol.features import FEATURES
+from bramble_protocol.features import FEATURES, TRACKS
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import Channel, ClientUpdate, GenerateData, Handshake, Notice
 from bramble_protocol.notify import notify, watchdog_interval
@@ -85,8 +85,9 @@ class Agent:
         self._trust = GraphTrust(read_keys(settings.trust_graphs)) if settings.graphs_are_checked else None
         self._runner = Runner(settings.training_memory)
         self._trainer = Trainer(folder, self._fetch, settings.id, self._runner, self._approve)
+        features = tuple(name for name in FEATURES if name != TRACKS)  # it keeps one request and one answer in all
         hello = Handshake(
-            bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, _version(), FEATURES, secrets.token_hex(8)
+            bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, _version(), features, secrets.token_hex(8)
         )
         self._link = Link(
             settings.server,

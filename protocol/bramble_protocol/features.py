@@ -12,7 +12,9 @@ from bramble_protocol import codecs
 
 SECTIONS = "sections"
 """Vectors travel in one attachment with named sections (:mod:`bramble_protocol.sections`)."""
-FEATURES = (SECTIONS, *codecs.NAMED)
+TRACKS = "tracks"
+"""Several tasks are learnt side by side: a client keeps a request and an answer for each, and a ``reset`` may name one."""
+FEATURES = (SECTIONS, TRACKS, *codecs.NAMED)
 """All that this version knows."""
 
 

@@ -47,6 +47,8 @@ def test_training_complete_survives_the_wire_and_knows_its_size() -> None:
         (HANDSHAKE, m.Handshake.from_wire),
         (HANDSHAKE_2, m.Handshake.from_wire),
         (m.Notice("channels", "this client does not measure humidity"), m.Notice.from_wire),
+        (m.Reset(), m.Reset.from_wire),
+        (m.Reset("climate"), m.Reset.from_wire),
     ],
 )
 def test_a_message_survives_the_wire(message: Any, read: Any) -> None:
@@ -145,6 +147,14 @@ def test_the_same_weights_have_one_name_and_others_another() -> None:
     assert UPDATE.digest == replace(UPDATE, round=9, weights=WEIGHTS.copy()).digest == asked().digest
     other = Layout.of([("kernel", [4]), ("bias", [2])])
     assert len({UPDATE.digest, replace(UPDATE, layout=other).digest, replace(UPDATE, weights=WEIGHTS + 1e-3).digest}) == 3
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], {"task": None}, {"task": ""}, {"task": "../climate"}, {"task": "a" * 64}, {"tasks": ["climate"]}]
+)
+def test_a_reset_that_cannot_be_read_is_not_taken_for_one_of_everything(value: Any) -> None:
+    with pytest.raises(ProtocolError, match="reset"):
+        m.Reset.from_wire(value)
 
 
 def test_of_a_peers_features_those_are_used_that_are_known_here() -> None:

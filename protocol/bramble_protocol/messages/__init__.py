@@ -6,6 +6,7 @@
 
 from bramble_protocol.messages.handshake import MAX_CHANNELS, MAX_FEATURES, NOTICES, Channel, Handshake, Notice
 from bramble_protocol.messages.readings import MAX_READINGS, Column, DataUpdate, GenerateData
+from bramble_protocol.messages.reset import Reset
 from bramble_protocol.messages.training import MAX_SAMPLES, ClientUpdate, Delivery, Timing, TrainConfig, TrainingComplete, TrainingFailed
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "GenerateData",
     "Handshake",
     "Notice",
+    "Reset",
     "Timing",
     "TrainConfig",
     "TrainingComplete",
