@@ -58,17 +58,22 @@ def spoken(encoding: str, features: Collection[str]) -> str:
     return encoding if instead is None or encoding in features else instead
 
 
+def plain(encoding: str) -> str:
+    """Return how a vector travels that goes with weights in this encoding and has no base of its own."""
+    return find(encoding).instead or encoding
+
+
 def encoded_size(layout: Layout, encoding: str) -> int:
     """Number of bytes that a model of this layout takes in this encoding."""
     return layout.size * find(encoding).dtype.itemsize
 
 
-def encode(weights: Weights, encoding: str, base: Weights | None = None) -> bytes:
+def encode(weights: Weights, encoding: str, base: Weights | None = None, what: str = "weights") -> bytes:
     """Turn a flat vector into wire bytes, as :func:`numbers` does."""
-    return numbers(weights, encoding, base).tobytes()
+    return numbers(weights, encoding, base, what).tobytes()
 
 
-def numbers(weights: Weights, encoding: str, base: Weights | None = None) -> NDArray[Any]:
+def numbers(weights: Weights, encoding: str, base: Weights | None = None, what: str = "weights") -> NDArray[Any]:
     """Turn a flat vector into an array whose bytes travel: little-endian, in layout order. Where nothing is to be done, it is the vector.
 
     Parameters
@@ -79,6 +84,8 @@ def numbers(weights: Weights, encoding: str, base: Weights | None = None) -> NDA
         One of ``ENCODINGS``.
     base
         Shape (layout.size,), float32: the vector that the other end has, for an encoding that needs one.
+    what
+        What a refusal calls it.
 
     Raises
     ------
@@ -90,11 +97,11 @@ def numbers(weights: Weights, encoding: str, base: Weights | None = None) -> NDA
     with np.errstate(over="ignore", invalid="ignore"):
         moved = weights - _checked(base, len(weights), encoding) if codec.based else weights
         array = np.ascontiguousarray(moved, codec.dtype)
-    _check(array, encoding)
+    _check(array, encoding, what)
     return array
 
 
-def decode(data: Any, layout: Layout, encoding: str, base: Weights | None = None) -> Weights:
+def decode(data: Any, layout: Layout, encoding: str, base: Weights | None = None, what: str = "weights") -> Weights:
     """Turn wire bytes into a flat float32 vector of shape (layout.size,), without copying where the machine allows it.
 
     Raises
@@ -104,9 +111,9 @@ def decode(data: Any, layout: Layout, encoding: str, base: Weights | None = None
         ``LARGEST``.
     """
     codec = find(encoding)
-    fits(data, layout, encoding)
+    fits(data, layout, encoding, what)
     array = np.frombuffer(data, codec.dtype)
-    _check(array, encoding)
+    _check(array, encoding, what)
     if not codec.based:
         return array.astype(np.float32, copy=False)
     weights: Weights = _checked(base, layout.size, encoding) + array.astype(np.float32)
@@ -138,11 +145,11 @@ def _checked(base: Weights | None, size: int, encoding: str) -> Weights:
     return base
 
 
-def _check(array: NDArray[Any], encoding: str) -> None:
+def _check(array: NDArray[Any], encoding: str, what: str = "weights") -> None:
     low, high = float(array.min()), float(array.max())  # both NaN if any value is
     if -LARGEST <= low and high <= LARGEST:
         return
     where = int(np.flatnonzero(~(np.abs(array.astype(np.float64)) <= LARGEST))[0])
     if np.isfinite(array[where]):
-        raise EncodingError(f"weights: value {where} is {array[where]:.3g}, beyond {LARGEST:g}: the training that made it diverged")
-    raise EncodingError(f"weights: value {where} is not finite as {encoding}")
+        raise EncodingError(f"{what}: value {where} is {array[where]:.3g}, beyond {LARGEST:g}: the training that made it diverged")
+    raise EncodingError(f"{what}: value {where} is not finite as {encoding}")

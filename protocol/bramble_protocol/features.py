@@ -14,7 +14,17 @@ SECTIONS = "sections"
 """Vectors travel in one attachment with named sections (:mod:`bramble_protocol.sections`)."""
 TRACKS = "tracks"
 """Several tasks are learnt side by side: a client keeps a request and an answer for each, and a ``reset`` may name one."""
-FEATURES = (SECTIONS, TRACKS, *codecs.NAMED)
+STEPS = "steps"
+"""An answer says how many steps the client took."""
+MOMENTUM = "momentum"
+"""A request says which part of a step goes into the next."""
+CORRECTION = "correction"
+"""A request brings what is added to the gradient of each step."""
+CONTROL = "control"
+"""A client keeps a control of its own from round to round (:class:`bramble_protocol.messages.extras.Control`)."""
+EXTRAS = (STEPS, MOMENTUM, CORRECTION, CONTROL)
+"""What a strategy may need of clients; each comes in sections alone."""
+FEATURES = (SECTIONS, TRACKS, *codecs.NAMED, *EXTRAS)
 """All that this version knows."""
 
 

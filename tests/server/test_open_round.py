@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Layout, Weights
-from bramble_protocol.messages import Delivery, Timing, TrainingComplete
+from bramble_protocol.messages import ClientUpdate, Control, Delivery, Extras, Timing, TrainConfig, TrainingComplete
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import Strategy, Update
 from bramble_server.learning.strategies.fedavg import FedAvg
@@ -221,3 +222,43 @@ def test_parts_are_a_copy_that_nobody_can_write_through(store: Store, opened: Op
     open_round = opened("a")
     open_round.parts()["a"]["reason"] = "mischief"
     assert open_round.parts()["a"]["reason"] is None
+
+
+class Noting(FedAvg):
+    """Notes what comes beside the weights."""
+
+    def begin(self, model: Weights) -> None:
+        super().begin(model)
+        self.noted: list[Any] = []
+
+    def fold(self, update: Update) -> None:
+        super().fold(update)
+        found = {name: vector.tolist() for name, vector in update.sections.items()}
+        self.noted.append((update.client, update.steps, update.since, found))
+
+
+def test_what_came_beside_the_weights_is_folded_also_by_a_next_process(opened: Opened, tmp_path: Path) -> None:
+    strategy = Noting()
+    open_round = opened("a", "b", "c", strategy=strategy)
+    plain = ClientUpdate(1, "small", "0" * 64, LAYOUT, "float32", "float32", OLD, TrainConfig())
+    asked = replace(plain, extras=Extras(steps=True, control=Control()))
+    for value, client in ((1.0, "b"), (2.0, "a")):
+        extra: dict[str, Any] = {"steps": 1, "since": int(value), "sections": {"control_delta": np.full(4, 10 * value, np.float32)}}
+        wire = replace(complete(value), **extra).to_wire(replace(asked, model=asked.digest))
+        open_round.take([(client, Delivery.from_wire(wire, LAYOUT), asked)])
+        open_round.fold(client)
+    assert open_round.parts()["a"]["bytes"] == 32, "of both vectors"
+    without = complete(3.0).to_wire(replace(plain, model=plain.digest))
+    open_round.take([("c", Delivery.from_wire(without, LAYOUT), asked)])
+    with pytest.raises(BrambleError, match="steps: missing, and was asked for"):
+        open_round.fold("c")
+    model = open_round.aggregate(Judge(), 1)[0].weights
+    expected = [("a", 1, 2, {"control_delta": [20.0] * 4}), ("b", 1, 1, {"control_delta": [10.0] * 4})]
+    assert strategy.noted == expected
+    open_round.leave()
+    again, next_strategy = RoundFile.reopen(tmp_path / "1.round"), Noting()
+    gone_on = OpenRound(again[0], OLD, next_strategy)
+    gone_on.restore(again[1])
+    np.testing.assert_array_equal(gone_on.aggregate(Judge(), 1)[0].weights, model)
+    assert next_strategy.noted == expected
+    gone_on.close()

@@ -219,3 +219,20 @@ def test_a_file_cut_short_is_noticed(make: Make, path: Path) -> None:
     os.truncate(path, record.start + 3)
     with pytest.raises(RoundFileError, match=r"the update of a in .* cannot be read back"):
         file.read(record, np.empty(5, np.float32))
+
+
+def test_what_came_beside_the_weights_is_read_back_by_its_name(make: Make, path: Path) -> None:
+    file, (weights, delta, more) = make(), vectors(3)
+    file.append(about("a"), weights)
+    record = file.append({**about("b"), "sections": ["control_delta", "more"]}, weights, delta, more)
+    file.sync()
+    file.close()
+    file, records = RoundFile.reopen(path)
+    assert [record.sections for record in records] == [(), ("control_delta", "more")]
+    for section, expected in ((None, weights), ("control_delta", delta), ("more", more)):
+        found = np.empty(5, np.float32)
+        file.read(records[1], found, section)
+        np.testing.assert_array_equal(found, expected)
+    file.close()
+    with path.open("rb") as opened:
+        np.testing.assert_array_equal(roundfile.read(path, opened.fileno(), record, 5), weights)

@@ -21,6 +21,7 @@ from bramble_server.learning.strategies import (
     STRATEGIES,
     Aggregate,
     Context,
+    Plan,
     State,
     Strategy,
     Update,
@@ -151,7 +152,7 @@ class TestEveryStrategy:
     def test_every_client_has_its_part_in_the_plan(self, make: Make) -> None:
         plan = planned(make(), Context(7, OLD, CONFIG), ["a", "b"])
         assert set(plan) == {"a", "b"}
-        assert all(config.deadline_s == 30.0 for config in plan.values())
+        assert all(each.config.deadline_s == 30.0 for each in plan.values())
 
     def test_its_docstring_begins_with_a_line_for_people(self, make: Make) -> None:
         assert (make().__doc__ or "").splitlines()[0].endswith((".", ":"))
@@ -161,12 +162,12 @@ def test_fedavg_counts_every_client_by_its_samples() -> None:
     aggregate = round_of(create("fedavg"), OLD, update([1, 2, 3], 10), update([5, 6, 7], 30))
     np.testing.assert_array_equal(aggregate.weights, np.array([4, 5, 6], np.float32))
     assert aggregate.state == {}
-    assert planned(create("fedavg"), Context(1, OLD, CONFIG), ["a"]) == {"a": CONFIG}
+    assert planned(create("fedavg"), Context(1, OLD, CONFIG), ["a"]) == {"a": Plan(CONFIG)}
 
 
 def test_fedprox_averages_as_fedavg_does_and_tells_every_client_its_mu() -> None:
     strategy = create("fedprox", mu=0.25)
-    assert planned(strategy, Context(1, OLD, CONFIG), ["a", "b"]) == dict.fromkeys("ab", replace(CONFIG, proximal_mu=0.25))
+    assert planned(strategy, Context(1, OLD, CONFIG), ["a", "b"]) == dict.fromkeys("ab", Plan(replace(CONFIG, proximal_mu=0.25)))
     aggregate = round_of(strategy, OLD, update([1, 2, 3], 10), update([5, 6, 7], 30))
     np.testing.assert_array_equal(aggregate.weights, np.array([4, 5, 6], np.float32))
 

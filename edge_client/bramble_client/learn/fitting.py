@@ -113,6 +113,11 @@ class Run:
             self._slots |= arguments(layout, nothing, slot)
 
     @property
+    def done(self) -> int:
+        """Steps that it has done."""
+        return len(self._minibatches[0]) - self.left
+
+    @property
     def whole(self) -> bool:
         """Whether all steps must be done in one call: in format 1 FedProx pulls towards whatever a call begins with."""
         return self._manifest.format == 1
@@ -120,8 +125,7 @@ class Run:
     def advance(self, steps: int) -> None:
         """Do so many of the steps that are left, or all of them."""
         steps = self.left if self.whole else min(steps, self.left)
-        first = len(self._minibatches[0]) - self.left
-        idx, sw = (part[first : first + steps] for part in self._minibatches)
+        idx, sw = (part[self.done : self.done + steps] for part in self._minibatches)
         layout, states = self._manifest.layout, self._manifest.interface.state
         given = {
             **self._windows,
@@ -149,8 +153,16 @@ def fit(
     config: TrainConfig,
     rng: np.random.Generator,
     wanted: Callable[[], bool] = lambda: True,
-) -> Model:
+    *,
+    correction: Weights | None = None,
+    momentum: float = 0.0,
+) -> Run:
     """Train for ``config.epochs`` epochs; a long run in several calls of the graph, between which it may be broken off.
+
+    Parameters
+    ----------
+    correction, momentum
+        As a :class:`Run` takes them.
 
     Raises
     ------
@@ -162,7 +174,7 @@ def fit(
     visits = config.epochs * len(data)
     if visits > MOST_VISITS:
         raise TrainingFault(f"{config.epochs} epochs of {len(data)} windows are more than {MOST_VISITS} visits in one run; lower epochs")
-    run = Run(graph, manifest, data, start, minibatches(len(data), config, rng), config)
+    run = Run(graph, manifest, data, start, minibatches(len(data), config, rng), config, correction=correction, momentum=momentum)
     steps = max(1, min(FIRST, FIRST_WEIGHTS // manifest.layout.size))
     while run.left:
         if not wanted():
@@ -171,7 +183,7 @@ def fit(
         run.advance(steps)
         each = (time.perf_counter() - began) / (before - run.left)
         steps = run.left if run.left * each <= 2 * CALL_S else max(1, round(CALL_S / each))
-    return run.model
+    return run
 
 
 def arguments(layout: Layout, values: Weights, kind: str = "w") -> dict[str, NDArray[np.float32]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble_client.learn import layer_state
+from bramble_client.learn import controls, layer_state
 from bramble_client.learn.doubt import Doubts, improved
 from bramble_client.learn.fitting import BrokenOff, Model, TrainingFault, fit
 from bramble_client.learn.graphs import GraphCache, GraphRejected
@@ -54,7 +54,7 @@ class Result:
     untold: str | None = None
     """Measures that wait for the next run, as :mod:`bramble_client.learn.measures` notes them; in private mode only."""
     layer_state: str | None = None
-    """What the model's layers noted, as :mod:`bramble_client.learn.layer_state` writes it; hand it to the next run."""
+    """What else goes on from here, as :mod:`bramble_client.learn.layer_state` writes it; hand it to the next run."""
 
 
 class Trainer:
@@ -144,7 +144,8 @@ class Trainer:
         if not len(data):
             raise NotEnoughData(_missing(manifest, columns))
         data = self._doubts.believable(runtime, data)
-        model = Model(update.weights, layer_state.read(noted, manifest, initial))
+        state, kept = layer_state.read(noted, manifest, initial)
+        model, own = Model(update.weights, state), controls.held(update, kept)
         before = model.arguments(manifest)
         fresh = data.since(tested_until)
         metrics = {}
@@ -152,10 +153,15 @@ class Trainer:
             tested = measure(runtime, fresh, before)
             metrics = {"test_samples": float(len(fresh)), "test_error": tested["error"], "test_baseline": tested["baseline"]}
         metrics["loss_before"] = measure(runtime, data, before)["loss"]
-        trained = fit(runtime, manifest, data, model, config, shuffles(config.seed, self._client_id, update.round), wanted)
+        run = fit(
+            runtime, manifest, data, model, config, shuffles(config.seed, self._client_id, update.round), wanted,
+            correction=controls.correction(update, own), momentum=update.extras.momentum,
+        )  # fmt: skip
+        trained = run.model
         metrics["loss_after"] = measure(runtime, data, trained.arguments(manifest))["loss"]
         _check(np.concatenate([trained.weights, trained.state]), metrics, config)
         improved(metrics["loss_before"], metrics["loss_after"])
+        moved = controls.moved(update, own, kept, trained.weights, run.done)
         forecasts = forecast(runtime, manifest, fresh, before)
         logger.info(
             "round %d: trained on %d windows, loss %.4g to %.4g", update.round, len(data), metrics["loss_before"], metrics["loss_after"]
@@ -169,10 +175,13 @@ class Trainer:
                 samples=len(data),
                 metrics=metrics,
                 timing=Timing(start if received is None else received, start, time.time()),
+                steps=run.done if update.extras.steps else None,
+                since=own.since if own else None,
+                sections=moved.sections,
             ),
             forecasts=list(zip(fresh.time.tolist(), forecasts.tolist(), strict=False)),
             tested_until=float(data.time[-1]),
-            layer_state=layer_state.written(manifest, trained.state),
+            layer_state=layer_state.written(manifest, trained.state, moved.controls),
         )
 
     def _load(self, update: ClientUpdate) -> tuple[Manifest, Weights]:

@@ -183,6 +183,9 @@ class Training(Worker):
 
 
 def _digest(update: ClientUpdate) -> str:
-    digest = hashlib.sha256(repr((update.round, update.graph, update.reply_encoding, astuple(update.config))).encode())
-    digest.update(update.weights.data)
+    asked = update.round, update.graph, update.reply_encoding, astuple(update.config), update.extras.to_wire()
+    digest = hashlib.sha256(repr(asked).encode())
+    for name, vector in (("weights", update.weights), *update.extras.vectors.items()):
+        digest.update(name.encode())
+        digest.update(vector.data)
     return digest.hexdigest()

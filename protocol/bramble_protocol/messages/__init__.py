@@ -4,6 +4,7 @@
 ``to_wire`` returns what Socket.IO sends. Times are seconds since 1970-01-01 UTC.
 """
 
+from bramble_protocol.messages.extras import Control, Extras
 from bramble_protocol.messages.handshake import MAX_CHANNELS, MAX_FEATURES, NOTICES, Channel, Handshake, Notice
 from bramble_protocol.messages.readings import MAX_READINGS, Column, DataUpdate, GenerateData
 from bramble_protocol.messages.reset import Reset
@@ -18,8 +19,10 @@ __all__ = [
     "Channel",
     "ClientUpdate",
     "Column",
+    "Control",
     "DataUpdate",
     "Delivery",
+    "Extras",
     "GenerateData",
     "Handshake",
     "Notice",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,8 +13,9 @@ import numpy as np
 
 from bramble_protocol import codecs, fields, sections
 from bramble_protocol.errors import ProtocolError, StaleError
-from bramble_protocol.features import SECTIONS
+from bramble_protocol.features import CONTROL, SECTIONS, STEPS
 from bramble_protocol.layout import Layout, Weights
+from bramble_protocol.messages.extras import ANSWERING, ASKING, FIELDS, NOTHING, Extras
 
 MAX_SAMPLES = 10_000_000
 """More training windows than any Pi holds; a larger claim would let one client outweigh a fleet."""
@@ -62,17 +63,21 @@ class ClientUpdate:
     config: TrainConfig
     model: str | None = None
     """What the server calls these weights, where they came in sections: the answer repeats it, and comes in sections too."""
+    extras: Extras = NOTHING
+    """What is asked beyond plain training; in sections alone."""
 
     @classmethod
     def from_wire(cls, value: Any) -> ClientUpdate:
         """Read and check the wire form, weights decoded."""
         in_sections = _in_sections(value)
         names = ("round", "task", "graph", "layout", "encoding", "reply_encoding", "weights", "config", *(["model"] if in_sections else []))
-        item = fields.mapping(value, "client_update", names)
+        item = fields.mapping(value, "client_update", names, FIELDS if in_sections else ())
         layout = Layout.from_wire(item["layout"])
         reply = fields.text(item["reply_encoding"], "reply_encoding", 40)
         codecs.find(reply, "reply_encoding")
-        encoding, data = _vector(item, layout, in_sections)
+        (encoding, data), beside = _vectors(item, layout, in_sections, ASKING)
+        if CONTROL in beside and CONTROL not in item:
+            raise ProtocolError(f"sections.{CONTROL}: the request has no field {CONTROL}")
         return cls(
             round=fields.integer(item["round"], "round", 1),
             task=fields.text(item["task"], "task", 63),
@@ -83,11 +88,16 @@ class ClientUpdate:
             weights=codecs.decode(data, layout, encoding),
             config=TrainConfig.from_wire(item["config"]),
             model=fields.text(item["model"], "model", 16, fields.MODEL) if in_sections else None,
+            extras=Extras.from_wire(item, _decoded(beside, layout)) if in_sections else NOTHING,
         )
 
     def to_wire(self, features: Collection[str] = ()) -> dict[str, Any]:
-        """Return the wire form for a client of these features, weights encoded; without any it is that of version 1."""
+        """Return the wire form for a client of these features, weights encoded; without any it is that of version 1.
+
+        One that does not know all that is asked beyond plain training is asked for plain training.
+        """
         in_sections = SECTIONS in features
+        extras = self.extras if in_sections and set(self.extras.features) <= set(features) else NOTHING
         return {
             "round": self.round,
             "task": self.task,
@@ -95,9 +105,10 @@ class ClientUpdate:
             "layout": self.layout.to_wire(),
             "encoding": sections.ENCODING if in_sections else self.encoding,
             "reply_encoding": codecs.spoken(self.reply_encoding, features if in_sections else ()),
-            "weights": _attachment(in_sections, self.weights, self.encoding),
+            "weights": _attachment(in_sections, self.weights, self.encoding, beside=extras.vectors),
             "config": asdict(self.config),
             **({"model": self.digest} if in_sections else {}),
+            **extras.to_wire(),
         }
 
     @cached_property
@@ -142,7 +153,13 @@ class TrainingComplete:
     metrics: Mapping[str, float]
     timing: Timing
     nbytes: int = 0
-    """Size of the weights on the wire; filled in by ``from_wire``."""
+    """Size of the weights, and of what came with them, on the wire; filled in by ``from_wire``."""
+    steps: int | None = None
+    """Steps that the client took, where it was asked."""
+    since: int | None = None
+    """The round whose control it began with, where it keeps one."""
+    sections: Mapping[str, Weights] = field(default_factory=dict, repr=False)
+    """The vectors beside the weights that it was asked for, by name."""
 
     @classmethod
     def from_wire(cls, value: Any, layout: Layout, asked: ClientUpdate | None = None) -> TrainingComplete:
@@ -156,10 +173,11 @@ class TrainingComplete:
             "round": self.round,
             **({"model": asked.model} if asked and in_sections else {"layout": self.layout.to_wire()}),
             "encoding": sections.ENCODING if in_sections else self.encoding,
-            "weights": _attachment(in_sections, self.weights, self.encoding, asked.base if asked else None),
+            "weights": _attachment(in_sections, self.weights, self.encoding, asked.base if asked else None, self.sections),
             "samples": self.samples,
             "metrics": dict(self.metrics),
             "timing": asdict(self.timing),
+            **{name: told for name, told in ((STEPS, self.steps), ("since", self.since)) if in_sections and told is not None},
         }
 
 
@@ -176,6 +194,10 @@ class Delivery:
     timing: Timing
     model: str | None = None
     """What its weights were trained from, where they came in sections."""
+    steps: int | None = None
+    since: int | None = None
+    beside: Mapping[str, sections.Section] = field(default_factory=dict, repr=False)
+    """What came with the weights."""
 
     @classmethod
     def from_wire(cls, value: Any, layout: Layout) -> Delivery:
@@ -185,12 +207,12 @@ class Delivery:
         """
         in_sections = _in_sections(value)
         names = ("round", "model" if in_sections else "layout", "encoding", "weights", "samples", "metrics", "timing")
-        item = fields.mapping(value, "training_complete", names)
+        item = fields.mapping(value, "training_complete", names, (STEPS, "since") if in_sections else ())
         number = fields.integer(item["round"], "round", 1)
         if not in_sections and item["layout"] != layout.to_wire():
             given = Layout.from_wire(item["layout"])
             raise ProtocolError(f"layout: {given.size} parameters in {len(given.tensors)} tensors are not this task's model")
-        encoding, data = _vector(item, layout, in_sections)
+        (encoding, data), beside = _vectors(item, layout, in_sections, ANSWERING)
         return cls(
             round=number,
             layout=layout,
@@ -200,12 +222,15 @@ class Delivery:
             metrics=fields.numbers(item["metrics"], "metrics"),
             timing=Timing.from_wire(item["timing"]),
             model=fields.text(item["model"], "model", 16, fields.MODEL) if in_sections else None,
+            steps=fields.optional(fields.integer, item.get(STEPS), STEPS, low=1),
+            since=fields.optional(fields.integer, item.get("since"), "since"),
+            beside=beside,
         )
 
     @property
     def nbytes(self) -> int:
-        """Size of the weights on the wire."""
-        return codecs.encoded_size(self.layout, self.encoding)
+        """Size of the weights, and of what came with them, on the wire."""
+        return codecs.encoded_size(self.layout, self.encoding) + sum(section.data.nbytes for section in self.beside.values())
 
     def open(self, asked: ClientUpdate | None = None) -> TrainingComplete:
         """Return it with its weights decoded.
@@ -214,36 +239,67 @@ class Delivery:
         ------
         StaleError
             If it was trained from others than those that were asked to be trained from.
-        EncodingError
-            If its weights cannot be decoded.
+        ProtocolError
+            If it does not bring what was asked for, or more, or its weights cannot be decoded.
         """
         if asked and self.model is not None and self.model != asked.digest:
             raise StaleError(f"round over: model {self.model} is not the one that round {asked.round} began with")
+        if asked:
+            self._answers(asked)
         weights = codecs.decode(self.data, self.layout, self.encoding, asked.base if asked else None)
         return TrainingComplete(
-            self.round, self.layout, self.encoding, weights, self.samples, self.metrics, self.timing, nbytes=self.nbytes
-        )
+            self.round, self.layout, self.encoding, weights, self.samples, self.metrics, self.timing, self.nbytes,
+            self.steps, self.since, _decoded(self.beside, self.layout),
+        )  # fmt: skip
+
+    def _answers(self, asked: ClientUpdate) -> None:
+        """Check that it brings all that was asked for beyond plain training, and nothing else."""
+        extras, config = asked.extras, asked.config
+        brought = {STEPS: self.steps is not None, "since": self.since is not None, **dict.fromkeys(self.beside, True)}
+        wanted = {STEPS: extras.steps, "since": extras.control is not None, **dict.fromkeys(extras.answered, True)}
+        for name in (*wanted, *brought):
+            if wanted.get(name, False) != brought.get(name, False):
+                raise ProtocolError(f"{name}: {'missing, and was asked for' if wanted.get(name) else 'was not asked for'}")
+        most = config.epochs * -(-self.samples // config.batch_size)
+        if self.steps is not None and self.steps > most:
+            raise ProtocolError(f"steps: {self.steps} are more than the {most} that {config.epochs} epochs of {self.samples} windows take")
 
 
 def _in_sections(value: Any) -> bool:
     return isinstance(value, dict) and value.get("encoding") == sections.ENCODING
 
 
-def _attachment(in_sections: bool, weights: Weights, encoding: str, base: Weights | None = None) -> bytes:
+def _attachment(
+    in_sections: bool, weights: Weights, encoding: str, base: Weights | None = None, beside: Mapping[str, Weights] | None = None
+) -> bytes:
     if not in_sections:
         return codecs.encode(weights, encoding, base)
-    return sections.pack([("weights", encoding, codecs.numbers(weights, encoding, base).data)])
+    plain = codecs.plain(encoding)
+    others = [(name, plain, codecs.numbers(vector, plain, what=name).data) for name, vector in (beside or {}).items()]
+    return sections.pack([("weights", encoding, codecs.numbers(weights, encoding, base).data), *others])
 
 
-def _vector(item: dict[str, Any], layout: Layout, in_sections: bool) -> tuple[str, Any]:
-    """Return the encoding and the bytes of a message's weights, their number checked and none of them read."""
-    encoding, data = item["encoding"], item["weights"]
-    if in_sections:
-        encoding, data = sections.unpack(data, ("weights",))["weights"]
-    elif codecs.find(encoding).based:
-        raise ProtocolError(f"encoding: {encoding} travels in sections alone")
-    codecs.fits(data, layout, encoding)
-    return encoding, data
+def _vectors(
+    item: dict[str, Any], layout: Layout, in_sections: bool, others: Sequence[str]
+) -> tuple[tuple[str, Any], dict[str, sections.Section]]:
+    """Return encoding and bytes of a message's weights, and of what may come with them; their number is checked and none of them read."""
+    if not in_sections:
+        if codecs.find(item["encoding"]).based:
+            raise ProtocolError(f"encoding: {item['encoding']} travels in sections alone")
+        codecs.fits(item["weights"], layout, item["encoding"])
+        return (item["encoding"], item["weights"]), {}
+    found = sections.unpack(item["weights"], ("weights", *others))
+    if "weights" not in found:
+        raise ProtocolError("sections: there is no section weights")
+    for name, (encoding, data) in found.items():
+        if name != "weights" and codecs.find(encoding, f"sections.{name}").based:
+            raise ProtocolError(f"sections.{name}: only weights have a base, and {encoding} needs one")
+        codecs.fits(data, layout, encoding, name)
+    return found.pop("weights"), found
+
+
+def _decoded(beside: Mapping[str, sections.Section], layout: Layout) -> dict[str, Weights]:
+    return {name: codecs.decode(data, layout, encoding, what=name) for name, (encoding, data) in beside.items()}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import ClientUpdate, TrainConfig
+from bramble_server.learning.strategies import Plan
 from bramble_server.rounds.view import Model
 from bramble_server.settings import ServerSettings
 
@@ -17,22 +18,25 @@ class Request:
     Parameters
     ----------
     plan
-        How each client is to train.
+        What each client is asked.
     """
 
-    def __init__(self, number: int, graph: GraphFile, model: Model, settings: ServerSettings, plan: Mapping[str, TrainConfig]) -> None:
+    def __init__(self, number: int, graph: GraphFile, model: Model, settings: ServerSettings, plan: Mapping[str, Plan]) -> None:
         manifest = graph.manifest
         update = ClientUpdate(
             number, manifest.task, graph.sha256, manifest.layout, settings.encoding, settings.reply_encoding, model.weights, manifest.config
         )
-        self._updates = {config: replace(update, config=config) for config in dict.fromkeys(plan.values())}
-        self._plan = plan
+        self._kinds = {client: (its.config, id(its.extras)) for client, its in plan.items()}
+        self._updates = {(its.config, id(its.extras)): replace(update, config=its.config, extras=its.extras) for its in plan.values()}
 
     def to(self, client: str) -> ClientUpdate:
         """Return what one client is asked."""
-        return self._updates[self._plan[client]]
+        return self._updates[self._kinds[client]]
 
     def __iter__(self) -> Iterator[tuple[list[str], ClientUpdate]]:
         """Yield those clients that are asked alike, and what."""
-        for config, update in self._updates.items():
-            yield [client for client, its in self._plan.items() if its == config], update
+        alike: dict[tuple[TrainConfig, int], list[str]] = {}
+        for client, kind in self._kinds.items():
+            alike.setdefault(kind, []).append(client)
+        for kind, clients in alike.items():
+            yield clients, self._updates[kind]

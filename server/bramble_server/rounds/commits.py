@@ -15,7 +15,7 @@ from bramble_server.clock import Clock
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.learning import strategies
 from bramble_server.learning.judge import RECENT, Judge
-from bramble_server.learning.strategies import Context, Strategy
+from bramble_server.learning.strategies import Context, Plan, Strategy
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.view import Model
@@ -45,7 +45,7 @@ class Commits:
         """Begin anew, after a reset."""
         self._judge = Judge()
 
-    def open(self, number: int, clients: Sequence[str], model: Model, config: TrainConfig) -> tuple[Strategy, dict[str, TrainConfig]]:
+    def open(self, number: int, clients: Sequence[str], model: Model, config: TrainConfig) -> tuple[Strategy, dict[str, Plan]]:
         """Return the strategy for a round, with what is stored with the model that it starts from, and its plan for these clients.
 
         Raises

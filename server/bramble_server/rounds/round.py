@@ -123,8 +123,10 @@ class OpenRound:
             "bytes": delivery.nbytes,
         }
         try:
-            weights = delivery.open(asked).weights
-            return self._file.append({**about, "norm": length(weights, self._model)}, weights)
+            found = delivery.open(asked)
+            beside = {"steps": found.steps, "since": found.since, "sections": list(found.sections) or None}
+            about |= {"norm": length(found.weights, self._model), **{name: told for name, told in beside.items() if told is not None}}
+            return self._file.append(about, found.weights, *found.sections.values())
         except Exception as error:  # its own matter: the others go on
             return error
 
@@ -250,16 +252,25 @@ class OpenRound:
 
     def _fold(self) -> None:
         self._strategy.begin(self._model)
+        space: dict[str, Weights] = {}
         for client, weights in self._updates():
-            verdict = self._verdicts[client]
+            verdict, record = self._verdicts[client], self._records[client]
             if verdict.reason is not None:
                 continue
             if verdict.reach < 1:
                 weights -= self._model
                 weights *= np.float32(verdict.reach)
                 weights += self._model
+            for name in record.sections:
+                if name not in space:
+                    space[name] = np.empty_like(weights)
+                self._file.read(record, space[name], name)
+            update = Contribution(
+                client, verdict.samples, weights, record.about["metrics"], record.about.get("steps"), record.about.get("since"),
+                sections={name: space[name] for name in record.sections},
+            )  # fmt: skip
             try:
-                self._strategy.fold(Contribution(client, verdict.samples, weights, self._reports[client].metrics))
+                self._strategy.fold(update)
             except BrambleError as error:
                 self._verdicts[client] = replace(verdict, reason=str(error))
 

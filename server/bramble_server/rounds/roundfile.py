@@ -1,7 +1,8 @@
 """The file of one round: what its clients delivered and what became of them, on the disk before anybody hears that it was taken.
 
 Records are appended as things happen and never changed. Each has a head with lengths and check sums, a JSON object, and, for an
-update, the weights as float32. A power cut may tear what was not synced: such a record is none, and what comes next takes its place.
+update, the weights as float32 and behind them, likewise, the vectors that came with them, which the object names as ``sections``. A
+power cut may tear what was not synced: such a record is none, and what comes next takes its place.
 """
 
 from __future__ import annotations
@@ -53,10 +54,15 @@ class Record:
 
     about: Mapping[str, Any]
     start: int
-    """Where its weights begin."""
+    """Where its vectors begin."""
     length: int
     """Bytes that they take; none for what is no update."""
     check: int
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Names of the vectors that follow the weights."""
+        return tuple(self.about.get("sections", ()))
 
 
 class RoundFile:
@@ -136,8 +142,15 @@ class RoundFile:
             raise
         return cls(path, file, header, end), found[1:]
 
-    def append(self, about: Mapping[str, Any], weights: Weights | None = None) -> Record:
+    def append(self, about: Mapping[str, Any], *vectors: Weights) -> Record:
         """Write a record behind the others; it is sure to stay there only after :meth:`sync`.
+
+        Parameters
+        ----------
+        about
+            What it says, as JSON can hold it.
+        vectors
+            For an update its weights, and those that ``about`` names as its ``sections``; each of one length.
 
         Raises
         ------
@@ -145,18 +158,22 @@ class RoundFile:
             If it cannot be written, for instance because the disk is full; those before are as they were.
         """
         text = json.dumps(about).encode()
-        data = memoryview(b"") if weights is None else np.ascontiguousarray(weights, "<f4").data.cast("B")
-        lengths = _LENGTHS.pack(_MAGIC, len(text), len(data))
-        check = zlib.crc32(data)
-        start = self._end + _HEAD + len(text)
+        parts = [np.ascontiguousarray(vector, "<f4").data.cast("B") for vector in vectors]
+        length, check = sum(map(len, parts)), 0
+        for part in parts:
+            check = zlib.crc32(part, check)
+        lengths = _LENGTHS.pack(_MAGIC, len(text), length)
+        start = at = self._end + _HEAD + len(text)
         try:
             self._write(lengths + _CHECKS.pack(zlib.crc32(lengths + text), check) + text, self._end)
-            self._write(data, start)
+            for part in parts:
+                self._write(part, at)
+                at += len(part)
         except OSError as error:
             self._cut(self._end)
             raise RoundFileError(f"round file: {_named(about)} could not be put aside ({error.strerror})") from error
-        self._end = start + len(data)
-        return Record(about, start, len(data), check)
+        self._end = at
+        return Record(about, start, length, check)
 
     def sync(self) -> None:
         """Return once everything that was appended survives a power cut.
@@ -177,15 +194,16 @@ class RoundFile:
             raise RoundFileError(f"round file: what came could not be put aside ({error.strerror})") from error
         self._synced = self._end
 
-    def read(self, record: Record, weights: Weights) -> None:
-        """Fill an array of shape (size,), float32, with a record's weights.
+    def read(self, record: Record, vector: Weights, section: str | None = None) -> None:
+        """Fill an array of shape (size,), float32, with a record's weights, or with one of its sections.
 
         Raises
         ------
         RoundFileError
             If they cannot be read back.
         """
-        _read(self._file, record, weights, self.path)
+        skipped = 0 if section is None else 1 + record.sections.index(section)
+        _read(self._file, record, vector, self.path, skipped * vector.nbytes)
 
     def close(self) -> None:
         """Let go of the file; it stays on the disk."""
@@ -231,15 +249,15 @@ def read(path: Path, file: int, record: Record, size: int) -> Weights:
     RoundFileError
         If they are not there, damaged or of another length.
     """
-    if record.length != 4 * size or not _whole(file, record):
+    if record.length != 4 * size * (1 + len(record.sections)) or not _whole(file, record):
         raise RoundFileError(f"round file: {_named(record.about)} in {path} is damaged")
     weights = np.empty(size, np.float32)
     _read(file, record, weights, path)
     return weights
 
 
-def _read(file: int, record: Record, weights: Weights, path: Path) -> None:
-    space, at = weights.data.cast("B"), record.start
+def _read(file: int, record: Record, vector: Weights, path: Path, skipped: int = 0) -> None:
+    space, at = vector.data.cast("B"), record.start + skipped
     while space:
         try:
             count = os.preadv(file, [space], at)

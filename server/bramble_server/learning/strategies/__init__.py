@@ -10,7 +10,7 @@ from typing import Any
 
 from bramble_protocol.errors import BrambleError
 from bramble_server.learning.strategies import parameters
-from bramble_server.learning.strategies.base import Aggregate, Context, State, Strategy, Update, conclude, planned
+from bramble_server.learning.strategies.base import Aggregate, Context, Plan, State, Strategy, Update, conclude, planned
 from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.learning.strategies.fedavgm import FedAvgM
 from bramble_server.learning.strategies.fedprox import FedProx
@@ -25,6 +25,7 @@ __all__ = [
     "Aggregate",
     "Choice",
     "Context",
+    "Plan",
     "State",
     "Strategy",
     "Update",

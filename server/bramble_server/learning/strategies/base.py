@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
-from bramble_protocol.messages import TrainConfig
+from bramble_protocol.messages import Extras, TrainConfig
+from bramble_protocol.messages.extras import NOTHING
 from bramble_server.learning.aggregate import AggregateError, finite
 from bramble_server.learning.strategies.parameters import Parameters
 
@@ -44,11 +45,21 @@ class Update:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """What the client measured: ``loss_before``, ``loss_after`` and others."""
     steps: int | None = None
-    """Local steps that it took; None where the client does not say."""
+    """Local steps that it took; None where it was not asked."""
+    since: int | None = None
+    """The round whose control it began with, where it keeps one; 0: it began with zeros."""
     staleness: int = 0
     """Models committed since the one that it was trained from; 0 in a synchronous round."""
     sections: Mapping[str, Weights] = field(default_factory=dict, repr=False)
-    """Vectors that came beside the weights, by name, as the weights otherwise."""
+    """Vectors that came beside the weights, by name, as the weights otherwise, but never shortened."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one client is asked in a round."""
+
+    config: TrainConfig
+    extras: Extras = NOTHING
 
 
 class Strategy(ABC):
@@ -59,10 +70,10 @@ class Strategy(ABC):
     transaction. Nothing else lasts. So a commit that fails, a restart, a rollback and a reset need no care in a strategy: the next
     round's object begins with what belongs to the model that is.
 
-    Must override: ``begin``, ``fold``, ``finish``. May override: ``plan``, ``state`` and ``restore`` (both or neither), and what the class
-    says of itself: ``takes``, ``linear``, ``streams``, ``copies``. The methods are called in the order ``restore`` (if there is
-    something), ``plan``, ``begin``, ``fold`` for each update that counts, ``finish``, ``state``; one at a time, though not all by one
-    thread. The first line of the docstring is what ``bramble strategies`` says.
+    Must override: ``begin``, ``fold``, ``finish``. May override: ``plan``, ``extras`` and ``needs`` (both or neither), ``state`` and
+    ``restore`` (both or neither), and what the class says of itself: ``takes``, ``linear``, ``streams``, ``copies``. The methods are called
+    in the order ``restore`` (if there is something), ``plan``, ``extras``, ``begin``, ``fold`` for each update that counts, ``finish``,
+    ``state``; one at a time, though not all by one thread. The first line of the docstring is what ``bramble strategies`` says.
     """
 
     takes: ClassVar[type[Parameters]] = Parameters
@@ -86,6 +97,18 @@ class Strategy(ABC):
         The same arguments must give the same answer: a client that was away is asked again with it.
         """
         return dict.fromkeys(clients, context.config)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What clients must be able to do beyond plain training, of :data:`bramble_protocol.features.EXTRAS`; others are not asked."""
+        return ()
+
+    def extras(self, context: Context, clients: Sequence[str]) -> Mapping[str, Extras]:
+        """Return what clients are asked beyond plain training, as ``plan`` does; of those that it does not name, nothing is.
+
+        One object for all clients that are asked the same has it encoded once.
+        """
+        return {}
 
     def restore(self, state: State) -> None:
         """Take what ``state`` returned when the model was made that this round starts from; the arrays are not to be written to."""
@@ -128,7 +151,7 @@ class Aggregate:
     state: State = field(repr=False)
 
 
-def planned(strategy: Strategy, context: Context, clients: Sequence[str]) -> dict[str, TrainConfig]:
+def planned(strategy: Strategy, context: Context, clients: Sequence[str]) -> dict[str, Plan]:
     """Return a strategy's plan for a round.
 
     Raises
@@ -136,14 +159,28 @@ def planned(strategy: Strategy, context: Context, clients: Sequence[str]) -> dic
     BrambleError
         If it is not one for these clients, or a client would not take it.
     """
-    plan = dict(strategy.plan(context, clients))
-    if plan.keys() != set(clients):
-        odd = min(plan.keys() ^ set(clients))
-        lacks = "leaves out" if odd in clients else "names a stranger,"
-        raise BrambleError(f"{type(strategy).__name__}: its plan for the round {lacks} {odd}; ask its author")
-    for config in set(plan.values()):
+    configs, extras, name = dict(strategy.plan(context, clients)), dict(strategy.extras(context, clients)), type(strategy).__name__
+    odd = configs.keys() ^ set(clients) or extras.keys() - set(clients)
+    if odd:
+        first = min(odd)
+        raise BrambleError(
+            f"{name}: its plan for the round {'leaves out' if first in clients else 'names a stranger,'} {first}; ask its author"
+        )
+    for config in set(configs.values()):
         TrainConfig.from_wire(asdict(config))
-    return plan
+    for asked in {id(each): each for each in extras.values()}.values():
+        _check(asked, strategy, context.model)
+    return {client: Plan(config, extras.get(client, NOTHING)) for client, config in configs.items()}
+
+
+def _check(asked: Extras, strategy: Strategy, model: Weights) -> None:
+    name = type(strategy).__name__
+    if unsaid := set(asked.features) - set(strategy.needs):
+        raise BrambleError(f"{name}: it asks clients for {min(unsaid)}, which is not among what it needs; ask its author")
+    for section, vector in asked.vectors.items():
+        if not isinstance(vector, np.ndarray) or vector.shape != model.shape or vector.dtype != np.float32:
+            raise BrambleError(f"{name}: its {section} is no vector of {len(model)} numbers in float32; ask its author")
+    Extras.from_wire(asked.to_wire(), asked.vectors)
 
 
 def conclude(strategy: Strategy, model: Weights) -> Aggregate:
