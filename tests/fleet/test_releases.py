@@ -71,20 +71,34 @@ def test_after_a_roll_out_that_was_stopped_everybody_is_where_the_fleet_was_and_
 
 
 @pytest.mark.timeout(900)
-def test_a_setting_with_which_a_client_reaches_nobody_goes_back_with_its_release(
+def test_settings_that_make_two_clients_of_one_go_back_with_their_release_by_themselves_and_by_the_play(
     controller: Controller, fleet: Fleet, api: Api, source: Path
 ) -> None:
-    pi = fleet["pi-1"]
-    before = pi.output("readlink /opt/bramble/client/current; cat /etc/bramble/client.toml")
-    controller.host_variables["pi-1"]["client_settings"] = {"proxy": "http://127.0.0.1:9"}
+    """First with a proxy by which they reach nobody. The only client's unit is another than that of several."""
+    pi, limit = fleet["pi-2"], ("--limit", "localhost,hub,pi-2")
+
+    def alone() -> str:
+        units = pi.output("systemctl is-enabled bramble-client; systemctl list-units --plain --no-legend 'bramble-client*' | cut -d' ' -f1")
+        there = pi.output("readlink /opt/bramble/client/current; cat /etc/bramble/client.toml; /opt/bramble/given bramble-client.service")
+        return f"{units}\n{there}"
+
+    before, one = alone(), controller.host_variables["pi-2"]
+    two = {**one, "client_instances": ["pi-2", "pi-2b"]}
+    assert before.startswith("enabled\nbramble-client.service\n")
+    assert before.endswith("\nsame")
     try:
-        play = controller.deploy("--limit", "localhost,hub,pi-1", source=source)
+        controller.host_variables["pi-2"] = {**two, "client_settings": {"proxy": "http://127.0.0.1:9"}}
+        play = controller.deploy(*limit, source=source)
+        assert play.failed == ["pi-2"]
+        assert "client-pi-2b.toml" in play.output
+        assert alone() == before
+        controller.host_variables["pi-2"] = two
+        controller.deploy(*limit, source=source).ok()
+        api.wait_for({*CLIENTS, "pi-2b"})
+        controller.play("rollback.yml", source=source).ok()
+        assert alone() == before
     finally:
-        del controller.host_variables["pi-1"]["client_settings"]
-    assert play.failed == ["pi-1"]
-    assert "settings changed (client.toml" in play.output
-    assert pi.output("readlink /opt/bramble/client/current; cat /etc/bramble/client.toml") == before
-    assert pi.output("/opt/bramble/given bramble-client.service") == "same"
+        controller.host_variables["pi-2"] = one
     api.wait_for(CLIENTS)
 
 
