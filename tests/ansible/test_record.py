@@ -32,7 +32,7 @@ def rolled_out(*releases: str) -> str:
     """Return the record after both hosts were brought to one release after the other."""
     fleet = ""
     for release in releases:
-        fleet = record.bramble_rolled_out(record.bramble_roll_out_begins(fleet, {}, [X, Y]), every(release))
+        fleet = record.bramble_rolled_out(fleet, {}, every(release))
     return str(fleet)
 
 
@@ -73,7 +73,13 @@ def test_after_a_roll_out_that_was_stopped_everybody_goes_to_where_the_fleet_was
 def test_the_first_record_of_a_fleet_knows_what_ran_until_then() -> None:
     fleet = record.bramble_roll_out_begins("", every("B"), [X, Y])
     assert back(fleet, Y, host_at("B-cp311-1")) == "B-cp311-1", "though A ran before on this host"
-    assert back(record.bramble_rolled_out(fleet, every("C")), X, host_at("C-cp311-1")) == "B-cp311-1"
+    assert back(record.bramble_rolled_out(fleet, {}, every("C")), X, host_at("C-cp311-1")) == "B-cp311-1"
+
+
+def test_the_first_roll_out_over_a_fleet_without_a_record_can_be_taken_back() -> None:
+    fleet = record.bramble_rolled_out("", {**every("B"), "hub": {}}, every("C"))
+    assert back(fleet, X, host_at("C-cp311-1")) == "B-cp311-1", "such as release 0.1, though A ran before on this host"
+    assert record.bramble_rolled_out(fleet, every("C"), every("C")) == fleet, "and one with nothing to do changes nothing"
 
 
 def test_a_look_fills_in_only_what_the_record_lacks() -> None:
@@ -82,13 +88,13 @@ def test_a_look_fills_in_only_what_the_record_lacks() -> None:
 
 
 def test_a_host_that_the_last_roll_out_did_not_touch_stays() -> None:
-    fleet = record.bramble_rolled_out(rolled_out("A", "B"), every("C", X))
+    fleet = record.bramble_rolled_out(rolled_out("A", "B"), {}, every("C", X))
     assert back(fleet, X, host_at("C-cp311-1")) == "B-cp311-1"
     assert back(fleet, Y, host_at("B-cp311-1")) == "B-cp311-1"
 
 
 def test_a_host_that_came_with_the_last_roll_out_has_nothing_to_go_back_to() -> None:
-    fleet = record.bramble_rolled_out(rolled_out("A"), every("B", X, Y, "z"))
+    fleet = record.bramble_rolled_out(rolled_out("A"), {}, every("B", X, Y, "z"))
     there = host_at("B-cp311-1", previous="")
     assert back(fleet, "z", there) == ""
     (sentence,) = record.bramble_no_way_back(fleet, "z", there)
@@ -116,7 +122,7 @@ def test_whoever_is_at_the_version_named_stays_whatever_was_live_later() -> None
 def test_what_cannot_run_is_none_to_go_back_to(differs: dict[str, Any]) -> None:
     there = host_at("B-cp311-1", D_cp311_1={**differs, "since": 9.0})
     assert back("", X, there, "D") == ""
-    fleet = record.bramble_rolled_out(rolled_out("D"), every("B"))
+    fleet = record.bramble_rolled_out(rolled_out("D"), {}, every("B"))
     (sentence,) = record.bramble_no_way_back(fleet, X, there)
     assert sentence.startswith("x has no release D-cp311-1 of the client to roll back to"), sentence
 

@@ -95,6 +95,8 @@ def test_a_private_fleet_of_release_0_1_is_upgraded_and_loses_no_round(
     versions = {client["version"] for client in api.get("/clients")["clients"].values()}
     assert versions == {api.status()["version"]} != {former}
     assert api.trained(api.round()["round"]) == CLIENTS, "the play signed the graph, and every client had the key"
+    before = json.loads(fleet.server.output("cat /opt/bramble/fleet.json"))["before"]
+    assert {release for host in before.values() for release in host.values()} == {former}, "a rollback knows where to"
 
 
 def test_every_client_had_the_key_before_anything_was_upgraded(fleet: Fleet) -> None:

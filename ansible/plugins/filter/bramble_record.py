@@ -53,9 +53,20 @@ def bramble_roll_out_begins(fleet: str, seen: Releases, hosts: Iterable[str]) ->
     return _text({**record, "now": {host: {**seen.get(host, {}), **now[host]} for host in now}, "begun": sorted(hosts), "back": False})
 
 
-def bramble_rolled_out(fleet: str, live: Releases) -> str:
-    """Return the record after a roll-out that was not stopped, with what runs on the hosts that it knows of."""
-    return _text({**_shifted(read(fleet), live), "begun": [], "back": False})
+def bramble_rolled_out(fleet: str, seen: Releases, live: Releases) -> str:
+    """Return the record after a roll-out that was not stopped.
+
+    Parameters
+    ----------
+    fleet
+        The record as it was before the roll-out: none after release 0.1, or where it is lost.
+    seen
+        What ran then, for hosts of which the record knows nothing.
+    live
+        What runs now on the hosts that it knows of.
+    """
+    begun = read(bramble_roll_out_begins(fleet, seen, []))
+    return _text({**_shifted(begun, live), "begun": [], "back": False})
 
 
 def bramble_rollback_begins(fleet: str, to: Releases, hosts: Iterable[str]) -> str:
