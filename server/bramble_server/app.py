@@ -19,6 +19,7 @@ from bramble_server.fleet.admission import Gate
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.fleet.tokens import Tokens
+from bramble_server.learning import strategies
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
@@ -52,6 +53,8 @@ class Server:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         graph, signatures = foundation.read(settings)
+        strategy = strategies.choose(settings.strategy, settings.strategy_option)
+        strategy.check(graph.manifest)
         tokens = self.tokens = Tokens(settings.tokens) if settings.tokens else None
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -62,7 +65,7 @@ class Server:
         self.flask = Flask("bramble_server", static_folder=None)
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
         self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
-        self.fleet, self.complaints = Fleet(graph.manifest.channels), Complaints()
+        self.fleet, self.complaints = Fleet(graph.manifest.channels, features=strategy.needs), Complaints()
         self.metrics = Metrics(graph.manifest.metric, self.fleet, lambda: self.fleet.strangers(tokens.clients() if tokens else ()))
         self.metrics.database(lambda: bool(self.store.trouble))
         runtime = self.runtime = engine.Runtime(self.sio, threads=1)

@@ -53,7 +53,11 @@ ENDS = [
     ("[server]\nmin_updates = 5\nmin_clients = 3", "", "a round could start that can never commit"),
     ("[server]\nrounds = 3\nevery = '1h'", "", "exclude each other"),
     ("[server]\ntls_cert = '/etc/bramble/server.crt'", "", "--tls-cert and --tls-key belong together"),
-    ("[server]\nstrategy = 'fedavrg'", "strategy", "is not one of fedavg, fedprox, fedavgm, did you mean 'fedavg'?"),
+    (
+        "[server]\nstrategy = 'fedavrg'",
+        "strategy",
+        "is not one of fedavg, fedprox, fedavgm, fedadagrad, fedadam, fedyogi, fednova, scaffold, feddyn, did you mean 'fedavg'?",
+    ),
     ("[server.strategy]\nname = 'fedavrg'", "strategy", "is not one of fedavg"),
     (
         "[server.strategy]\nname = 'fedavgm'\nmomentun = 0",

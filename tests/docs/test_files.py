@@ -14,7 +14,7 @@ PAGES = sorted(file for file in FILES if file.endswith(".md") and not file.start
 TOPS = ("bramble/", "server/", "edge_client/", "inspector/", "protocol/", "ansible/", "systemd/", "tests/", "bench/", "docs/", "deploy/")
 TO_BE_WRITTEN = {
     "server/bramble_server/learning/strategies/fedavgm.py",
-    "server/bramble_server/learning/strategies/fedadagrad.py",
+    "server/bramble_server/learning/strategies/fedfade.py",
     "server/bramble_server/tasks/humidity.py",
     "tests/test_acme.py",
     "inspector/bramble_inspector/figures/NAME.py",

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bramble_client.learn import builtin
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.features import FEATURES
 from bramble_protocol.layout import Weights
-from bramble_protocol.messages import TrainConfig
+from bramble_protocol.messages import Extras, Handshake, TrainConfig
+from bramble_server.fleet.fleet import Fleet
 from bramble_server.learning.aggregate import AggregateError
 from bramble_server.learning.strategies import (
     STRATEGIES,
@@ -25,6 +28,7 @@ from bramble_server.learning.strategies import (
     State,
     Strategy,
     Update,
+    choose,
     conclude,
     create,
     planned,
@@ -37,17 +41,29 @@ CONFIG = TrainConfig(epochs=2, deadline_s=30.0)
 Make = Callable[[], Strategy]
 
 
-def update(weights: Any, samples: int = 3, client: str = "pi") -> Update:
-    return Update(client, samples, np.asarray(weights, np.float32), METRICS)
+def update(weights: Any, samples: int = 3, client: str = "", **other: Any) -> Update:
+    return Update(client, samples, np.asarray(weights, np.float32), METRICS, **other)
 
 
 def round_of(strategy: Strategy, model: Weights, *updates: Update) -> Aggregate:
-    """Play one round as the server does."""
-    planned(strategy, Context(1, model, CONFIG), [each.client for each in updates])
+    """Play one round as the server does, with clients that answer what they are asked; those without a name get one each."""
+    updates = tuple(replace(each, client=each.client or f"pi-{i}") for i, each in enumerate(updates))
+    plan = planned(strategy, Context(1, model, CONFIG), [each.client for each in updates])
     strategy.begin(model)
     for each in updates:
-        strategy.fold(each)
+        strategy.fold(answered(each, plan[each.client], model))
     return conclude(strategy, model)
+
+
+def answered(update: Update, plan: Plan, model: Weights) -> Update:
+    """An update with what was asked for beside the weights."""
+    steps, control, sections = (4 if plan.extras.steps else None), plan.extras.control, update.sections
+    if control and not sections:
+        delta = (control.rate or 1 / (4 * CONFIG.learning_rate)) * (model - update.weights) - (
+            0 if control.common is None else control.common
+        )
+        sections = {"control_delta": delta.astype(np.float32)}
+    return replace(update, steps=steps, since=control.since if control else None, sections=sections)
 
 
 def kept(state: State) -> dict[str, Any]:
@@ -65,8 +81,8 @@ def following(make: Make, aggregate: Aggregate, *updates: Update) -> Aggregate:
 
 def example(page: list[str]) -> type[Strategy]:
     namespace: dict[str, Any] = {}
-    exec(compile(page[0], "fedadagrad.py", "exec"), namespace)
-    found: type[Strategy] = namespace["FedAdagrad"]
+    exec(compile(page[0], "fedfade.py", "exec"), namespace)
+    found: type[Strategy] = namespace["FedFade"]
     return found
 
 
@@ -125,7 +141,7 @@ class TestEveryStrategy:
         np.testing.assert_array_equal(back.weights, same.weights)
 
     def test_the_order_in_which_clients_are_folded_is_rounding_at_most(self, make: Make) -> None:
-        updates = [update(OLD + step, samples) for step, samples in ((1, 3), (2, 30), (-4, 5))]
+        updates = [update(OLD + step, samples, f"pi-{step}") for step, samples in ((1, 3), (2, 30), (-4, 5))]
         one, other = round_of(make(), OLD, *updates), round_of(make(), OLD, *updates[::-1])
         np.testing.assert_allclose(one.weights, other.weights, rtol=1e-5, atol=1e-6)
 
@@ -143,8 +159,9 @@ class TestEveryStrategy:
         size, clients = 1_000_000, 6
         model, moved = np.zeros(size, np.float32), np.ones(size, np.float32)
         first = round_of(make(), model, update(moved))
+        beside = {"control_delta": -first.state["controls"] / np.float32(clients)} if "control" in make().needs else {}
         tracemalloc.start()
-        following(make, first, *(update(moved) for _ in range(clients)))
+        following(make, first, *(update(moved, sections=beside) for _ in range(clients)))
         peak = tracemalloc.get_traced_memory()[1] / model.nbytes
         tracemalloc.stop()
         assert peak < make().copies + (0 if make().streams else clients) + 0.5
@@ -251,20 +268,73 @@ def test_a_plan_that_no_client_could_follow_is_refused(configs: Any, sentence: s
         planned(strategy, Context(1, OLD, CONFIG), ["a", "b"])
 
 
-def test_the_line_for_the_registry_on_the_page_keeps_those_that_are_there() -> None:
-    kind = example(blocks())
-    namespace = {"Strategy": Strategy, **{each.__name__: each for each in STRATEGIES.values()}, "FedAdagrad": kind}
-    exec(blocks()[1], namespace)
-    assert namespace["STRATEGIES"] == {**STRATEGIES, "fedadagrad": kind}
+def test_the_line_for_the_registry_on_the_page_adds_it() -> None:
+    kind, registry = example(blocks()), dict(STRATEGIES)
+    exec(blocks()[1], {"STRATEGIES": registry, "FedFade": kind})
+    assert registry == {**STRATEGIES, "fedfade": kind}
 
 
-def test_the_example_on_the_page_is_adagrad() -> None:
-    """Reddi et al. 2021, algorithm 2: ``v <- v + d^2``, ``w <- w + eta d / (sqrt(v) + tau)``."""
+def test_the_example_on_the_page_goes_a_part_of_the_way() -> None:
     kind = example(blocks())
-    w, v, aggregate = OLD.astype(np.float64), np.zeros(3), Aggregate(OLD, {})
-    for target in ([1, 2, 3], [-4, 0, 9], [0, 0, 0]):
-        d = np.array(target) - w
-        v = v + d**2
-        w = w + 0.1 * d / (np.sqrt(v) + 1e-3)
+    w, aggregate = OLD.astype(np.float64), Aggregate(OLD, {})
+    for t, target in enumerate(([1, 2, 3], [-4, 0, 9], [0, 0, 0]), 1):
+        w = w + (np.array(target) - w) / t**0.6
         aggregate = following(kind, aggregate, update(target))
         np.testing.assert_allclose(aggregate.weights, w, rtol=1e-5, atol=1e-6)
+
+
+class Asking(FedAvg):
+    """Whose extras a test makes."""
+
+    asked: Any = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("correction",)
+
+    def extras(self, context: Context, clients: Any) -> Any:
+        return self.asked
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"zoe": Extras()}, "names a stranger, zoe"),
+        ({"a": Extras(steps=True)}, "Asking: it asks clients for steps, which is not among what it needs"),
+        ({"a": Extras(correction=OLD[:2])}, "Asking: its correction is no vector of 3 numbers in float32"),
+        ({"a": Extras(correction=OLD.astype(np.float64))}, "Asking: its correction is no vector of 3"),
+    ],
+)
+def test_what_no_client_could_be_asked_is_refused(asked: Any, sentence: str) -> None:
+    strategy = Asking()
+    strategy.asked = asked
+    with pytest.raises(BrambleError, match=sentence):
+        planned(strategy, Context(1, OLD, CONFIG), ["a", "b"])
+
+
+def test_a_client_may_be_given_a_vector_of_its_own() -> None:
+    strategy = Asking()
+    strategy.asked = {"a": Extras(correction=OLD), "b": Extras(correction=2 * OLD)}
+    plan = planned(strategy, Context(1, OLD, CONFIG), ["a", "b", "c"])
+    given = [plan[name].extras.correction for name in "abc"]
+    assert given[2] is None
+    for vector, factor in zip(given[:2], (1, 2), strict=True):
+        assert vector is not None
+        np.testing.assert_array_equal(vector, factor * OLD)
+
+
+def test_what_a_strategy_needs_decides_who_is_asked_and_which_graph_will_do() -> None:
+    choice = choose("scaffold", {})
+    fleet = Fleet(features=choice.needs)
+    fleet.join(Handshake(2, "new", features=FEATURES), "1", "127.0.0.1")
+    fleet.join(Handshake(1, "old"), "2", "127.0.0.1")
+    assert fleet.able() == ["new"]
+    (remark,) = fleet.to_json([])["old"]["remarks"]
+    assert remark == "does not know control, sections, steps, which the server's strategy needs, so it is not asked for rounds; upgrade it"
+    assert choose("fedadam", {}).needs == ()
+    manifest = builtin.any_graph().manifest
+    choice.check(manifest)
+    assert manifest.former
+    with pytest.raises(BrambleError, match=r"strategy: scaffold changes a client's single steps, .* format 1; export it again"):
+        choice.check(manifest.former)
+    choose("fednova", {}).check(manifest.former)

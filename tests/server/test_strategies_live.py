@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bramble_protocol.messages import ClientUpdate
+from bramble_server.learning.strategies import STRATEGIES
 from tests.server.pi import Pi, update
 from tests.server.process import LAYOUT, NotReady, ServerProcess
 from tests.waiting import wait_for
@@ -59,7 +60,15 @@ def test_a_killed_server_goes_on_with_its_momentum_from_a_table_of_its_file(tmp_
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (("--strategy", "fedprok"), "strategy: 'fedprok' is not one of fedavg, fedprox, fedavgm, did you mean 'fedprox'?"),
+        (
+            ("--strategy", "fedprok"),
+            f"strategy: 'fedprok' is not one of {', '.join(STRATEGIES)}, did you mean 'fedprox'?",
+        ),
+        (
+            ("--strategy", "scaffold"),
+            "strategy: scaffold changes a client's single steps, which the graph of task small does not let it, for it is of format 1; "
+            "export it again with this version of Bramble",
+        ),
         (("--strategy", "fedprox", "--strategy-option", "mu=-1"), "strategy_option: mu of fedprox is a number, 0 to 1000, got '-1'"),
     ],
 )

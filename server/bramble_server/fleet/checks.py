@@ -53,3 +53,13 @@ def misfit(offered: Iterable[Channel], needed: Iterable[Channel]) -> str | None:
     other = [f"{item.key} in {units[item.key]} instead of {item.unit}" for item in needed if units.get(item.key, item.unit) != item.unit]
     said = [f"{verb} {', '.join(what)}" for verb, what in (("does not measure", missing), ("measures", other)) if what]
     return f"{printable(' and '.join(said))}, so it is not asked for rounds of this task" if said else None
+
+
+def lacking(known: Iterable[str], needed: Iterable[str]) -> str | None:
+    """Return in words what a client with these features cannot do that the server's strategy needs, or None if it can do all of it."""
+    missing = sorted(set(needed) - set(known))
+    return (
+        f"does not know {', '.join(missing)}, which the server's strategy needs, so it is not asked for rounds; upgrade it"
+        if missing
+        else None
+    )

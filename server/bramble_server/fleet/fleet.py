@@ -75,10 +75,12 @@ class Fleet:
         The channels that the task takes.
     clock
         Tells when clients come, leave and are heard; everybody who deals with the fleet asks the same one.
+    features
+        What a client must know to be asked for rounds.
     """
 
-    def __init__(self, needed: Iterable[Channel] = (), clock: Clock = time) -> None:
-        self._needed, self.clock = tuple(needed), clock
+    def __init__(self, needed: Iterable[Channel] = (), clock: Clock = time, features: Iterable[str] = ()) -> None:
+        self._needed, self.clock, self._features = tuple(needed), clock, tuple(features)
         self._clients: dict[str, Client] = {}
         self._by_sid: dict[str, str] = {}
         self._misfits = set[str]()
@@ -93,7 +95,8 @@ class Fleet:
         client = Client(
             hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now,
             former.last_cycle if former else None, hash_of(hello.token or ""), protocol=hello.protocol, features=hello.features,
-            instance=hello.instance, first_seen=former.first_seen if former else now, misfit=checks.misfit(hello.channels, self._needed),
+            instance=hello.instance, first_seen=former.first_seen if former else now,
+            misfit=checks.misfit(hello.channels, self._needed) or checks.lacking(hello.features, self._features),
             left_out=former.left_out if former else None,
         )  # fmt: skip
         self._clients[client.id] = client

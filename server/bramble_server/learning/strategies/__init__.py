@@ -9,13 +9,31 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.features import CONTROL, CORRECTION, MOMENTUM, SECTIONS
+from bramble_protocol.graph import Manifest
 from bramble_server.learning.strategies import parameters
 from bramble_server.learning.strategies.base import Aggregate, Context, Plan, State, Strategy, Update, conclude, planned
+from bramble_server.learning.strategies.fedadagrad import FedAdagrad
+from bramble_server.learning.strategies.fedadam import FedAdam
 from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.learning.strategies.fedavgm import FedAvgM
+from bramble_server.learning.strategies.feddyn import FedDyn
+from bramble_server.learning.strategies.fednova import FedNova
 from bramble_server.learning.strategies.fedprox import FedProx
+from bramble_server.learning.strategies.fedyogi import FedYogi
+from bramble_server.learning.strategies.scaffold import Scaffold
 
-STRATEGIES: dict[str, type[Strategy]] = {"fedavg": FedAvg, "fedprox": FedProx, "fedavgm": FedAvgM}
+STRATEGIES: dict[str, type[Strategy]] = {
+    "fedavg": FedAvg,
+    "fedprox": FedProx,
+    "fedavgm": FedAvgM,
+    "fedadagrad": FedAdagrad,
+    "fedadam": FedAdam,
+    "fedyogi": FedYogi,
+    "fednova": FedNova,
+    "scaffold": Scaffold,
+    "feddyn": FedDyn,
+}
 """Those that come with Bramble. No package can take one of these names."""
 GROUP = "bramble.strategies"
 
@@ -60,6 +78,26 @@ class Choice:
     def remembers(self) -> bool:
         """Whether anything is stored with a model."""
         return self.kind.state is not Strategy.state
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The features that a client must have to be asked."""
+        needed = self.make().needs
+        return (SECTIONS, *needed) if needed else ()
+
+    def check(self, manifest: Manifest) -> None:
+        """Check that a task's graph can do what clients will be asked.
+
+        Raises
+        ------
+        BrambleError
+            If it is of format 1, whose steps cannot be corrected.
+        """
+        if manifest.format == 1 and {MOMENTUM, CORRECTION, CONTROL} & set(self.needs):
+            raise BrambleError(
+                f"strategy: {self.name} changes a client's single steps, which the graph of task {manifest.task} does not let it, for it "
+                "is of format 1; export it again with this version of Bramble"
+            )
 
     def __str__(self) -> str:
         return described(self.name, self.set)
@@ -144,6 +182,8 @@ def _fault(found: object) -> str | None:
         return f"{found.__name__} lacks {', '.join(sorted(found.__abstractmethods__))}"
     if (found.state is Strategy.state) != (found.restore is Strategy.restore):
         return f"{found.__name__} overrides one of state and restore, and they go together"
+    if (found.extras is Strategy.extras) != (found.needs is Strategy.needs):
+        return f"{found.__name__} overrides one of extras and needs, and they go together"
     return parameters.fault(found.takes)
 
 
