@@ -9,6 +9,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -84,8 +85,11 @@ class Transport:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet, self.broken = fleet, ""
         self.said: list[tuple[str, list[str]]] = []
+        self.asked: dict[str, ClientUpdate] = {}
 
     def ask(self, clients: Iterable[str], update: ClientUpdate) -> None:
+        clients = list(clients)
+        self.asked |= dict.fromkeys(clients, update)
         self._say(f"ask {update.round}", clients)
 
     def generate(self, message: GenerateData) -> None:
@@ -98,6 +102,17 @@ class Transport:
         if self.broken and what.startswith(self.broken):
             raise OSError("the transport is broken")
         self.said.append((what, sorted(clients)))
+
+
+def answered(complete: TrainingComplete, asked: ClientUpdate) -> TrainingComplete:
+    """An answer with what was asked for beside the weights, after one step."""
+    control, config = asked.extras.control, asked.config
+    if control is None:
+        return replace(complete, steps=1)
+    delta = (control.rate or 1 / config.learning_rate) * (asked.weights - complete.weights) - (
+        0 if control.common is None else control.common
+    )
+    return replace(complete, steps=1, since=control.since, sections={"control_delta": delta.astype(np.float32)})
 
 
 class Office:
@@ -181,7 +196,11 @@ class Office:
     def deliver(self, client: str, number: int, value: float = 1.0) -> None:
         weights = np.full(LAYOUT.size, value, np.float32)
         complete = TrainingComplete(number, LAYOUT, "float32", weights, 10, {}, Timing(1.0, 2.0, 3.0))
-        self.coordinator.deliver(client, Delivery.from_wire(complete.to_wire(), LAYOUT))
+        asked = getattr(self.transport, "asked", {}).get(client)
+        wire = complete.to_wire()
+        if asked and asked.round == number and asked.extras.features:
+            wire = answered(complete, asked).to_wire(replace(asked, model=asked.digest))
+        self.coordinator.deliver(client, Delivery.from_wire(wire, LAYOUT))
         self.settle()  # an acknowledgement comes before what it sets off is done
 
     def refuse(self, client: str, number: int) -> None:
