@@ -275,7 +275,7 @@ def test_a_file_of_another_history_is_not_taken_for_this_ones(start: Start, tmp_
     office.join("a")
     number = office.committed("a")
     with office.store.writing() as connection:  # as in a copy from elsewhere
-        models.save_update(connection, models.LatestUpdate("a", number, 11, {}))
+        models.save_updates(connection, models.LatestUpdate("a", number, 11, {}))
     assert latest(office) == {"a": (number, None)}
 
 

@@ -86,7 +86,7 @@ def test_who_is_forgotten_is_forgotten_on_disk_too(store: Store) -> None:
     kept.registry.keep(kept.write)
     with store.writing() as connection:
         for name in ("pi-1", "pi-2"):
-            models.save_update(connection, models.LatestUpdate(name, 1, 1, {}))
+            models.save_updates(connection, models.LatestUpdate(name, 1, 1, {}))
             mirror.add(connection, name, DataUpdate(None, (1.0,), {"temperature": Column("°C", (20.0,))}))
     kept.fleet.leave("s-pi-1")
     assert not kept.fleet.forget("pi-2"), "it is connected"

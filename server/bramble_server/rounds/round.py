@@ -290,10 +290,12 @@ class OpenRound:
             If the store refuses; it is then as before.
         """
         with store.writing() as connection:
+            latest = []
             for client, weights in self._updates():
                 report, found = self._reports[client], vars(measure(weights, self._model, model))
                 self._parts[client].update(found)
-                models.save_update(connection, LatestUpdate(client, self.number, report.samples, report.metrics, **found))
+                latest.append(LatestUpdate(client, self.number, report.samples, report.metrics, **found))
+            models.save_updates(connection, *latest)
             self._write_parts(connection)
             rounds.committed(connection, self.number, self._clock.time(), self.delivered, pooled, self.remark)
             models.save(connection, self.number, model, memory, keep)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from bramble_protocol.layout import Weights
 from bramble_server.store.dialect import erase_what_is_deleted, upsert
@@ -44,17 +44,21 @@ class Memory:
 
 UNKNOWN = Memory(None, {})
 
+# Every round's own statements are made once: to put one together takes five times as long as to run it.
+_SAVE, _REMEMBER = models.insert(), strategy_state.insert()
+_NEWEST = select(models.c.round).order_by(models.c.round.desc()).limit(bindparam("keep"))
+_LET_GO = delete(models).where(models.c.round.not_in(_NEWEST.scalar_subquery()))
+
 
 def save(connection: Connection, number: int, weights: Weights, memory: Memory, keep: int) -> None:
     """Keep the model of a round, shape (parameters,), with what belongs to it, and let go of all but the newest ``keep`` (at least one)."""
     values = {"weights": _pack(weights), "strategy": memory.strategy, "parameters": dict(memory.parameters)}
-    connection.execute(models.insert().values(round=number, **values))
+    connection.execute(_SAVE, {"round": number, **values})
     for name, array in memory.state.items():
         plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         described = {"dtype": plain.dtype.str, "shape": list(array.shape)}
-        connection.execute(strategy_state.insert().values(round=number, name=name, data=plain.tobytes(), **described))
-    kept = select(models.c.round).order_by(models.c.round.desc()).limit(max(1, keep))
-    connection.execute(delete(models).where(models.c.round.not_in(kept.scalar_subquery())))
+        connection.execute(_REMEMBER, {"round": number, "name": name, "data": plain.tobytes(), **described})
+    connection.execute(_LET_GO, {"keep": max(1, keep)})
 
 
 def memory(connection: Connection, number: int) -> Memory:
@@ -86,10 +90,10 @@ def kept(connection: Connection) -> list[int]:
     return list(connection.scalars(select(models.c.round).order_by(models.c.round)))
 
 
-def save_update(connection: Connection, update: LatestUpdate) -> None:
-    """Keep a client's update in place of its former one."""
-    values = {**vars(update), "metrics": dict(update.metrics), "weights": None if update.weights is None else _pack(update.weights)}
-    upsert(connection, latest_updates, [values])
+def save_updates(connection: Connection, *updates: LatestUpdate) -> None:
+    """Keep clients' updates in place of their former ones, in one statement."""
+    rows = [{**vars(one), "metrics": dict(one.metrics), "weights": None if one.weights is None else _pack(one.weights)} for one in updates]
+    upsert(connection, latest_updates, rows)
 
 
 def latest_updates_of_all(connection: Connection, weights: bool = True) -> Iterator[LatestUpdate]:

@@ -56,7 +56,7 @@ def update(client: str, number: int, value: float | None = None) -> LatestUpdate
 def test_each_client_has_one_latest_update_the_newest(store: Store) -> None:
     with store.writing() as connection:
         for item in (update("b", 1, 1.0), update("a", 1, 2.0), update("b", 2, 3.0)):
-            models.save_update(connection, item)
+            models.save_updates(connection, item)
     with store.reading() as connection:
         first, second = models.latest_updates_of_all(connection)
     assert (first.client, first.round, second.client, second.round) == ("a", 1, "b", 2)
@@ -66,8 +66,8 @@ def test_each_client_has_one_latest_update_the_newest(store: Store) -> None:
 
 def test_weights_are_left_out_where_they_are_not_wanted_or_were_never_kept(store: Store) -> None:
     with store.writing() as connection:
-        models.save_update(connection, update("a", 1, 1.0))
-        models.save_update(connection, update("b", 1))
+        models.save_updates(connection, update("a", 1, 1.0))
+        models.save_updates(connection, update("b", 1))
     with store.reading() as connection:
         assert [item.weights for item in models.latest_updates_of_all(connection, weights=False)] == [None, None]
         assert [item.weights is None for item in models.latest_updates_of_all(connection)] == [False, True]
@@ -75,15 +75,15 @@ def test_weights_are_left_out_where_they_are_not_wanted_or_were_never_kept(store
 
 def test_a_private_update_takes_the_weights_of_an_earlier_one_away(store: Store) -> None:
     with store.writing() as connection:
-        models.save_update(connection, update("a", 1, 1.0))
-        models.save_update(connection, update("a", 2))
+        models.save_updates(connection, update("a", 1, 1.0))
+        models.save_updates(connection, update("a", 2))
     with store.reading() as connection:
         assert [item.weights for item in models.latest_updates_of_all(connection)] == [None]
 
 
 def test_what_evaluation_mode_kept_of_clients_weights_is_erased_on_the_disk_too(store: Store) -> None:
     with store.writing() as connection:
-        models.save_update(connection, LatestUpdate("a", 1, 1, {"loss_after": 1.0}, weights=np.full(50_000, 1.2345, np.float32)))
+        models.save_updates(connection, LatestUpdate("a", 1, 1, {"loss_after": 1.0}, weights=np.full(50_000, 1.2345, np.float32)))
     with store.writing() as connection:
         models.forget_clients_weights(connection)
     with store.reading() as connection:
@@ -99,7 +99,7 @@ def test_updates_of_all_are_read_one_at_a_time(store: Store) -> None:
     size = 250_000
     with store.writing() as connection:
         for index in range(20):
-            models.save_update(connection, LatestUpdate(f"pi-{index}", 1, 1, {}, weights=np.ones(size, np.float32)))
+            models.save_updates(connection, LatestUpdate(f"pi-{index}", 1, 1, {}, weights=np.ones(size, np.float32)))
     tracemalloc.start()
     try:
         with store.reading() as connection:
@@ -114,7 +114,7 @@ def test_updates_of_all_are_read_one_at_a_time(store: Store) -> None:
 def test_a_reset_forgets_models_and_updates(store: Store) -> None:
     save(store, 1)
     with store.writing() as connection:
-        models.save_update(connection, update("a", 1, 1.0))
+        models.save_updates(connection, update("a", 1, 1.0))
         reset(connection)
     with store.reading() as connection:
         assert models.latest(connection) is None

@@ -35,7 +35,7 @@ while True:
         for client in "ab":
             rounds.parts(connection, number, [{{"client": client, "reason": None, "replied": 2.0, "samples": number}}])
             weights = np.full({SIZE}, number, np.float32)
-            models.save_update(connection, models.LatestUpdate(client, number, number, {{}}, weights=weights))
+            models.save_updates(connection, models.LatestUpdate(client, number, number, {{}}, weights=weights))
         rounds.committed(connection, number, 3.0, 2, {{"loss_after": float(number)}})
         if number == int(sys.argv[2]):
             print("inside", number, flush=True)

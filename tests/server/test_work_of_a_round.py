@@ -1,0 +1,88 @@
+"""What a round costs is counted in calls, statements and bytes: it grows with its clients and their weights, and no faster."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import event
+
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import Delivery, Timing, TrainingComplete
+from bramble_server.learning.judge import Judge
+from bramble_server.learning.strategies.fedavg import FedAvg
+from bramble_server.rounds.round import OpenRound
+from bramble_server.rounds.roundfile import Header, RoundFile
+from bramble_server.store import Store
+from bramble_server.store.models import UNKNOWN
+
+SLOPE = 1.05
+"""Of the logarithm of the work over that of what there is to do."""
+
+
+def work(folder: Path, monkeypatch: pytest.MonkeyPatch, clients: int, parameters: int) -> Counter[str]:
+    """Count what the second of two rounds does, from its opening to its commit: the first one warms up."""
+    folder.mkdir()
+    counted = Counter[str]()
+    store, layout, model = Store(folder / "bramble.db"), Layout.of([("w", [parameters])]), np.zeros(parameters, np.float32)
+    names = tuple(f"pi-{index}" for index in range(clients))
+    write = os.pwrite
+
+    def written(file: int, data: Any, at: int) -> int:
+        count = write(file, data, at)
+        counted["bytes"] += count
+        return count
+
+    def one(number: int) -> None:
+        header = Header(number, "0" * 64, "evaluation", parameters, names, 100.0, 160.0)
+        open_round = OpenRound(RoundFile.create(folder / f"{number}.round", header), model, FedAvg())
+        with store.writing() as connection:
+            open_round.opened(connection, 100)
+        for name in names:
+            update = TrainingComplete(number, layout, "float32", model + np.float32(1e-3), 10, {"loss_after": 1.0}, Timing(1.0, 2.0, 3.0))
+            open_round.take([(name, Delivery.from_wire(update.to_wire(), layout), None)])
+            open_round.fold(name)
+        aggregate, pooled = open_round.aggregate(Judge(), 1)
+        open_round.commit(store, aggregate.weights, UNKNOWN, pooled, 5)
+        open_round.close()
+
+    def seen(frame: Any, what: str, argument: object) -> None:
+        counted["calls"] += what in ("call", "c_call")
+
+    one(1)
+    event.listen(store._writer, "before_cursor_execute", lambda *_: counted.update(statements=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", written)
+        former = sys.getprofile()
+        sys.setprofile(seen)
+        try:
+            one(2)
+        finally:
+            sys.setprofile(former)
+    store.close()
+    return counted
+
+
+def slope(few: int, many: int, times: float) -> float:
+    return math.log(many / few) / math.log(times)
+
+
+def test_it_grows_with_the_clients_and_no_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = (work(tmp_path / str(count), monkeypatch, count, 100) for count in (25, 200))
+    assert slope(few["calls"], many["calls"], 8) <= SLOPE
+    assert slope(few["bytes"], many["bytes"], 8) <= SLOPE
+    assert many["statements"] == few["statements"], "whatever the number of clients"
+
+
+def test_it_grows_with_the_weights_and_no_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = (work(tmp_path / str(size), monkeypatch, 3, size) for size in (100_000, 800_000))
+    assert slope(small["calls"], large["calls"], 8) <= SLOPE
+    assert slope(small["bytes"], large["bytes"], 8) <= SLOPE
+    assert large["statements"] == small["statements"]
+    assert large["bytes"] < 1.1 * 3 * 4 * 800_000, "weights are written once"
