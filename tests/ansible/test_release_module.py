@@ -48,6 +48,20 @@ def test_settings_come_and_go_with_their_release(release: Any, tmp_path: Path) -
     assert (tmp_path / "etc/bramble/client.toml").read_text() == (tmp_path / "etc/bramble/sensors.toml").read_text() == "a"
 
 
+def test_a_note_of_what_a_unit_was_started_with_does_not_outlive_the_switch(release: Any, tmp_path: Path) -> None:
+    """Release 0.1 writes none: back at the release of before, its process would be taken for that one's."""
+    installed(tmp_path, "A", A)
+    installed(tmp_path, "0.1", {"etc/bramble/client.toml": "of 0.1"})
+    releases, note = release.Releases("client"), tmp_path / "run/bramble" / UNIT
+    releases.go_live("A", [UNIT])
+    note.parent.mkdir(parents=True)
+    note.write_text("A")
+    releases.go_live("A", [UNIT])
+    assert note.exists(), "it runs on"
+    releases.go_live("0.1", [UNIT])
+    assert not note.exists()
+
+
 def test_what_was_cut_in_the_middle_is_finished(release: Any, tmp_path: Path) -> None:
     installed(tmp_path, "A", A)
     installed(tmp_path, "B", B)
