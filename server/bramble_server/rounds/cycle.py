@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bramble_protocol.messages import GenerateData
+from bramble_server.rounds.members import Members
 from bramble_server.store import meta
 
 
@@ -31,6 +32,8 @@ class World:
         """Readings of this cycle and those before it were asked for before the last reset."""
         self._now: float = facts.get("world_t", start)
         self._owed: dict[str, int] = {}
+        self.owing = Members()
+        """The clients whose readings are still to come."""
         self._until = 0.0
 
     @staticmethod
@@ -52,6 +55,7 @@ class World:
         """Move the clock on, and expect readings of these clients until a time on the monotonic clock."""
         self.cycle, self._now = message.cycle, message.t + message.count * message.step
         self._owed, self._until = dict.fromkeys(clients, message.count), until
+        self.owing = Members(self._owed)
 
     def arrived(self, client: str, cycle: int | None, stamps: int) -> bool:
         """Note readings; return whether anybody is waited for less."""
@@ -62,6 +66,7 @@ class World:
 
     def left(self, client: str) -> bool:
         """Note that a client is not waited for; return whether it was."""
+        self.owing = self.owing.excluding(client)
         return self._owed.pop(client, None) is not None
 
     def save_reset(self, connection: Connection) -> None:
@@ -70,7 +75,7 @@ class World:
 
     def reset(self) -> None:
         """Turn the clock back to its start."""
-        self.reset_at, self._now, self._owed = self.cycle, self._start, {}
+        self.reset_at, self._now, self._owed, self.owing = self.cycle, self._start, {}, Members()
 
     def waiting_for(self) -> list[str]:
         """Return the clients whose readings are still to come."""
@@ -82,5 +87,5 @@ class World:
 
     def give_up(self) -> list[str]:
         """Wait no longer; return for whom in vain."""
-        missing, self._owed = self.waiting_for(), {}
+        missing, self._owed, self.owing = self.waiting_for(), {}, Members()
         return missing

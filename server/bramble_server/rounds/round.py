@@ -193,7 +193,8 @@ class OpenRound:
     @property
     def answered(self) -> dict[str, str | None]:
         """Clients whose updates came, each with the reason why it does not count, or None."""
-        return {client: self.left_out.get(client) for client in self._reports}
+        left_out = self.left_out
+        return {client: left_out.get(client) for client in self._reports}
 
     def aggregate(self, judge: Judge, needed: int) -> tuple[Aggregate, dict[str, float]]:
         """Judge the updates, and make the next global model of those that count.
@@ -219,11 +220,12 @@ class OpenRound:
             self._file.append({"kind": "attempt", "at": self._now})
         self._verdicts = judge.verdicts(list(self._reports.values()), length(self._model, np.zeros_like(self._model)))
         self._fold()
-        for client, reason in self.left_out.items():
+        left_out = self.left_out
+        for client, reason in left_out.items():
             self._parts[client]["reason"] = f"{LEFT_OUT}{reason}"
         if self.delivered < needed:
             raise BrambleError(f"{self.delivered} updates count, a round needs {needed}; {self.remark}")
-        counted = [report for client, report in self._reports.items() if client not in self.left_out]
+        counted = [report for client, report in self._reports.items() if client not in left_out]
         tested = [tests for report in counted if (tests := report.metrics.get("test_samples", 0.0))]  # who tested nothing says nothing
         most = cap(tested) if tested else 1
         pooled = pool_metrics(self._verdicts[report.client].pooled(report.metrics, most) for report in counted)

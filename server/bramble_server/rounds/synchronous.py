@@ -7,11 +7,12 @@ If performing ``Fold`` fails, the coordinator keeps the old state and refuses: t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bramble_protocol import reasons
+from bramble_server.rounds.members import Members
 
 REMEMBERED = 16
 """Closed rounds whose answers are remembered, so that a repeat whose first acknowledgement got lost is answered alike."""
@@ -31,9 +32,9 @@ class Running:
 
     number: int
     selected: frozenset[str]
-    pending: frozenset[str]
-    updated: frozenset[str] = frozenset()
-    failed: frozenset[str] = frozenset()
+    pending: Members
+    updated: Members = field(default_factory=Members)
+    failed: Members = field(default_factory=Members)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class State:
     rules: Rules = Rules()
     last: int = 0
     running: Running | None = None
-    answered: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    answered: Mapping[int, Set[str]] = field(default_factory=dict)
     """Round number -> clients whose update was accepted, for the last ``REMEMBERED`` closed rounds."""
 
 
@@ -217,7 +218,7 @@ def replayed(number: int, clients: Collection[str], events: Iterable[Update | Fa
     Nobody is connected then, and who was waited for is still: it may come back before the deadline. Whether the round is over is
     asked by ``Resumed``.
     """
-    running = Running(number, frozenset(clients), frozenset(clients))
+    running = Running(number, frozenset(clients), Members(clients))
     for event in events:
         running = _after(running, event)
     return running
@@ -225,18 +226,18 @@ def replayed(number: int, clients: Collection[str], events: Iterable[Update | Fa
 
 def _after(running: Running, event: Update | Failed | Left | Joined) -> Running:
     """Move a client into the set where this event puts it."""
-    client = frozenset([event.client])
+    client, pending, failed = event.client, running.pending.excluding(event.client), running.failed
     match event:
         case Update():
             # One that failed or dropped and delivers after all is welcome while the round is open: its work is as good as any.
-            return replace(running, pending=running.pending - client, failed=running.failed - client, updated=running.updated | client)
+            return replace(running, pending=pending, failed=failed.excluding(client), updated=running.updated.including(client))
         case Failed():
-            return replace(running, pending=running.pending - client, failed=running.failed | client)
+            return replace(running, pending=pending, failed=failed.including(client))
         case Left():
-            return replace(running, pending=running.pending - client)
+            return replace(running, pending=pending)
         case Joined():
             # A pending client is asked again too: what was sent over its former connection may never have arrived.
-            return replace(running, pending=running.pending | client)
+            return replace(running, pending=running.pending.including(client))
 
 
 def _start(state: State, event: Start) -> Outcome:
@@ -247,7 +248,7 @@ def _start(state: State, event: Start) -> Outcome:
     if len(clients) < needed:
         others = f" ({event.others} more do not measure what the task takes)" if event.others else ""
         return state, (Refuse("too few clients", f"{len(clients)} clients are connected{others}, a round needs {needed}"),)
-    running = Running(state.last + 1, clients, clients)
+    running = Running(state.last + 1, clients, Members(clients))
     return replace(state, last=running.number, running=running), (Open(running.number, tuple(sorted(clients))),)
 
 
@@ -261,7 +262,9 @@ def _rollback(state: State) -> Outcome:
 def counts(state: State, event: Update) -> bool:
     """Return whether an update will be folded, so that it has to be put aside before."""
     running = state.running
-    return running is not None and event.round == running.number and event.client in running.selected - running.updated
+    if running is None or event.round != running.number:
+        return False
+    return event.client in running.selected and event.client not in running.updated
 
 
 def _update(state: State, event: Update) -> Outcome:
@@ -284,7 +287,7 @@ def _failed(state: State, event: Failed) -> Outcome:
         return state, (Accept() if over else _outside(state, event.round),)
     if event.client not in running.selected:
         return state, (Refuse("not asked", f"not asked to take part in round {event.round}"),)
-    if event.client in running.updated | running.failed:
+    if event.client in running.updated or event.client in running.failed:
         return state, (Accept(),)
     return _settle(state, _after(running, event), Drop(running.number, event.client, event.reason), Accept())
 
@@ -298,7 +301,9 @@ def _left(state: State, event: Left) -> Outcome:
 
 def _joined(state: State, event: Joined) -> Outcome:
     running = state.running
-    if running is None or event.client not in running.selected - running.updated - running.failed:
+    if running is None or event.client not in running.selected:
+        return state, ()
+    if event.client in running.updated or event.client in running.failed:
         return state, ()
     return replace(state, running=_after(running, event)), (Ask(running.number, event.client),)
 
@@ -308,7 +313,7 @@ def _deadline(state: State, number: int) -> Outcome:
     if running is None or running.number != number:
         return state, ()
     late = [Drop(number, client, reasons.LATE) for client in sorted(running.pending)]
-    return _settle(state, replace(running, pending=frozenset()), *late)
+    return _settle(state, replace(running, pending=Members()), *late)
 
 
 def _outside(state: State, number: int) -> Refuse:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bramble_protocol.layout import Weights
 from bramble_server.rounds.cycle import World
+from bramble_server.rounds.members import Members
 from bramble_server.rounds.synchronous import Running
 
 
@@ -24,18 +25,26 @@ class View:
 
     revision: int
     model: Model
-    running: int | None = None
-    waiting_for: tuple[str, ...] = ()
+    open_round: Running | None = None
     cycle: int = 0
-    cycle_waiting_for: tuple[str, ...] = ()
+    owing: Members = field(default_factory=Members)
+    """Clients whose readings of the cycle are still to come."""
+
+    @property
+    def running(self) -> int | None:
+        """The open round's number."""
+        return self.open_round.number if self.open_round else None
+
+    @property
+    def waiting_for(self) -> tuple[str, ...]:
+        """The clients that the open round waits for, in order: sorted when somebody asks, and not with every change."""
+        return tuple(sorted(self.open_round.pending)) if self.open_round else ()
+
+    @property
+    def cycle_waiting_for(self) -> tuple[str, ...]:
+        """The clients whose readings of the cycle are still to come, in order."""
+        return tuple(sorted(self.owing))
 
     def now(self, running: Running | None, world: World) -> View:
         """Return the next view: of this open round, and of the simulated world."""
-        return replace(
-            self,
-            revision=self.revision + 1,
-            running=running.number if running else None,
-            waiting_for=tuple(sorted(running.pending)) if running else (),
-            cycle=world.cycle,
-            cycle_waiting_for=tuple(world.waiting_for()),
-        )
+        return View(self.revision + 1, self.model, running, world.cycle, world.owing)

@@ -1,0 +1,86 @@
+"""A set that is never changed, beside Python's own; and that a round's work for each client does not grow with the fleet."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bramble_server.rounds import members, synchronous
+from bramble_server.rounds.cycle import World
+from bramble_server.rounds.members import Members
+from bramble_server.rounds.synchronous import Start, State, Update, step
+from bramble_server.rounds.view import Model, View
+
+
+class Alike(str):
+    """A name whose hash many others have, too."""
+
+    def __hash__(self) -> int:
+        return len(self) % 2
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other)
+
+
+names = st.one_of(st.integers(0, 200).map("pi-{}".format), st.integers(0, 60).map(lambda n: Alike("x" * n)))
+
+
+@given(first=st.sets(names, max_size=120), changes=st.lists(st.tuples(names, st.booleans()), max_size=60))
+def test_each_version_stays_what_it_was(first: set[str], changes: list[tuple[str, bool]]) -> None:
+    versions = [(Members(first), frozenset(first))]
+    for name, there in changes:
+        mine, plain = versions[-1]
+        versions.append((mine.including(name), plain | {name}) if there else (mine.excluding(name), plain - {name}))
+    for mine, plain in versions:
+        assert len(mine) == len(plain)
+        assert mine == plain
+        assert hash(mine) == hash(plain)
+        assert sorted(mine) == sorted(plain)
+        assert all((name in mine) == (name in plain) for name, _ in changes)
+
+
+def work(clients: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many names and branches are touched in a round of so many clients whose view is replaced with each update."""
+    touched = 0
+    changed, made = members._changed, members._made
+
+    def counted_change(node: members._Node, name: str, rest: int, level: int, there: bool) -> members._Node:
+        nonlocal touched
+        touched += len(node)
+        return changed(node, name, rest, level, there)
+
+    def counted_make(names: frozenset[str], level: int) -> members._Node:
+        nonlocal touched
+        touched += len(names)
+        return made(names, level)
+
+    class Ordered(str):
+        def __lt__(self, other: str) -> bool:
+            nonlocal touched
+            touched += 1
+            return str.__lt__(self, other)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(members, "_changed", counted_change)
+        patch.setattr(members, "_made", counted_make)
+        fleet = [Ordered(f"pi-{n:05}") for n in range(clients)]
+        state, _ = step(State(), Start(fleet))
+        view, world = View(1, Model(0, np.zeros(1, np.float32), {})), World({}, 0.0, 1.0)
+        for client in fleet:
+            event = Update(client, 1)
+            assert synchronous.counts(state, event)
+            state, _ = step(state, event)
+            view = view.now(state.running, world)
+        assert view.running is None
+    return touched
+
+
+@pytest.mark.slow
+def test_a_rounds_work_grows_with_its_clients_and_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = 500, 8_000
+    slope = math.log(work(many, monkeypatch) / work(few, monkeypatch)) / math.log(many / few)
+    assert slope <= 1.15, "a tree has one level more for each thirty-two times as many"
