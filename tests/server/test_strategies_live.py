@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bramble_protocol import sections
 from bramble_protocol.messages import ClientUpdate
 from bramble_server.learning.strategies import STRATEGIES
-from tests.server.pi import Pi, update
+from tests.server.pi import Pi, hello, update
 from tests.server.process import LAYOUT, NotReady, ServerProcess
 from tests.waiting import wait_for
 
@@ -78,3 +79,24 @@ def test_what_cannot_be_is_refused_in_one_sentence_before_anything_is_made(tmp_p
     assert refused.value.code == 1
     assert refused.value.said.strip().splitlines() == [f"bramble: {sentence}"]
     assert not (tmp_path / "data").exists()
+
+
+def test_a_client_that_lacks_what_the_strategy_needs_is_there_and_not_asked_and_the_others_bring_it(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, *ONE_CLIENT, "--strategy", "fednova") as server:
+        with Pi(server.url, "old"), Pi(server.url, "new", auth=hello("new", protocol=2, features=["sections", "steps"])) as new:
+            assert server.api.status()["able"] == 1
+            sentence = "does not know sections, steps, which the server's strategy needs, so it is not asked for rounds; upgrade it"
+            assert server.api.clients()["old"]["remarks"] == [sentence]
+            for number, steps, taken in ((1, {}, False), (2, {"steps": 3}, False), (3, {"steps": 1}, True)):
+                assert server.api.start()["clients"] == ["new"]
+                request = new.next("client_update")
+                assert request["steps"] is True
+                answer = update(number, 5.0, encoding="sections", model=request["model"], **steps)
+                answer["weights"] = sections.pack([("weights", "float32", answer["weights"])])
+                del answer["layout"]
+                assert new.call("training_complete", answer)["accepted"] is taken
+                wait_for(lambda: server.api.status()["running"] is None, "the end of the round")
+            assert model(server) == [5.0] * LAYOUT.size
+            reasons = [server.api.round(number)["clients"]["new"]["reason"] for number in (1, 2)]
+            assert reasons[0] == "its update was refused: steps: missing, and was asked for"
+            assert reasons[1] == "its update was refused: steps: 3 are more than the 1 that 1 epochs of 10 windows take"

@@ -97,7 +97,9 @@ class ClientUpdate:
         One that does not know all that is asked beyond plain training is asked for plain training.
         """
         in_sections = SECTIONS in features
-        extras = self.extras if in_sections and set(self.extras.features) <= set(features) else NOTHING
+        extras = self.extras
+        if extras is not NOTHING and not (in_sections and set(extras.features) <= set(features)):
+            extras = NOTHING
         return {
             "round": self.round,
             "task": self.task,
@@ -244,7 +246,8 @@ class Delivery:
         """
         if asked and self.model is not None and self.model != asked.digest:
             raise StaleError(f"round over: model {self.model} is not the one that round {asked.round} began with")
-        if asked:
+        plain = self.steps is None and self.since is None and not self.beside
+        if asked and not (plain and asked.extras is NOTHING):
             self._answers(asked)
         weights = codecs.decode(self.data, self.layout, self.encoding, asked.base if asked else None)
         return TrainingComplete(
