@@ -69,7 +69,7 @@ class Server:
         self.metrics = Metrics(graph.manifest.metric, self.fleet, lambda: self.fleet.strangers(tokens.clients() if tokens else ()))
         self.metrics.database(lambda: bool(self.store.trouble))
         runtime = self.runtime = engine.Runtime(self.sio, threads=1)
-        outward = Outward(self.sio, self.fleet)
+        outward = Outward(self.sio, self.fleet, runtime.offload)
         self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics, self.archive)
         gate = Gate(self.fleet, tokens, settings.simulated_welcome)
         links = self.links = Inward(

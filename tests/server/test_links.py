@@ -18,7 +18,7 @@ from bramble_server.fleet.admission import Gate
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 from bramble_server.transport.links import Inward, Outward
-from tests.server.office import Office
+from tests.server.office import Office, Threads
 from tests.server.process import LAYOUT
 
 NOT_HANDLED = object()
@@ -80,7 +80,7 @@ class Links:
 
     def __init__(self, folder: Path) -> None:
         self.sockets = Sockets()
-        self.office = Office(folder, outward=lambda fleet: Outward(self.sockets, fleet))
+        self.office = Office(folder, outward=lambda fleet: Outward(self.sockets, fleet, Threads().offload))
         gate, complaints = Gate(self.office.fleet, None, True), Complaints()
         self.inward = Inward(
             self.sockets, gate, self.office.fleet, self.office.coordinator, self.office.transport, LAYOUT, self.office.metrics, complaints
@@ -323,7 +323,7 @@ def test_what_is_no_packet_ends_its_connection_and_the_log_says_whose(links: Lin
 
 def test_to_nobody_is_not_to_everybody(links: Links) -> None:
     links.connect("a")
-    outward = Outward(links.sockets, links.office.fleet)
+    outward = Outward(links.sockets, links.office.fleet, Threads().offload)
     update = ClientUpdate(1, "small", "0" * 64, LAYOUT, "float32", "float32", np.zeros(LAYOUT.size, np.float32), TrainConfig())
     outward.ask([], update)
     outward.ask(["gone"], update)
@@ -331,3 +331,25 @@ def test_to_nobody_is_not_to_everybody(links: Links) -> None:
     assert links.sockets.emitted == []
     outward.reset()
     assert links.sockets.emitted == [("reset", {}, ["sid of a"])]
+
+
+@pytest.mark.parametrize(("parameters", "hops"), [(100, 0), (1 << 18, 1)])
+def test_a_large_model_is_encoded_beside_the_loop_and_whoever_left_meanwhile_is_sent_nothing(
+    links: Links, parameters: int, hops: int
+) -> None:
+    a, _ = links.connect("a"), links.connect("b")
+    offloaded: list[str] = []
+
+    def offload(work: Callable[..., Any], *arguments: Any) -> Any:
+        offloaded.append(work.__name__)
+        links.office.fleet.leave(a)  # the loop goes on while it is encoded
+        return work(*arguments)
+
+    outward = Outward(links.sockets, links.office.fleet, offload)
+    layout = Layout.of([("dense/kernel", [parameters])])
+    update = ClientUpdate(1, "small", "0" * 64, layout, "float32", "float32", np.zeros(parameters, np.float32), TrainConfig())
+    outward.ask(["a", "b"], update)
+    outward.ask(["b"], update)  # once more: it is encoded already
+    assert offloaded == ["to_wire"] * hops
+    sids = [sids for event, _, sids in links.sockets.emitted if event == "client_update"]
+    assert sids == [["sid of b"] if hops else ["sid of a", "sid of b"], ["sid of b"]]

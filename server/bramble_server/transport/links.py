@@ -31,14 +31,16 @@ _NAMESAKE = Notice("name", TWO)
 _NEWCOMER = Notice("name", "another client with this name has just taken this one's place; if both are to run, give each an id of its own")
 OURS = (InternalError, StoreError, RoundFileError)
 """Errors that are not the client's fault, and perhaps over soon."""
+LARGE = 1 << 20
+"""Bytes of a model from which on it is encoded in a thread, while heartbeats go on; a smaller one takes less time than asking a thread."""
 _ATTACHMENTS = re.compile(r"[56](\d+)-")
 
 
 class Outward:
     """What the coordinator says to clients. A message to many is encoded once, or once for each set of features that they have."""
 
-    def __init__(self, sio: SocketIO, fleet: Fleet) -> None:
-        self._sio, self._fleet = sio, fleet
+    def __init__(self, sio: SocketIO, fleet: Fleet, offload: Callable[..., Any]) -> None:
+        self._sio, self._fleet, self._offload = sio, fleet, offload
         self._asked: ClientUpdate | None = None
         self._encoded: dict[tuple[str, ...], dict[str, Any]] = {}
 
@@ -46,10 +48,14 @@ class Outward:
         """Send ``client_update`` to those of the clients that are connected, to each as it reads it."""
         if update is not self._asked:
             self._asked, self._encoded = update, {}
-        for features, sids in self._fleet.by_features(clients).items():
+        clients = list(clients)
+        for features in self._fleet.by_features(clients):
             if features not in self._encoded:
-                self._encoded[features] = update.to_wire(features)
-            self._sio.emit("client_update", self._encoded[features], to=sids)
+                large = update.weights.nbytes >= LARGE
+                self._encoded[features] = self._offload(update.to_wire, features) if large else update.to_wire(features)
+        for features, sids in self._fleet.by_features(clients).items():  # anew: meanwhile some may have left
+            if features in self._encoded:  # who came meanwhile is asked by itself
+                self._sio.emit("client_update", self._encoded[features], to=sids)
 
     def notice(self, client: str, notice: Notice) -> None:
         """Tell a client what a person who reads its log should know."""

@@ -20,7 +20,8 @@ class Masker(XorMaskerSimple):
             return super().process(data)
         payload = np.frombuffer(data, np.uint32, words)
         payload ^= np.frombuffer(self._masking_key, np.uint32)
-        data[4 * words :] = XorMaskerSimple(self._masking_key).process(data[4 * words :])
+        for index in range(rest):
+            data[4 * words + index] ^= self._masking_key[index]
         self._masking_key = self._masking_key[rest:] + self._masking_key[:rest]
         return data
 
