@@ -241,7 +241,7 @@ def test_files_are_kept_for_the_latest_updates_and_no_longer(start: Start, tmp_p
 
 def latest(office: Office) -> dict[str, tuple[int, float | None]]:
     """Return round and first weight of each client's latest update, as HTTP reads them."""
-    with office.store.reading() as connection, office.archive.reading(lambda: models.rounds_of_updates(connection)) as found:
+    with office.store.reading() as connection, office.archive.reading(lambda: set(models.rounds_of_updates(connection).values())) as found:
         updates = list(models.latest_updates_of_all(connection))
         weights = [found.weights(update, LAYOUT.size) for update in updates]
     return {update.client: (update.round, None if of is None else float(of[0])) for update, of in zip(updates, weights, strict=True)}
@@ -251,7 +251,7 @@ def test_files_that_are_read_are_read_to_the_end(start: Start) -> None:
     office = start()
     office.join("a", "b")
     office.committed("a", "b", value=1.0)
-    with office.store.reading() as connection, office.archive.reading(lambda: models.rounds_of_updates(connection)) as found:
+    with office.store.reading() as connection, office.archive.reading(lambda: set(models.rounds_of_updates(connection).values())) as found:
         office.committed("a", "b", value=2.0)
         weights = [found.weights(update, LAYOUT.size) for update in models.latest_updates_of_all(connection)]
     np.testing.assert_array_equal(weights, np.ones((2, LAYOUT.size)))

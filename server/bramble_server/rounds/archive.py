@@ -79,11 +79,11 @@ class Archive:
         for path in sorted(set(self._folder.glob(f"*{_ENDING}")) - kept):
             self._delete(path, erase)
 
-    def discard(self, number: int) -> None:
-        """Delete the file of a round, if there is one."""
-        self._delete(self._path(number))
+    def discard(self, number: int) -> bool:
+        """Delete the file of a round, if there is one; return whether there is none now."""
+        return self._delete(self._path(number))
 
-    def _delete(self, path: Path, erase: bool = False) -> None:
+    def _delete(self, path: Path, erase: bool = False) -> bool:
         with self._deleting:
             try:
                 if erase:
@@ -91,6 +91,8 @@ class Archive:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 log.warning("%s, which nobody needs any more, cannot be deleted (%s)", path, error.strerror)
+                return False
+        return True
 
     @contextmanager
     def reading(self, numbers: Callable[[], Iterable[int]]) -> Iterator[Latest]:

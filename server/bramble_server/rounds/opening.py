@@ -31,6 +31,8 @@ class Openings:
         self._settings, self._graph, self._store = settings, graph, store
         self._archive, self._commits, self._clock = archive, commits, clock
         self._config = settings.training(graph.manifest.config)
+        self._latest: dict[str, int] | None = None
+        """For each client the round that its last update is of, as the store has it; None where it must be asked again."""
 
     def begin(self, number: int, clients: tuple[str, ...], model: Model) -> tuple[OpenRound, Request]:
         """Open a round and record it as running; return it with what its clients are asked.
@@ -85,9 +87,19 @@ class Openings:
     def let_go(self, open_round: OpenRound, committed: bool) -> None:
         """Delete what nobody needs once a round is over."""
         open_round.close()
-        if not committed:
-            self._archive.discard(open_round.number)
-        self.tidy(None)
+        number, latest = open_round.number, self._latest
+        if self._settings.mode != "evaluation" or latest is None:
+            if not committed:
+                self._archive.discard(number)
+            self.tidy(None)
+            return
+        former = {number}  # which stays if anybody's update of it counts as the last
+        if committed:
+            former |= {latest[client] for client in open_round.answered if client in latest}
+            latest |= dict.fromkeys(open_round.answered, number)
+        for unused in former.difference(latest.values()):
+            if not self._archive.discard(unused):
+                self._latest = None  # so that the next round's end tries all of them again
 
     def tidy(self, running: int | None, erase: bool = False) -> None:
         """Delete the files of all rounds but the running one, and, in evaluation mode, those that some client's latest update is in.
@@ -97,11 +109,12 @@ class Openings:
         erase
             Write over them first.
         """
-        kept = set() if running is None else {running}
+        kept, self._latest = set() if running is None else {running}, None
         if self._settings.mode == "evaluation":
             try:
                 with self._store.reading() as connection:
-                    kept |= models.rounds_of_updates(connection)
+                    self._latest = models.rounds_of_updates(connection)
             except StoreError:  # said by the store; the next round's end tidies up
                 return
+            kept.update(self._latest.values())
         self._archive.keep(kept, erase)

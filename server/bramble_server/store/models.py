@@ -104,9 +104,9 @@ def latest_updates_of_all(connection: Connection, weights: bool = True) -> Itera
         yield LatestUpdate(**{**row, "weights": None if data is None else _unpack(data)})
 
 
-def rounds_of_updates(connection: Connection) -> set[int]:
-    """Return the rounds that some client's last update is of."""
-    return set(connection.scalars(select(latest_updates.c.round).distinct()))
+def rounds_of_updates(connection: Connection) -> dict[str, int]:
+    """Return for each client the round that its last update is of."""
+    return {row.client: row.round for row in connection.execute(select(latest_updates.c.client, latest_updates.c.round))}
 
 
 def forget_clients_weights(connection: Connection) -> None:

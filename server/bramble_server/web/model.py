@@ -115,7 +115,7 @@ def _clients(room: Room, layout: Layout, weights: bool) -> Iterator[tuple[str, I
     with ExitStack() as stack:
         connection = stack.enter_context(room.store.reading())
         wanted = weights and room.settings.mode == "evaluation"
-        files = stack.enter_context(room.archive.reading(lambda: models.rounds_of_updates(connection) if wanted else ()))
+        files = stack.enter_context(room.archive.reading(lambda: set(models.rounds_of_updates(connection).values()) if wanted else ()))
         for latest in models.latest_updates_of_all(connection, weights):
             shown: dict[str, Iterable[str]] = {
                 name: [json.dumps(value)] for name, value in vars(latest).items() if name not in ("client", "weights")
