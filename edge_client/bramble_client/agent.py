@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import bramble_protocol
 from bramble_client.acquire import belonging, mirror
-from bramble_client.acquire.recorder import TESTED_UNTIL, Recorder
+from bramble_client.acquire.recorder import Recorder
 from bramble_client.acquire.sampling import Cycles, SelfPaced
 from bramble_client.commands import startup
 from bramble_client.deliver.courier import Courier
@@ -31,8 +31,8 @@ from bramble_client.deliver.outbox import Item, Outbox
 from bramble_client.hal import Board
 from bramble_client.hal.gpio import Status
 from bramble_client.learn.graph_trust import GraphTrust, read_keys
-from bramble_client.learn.layer_state import LAYER_STATE
-from bramble_client.learn.measures import UNTOLD, guarded
+from bramble_client.learn.measures import guarded
+from bramble_client.learn.memory import Memory
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.trainer import Result, Trainer
 from bramble_client.learn.training import Training
@@ -40,9 +40,10 @@ from bramble_client.machine import disk, memory
 from bramble_client.machine.frontpanel import open_panel
 from bramble_client.machine.report import Reporter
 from bramble_protocol import BrambleError
-from bramble_protocol.features import FEATURES, TRACKS
+from bramble_protocol.features import FEATURES
+from bramble_protocol.fields import CLIENT_ID
 from bramble_protocol.graph import GraphFile
-from bramble_protocol.messages import Channel, ClientUpdate, GenerateData, Handshake, Notice
+from bramble_protocol.messages import Channel, ClientUpdate, GenerateData, Handshake, Notice, Reset
 from bramble_protocol.notify import notify, watchdog_interval
 
 if TYPE_CHECKING:
@@ -85,9 +86,8 @@ class Agent:
         self._trust = GraphTrust(read_keys(settings.trust_graphs)) if settings.graphs_are_checked else None
         self._runner = Runner(settings.training_memory)
         self._trainer = Trainer(folder, self._fetch, settings.id, self._runner, self._approve)
-        features = tuple(name for name in FEATURES if name != TRACKS)  # it keeps one request and one answer in all
         hello = Handshake(
-            bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, _version(), features, secrets.token_hex(8)
+            bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, _version(), FEATURES, secrets.token_hex(8)
         )
         self._link = Link(
             settings.server,
@@ -111,7 +111,8 @@ class Agent:
             lambda: self._trainer.doubtful,
         )
         self._workers = (self._training, self._cycles, self._courier, self._link, self._reporter)
-        self._memory = threading.Lock()
+        self._memory = Memory(self._recorder)
+        self._noting = threading.Lock()
         """Held while a reset forgets, and while an acceptance is noted: the one must not come in between the other."""
         self._greeted = False
         self._declined = False
@@ -196,9 +197,10 @@ class Agent:
         try:
             update = ClientUpdate.from_wire(payload)
         except BrambleError as error:
-            number = payload.get("round") if isinstance(payload, dict) else None
+            number, task = (payload.get("round"), payload.get("task")) if isinstance(payload, dict) else (None, None)
             if type(number) is int and number >= 1:
-                self._training.fail(number, f"the request cannot be read: {error}")
+                named = task if isinstance(task, str) and CLIENT_ID.fullmatch(task) else ""
+                self._training.fail(number, f"the request cannot be read: {error}", named)
             else:
                 log.error("a client_update cannot be read: %s", error)
             return
@@ -228,33 +230,36 @@ class Agent:
             log.warning("the server says: %s", notice.sentence)
 
     def reset(self, payload: Any = None) -> None:
-        """Forget readings, labels, results, and how far they were tested."""
+        """Forget readings, labels, results, and how far they were tested; where one task is named, what belongs to it, and no reading."""
+        try:
+            task = Reset.from_wire({} if payload is None else payload).task
+        except BrambleError as error:
+            log.error("a reset cannot be read: %s", error)
+            return
 
         def clear() -> None:
-            with self._memory:
-                self._outbox.clear()
-                self._recorder.clear()
-                self._recorder.set(TESTED_UNTIL, None)
-                self._recorder.set(UNTOLD, None)
-                self._recorder.set(LAYER_STATE, None)
+            with self._noting:
+                self._outbox.clear(task)
+                if task is None:
+                    self._recorder.clear()
+                self._memory.forget(task)
 
         paced = self._paced
         everything = clear if paced is None else lambda: paced.forget(clear)
         try:
-            self._training.forget(lambda: self._cycles.forget(everything))
+            self._training.forget(clear if task else lambda: self._cycles.forget(everything), task)
         except sqlite3.Error as error:
             why = disk.remedy(self._folder, error)
             log.error("reset: what is on the disk cannot be forgotten (%s); reset again when it takes changes", why)
             return
-        log.info("reset: local readings and results are forgotten")
+        log.info("reset: %s forgotten", f"results of task {task} are" if task else "local readings and results are")
 
     def _train(self, update: ClientUpdate, received: float) -> Result:
         if self._board.simulated:  # readings that the server asked for before this round belong into it
             self._cycles.settle(update.config.deadline_s / 2)
-        noted = self._recorder.get(LAYER_STATE)
-        columns, until = self._recorder.columns, self._recorder.tested_until()
-        result = self._trainer.run(update, columns, until, received, noted, lambda: self._training.wanted)
-        return guarded(result, self._recorder.get(UNTOLD)) if self._private else result
+        noted, until = self._memory.layer_state(update.task), self._memory.tested_until(update.task)
+        result = self._trainer.run(update, self._recorder.columns, until, received, noted, lambda: self._training.wanted)
+        return guarded(result, self._memory.untold(update.task)) if self._private else result
 
     def _fetch(self, sha256: str) -> bytes:
         return self._patiently(self._download, sha256)
@@ -285,17 +290,15 @@ class Agent:
         for start in range(0, len(result.forecasts), mirror.PART):  # a year of them at once would take megabytes
             samples = [(t, {forecast.key: value}) for t, value in result.forecasts[start : start + mirror.PART]]
             for message in mirror.parts(None, samples, [forecast]):
-                self._outbox.put_readings(f"forecasts from {message.t[0]!r}", "data_update", message.to_wire())
+                self._outbox.put_readings(f"forecasts of {update.task} from {message.t[0]!r}", "data_update", message.to_wire())
 
     def _accepted(self, item: Item) -> None:
         if item.event == "training_complete":
-            log.info("round %d: the server took this client's update", item.payload["round"])
-            with self._memory:
+            log.info("round %d%s: the server took this client's update", item.payload["round"], item.task and f" of {item.task}")
+            with self._noting:
                 if self._outbox.holds(item):
                     # only now: what a lost or late result was tested on may be tested again, by the next global model
-                    self._recorder.set(TESTED_UNTIL, repr(item.note[TESTED_UNTIL]))
-                    self._recorder.set(UNTOLD, item.note.get("untold"))
-                    self._recorder.set(LAYER_STATE, item.note.get("layer_state"))
+                    self._memory.note(item.task, item.note)
 
     def _came_up(self) -> None:
         if not self._greeted:

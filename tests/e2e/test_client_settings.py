@@ -140,6 +140,6 @@ def test_a_wrong_token_is_said_once_in_the_servers_words_and_tried_until_the_ser
             me.generate(60)
             wait_for(lambda: not me.status()["cycle_waiting_for"], "its readings")
             me.start()
-            client.wait_log("round 1: the server took")
+            client.wait_log("round 1 of climate: the server took")
             assert "s3cret" not in client.log() + server.log()
             assert client.stop() == 0

@@ -99,7 +99,7 @@ def test_a_silent_cut_while_it_trains_is_noticed_and_the_update_is_delivered_onc
                 client.wait_log("lost the connection")
                 proxy.mend()
                 wait_for(lambda: server.api.status()["waiting_for"] == ["companion"], "the update")
-                client.wait_log("round 1: the server took")
+                client.wait_log("round 1 of climate: the server took")
                 assert answer(number) == {"accepted": True}
             record = server.ended(number)
             assert record["updates"] == 2
@@ -119,7 +119,7 @@ def test_a_killed_server_costs_neither_the_round_nor_the_work_for_it(tmp_path: P
         client.wait_log("lost the connection")
         with serve(tmp_path, "--min-clients", "1", "--port", str(server.port), "--epochs", "1") as again:
             client.wait_log("again")
-            client.wait_log("round 1: the server took this client's update")
+            client.wait_log("round 1 of climate: the server took this client's update")
             record = again.ended(1)
             assert (record["state"], record["updates"]) == ("committed", 1)
             assert client.logged("lost the connection") == 1
@@ -147,9 +147,9 @@ def test_a_client_killed_with_an_unsent_update_delivers_it_when_it_is_back_and_f
                 server.ended(number)
             proxy.mend()
             with ClientProcess(url, tmp_path) as client:
-                client.wait_log("the server refused training_complete: round over" if late else "round 1: the server took")
+                client.wait_log("the server refused training_complete: round over" if late else "round 1 of climate: the server took")
                 wait_for(lambda: not client.waiting(), "the outbox to forget everything")
-                assert client.logged("round 1: training") == 0
+                assert client.logged("round 1 of climate: training") == 0
                 if not late:
                     assert server.api.status()["waiting_for"] == ["companion"]
                     assert answer(number) == {"accepted": True}
@@ -161,9 +161,9 @@ def test_a_run_that_outlasts_its_round_is_ended_and_the_next_round_is_trained(tm
         client.wait_connected()
         server.measure(READINGS)
         assert server.play()["state"] == "abandoned"
-        client.wait_log("round 1: not trained: graph: descend did not end within the 3 s of the round and was ended")
+        client.wait_log("round 1 of climate: not trained: graph: descend did not end within the 3 s of the round and was ended")
         server.api.start()
-        client.wait_log("round 2: training")
+        client.wait_log("round 2 of climate: training")
         assert client.logged("lost the connection") == 0
 
 
@@ -185,7 +185,7 @@ def test_a_training_process_that_dies_costs_its_round_and_neither_link_nor_clien
         assert "the next round starts another" in record["clients"]["pi-1"]["reason"]
         server.measure(10)
         server.api.start()
-        client.wait_log("round 2: training")
+        client.wait_log("round 2 of climate: training")
         wait_for(lambda: client.children() not in ([], [training]), "another training process")
         assert server.api.clients()["pi-1"]["since"] == since
         assert client.logged("Traceback") == 0

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bramble_client.deliver.outbox import Outbox
+from bramble_client.deliver.outbox import MOST_ANSWERS, Outbox
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_full_disk_keeps_the_answer_in_memory_until_it_is_sent(make: Callable[
 CHILD = """
 import sys
 from pathlib import Path
-from bramble_client.deliver.outbox import Outbox
+from bramble_client.deliver.outbox import MOST_ANSWERS, Outbox
 outbox = Outbox(Path(sys.argv[1]))
 for number in range(1, 10**9):
     outbox.put_answer("training_complete", {"round": number, "weights": bytes(40_000)}, {"tested_until": float(number)})
@@ -174,3 +174,49 @@ def test_an_answer_outlives_a_killed_process(tmp_path: Path) -> None:
         outbox.remove(item)
         assert outbox.next() is None
         outbox.close()
+
+
+def test_each_task_has_an_answer_of_its_own_and_they_go_in_order(make: Callable[..., Outbox]) -> None:
+    outbox = make()
+    for number, task in ((1, "a"), (2, "b"), (3, "a")):
+        outbox.put_answer("training_complete", {"round": number}, {}, task)
+    first = outbox.answer("a")
+    assert first is not None
+    assert (first.payload, first.task) == ({"round": 3}, "a")
+    assert outbox.answer("c") is None
+    assert drain(outbox) == [{"round": 2}, {"round": 3}]
+
+
+def test_one_tasks_answer_is_forgotten_alone(make: Callable[..., Outbox]) -> None:
+    outbox = make()
+    outbox.put_answer("training_complete", {"round": 1}, {}, "a")
+    outbox.put_answer("training_complete", {"round": 2}, {}, "b")
+    outbox.put_readings("1", "data_update", {"value": 1})
+    outbox.clear("a")
+    assert drain(outbox) == [{"round": 2}, {"value": 1}]
+
+
+def test_the_answer_of_a_release_that_knew_one_task_is_sent_beside_those_of_today(make: Callable[..., Outbox]) -> None:
+    outbox = make()
+    outbox.put_answer("training_complete", {"round": 1}, {"request": "ab"})  # it has no name there
+    found = outbox.answer("climate")
+    assert found is not None
+    assert (found.note, found.task) == ({"request": "ab"}, "")
+    outbox.put_answer("training_complete", {"round": 2}, {}, "climate")
+    assert drain(outbox) == [{"round": 1}, {"round": 2}]
+
+
+def test_a_full_disk_keeps_an_answer_of_each_task_in_memory(make: Callable[..., Outbox]) -> None:
+    outbox = make()
+    outbox._db.execute("PRAGMA query_only = 1")
+    for number, task in ((1, "a"), (2, "b"), (3, "a")):
+        outbox.put_answer("training_complete", {"round": number}, {}, task)
+    outbox._db.execute("PRAGMA query_only = 0")
+    assert sorted(payload["round"] for payload in drain(outbox)) == [2, 3]
+
+
+def test_however_many_tasks_a_server_names_the_disk_does_not_fill(make: Callable[..., Outbox]) -> None:
+    outbox = make()
+    for number in range(MOST_ANSWERS + 4):
+        outbox.put_answer("training_complete", {"round": number}, {}, f"t{number}")
+    assert drain(outbox) == [{"round": number} for number in range(4, MOST_ANSWERS + 4)]

@@ -14,7 +14,7 @@ import pytest
 
 from bramble_client.deliver.outbox import Outbox
 from bramble_client.learn.trainer import BrokenOff, NotEnoughData, Result
-from bramble_client.learn.training import Training
+from bramble_client.learn.training import MOST_WAITING, Training
 from bramble_protocol import BrambleError
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import ClientUpdate, Timing, TrainConfig, TrainingComplete
@@ -23,9 +23,9 @@ from tests.waiting import wait_for
 LAYOUT = Layout.of([("dense/kernel", [2, 2])])
 
 
-def request(number: int, weight: float = 0.0, **config: Any) -> ClientUpdate:
+def request(number: int, weight: float = 0.0, task: str = "small", **config: Any) -> ClientUpdate:
     weights = np.full(LAYOUT.size, weight, np.float32)
-    return ClientUpdate(number, "small", "0" * 64, LAYOUT, "float32", "float32", weights, TrainConfig(**config))
+    return ClientUpdate(number, task, "0" * 64, LAYOUT, "float32", "float32", weights, TrainConfig(**config))
 
 
 class Bench:
@@ -103,7 +103,7 @@ def test_the_same_request_again_while_its_result_waits_is_not_trained_but_sent(b
     first = bench.answer()
     bench.wait_idle()
     bench.training.ask(request(1))
-    assert bench.training._next is None
+    assert not bench.training._waiting
     assert bench.outbox.answer() == first
     assert bench.runs == 1
 
@@ -114,7 +114,7 @@ def test_a_result_that_waits_is_recognised_after_a_restart(bench: Bench) -> None
     bench.answer()
     again = Training(lambda update, received: pytest.fail("trained twice"), bench.outbox)
     again.ask(request(1))
-    assert again._next is None
+    assert not again._waiting
 
 
 @pytest.mark.parametrize("other", [request(1, weight=2.0), request(1, seed=5), replace(request(1), graph="1" * 64)], ids=["w", "c", "g"])
@@ -138,7 +138,7 @@ def test_a_newer_request_lets_the_older_result_fall(bench: Bench, caplog: pytest
     bench.outcome.put(0.5)
     bench.wait_begun(2)
     assert bench.outbox.answer() is None
-    assert "round 1: the result is dropped: a newer round came" in caplog.text
+    assert "round 1 of small: the result is dropped: a newer round came" in caplog.text
     bench.outcome.put(0.75)
     assert bench.answer().payload["round"] == 2
     wait_for(lambda: bench.trained == [(2, 0.75)], "the note")
@@ -225,7 +225,7 @@ def test_a_reset_voids_what_is_trained_and_what_is_asked(bench: Bench, caplog: p
     bench.outcome.put(0.5)
     bench.wait_idle()
     assert bench.outbox.answer() is None
-    assert "round 1: the result is dropped: a reset came" in caplog.text
+    assert "round 1 of small: the result is dropped: a reset came" in caplog.text
     bench.training.ask(request(1))
     bench.wait_begun(1)
     bench.outcome.put(0.5)
@@ -315,7 +315,7 @@ def test_a_run_that_is_broken_off_for_a_newer_request_is_no_answer_and_no_failur
     assert bench.training.wanted
     assert bench.outbox.answer() is None
     assert not bench.training.failing
-    assert "round 1: broken off with 5 steps to go: nobody waits for it any more" in caplog.text
+    assert "round 1 of small: broken off with 5 steps to go: nobody waits for it any more" in caplog.text
     bench.outcome.put(0.75)
     assert bench.answer().payload["round"] == 2
 
@@ -343,3 +343,73 @@ def test_nobody_wants_a_run_after_a_reset_or_an_end(bench: Bench) -> None:
     bench.wait_begun(2)
     bench.training.stop(0.0)
     assert not bench.training.wanted
+
+
+def test_requests_of_other_tasks_wait_in_order_and_break_nothing_off(bench: Bench) -> None:
+    for number, task in ((1, "a"), (2, "b"), (3, "c")):
+        bench.training.ask(request(number, task=task))
+    bench.wait_begun(1)
+    assert bench.training.wanted
+    bench.training.ask(request(4, task="b"))
+    bench.outcome.put(0.5)
+    bench.wait_begun(4)
+    assert [item.payload["round"] for task in "abc" if (item := bench.outbox.answer(task))] == [1]
+    bench.outcome.put(0.5)
+    bench.wait_begun(3)
+    bench.outcome.put(0.5)
+    bench.wait_idle()
+    assert [item.payload["round"] for task in "abc" if (item := bench.outbox.answer(task))] == [1, 4, 3]
+
+
+def test_a_newer_request_of_the_same_task_breaks_its_run_off_and_waits_behind_the_others(bench: Bench) -> None:
+    bench.training.ask(request(1, task="a"))
+    bench.wait_begun(1)
+    bench.training.ask(request(2, task="b"))
+    bench.training.ask(request(3, task="a"))
+    assert not bench.training.wanted
+    bench.outcome.put(BrokenOff("broken off"))
+    bench.wait_begun(2)
+    assert bench.training.wanted
+    bench.outcome.put(0.5)
+    bench.wait_begun(3)
+    bench.outcome.put(0.5)
+    bench.wait_idle()
+    assert bench.runs == 3
+
+
+@pytest.mark.parametrize(("task", "left"), [("a", ["b"]), ("b", ["a"])])
+def test_a_reset_of_one_task_leaves_the_other_alone(bench: Bench, task: str, left: list[str]) -> None:
+    bench.training.ask(request(1, task="a"))
+    bench.wait_begun(1)
+    bench.training.ask(request(2, task="b"))
+    bench.training.forget(lambda: bench.outbox.clear(task), task)
+    bench.outcome.put(0.5)
+    if task == "a":
+        bench.wait_begun(2)
+        bench.outcome.put(0.5)
+    bench.wait_idle()
+    assert [name for name in "ab" if bench.outbox.answer(name)] == left
+
+
+def test_a_task_that_fails_is_not_forgotten_for_another_that_does_not(bench: Bench) -> None:
+    bench.training.ask(request(1, task="a"))
+    bench.outcome.put(RuntimeError("odd"))
+    bench.wait_begun(1)
+    bench.wait_idle()
+    bench.training.ask(request(2, task="b"))
+    bench.wait_begun(2)
+    bench.outcome.put(0.5)
+    bench.wait_idle()
+    assert bench.training.failing
+    bench.training.forget(lambda: None, "a")
+    assert not bench.training.failing
+
+
+def test_of_too_many_tasks_one_more_is_told_so(bench: Bench) -> None:
+    bench.training.ask(request(1))
+    bench.wait_begun(1)
+    for number in range(MOST_WAITING):
+        bench.training.ask(request(2 + number, task=f"t{number}"))
+    bench.training.ask(request(99, task="one-more"))
+    assert "busy" in bench.answer().payload["reason"]
+    bench.training.forget(lambda: None)

@@ -38,7 +38,7 @@ def test_an_update_goes_through_at_most_twenty_files_from_the_trainer_to_the_com
         server.measure(200)
         number = server.api.start()["round"]
         wait_for(lambda: server.api.status()["round"] == number, "the commit")
-        client.wait_log(f"round {number}: the server took this client's update")
+        client.wait_log(f"round {number} of climate: the server took this client's update")
     sent, sent_twice = walk(ours)
     taken, taken_twice = walk(theirs)
     assert sent[0].endswith("learn/trainer.py")

@@ -16,7 +16,7 @@ from pathlib import Path
 from bramble_client.acquire.recorder import Recorder
 from bramble_client.commands.startup import StartError
 from bramble_client.deliver.outbox import Outbox
-from bramble_client.learn.measures import UNTOLD
+from bramble_client.learn.memory import Memory
 from bramble_client.machine import disk
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def settle(folder: Path, fleet: str, cap: int, adopt: bool) -> None:
         try:
             if before is not None:
                 _forget_unsent(folder / "outbox.db")
-                recorder.set(UNTOLD, None)
+                Memory(recorder).forget_untold()
         except sqlite3.Error as error:
             raise _stuck(before, fleet, disk.remedy(folder, error)) from error
         if before is None or adopt:

@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS labels (t REAL PRIMARY KEY, label TEXT NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 TESTED_UNTIL = "tested_until"
-"""Name under which is kept up to what time forecasts were tested, in seconds since 1970-01-01 UTC."""
+"""First word of the names under which is kept up to what time each task's forecasts were tested, in seconds since 1970-01-01 UTC."""
 _TABLES = (
     Table(
         "samples",
@@ -167,10 +167,10 @@ class Recorder:
             count, first, last = self._db.run(lambda db: db.execute("SELECT count(*), min(t), max(t) FROM samples").fetchone())
         return (count, first, last) if count else None
 
-    def tested_until(self) -> float | None:
+    def tested_until(self, name: str = TESTED_UNTIL) -> float | None:
         """Return up to when samples were tested, in seconds since 1970-01-01 UTC; never more than there are: a clock may have run ahead."""
         with self._lock:
-            said = self.get(TESTED_UNTIL)
+            said = self.get(name)
             newest: float | None = self._db.run(lambda db: db.execute("SELECT max(t) FROM samples").fetchone()[0])
             waiting = [t for t, _ in self._pending]
         try:
@@ -185,9 +185,10 @@ class Recorder:
             self._db.run(lambda db: db.execute("DELETE FROM labels WHERE t >= ?", (t,)))
             count: int = self._db.run(lambda db: db.execute("DELETE FROM samples WHERE t >= ?", (t,)).rowcount)
             self._rows = max(0, self._rows - count)
-            tested = self.get(TESTED_UNTIL)
-            if tested is not None and float(tested) >= t:
-                self.set(TESTED_UNTIL, repr(math.nextafter(t, -math.inf)))
+            stored = self._db.run(lambda db: db.execute("SELECT name, value FROM meta").fetchall())
+            before = repr(math.nextafter(t, -math.inf))
+            ahead = [name for name, value in stored if name.split(" ")[0] == TESTED_UNTIL and value is not None and float(value) >= t]
+            self.update(dict.fromkeys(ahead, before))
         return count
 
     def get(self, name: str) -> str | None:
@@ -200,8 +201,12 @@ class Recorder:
 
     def set(self, name: str, value: str | None) -> None:
         """Keep a named value; ``None`` forgets it."""
+        self.update({name: value})
+
+    def update(self, values: Mapping[str, str | None]) -> None:
+        """Keep named values, all or none of them; ``None`` forgets one."""
         with self._lock:
-            self._named[name] = value
+            self._named |= values
             self._commit()
 
     def close(self) -> None:

@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 """
 _ANSWER, _READINGS = 0, 1
+MOST_ANSWERS = 16
+"""Answers that wait at most, the newest ones: a server may name as many tasks as it likes."""
 
 
 def _whole(row: Row) -> bool:
@@ -47,10 +49,14 @@ class Item:
     payload: dict[str, Any] = field(repr=False)
     note: dict[str, Any]
     """What the client wants to remember when the answer comes; it is not sent."""
+    task: str = ""
+    """The task that an answer belongs to; empty for readings, and for an answer of a release that knew one task."""
 
 
 class Outbox:
-    """Two lanes: the one answer to the latest round, which goes first, and mirrored readings in the order they were taken.
+    """Two lanes: the answer to the latest round of each task, which go first, and mirrored readings in the order they were taken.
+
+    A file of a release that knew one task has one answer, of no name; such a release sends those of all tasks.
 
     Any thread may call any method.
 
@@ -70,7 +76,8 @@ class Outbox:
         """The last number of each lane that was answered while the disk could not forget it."""
         self._db = Database(path, _SCHEMA, _TABLES, began=self._count_on)
         self._changed = threading.Condition()
-        self._held: Item | None = None
+        self._held: dict[str, Item] = {}
+        """Answers by task that the disk did not take."""
         self._holds = 0
         self._overflowing = self._refusing = False
 
@@ -80,21 +87,21 @@ class Outbox:
             db.execute("DELETE FROM sqlite_sequence")
             db.execute("INSERT INTO sqlite_sequence VALUES ('outbox', ?)", (self._top,))
 
-    def put_answer(self, event: str, payload: Mapping[str, Any], note: Mapping[str, Any]) -> None:
-        """Put the answer to a round in place of any other: a round that a newer one followed is over.
+    def put_answer(self, event: str, payload: Mapping[str, Any], note: Mapping[str, Any], task: str = "") -> None:
+        """Put the answer to a round in place of any other of its task: a round that a newer one followed is over.
 
         If the disk takes nothing, the answer is held in memory.
         """
         body, weights = _packed(payload)
         with self._changed:
             try:
-                self._db.run(lambda db: self._replace(db, _ANSWER, "", event, body, weights, json.dumps(note)))
-                self._held = None
+                self._db.run(lambda db: self._replace(db, _ANSWER, task, event, body, weights, json.dumps(note)))
+                self._held.pop(task, None)
             except sqlite3.Error as error:
                 why = disk.remedy(self._path.parent, error)
                 log.error("%s takes nothing (%s); the answer is kept in memory until it is sent", self._path, why)
                 self._holds -= 1
-                self._held = Item(self._holds, event, dict(payload), dict(note))
+                self._held[task] = Item(self._holds, event, dict(payload), dict(note), task)
             self._changed.notify_all()
 
     def put_readings(self, key: str, event: str, payload: Mapping[str, Any]) -> None:
@@ -111,15 +118,17 @@ class Outbox:
                 self._refusing = True
             self._changed.notify_all()
 
-    def answer(self) -> Item | None:
-        """Return the answer that waits, if one does."""
+    def answer(self, task: str | None = None) -> Item | None:
+        """Return the answer that waits, if one does: the first, or the newest that may be of one task."""
         with self._changed:
-            return self._held or self._first(_ANSWER)
+            if task is None:
+                return self._first_held() or self._first(_ANSWER)
+            return self._held.get(task) or self._first(_ANSWER, "AND key IN (?, '') ORDER BY seq DESC", (task,))
 
     def next(self) -> Item | None:
         """Return what to send first, or ``None`` if nothing waits."""
         with self._changed:
-            return self._held or self._first(_ANSWER) or self._first(_READINGS)
+            return self._first_held() or self._first(_ANSWER) or self._first(_READINGS)
 
     def wait(self, timeout: float) -> Item | None:
         """Return what to send first; if nothing waits, wait up to so many seconds for something, or for ``wake``."""
@@ -138,7 +147,7 @@ class Outbox:
     def holds(self, item: Item) -> bool:
         """Return whether an item is still here."""
         with self._changed:
-            if self._held is not None and self._held.seq == item.seq:
+            if any(held.seq == item.seq for held in self._held.values()):
                 return True
             row = self._db.run(lambda db: db.execute("SELECT lane FROM outbox WHERE seq = ?", (item.seq,)).fetchone())
             return row is not None and item.seq > self._sent[row[0]]
@@ -146,8 +155,7 @@ class Outbox:
     def remove(self, item: Item) -> None:
         """Forget an item that was answered; one that took its place stays."""
         with self._changed:
-            if self._held is not None and self._held.seq == item.seq:
-                self._held = None
+            self._held = {task: held for task, held in self._held.items() if held.seq != item.seq}
             try:
                 # AUTOINCREMENT: no seq is ever used twice
                 self._db.run(lambda db: db.execute("DELETE FROM outbox WHERE seq = ?", (item.seq,)))
@@ -158,11 +166,15 @@ class Outbox:
                     raise
                 self._sent[lane[0]] = max(self._sent[lane[0]], item.seq)
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def clear(self, task: str | None = None) -> None:
+        """Forget everything, or the answer of one task alone."""
         with self._changed:
-            self._held = None
-            self._db.run(lambda db: db.execute("DELETE FROM outbox"))
+            if task is None:
+                self._held.clear()
+                self._db.run(lambda db: db.execute("DELETE FROM outbox"))
+            else:
+                self._held.pop(task, None)
+                self._db.run(lambda db: db.execute("DELETE FROM outbox WHERE lane = ? AND key = ?", (_ANSWER, task)))
 
     def forget_from(self, t: float) -> int:
         """Forget messages that hold readings of a time or later; return how many there were."""
@@ -189,23 +201,29 @@ class Outbox:
             put = db.execute("INSERT INTO outbox (lane, key, size, event, note, body, weights) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
             if lane == _READINGS:
                 self._make_room(db)
+            else:
+                newest = "SELECT seq FROM outbox WHERE lane = ? ORDER BY seq DESC LIMIT ?"
+                db.execute(f"DELETE FROM outbox WHERE lane = ? AND seq NOT IN ({newest})", (lane, lane, MOST_ANSWERS))
         self._top = max(self._top, put.lastrowid or 0)
 
-    def _first(self, lane: int) -> Item | None:
-        return self._db.run(lambda db: self._read_first(db, lane))
+    def _first_held(self) -> Item | None:
+        return next(iter(self._held.values()), None)
 
-    def _read_first(self, db: sqlite3.Connection, lane: int) -> Item | None:
-        query = "SELECT seq, event, body, weights, note FROM outbox WHERE lane = ? AND seq > ? ORDER BY seq LIMIT 1"
-        row = db.execute(query, (lane, self._sent[lane])).fetchone()
+    def _first(self, lane: int, which: str = "ORDER BY seq", values: tuple[str, ...] = ()) -> Item | None:
+        return self._db.run(lambda db: self._read_first(db, lane, which, values))
+
+    def _read_first(self, db: sqlite3.Connection, lane: int, which: str, values: tuple[str, ...]) -> Item | None:
+        query = f"SELECT seq, event, body, weights, note, key FROM outbox WHERE lane = ? AND seq > ? {which} LIMIT 1"
+        row = db.execute(query, (lane, self._sent[lane], *values)).fetchone()
         if row is None:
             return None
-        seq, event, body, weights, note = row
+        seq, event, body, weights, note, key = row
         if not _whole({"event": event, "body": body, "weights": weights, "note": note}):
             raise sqlite3.DatabaseError(f"message {seq} cannot be read")
         payload = json.loads(body)
         if weights is not None:
             payload["weights"] = weights
-        return Item(seq, event, payload, json.loads(note))
+        return Item(seq, event, payload, json.loads(note), key if lane == _ANSWER else "")
 
     def _make_room(self, db: sqlite3.Connection) -> None:
         sizes = db.execute("SELECT seq, size FROM outbox WHERE lane = ? ORDER BY seq", (_READINGS,)).fetchall()

@@ -13,8 +13,8 @@ from bramble_protocol.errors import BrambleError, ProtocolError
 from bramble_protocol.graph import GraphFile
 
 logger = logging.getLogger(__name__)
-KEEP = 4
-"""Graphs kept on disk; fleets seldom change tasks, and a changed one is fetched again."""
+KEEP = 16
+"""Graphs kept on disk, those that were used last; another one is fetched again."""
 
 
 class GraphRejected(BrambleError):
@@ -38,6 +38,8 @@ class GraphCache:
         self.folder = folder
         self.fetch = fetch
         self.approve = approve
+        self._approved: list[str] = []
+        """Digests, the newest last: tasks take turns, and whose signatures are fetched once need not be for each turn."""
 
     def get(self, sha256: str) -> GraphFile:
         """Return a graph, from disk if it is there whole, otherwise from the server.
@@ -57,11 +59,16 @@ class GraphCache:
             read = GraphFile.read(data)
         except ProtocolError as error:
             raise GraphRejected(f"{error}; export it again with this version of Bramble") from error
-        self.approve(read)
-        if stored is None:
-            try:
+        if sha256 not in self._approved:
+            self.approve(read)
+            self._approved = [*self._approved[1 - KEEP :], sha256]
+        try:
+            if stored is None:
                 self._store(path, data)
-            except OSError as error:  # it is fetched again after the next start
+            else:
+                os.utime(path)
+        except OSError as error:  # it is fetched again after the next start
+            if stored is None:
                 logger.warning("%s cannot be kept (%s)", path, disk.remedy(self.folder.parent, error))
         return read
 

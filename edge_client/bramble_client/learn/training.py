@@ -1,4 +1,4 @@
-"""Which round to train for: one run at a time, the newest request wins, and none is trained twice."""
+"""Which round to train for: one run at a time, of each task the newest request wins, and none is trained twice."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from bramble_protocol.messages import ClientUpdate, TrainingFailed
 
 log = logging.getLogger(__name__)
 
+MOST_WAITING = 16
+"""Tasks of which a request may wait; each holds a model in memory."""
+
 
 class Train(Protocol):
     """One local training run, as :meth:`bramble_client.learn.trainer.Trainer.run` does it."""
@@ -34,11 +37,20 @@ class _Job:
     request: str
     """Digest of all that was asked. A round's number alone is no identity: a server that was wiped counts from 1 again."""
 
+    @property
+    def task(self) -> str:
+        """What is to be learnt."""
+        return self.update.task
+
+    def __str__(self) -> str:
+        return f"round {self.update.round} of {self.task}"
+
 
 class Training(Worker):
     """Trains in a thread of its own, so that the link's heartbeat goes on, and puts each answer into the outbox.
 
-    When a newer request comes meanwhile, that round is over: the run is broken off as soon as it asks, and its result is dropped.
+    When a newer request of the same task comes meanwhile, that round is over: the run is broken off as soon as it asks, and its result is
+    dropped. Requests of other tasks wait in the order in which they came.
 
     Parameters
     ----------
@@ -61,11 +73,11 @@ class Training(Worker):
         self._outbox = outbox
         self._trained = trained
         self._changed = threading.Condition()
-        self._next: _Job | None = None
+        self._waiting: dict[str, _Job] = {}
+        """The newest request of each task, in the order in which the tasks came."""
         self._running: _Job | None = None
         self._valid = True
-        self.failing = False
-        """Whether the last run failed; one that had too little data to begin with did not."""
+        self._failing: set[str] = set()
 
     def wake(self) -> None:
         """Look whether there is something to train."""
@@ -78,9 +90,15 @@ class Training(Worker):
         return self._running is not None
 
     @property
+    def failing(self) -> bool:
+        """Whether the last run of any task failed; one that had too little data to begin with did not."""
+        return bool(self._failing)
+
+    @property
     def wanted(self) -> bool:
         """Whether anybody waits for the run that is going on."""
-        return self._valid and self._next is None and not self._stopping.is_set()
+        job = self._running
+        return self._valid and (job is None or job.task not in self._waiting) and not self._stopping.is_set()
 
     def ask(self, update: ClientUpdate) -> None:
         """Train as the server asks, unless that is going on, or done and only not yet delivered; does not block.
@@ -89,28 +107,36 @@ class Training(Worker):
         """
         job = _Job(update, time.time(), _digest(update))
         with self._changed:
-            answer = self._outbox.answer()
+            answer = self._outbox.answer(job.task)
             if answer is not None and answer.note.get("request") == job.request:
                 self._outbox.wake()
                 return
-            latest = self._next or (self._running if self._valid else None)
+            running = self._running if self._valid else None
+            latest = self._waiting.get(job.task) or running
             if latest is not None and latest.request == job.request:
                 return
-            if self._running is not None and self._valid and self._running.request == job.request:
-                self._next = None  # the server came back to what is being trained
+            if running is not None and running.request == job.request:
+                del self._waiting[job.task]  # the server came back to what is being trained
                 return
-            self._next = job
+            if job.task not in self._waiting and len(self._waiting) >= MOST_WAITING:
+                self.fail(update.round, f"busy: requests of {MOST_WAITING} other tasks wait here already", job.task)
+                return
+            self._waiting[job.task] = job
             self._changed.notify_all()
 
-    def fail(self, round_number: int, reason: str) -> None:
-        """Answer a request that cannot even be tried."""
+    def fail(self, round_number: int, reason: str, task: str = "") -> None:
+        """Answer a request that cannot even be tried; ``task`` is what it is for, if that can be read."""
         log.warning("round %d: not trained: %s", round_number, reason)
-        self._outbox.put_answer("training_failed", TrainingFailed(round_number, reason[:SENTENCE]).to_wire(), {})
+        self._outbox.put_answer("training_failed", TrainingFailed(round_number, reason[:SENTENCE]).to_wire(), {}, task)
 
-    def forget(self, clear: Callable[[], None]) -> None:
-        """Drop what is asked and what is being trained, and run ``clear`` before any later result can be kept."""
+    def forget(self, clear: Callable[[], None], task: str | None = None) -> None:
+        """Drop what is asked and what is being trained, of all tasks or of one, and run ``clear`` before any later result can be kept."""
         with self._changed:
-            self._next, self._valid = None, False
+            for name in [*self._waiting] if task is None else [task]:
+                self._waiting.pop(name, None)
+            self._failing = set() if task is None else self._failing - {task}
+            if task is None or (self._running is not None and self._running.task == task):
+                self._valid = False
             clear()
 
     def run(self) -> None:
@@ -121,46 +147,45 @@ class Training(Worker):
         while True:
             with self._changed:
                 self._running = None
-                while self._next is None and not self._stopping.is_set():
+                while not self._waiting and not self._stopping.is_set():
                     self._changed.wait()
-                if self._stopping.is_set() or self._next is None:
+                if self._stopping.is_set():
                     return
-                self._running, self._next, self._valid = self._next, None, True
-                job = self._running
+                job = self._waiting.pop(next(iter(self._waiting)))
+                self._running, self._valid = job, True
             try:
                 self._answer(job)
             except Exception:
-                log.exception("round %d: the answer was lost", job.update.round)
+                log.exception("%s: the answer was lost", job)
 
     def _answer(self, job: _Job) -> None:
-        number = job.update.round
-        log.info("round %d: training", number)
+        log.info("%s: training", job)
         failing = True
         try:
             result = self._train(job.update, job.received)
             payload = result.complete.to_wire(job.update)  # what cannot be sent is as little an update as what was not trained
         except NotEnoughData as error:
             failing = False
-            log.info("round %d: not trained: %s", number, error)
+            log.info("%s: not trained: %s", job, error)
             self._failed(job, str(error))
         except BrokenOff as error:
             failing = False
-            log.info("round %d: %s: nobody waits for it any more", number, error)
+            log.info("%s: %s: nobody waits for it any more", job, error)
             with self._changed:
                 if self.wanted:  # the server came back to it while it was being put down
-                    self._next = job
+                    self._waiting = {job.task: job, **self._waiting}
                 self._valid = False
         except MemoryError:
-            log.error("round %d: not trained: out of memory", number)
+            log.error("%s: not trained: out of memory", job)
             self._failed(job, "out of memory")
         except BrambleError as error:
             if self._stopping.is_set():
-                log.info("round %d: broken off, for this client ends", number)
+                log.info("%s: broken off, for this client ends", job)
                 return
-            log.warning("round %d: not trained: %s", number, error)
+            log.warning("%s: not trained: %s", job, error)
             self._failed(job, str(error))
         except Exception as error:
-            log.exception("round %d: training failed", number)
+            log.exception("%s: training failed", job)
             self._failed(job, f"{type(error).__name__}: {error}")
         else:
             failing = False
@@ -168,17 +193,18 @@ class Training(Worker):
             if self._put(job, "training_complete", payload, note):
                 self._trained(job.update, result)
         finally:
-            self.failing = failing
+            with self._changed:
+                self._failing = self._failing | {job.task} if failing and self._valid else self._failing - {job.task}
 
     def _failed(self, job: _Job, reason: str) -> None:
         self._put(job, "training_failed", TrainingFailed(job.update.round, reason[:SENTENCE]).to_wire(), {})
 
     def _put(self, job: _Job, event: str, payload: dict[str, Any], note: dict[str, Any]) -> bool:
         with self._changed:
-            if not self._valid or self._next is not None:
-                log.info("round %d: the result is dropped: %s", job.update.round, "a newer round came" if self._valid else "a reset came")
+            if not self._valid or job.task in self._waiting:
+                log.info("%s: the result is dropped: %s", job, "a newer round came" if self._valid else "a reset came")
                 return False
-            self._outbox.put_answer(event, payload, note)
+            self._outbox.put_answer(event, payload, note, job.task)
             return True
 
 

@@ -80,7 +80,7 @@ class ClientUpdate:
             raise ProtocolError(f"sections.{CONTROL}: the request has no field {CONTROL}")
         return cls(
             round=fields.integer(item["round"], "round", 1),
-            task=fields.text(item["task"], "task", 63),
+            task=fields.text(item["task"], "task", 63, fields.CLIENT_ID),
             graph=fields.text(item["graph"], "graph", 64, fields.SHA256),
             layout=layout,
             encoding=encoding,

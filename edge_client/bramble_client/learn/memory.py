@@ -1,0 +1,90 @@
+"""What a client remembers of its runs, task by task: up to when it tested, measures that wait, and what a model's layers noted.
+
+The values of the task that came first stand under the names without a task: there a release that knew one task kept its own, and finds
+them again after a rollback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bramble_client.acquire.recorder import TESTED_UNTIL, Recorder
+from bramble_client.learn.layer_state import LAYER_STATE
+from bramble_client.learn.measures import UNTOLD
+
+TASKS = "tasks"
+"""Where the recorder keeps of which tasks something is remembered: the first, then the others, the one that was noted last at the end."""
+MOST = 16
+"""Tasks of which something is remembered; of more, those that were noted longest ago are forgotten."""
+_VALUES = (TESTED_UNTIL, UNTOLD, LAYER_STATE)
+
+
+class Memory:
+    """What the runs of each task left behind, in the recorder; whoever uses it sees to it that one thread changes it at a time."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def tested_until(self, task: str) -> float | None:
+        """Return up to when a task was tested, in seconds since 1970-01-01 UTC."""
+        return self._recorder.tested_until(self._name(TESTED_UNTIL, task))
+
+    def untold(self, task: str) -> str | None:
+        """Return the measures of a task that wait to be told."""
+        return self._recorder.get(self._name(UNTOLD, task))
+
+    def layer_state(self, task: str) -> str | None:
+        """Return what the layers of a task's model noted."""
+        return self._recorder.get(self._name(LAYER_STATE, task))
+
+    def note(self, task: str, note: Mapping[str, Any]) -> None:
+        """Remember what came with a result that the server took; what was kept without a task belongs to the one that comes first.
+
+        Parameters
+        ----------
+        task
+            Its name; empty for a result of a release that knew one task.
+        note
+            As :class:`bramble_client.learn.training.Training` puts it beside the result.
+        """
+        tasks = self._tasks()
+        if task and task not in tasks[:1]:
+            tasks = [*(name for name in tasks if name != task), task]
+        values: dict[str, str | None] = {}
+        many = max(0, len(tasks) - MOST)
+        for gone in tasks[1 : 1 + many]:
+            values |= dict.fromkeys(self._names(gone))
+        values[TASKS] = json.dumps(tasks[:1] + tasks[1 + many :])
+        self._recorder.update(
+            values
+            | {
+                self._name(TESTED_UNTIL, task): repr(note["tested_until"]),
+                self._name(UNTOLD, task): note.get("untold"),
+                self._name(LAYER_STATE, task): note.get("layer_state"),
+            }
+        )
+
+    def forget(self, task: str | None = None) -> None:
+        """Forget what is remembered of all tasks, or of one."""
+        names = [name for each in (self._tasks() or [""] if task is None else [task]) for name in self._names(each)]
+        self._recorder.update(dict.fromkeys([*names, TASKS] if task is None else names))
+
+    def forget_untold(self) -> None:
+        """Forget the measures of all tasks that wait: they were to be told to another fleet's server."""
+        self._recorder.update({self._name(UNTOLD, task): None for task in self._tasks() or [""]})
+
+    def _tasks(self) -> list[str]:
+        with contextlib.suppress(ValueError):  # a damaged page's
+            found = json.loads(self._recorder.get(TASKS) or "[]")
+            if isinstance(found, list) and all(isinstance(name, str) for name in found):
+                return found
+        return []
+
+    def _names(self, task: str) -> list[str]:
+        return [self._name(value, task) for value in _VALUES]
+
+    def _name(self, value: str, task: str) -> str:
+        return value if not task or task in (self._tasks()[:1] or [task]) else f"{value} {task}"
