@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bramble_protocol.messages import Channel, Handshake
 from bramble_server.fleet import fleet as fleets
-from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.fleet import Client, Fleet
 
 
 def hello(client: str, **other: object) -> Handshake:
@@ -83,6 +85,18 @@ def test_only_those_are_able_whose_channels_are_the_tasks_by_key_and_unit() -> N
     fleet.join(hello("half", channels=good), "s-half-2", "10.0.0.1")
     fleet.leave("s-odd")
     assert (fleet.able(), fleet.ready, len(fleet)) == (["good", "half"], 2, 3)
+
+
+def test_to_leave_costs_the_same_however_many_there_are(fleet: Fleet) -> None:
+    class Counted(dict[str, Client]):
+        def values(self) -> Any:
+            raise AssertionError("everybody was looked at")
+
+    for number in range(3):
+        fleet.join(hello(f"pi-{number}"), f"s{number}", "10.0.0.1")
+    fleet._clients = Counted(fleet._clients)
+    assert fleet.leave("s1") == "pi-1"
+    assert fleet.connected() == ["pi-0", "pi-2"]
 
 
 def test_of_clients_that_are_gone_only_so_many_are_remembered(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

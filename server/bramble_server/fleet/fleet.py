@@ -120,8 +120,8 @@ class Fleet:
         self._clients[name] = replace(self._clients.pop(name), sid=None, since=self.clock.time())
         self.moved.add(name)
         self._misfits.discard(name)
-        gone = [client for client in self._clients.values() if not client.connected]
-        if len(gone) > REMEMBERED:
+        if len(self._clients) - len(self._by_sid) > REMEMBERED:
+            gone = [client for client in self._clients.values() if not client.connected]
             # Who only looked in goes first: nobody can push a fleet off the list with a thousand invented names.
             gone.sort(key=lambda client: client.last_seen - client.first_seen >= LOOKED_IN)
             for client in gone[: len(gone) - REMEMBERED]:
