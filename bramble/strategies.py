@@ -20,7 +20,7 @@ def run(as_json: bool) -> int:
 
 def _one(name: str) -> dict[str, Any]:
     try:
-        kind = strategies.kind(name)
+        kind, needs = strategies.kind(name), strategies.choose(name, {}).needs
     except BrambleError as error:
         return {"name": name, "error": str(error)}
     return {
@@ -29,6 +29,7 @@ def _one(name: str) -> dict[str, Any]:
         "linear": kind.linear,
         "streams": kind.streams,
         "copies": kind.copies,
+        "needs": list(needs),
         "parameters": parameters.listed(kind.takes),
     }
 

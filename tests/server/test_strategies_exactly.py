@@ -47,13 +47,13 @@ class TestUnequalSteps:
     def test_fednova_comes_to_the_optimum_as_near_as_the_rate_is_small(self, momentum: float) -> None:
         clients = fleet(steps=(2, 40, 11, 80))
         aim, off = optimum(clients, by_samples=True), []
-        for rate in (4e-3, 2e-3, 1e-3):
+        for rate in (8e-3, 4e-3, 2e-3):
             config = replace(CONFIG, learning_rate=rate)
             found = Play(making("fednova", momentum=momentum), config=config).rounds(round(4 / rate * (1 - momentum)), clients)
             off.append(float(np.abs(found - aim).max()))
         assert off[2] < 0.6 * off[1] < 0.4 * off[0], "it is the rate's alone"
-        biased = np.abs(fixed_point(clients, 1e-3) - aim).max()
-        assert off[2] < 0.1 * biased
+        biased = np.abs(fixed_point(clients, 2e-3) - aim).max()
+        assert off[2] < 0.2 * biased
 
     @pytest.mark.parametrize("name", CONTROLLED)
     @pytest.mark.parametrize("scale", [1.0, 100.0, 10_000.0])

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bramble import cli, flags
+from bramble_client.learn import builtin
 from bramble_protocol.errors import BrambleError
 from bramble_server import foundation
 from bramble_server.learning import strategies
@@ -208,6 +209,10 @@ class TestOtherPackages:
                 "Shy overrides one of state and restore, and they go together",
             ),
             (
+                "from bramble_server.learning.strategies import FedAvg\nclass Shy(FedAvg):\n  needs = ('steps',)",
+                "Shy overrides one of extras and needs, and they go together",
+            ),
+            (
                 "from bramble_server.learning.strategies import FedAvg\nclass Shy(FedAvg): takes = dict",
                 "what it takes is no frozen dataclass",
             ),
@@ -229,6 +234,21 @@ class TestOtherPackages:
         found = listing()
         assert found["shy"] == {"name": "shy", "error": str(refused.value)} or "shy" in found["shy"]["error"]
         assert list(found) == [*strategies.STRATEGIES, "shy"]
+
+    @pytest.mark.parametrize(
+        ("needs", "sentence"),
+        [
+            ("return ('stepps',)", "strategy: shy needs 'stepps', which no client knows, only steps, momentum, correction, control"),
+            ("return 1 / 0", r"strategy: shy does not say what it needs \(ZeroDivisionError: division by zero\); ask its author"),
+            ("return None", r"strategy: shy does not say what it needs \(TypeError"),
+        ],
+    )
+    def test_one_that_needs_what_no_client_has_is_a_sentence(self, plug: Plug, needs: str, sentence: str) -> None:
+        methods = f"  @property\n  def needs(self): {needs}\n  def extras(self, context, clients): return {{}}"
+        plug("from bramble_server.learning.strategies import FedAvg\nclass Shy(FedAvg):\n  'Shy.'\n" + methods)
+        with pytest.raises(BrambleError, match=sentence) as refused:
+            strategies.choose("shy", {}).check(builtin.any_graph().manifest)
+        assert listing()["shy"]["error"] == str(refused.value)
 
     def test_two_of_one_name_are_told_apart_by_their_packages(self, plug: Plug) -> None:
         plug()

@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from bramble_protocol.errors import BrambleError
-from bramble_protocol.features import CONTROL, CORRECTION, MOMENTUM, SECTIONS
+from bramble_protocol.features import CONTROL, CORRECTION, EXTRAS, MOMENTUM, SECTIONS
 from bramble_protocol.graph import Manifest
 from bramble_server.learning.strategies import parameters
 from bramble_server.learning.strategies.base import Aggregate, Context, Plan, State, Strategy, Update, conclude, planned
@@ -81,8 +81,23 @@ class Choice:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The features that a client must have to be asked."""
-        needed = self.make().needs
+        """The features that a client must have to be asked.
+
+        Raises
+        ------
+        BrambleError
+            If the strategy does not say so in a way that any client could have them.
+        """
+        try:
+            needed = tuple(self.make().needs)
+        except Exception as error:  # of a third party
+            raise BrambleError(
+                f"strategy: {self.name} does not say what it needs ({type(error).__name__}: {error}); ask its author"
+            ) from error
+        if unknown := [name for name in needed if name not in EXTRAS]:
+            raise BrambleError(
+                f"strategy: {self.name} needs {unknown[0]!r}, which no client knows, only {', '.join(EXTRAS)}; ask its author"
+            )
         return (SECTIONS, *needed) if needed else ()
 
     def check(self, manifest: Manifest) -> None:
@@ -91,9 +106,10 @@ class Choice:
         Raises
         ------
         BrambleError
-            If it is of format 1, whose steps cannot be corrected.
+            If it is of format 1, whose steps cannot be corrected, or as for ``needs``.
         """
-        if manifest.format == 1 and {MOMENTUM, CORRECTION, CONTROL} & set(self.needs):
+        needs = set(self.needs)
+        if manifest.format == 1 and {MOMENTUM, CORRECTION, CONTROL} & needs:
             raise BrambleError(
                 f"strategy: {self.name} changes a client's single steps, which the graph of task {manifest.task} does not let it, for it "
                 "is of format 1; export it again with this version of Bramble"
