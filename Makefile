@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # --no-compile, below: Python compiles what it imports anyway, and most of what is installed never is.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Compiled once, then, and not by every process anew, which takes as long as all the rest of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test fast fast-pythons test-main test-runtimes test-authoring test-fleet check check-ansible bench graphs migration screenshot docs dist release clean
 
@@ -13,13 +15,13 @@ demo: $(VENV)/.demo
 # With CI set, nothing may be skipped: TensorFlow and the browser must be there.
 test: test-main test-runtimes $(if $(CI),test-authoring)
 
-# Several files at a time, unless there is something else to say to pytest.
+# Several files at a time, those that take longest first, unless there is something else to say to pytest.
 test-main: $(VENV)/.dev
-	$(BIN)/python -m pytest $(or $(ARGS),-n logical --maxprocesses 4 --dist loadfile)
+	$(BIN)/python -m pytest $(or $(ARGS),-n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder)
 
 # Tests that start no process and take little time: what to run while one works, and what another Python would break first.
 fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not process and not browser and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -m "not process and not browser and not slow" $(ARGS)
 
 # The same on each other Python that is installed, in an environment of its own.
 fast-pythons:

@@ -63,7 +63,8 @@ def driver(name: str) -> type[Driver]:
     UnknownSensor
         If there is no such driver, a plug-in does not import, or what it offers cannot be used.
     """
-    if name not in names():
+    # What packages offer is asked for last: that reads the metadata of all that is installed.
+    if name not in BUILTIN and name not in ADAPTERS and name not in names():
         for other in drivers():
             if not isinstance(other, UnknownSensor) and other.name == name:
                 return other
