@@ -43,6 +43,9 @@ class ServerRefused(ServerError):
 class Server:
     """Talks to one Bramble server.
 
+    Where a call takes a ``task``, it is asked about that one of the server's tasks; without it, about its first. A server that knows one
+    task alone refuses the name of any.
+
     Parameters
     ----------
     url
@@ -91,9 +94,9 @@ class Server:
         """Whether the server answers; needs no token."""
         return self._ask("GET", "/healthz").get("ok") is True
 
-    def status(self) -> JSON:
+    def status(self, task: str | None = None) -> JSON:
         """Round, mode, task and who is awaited; ``revision`` grows with every change."""
-        return self._ask("GET", "/status")
+        return self._ask("GET", "/status", task=task)
 
     def clients(self) -> dict[str, JSON]:
         """Every client the server has ever seen, by id."""
@@ -112,9 +115,9 @@ class Server:
         """Take a client that is gone off the list."""
         return self._ask("DELETE", f"/clients/{quote(client, safe='')}")
 
-    def rounds(self, since: int = 0, limit: int = 100) -> list[JSON]:
+    def rounds(self, since: int = 0, limit: int = 100, task: str | None = None) -> list[JSON]:
         """At most ``limit`` rounds after ``since``, ascending, each with its clients' measures."""
-        rounds: list[JSON] = self._ask("GET", "/rounds", since=since, limit=limit, clients=1)["rounds"]
+        rounds: list[JSON] = self._ask("GET", "/rounds", since=since, limit=limit, clients=1, task=task)["rounds"]
         return rounds
 
     def round(self, number: int) -> JSON:
@@ -128,6 +131,7 @@ class Server:
         within: float = 300.0,
         *,
         unanswered: bool = False,
+        task: str | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> JSON:
         """Ask for the status until it meets a condition, and return it.
@@ -142,6 +146,8 @@ class Server:
             Seconds after which it is given up.
         unanswered
             Whether a server that does not answer yet is waited for too.
+        task
+            Whose status is asked for.
         meanwhile
             Called before each question; may raise.
 
@@ -155,7 +161,7 @@ class Server:
             meanwhile()
             trouble = f"the server waits for {what} still"
             try:
-                status = self.status()
+                status = self.status(task)
                 if condition(status):
                     return status
             except ServerDown as error:
@@ -166,13 +172,13 @@ class Server:
                 raise ServerError(f"Waited {within:g} s for {what} in vain: {trouble.rstrip('.')}.")
             time.sleep(PAUSE_S)
 
-    def model(self) -> JSON:
+    def model(self, task: str | None = None) -> JSON:
         """The global model: its ``round``, ``layout``, ``weights`` by tensor, as nested lists, and what was measured with it."""
-        return self._ask("GET", "/model")
+        return self._ask("GET", "/model", task=task)
 
-    def updates(self, weights: bool = False) -> dict[str, JSON]:
+    def updates(self, weights: bool = False, task: str | None = None) -> dict[str, JSON]:
         """Measures of each client's latest update, with its weights if they are wanted."""
-        return self._ask("GET", "/model/clients", weights=int(weights))
+        return self._ask("GET", "/model/clients", weights=int(weights), task=task)
 
     def readings(self, since: float | None = None, limit: int | None = None, client: str | None = None) -> dict[str, JSON]:
         """Mirrored readings: ``{client: {channel: {"unit", "t", "value"}}}``, times in epoch seconds.
@@ -185,26 +191,26 @@ class Server:
         readings: dict[str, JSON] = self._ask("GET", "/data/all", since=since, limit=limit, client=client)["clients"]
         return readings
 
-    def start(self) -> JSON:
+    def start(self, task: str | None = None) -> JSON:
         """Start one round."""
-        return self._ask("POST", "/")
+        return self._ask("POST", "/", task=task)
 
-    def models(self) -> list[JSON]:
+    def models(self, task: str | None = None) -> list[JSON]:
         """The rounds whose models are kept, ascending."""
-        models: list[JSON] = self._ask("GET", "/models")["models"]
+        models: list[JSON] = self._ask("GET", "/models", task=task)["models"]
         return models
 
-    def rollback(self, number: int) -> JSON:
+    def rollback(self, number: int, task: str | None = None) -> JSON:
         """Make the model of an older round the global one again; ``round`` is the new commit's number."""
-        return self._ask("POST", "/model/rollback", round=number)
+        return self._ask("POST", "/model/rollback", round=number, task=task)
 
     def generate(self, count: int | None = None) -> JSON:
         """Start one data cycle of ``count`` readings; None takes as many as the server thinks right."""
         return self._ask("POST", "/generate", count=count)
 
-    def reset(self) -> JSON:
-        """Clear the server's data and return to the initial model."""
-        return self._ask("POST", "/reset")
+    def reset(self, task: str | None = None) -> JSON:
+        """Clear all of the server's data and return to the initial models; or one task's model and rounds, and no reading."""
+        return self._ask("POST", "/reset", task=task)
 
     def _ask(self, method: str, path: str, **query: float | str | None) -> JSON:
         params = {name: value for name, value in query.items() if value is not None}

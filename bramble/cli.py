@@ -18,6 +18,7 @@ from bramble.settings import (
     DemoSettings,
     FleetSettings,
     ForgetSettings,
+    ListClientsSettings,
     ListModelsSettings,
     ListRoundsSettings,
     RollbackSettings,
@@ -83,6 +84,7 @@ client.callback()(_without_subcommand(flags.command(ClientSettings, "client", _r
 client.command("check", help="Try out sensors, training runtime and the way to the server, beside a client that may be running.")(
     flags.command(ClientSettings, "client", _room("bramble_client.commands.check", "client"))
 )
+client.command("list")(flags.command(ListClientsSettings, "fleet", _room("bramble.client", "server", "listed")))
 app.add_typer(client, name="client")
 app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("bramble_inspector.app", "inspector")))
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))

@@ -106,7 +106,7 @@ def show(status: dict[str, Any], console: Console) -> None:
         health = client.get("health") or {}
         row = (
             name,
-            "[green]there[/]" if client["connected"] else f"[red]gone {_span(time.time() - client['since'])}[/]",
+            "[green]there[/]" if client["connected"] else f"[red]gone {span(time.time() - client['since'])}[/]",
             escape(client["version"]),
             _contract(client),
             _sample(client, health),
@@ -125,7 +125,7 @@ def show(status: dict[str, Any], console: Console) -> None:
         for remark in client.get("remarks", ()):
             console.print(f"[red]{name}[/]: {escape(printable(remark))}", soft_wrap=True)
     for name, knock in sorted(status.get("refused", {}).items(), key=lambda item: -item[1]["at"])[:REFUSED]:
-        who, ago = f"{escape(printable(name))} knocked from {escape(printable(knock['address']))}", _span(time.time() - knock["at"])
+        who, ago = f"{escape(printable(name))} knocked from {escape(printable(knock['address']))}", span(time.time() - knock["at"])
         console.print(
             f"{who}, {ago} ago, without a token that is known: it was taken out of the fleet or its token is old; "
             "deploy to it again, or take Bramble off it (uninstall.yml)",
@@ -143,7 +143,7 @@ def _sample(client: dict[str, Any], health: dict[str, Any]) -> str:
     age = health.get("sample_age")
     if age is None:
         return "none" if health else ""
-    text = f"{_span(age + time.time() - client['health_at'])} ago"
+    text = f"{span(age + time.time() - client['health_at'])} ago"
     return text if client["fresh"] else f"[red]{text}[/]"
 
 
@@ -175,7 +175,7 @@ def _text(value: Any, form: str = "{}") -> str:
     return "" if value is None else form.format(value)
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Return a duration as a person says it: ``12 s``, ``3 min``, ``5 h``, ``2 d``."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:

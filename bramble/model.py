@@ -14,14 +14,14 @@ from bramble.settings import ListModelsSettings, RollbackSettings
 def listed(settings: ListModelsSettings) -> int:
     """Print the models that are kept, oldest first; return 0."""
     server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
-    kept = server.models()
+    kept = server.models(settings.task)
     if settings.as_json:
         print(json.dumps(kept, indent=2))
         return 0
     if not kept:
         print("no model yet but the initial one; each round that commits makes one")
         return 0
-    metric = server.status()["manifest"]["metric"]
+    metric = server.status(settings.task)["manifest"]["metric"]
     for record in kept:
         when = datetime.fromtimestamp(record["ended"]).strftime("%Y-%m-%d %H:%M")
         terminal.console().print(f"{when}  {described(record, metric)}", soft_wrap=True)
@@ -37,6 +37,6 @@ def rollback(settings: RollbackSettings) -> int:
         If the server refuses, or does not answer.
     """
     server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
-    answer = server.rollback(settings.number)
+    answer = server.rollback(settings.number, settings.task)
     print(f"the model of round {answer['rollback_of']} is the global one again, as round {answer['round']}")
     return 0

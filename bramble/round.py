@@ -31,29 +31,37 @@ def start(settings: StartRoundSettings) -> int:
     with said.status("") as doing:
         if settings.wait:
             doing.update(f"waiting for the server at {server.url} and enough clients")
-            server.wait(lambda status: status["clients"] >= status["min_clients"], "enough clients", settings.within, unanswered=True)
+            server.wait(
+                lambda status: status["clients"] >= status["min_clients"],
+                "enough clients",
+                settings.within,
+                unanswered=True,
+                task=settings.task,
+            )
         if settings.generate is not None:
             doing.update(f"every client takes {settings.generate} readings")
             cycle = server.generate(settings.generate)
             server.wait(lambda status: not status["cycle_waiting_for"], "every client's readings", settings.within)
             print(f"cycle {cycle['cycle']}: {cycle['clients']} clients took {settings.generate} readings each", flush=True)
-        opened = _open(server, settings.within if settings.wait else 0.0)
+        opened = _open(server, settings.task, settings.within if settings.wait else 0.0)
         print(f"round {opened['round']}: asked {', '.join(opened['clients'])}", flush=True)
         if not settings.wait:
             return 0
         doing.update(f"round {opened['round']}: the clients train")
-        server.wait(lambda status: status["running"] != opened["round"], f"the end of round {opened['round']}", settings.within)
+        server.wait(
+            lambda status: status["running"] != opened["round"], f"the end of round {opened['round']}", settings.within, task=settings.task
+        )
     record = server.round(opened["round"])
-    terminal.console().print(described(record, server.status()["manifest"]["metric"]), soft_wrap=True)
+    terminal.console().print(described(record, server.status(settings.task)["manifest"]["metric"]), soft_wrap=True)
     return 0 if record["state"] == "committed" else 1
 
 
-def _open(server: Server, within: float) -> JSON:
+def _open(server: Server, task: str | None, within: float) -> JSON:
     """Start a round; while another runs, or clients come and go, try again for so many seconds."""
     until = time.monotonic() + within
     while True:
         try:
-            return server.start()
+            return server.start(task)
         except ServerRefused as error:
             if error.status not in (409, 503) or time.monotonic() >= until:
                 raise
@@ -63,14 +71,14 @@ def _open(server: Server, within: float) -> JSON:
 def listed(settings: ListRoundsSettings) -> int:
     """Print the newest rounds; return 0."""
     server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
-    rounds = server.rounds(0, settings.limit)
+    rounds = server.rounds(0, settings.limit, settings.task)
     if settings.as_json:
         print(json.dumps(rounds, indent=2))
         return 0
     if not rounds:
         print("no round yet; start one with: bramble round start --wait")
         return 0
-    metric = server.status()["manifest"]["metric"]
+    metric = server.status(settings.task)["manifest"]["metric"]
     for record in rounds:
         terminal.console().print(described(record, metric), soft_wrap=True)
     return 0

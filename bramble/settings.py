@@ -39,6 +39,12 @@ class OperatorSettings(BaseSettings):
     timeout: float = Field(10.0, gt=0, le=300, description="Seconds to wait for an answer.")
 
 
+class TaskSettings(OperatorSettings):
+    """What a command is about, where a server has several tasks."""
+
+    task: str | None = Field(None, description="Which of the server's tasks; its first without it.")
+
+
 class FleetSettings(OperatorSettings):
     """Show every client: version, newest sample, last round, and how the machine is.
 
@@ -56,7 +62,13 @@ class ForgetSettings(OperatorSettings):
     client: str = Field(description="Its id. With tokens on, take its token away first: whoever has one and is not there is missing.")
 
 
-class StartRoundSettings(OperatorSettings):
+class ListClientsSettings(OperatorSettings):
+    """Show every client that the server has ever seen: where it is, what it speaks, which tasks it takes part in, or why not."""
+
+    as_json: bool = Field(False, description="Print JSON instead of a table.", json_schema_extra={"flags": "--json"})
+
+
+class StartRoundSettings(TaskSettings):
     """Start a round of federated averaging; with --wait, from before the server is up until the round has ended."""
 
     generate: int | None = Field(
@@ -72,7 +84,7 @@ class StartRoundSettings(OperatorSettings):
     )
 
 
-class WatchRoundSettings(OperatorSettings):
+class WatchRoundSettings(TaskSettings):
     """See clients, or the server itself, through the next round, as after an upgrade.
 
     Each client that is named must be connected, with the version behind its @ if one is given, and have a fresh sample.
@@ -98,20 +110,20 @@ class WatchRoundSettings(OperatorSettings):
     )
 
 
-class ListRoundsSettings(OperatorSettings):
+class ListRoundsSettings(TaskSettings):
     """Show the newest rounds, one in a line."""
 
     limit: int = Field(20, ge=1, le=1000, description="How many.")
     as_json: bool = Field(False, description="Print JSON instead of a table.", json_schema_extra={"flags": "--json"})
 
 
-class ListModelsSettings(OperatorSettings):
+class ListModelsSettings(TaskSettings):
     """Show the global models that the server keeps, one in a line: any of them can be brought back."""
 
     as_json: bool = Field(False, description="Print JSON instead of lines.", json_schema_extra={"flags": "--json"})
 
 
-class RollbackSettings(OperatorSettings):
+class RollbackSettings(TaskSettings):
     """Make the model of an older round the global one again.
 
     It is committed under a new number, and nothing is deleted: whoever looks at the history sees what was, and what was undone.

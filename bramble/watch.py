@@ -46,7 +46,7 @@ def run(settings: WatchRoundSettings) -> int:
     """
     server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
     wanted = {name: version for name, _, version in (client.partition("@") for client in settings.clients)}
-    found = Watch(server, settings.within, settings.seen_within).see(wanted)
+    found = Watch(server, settings.within, settings.seen_within, settings.task).see(wanted)
     if settings.as_json:
         clients = {name: found.failed.get(name) for name in wanted or [""]}
         print(json.dumps({"round": found.round, "clients": clients, "notes": found.notes}))
@@ -69,10 +69,12 @@ class Watch:
         Seconds that a round may take.
     seen_within
         Seconds in which clients must be there.
+    task
+        Whose rounds are watched; the server's first task by default.
     """
 
-    def __init__(self, server: Server, within: float, seen_within: float) -> None:
-        self._server, self._within, self._seen_within = server, within, seen_within
+    def __init__(self, server: Server, within: float, seen_within: float, task: str | None = None) -> None:
+        self._server, self._within, self._seen_within, self._task = server, within, seen_within, task
         self._since: dict[str, float] = {}
         """Since when each client is there that is watched, by the server's clock."""
         self._silent: set[str] = set()
@@ -126,7 +128,7 @@ class Watch:
         """Wait until a round can be held, if the fleet is large enough at all; return why none can."""
         until = time.monotonic() + self._seen_within
         while True:
-            status, clients = self._server.status(), self._server.clients()
+            status, clients = self._server.status(self._task), self._server.clients()
             able, needed = status["able"], status["min_clients"]
             if able >= needed or status["running"] is not None:
                 return None
@@ -137,14 +139,14 @@ class Watch:
     def _one(self) -> JSON:
         """Return the record of one round, of the one that runs or of one that is started, when it has ended, or when time is up."""
         until = time.monotonic() + self._within
-        while (number := self._server.status()["running"]) is None:
+        while (number := self._server.status(self._task)["running"]) is None:
             try:
-                number = self._server.start()["round"]
+                number = self._server.start(self._task)["round"]
                 break
             except ServerRefused as error:
                 if error.status != 409 or time.monotonic() >= until:
                     raise
-        while self._server.status()["running"] == number and time.monotonic() < until:
+        while self._server.status(self._task)["running"] == number and time.monotonic() < until:
             time.sleep(2 * PAUSE_S)
         return self._server.round(number)
 
@@ -187,7 +189,7 @@ class Watch:
         return len(parts) >= CHRONIC and all(reason is not None and _of_readings(reason) for reason in parts[-CHRONIC:])
 
     def _before(self, number: int) -> list[JSON]:
-        return [record for record in self._server.rounds(max(0, number - 1 - BEFORE), BEFORE) if record["round"] < number]
+        return [record for record in self._server.rounds(max(0, number - 1 - BEFORE), BEFORE, self._task) if record["round"] < number]
 
 
 def _of_readings(reason: str) -> bool:

@@ -238,7 +238,7 @@ def test_a_server_that_is_down_is_named() -> None:
 
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (-3, "0 s"), (119, "119 s"), (150, "2 min"), (7300, "2 h"), (200_000, "2 d")])
 def test_spans_are_said_as_a_person_says_them(seconds: float, said: str) -> None:
-    assert fleet._span(seconds) == said
+    assert fleet.span(seconds) == said
 
 
 def test_a_doubted_sensor_is_named_beside_one_that_is_gone() -> None:

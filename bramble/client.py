@@ -1,0 +1,70 @@
+"""``bramble client list``: who the server has ever seen, what each speaks, and which tasks it takes part in."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from rich.markup import escape
+
+from bramble import terminal
+from bramble.api import JSON, Server
+from bramble.fleet import span
+from bramble.settings import ListClientsSettings
+
+COLUMNS = ("client", "", "address", "version", "contract", "features", "tasks")
+
+
+def listed(settings: ListClientsSettings) -> int:
+    """Print a line for each client, and below them why one takes no part in a task; return 0.
+
+    Raises
+    ------
+    ServerError
+        If the server refuses, or does not answer.
+    """
+    server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    status, clients = server.status(), server.clients()
+    for client in clients.values():
+        client["tasks"] = tasks(client, status["task"])
+    if settings.as_json:
+        print(json.dumps(clients, indent=2))
+        return 0
+    if not clients:
+        print(f"no client has been seen yet; start one with: bramble client --server {server.url} --id pi-1 --sensors mock")
+        return 0
+    console = terminal.console()
+    console.print(terminal.table(COLUMNS, [_row(name, client) for name, client in sorted(clients.items())]))
+    for name, client in sorted(clients.items()):
+        for task, why in client["tasks"].items():
+            if why is not None:
+                console.print(f"{name} takes no part in {escape(task)}: {escape(why)}", soft_wrap=True)
+    return 0
+
+
+def tasks(client: JSON, only: str) -> dict[str, str | None]:
+    """Return the server's tasks with None where a client takes part, and else why not.
+
+    Parameters
+    ----------
+    client
+        What the server says of it.
+    only
+        The task of a server that knows one alone, and says no more than whether a client fits it.
+    """
+    named: dict[str, str | None] | None = client.get("tasks")
+    if named is not None:
+        return named
+    return {only: None if client.get("fits", True) else "; ".join(client["remarks"]) or "it does not offer what the task takes"}
+
+
+def _row(name: str, client: JSON) -> tuple[str, ...]:
+    return (
+        name,
+        "[green]there[/]" if client["connected"] else f"[red]gone {span(time.time() - client['last_seen'])}[/]",
+        escape(str(client.get("address") or "")),
+        escape(client["version"]),
+        f"version {client['protocol']}" if "protocol" in client else "",
+        escape(", ".join(client.get("features", ()))),
+        escape(", ".join(task for task, why in client["tasks"].items() if why is None)) or "none",
+    )
