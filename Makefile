@@ -23,11 +23,18 @@ test-main: $(VENV)/.dev
 fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -m "not process and not browser and not slow" $(ARGS)
 
-# The same on each other Python that is installed, in an environment of its own.
+# The same on each other Python that is installed, in an environment of its own. A name may be a shim that refuses, so pyenv's and uv's
+# own folders are looked into too.
 fast-pythons:
-	@for python in python3.11 python3.12 python3.13; do \
-	  version=$$($$python -c 'import sys; print(sys.version_info[:2])' 2>/dev/null) || { echo "there is no $$python here"; continue; }; \
-	  [ "$$version" = "$$($(PYTHON) -c 'import sys; print(sys.version_info[:2])')" ] || $(MAKE) fast PYTHON=$$python VENV=.venv-$$python || exit; \
+	@for version in 3.11 3.12 3.13; do \
+	  found=; \
+	  for python in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python$$version \
+	      "$$HOME"/.local/share/uv/python/cpython-$$version.*/bin/python$$version; do \
+	    if "$$python" -c 'import ensurepip, venv' 2>/dev/null; then found=$$python; break; fi; \
+	  done; \
+	  [ -n "$$found" ] || { echo "there is no Python $$version here"; continue; }; \
+	  [ "$$version" = "$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" ] || \
+	    $(MAKE) fast PYTHON="$$found" VENV=.venv-python$$version || exit; \
 	done
 
 # The older of the two TFLite runtimes needs an older numpy, so it has an environment of its own.
@@ -114,4 +121,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-tflite .venv-authoring build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-python3.* .venv-tflite .venv-authoring build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

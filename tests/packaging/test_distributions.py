@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tomllib
+import venv
 import zipfile
 from email.message import Message
 from email.parser import Parser
@@ -57,6 +59,20 @@ def test_the_sdist_holds_what_the_wheel_is_built_from(released: Repository) -> N
     with tarfile.open(one(released, "*.tar.gz")) as archive:
         files = {member.name.removeprefix(f"{folder}/") for member in archive.getmembers() if member.isfile()}
     assert files == packaged() | {"LICENSE", "PKG-INFO", "README.md", "pyproject.toml", ".gitignore"}
+
+
+def test_whoever_installs_the_wheel_has_what_they_write_checked_against_its_types(released: Repository, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=False)
+    [installed] = (tmp_path / "venv/lib").glob("python*/site-packages")
+    with zipfile.ZipFile(one(released, "*.whl")) as archive:
+        archive.extractall(installed)
+    (installed / "others.pth").write_text(sysconfig.get_path("purelib"))
+    wrong = "\n".join(f"import {package}\n{package}.__name__ = 1" for package in sorted(PACKAGES))
+    (tmp_path / "theirs.py").write_text(f"{wrong}\nfrom bramble import Server\nServer(5000)\n")
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", "venv/bin/python", "--cache-dir", "cache", "theirs.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    codes = re.findall(r"theirs.py:(\d+): error: .*\[(.+)\]", done.stdout)
+    assert codes == [*((str(2 * line), "assignment") for line in range(1, len(PACKAGES) + 1)), ("12", "arg-type")], done.stdout
 
 
 def test_a_server_of_the_wheel_makes_its_database(released: Repository, tmp_path: Path) -> None:
