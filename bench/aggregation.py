@@ -69,7 +69,7 @@ def main() -> list[Row]:
     tracemalloc.start()
     with tempfile.TemporaryDirectory() as name:
         header = Header(1, "", "evaluation", PARAMETERS, tuple(f"pi-{index}" for index in range(CLIENTS)), time.time(), time.time() + 60)
-        open_round = OpenRound(RoundFile.create(Path(name, "1.round"), header), updates[0], create("fedavg"))
+        open_round = OpenRound("some", RoundFile.create(Path(name, "1.round"), header), updates[0], create("fedavg"))
         with closing(open_round):
             layout = Layout.of([("w", [PARAMETERS])])
             messages = [

@@ -147,7 +147,7 @@ class Credulous(Judge):
 def opened(fleet: Fleet, number: int, clients: tuple[str, ...], model: Weights) -> OpenRound:
     """Open a round as a server does."""
     header = Header(number, fleet.graph.sha256, "evaluation", len(model), clients, time.time(), time.time() + 600)
-    return OpenRound(RoundFile.create(fleet.folder / "open.round", header), model, create("fedavg"))
+    return OpenRound(fleet.graph.manifest.task, RoundFile.create(fleet.folder / "open.round", header), model, create("fedavg"))
 
 
 def deliver(open_round: OpenRound, client: str, complete: TrainingComplete) -> None:

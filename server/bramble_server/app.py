@@ -19,7 +19,6 @@ from bramble_server.fleet.admission import Gate
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.fleet.tokens import Tokens
-from bramble_server.learning import strategies
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
@@ -52,9 +51,8 @@ class Server:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        graph, signatures = foundation.read(settings)
-        strategy = strategies.choose(settings.strategy, settings.strategy_option)
-        strategy.check(graph.manifest)
+        tracks = foundation.read(settings)
+        manifests = [track.graph.manifest for track in tracks]
         tokens = self.tokens = Tokens(settings.tokens) if settings.tokens else None
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -65,32 +63,32 @@ class Server:
         self.flask = Flask("bramble_server", static_folder=None)
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
         self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
-        self.fleet, self.complaints = Fleet(graph.manifest.channels, features=strategy.needs), Complaints()
-        self.metrics = Metrics(graph.manifest.metric, self.fleet, lambda: self.fleet.strangers(tokens.clients() if tokens else ()))
+        self.fleet, self.complaints = Fleet({track.graph.manifest.task: track.needs for track in tracks}), Complaints()
+        metrics = {manifest.task: manifest.metric for manifest in manifests}
+        self.metrics = Metrics(metrics, self.fleet, lambda: self.fleet.strangers(tokens.clients() if tokens else ()))
         self.metrics.database(lambda: bool(self.store.trouble))
         runtime = self.runtime = engine.Runtime(self.sio, threads=1)
         outward = Outward(self.sio, self.fleet, runtime.offload)
-        self.coordinator = Coordinator(settings, graph, self.store, self.fleet, outward, runtime, self.metrics, self.archive)
+        self.coordinator = Coordinator(settings, tracks, self.store, self.fleet, outward, runtime, self.metrics, self.archive)
         gate = Gate(self.fleet, tokens, settings.simulated_welcome)
-        links = self.links = Inward(
-            self.sio, gate, self.fleet, self.coordinator, outward, graph.manifest.layout, self.metrics, self.complaints
-        )
-        largest = 2 * codecs.encoded_size(graph.manifest.layout, "float32") + HEADROOM
+        links = self.links = Inward(self.sio, gate, self.fleet, self.coordinator, outward, self.metrics, self.complaints)
+        largest = 2 * max(codecs.encoded_size(manifest.layout, "float32") for manifest in manifests) + HEADROOM
         patience = settings.ping_interval + settings.ping_timeout
-        text = max(TEXT, 2 * len(json.dumps(graph.manifest.layout.to_wire())))
+        text = max(TEXT, *(2 * len(json.dumps(manifest.layout.to_wire())) for manifest in manifests))
         limits = Limits(largest, text, patience, links.admitted, engine.places(largest))
         self.metrics.watch(engine.attach(self.sio, limits, links.complain))
         readers = engine.Runtime(self.sio, threads=READERS)
         room = http.Room(
-            settings, graph, signatures, self.store, self.archive, self.fleet, self.coordinator, readers, self.metrics, self.complaints,
+            settings, tracks, self.store, self.archive, self.fleet, self.coordinator, readers, self.metrics, self.complaints,
             tokens,
         )  # fmt: skip
         http.register(self.flask, room)
-        if settings.mode == "private" and not signatures and graph.fingerprint not in released.fingerprints():
-            log.warning(
-                "task %s: its graph is not signed, and clients in private mode run no such one: bramble task sign %s --key YOUR_KEY",
-                graph.manifest.task, settings.task,
-            )  # fmt: skip
+        for name, track in zip(settings.task, tracks, strict=True):
+            if settings.mode == "private" and not track.signatures and track.graph.fingerprint not in released.fingerprints():
+                log.warning(
+                    "task %s: its graph is not signed, and clients in private mode run no such one: bramble task sign %s --key YOUR_KEY",
+                    track.graph.manifest.task, name,
+                )  # fmt: skip
 
     def listen(self) -> engine.Listener:
         """Start to work and to accept connections."""
@@ -159,8 +157,9 @@ def warn_if_the_clock_may_be_wrong() -> None:
 
 def _say_what_is_here(server: Server) -> None:
     view = server.coordinator.view
-    if view.model.round or view.cycle:
-        left = f"round {view.model.round}" + (f" and cycle {view.cycle}" if view.cycle else "")
+    last = max(progress.model.round for progress in view.tasks.values())
+    if last or view.cycle:
+        left = f"round {last}" + (f" and cycle {view.cycle}" if view.cycle else "")
         log.info("going on after %s of %s; POST /reset, or another --data-dir, begins anew", left, server.store.where)
 
 

@@ -1,27 +1,35 @@
-"""What a server reads of its settings' files before it opens anything: the graph of its task, and who signed it."""
+"""What a server reads of its settings' files before it opens anything: the graph of each task, and who signed it."""
 
 from __future__ import annotations
 
+import difflib
 from typing import NamedTuple
 
 from bramble_protocol import codecs
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.features import TRACKS
 from bramble_protocol.graph import GraphFile
 from bramble_server import tasks
+from bramble_server.fleet.checks import Needs
 from bramble_server.learning import strategies
 from bramble_server.settings import ServerSettings
 from bramble_server.store import dialect
 
 
 class Foundation(NamedTuple):
-    """What a server is built on."""
+    """What a track is built on."""
 
     graph: GraphFile
     signatures: bytes
     """The file of signatures beside a graph of one's own; empty without one."""
+    settings: ServerSettings
+    """The server's, with what is set for this task alone."""
+    needs: Needs
+    """What a client must have to be asked for its rounds."""
 
 
-def read(settings: ServerSettings) -> Foundation:
-    """Read the files that the settings name, and refuse the names that nothing has.
+def read(settings: ServerSettings) -> tuple[Foundation, ...]:
+    """Read the files that the settings name, and refuse the names that nothing has; return them by task, the first first.
 
     Nothing is opened, made or started: this also judges settings on a machine on which they are not to run.
 
@@ -30,9 +38,27 @@ def read(settings: ServerSettings) -> Foundation:
     BrambleError
         If a server could not start with them, in one sentence.
     """
-    graph, signatures = tasks.load(settings.task, settings.horizon), tasks.signatures_of(settings.task)
-    codecs.encoded_size(graph.manifest.layout, settings.encoding)
-    strategies.choose(settings.strategy, settings.strategy_option)
+    builtin = [name for name in settings.task if not name.endswith(".tflite")]
+    found: dict[str, Foundation] = {}
+    for name in settings.task:
+        horizon = settings.horizon if name in builtin or not builtin else None  # where no task could take it, one says so
+        graph, signatures = tasks.load(name, horizon), tasks.signatures_of(name)
+        task = graph.manifest.task
+        if task in found:
+            same = found[task].graph.sha256 == graph.sha256
+            what = "is given twice" if same else f"is what two graphs are called, {found[task].graph.sha256[:12]} and {graph.sha256[:12]}"
+            raise BrambleError(f"task: {task} {what}; {'leave one of them out' if same else 'give one of them another name'}")
+        own = settings.of(task)
+        codecs.encoded_size(graph.manifest.layout, own.encoding)
+        strategy = strategies.choose(own.strategy, own.strategy_option)
+        strategy.check(graph.manifest)
+        needs = Needs(tuple(graph.manifest.channels), (*([TRACKS] if found else []), *strategy.needs))
+        found[task] = Foundation(graph, signatures, own, needs)
+    for task in settings.track:
+        if task not in found:
+            close = difflib.get_close_matches(task, found, 1)
+            meant = f", did you mean {close[0]}?" if close else ""
+            raise BrambleError(f"track: there are settings for task {task[:63]}, which is not served{meant}; served are {', '.join(found)}")
     if settings.database:
         dialect.parse(settings.database)
-    return Foundation(graph, signatures)
+    return tuple(found.values())

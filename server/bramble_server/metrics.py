@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -33,29 +34,32 @@ class Metrics:
 
     Parameters
     ----------
-    metric
-        The task's.
+    metrics
+        Each task's metric, by its name.
     fleet
         Who there is.
     never_seen
         Returns the ids that may connect and never did.
     """
 
-    def __init__(self, metric: Metric, fleet: Fleet, never_seen: Callable[[], Iterable[str]] = list) -> None:
+    def __init__(self, metrics: Mapping[str, Metric], fleet: Fleet, never_seen: Callable[[], Iterable[str]] = list) -> None:
         self._registry = CollectorRegistry()
-        rounds = Counter("bramble_rounds", "Rounds that ended, by how.", ["state"], registry=self._registry)
-        self._rounds = {state: rounds.labels(state) for state in ("committed", "abandoned")}
-        self._seconds = Histogram("bramble_round_seconds", "How long committed rounds took.", registry=self._registry, buckets=_SECONDS)
+        rounds = Counter("bramble_rounds", "Rounds that ended, by how.", ["task", "state"], registry=self._registry)
+        self._rounds = {(task, state): rounds.labels(task, state) for task in metrics for state in ("committed", "abandoned")}
+        seconds = Histogram("bramble_round_seconds", "How long committed rounds took.", ["task"], registry=self._registry, buckets=_SECONDS)
+        self._seconds = {task: seconds.labels(task) for task in metrics}
         updates = Counter("bramble_updates", "Updates that clients sent, by what became of them.", ["answer"], registry=self._registry)
         self._updates = {answer: updates.labels(answer) for answer in ("accepted", *REFUSALS)}
         self._left_out = Counter(
-            "bramble_updates_left_out", "Updates that came and did not count, by whose they are.", ["client"], registry=self._registry
-        )
+            "bramble_updates_left_out", "Updates that came and did not count, by whose they are.", ["task", "client"],
+            registry=self._registry,
+        )  # fmt: skip
         self._readings = Counter("bramble_readings", "Mirrored readings that were stored.", registry=self._registry)
         Gauge("bramble_clients_connected", "Clients connected now.", registry=self._registry).set_function(lambda: len(fleet))
-        able = Gauge("bramble_clients_able", "Clients connected now whose channels fit the task.", registry=self._registry)
-        able.set_function(lambda: fleet.ready)
-        self._measures = _Measures(metric)
+        able = Gauge("bramble_clients_able", "Clients connected now that can train the task.", ["task"], registry=self._registry)
+        for task in metrics:
+            able.labels(task).set_function(partial(fleet.ready, task))
+        self._measures = _Measures(metrics)
         for collector in (self._measures, _Presence(fleet, never_seen), _Health(fleet)):
             self._registry.register(collector)
 
@@ -68,29 +72,29 @@ class Metrics:
         gauge = Gauge("bramble_database_up", "1 while the database can be used, 0 while it cannot.", registry=self._registry)
         gauge.set_function(lambda: not trouble())
 
-    def round_ended(self, state: str, seconds: float, metrics: Mapping[str, float]) -> None:
+    def round_ended(self, task: str, state: str, seconds: float, metrics: Mapping[str, float]) -> None:
         """Note a round, and its pooled metrics if it was committed."""
-        self._rounds[state].inc()
+        self._rounds[task, state].inc()
         if state == "committed":
-            self._seconds.observe(seconds)
-            self.measured(metrics)
+            self._seconds[task].observe(seconds)
+            self.measured(task, metrics)
 
-    def measured(self, metrics: Mapping[str, float]) -> None:
+    def measured(self, task: str, metrics: Mapping[str, float]) -> None:
         """Note what a committed round measured; what it did not measure stays what it was."""
-        self._measures.means.update({name: metrics[name] for name in ("test_error", "test_baseline") if name in metrics})
+        self._measures.means[task].update({name: metrics[name] for name in ("test_error", "test_baseline") if name in metrics})
 
-    def forget(self) -> None:
-        """Note that nothing is known of the model any more."""
-        self._measures.means.clear()
+    def forget(self, task: str) -> None:
+        """Note that nothing is known of a task's model any more."""
+        self._measures.means[task].clear()
 
     def update(self, answer: str) -> None:
         """Note what became of an update: ``accepted`` or one of ``REFUSALS``."""
         self._updates[answer if answer in self._updates else "invalid"].inc()
 
-    def left_out(self, clients: Iterable[str]) -> None:
+    def left_out(self, task: str, clients: Iterable[str]) -> None:
         """Note whose updates a round left out."""
         for client in clients:
-            self._left_out.labels(client).inc()
+            self._left_out.labels(task, client).inc()
 
     def readings(self, count: int) -> None:
         """Note stored readings."""
@@ -116,23 +120,25 @@ _HEALTH = {
 
 
 class _Measures(Collector):
-    """The global model's error. There is none before it was measured."""
+    """The error of each task's global model. There is none before it was measured."""
 
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
-        self.means: dict[str, float] = {}
+    def __init__(self, metrics: Mapping[str, Metric]) -> None:
+        self._metrics = metrics
+        self.means: dict[str, dict[str, float]] = {task: {} for task in metrics}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        of_what = [self._metric.name, self._metric.unit]
         for name, text in (
             ("error", "The global model's error on data that nobody had trained on"),
             ("baseline", "The baseline's error there"),
         ):
-            read = GaugeMetricFamily(f"bramble_task_{name}", f"{text}, as the task's metric in its unit.", labels=["metric", "unit"])
-            mean = GaugeMetricFamily(f"bramble_test_{name}", f"The mean that bramble_task_{name} is read from: of squares, for a root.")
-            if f"test_{name}" in self.means:
-                read.add_metric(of_what, self._metric.read(self.means[f"test_{name}"]))
-                mean.add_metric([], self.means[f"test_{name}"])
+            labels = ["task", "metric", "unit"]
+            read = GaugeMetricFamily(f"bramble_task_{name}", f"{text}, as the task's metric in its unit.", labels=labels)
+            text = f"The mean that bramble_task_{name} is read from: of squares, for a root."
+            mean = GaugeMetricFamily(f"bramble_test_{name}", text, labels=["task"])
+            for task, metric in self._metrics.items():
+                if (known := self.means[task].get(f"test_{name}")) is not None:
+                    read.add_metric([task, metric.name, metric.unit], metric.read(known))
+                    mean.add_metric([task], known)
             yield from (read, mean)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bramble_protocol.durations import seconds
 
@@ -39,6 +40,52 @@ def pairs(value: Any) -> dict[str, Any]:
     return found
 
 
+TRACKED = (
+    *("rounds", "every", "deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate"),
+    *("strategy", "strategy_option", "keep_models", "keep_rounds"),
+)
+"""Settings that may differ from task to task."""
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Read what is given as one name or several; in an environment variable with commas between."""
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple) or not all(isinstance(item, str) and item.strip() for item in given):
+        raise ValueError("expected a name, or a list of names")
+    return tuple(item.strip() for item in given)
+
+
+def by_task(value: Any) -> dict[str, dict[str, Any]]:
+    """Read settings of single tasks: tables by task, or ``task.setting=value``, one or a list or with commas between."""
+    wanted = "what is set for one task alone is written task.setting=value, such as climate.every=10m"
+    if isinstance(value, Mapping):
+        if not all(isinstance(table, Mapping) for table in value.values()):
+            raise ValueError(wanted)
+        found = {str(task): {str(name).replace("-", "_"): item for name, item in table.items()} for task, table in value.items()}
+    else:
+        found = {}
+        for item in value.split(",") if isinstance(value, str) else value:
+            key, given, text = str(item).partition("=")
+            task, dot, name = key.strip().rpartition(".")
+            name = name.replace("-", "_")
+            if not given or not dot or not task:
+                raise ValueError(wanted)
+            settings = found.setdefault(task, {})
+            if name == "strategy_option":
+                settings.setdefault(name, []).append(text.strip())
+            elif name in settings:
+                raise ValueError(f"{task}.{name} is given twice")
+            else:
+                settings[name] = text.strip()
+    for task, settings in found.items():
+        for name in settings:
+            if name not in TRACKED:
+                close = difflib.get_close_matches(name, TRACKED, 1)
+                meant = f", did you mean {close[0]}?" if close else ""
+                raise ValueError(f"{task}.{name} cannot be set for one task alone{meant}; what can is {', '.join(TRACKED)}")
+    return found
+
+
 PRIVATE_UPDATES = 3
 """Updates that make a round in private mode: a mean of two is, to one of the two, the other's."""
 
@@ -58,7 +105,19 @@ class ServerSettings(BaseSettings):
     mode: Literal["evaluation", "private"] = Field(
         "evaluation", description="evaluation: clients mirror their readings here; private: no reading ever leaves a client."
     )
-    task: str = Field("climate", description="Built-in task, or the path of an exported graph.")
+    task: Annotated[tuple[str, ...], NoDecode, BeforeValidator(names)] = Field(
+        ("climate",),
+        min_length=1,
+        description="Built-in task, or the path of an exported graph; may be given more than once, and the first is the one that is meant "
+        "where none is named.",
+        json_schema_extra={"cli": "repeat", "shown": "climate", "metavar": "TEXT"},
+    )
+    track: Annotated[dict[str, dict[str, Any]], NoDecode, BeforeValidator(by_task)] = Field(
+        {},
+        description=f"What is set for one task alone, such as climate.every=10m: any of {', '.join(TRACKED)}. In a TOML file these are "
+        "tables, such as server.track.climate. May be given more than once.",
+        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "TASK.SETTING=VALUE"},
+    )
     horizon: int | None = Field(None, ge=1, description="Bins to forecast ahead, instead of the built-in task's own number.")
     strategy: str = Field("fedavg", description="How updates become the next model; bramble strategies lists all.")
     strategy_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
@@ -181,6 +240,37 @@ class ServerSettings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _tracks_fit(self) -> ServerSettings:
+        for task in self.track:
+            self.of(task)
+        return self
+
+    def of(self, task: str) -> ServerSettings:
+        """Return the settings of one task: those of all, but for what is set for it alone.
+
+        Raises
+        ------
+        ValueError
+            If these do not work out, in a sentence.
+        """
+        if task not in self.track:
+            return self
+        chosen = dict(self.track[task])
+        common = {name: getattr(self, name) for name in type(self).model_fields if name not in (*chosen, "track")}
+        if "rounds" in chosen or "every" in chosen:  # one takes the place of the other
+            common.update(dict.fromkeys({"rounds", "every"} - set(chosen)))
+        if "strategy" in chosen:
+            common.pop("strategy_option", None)  # those of another strategy mean nothing to it
+        if "min_clients" not in chosen and str(chosen.get("min_updates", "")).strip().isdecimal():
+            common["min_clients"] = max(self.min_clients, int(chosen["min_updates"]))
+        try:
+            return Alone(**common, **chosen)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join([task, *map(str, first["loc"][:1])])
+            raise ValueError(f"{where}: {str(first['msg']).removeprefix('Value error, ')}") from None
+
     @property
     def simulated_welcome(self) -> bool:
         """Whether clients with mock sensors are taken."""
@@ -203,3 +293,14 @@ class ServerSettings(BaseSettings):
         """Return how clients train: as the task says, but for what is set here."""
         chosen = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
         return replace(task, deadline_s=self.deadline, **{name: value for name, value in chosen.items() if value is not None})
+
+
+class Alone(ServerSettings):
+    """The settings of one task; all of them are given, so nothing else is asked."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *others: PydanticBaseSettingsSource, **named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Ask neither environment nor files."""
+        return (init_settings,)

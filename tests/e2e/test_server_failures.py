@@ -159,8 +159,8 @@ def test_a_setting_that_does_not_work_out_ends_the_start_with_one_sentence(flags
     assert len(failure.value.said.splitlines()) == 1
 
 
-def test_the_history_of_another_task_is_not_continued(tmp_path: Path) -> None:
+def test_the_history_of_another_graph_is_not_continued(tmp_path: Path) -> None:
     with ServerProcess(tmp_path):
         pass
-    with pytest.raises(NotReady, match="it holds the history of task small"):
+    with pytest.raises(NotReady, match="its history of task small is that of graph"):
         ServerProcess(tmp_path, layout=Layout.of([("other", [3])]))

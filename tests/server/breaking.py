@@ -39,11 +39,11 @@ def failing(method: Any, error: Exception) -> Any:
 made = OpenRound.__init__
 
 
-def make(self: OpenRound, file: RoundFile, *arguments: Any) -> None:
+def make(self: OpenRound, task: str, file: RoundFile, *arguments: Any) -> None:
     """Note which round is the current one."""
     global current
     current = file.header.round
-    made(self, file, *arguments)
+    made(self, task, file, *arguments)
 
 
 OpenRound.__init__ = make  # type: ignore[method-assign, assignment]

@@ -57,9 +57,9 @@ def let_go(self: Openings, open_round: OpenRound, committed: bool) -> None:
     let_gone(self, open_round, committed)
 
 
-def in_rollback(connection: Any, to_be: int, *arguments: Any) -> None:
+def in_rollback(connection: Any, task: str, to_be: int, *arguments: Any) -> None:
     """Write the chosen rollback, and die before it is committed."""
-    written(connection, to_be, *arguments)
+    written(connection, task, to_be, *arguments)
     if to_be == int(number):
         committing.append(to_be)
 

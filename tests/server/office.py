@@ -17,7 +17,6 @@ import numpy as np
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import (
     Channel,
     ClientUpdate,
@@ -30,6 +29,7 @@ from bramble_protocol.messages import (
     TrainingComplete,
     TrainingFailed,
 )
+from bramble_server import foundation
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.archive import Archive
@@ -95,8 +95,10 @@ class Transport:
     def generate(self, message: GenerateData) -> None:
         self._say("generate", self._fleet.connected())
 
-    def reset(self, clients: Iterable[str] | None = None) -> None:
-        self._say("reset", self._fleet.connected() if clients is None else clients)
+    def reset(self, clients: Iterable[str] | None = None, task: str | None = None) -> int:
+        told = list(self._fleet.connected() if clients is None else clients)
+        self._say("reset" if task is None else f"reset {task}", told)
+        return len(told)
 
     def _say(self, what: str, clients: Iterable[str]) -> None:
         if self.broken and what.startswith(self.broken):
@@ -125,15 +127,16 @@ class Office:
         self.clock = clock or Clock()
         self._sessions: dict[str, str] = {}
         self._numbers = itertools.count()
-        graph = GraphFile.read(write_graph(folder).read_bytes())
-        self.store = Store(database or folder / "bramble.db")
-        self.fleet = Fleet(graph.manifest.channels, self.clock)
-        self.transport = outward(self.fleet)
-        self.metrics = Metrics(graph.manifest.metric, self.fleet)
+        settings = {"task": [str(write_graph(folder))], **settings}
         self.settings = ServerSettings(data_dir=folder, **{"min_clients": 1, "deadline": 60.0, **settings})
+        tracks = foundation.read(self.settings)
+        self.store = Store(database or folder / "bramble.db")
+        self.fleet = Fleet({track.graph.manifest.task: track.needs for track in tracks}, self.clock)
+        self.transport = outward(self.fleet)
+        self.metrics = Metrics({track.graph.manifest.task: track.graph.manifest.metric for track in tracks}, self.fleet)
         self.archive = Archive(folder)
         self.coordinator = Coordinator(
-            self.settings, graph, self.store, self.fleet, self.transport, Threads(), self.metrics, self.archive, self.clock
+            self.settings, tracks, self.store, self.fleet, self.transport, Threads(), self.metrics, self.archive, self.clock
         )
         self.coordinator.start()
         self._full = False
@@ -220,7 +223,7 @@ class Office:
     def stored(self) -> tuple[int, list[float]] | None:
         """Number and weights of the newest model on the disk."""
         with self.store.reading() as connection:
-            newest = models.latest(connection)
+            newest = models.latest(connection, "small")
         return (newest[0], newest[1].tolist()) if newest else None
 
     def committed(self, *clients: str, value: float = 1.0) -> int:

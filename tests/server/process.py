@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,16 +24,16 @@ from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 SIZE = 6
+CHANNELS = (Channel("temperature", "°C"), Channel("humidity", "%"))
 LAYOUT = Layout.of([("dense/kernel", [2, 2]), ("dense/bias", [2])])
 
 
-def write_graph(folder: Path, layout: Layout = LAYOUT) -> Path:
+def write_graph(folder: Path, layout: Layout = LAYOUT, task: str = "small", channels: Sequence[Channel] = CHANNELS) -> Path:
     """Write a small task: the server never runs a graph, so any bytes do for its flatbuffer."""
-    channels = (Channel("temperature", "°C"), Channel("humidity", "%"))
     metric = Metric("RMSE", "°C", "sqrt", "persistence: it will be as now")
-    manifest = Manifest("small", "a small task", channels, 4, 3600.0, 1, "temperature", layout, metric, TrainConfig())
+    manifest = Manifest(task, "a small task", tuple(channels), 4, 3600.0, 1, channels[0].key, layout, metric, TrainConfig())
     initial = np.arange(layout.size, dtype=np.float32)
-    path = folder / "small.tflite"
+    path = folder / f"{task}.tflite"
     path.write_bytes(GraphFile.pack(b"\x1c\0\0\0TFL3 not run by the server", manifest, initial).data)
     return path
 
@@ -59,7 +60,8 @@ class ServerProcess:
         self.folder = folder
         self.errors = folder / "server.log"
         command = [str(bramble), "server"] if bramble else [sys.executable, *([str(script)] if script else ["-m", "bramble_server"])]
-        command += ["--port", str(port or kept()), "--data-dir", str(folder / "data"), "--task", str(write_graph(folder, layout))]
+        command += ["--port", str(port or kept()), "--data-dir", str(folder / "data")]
+        command += [] if "--task" in flags else ["--task", str(write_graph(folder, layout))]
         command += [*PATIENT, *flags]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("BRAMBLE_", "PYTHONPATH"))}
         sources = {} if bramble else {"PYTHONPATH": str(ROOT)}

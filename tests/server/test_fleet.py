@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from bramble_protocol.features import TRACKS
 from bramble_protocol.messages import Channel, Handshake
 from bramble_server.fleet import fleet as fleets
+from bramble_server.fleet.checks import Needs
 from bramble_server.fleet.fleet import Client, Fleet
 
 
@@ -70,11 +72,11 @@ def test_what_is_shown_tells_terms_and_work(fleet: Fleet) -> None:
 
 
 def test_only_those_are_able_whose_channels_are_the_tasks_by_key_and_unit() -> None:
-    fleet = Fleet((Channel("temperature", "°C"), Channel("humidity", "%")))
+    fleet = Fleet({"climate": Needs((Channel("temperature", "°C"), Channel("humidity", "%")))})
     good = (Channel("humidity", "%"), Channel("temperature", "°C"), Channel("light", "lx"))
     for client, channels in (("good", good), ("half", good[1:]), ("odd", (Channel("temperature", "°F"), good[0])), ("bare", ())):
         fleet.join(hello(client, channels=channels), f"s-{client}", "10.0.0.1")
-    assert (fleet.able(), fleet.ready, len(fleet)) == (["good"], 1, 4)
+    assert (fleet.able("climate"), fleet.ready("climate"), len(fleet)) == (["good"], 1, 4)
     tail = ", so it is not asked for rounds of this task"
     assert {name: client["remarks"] for name, client in fleet.to_json([]).items()} == {
         "good": [],
@@ -84,7 +86,26 @@ def test_only_those_are_able_whose_channels_are_the_tasks_by_key_and_unit() -> N
     }
     fleet.join(hello("half", channels=good), "s-half-2", "10.0.0.1")
     fleet.leave("s-odd")
-    assert (fleet.able(), fleet.ready, len(fleet)) == (["good", "half"], 2, 3)
+    assert (fleet.able("climate"), fleet.ready("climate"), len(fleet)) == (["good", "half"], 2, 3)
+
+
+def test_each_task_asks_those_that_it_fits_and_says_of_the_others_why() -> None:
+    warm, wet = Channel("temperature", "°C"), Channel("humidity", "%")
+    fleet = Fleet({"warmth": Needs((warm,)), "damp": Needs((wet,), (TRACKS,))})
+    fleet.join(hello("both", channels=(warm, wet), features=(TRACKS,)), "1", "10.0.0.1")
+    fleet.join(hello("older", channels=(warm, wet)), "2", "10.0.0.1")
+    fleet.join(hello("wet", channels=(wet,), features=(TRACKS,)), "3", "10.0.0.1")
+    fleet.join(hello("none", channels=()), "4", "10.0.0.1")
+    assert (fleet.able("warmth"), fleet.able("damp")) == (["both", "older"], ["both", "wet"])
+    shown = fleet.to_json([], "damp")
+    assert {name: client["fits"] for name, client in shown.items()} == {"both": True, "older": False, "wet": True, "none": False}
+    assert shown["older"]["tasks"] == {
+        "warmth": None, "damp": "does not know tracks, which rounds of this task need, so it is not asked for them; upgrade it"
+    }  # fmt: skip
+    assert [bool(client.idle) for name in shown if (client := fleet.get(name))] == [False, True, False, False]
+    fleet.judged("warmth", {"both": "left out of round 3: too long"})
+    fleet.judged("damp", {"both": None})
+    assert fleet.to_json([])["both"]["remarks"] == ["left out of round 3: too long"], "what another task says does not undo it"
 
 
 def test_to_leave_costs_the_same_however_many_there_are(fleet: Fleet) -> None:

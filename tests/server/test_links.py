@@ -83,7 +83,7 @@ class Links:
         self.office = Office(folder, outward=lambda fleet: Outward(self.sockets, fleet, Threads().offload))
         gate, complaints = Gate(self.office.fleet, None, True), Complaints()
         self.inward = Inward(
-            self.sockets, gate, self.office.fleet, self.office.coordinator, self.office.transport, LAYOUT, self.office.metrics, complaints
+            self.sockets, gate, self.office.fleet, self.office.coordinator, self.office.transport, self.office.metrics, complaints
         )
 
     def connect(self, client: str, sid: str = "", address: str = "192.0.2.7", **hello: Any) -> str:

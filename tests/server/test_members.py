@@ -13,7 +13,7 @@ from bramble_server.rounds import members, synchronous
 from bramble_server.rounds.cycle import World
 from bramble_server.rounds.members import Members
 from bramble_server.rounds.synchronous import Start, State, Update, step
-from bramble_server.rounds.view import Model, View
+from bramble_server.rounds.view import Model, Progress, View
 
 
 class Alike(str):
@@ -69,13 +69,14 @@ def work(clients: int, monkeypatch: pytest.MonkeyPatch) -> int:
         patch.setattr(members, "_made", counted_make)
         fleet = [Ordered(f"pi-{n:05}") for n in range(clients)]
         state, _ = step(State(), Start(fleet))
-        view, world = View(1, Model(0, np.zeros(1, np.float32), {})), World({}, 0.0, 1.0)
+        model = Model(0, np.zeros(1, np.float32), {})
+        view, world = View(1, {}), World({}, 0.0, 1.0)
         for client in fleet:
             event = Update(client, 1)
             assert synchronous.counts(state, event)
             state, _ = step(state, event)
-            view = view.now(state.running, world)
-        assert view.running is None
+            view = view.now({"small": Progress(model, state.running)}, world)
+        assert view.first.running is None
     return touched
 
 

@@ -12,17 +12,20 @@ from prometheus_client.parser import text_string_to_metric_families
 from bramble_protocol.graph import Metric
 from bramble_protocol.health import DISK, Health
 from bramble_protocol.messages import Handshake
+from bramble_server.fleet.checks import Needs
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.metrics import REFUSALS, Metrics, Traffic
 
 METRIC = Metric("RMSE", "°C", "sqrt", "persistence: it will be as now")
+TASKS = {"small": Needs()}
+SMALL = (("task", "small"),)
 
 
 def made(clients: int = 0) -> Metrics:
-    fleet = Fleet()
+    fleet = Fleet(TASKS)
     for number in range(clients):
         fleet.join(Handshake(2, f"pi-{number}"), f"s{number}", "10.0.0.1")
-    return Metrics(METRIC, fleet)
+    return Metrics({"small": METRIC}, fleet)
 
 
 def values(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -34,41 +37,41 @@ def test_every_series_is_there_from_the_start() -> None:
     seen = values(made(3))
     assert seen["bramble_clients_connected", ()] == 3
     for state in ("committed", "abandoned"):
-        assert seen["bramble_rounds_total", (("state", state),)] == 0
+        assert seen["bramble_rounds_total", (("state", state), *SMALL)] == 0
     for answer in ("accepted", *REFUSALS):
         assert seen["bramble_updates_total", (("answer", answer),)] == 0
 
 
 def test_rounds_are_counted_by_their_end_and_committed_ones_timed() -> None:
     metrics = made()
-    metrics.round_ended("committed", 0.3, {"test_error": 2.0, "test_baseline": 4.0})
-    metrics.round_ended("abandoned", 60.0, {"test_error": 9.0})
+    metrics.round_ended("small", "committed", 0.3, {"test_error": 2.0, "test_baseline": 4.0})
+    metrics.round_ended("small", "abandoned", 60.0, {"test_error": 9.0})
     seen = values(metrics)
-    assert seen["bramble_rounds_total", (("state", "committed"),)] == 1
-    assert seen["bramble_rounds_total", (("state", "abandoned"),)] == 1
-    assert seen["bramble_round_seconds_count", ()] == 1
-    assert seen["bramble_round_seconds_sum", ()] == 0.3
+    assert seen["bramble_rounds_total", (("state", "committed"), *SMALL)] == 1
+    assert seen["bramble_rounds_total", (("state", "abandoned"), *SMALL)] == 1
+    assert seen["bramble_round_seconds_count", SMALL] == 1
+    assert seen["bramble_round_seconds_sum", SMALL] == 0.3
 
 
 def test_the_error_is_the_tasks_metric_by_name_and_unit_and_there_is_none_before_it_is_known() -> None:
     metrics = made()
     assert not [name for name, _ in values(metrics) if "task_" in name or "test_" in name]
-    metrics.round_ended("abandoned", 1.0, {"test_error": 9.0})
-    metrics.round_ended("committed", 1.0, {"loss_before": 9.0})
+    metrics.round_ended("small", "abandoned", 1.0, {"test_error": 9.0})
+    metrics.round_ended("small", "committed", 1.0, {"loss_before": 9.0})
     assert not [name for name, _ in values(metrics) if "task_" in name or "test_" in name]
-    metrics.round_ended("committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0})
-    seen, of_what = values(metrics), (("metric", "RMSE"), ("unit", "°C"))
+    metrics.round_ended("small", "committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0})
+    seen, of_what = values(metrics), (("metric", "RMSE"), *SMALL, ("unit", "°C"))
     assert (seen["bramble_task_error", of_what], seen["bramble_task_baseline", of_what]) == (1.5, 2.0)
-    assert (seen["bramble_test_error", ()], seen["bramble_test_baseline", ()]) == (2.25, 4.0), "the means, under their old names"
-    metrics.round_ended("committed", 1.0, {"loss_before": 9.0})
+    assert (seen["bramble_test_error", SMALL], seen["bramble_test_baseline", SMALL]) == (2.25, 4.0), "the means, under their old names"
+    metrics.round_ended("small", "committed", 1.0, {"loss_before": 9.0})
     assert values(metrics)["bramble_task_error", of_what] == 1.5, "the last that was measured"
-    metrics.forget()
+    metrics.forget("small")
     assert not [name for name, _ in values(metrics) if "task_" in name or "test_" in name]
 
 
 def test_a_lost_client_keeps_an_up_of_0_and_a_last_seen_time_until_it_is_forgotten() -> None:
-    fleet = Fleet()
-    metrics = Metrics(METRIC, fleet, lambda: fleet.strangers(["pi-1", "pi-never"]))
+    fleet = Fleet(TASKS)
+    metrics = Metrics({"small": METRIC}, fleet, lambda: fleet.strangers(["pi-1", "pi-never"]))
     fleet.join(Handshake(2, "pi-1"), "s1", "10.0.0.1")
     fleet.report("pi-1", Health(sent=1.0, soc_temperature=50.0))
     up, last = "bramble_client_up", "bramble_client_last_seen_timestamp_seconds"
@@ -87,11 +90,13 @@ def test_a_lost_client_keeps_an_up_of_0_and_a_last_seen_time_until_it_is_forgott
 
 
 def test_each_thing_that_the_firmware_says_is_a_series_of_its_own() -> None:
-    fleet = Fleet()
+    fleet = Fleet(TASKS)
     for name, bits in (("pi-1", 0x50005), ("pi-2", None)):
         fleet.join(Handshake(2, name), name, "10.0.0.1")
         fleet.report(name, Health(sent=1.0, throttled=bits))
-    found = {labels: value for (name, labels), value in values(Metrics(METRIC, fleet)).items() if name == "bramble_client_throttled"}
+    found = {
+        labels: value for (name, labels), value in values(Metrics({"small": METRIC}, fleet)).items() if name == "bramble_client_throttled"
+    }
     assert {dict(labels)["client"] for labels in found} == {"pi-1"}, "one that cannot tell says nothing"
     assert {dict(labels)["state"] for labels, value in found.items() if value} == {
         "under-voltage", "throttled", "under-voltage before", "throttled before",
@@ -100,8 +105,8 @@ def test_each_thing_that_the_firmware_says_is_a_series_of_its_own() -> None:
 
 def test_promtool_finds_nothing() -> None:
     """Debian's package prometheus has it: it knows what Prometheus' makers hold to be a good name and a good text."""
-    fleet, traffic = Fleet(), Traffic()
-    metrics = Metrics(METRIC, fleet, lambda: ["pi-never"])
+    fleet, traffic = Fleet(TASKS), Traffic()
+    metrics = Metrics({"small": METRIC}, fleet, lambda: ["pi-never"])
     metrics.watch(traffic)
     fleet.join(Handshake(2, "pi-1"), "s1", "10.0.0.1")
     measured = {name: 50.0 for name in ("sample_age", "sample_every", "soc_temperature", "memory_free", "disk_free")}
@@ -109,7 +114,7 @@ def test_promtool_finds_nothing() -> None:
         {"sent": 1.0, **measured, "samples_missed": 3, "sensors_gone": ["bme280"], "throttled": 0x50005, "disk": min(DISK)}
     )
     fleet.report("pi-1", told)
-    metrics.round_ended("committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0})
+    metrics.round_ended("small", "committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0})
     families = {family.name for family in text_string_to_metric_families(metrics.text().decode()) if family.samples}
     assert len(families) >= 20, "each kind is there"
     promtool = shutil.which("promtool")

@@ -70,7 +70,7 @@ def opened(store: Store, tmp_path: Path) -> Iterator[Callable[..., OpenRound]]:
     made: list[OpenRound] = []
 
     def open_with(*clients: str, strategy: Strategy | None = None) -> OpenRound:
-        made.append(OpenRound(file(tmp_path, clients), OLD, strategy or FedAvg()))
+        made.append(OpenRound("small", file(tmp_path, clients), OLD, strategy or FedAvg()))
         with store.writing() as connection:
             made[-1].opened(connection, 100)
         return made[-1]
@@ -104,8 +104,8 @@ def test_a_commit_writes_model_record_and_every_part_together(store: Store, open
     assert found["clients"]["b"]["cosine"] == pytest.approx(1.0)
     assert (found["clients"]["c"]["reason"], found["clients"]["c"]["replied"]) == ("disconnected", None)
     with store.reading() as connection:
-        number, kept = models.latest(connection) or (0, OLD)
-        latest = {item.client: item for item in models.latest_updates_of_all(connection)}
+        number, kept = models.latest(connection, "small") or (0, OLD)
+        latest = {item.client: item for item in models.latest_updates_of_all(connection, "small")}
     assert (number, kept.tolist()) == (1, [2.0] * 4)
     assert (latest["b"].samples, latest["b"].weights) == (10, None), "they are in the round's file, and written once"
 
@@ -153,7 +153,7 @@ def test_the_order_of_arrival_changes_not_a_bit(tmp_path: Path) -> None:
     values = {f"pi-{i}": float(rng.normal()) for i in range(11)}
     results = []
     for names in (sorted(values), sorted(values, reverse=True)):
-        open_round = OpenRound(file(tmp_path, tuple(values)), OLD, FedAvg())
+        open_round = OpenRound("small", file(tmp_path, tuple(values)), OLD, FedAvg())
         for name in names:
             deliver(open_round, name, complete(values[name], samples=7 + len(name)))
         results.append(open_round.aggregate(Judge(), 1)[0].weights)
@@ -202,8 +202,8 @@ def test_a_failed_commit_leaves_the_store_as_it_was(store: Store, opened: Opened
     assert (found["state"], found["reason"], found["updates"]) == ("abandoned", "no more room", 1)
     assert found["clients"]["a"]["samples"] == 10
     with store.reading() as connection:
-        assert models.latest(connection) is None
-        assert list(models.latest_updates_of_all(connection)) == []
+        assert models.latest(connection, "small") is None
+        assert list(models.latest_updates_of_all(connection, "small")) == []
 
 
 def test_one_that_delivers_after_all_is_dropped_no_more(store: Store, opened: Opened) -> None:
@@ -257,7 +257,7 @@ def test_what_came_beside_the_weights_is_folded_also_by_a_next_process(opened: O
     assert strategy.noted == expected
     open_round.leave()
     again, next_strategy = RoundFile.reopen(tmp_path / "1.round"), Noting()
-    gone_on = OpenRound(again[0], OLD, next_strategy)
+    gone_on = OpenRound("small", again[0], OLD, next_strategy)
     gone_on.restore(again[1])
     np.testing.assert_array_equal(gone_on.aggregate(Judge(), 1)[0].weights, model)
     assert next_strategy.noted == expected

@@ -57,10 +57,10 @@ def test_a_round_goes_on_with_those_who_had_answered_and_asks_the_others_when_th
     office.deliver("a", number, 1.0)
     office.refuse("c", number)
     office.leave("d")
-    parts = office.coordinator.progress()
+    parts = office.coordinator.progress(number)
     office = start()
-    assert (office.coordinator.view.running, office.coordinator.view.waiting_for) == (number, ("b",))
-    assert office.coordinator.progress() == parts
+    assert (office.coordinator.view.first.running, office.coordinator.view.first.waiting_for) == (number, ("b",))
+    assert office.coordinator.progress(number) == parts
     office.join("a", "c", "b", "d")
     assert office.transport.said == [(f"ask {number}", ["b"]), (f"ask {number}", ["d"])]
     office.deliver("a", number, 50.0)  # a repeat, whose acknowledgement may have been lost
@@ -79,7 +79,7 @@ def test_a_server_that_was_stopped_goes_on_just_so(tmp_path: Path) -> None:
     office.deliver("a", number, 1.0)
     office.close()
     again = Office(tmp_path, clock=office.clock)
-    assert (again.coordinator.view.running, again.coordinator.view.waiting_for) == (number, ("b",))
+    assert (again.coordinator.view.first.running, again.coordinator.view.first.waiting_for) == (number, ("b",))
     again.join("b")
     again.deliver("b", number, 3.0)
     assert again.stored() == (number, [2.0] * LAYOUT.size)
@@ -155,7 +155,7 @@ def test_what_is_left_of_the_deadline_is_left(start: Start) -> None:
     office.deliver("a", number)
     office = start()
     office.later(39.9)
-    assert office.coordinator.view.waiting_for == ("b",)
+    assert office.coordinator.view.first.waiting_for == ("b",)
     office.later(0.2)
     assert (office.record(number)["state"], office.record(number)["updates"]) == ("committed", 1)
 
@@ -179,7 +179,7 @@ def test_a_clock_that_was_turned_back_gives_a_round_no_more_time(start: Start) -
         office.clock.past += 1e6
         office = start()
     office.later(19.9)
-    assert office.coordinator.view.waiting_for == ("c",)
+    assert office.coordinator.view.first.waiting_for == ("c",)
     office.later(0.2)
     assert office.record(number)["state"] == "committed"
 
@@ -210,7 +210,7 @@ def test_a_round_that_cannot_go_on_is_abandoned_with_the_reason(start: Start, tm
         other.close()
     office = start(**{name: value for name, value in changed.items() if name not in ("file", "graph")})
     assert (office.record(number)["state"], office.record(number)["reason"]) == ("abandoned", reason)
-    assert (office.coordinator.view.running, files(tmp_path)) == (None, [])
+    assert (office.coordinator.view.first.running, files(tmp_path)) == (None, [])
     office.join("a", "b")
     assert office.coordinator.start_round().round == number + 1
     with pytest.raises(RefusedError, match="round over"):
@@ -242,7 +242,7 @@ def test_files_are_kept_for_the_latest_updates_and_no_longer(start: Start, tmp_p
 def latest(office: Office) -> dict[str, tuple[int, float | None]]:
     """Return round and first weight of each client's latest update, as HTTP reads them."""
     with office.store.reading() as connection, office.archive.reading(lambda: set(models.rounds_of_updates(connection).values())) as found:
-        updates = list(models.latest_updates_of_all(connection))
+        updates = list(models.latest_updates_of_all(connection, "small"))
         weights = [found.weights(update, LAYOUT.size) for update in updates]
     return {update.client: (update.round, None if of is None else float(of[0])) for update, of in zip(updates, weights, strict=True)}
 
@@ -253,7 +253,7 @@ def test_files_that_are_read_are_read_to_the_end(start: Start) -> None:
     office.committed("a", "b", value=1.0)
     with office.store.reading() as connection, office.archive.reading(lambda: set(models.rounds_of_updates(connection).values())) as found:
         office.committed("a", "b", value=2.0)
-        weights = [found.weights(update, LAYOUT.size) for update in models.latest_updates_of_all(connection)]
+        weights = [found.weights(update, LAYOUT.size) for update in models.latest_updates_of_all(connection, "small")]
     np.testing.assert_array_equal(weights, np.ones((2, LAYOUT.size)))
 
 
@@ -275,7 +275,7 @@ def test_a_file_of_another_history_is_not_taken_for_this_ones(start: Start, tmp_
     office.join("a")
     number = office.committed("a")
     with office.store.writing() as connection:  # as in a copy from elsewhere
-        models.save_updates(connection, models.LatestUpdate("a", number, 11, {}))
+        models.save_updates(connection, models.LatestUpdate("small", "a", number, 11, {}))
     assert latest(office) == {"a": (number, None)}
 
 

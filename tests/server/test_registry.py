@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel, Column, DataUpdate, Handshake
+from bramble_server.fleet.checks import Needs
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.fleet.registry import LATER, SOON, Registry
 from bramble_server.store import Store, StoreError, clients, mirror, models
@@ -29,7 +30,7 @@ class Kept:
     """A fleet, its registry and its database."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.clock, self.fleet = store, Clock(), Fleet(CHANNELS)
+        self.store, self.clock, self.fleet = store, Clock(), Fleet({"climate": Needs(CHANNELS)})
         with store.reading() as connection:
             self.registry = Registry(self.fleet, clients.load(connection), self.clock)
 
@@ -86,7 +87,7 @@ def test_who_is_forgotten_is_forgotten_on_disk_too(store: Store) -> None:
     kept.registry.keep(kept.write)
     with store.writing() as connection:
         for name in ("pi-1", "pi-2"):
-            models.save_updates(connection, models.LatestUpdate(name, 1, 1, {}))
+            models.save_updates(connection, models.LatestUpdate("climate", name, 1, 1, {}))
             mirror.add(connection, name, DataUpdate(None, (1.0,), {"temperature": Column("°C", (20.0,))}))
     kept.fleet.leave("s-pi-1")
     assert not kept.fleet.forget("pi-2"), "it is connected"
@@ -95,7 +96,7 @@ def test_who_is_forgotten_is_forgotten_on_disk_too(store: Store) -> None:
     kept.registry.keep(kept.write)
     assert list(Kept(store).fleet.to_json([])) == ["pi-2"]
     with store.reading() as connection:
-        assert [update.client for update in models.latest_updates_of_all(connection)] == ["pi-2"], "nor is its last update kept"
+        assert [update.client for update in models.latest_updates_of_all(connection, "climate")] == ["pi-2"], "nor is its last update kept"
         assert mirror.clients(connection) == ["pi-2"]
 
 

@@ -245,7 +245,7 @@ def test_one_that_is_far_from_the_others_is_left_out_and_named_everywhere(server
     assert record["clients"]["pi-4"]["reason"] == f"left out: {sentence}"
     assert server.logged(f"round {number}: left out pi-4: {sentence}") == 1
     _, metrics, _ = server.request("GET", "/metrics")
-    assert b'bramble_updates_left_out_total{client="pi-4"} 1.0' in metrics
+    assert b'bramble_updates_left_out_total{client="pi-4",task="small"} 1.0' in metrics
     # a repeat, whose acknowledgement got lost, is answered as the first was
     assert pis["pi-4"].call("training_complete", update(number, 60.0)) == {"accepted": True}
     number = server.api.start()["round"]

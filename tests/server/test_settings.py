@@ -23,7 +23,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_defaults_serve_one_machine_and_nobody_else() -> None:
     settings = ServerSettings()
-    assert (settings.host, settings.port, settings.mode, settings.task) == ("127.0.0.1", 5000, "evaluation", "climate")
+    assert (settings.host, settings.port, settings.mode, settings.task) == ("127.0.0.1", 5000, "evaluation", ("climate",))
     assert (settings.min_clients, settings.min_updates, settings.deadline) == (2, 1, 60.0)
     assert (settings.rounds, settings.every, settings.tokens) == (None, None, None)
     assert settings.scheme == "http"

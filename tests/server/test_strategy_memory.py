@@ -44,7 +44,7 @@ def after(*values: float, momentum: float = 0.5, start: Vector | None = None) ->
 def held(store: Store) -> tuple[int, Any, Any]:
     """Number, weights and velocity of the newest model on the disk."""
     with store.reading() as connection:
-        newest = models.latest(connection)
+        newest = models.latest(connection, "small")
         assert newest
         memory = models.memory(connection, newest[0])
     return *newest, memory.state.get("velocity")
@@ -113,7 +113,7 @@ class TestALife:
         office = open_office(keep_models=2)
         play(office, 1.0, 2.0, 3.0, 4.0)
         with office.store.reading() as connection:
-            assert models.kept(connection) == [3, 4]
+            assert models.kept(connection, "small") == [3, 4]
             assert list(connection.scalars(select(strategy_state.c.round).order_by(strategy_state.c.round))) == [3, 4]
         office.coordinator.reset()
         with office.store.reading() as connection:
@@ -237,7 +237,7 @@ class TestFailures:
             except Exception:
                 assert recalled == []
                 holds(office.store, 3, after(3.0, 1.0, -5.0))
-                assert office.coordinator.view.model.round == 3
+                assert office.coordinator.view.first.model.round == 3
                 failed += 1
             else:
                 break
@@ -313,7 +313,7 @@ def test_a_round_whose_plan_is_wrong_does_not_begin(tmp_path: Path, monkeypatch:
         office.join("a", "b")
         with pytest.raises(Exception, match="Gentle: its plan for the round leaves out b"):
             office.coordinator.start_round()
-        assert (office.coordinator.view.running, office.transport.said) == (None, [])
+        assert (office.coordinator.view.first.running, office.transport.said) == (None, [])
     finally:
         office.close()
 

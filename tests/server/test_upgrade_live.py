@@ -39,7 +39,7 @@ def test_the_store_takes_its_tables_over(tmp_path: Path) -> None:
     database(tmp_path / "data" / "bramble.db")
     store = Store(tmp_path / "data" / "bramble.db")
     with store.reading() as connection:
-        found = rounds.history(connection, clients=True)
+        found = rounds.history(connection, "climate", clients=True)
     store.close()
     assert [(item["round"], item["rollback_of"], item["clients"]["pi-1"]["samples"]) for item in found] == [(1, None, 5), (2, None, 5)]
 
@@ -47,7 +47,7 @@ def test_the_store_takes_its_tables_over(tmp_path: Path) -> None:
 def test_it_goes_on_with_the_graph_of_today_and_may_go_back(tmp_path: Path) -> None:
     newest = database(tmp_path / "data" / "bramble.db")
     with ServerProcess(tmp_path, "--task", "climate") as server:
-        assert server.logged("the task's graph was made anew, and the history of its models goes on") == 1
+        assert server.logged("the graph of task climate was made anew, and the history of its models goes on") == 1
         model = server.api.model()
         assert (model["round"], model["graph"]) == (2, load("climate").sha256)
         raw = server.request("GET", "/model", {"Accept": "application/octet-stream"})[1]
@@ -59,7 +59,7 @@ def test_it_goes_on_with_the_graph_of_today_and_may_go_back(tmp_path: Path) -> N
 
 def test_the_history_of_another_graph_is_refused_still(tmp_path: Path) -> None:
     database(tmp_path / "data" / "bramble.db", graph="ab" * 32)
-    with pytest.raises(NotReady, match="it holds the history of task climate"):
+    with pytest.raises(NotReady, match="its history of task climate is that of graph abababababab"):
         ServerProcess(tmp_path, "--task", "climate")
 
 

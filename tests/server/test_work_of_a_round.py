@@ -41,7 +41,7 @@ def work(folder: Path, monkeypatch: pytest.MonkeyPatch, clients: int, parameters
 
     def one(number: int) -> None:
         header = Header(number, "0" * 64, "evaluation", parameters, names, 100.0, 160.0)
-        open_round = OpenRound(RoundFile.create(folder / f"{number}.round", header), model, FedAvg())
+        open_round = OpenRound("some", RoundFile.create(folder / f"{number}.round", header), model, FedAvg())
         with store.writing() as connection:
             open_round.opened(connection, 100)
         for name in names:

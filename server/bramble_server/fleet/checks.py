@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bramble_protocol.errors import ProtocolError
 from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate, Delivery
@@ -46,20 +46,30 @@ def channels(client: Client, update: DataUpdate) -> None:
             raise ProtocolError(f"channels.{key}: not a channel that {client.id} offered in its handshake")
 
 
-def misfit(offered: Iterable[Channel], needed: Iterable[Channel]) -> str | None:
-    """Return in words why a client with these channels cannot train a task that takes those, or None if it can."""
+class Needs(NamedTuple):
+    """What a client must have to be asked for rounds of a task."""
+
+    channels: tuple[Channel, ...] = ()
+    features: tuple[str, ...] = ()
+
+
+def misfit(offered: Iterable[Channel], known: Iterable[str] | None, needs: Needs) -> str | None:
+    """Return in words why a client with these channels and features cannot train a task, or None if it can.
+
+    Parameters
+    ----------
+    known
+        None where it is not there to say.
+    """
     units = {channel.key: channel.unit for channel in offered}
-    missing = [channel.key for channel in needed if channel.key not in units]
-    other = [f"{item.key} in {units[item.key]} instead of {item.unit}" for item in needed if units.get(item.key, item.unit) != item.unit]
+    missing = [item.key for item in needs.channels if item.key not in units]
+    other = [
+        f"{item.key} in {units[item.key]} instead of {item.unit}" for item in needs.channels if units.get(item.key, item.unit) != item.unit
+    ]
     said = [f"{verb} {', '.join(what)}" for verb, what in (("does not measure", missing), ("measures", other)) if what]
-    return f"{printable(' and '.join(said))}, so it is not asked for rounds of this task" if said else None
-
-
-def lacking(known: Iterable[str], needed: Iterable[str]) -> str | None:
-    """Return in words what a client with these features cannot do that the server's strategy needs, or None if it can do all of it."""
-    missing = sorted(set(needed) - set(known))
-    return (
-        f"does not know {', '.join(missing)}, which the server's strategy needs, so it is not asked for rounds; upgrade it"
-        if missing
-        else None
-    )
+    if said:
+        return f"{printable(' and '.join(said))}, so it is not asked for rounds of this task"
+    lacking = [] if known is None else sorted(set(needs.features) - set(known))
+    if lacking:
+        return f"does not know {', '.join(lacking)}, which rounds of this task need, so it is not asked for them; upgrade it"
+    return None

@@ -11,6 +11,7 @@ from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel, Handshake
 from bramble_server.clock import Clock
 from bramble_server.fleet import checks
+from bramble_server.fleet.checks import Needs
 from bramble_server.fleet.namesakes import Namesakes
 from bramble_server.fleet.refused import Refused
 from bramble_server.fleet.tokens import hash_of
@@ -50,15 +51,21 @@ class Client:
     instance: str = field(default="", repr=False)
     """Which process it is; empty where a client of version 1 does not tell."""
     first_seen: float = 0.0
-    left_out: str | None = None
-    """Why its last update did not count, in a sentence."""
-    misfit: str | None = None
-    """Why it cannot train this server's task, or None."""
+    left_out: Mapping[str, str | None] = field(default_factory=dict)
+    """Why its last update to each task did not count, in a sentence, or None."""
+    misfits: Mapping[str, str | None] = field(default_factory=dict)
+    """Why it cannot train each of this server's tasks, or None; the first task first."""
 
     @property
     def mark(self) -> str:
         """What tells it from another client with its id: its process, or its address where it does not tell."""
         return self.instance or self.address
+
+    @property
+    def idle(self) -> str | None:
+        """Why it can train none of the tasks; None where it can train one."""
+        reasons = list(self.misfits.values())
+        return reasons[0] if reasons and all(reasons) else None
 
     @property
     def connected(self) -> bool:
@@ -71,19 +78,17 @@ class Fleet:
 
     Parameters
     ----------
-    needed
-        The channels that the task takes.
+    tasks
+        What a client must have to be asked for rounds of each task, by name; the first task first.
     clock
         Tells when clients come, leave and are heard; everybody who deals with the fleet asks the same one.
-    features
-        What a client must know to be asked for rounds.
     """
 
-    def __init__(self, needed: Iterable[Channel] = (), clock: Clock = time, features: Iterable[str] = ()) -> None:
-        self._needed, self.clock, self._features = tuple(needed), clock, tuple(features)
+    def __init__(self, tasks: Mapping[str, Needs] | None = None, clock: Clock = time) -> None:
+        self._tasks, self.clock = dict(tasks or {}), clock
         self._clients: dict[str, Client] = {}
         self._by_sid: dict[str, str] = {}
-        self._misfits = set[str]()
+        self._misfits = {task: set[str]() for task in self._tasks}
         self.namesakes = Namesakes()
         self.refused = Refused()
         self.moved, self.touched = set[str](), set[str]()
@@ -96,20 +101,23 @@ class Fleet:
             hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now,
             former.last_cycle if former else None, hash_of(hello.token or ""), protocol=hello.protocol, features=hello.features,
             instance=hello.instance, first_seen=former.first_seen if former else now,
-            misfit=checks.misfit(hello.channels, self._needed) or checks.lacking(hello.features, self._features),
-            left_out=former.left_out if former else None,
+            misfits=self._misfits_of(hello.channels, hello.features), left_out=former.left_out if former else {},
         )  # fmt: skip
         self._clients[client.id] = client
         self._by_sid[sid] = client.id
         self.moved.add(client.id)
-        (self._misfits.add if client.misfit else self._misfits.discard)(client.id)
+        for task, names in self._misfits.items():
+            (names.add if client.misfits[task] else names.discard)(client.id)
         if former and former.sid:
             del self._by_sid[former.sid]
         return former.sid if former else None
 
     def restore(self, clients: Iterable[Client]) -> None:
         """Take in those whom a former server knew; none of them is connected."""
-        self._clients = {client.id: replace(client, misfit=checks.misfit(client.channels, self._needed)) for client in clients}
+        self._clients = {client.id: replace(client, misfits=self._misfits_of(client.channels, None)) for client in clients}
+
+    def _misfits_of(self, channels: Iterable[Channel], features: Iterable[str] | None) -> dict[str, str | None]:
+        return {task: checks.misfit(channels, features, needs) for task, needs in self._tasks.items()}
 
     def leave(self, sid: str) -> str | None:
         """Note that a connection ended; return the client that is gone with it, if no newer connection has replaced it."""
@@ -119,7 +127,8 @@ class Fleet:
         # Moved to the end of the dictionary: the order of departure is the order of forgetting.
         self._clients[name] = replace(self._clients.pop(name), sid=None, since=self.clock.time())
         self.moved.add(name)
-        self._misfits.discard(name)
+        for names in self._misfits.values():
+            names.discard(name)
         if len(self._clients) - len(self._by_sid) > REMEMBERED:
             gone = [client for client in self._clients.values() if not client.connected]
             # Who only looked in goes first: nobody can push a fleet off the list with a thousand invented names.
@@ -148,11 +157,11 @@ class Fleet:
         self.touched.add(name)
         return client
 
-    def judged(self, left_out: Mapping[str, str | None]) -> None:
-        """Note of clients why their last update did not count, or None because it did."""
+    def judged(self, task: str, left_out: Mapping[str, str | None]) -> None:
+        """Note of clients why their last update to a task did not count, or None because it did."""
         for name, sentence in left_out.items():
-            if name in self._clients:
-                self._clients[name] = replace(self._clients[name], left_out=sentence)
+            if client := self._clients.get(name):
+                self._clients[name] = replace(client, left_out={**client.left_out, task: sentence})
 
     def report(self, client: str, health: Health) -> None:
         """Note what a client says of itself and its machine."""
@@ -174,19 +183,19 @@ class Fleet:
         """Return the ids of all connected clients, in order."""
         return sorted(self._by_sid.values())
 
-    def able(self) -> list[str]:
-        """Return the ids of the connected clients that can train the task, in order."""
-        return [name for name in self.connected() if name not in self._misfits]
+    def able(self, task: str) -> list[str]:
+        """Return the ids of the connected clients that can train a task, in order."""
+        return [name for name in self.connected() if name not in self._misfits[task]]
 
-    @property
-    def ready(self) -> int:
-        """How many connected clients can train the task."""
-        return len(self._by_sid) - len(self._misfits)
+    def ready(self, task: str) -> int:
+        """How many connected clients can train a task."""
+        return len(self._by_sid) - len(self._misfits[task])
 
-    def sids(self, clients: Iterable[str], since: int = 1) -> list[str]:
-        """Return the sessions of those clients that are connected and speak at least this version of the contract."""
+    def sids(self, clients: Iterable[str], since: int = 1, feature: str | None = None) -> list[str]:
+        """Return the sessions of those clients that are connected, speak at least this version of the contract and know a feature."""
         found = (self._clients.get(name) for name in clients)
-        return [client.sid for client in found if client and client.sid and client.protocol >= since]
+        there = ((client.sid, client) for client in found if client and client.sid and client.protocol >= since)
+        return [sid for sid, client in there if feature is None or feature in client.features]
 
     def by_features(self, clients: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
         """Return the sessions of those clients that are connected, by what they can do: each of these is spoken to in its own way."""
@@ -211,9 +220,16 @@ class Fleet:
         """Return for every client whether it is connected, and when it was last seen."""
         return {name: (client.connected, client.last_seen) for name, client in self._clients.items()}
 
-    def to_json(self, training: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Return what HTTP shows of every client, by id; ``training`` says who is at work for the open round."""
+    def to_json(self, training: Iterable[str], task: str | None = None) -> dict[str, dict[str, Any]]:
+        """Return what HTTP shows of every client, by id: of a task, and of the first where none is named.
+
+        Parameters
+        ----------
+        training
+            Who is at work for the open round.
+        """
         busy, now = set(training), self.clock.time()
+        task = task or next(iter(self._tasks), "")
         return {
             name: {
                 "connected": client.connected,
@@ -228,9 +244,10 @@ class Fleet:
                 "training": name in busy,
                 "health": _told(client),
                 "health_at": client.health_at,
-                "fits": client.misfit is None,
+                "fits": client.misfits.get(task) is None,
+                "tasks": dict(client.misfits),
                 "namesake_since": (since := self.namesakes.since(name, now)),
-                "remarks": [*([TWO] if since else []), *filter(None, (client.misfit, client.left_out))],
+                "remarks": [*([TWO] if since else []), *filter(None, (client.misfits.get(task), client.left_out.get(task)))],
             }
             for name, client in sorted(self._clients.items())
         }

@@ -41,6 +41,9 @@ class Archive:
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir / FOLDER
         self._deleting = threading.Lock()
+        self._held = set[int]()
+        self.latest: dict[tuple[str, str], int] | None = None
+        """For each task and client the round that its last update is of, as the store has it; None where it must be asked again."""
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             self._claim = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -53,7 +56,8 @@ class Archive:
             raise BrambleError(f"--data-dir: {self._folder} is in use by another server: stop that one, or choose another") from None
 
     def create(self, header: Header) -> RoundFile:
-        """Make a round's file."""
+        """Make a round's file; it is held until the round is over."""
+        self._held.add(header.round)
         return RoundFile.create(self._path(header.round), header)
 
     def reopen(self, number: int) -> tuple[RoundFile, list[Record]] | None:
@@ -68,19 +72,28 @@ class Archive:
             return None
 
     def keep(self, numbers: Collection[int], erase: bool = False) -> None:
-        """Delete the files of all rounds but these.
+        """Delete the files of all rounds but these and those that are held.
 
         Parameters
         ----------
         erase
             Write over them first.
         """
-        kept = {self._path(number) for number in numbers}
+        kept = {self._path(number) for number in (*numbers, *self._held)}
         for path in sorted(set(self._folder.glob(f"*{_ENDING}")) - kept):
             self._delete(path, erase)
 
+    def hold(self, number: int) -> None:
+        """Have the file of an open round, of whatever task, stay."""
+        self._held.add(number)
+
+    def release(self, number: int | None = None) -> None:
+        """Hold the file of a round that is over no more; without a number, none."""
+        self._held = set() if number is None else self._held - {number}
+
     def discard(self, number: int) -> bool:
         """Delete the file of a round, if there is one; return whether there is none now."""
+        self.release(number)
         return self._delete(self._path(number))
 
     def _delete(self, path: Path, erase: bool = False) -> bool:

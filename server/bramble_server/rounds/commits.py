@@ -30,16 +30,16 @@ log = logging.getLogger(__name__)
 class Commits:
     """Commits models, and says whose updates do not count: when that begins and when it is over."""
 
-    def __init__(self, settings: ServerSettings, store: Store, fleet: Fleet, metrics: Metrics, clock: Clock = time) -> None:
-        self._settings, self._store, self._fleet, self._metrics = settings, store, fleet, metrics
+    def __init__(self, settings: ServerSettings, task: str, store: Store, fleet: Fleet, metrics: Metrics, clock: Clock = time) -> None:
+        self._settings, self._task, self._store, self._fleet, self._metrics = settings, task, store, fleet, metrics
         self.strategy = strategies.choose(settings.strategy, settings.strategy_option)
         self._judge, self._clock = Judge(), clock
         self._left_out: set[str] = set()
 
     def recall(self, connection: Connection) -> None:
         """Judge from now on by the rounds that led to the model that is, and say so if another strategy than this one made it."""
-        number = max(models.kept(connection), default=0)
-        self._recalled(number, rounds.lineage(connection, RECENT), models.memory(connection, number))
+        number = max(models.kept(connection, self._task), default=0)
+        self._recalled(number, rounds.lineage(connection, self._task, RECENT), models.memory(connection, number))
 
     def forget(self) -> None:
         """Begin anew, after a reset."""
@@ -86,17 +86,17 @@ class Commits:
             If the store refuses; it is then as before.
         """
         with self._store.writing() as connection:
-            weights: Weights | None = models.get(connection, to)
+            weights: Weights | None = models.get(connection, self._task, to)
             if weights is None:
-                there = ", ".join(map(str, models.kept(connection))) or "none"
+                there = ", ".join(map(str, models.kept(connection, self._task))) or "none"
                 raise RefusedError("unknown model", f"the model of round {to} is not kept; there are those of rounds {there}")
-            rounds.trim(connection, number, self._settings.keep_rounds)
-            rounds.rolled_back(connection, number, to, self._clock.time())
+            rounds.trim(connection, self._task, number, self._settings.keep_rounds)
+            rounds.rolled_back(connection, self._task, number, to, self._clock.time())
             memory = models.memory(connection, to)
-            models.save(connection, number, weights, memory, self._settings.keep_models)
-            lineage = rounds.lineage(connection, RECENT)
+            models.save(connection, self._task, number, weights, memory, self._settings.keep_models)
+            lineage = rounds.lineage(connection, self._task, RECENT)
         self._recalled(number, lineage, memory)  # not before it is committed
-        self._metrics.forget()
+        self._metrics.forget(self._task)
         log.warning("round %d: rolled back to the model of round %d", number, to)
         return Model(number, weights, {})
 
@@ -134,5 +134,5 @@ class Commits:
             elif reason is None and client in self._left_out:
                 log.info("round %d: %s counts again", number, client)
                 self._left_out.discard(client)
-        self._metrics.left_out(open_round.left_out)
-        self._fleet.judged({name: reason and f"left out of round {number}: {reason}" for name, reason in answered.items()})
+        self._metrics.left_out(self._task, open_round.left_out)
+        self._fleet.judged(self._task, {name: reason and f"left out of round {number}: {reason}" for name, reason in answered.items()})

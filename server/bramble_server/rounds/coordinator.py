@@ -1,38 +1,37 @@
-"""Runs the round machine: the only writer of state, owner of the clock, performer of the machine's actions."""
+"""The one writer of a server's state: passes what happens on to the track whose it is, and does what concerns all of them."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
-from bramble_protocol import privacy, reasons
-from bramble_protocol.errors import BrambleError
-from bramble_protocol.graph import GraphFile
+from bramble_protocol import privacy
+from bramble_protocol.layout import Layout
 from bramble_protocol.messages import DataUpdate, Delivery, TrainingFailed
 from bramble_server.clock import Clock
 from bramble_server.fleet.complaints import Complaints
-from bramble_server.fleet.fleet import REMEMBERED, Fleet
+from bramble_server.fleet.fleet import Fleet
 from bramble_server.fleet.registry import Registry
+from bramble_server.foundation import Foundation
 from bramble_server.metrics import Metrics
 from bramble_server.rounds import recovery, synchronous
 from bramble_server.rounds.archive import Archive
-from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.behind import Behind
 from bramble_server.rounds.cycle import World
 from bramble_server.rounds.endings import Endings
-from bramble_server.rounds.opening import Openings
 from bramble_server.rounds.outward import Outward
-from bramble_server.rounds.round import OpenRound
-from bramble_server.rounds.schedule import Schedule
-from bramble_server.rounds.view import Model, View
+from bramble_server.rounds.track import Shared, Track
+from bramble_server.rounds.view import View
 from bramble_server.rounds.writer import RefusedError, Reply, Runtime, Writer
 from bramble_server.settings import ServerSettings
-from bramble_server.store import Store, StoreError, meta, mirror
+from bramble_server.store import Store, StoreError, clients, meta, mirror, models, reset_task
 from bramble_server.store import reset as forget_everything
 
 log = logging.getLogger(__name__)
@@ -42,46 +41,41 @@ STOP_S = 3.0
 
 
 class Coordinator:
-    """Takes what happens, one after the other, through the pure machine of :mod:`bramble_server.rounds.synchronous`.
+    """Takes what happens, one after the other, to the tracks: one for each task.
 
-    Its methods may be called from anywhere; each waits for the one writer. They raise ``RefusedError`` for a no.
+    Its methods may be called from anywhere; each waits for the one writer. They raise ``RefusedError`` for a no. Where a task may be
+    named and is not, the first is meant.
     """
 
     def __init__(
-        self, settings: ServerSettings, graph: GraphFile, store: Store, fleet: Fleet, outward: Outward, runtime: Runtime, metrics: Metrics,
-        archive: Archive, clock: Clock = time,
+        self, settings: ServerSettings, foundations: Sequence[Foundation], store: Store, fleet: Fleet, outward: Outward, runtime: Runtime,
+        metrics: Metrics, archive: Archive, clock: Clock = time,
     ) -> None:  # fmt: skip
-        self._settings, self._graph, self._store, self._fleet = settings, graph, store, fleet
-        self._out, self._runtime, self._metrics, self._clock = outward, runtime, metrics, clock
-        self._initial = Model(0, graph.initial, {})
-        self._schedule = Schedule(settings.rounds, settings.every)
+        self._settings, self._store, self._fleet, self._archive = settings, store, fleet, archive
+        self._out, self._runtime, self._clock = outward, runtime, clock
         self._writer = Writer(store, runtime, self._due, self._tick, clock)
-        self._said = Complaints(clock.monotonic)
         self._endings = Endings(self._write, lambda: bool(store.trouble))
-        self._open: OpenRound | None = None
-        self._commits = Commits(settings, store, fleet, metrics, clock)
-        self._openings = Openings(settings, graph, store, archive, self._commits, clock)
-        self._deadline = 0.0
-        self._recover(archive)
+        said = Complaints(clock.monotonic)
+        self._shared = Shared(store, archive, fleet, outward, runtime, metrics, clock, said, self._endings, self._changed)
+        self._tracks = {track.task: track for track in (Track(foundation, self._shared) for foundation in foundations)}
+        self._first = next(iter(self._tracks.values()))
+        self._recover()
 
-    def _recover(self, archive: Archive) -> None:
-        settings, clock = self._settings, self._clock
+    def _recover(self) -> None:
         with self._store.writing() as connection:
-            left = recovery.recover(connection, settings, self._graph, archive, clock)
-            self._commits.recall(connection)
-        self._registry = Registry(self._fleet, left.clients, clock.monotonic)
-        self._behind = left.behind
-        self._world = World(left.world, settings.data_start.timestamp(), self._graph.manifest.step_s)
-        model = left.model or self._initial
-        self._metrics.measured(model.metrics)
-        self._view = View(1, model, cycle=self._world.cycle)
-        self._state = synchronous.State(synchronous.Rules(settings.min_clients, settings.min_updates), left.last, None, left.answered)
-        if left.open_round and (resumed := self._openings.resume(*left.open_round, model)):
-            self._open, self._request, running = resumed
-            self._state = replace(self._state, running=running)
-            self._go_on(self._open)
-            self._changed()
-        self._tidy(erase=settings.mode == "private")
+            if self._settings.mode == "private":
+                models.forget_clients_weights(connection)
+            left = {track: track.recover(connection) for track in self._tracks.values()}
+            recovery.hold(connection, self._tracks, self._settings.mode, self._archive)
+            world, known = World.load(connection), clients.load(connection)
+            self._behind = Behind(connection)
+        self._registry = Registry(self._fleet, known, self._clock.monotonic)
+        self._world = World(world, self._settings.data_start.timestamp(), self._first.graph.manifest.step_s)
+        self._view = View(0, {})
+        for track, its in left.items():
+            track.resume(its)
+        self._changed()
+        self._tidy(erase=self._settings.mode == "private")
 
     # What others may ask and do
 
@@ -90,24 +84,38 @@ class Coordinator:
         """What is the case now."""
         return self._view
 
-    def progress(self) -> tuple[int, dict[str, dict[str, Any]]] | None:
-        """Return the open round and what is known of each client's part in it."""
-        open_round = self._open
-        return (open_round.number, open_round.parts()) if open_round else None
+    def layout(self, number: int) -> Layout:
+        """Return the layout of what clients answer in a round: that of its task, and of the first for a round that never was.
+
+        Raises
+        ------
+        RefusedError
+            If it is over for so long that nobody knows which of several tasks it was of.
+        """
+        track = self._of(number)
+        if len(self._tracks) > 1 and 0 < number <= self._shared.last and not track.knows(number):
+            raise RefusedError("round over", "round over")
+        return track.graph.manifest.layout
+
+    def progress(self, number: int) -> dict[str, dict[str, Any]] | None:
+        """Return what is known of each client's part in a round, if it is open."""
+        track = self._of(number)
+        return track.parts() if track.number == number else None
 
     def start(self) -> None:
         """Begin to work."""
         self._writer.start()
-        if self._open:
-            self._writer.post(lambda reply: self._feed(synchronous.Resumed(), reply))
+        for track in self._tracks.values():
+            if track.number is not None:
+                self._writer.post(partial(track.feed, synchronous.Resumed()))
 
     def stop(self) -> None:
-        """Stop; an open round goes on at the next start."""
+        """Stop; open rounds go on at the next start."""
 
         def last(reply: Reply) -> None:
             self._registry.keep(self._write)
-            if self._open:
-                self._runtime.offload(self._open.leave)
+            for track in self._tracks.values():
+                track.leave()
 
         self._writer.stop(last, STOP_S)
 
@@ -115,9 +123,10 @@ class Coordinator:
         """Return once everything that was asked for before is done."""
         self._writer.submit(lambda _: None)
 
-    def start_round(self) -> synchronous.Open:
-        """Open a round with all connected clients."""
-        opened: synchronous.Open = self._writer.submit(lambda reply: self._feed(self._start(), reply))
+    def start_round(self, task: str | None = None) -> synchronous.Open:
+        """Open a round of a task with all connected clients that can train it."""
+        track = self._named(task)
+        opened: synchronous.Open = self._writer.submit(lambda reply: track.feed(track.begin(), reply))
         return opened
 
     def deliver(self, client: str, delivery: Delivery) -> None:
@@ -125,11 +134,12 @@ class Coordinator:
         if self._settings.mode == "private":
             delivery = replace(delivery, metrics=privacy.told(delivery.samples, delivery.metrics))
         event = synchronous.Update(client, delivery.round)
-        self._writer.take((event, delivery), self._put_aside, lambda reply: self._feed(event, reply))
+        self._writer.take((event, delivery), self._put_aside, lambda reply: self._of(event.round).feed(event, reply))
 
     def fail(self, client: str, failed: TrainingFailed) -> None:
         """Take the word of a client that it will not train, and why."""
-        self._writer.submit(lambda reply: self._feed(synchronous.Failed(client, failed.round, failed.reason), reply))
+        event = synchronous.Failed(client, failed.round, failed.reason)
+        self._writer.submit(lambda reply: self._of(event.round).feed(event, reply))
 
     def refused(self, client: str, number: int | None, reason: str) -> None:
         """Count a client as failed whose update was refused for good: the round need not wait for it. Does not wait.
@@ -137,13 +147,12 @@ class Coordinator:
         Parameters
         ----------
         number
-            The round that its update names, or ``None`` where it names none: then it was meant for the open one.
+            The round that its update names, or ``None`` where it names none: then it was meant for whichever is open.
         """
 
         def work(reply: Reply) -> None:
-            running = self._state.running
-            if running and number in (None, running.number):
-                self._feed(synchronous.Failed(client, running.number, reason), reply)
+            for track in self._tracks.values():
+                track.failed(client, number, reason, reply)
 
         self._writer.post(work)
 
@@ -178,144 +187,51 @@ class Coordinator:
         told: tuple[int, int] = self._writer.submit(lambda _: self._generate(count))
         return told
 
-    def reset(self) -> int:
-        """Forget everything and return to the initial model; return how many clients were told."""
-        told: int = self._writer.submit(lambda _: self._reset())
+    def reset(self, task: str | None = None) -> int:
+        """Forget everything, or rounds and models of one task, and begin anew; return how many clients were told."""
+        track = None if task is None else self._named(task)
+        told: int = self._writer.submit(lambda _: self._reset() if track is None else self._reset_one(track))
         return told
 
-    def rollback(self, number: int) -> int:
+    def rollback(self, number: int, task: str | None = None) -> int:
         """Make the model of an older round the global one again, as a commit of its own; return that commit's number."""
-        restored: synchronous.Restore = self._writer.submit(lambda reply: self._feed(synchronous.Rollback(), reply, number))
+        track = self._named(task)
+        restored: synchronous.Restore = self._writer.submit(lambda reply: track.feed(synchronous.Rollback(), reply, number))
         return restored.round
 
     def _evaluation_only(self, reason: str) -> None:
         if self._settings.mode != "evaluation":
             raise RefusedError("private mode", reason)
 
-    # The machine
+    # Whose it is
 
-    def _start(self) -> synchronous.Start:
-        able = self._fleet.able()
-        return synchronous.Start(able, len(self._fleet) - len(able))
+    def _named(self, task: str | None) -> Track:
+        return self._first if task is None else self._tracks[task]
+
+    def _of(self, number: int) -> Track:
+        return next((track for track in self._tracks.values() if track.knows(number)), self._first)
 
     def _put_aside(self, delivered: list[tuple[synchronous.Update, Delivery]]) -> None:
-        """Bring onto the disk what will count. In a thread: the writer waits for it, and nobody else changes the state."""
-        wanted = [(event.client, delivery) for event, delivery in delivered if synchronous.counts(self._state, event)]
-        if self._open and wanted:
-            self._open.take((client, delivery, self._request.to(client)) for client, delivery in wanted)
+        for track in self._tracks.values():
+            track.put_aside([item for item in delivered if self._of(item[0].round) is track])
 
-    def _feed(self, event: synchronous.Event, reply: Reply, to: int = 0) -> None:
-        state, actions = synchronous.step(self._state, event)
-        for action in actions:
-            self._prepare(action, to)  # what may fail comes before anything has changed
-        if self._open and state is not self._state and isinstance(event, synchronous.Failed | synchronous.Left | synchronous.Joined):
-            self._runtime.offload(self._open.note, event)
-        before, self._state = self._state, state
-        try:
-            for action in actions:
-                self._perform(action, reply)
-        finally:  # whatever became of them: the machine has gone on, and everybody sees it
-            if state is not before:
-                self._changed()
-
-    def _prepare(self, action: synchronous.Action, to: int) -> None:
-        match action:
-            case synchronous.Open(number, clients):
-                self._open, self._request = self._runtime.offload(self._openings.begin, number, clients, self._view.model)
-            case synchronous.Fold(_, client):
-                assert self._open is not None
-                self._open.fold(client)
-            case synchronous.Restore(number):
-                self._view = replace(self._view, model=self._runtime.offload(self._commits.restore, number, to))
-
-    def _go_on(self, open_round: OpenRound) -> None:
-        """Note when the open round ends."""
-        now = self._clock.monotonic()
-        self._deadline = now + open_round.left
-        self._schedule.started(now)
-
-    def _perform(self, action: synchronous.Action, reply: Reply) -> None:
-        match action:
-            case synchronous.Open(number, clients):
-                assert self._open is not None
-                self._go_on(self._open)
-                log.info("round %d: asking %d clients", number, len(clients))
-                for alike, message in self._request:
-                    self._out.ask(alike, message)
-                reply.answer(action)
-            case synchronous.Ask(number, client):
-                self._said.about(client, f"round {number}: asking it again", logging.INFO)
-                if self._open:
-                    self._open.asked_again(client)
-                self._out.ask([client], self._request.to(client))
-            case synchronous.Drop(number, client, reason):
-                self._said.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
-                if self._open:
-                    self._open.drop(client, reason)
-            case synchronous.Accept() | synchronous.Restore():
-                reply.answer(action)
-            case synchronous.Refuse(code, reason):
-                reply.fail(RefusedError(code, reason))
-            case synchronous.Commit():
-                self._commit()
-            case synchronous.Abandon(_, reason):
-                self._abandon(reason)
-
-    def _commit(self) -> None:
-        open_round = self._open
-        assert open_round is not None
-        try:
-            model = self._runtime.offload(self._commits.finish, open_round)
-        except Exception as error:
-            if not isinstance(error, BrambleError):
-                log.exception("round %d: the commit failed", open_round.number)
-            self._abandon(str(error) if isinstance(error, BrambleError) else f"{reasons.UNCOMMITTED}, its log says why")
-            return
-        self._view = replace(self._view, model=model)
-        log.info("round %d: committed, %s", open_round.number, open_round.summary(model.metrics))
-        self._closed(open_round, committed=True)
-
-    def _abandon(self, reason: str) -> None:
-        open_round = self._open
-        assert open_round is not None
-        log.warning("round %d: abandoned: %s", open_round.number, reason)
-        self._closed(open_round, committed=False)
-        self._endings.put(open_round.number, open_round.abandoned(reason), self._clock.monotonic())
-
-    def _closed(self, open_round: OpenRound, committed: bool) -> None:
-        self._open = None
-        self._schedule.ended(self._clock.monotonic(), committed)
-        self._metrics.round_ended("committed" if committed else "abandoned", open_round.seconds, self._view.model.metrics)
-        self._commits.told(open_round)
-        if committed:
-            self._changed()  # before what takes its time, or the round would be seen as over and open
-        self._runtime.offload(self._openings.let_go, open_round, committed)
-
-    def _tidy(self, erase: bool = False) -> None:
-        self._openings.tidy(self._open.number if self._open else None, erase)
-
-    def _end_unused(self, reason: str) -> None:
-        self._state, actions = synchronous.step(self._state, synchronous.Reset())
-        if actions:
-            self._abandon(reason)
-            self._changed()
-
-    # Everything else that changes something
+    # What concerns all
 
     def _joined(self, client: str, reply: Reply) -> None:
-        if client in self._behind:
-            self._behind.discard(client)
-            self._out.reset([client])
+        if self._behind.tell(client, self._out):
             with suppress(StoreError):  # said by the store; told once more after a restart, it has nothing more to forget
-                self._write(lambda connection: meta.put(connection, "behind", sorted(self._behind)))
+                self._write(self._behind.save)
         known = self._fleet.get(client)
-        # One that came back without a channel that the task takes is not asked again, and no longer waited for.
-        self._feed(synchronous.Joined(client) if known and known.misfit is None else synchronous.Left(client), reply)
+        for task, track in self._tracks.items():
+            # One that came back without a channel that the task takes is not asked again, and no longer waited for.
+            able = known is not None and known.misfits[task] is None
+            track.feed(synchronous.Joined(client) if able else synchronous.Left(client), reply)
         self._changed()
 
     def _left(self, client: str, reply: Reply) -> None:
         self._world.left(client)
-        self._feed(synchronous.Left(client), reply)
+        for track in self._tracks.values():
+            track.feed(synchronous.Left(client), reply)
         self._changed()
 
     def _generate(self, count: int) -> tuple[int, int]:
@@ -323,39 +239,61 @@ class Coordinator:
             raise RefusedError("too few clients", "generate_data: no client is connected, so nobody would measure")
         message = self._world.next(count)
         self._write(lambda connection: self._world.save(connection, message))
-        clients = self._fleet.connected()
-        self._world.begun(message, clients, self._clock.monotonic() + self._settings.deadline)
-        log.info("cycle %d: asking %d clients for %d readings each", message.cycle, len(clients), count)
+        told = self._fleet.connected()
+        self._world.begun(message, told, self._clock.monotonic() + self._settings.deadline)
+        log.info("cycle %d: asking %d clients for %d readings each", message.cycle, len(told), count)
         self._out.generate(message)
         self._changed()
-        return message.cycle, len(clients)
+        return message.cycle, len(told)
 
     def _mirrored(self, client: str, update: DataUpdate) -> None:
         self._world.arrived(client, update.cycle, len(update.t))
         self._changed()
 
     def _reset(self) -> int:
-        self._end_unused("reset")
+        for track in self._tracks.values():
+            track.end_unused("reset")
         # A client that is away now must hear of it when it is back, or it would go on with what everybody else forgot.
-        absent = self._fleet.absent()
-        self._behind = set([*absent, *sorted(self._behind.difference(absent))][:REMEMBERED])
+        self._behind.everything(self._fleet.absent())
 
         def work(connection: Connection) -> None:
             forget_everything(connection)
             self._world.save_reset(connection)
-            meta.put(connection, "behind", sorted(self._behind))
+            self._behind.save(connection)
+            for track in self._tracks.values():  # of those that are not served now nothing is left to be kept apart from
+                meta.adopt(connection, track.graph)
 
         self._write(work)
+        self._archive.release()
         self._runtime.offload(self._tidy)
         self._endings.forget()
         self._world.reset()
-        self._commits.forget()
-        self._view = replace(self._view, model=self._initial)
-        self._metrics.forget()
+        for track in self._tracks.values():
+            track.forget()
+        self._changed()  # it has happened, whoever hears of it
         self._out.reset()
-        self._changed()
         log.info("reset: %d clients were told", len(self._fleet))
         return len(self._fleet)
+
+    def _reset_one(self, track: Track) -> int:
+        track.end_unused("reset")
+        self._behind.of(track.task, self._fleet.absent())
+
+        def work(connection: Connection) -> None:
+            reset_task(connection, track.task)
+            self._behind.save(connection)
+
+        self._write(work)
+        self._runtime.offload(self._tidy)
+        self._endings.forget(track.task)
+        track.forget()
+        self._changed()
+        told = self._out.reset(task=track.task)
+        log.info("reset of task %s: %d clients were told", track.task, told)
+        return told
+
+    def _tidy(self, erase: bool = False) -> None:
+        recovery.tidy(self._store, self._archive, self._settings.mode, erase)
 
     def _write(self, work: Callable[[Connection], None]) -> None:
         def transaction() -> None:
@@ -365,36 +303,23 @@ class Coordinator:
         self._runtime.offload(transaction)
 
     def _changed(self) -> None:
-        self._view = self._view.now(self._state.running, self._world)
+        self._view = self._view.now({task: track.view for task, track in self._tracks.items()}, self._world)
 
     # The clock
 
     def _due(self) -> float:
         now = self._clock.monotonic()
-        if self._state.running:
-            start: float | None = self._deadline - now
-        else:
-            start = self._schedule.due(now) if self._fleet.ready >= self._settings.min_clients else None
-        return min(when for when in (start, self._world.due(now), self._registry.due(), self._endings.due(now)) if when is not None)
+        tracks = (track.due(now) for track in self._tracks.values())
+        return min(when for when in (*tracks, self._world.due(now), self._registry.due(), self._endings.due(now)) if when is not None)
 
     def _tick(self) -> None:
-        now, running = self._clock.monotonic(), self._state.running
+        now = self._clock.monotonic()
         if self._world.due(now) == 0:
             log.warning("cycle %d: no readings came from %s", self._world.cycle, ", ".join(self._world.give_up()))
             self._changed()
         if self._registry.due() == 0 and self._registry.keep(self._write):
             self._runtime.offload(self._tidy)
-        if running and self._deadline <= now:
-            self._feed(synchronous.Deadline(running.number), Reply(self._runtime.event()))
-        elif not running and self._schedule.due(now) == 0 and self._fleet.ready >= self._settings.min_clients:
-            self._start_by_itself(now)
+        for track in self._tracks.values():
+            track.tick(now)
         if self._endings.due(now) == 0:
             self._endings.retry(now)
-
-    def _start_by_itself(self, now: float) -> None:
-        try:
-            self._feed(self._start(), Reply(self._runtime.event()))
-        except BrambleError as error:
-            self._schedule.ended(now, False)
-            if not isinstance(error, StoreError):  # which the store says itself
-                self._said.about("the schedule", f"no round can start: {error}", logging.ERROR)

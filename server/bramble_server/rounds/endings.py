@@ -31,12 +31,12 @@ class Endings:
 
     def __init__(self, write: Write, trouble: Callable[[], bool]) -> None:
         self._write, self._trouble = write, trouble
-        self._left: list[tuple[int, Callable[[Connection], None]]] = []
+        self._left: list[tuple[str, int, Callable[[Connection], None]]] = []
         self._next = 0.0
 
-    def put(self, number: int, ending: Callable[[Connection], None], now: float) -> None:
+    def put(self, task: str, number: int, ending: Callable[[Connection], None], now: float) -> None:
         """Write a round's end, now or as soon as it can be."""
-        self._left.append((number, ending))
+        self._left.append((task, number, ending))
         self.retry(now, late=False)
         if self._left:
             log.warning("round %d: its end is not on record yet; it is written as soon as the database takes it", number)
@@ -46,7 +46,7 @@ class Endings:
         self._next = now + RETRY
         with suppress(StoreError):  # said by the store
             while self._left:
-                number, ending = self._left[0]
+                _, number, ending = self._left[0]
                 self._write(ending)
                 del self._left[0]
                 if late:
@@ -54,9 +54,9 @@ class Endings:
             if self._trouble():
                 self._write(lambda connection: meta.put(connection, "tried", True))
 
-    def forget(self) -> None:
-        """Drop what is left: a reset forgets the rounds themselves."""
-        self._left = []
+    def forget(self, task: str | None = None) -> None:
+        """Drop what is left, or what is of one task: a reset forgets the rounds themselves."""
+        self._left = [] if task is None else [item for item in self._left if item[0] != task]
 
     def due(self, now: float) -> float | None:
         """Return seconds until the next try; ``None`` where there is nothing to try."""

@@ -9,7 +9,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
 from bramble_server.clock import Clock
 from bramble_server.learning.strategies import Strategy
-from bramble_server.rounds import synchronous
+from bramble_server.rounds import recovery, synchronous
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.asking import Request
 from bramble_server.rounds.commits import Commits
@@ -17,7 +17,7 @@ from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, Record, RoundFile
 from bramble_server.rounds.view import Model
 from bramble_server.settings import ServerSettings
-from bramble_server.store import Store, StoreError, models, rounds
+from bramble_server.store import Store, rounds
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Openings:
         strategy, request = self._planned(number, clients, model)
         size = self._graph.manifest.layout.size
         header = Header(number, self._graph.sha256, settings.mode, size, clients, started, started + settings.deadline)
-        open_round = OpenRound(self._archive.create(header), model.weights, strategy, self._clock)
+        open_round = OpenRound(self._graph.manifest.task, self._archive.create(header), model.weights, strategy, self._clock)
         try:
             with self._store.writing() as connection:
                 open_round.opened(connection, settings.keep_rounds)
@@ -65,9 +65,10 @@ class Openings:
             strategy, request = self._planned(file.header.round, file.header.clients, model)
         except Exception as error:  # of a third party, perhaps
             file.close()
+            self._archive.release(file.header.round)
             self._abandon(file.header.round, error)
             return None
-        open_round = OpenRound(file, model.weights, strategy, self._clock)
+        open_round = OpenRound(self._graph.manifest.task, file, model.weights, strategy, self._clock)
         running = synchronous.replayed(file.header.round, file.header.clients, open_round.restore(records))
         known = len(running.updated), len(running.selected), max(0.0, open_round.left)
         log.info("round %d: goes on where a former process left it: %d of %d clients delivered, %.0f s are left", running.number, *known)
@@ -87,34 +88,19 @@ class Openings:
     def let_go(self, open_round: OpenRound, committed: bool) -> None:
         """Delete what nobody needs once a round is over."""
         open_round.close()
-        number, latest = open_round.number, self._latest
+        archive, number, task = self._archive, open_round.number, self._graph.manifest.task
+        archive.release(number)
+        latest = archive.latest
         if self._settings.mode != "evaluation" or latest is None:
             if not committed:
-                self._archive.discard(number)
-            self.tidy(None)
+                archive.discard(number)
+            recovery.tidy(self._store, archive, self._settings.mode)
             return
         former = {number}  # which stays if anybody's update of it counts as the last
         if committed:
-            former |= {latest[client] for client in open_round.answered if client in latest}
-            latest |= dict.fromkeys(open_round.answered, number)
+            mine = [(task, client) for client in open_round.answered]
+            former |= {latest[key] for key in mine if key in latest}
+            latest |= dict.fromkeys(mine, number)
         for unused in former.difference(latest.values()):
-            if not self._archive.discard(unused):
-                self._latest = None  # so that the next round's end tries all of them again
-
-    def tidy(self, running: int | None, erase: bool = False) -> None:
-        """Delete the files of all rounds but the running one, and, in evaluation mode, those that some client's latest update is in.
-
-        Parameters
-        ----------
-        erase
-            Write over them first.
-        """
-        kept, self._latest = set() if running is None else {running}, None
-        if self._settings.mode == "evaluation":
-            try:
-                with self._store.reading() as connection:
-                    self._latest = models.rounds_of_updates(connection)
-            except StoreError:  # said by the store; the next round's end tidies up
-                return
-            kept.update(self._latest.values())
-        self._archive.keep(kept, erase)
+            if not archive.discard(unused):
+                archive.latest = None  # so that the next round's end tries all of them again

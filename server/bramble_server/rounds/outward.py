@@ -17,5 +17,5 @@ class Outward(Protocol):
     def generate(self, message: GenerateData) -> None:
         """Send ``generate_data`` to all."""
 
-    def reset(self, clients: Iterable[str] | None = None) -> None:
-        """Send ``reset`` to these clients, or to all."""
+    def reset(self, clients: Iterable[str] | None = None, task: str | None = None) -> int:
+        """Send ``reset`` to these clients, or to all; that of one task only to those that know of several. Return to how many."""

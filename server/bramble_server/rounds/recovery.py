@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,10 @@ from bramble_server import tasks
 from bramble_server.clock import Clock
 from bramble_server.rounds import synchronous
 from bramble_server.rounds.archive import Archive
-from bramble_server.rounds.cycle import World
 from bramble_server.rounds.roundfile import Record, RoundFile
 from bramble_server.rounds.view import Model
 from bramble_server.settings import ServerSettings
-from bramble_server.store import clients, meta, models, rounds
+from bramble_server.store import Store, StoreError, meta, models, rounds
 
 log = logging.getLogger(__name__)
 
@@ -28,49 +27,64 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Left:
-    """What there is."""
+    """What there is of one task."""
 
     last: int
-    """The highest round number in use."""
+    """The highest round number in use by any task."""
     answered: dict[int, frozenset[str]]
-    """Who delivered in each of the last rounds."""
+    """Who delivered in each of its last rounds."""
     model: Model | None
     """The newest model; None before the first commit."""
-    world: dict[str, Any]
-    clients: list[dict[str, Any]]
-    behind: set[str]
-    """Clients that have not heard of a reset."""
     open_round: tuple[RoundFile, list[Record]] | None
     """The file of the round that was open, and what is noted in it."""
 
 
 def recover(connection: Connection, settings: ServerSettings, graph: GraphFile, archive: Archive, clock: Clock) -> Left:
-    """Read it all, and close as abandoned what cannot go on.
+    """Read what there is of one task, and close as abandoned what cannot go on.
 
     Raises
     ------
     StoreError
-        If the store is that of another task.
+        If the store's history of that task is of a graph that means something else.
     """
-    if settings.mode == "private":
-        models.forget_clients_weights(connection)
-    manifest = graph.manifest
-    if meta.adopt(connection, graph, tasks.former(manifest.task, manifest.horizon)):
-        log.info("the task's graph was made anew, and the history of its models goes on")
-    open_round, reason = _open_round(rounds.running(connection), settings, graph, archive)
+    task = graph.manifest.task
+    if meta.adopt(connection, graph, tasks.former(task, graph.manifest.horizon)):
+        log.info("the graph of task %s was made anew, and the history of its models goes on", task)
+    open_round, reason = _open_round(rounds.running(connection, task), settings, graph, archive)
     number = open_round[0].header.round if open_round else None
-    last, answered = rounds.recover(connection, clock.time(), synchronous.REMEMBERED, number, reason)
-    newest = models.latest(connection)
+    last, answered = rounds.recover(connection, task, clock.time(), synchronous.REMEMBERED, number, reason)
+    newest = models.latest(connection, task)
     history: Mapping[str, Any] = (newest and rounds.one(connection, newest[0], clients=False)) or {}
-    return Left(
-        last,
-        answered,
-        Model(newest[0], newest[1], history.get("metrics", {})) if newest else None,
-        World.load(connection),
-        clients.load(connection),
-        set(meta.get(connection, "behind", [])),
-        open_round,
-    )
+    return Left(last, answered, Model(newest[0], newest[1], history.get("metrics", {})) if newest else None, open_round)
+
+
+def hold(connection: Connection, served: Collection[str], mode: str, archive: Archive) -> None:
+    """Keep the files of rounds that tasks have open which are not served now: when one is served again, its round goes on."""
+    for task in meta.get(connection, "graphs", {}):
+        running = None if task in served else rounds.running(connection, task)
+        found = running and archive.reopen(running[0])
+        if running and found:
+            found[0].close()
+            if found[0].header.mode == mode:
+                archive.hold(running[0])
+
+
+def tidy(store: Store, archive: Archive, mode: str, erase: bool = False) -> None:
+    """Delete the files of all rounds but the open ones, and, in evaluation mode, those that some client's latest update is in.
+
+    Parameters
+    ----------
+    erase
+        Write over them first.
+    """
+    archive.latest = None
+    if mode == "evaluation":
+        try:
+            with store.reading() as connection:
+                archive.latest = models.rounds_of_updates(connection)
+        except StoreError:  # said by the store; the next round's end tidies up
+            return
+    archive.keep(set((archive.latest or {}).values()), erase)
 
 
 def _open_round(
@@ -91,6 +105,7 @@ def _open_round(
     elif sum(record.about["kind"] == "attempt" for record in records) >= ATTEMPTS:
         reason = f"server ended {ATTEMPTS} times while it made a model of it"
     if not reason:
+        archive.hold(header.round)
         return found, ""
     file.close()
     return None, reason

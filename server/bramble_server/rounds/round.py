@@ -33,6 +33,8 @@ class OpenRound:
 
     Parameters
     ----------
+    task
+        Whose round it is.
     file
         Where all that happens is noted, and the updates are put aside.
     model
@@ -41,7 +43,8 @@ class OpenRound:
         Made for this round.
     """
 
-    def __init__(self, file: RoundFile, model: Weights, strategy: Strategy, clock: Clock = time) -> None:
+    def __init__(self, task: str, file: RoundFile, model: Weights, strategy: Strategy, clock: Clock = time) -> None:
+        self._task = task
         self.number, self.started, self._deadline = file.header.round, file.header.started, file.header.deadline
         self._since, self._then, self._clock = self.started, clock.monotonic(), clock
         self._file, self._model, self._strategy = file, model, strategy
@@ -80,9 +83,9 @@ class OpenRound:
         return events
 
     def opened(self, connection: Connection, keep: int) -> None:
-        """Record the round as running, and keep only so many in all."""
-        rounds.trim(connection, self.number, keep)
-        rounds.opened(connection, self.number, self.started, list(self._parts), sent=self.started)
+        """Record the round as running, and keep only so many of its task."""
+        rounds.trim(connection, self._task, self.number, keep)
+        rounds.opened(connection, self._task, self.number, self.started, list(self._parts), sent=self.started)
 
     def asked_again(self, client: str) -> None:
         """Note that the model was sent to a client once more."""
@@ -284,7 +287,7 @@ class OpenRound:
         model, memory, pooled
             What :meth:`aggregate` came to.
         keep
-            How many models the store keeps.
+            How many models the store keeps of its task.
 
         Raises
         ------
@@ -296,11 +299,11 @@ class OpenRound:
             for client, weights in self._updates():
                 report, found = self._reports[client], vars(measure(weights, self._model, model))
                 self._parts[client].update(found)
-                latest.append(LatestUpdate(client, self.number, report.samples, report.metrics, **found))
+                latest.append(LatestUpdate(self._task, client, self.number, report.samples, report.metrics, **found))
             models.save_updates(connection, *latest)
             self._write_parts(connection)
             rounds.committed(connection, self.number, self._clock.time(), self.delivered, pooled, self.remark)
-            models.save(connection, self.number, model, memory, keep)
+            models.save(connection, self._task, self.number, model, memory, keep)
 
     def abandoned(self, reason: str) -> Callable[[Connection], None]:
         """Return what writes that the round came to nothing, now or later."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bramble_protocol.layout import Weights
@@ -20,15 +21,11 @@ class Model:
 
 
 @dataclass(frozen=True)
-class View:
-    """What others may see, always consistent: replaced as a whole by the coordinator. ``revision`` grows with every change."""
+class Progress:
+    """How far one task is: its model, and the open round."""
 
-    revision: int
     model: Model
     open_round: Running | None = None
-    cycle: int = 0
-    owing: Members = field(default_factory=Members)
-    """Clients whose readings of the cycle are still to come."""
 
     @property
     def running(self) -> int | None:
@@ -40,11 +37,28 @@ class View:
         """The clients that the open round waits for, in order: sorted when somebody asks, and not with every change."""
         return tuple(sorted(self.open_round.pending)) if self.open_round else ()
 
+
+@dataclass(frozen=True)
+class View:
+    """What others may see, always consistent: replaced as a whole by the coordinator. ``revision`` grows with every change."""
+
+    revision: int
+    tasks: Mapping[str, Progress]
+    """By name; the first is the one that is meant where none is named."""
+    cycle: int = 0
+    owing: Members = field(default_factory=Members)
+    """Clients whose readings of the cycle are still to come."""
+
+    @property
+    def first(self) -> Progress:
+        """The progress of the first task."""
+        return next(iter(self.tasks.values()))
+
     @property
     def cycle_waiting_for(self) -> tuple[str, ...]:
         """The clients whose readings of the cycle are still to come, in order."""
         return tuple(sorted(self.owing))
 
-    def now(self, running: Running | None, world: World) -> View:
-        """Return the next view: of this open round, and of the simulated world."""
-        return View(self.revision + 1, self.model, running, world.cycle, world.owing)
+    def now(self, tasks: Mapping[str, Progress], world: World) -> View:
+        """Return the next view: of these tasks, and of the simulated world."""
+        return View(self.revision + 1, tasks, world.cycle, world.owing)

@@ -5,7 +5,7 @@ ends, or never was. The functions of ``rounds``, ``models``, ``meta`` and ``mirr
 
     with store.writing() as connection:
         rounds.committed(connection, 7, ended, 5, metrics)
-        models.save(connection, 7, weights, memory, keep=20)
+        models.save(connection, "climate", 7, weights, memory, keep=20)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bramble_server.store import clients, dialect, meta, migrate, mirror, models
 from bramble_server.store.errors import StoreError, explained
 from bramble_server.store.trouble import Trouble
 
-__all__ = ["Store", "StoreError", "clients", "meta", "mirror", "models", "reset", "rounds"]
+__all__ = ["Store", "StoreError", "clients", "meta", "mirror", "models", "reset", "reset_task", "rounds"]
 
 log = logging.getLogger(__name__)
 
@@ -104,3 +104,9 @@ def reset(connection: Connection) -> None:
     """Forget rounds, models, updates, readings and the world's clock; keep the numbers that are in use on the wire, and who there is."""
     for part in (rounds, models, mirror, meta):
         part.clear(connection)
+
+
+def reset_task(connection: Connection, task: str) -> None:
+    """Forget rounds, models and updates of one task, and nothing else."""
+    for part in (rounds, models):
+        part.clear(connection, task)

@@ -1,4 +1,4 @@
-"""Small facts that must survive a restart: the world's clock, the cycle, which task this history is of."""
+"""Small facts that must survive a restart: the world's clock, the cycle, which graph a task's history is of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bramble_server.store import schema
 from bramble_server.store.dialect import upsert
 from bramble_server.store.errors import StoreError
 
-KEPT = ("schema", "graph", "last_round", "cycle")
+KEPT = ("schema", "graphs", "last_round", "cycle")
 """What a reset leaves: numbers in use on the wire are never used twice, or what is still on its way would be taken for new."""
 
 
@@ -28,7 +28,7 @@ def put(connection: Connection, name: str, value: Any) -> None:
 
 
 def adopt(connection: Connection, graph: GraphFile, former: Collection[str] = ()) -> bool:
-    """Tie the database to a task's graph at the first start; check it at every later one.
+    """Tie a task's history to its graph when it is first served; check it whenever it is again.
 
     A graph that was made anew goes on with the history of the one before if a model means the same to both.
 
@@ -45,17 +45,19 @@ def adopt(connection: Connection, graph: GraphFile, former: Collection[str] = ()
     Raises
     ------
     StoreError
-        If the history in it is that of another task, or of one that means something else by its weights.
+        If the history of a task by this name is that of a graph that means something else by its weights.
     """
     task, meaning = graph.manifest.task, graph.manifest.meaning
-    owner = get(connection, "graph")
-    if owner is not None and owner[:2] != [task, graph.sha256] and meaning not in owner[2:] and owner[1] not in former:
+    known = get(connection, "graphs", {})
+    owner = known.get(task)
+    if owner is not None and owner[0] != graph.sha256 and meaning not in owner[1:] and owner[0] not in former:
         raise StoreError(
-            f"database: it holds the history of task {owner[0]} (graph {owner[1][:12]}), not of {task} (graph {graph.sha256[:12]}): "
-            "choose another --data-dir"
+            f"database: its history of task {task} is that of graph {owner[0][:12]}, to whose models graph {graph.sha256[:12]} gives "
+            "another meaning: give the task another name, or choose another --data-dir"
         )
-    put(connection, "graph", [task, graph.sha256, meaning])
-    return owner is not None and owner[1] != graph.sha256
+    if owner != [graph.sha256, meaning]:
+        put(connection, "graphs", {**known, task: [graph.sha256, meaning]})
+    return owner is not None and owner[0] != graph.sha256
 
 
 def clear(connection: Connection) -> None:

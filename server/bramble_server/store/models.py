@@ -1,4 +1,4 @@
-"""The global models of committed rounds, each with what its strategy remembers, and the last update of each client."""
+"""The global models of committed rounds, each with what its strategy remembers, and the last update of each client; all by task."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from bramble_server.store.schema import latest_updates, models, strategy_state
 
 @dataclass(frozen=True)
 class LatestUpdate:
-    """The last update that counted of one client."""
+    """The last update of one client to one task that counted."""
 
+    task: str
     client: str
     round: int
     samples: int
@@ -46,19 +47,20 @@ UNKNOWN = Memory(None, {})
 
 # Every round's own statements are made once: to put one together takes five times as long as to run it.
 _SAVE, _REMEMBER = models.insert(), strategy_state.insert()
-_NEWEST = select(models.c.round).order_by(models.c.round.desc()).limit(bindparam("keep"))
-_LET_GO = delete(models).where(models.c.round.not_in(_NEWEST.scalar_subquery()))
+_THEIRS = models.c.task == bindparam("whose")
+_NEWEST = select(models.c.round).where(_THEIRS).order_by(models.c.round.desc()).limit(bindparam("keep"))
+_LET_GO = delete(models).where(_THEIRS, models.c.round.not_in(_NEWEST.scalar_subquery()))
 
 
-def save(connection: Connection, number: int, weights: Weights, memory: Memory, keep: int) -> None:
-    """Keep the model of a round, shape (parameters,), with what belongs to it, and let go of all but the newest ``keep`` (at least one)."""
+def save(connection: Connection, task: str, number: int, weights: Weights, memory: Memory, keep: int) -> None:
+    """Keep the model of a round, shape (parameters,), with what belongs to it, and only the task's newest ``keep`` (at least one)."""
     values = {"weights": _pack(weights), "strategy": memory.strategy, "parameters": dict(memory.parameters)}
-    connection.execute(_SAVE, {"round": number, **values})
+    connection.execute(_SAVE, {"task": task, "round": number, **values})
     for name, array in memory.state.items():
         plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         described = {"dtype": plain.dtype.str, "shape": list(array.shape)}
         connection.execute(_REMEMBER, {"round": number, "name": name, "data": plain.tobytes(), **described})
-    connection.execute(_LET_GO, {"keep": max(1, keep)})
+    connection.execute(_LET_GO, {"whose": task, "keep": max(1, keep)})
 
 
 def memory(connection: Connection, number: int) -> Memory:
@@ -73,21 +75,22 @@ def memory(connection: Connection, number: int) -> Memory:
     return Memory(row.strategy, row.parameters or {}, state)
 
 
-def latest(connection: Connection) -> tuple[int, Weights] | None:
-    """Return round and weights of the newest model, or None before the first commit."""
-    row = connection.execute(select(models.c.round, models.c.weights).order_by(models.c.round.desc()).limit(1)).first()
+def latest(connection: Connection, task: str) -> tuple[int, Weights] | None:
+    """Return round and weights of a task's newest model, or None before its first commit."""
+    theirs = select(models.c.round, models.c.weights).where(models.c.task == task)
+    row = connection.execute(theirs.order_by(models.c.round.desc()).limit(1)).first()
     return None if row is None else (row.round, _unpack(row.weights))
 
 
-def get(connection: Connection, number: int) -> Weights | None:
-    """Return the model of one round, or None if it never was or was let go."""
-    data = connection.scalar(select(models.c.weights).where(models.c.round == number))
+def get(connection: Connection, task: str, number: int) -> Weights | None:
+    """Return the model of one round of a task, or None if it never was or was let go."""
+    data = connection.scalar(select(models.c.weights).where(models.c.task == task, models.c.round == number))
     return None if data is None else _unpack(data)
 
 
-def kept(connection: Connection) -> list[int]:
-    """Return the rounds whose models are there, ascending."""
-    return list(connection.scalars(select(models.c.round).order_by(models.c.round)))
+def kept(connection: Connection, task: str) -> list[int]:
+    """Return the rounds of a task whose models are there, ascending."""
+    return list(connection.scalars(select(models.c.round).where(models.c.task == task).order_by(models.c.round)))
 
 
 def save_updates(connection: Connection, *updates: LatestUpdate) -> None:
@@ -96,17 +99,19 @@ def save_updates(connection: Connection, *updates: LatestUpdate) -> None:
     upsert(connection, latest_updates, rows)
 
 
-def latest_updates_of_all(connection: Connection, weights: bool = True) -> Iterator[LatestUpdate]:
-    """Yield the last update of each client by id, one in memory at a time; without weights if they are not wanted."""
+def latest_updates_of_all(connection: Connection, task: str, weights: bool = True) -> Iterator[LatestUpdate]:
+    """Yield the last update of each client to a task by id, one in memory at a time; without weights if they are not wanted."""
     columns = [column for column in latest_updates.c if weights or column.name != "weights"]
-    for row in connection.execution_options(yield_per=1).execute(select(*columns).order_by(latest_updates.c.client)).mappings():
+    theirs = select(*columns).where(latest_updates.c.task == task).order_by(latest_updates.c.client)
+    for row in connection.execution_options(yield_per=1).execute(theirs).mappings():
         data = row.get("weights")
         yield LatestUpdate(**{**row, "weights": None if data is None else _unpack(data)})
 
 
-def rounds_of_updates(connection: Connection) -> dict[str, int]:
-    """Return for each client the round that its last update is of."""
-    return {row.client: row.round for row in connection.execute(select(latest_updates.c.client, latest_updates.c.round))}
+def rounds_of_updates(connection: Connection) -> dict[tuple[str, str], int]:
+    """Return for each task and client the round that its last update is of."""
+    found = connection.execute(select(latest_updates.c.task, latest_updates.c.client, latest_updates.c.round))
+    return {(row.task, row.client): row.round for row in found}
 
 
 def forget_clients_weights(connection: Connection) -> None:
@@ -122,10 +127,10 @@ def forget(connection: Connection, clients: Collection[str]) -> None:
         connection.execute(delete(latest_updates).where(latest_updates.c.client.in_(list(clients))))
 
 
-def clear(connection: Connection) -> None:
-    """Forget all models and updates."""
-    connection.execute(delete(models))
-    connection.execute(delete(latest_updates))
+def clear(connection: Connection, task: str | None = None) -> None:
+    """Forget all models and updates, or those of one task."""
+    for table in (models, latest_updates):
+        connection.execute(delete(table) if task is None else delete(table).where(table.c.task == task))
 
 
 def _pack(weights: Weights) -> bytes:

@@ -1,4 +1,4 @@
-"""The history of rounds, and each client's part in them."""
+"""The history of rounds, and each client's part in them. All tasks take their numbers from one sequence, so a number says whose it is."""
 
 from __future__ import annotations
 
@@ -13,22 +13,29 @@ from bramble_server.store.schema import MEASURES, rounds, updates
 
 # Every round's own statements are made once: to put one together takes five times as long as to run it.
 _OPEN, _ASK = rounds.insert(), updates.insert()
-_TRIM = delete(rounds).where(rounds.c.round <= bindparam("until"))
+_THEIRS, _UNTIL = rounds.c.task == bindparam("whose"), rounds.c.round <= bindparam("until")
+_OLD, _TRIM = select(rounds.c.round).where(_THEIRS, _UNTIL).limit(1), delete(rounds).where(_THEIRS, _UNTIL)
+_BEFORE = select(rounds.c.round).where(_THEIRS, rounds.c.round < bindparam("number")).order_by(rounds.c.round.desc())
+_TOO_OLD = _BEFORE.offset(bindparam("stay")).limit(1)
 _END = update(rounds).where(rounds.c.round == bindparam("number"))
 
 
-def opened(connection: Connection, number: int, started: float, clients: Sequence[str], sent: float | None = None) -> None:
+def opened(connection: Connection, task: str, number: int, started: float, clients: Sequence[str], sent: float | None = None) -> None:
     """Record a round as running, and that these clients were sent the model."""
     values = {"state": "running", "started": started, "selected": len(clients), "updates": 0, "metrics": {}}
-    connection.execute(_OPEN, {"round": number, **values})
+    connection.execute(_OPEN, {"task": task, "round": number, **values})
     if clients:
         connection.execute(_ASK, [{"round": number, "client": client, "sent": sent} for client in clients])
     meta.put(connection, "last_round", number)
 
 
-def trim(connection: Connection, number: int, keep: int) -> None:
-    """Forget the rounds, and the clients' parts in them, that are not among the last ``keep`` up to this number."""
-    connection.execute(_TRIM, {"until": number - keep})
+def trim(connection: Connection, task: str, number: int, keep: int) -> None:
+    """Forget the rounds of a task, and the clients' parts in them, that are not among its last ``keep`` up to this number."""
+    if connection.scalar(_OLD, {"whose": task, "until": number - keep}) is None:
+        return  # there can be no more than ``keep``, and they need not be counted
+    newest = connection.scalar(_TOO_OLD, {"whose": task, "number": number, "stay": keep - 1})
+    if newest is not None:
+        connection.execute(_TRIM, {"whose": task, "until": newest})
 
 
 def parts(connection: Connection, number: int, known: Sequence[Mapping[str, Any]]) -> None:
@@ -53,45 +60,46 @@ def abandoned(connection: Connection, number: int, ended: float, count: int, rea
     connection.execute(_END, {"number": number, **values})
 
 
-def running(connection: Connection) -> tuple[int, float] | None:
-    """Return number and start of the round that a killed server left open, if it is the last."""
-    newest = select(rounds.c.round, rounds.c.started, rounds.c.state).order_by(rounds.c.round.desc()).limit(1)
-    row = connection.execute(newest).first()
+def running(connection: Connection, task: str) -> tuple[int, float] | None:
+    """Return number and start of the round that a killed server left open, if it is its task's last."""
+    theirs = select(rounds.c.round, rounds.c.started, rounds.c.state).where(rounds.c.task == task)
+    row = connection.execute(theirs.order_by(rounds.c.round.desc()).limit(1)).first()
     return (row.round, row.started) if row and row.state == "running" else None
 
 
 def recover(
-    connection: Connection, now: float, remember: int, but: int | None = None, reason: str = "server restarted"
+    connection: Connection, task: str, now: float, remember: int, but: int | None = None, reason: str = "server restarted"
 ) -> tuple[int, dict[int, frozenset[str]]]:
-    """Close the rounds that a killed server left open, as abandoned, but for one that goes on.
+    """Close the rounds of a task that a killed server left open, as abandoned, but for one that goes on.
 
     Returns
     -------
     tuple
-        The last round number in use (0 for none), and who delivered in each of the last ``remember`` rounds: with these
-        the state machine answers a client whose acknowledgement got lost as it was answered before.
+        The last round number in use by any task (0 for none), and who delivered in each of this one's last ``remember`` rounds: with
+        these the state machine answers a client whose acknowledgement got lost as it was answered before.
     """
-    left = update(rounds).where(rounds.c.state == "running", rounds.c.round != (but or 0))
+    left = update(rounds).where(rounds.c.task == task, rounds.c.state == "running", rounds.c.round != (but or 0))
     connection.execute(left.values(state="abandoned", ended=now, reason=reason))
     last = int(meta.get(connection, "last_round", 0))
+    newest = list(connection.scalars(select(rounds.c.round).where(rounds.c.task == task).order_by(rounds.c.round.desc()).limit(remember)))
     delivered = updates.c.replied.is_not(None)  # also of one that was left out: its update was taken
     answered: dict[int, set[str]] = {}
-    for number, client in connection.execute(select(updates.c.round, updates.c.client).where(delivered, updates.c.round > last - remember)):
+    for number, client in connection.execute(select(updates.c.round, updates.c.client).where(delivered, updates.c.round.in_(newest))):
         answered.setdefault(number, set()).add(client)
     return last, {number: frozenset(clients) for number, clients in answered.items()}
 
 
-def rolled_back(connection: Connection, number: int, to: int, now: float) -> None:
+def rolled_back(connection: Connection, task: str, number: int, to: int, now: float) -> None:
     """Record that a round's number was taken for the model of an older one."""
     values = {"state": "committed", "started": now, "ended": now, "selected": 0, "updates": 0, "metrics": {}}
     reason = f"rolled back to the model of round {to}"
-    connection.execute(rounds.insert().values(round=number, rollback_of=to, reason=reason, **values))
+    connection.execute(rounds.insert().values(task=task, round=number, rollback_of=to, reason=reason, **values))
     meta.put(connection, "last_round", number)
 
 
-def lineage(connection: Connection, limit: int) -> list[dict[str, Any]]:
-    """Return the newest committed rounds that led to the model, ascending, with their clients: what was rolled back is not among them."""
-    newest = select(rounds).where(rounds.c.state == "committed").order_by(rounds.c.round.desc())
+def lineage(connection: Connection, task: str, limit: int) -> list[dict[str, Any]]:
+    """Return the newest committed rounds that led to a task's model, ascending, with their clients; what was rolled back did not."""
+    newest = select(rounds).where(rounds.c.task == task, rounds.c.state == "committed").order_by(rounds.c.round.desc())
     found: list[dict[str, Any]] = []
     until: int | None = None
     for row in connection.execute(newest).mappings():
@@ -107,12 +115,12 @@ def lineage(connection: Connection, limit: int) -> list[dict[str, Any]]:
     return found[::-1]
 
 
-def history(connection: Connection, since: int = 0, limit: int = 100, clients: bool = False) -> list[dict[str, Any]]:
-    """Return the newest rounds after number ``since``, ascending, at most ``limit``, in the form that HTTP serves.
+def history(connection: Connection, task: str, since: int = 0, limit: int = 100, clients: bool = False) -> list[dict[str, Any]]:
+    """Return the newest rounds of a task after number ``since``, ascending, at most ``limit``, in the form that HTTP serves.
 
     With ``clients`` each has the measures of its clients by id.
     """
-    newest = select(rounds).where(rounds.c.round > since).order_by(rounds.c.round.desc()).limit(limit)
+    newest = select(rounds).where(rounds.c.task == task, rounds.c.round > since).order_by(rounds.c.round.desc()).limit(limit)
     found = [dict(row) for row in connection.execute(newest).mappings()][::-1]
     if clients and found:
         _add_clients(connection, found)
@@ -130,15 +138,13 @@ def one(connection: Connection, number: int, clients: bool = True) -> dict[str, 
     return found
 
 
-def clear(connection: Connection) -> None:
-    """Forget all rounds, their clients' parts included, but not which numbers are in use."""
-    connection.execute(delete(rounds))
+def clear(connection: Connection, task: str | None = None) -> None:
+    """Forget all rounds, or those of one task, their clients' parts included, but not which numbers are in use."""
+    connection.execute(delete(rounds) if task is None else delete(rounds).where(rounds.c.task == task))
 
 
 def _add_clients(connection: Connection, found: Sequence[dict[str, Any]]) -> None:
     by_round: dict[int, dict[str, Any]] = {item["round"]: item.setdefault("clients", {}) for item in found}
-    theirs = select(updates).where(updates.c.round.between(min(by_round), max(by_round))).order_by(updates.c.round, updates.c.client)
+    theirs = select(updates).where(updates.c.round.in_(list(by_round))).order_by(updates.c.round, updates.c.client)
     for row in connection.execute(theirs).mappings():
-        if row["round"] not in by_round:  # between two of a lineage
-            continue
         by_round[row["round"]][row["client"]] = {name: row[name] for name in (*MEASURES, "reason")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
 
 metadata = MetaData()
 
@@ -20,6 +20,8 @@ rounds = Table(
     Column("updates", Integer, nullable=False),
     Column("metrics", JSON, nullable=False),
     Column("rollback_of", Integer),  # the older round whose model this one brought back; NULL for one that clients trained
+    Column("task", String(63), nullable=False),  # by its name; the numbers go through all tasks
+    Index("rounds_task", "task", "round"),
 )
 
 MEASURES = (
@@ -44,6 +46,8 @@ models = Table(
     Column("weights", LargeBinary, nullable=False),  # float32, little-endian, in layout order
     Column("strategy", String(63)),  # what made it; NULL before release 0.2
     Column("parameters", JSON(none_as_null=True)),  # what was set of that
+    Column("task", String(63), nullable=False),
+    Index("models_task", "task", "round"),  # else to find a task's, SQLite would read through the weights, which come before its name
 )
 
 strategy_state = Table(
@@ -59,6 +63,7 @@ strategy_state = Table(
 latest_updates = Table(
     "latest_updates",
     metadata,
+    Column("task", String(63), primary_key=True),
     Column("client", String(63), primary_key=True),
     Column("round", Integer, nullable=False),
     Column("samples", Integer, nullable=False),

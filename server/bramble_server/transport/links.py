@@ -13,9 +13,9 @@ from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-un
 
 from bramble_protocol import health
 from bramble_protocol.errors import BrambleError, StaleError
+from bramble_protocol.features import TRACKS
 from bramble_protocol.health import Health
-from bramble_protocol.layout import Layout
-from bramble_protocol.messages import ClientUpdate, DataUpdate, Delivery, GenerateData, Notice, TrainingFailed
+from bramble_protocol.messages import ClientUpdate, DataUpdate, Delivery, GenerateData, Notice, Reset, TrainingFailed
 from bramble_protocol.printable import printable
 from bramble_server.fleet import checks
 from bramble_server.fleet.admission import Gate
@@ -65,26 +65,28 @@ class Outward:
         """Send ``generate_data`` to all."""
         self._to(self._fleet.connected(), "generate_data", message.to_wire())
 
-    def reset(self, clients: Iterable[str] | None = None) -> None:
-        """Send ``reset`` to these clients, or to all."""
-        self._to(self._fleet.connected() if clients is None else clients, "reset", {})
+    def reset(self, clients: Iterable[str] | None = None, task: str | None = None) -> int:
+        """Send ``reset`` to these clients, or to all; that of one task only to those that know of several. Return to how many."""
+        told = self._fleet.connected() if clients is None else clients
+        return self._to(told, "reset", Reset(task).to_wire(), feature=None if task is None else TRACKS)
 
-    def _to(self, clients: Iterable[str], event: str, payload: dict[str, Any], *, since: int = 1) -> None:
+    def _to(self, clients: Iterable[str], event: str, payload: dict[str, Any], *, since: int = 1, feature: str | None = None) -> int:
         """Send an event to those of the clients that are connected and speak at least this version of the contract."""
-        sids = self._fleet.sids(clients, since)
+        sids = self._fleet.sids(clients, since, feature)
         if sids:  # to nobody would mean to everybody
             self._sio.emit(event, payload, to=sids)
+        return len(sids)
 
 
 class Inward:
     """What clients say. Every handler answers, whatever comes, and names what it refuses."""
 
     def __init__(
-        self, sio: SocketIO, gate: Gate, fleet: Fleet, coordinator: Coordinator, outward: Outward, layout: Layout, metrics: Metrics,
+        self, sio: SocketIO, gate: Gate, fleet: Fleet, coordinator: Coordinator, outward: Outward, metrics: Metrics,
         complaints: Complaints,
     ) -> None:  # fmt: skip
         self._server, self._gate, self._fleet, self._coordinator, self._out = sio.server, gate, fleet, coordinator, outward
-        self._layout, self._metrics, self._complaints, self._arrivals = layout, metrics, complaints, Complaints()
+        self._metrics, self._complaints, self._arrivals = metrics, complaints, Complaints()
         # Past Flask-SocketIO's own decorators: these match a URL for each message and leave the failure, whose traceback
         # holds the message, to the garbage collector. With large models that is gigabytes until it comes round.
         self._server.on("connect", self.connect)
@@ -170,9 +172,9 @@ class Inward:
     def _greet(self, name: str) -> None:
         """Tell a client that has just come what keeps it from taking part as it should."""
         client = self._fleet.get(name)
-        if client and client.misfit:
-            self._complaints.about(name, client.misfit, address=client.address)
-            self._out.notice(name, Notice("channels", f"this client {client.misfit}"))
+        if client and client.idle:
+            self._complaints.about(name, client.idle, address=client.address)
+            self._out.notice(name, Notice("channels", f"this client {client.idle}"))
         if client and self._fleet.namesakes.since(name, self._fleet.clock.time()):
             self._out.notice(name, _NAMESAKE)
 
@@ -192,7 +194,8 @@ class Inward:
 
         def take(client: Client, value: Any) -> dict[str, Any]:
             try:
-                delivery = Delivery.from_wire(value, self._layout)
+                number = value.get("round") if isinstance(value, dict) else None
+                delivery = Delivery.from_wire(value, self._coordinator.layout(number if type(number) is int else 0))
                 checks.metrics(delivery)
                 self._coordinator.deliver(client.id, delivery)
             except RefusedError as error:
@@ -204,7 +207,6 @@ class Inward:
             except BrambleError as error:
                 self._metrics.update("invalid")
                 if not isinstance(error, OURS):
-                    number = value.get("round") if isinstance(value, dict) else None
                     known = type(number) is int and 0 < number <= 2**53  # of any other nobody can say whether it is over
                     self._coordinator.refused(client.id, number if known else None, f"its update was refused: {printable(str(error))}")
                 raise

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Flask
 
-from bramble_protocol.graph import GraphFile
+from bramble_protocol.printable import printable
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.fleet.tokens import Tokens
+from bramble_server.foundation import Foundation
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
@@ -24,9 +26,8 @@ class Room:
     """What the endpoints work with."""
 
     settings: ServerSettings
-    graph: GraphFile
-    signatures: bytes
-    """Those of the graph, as a file; empty if nobody signed it."""
+    tracks: Sequence[Foundation]
+    """What each task is built on; the first is meant where none is named."""
     store: Store
     archive: Archive
     fleet: Fleet
@@ -35,6 +36,19 @@ class Room:
     metrics: Metrics
     complaints: Complaints
     tokens: Tokens | None
+
+    def track(self, task: str | None) -> Foundation:
+        """Return what a task is built on.
+
+        Raises
+        ------
+        RequestError
+            404 if it is not served.
+        """
+        served = {track.graph.manifest.task: track for track in self.tracks}
+        if task is not None and task not in served:
+            raise errors.RequestError(404, f"task: {printable(task)[:63]!r} is not served here; there is {', '.join(served)}")
+        return self.tracks[0] if task is None else served[task]
 
     def never_seen(self) -> list[str]:
         """Return the ids that have a token and never connected; without tokens nobody knows of any."""

@@ -17,6 +17,8 @@ from bramble_server.web.measures import tested
 from bramble_server.web.scopes import needs
 
 if TYPE_CHECKING:
+    from bramble_server.foundation import Foundation
+    from bramble_server.rounds.view import Progress
     from bramble_server.web import Room
 
 MOST = 1000
@@ -26,36 +28,38 @@ MOST = 1000
 def blueprint(room: Room) -> Blueprint:
     """Return the endpoints."""
     part = Blueprint("history", __name__)
-    chosen = strategies.choose(room.settings.strategy, room.settings.strategy_option)
-    manifest = {name: value for name, value in room.graph.manifest.to_wire().items() if name != "layout"}
+    manifests = [track.graph.manifest.to_wire() for track in room.tracks]
+    shown = {each["task"]: {name: value for name, value in each.items() if name != "layout"} for each in manifests}
 
     @part.get("/status")
     def status() -> Response:
-        query.read()
-        view = room.coordinator.view
+        track = room.track(query.read(task=query.text)["task"])
+        task, view = track.graph.manifest.task, room.coordinator.view
+        mine, chosen = view.tasks[task], strategies.choose(track.settings.strategy, track.settings.strategy_option)
         return jsonify(
             revision=view.revision,
             version=release(),
-            task=room.graph.manifest.task,
-            graph=room.graph.sha256,
+            task=task,
+            graph=track.graph.sha256,
             mode=room.settings.mode,
             strategy={"name": chosen.name, "parameters": chosen.set},
-            round=view.model.round,
-            running=view.running,
-            waiting_for=view.waiting_for,
+            round=mine.model.round,
+            running=mine.running,
+            waiting_for=mine.waiting_for,
             clients=len(room.fleet),
-            able=room.fleet.ready,
-            min_clients=room.settings.min_clients,
+            able=room.fleet.ready(task),
+            min_clients=track.settings.min_clients,
             cycle=view.cycle,
             cycle_waiting_for=view.cycle_waiting_for,
-            manifest=manifest,
+            tasks=[_summary(room, each, view.tasks[each.graph.manifest.task]) for each in room.tracks],
+            manifest=shown[task],
         )
 
     @part.get("/clients")
     def clients() -> Response:
-        query.read()
-        shown = room.fleet.to_json(training=room.coordinator.view.waiting_for)
-        return jsonify(clients=shown, never_seen=room.never_seen(), refused=room.fleet.refused.to_json(room.fleet.clock.time()))
+        task = room.track(query.read(task=query.text)["task"]).graph.manifest.task
+        found = room.fleet.to_json(room.coordinator.view.tasks[task].waiting_for, task)
+        return jsonify(clients=found, never_seen=room.never_seen(), refused=room.fleet.refused.to_json(room.fleet.clock.time()))
 
     @part.delete("/clients/<name>")
     @needs("admin")
@@ -71,8 +75,9 @@ def blueprint(room: Room) -> Blueprint:
 
     @part.get("/rounds")
     def all_rounds() -> Response:
-        asked = query.read(since=query.integer(0, 2**53), limit=query.integer(1, MOST), clients=query.switch)
-        found = room.runtime.offload(_history, room, asked["since"] or 0, asked["limit"] or 100, bool(asked["clients"]))
+        asked = query.read(since=query.integer(0, 2**53), limit=query.integer(1, MOST), clients=query.switch, task=query.text)
+        task = room.track(asked["task"]).graph.manifest.task
+        found = room.runtime.offload(_history, room, task, asked["since"] or 0, asked["limit"] or 100, bool(asked["clients"]))
         return jsonify(rounds=[_live(room, item) for item in found])
 
     @part.get("/rounds/<int:number>")
@@ -86,9 +91,20 @@ def blueprint(room: Room) -> Blueprint:
     return part
 
 
-def _history(room: Room, since: int, limit: int, clients: bool) -> list[dict[str, Any]]:
+def _summary(room: Room, track: Foundation, progress: Progress) -> dict[str, Any]:
+    task = track.graph.manifest.task
+    return {
+        "task": task,
+        "graph": track.graph.sha256,
+        "round": progress.model.round,
+        "running": progress.running,
+        "able": room.fleet.ready(task),
+    }
+
+
+def _history(room: Room, task: str, since: int, limit: int, clients: bool) -> list[dict[str, Any]]:
     with room.store.reading() as connection:
-        return rounds.history(connection, since, limit, clients)
+        return rounds.history(connection, task, since, limit, clients)
 
 
 def _one(room: Room, number: int) -> dict[str, Any] | None:
@@ -98,15 +114,16 @@ def _one(room: Room, number: int) -> dict[str, Any] | None:
 
 def _live(room: Room, item: dict[str, Any]) -> dict[str, Any]:
     """Add what the store does not have: a running round is written at its end, and what was measured is stored as it was reported."""
-    progress = room.coordinator.progress() if item["state"] == "running" else None
-    if progress and progress[0] == item["round"]:
-        item["updates"] = sum(part["replied"] is not None for part in progress[1].values())
+    progress = room.coordinator.progress(item["round"]) if item["state"] == "running" else None
+    if progress is not None:
+        item["updates"] = sum(part["replied"] is not None for part in progress.values())
         if "clients" in item:
-            item["clients"] = progress[1]
-    metric = room.graph.manifest.metric
-    item["test"] = tested(metric, item["metrics"])
+            item["clients"] = progress
+    metrics = {track.graph.manifest.task: track.graph.manifest.metric for track in room.tracks}
+    metric = metrics.get(item["task"])  # None of a task that is not served now
+    item["test"] = metric and tested(metric, item["metrics"])
     for part in item.get("clients", {}).values():
-        part["test"] = tested(metric, part)
+        part["test"] = metric and tested(metric, part)
     return item
 
 

@@ -13,6 +13,8 @@ from bramble_server.fleet.tokens import SCOPES
 from bramble_server.web.history import release
 
 if TYPE_CHECKING:
+    from bramble_server.foundation import Foundation
+    from bramble_server.rounds.view import Progress
     from bramble_server.web import Room
 
 READINGS = 24
@@ -53,10 +55,18 @@ _TEMPLATE = Environment(autoescape=True).from_string("""<!DOCTYPE html>
 </head>
 <body>
 <h1><a href="./">Bramble</a></h1>
-<p class="about">Server {{ release }}, {{ mode }} mode, task {{ task }}</p>
+<p class="about">Server {{ release }}, {{ mode }} mode, task{{ "s" if tasks|length > 1 }} {{ tasks|join(", ", attribute="task") }}</p>
 {% if said %}
 <p role="status"><strong>{{ said }}</strong></p>
 <p><a href="./">Back</a></p>
+{% elif path == "/reset" and task %}
+<p><strong>Reset task {{ task }}?</strong> The server forgets its rounds and models of this task and starts again from its initial model.
+Readings and the other tasks stay. There is no way back.</p>
+{% if "admin" in opens %}
+<form method="post" action="reset?task={{ task|urlencode }}"><button>Reset {{ task }}</button></form> <a href="./">Cancel</a>
+{% else %}
+<p>This takes a token with the scope admin. <a href="./">Back</a></p>
+{% endif %}
 {% elif path == "/reset" %}
 <p><strong>Reset the whole fleet?</strong> The server forgets its readings, rounds and models and starts again from the initial model.
 Every client forgets its readings too. There is no way back.</p>
@@ -66,9 +76,16 @@ Every client forgets its readings too. There is no way back.</p>
 <p>This takes a token with the scope admin. <a href="./">Back</a></p>
 {% endif %}
 {% else %}
-<p>{{ round }} {{ clients }}</p>
+{% for each in tasks %}
+<p>{% if tasks|length > 1 %}<strong>{{ each.task }}:</strong> {% endif %}{{ each.round }} {{ each.clients }}</p>
+{% if "operate" in opens and tasks|length > 1 %}
+<form method="post" action="./?task={{ each.task|urlencode }}"><button>Start a round of {{ each.task }}</button></form>
+{% endif %}
+{% endfor %}
 {% if "operate" in opens %}
+{% if tasks|length == 1 %}
 <form method="post" action="./"><button>Start a round</button></form>
+{% endif %}
 {% if mode == "evaluation" %}
 <form method="post" action="generate"><button>Generate {{ readings }} readings</button></form>
 {% endif %}
@@ -105,31 +122,38 @@ def _sentence(path: str, said: dict[str, Any]) -> str:
         return f"Round {said['round']} is running with {_clients(len(said['clients']))}."
     if path == "/generate":
         return f"Cycle {said['cycle']} has begun with {_clients(said['clients'])}."
+    if task := request.args.get("task"):
+        return f"Task {task} is back at its initial model; told were {_clients(said['clients'])}."
     return f"The server is back at the initial model and told {_clients(said['clients'])}."
 
 
 def _render(room: Room, said: str | None, status: int) -> Response:
-    view, needed = room.coordinator.view, room.settings.min_clients
-    running = f"; round {view.running} is running" if view.running else ""
-    last = f"The last committed round is {view.model.round}" if view.model.round else "No round has been committed yet"
-    visitor = g.get("visitor")
-    unfit = len(room.fleet) - room.fleet.ready
-    others = f", {unfit} of them without a channel that the task takes" if unfit else ""
+    visitor, view = g.get("visitor"), room.coordinator.view
     text = _TEMPLATE.render(
         style=_STYLE,
         said=said[:1].upper() + said[1:] if said else None,
         path=request.path,
         release=release(),
         mode=room.settings.mode,
-        task=room.graph.manifest.task,
-        round=f"{last}{running}.",
-        clients=f"{_clients(len(room.fleet))} connected{others}; a round needs {needed}.",
+        task=room.track(request.args.get("task")).graph.manifest.task if request.args.get("task") and not said else None,
+        tasks=[_task(room, track, view.tasks[track.graph.manifest.task]) for track in room.tracks],
         opens=visitor.opens if visitor else frozenset(SCOPES),
         readings=READINGS,
         links=_LINKS,
         url=request.host_url.rstrip("/"),
     )
     return Response(text, status, _HEADERS, mimetype="text/html")
+
+
+def _task(room: Room, track: Foundation, progress: Progress) -> dict[str, str]:
+    """Return what is said of a task."""
+    task, needed = track.graph.manifest.task, track.settings.min_clients
+    running = f"; round {progress.running} is running" if progress.running else ""
+    last = f"The last committed round is {progress.model.round}" if progress.model.round else "No round has been committed yet"
+    unfit = len(room.fleet) - room.fleet.ready(task)
+    others = f", {unfit} of them without a channel that the task takes" if unfit else ""
+    clients = f"{_clients(len(room.fleet))} connected{others}; a round needs {needed}."
+    return {"task": task, "round": f"{last}{running}.", "clients": clients}
 
 
 def _clients(count: int) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from flask import Blueprint, Response, jsonify, request
 
 from bramble_protocol import codecs
-from bramble_protocol.layout import Layout
+from bramble_protocol.graph import GraphFile
 from bramble_server.rounds.view import Model
 from bramble_server.store import models, rounds
 from bramble_server.web import pieces, query
@@ -29,98 +29,101 @@ JSON, RAW, NPZ = "application/json", "application/octet-stream", "application/x-
 def blueprint(room: Room) -> Blueprint:
     """Return the endpoints."""
     part = Blueprint("model", __name__)
-    layout = room.graph.manifest.layout
+    served = {track.graph.sha256: track for track in room.tracks}
 
     @part.get("/model")
     def model() -> Response:
-        query.read()
-        current = room.coordinator.view.model
+        track = room.track(query.read(task=query.text)["task"])
+        current = room.coordinator.view.tasks[track.graph.manifest.task].model
         kind = request.accept_mimetypes.best_match([JSON, RAW, NPZ], JSON)
-        tag = f"{room.graph.sha256[:12]}-{current.round}-{kind.rpartition('/')[2]}"
+        tag = f"{track.graph.sha256[:12]}-{current.round}-{kind.rpartition('/')[2]}"
         known = request.if_none_match.contains(tag)
-        response = Response(
-            b"" if known else room.runtime.offload(_render, room, layout, current, kind), 304 if known else 200, mimetype=kind
-        )
+        body = b"" if known else room.runtime.offload(_render, track.graph, current, kind)
+        response = Response(body, 304 if known else 200, mimetype=kind)
         response.set_etag(tag)
         response.headers.update({"Vary": "Accept", "Cache-Control": "no-cache"})
         return response
 
     @part.get("/models")
     def kept() -> Response:
-        query.read()
-        return jsonify(models=room.runtime.offload(_kept, room))
+        track = room.track(query.read(task=query.text)["task"])
+        return jsonify(models=room.runtime.offload(_kept, room, track.graph.manifest.task))
 
     @part.post("/model/rollback")
     @needs("admin")
     def rollback() -> Response:
-        number = query.read(round=query.integer(1, 2**53))["round"]
+        asked = query.read(round=query.integer(1, 2**53), task=query.text)
+        number, track = asked["round"], room.track(asked["task"])
         if number is None:
             raise RequestError(400, "round: say which, as in /model/rollback?round=7; /models lists those that are kept")
-        return jsonify(round=room.coordinator.rollback(number), rollback_of=number)
+        return jsonify(round=room.coordinator.rollback(number, track.graph.manifest.task), rollback_of=number)
 
     @part.get("/model/clients")
     def model_clients() -> Response:
-        weights = query.read(weights=query.switch)["weights"] is not False
-        return Response(room.runtime.offload(_render_clients, room, layout, weights), mimetype=JSON)
+        asked = query.read(weights=query.switch, task=query.text)
+        track = room.track(asked["task"])
+        return Response(room.runtime.offload(_render_clients, room, track.graph, asked["weights"] is not False), mimetype=JSON)
 
     @part.get("/graphs/<digest>.tflite")
     def graph(digest: str) -> Response:
-        if digest != room.graph.sha256:
-            raise RequestError(404, f"graph: this server has only {room.graph.sha256}")
-        response = Response(room.graph.data, mimetype=RAW)
+        if digest not in served:
+            raise RequestError(404, f"graph: this server has only {', '.join(served)}")
+        response = Response(served[digest].graph.data, mimetype=RAW)
         response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
         return response
 
     @part.get("/graphs/<digest>.sig")
     def signatures(digest: str) -> Response:
-        if digest != room.graph.sha256 or not room.signatures:
+        if digest not in served or not served[digest].signatures:
             raise RequestError(404, f"graph: there is no signature of {digest[:64]} here")
-        return Response(room.signatures, mimetype="text/plain")
+        return Response(served[digest].signatures, mimetype="text/plain")
 
     return part
 
 
-def _kept(room: Room) -> list[dict[str, Any]]:
+def _kept(room: Room, task: str) -> list[dict[str, Any]]:
     with room.store.reading() as connection:
-        return [record for number in models.kept(connection) if (record := rounds.one(connection, number, clients=False))]
+        return [record for number in models.kept(connection, task) if (record := rounds.one(connection, number, clients=False))]
 
 
-def _render(room: Room, layout: Layout, model: Model, kind: str) -> bytes:
+def _render(graph: GraphFile, model: Model, kind: str) -> bytes:
     if kind == RAW:
         return codecs.encode(model.weights, "float32")
     if kind == NPZ:
         file = io.BytesIO()
+        layout = graph.manifest.layout
         names = [tensor.name for tensor in layout.tensors]
         np.savez(file, **dict(zip(names, layout.split(model.weights), strict=True)))  # type: ignore[arg-type]
         return file.getvalue()
-    return pieces.rendered(pieces.members(_model(room, layout, model)))
+    return pieces.rendered(pieces.members(_model(graph, model)))
 
 
-def _model(room: Room, layout: Layout, model: Model) -> Iterator[tuple[str, Iterable[str]]]:
+def _model(graph: GraphFile, model: Model) -> Iterator[tuple[str, Iterable[str]]]:
     yield "round", [json.dumps(model.round)]
-    yield "task", [json.dumps(room.graph.manifest.task)]
-    yield "graph", [json.dumps(room.graph.sha256)]
-    yield "layout", [json.dumps(layout.to_wire())]
-    yield "weights", pieces.weights(layout, model.weights)
+    yield "task", [json.dumps(graph.manifest.task)]
+    yield "graph", [json.dumps(graph.sha256)]
+    yield "layout", [json.dumps(graph.manifest.layout.to_wire())]
+    yield "weights", pieces.weights(graph.manifest.layout, model.weights)
     yield "metrics", [json.dumps(model.metrics)]
-    yield "test", [json.dumps(tested(room.graph.manifest.metric, model.metrics))]
+    yield "test", [json.dumps(tested(graph.manifest.metric, model.metrics))]
 
 
-def _render_clients(room: Room, layout: Layout, weights: bool) -> bytes:
-    return pieces.rendered(pieces.members(_clients(room, layout, weights)))
+def _render_clients(room: Room, graph: GraphFile, weights: bool) -> bytes:
+    return pieces.rendered(pieces.members(_clients(room, graph, weights)))
 
 
-def _clients(room: Room, layout: Layout, weights: bool) -> Iterator[tuple[str, Iterable[str]]]:
+def _clients(room: Room, graph: GraphFile, weights: bool) -> Iterator[tuple[str, Iterable[str]]]:
     """Yield one client at a time: the arrays of a whole fleet are never in memory together."""
+    layout = graph.manifest.layout
     with ExitStack() as stack:
         connection = stack.enter_context(room.store.reading())
         wanted = weights and room.settings.mode == "evaluation"
         files = stack.enter_context(room.archive.reading(lambda: set(models.rounds_of_updates(connection).values()) if wanted else ()))
-        for latest in models.latest_updates_of_all(connection, weights):
+        for latest in models.latest_updates_of_all(connection, graph.manifest.task, weights):
             shown: dict[str, Iterable[str]] = {
-                name: [json.dumps(value)] for name, value in vars(latest).items() if name not in ("client", "weights")
+                name: [json.dumps(value)] for name, value in vars(latest).items() if name not in ("task", "client", "weights")
             }
-            shown["test"] = [json.dumps(tested(room.graph.manifest.metric, latest.metrics))]
+            shown["test"] = [json.dumps(tested(graph.manifest.metric, latest.metrics))]
             found = files.weights(latest, layout.size) if latest.weights is None else latest.weights
             if found is not None:
                 shown["weights"] = pieces.weights(layout, found)

@@ -67,6 +67,11 @@ def client_id(text: str, name: str) -> str:
     return text
 
 
+def text(text: str, name: str) -> str:
+    """Read what is looked up afterwards, such as the name of a task."""
+    return text
+
+
 def switch(text: str, name: str) -> bool:
     """Read 0 or 1."""
     if text not in ("0", "1"):

@@ -24,10 +24,11 @@ def contents(target: Path | str) -> Contents:
 
 
 def lost(before: Contents, after: Contents) -> list[Any]:
-    """Return the rows that are not there any more as they were; the version that ``meta`` names may be another."""
+    """Return the rows that are not there any more as they were; but for what ``meta`` has under another name or value since."""
     return [
         row
         for table, rows in before.items()
         for row in rows
-        if row.get("name") != "schema" and row not in [{name: new[name] for name in row if name in new} for new in after.get(table, [])]
+        if row.get("name") not in ("schema", "graph")
+        and row not in [{name: new[name] for name in row if name in new} for new in after.get(table, [])]
     ]

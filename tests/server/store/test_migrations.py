@@ -53,7 +53,7 @@ class TestTables:
     def test_a_column_without_a_migration_is_found(self, reopen: Reopen, monkeypatch: pytest.MonkeyPatch, migrations: Migrations) -> None:
         monkeypatch.setattr(migrate, "MIGRATIONS", migrations(until=migrate.newest() - 1))
         found = [(what[0], what[2], what[3].name) for what in differences(reopen()) if what[0] == "add_column"]
-        assert found == [("add_column", "models", "strategy"), ("add_column", "models", "parameters")]
+        assert found == [("add_column", table, "task") for table in ("latest_updates", "models", "rounds")]
 
     def test_each_migration_has_the_number_that_its_file_is_called_by(self) -> None:
         files = sorted((migrate.MIGRATIONS / "versions").glob("*.py"))
@@ -80,11 +80,11 @@ class TestOlder:
             record = rounds.one(connection, 7)
             assert record is not None
             assert (record["state"], record["metrics"], record["clients"]["pi-1"]["samples"]) == ("committed", {"loss_before": 2.0}, 10)
-            newest = models.latest(connection)
+            newest = models.latest(connection, "climate")
             assert newest is not None
             assert newest[0] == 7
             np.testing.assert_array_equal(newest[1], np.array([1, 2], np.float32))
-            assert rounds.recover(connection, 200.0, 2) == (8, {7: frozenset({"pi-1"})})
+            assert rounds.recover(connection, "climate", 200.0, 2) == (8, {7: frozenset({"pi-1"})})
             assert (meta.get(connection, "cycle"), clients.load(connection)) == (3, [])
             assert mirror.columns(connection, client="zoë-2")["zoë-2"]["temperature"]["value"] == [21.5, None, 0.1]
 
@@ -133,7 +133,7 @@ class TestFollowing:
         store = reopen()
         assert lost(before, contents(target)) == []
         with store.writing() as connection:
-            rounds.trim(connection, 8, 1)
+            rounds.trim(connection, "climate", 8, 1)
         assert {row["round"] for row in contents(target)["updates"]} == {8}, "what refers to a round goes with it still"
 
     def test_a_row_that_would_refer_to_nothing_stops_it(
@@ -176,12 +176,43 @@ class TestStrategyState:
         state = {"v": np.array([[1.5, -2.0]], ">f8"), "n": np.array(3), "none": np.zeros((0, 2), np.float32)}
         with store.writing() as connection:
             assert models.memory(connection, 7) == models.UNKNOWN
-            models.save(connection, 8, np.ones(2, np.float32), models.Memory("fedavgm", {"momentum": 0.9}, state), 20)
+            models.save(connection, "climate", 8, np.ones(2, np.float32), models.Memory("fedavgm", {"momentum": 0.9}, state), 20)
             found = models.memory(connection, 8)
         assert (found.strategy, found.parameters, set(found.state)) == ("fedavgm", {"momentum": 0.9}, set(state))
         for name, array in found.state.items():
             np.testing.assert_array_equal(array, state[name])
             assert array.shape == state[name].shape
+
+
+class TestTracks:
+    def test_what_there_is_becomes_the_one_task_s_and_another_s_is_beside_it(
+        self, reopen: Reopen, monkeypatch: pytest.MonkeyPatch, migrations: Migrations
+    ) -> None:
+        with monkeypatch.context() as then:
+            then.setattr(migrate, "MIGRATIONS", migrations(until=4))
+            with reopen().writing() as connection:
+                for statement in (
+                    """INSERT INTO meta VALUES ('graph', '["vibration", "abab", "cdcd"]')""",
+                    "INSERT INTO rounds (round, state, started, selected, updates, metrics) VALUES (3, 'committed', 1.0, 1, 1, '{}')",
+                    "INSERT INTO updates (round, client, replied) VALUES (3, 'a', 2.0)",
+                    "INSERT INTO latest_updates (client, round, samples, metrics) VALUES ('a', 3, 7, '{}')",
+                ):
+                    connection.execute(text(statement))
+                connection.execute(text("INSERT INTO models (round, weights) VALUES (3, :weights)"), {"weights": b"\0\0\x80\x3f"})
+                state = "INSERT INTO strategy_state (round, name, dtype, shape, data) VALUES (3, 'v', '|u1', '[1]', :data)"
+                connection.execute(text(state), {"data": b"\7"})
+        with reopen().writing() as connection:
+            assert meta.get(connection, "graphs") == {"vibration": ["abab", "cdcd"]}
+            assert meta.get(connection, "graph") is None
+            assert [item["clients"]["a"]["replied"] for item in rounds.history(connection, "vibration", clients=True)] == [2.0]
+            assert models.kept(connection, "vibration") == [3]
+            assert models.memory(connection, 3).state["v"].tolist() == [7]
+            assert [(item.client, item.samples) for item in models.latest_updates_of_all(connection, "vibration")] == [("a", 7)]
+        with reopen().writing() as connection:
+            models.save_updates(connection, models.LatestUpdate("climate", "a", 4, 1, {}))
+            models.save(connection, "climate", 4, np.ones(1, np.float32), models.UNKNOWN, 1)
+            assert (models.kept(connection, "vibration"), models.kept(connection, "climate")) == ([3], [4])
+            assert len(list(models.latest_updates_of_all(connection, "vibration"))) == 1
 
 
 class TestRefused:

@@ -22,9 +22,9 @@ def store(path: Path) -> Iterator[Store]:
 
 def committed(store: Store, number: int) -> None:
     with store.writing() as connection:
-        rounds.opened(connection, number, 1.0, ["a"])
+        rounds.opened(connection, "climate", number, 1.0, ["a"])
         rounds.committed(connection, number, 2.0, 1, {})
-        models.save(connection, number, np.full(1000, number, np.float32), models.UNKNOWN, 20)
+        models.save(connection, "climate", number, np.full(1000, number, np.float32), models.UNKNOWN, 20)
 
 
 class TestDurability:
@@ -36,15 +36,15 @@ class TestDurability:
     def test_a_block_that_raises_leaves_nothing(self, store: Store) -> None:
         def half_done() -> None:
             with store.writing() as connection:
-                rounds.opened(connection, 1, 1.0, ["a"])
-                models.save(connection, 1, np.ones(3, np.float32), models.UNKNOWN, 20)
+                rounds.opened(connection, "climate", 1, 1.0, ["a"])
+                models.save(connection, "climate", 1, np.ones(3, np.float32), models.UNKNOWN, 20)
                 raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
             half_done()
         with store.reading() as connection:
             assert rounds.one(connection, 1) is None
-            assert models.latest(connection) is None
+            assert models.latest(connection, "climate") is None
             assert meta.get(connection, "last_round") is None
 
     def test_one_large_round_does_not_leave_a_long_log_for_ever(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ class TestDurability:
         log = path.with_name("bramble.db-wal")
         with closing(Store(path)) as store:
             with store.writing() as connection:
-                models.save(connection, 1, np.ones(3_000_000, np.float32), models.UNKNOWN, 1)
+                models.save(connection, "climate", 1, np.ones(3_000_000, np.float32), models.UNKNOWN, 1)
             assert log.stat().st_size > 12_000_000
             for number in (2, 3):
                 committed(store, number)
@@ -61,14 +61,14 @@ class TestDurability:
     def test_a_reader_sees_one_state_and_waits_for_nobody(self, store: Store) -> None:
         committed(store, 1)
         with store.reading() as reader:
-            assert [item["round"] for item in rounds.history(reader)][-1] == 1
+            assert [item["round"] for item in rounds.history(reader, "climate")][-1] == 1
             with store.writing() as writer:
-                rounds.opened(writer, 2, 1.0, ["a"])
+                rounds.opened(writer, "climate", 2, 1.0, ["a"])
                 rounds.committed(writer, 2, 2.0, 1, {})
-                assert [item["round"] for item in rounds.history(reader)][-1] == 1
-            assert [item["round"] for item in rounds.history(reader)][-1] == 1, "a snapshot stays one"
+                assert [item["round"] for item in rounds.history(reader, "climate")][-1] == 1
+            assert [item["round"] for item in rounds.history(reader, "climate")][-1] == 1, "a snapshot stays one"
         with store.reading() as reader:
-            assert [item["round"] for item in rounds.history(reader)][-1] == 2
+            assert [item["round"] for item in rounds.history(reader, "climate")][-1] == 2
 
     def test_writers_take_turns(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dialect, "BUSY_S", 0.0)  # whoever met the other's lock would fail at once
@@ -125,11 +125,11 @@ class TestTrouble:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # SQLite then answers as on a full disk
         with pytest.raises(StoreError, match="cannot grow because the disk is full: free some space"), store.writing() as connection:
-            models.save(connection, 2, np.ones(100_000, np.float32), models.UNKNOWN, 20)
+            models.save(connection, "climate", 2, np.ones(100_000, np.float32), models.UNKNOWN, 20)
         with store.writing() as connection:
-            assert models.kept(connection) == [1], "what was committed is there, and the store goes on"
+            assert models.kept(connection, "climate") == [1], "what was committed is there, and the store goes on"
             connection.exec_driver_sql("PRAGMA max_page_count = 100000")
-            models.save(connection, 2, np.ones(100_000, np.float32), models.UNKNOWN, 20)
+            models.save(connection, "climate", 2, np.ones(100_000, np.float32), models.UNKNOWN, 20)
 
     def test_somebody_elses_lock(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dialect, "BUSY_S", 0.01)
@@ -157,7 +157,7 @@ class TestTrouble:
         opened = Store(path)
         try:
             with opened.reading() as connection:
-                models.latest(connection)
+                models.latest(connection, "climate")
         finally:
             opened.close()
 

@@ -25,22 +25,22 @@ from bramble_server.store import Store, models, rounds
 
 store = Store(Path(sys.argv[1]))
 with store.writing() as connection:
-    number, _ = rounds.recover(connection, 1.0, 16)
+    number, _ = rounds.recover(connection, "climate", 1.0, 16)
 while True:
     number += 1
     with store.writing() as connection:
-        rounds.opened(connection, number, 1.0, ["a", "b"])
+        rounds.opened(connection, "climate", number, 1.0, ["a", "b"])
     print("opened", number, flush=True)
     with store.writing() as connection:
         for client in "ab":
             rounds.parts(connection, number, [{{"client": client, "reason": None, "replied": 2.0, "samples": number}}])
             weights = np.full({SIZE}, number, np.float32)
-            models.save_updates(connection, models.LatestUpdate(client, number, number, {{}}, weights=weights))
+            models.save_updates(connection, models.LatestUpdate("climate", client, number, number, {{}}, weights=weights))
         rounds.committed(connection, number, 3.0, 2, {{"loss_after": float(number)}})
         if number == int(sys.argv[2]):
             print("inside", number, flush=True)
             sys.stdin.read()
-        models.save(connection, number, weights, models.UNKNOWN, {KEEP})
+        models.save(connection, "climate", number, weights, models.UNKNOWN, {KEEP})
     print("committed", number, flush=True)
 """
 
@@ -82,12 +82,12 @@ def check(path: Path) -> tuple[int, int]:
     try:
         with store.writing() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
-            last, answered = rounds.recover(connection, 9.0, 16)
+            last, answered = rounds.recover(connection, "climate", 9.0, 16)
         with store.reading() as connection:
-            found = models.latest(connection)
-            history = rounds.history(connection, limit=10_000, clients=True)
-            updates = list(models.latest_updates_of_all(connection))
-            kept = models.kept(connection)
+            found = models.latest(connection, "climate")
+            history = rounds.history(connection, "climate", limit=10_000, clients=True)
+            updates = list(models.latest_updates_of_all(connection, "climate"))
+            kept = models.kept(connection, "climate")
     finally:
         store.close()
     assert [item["round"] for item in history] == list(range(1, last + 1))

@@ -1,0 +1,265 @@
+"""One task that is being learnt: its machine's state, the open round, the schedule, the model. All of it is the coordinator's alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bramble_protocol import reasons
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.messages import Delivery
+from bramble_server.clock import Clock
+from bramble_server.fleet.complaints import Complaints
+from bramble_server.fleet.fleet import Fleet
+from bramble_server.foundation import Foundation
+from bramble_server.metrics import Metrics
+from bramble_server.rounds import recovery, synchronous
+from bramble_server.rounds.archive import Archive
+from bramble_server.rounds.asking import Request
+from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.endings import Endings
+from bramble_server.rounds.opening import Openings
+from bramble_server.rounds.outward import Outward
+from bramble_server.rounds.round import OpenRound
+from bramble_server.rounds.schedule import Schedule
+from bramble_server.rounds.view import Model, Progress
+from bramble_server.rounds.writer import RefusedError, Reply, Runtime
+from bramble_server.store import Store, StoreError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Shared:
+    """What the tracks of a server have in common."""
+
+    store: Store
+    archive: Archive
+    fleet: Fleet
+    outward: Outward
+    runtime: Runtime
+    metrics: Metrics
+    clock: Clock
+    said: Complaints
+    endings: Endings
+    changed: Callable[[], None]
+    """To be called when others should see something else."""
+    last: int = 0
+    """The highest round number in use: one sequence goes through all tasks."""
+
+
+class Track:
+    """Takes what happens to one task through the pure machine of :mod:`bramble_server.rounds.synchronous`, and does what it says.
+
+    Parameters
+    ----------
+    foundation
+        The task's graph and settings.
+    shared
+        What it has in common with the others.
+    """
+
+    def __init__(self, foundation: Foundation, shared: Shared) -> None:
+        self.graph, self.settings, self._shared = foundation.graph, foundation.settings, shared
+        self.task = self.graph.manifest.task
+        self._initial = self.model = Model(0, self.graph.initial, {})
+        self._schedule = Schedule(self.settings.rounds, self.settings.every)
+        self._commits = Commits(self.settings, self.task, shared.store, shared.fleet, shared.metrics, shared.clock)
+        self._openings = Openings(self.settings, self.graph, shared.store, shared.archive, self._commits, shared.clock)
+        self._state = synchronous.State(synchronous.Rules(self.settings.min_clients, self.settings.min_updates))
+        self._open: OpenRound | None = None
+        self._request: Request
+        self._deadline = 0.0
+
+    def recover(self, connection: Connection) -> recovery.Left:
+        """Read what a former process left of this task, and close what cannot go on."""
+        left = recovery.recover(connection, self.settings, self.graph, self._shared.archive, self._shared.clock)
+        self._commits.recall(connection)
+        self._shared.last = max(self._shared.last, left.last)
+        self.model = left.model or self._initial
+        self._shared.metrics.measured(self.task, self.model.metrics)
+        self._state = replace(self._state, answered=left.answered)
+        return left
+
+    def resume(self, left: recovery.Left) -> None:
+        """Go on with the round that a former process left open."""
+        if left.open_round and (resumed := self._openings.resume(*left.open_round, self.model)):
+            self._open, self._request, running = resumed
+            self._state = replace(self._state, running=running)
+            self._go_on(self._open)
+
+    # What others may know
+
+    @property
+    def view(self) -> Progress:
+        """How far it is."""
+        return Progress(self.model, self._state.running)
+
+    @property
+    def number(self) -> int | None:
+        """The open round."""
+        return self._open.number if self._open else None
+
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """Return what is known of each client's part in the open round."""
+        return self._open.parts() if self._open else {}
+
+    def knows(self, number: int) -> bool:
+        """Whether a round is this task's: the open one, or one of the last."""
+        running = self._state.running
+        return (running is not None and running.number == number) or number in self._state.answered
+
+    # What happens
+
+    def begin(self) -> synchronous.Start:
+        """Return the event that asks for a round with all who can train the task."""
+        able = self._shared.fleet.able(self.task)
+        return synchronous.Start(able, len(self._shared.fleet) - len(able))
+
+    def put_aside(self, delivered: Sequence[tuple[synchronous.Update, Delivery]]) -> None:
+        """Bring onto the disk what will count. In a thread: the writer waits for it, and nobody else changes the state."""
+        wanted = [(event.client, delivery) for event, delivery in delivered if synchronous.counts(self._state, event)]
+        if self._open and wanted:
+            self._open.take((client, delivery, self._request.to(client)) for client, delivery in wanted)
+
+    def failed(self, client: str, number: int | None, reason: str, reply: Reply) -> None:
+        """Count a client as failed in the open round, if that is the one meant; None means whichever is open."""
+        running = self._state.running
+        if running and number in (None, running.number):
+            self.feed(synchronous.Failed(client, running.number, reason), reply)
+
+    def feed(self, event: synchronous.Event, reply: Reply, to: int = 0) -> None:
+        """Let the machine step, and do what it says."""
+        if self._state.last != self._shared.last:
+            self._state = replace(self._state, last=self._shared.last)
+        state, actions = synchronous.step(self._state, event)
+        for action in actions:
+            self._prepare(action, to)  # what may fail comes before anything has changed
+        if self._open and state is not self._state and isinstance(event, synchronous.Failed | synchronous.Left | synchronous.Joined):
+            self._shared.runtime.offload(self._open.note, event)
+        before, self._state = self._state, state
+        self._shared.last = state.last
+        try:
+            for action in actions:
+                self._perform(action, reply)
+        finally:  # whatever became of them: the machine has gone on, and everybody sees it
+            if state is not before:
+                self._shared.changed()
+
+    def _prepare(self, action: synchronous.Action, to: int) -> None:
+        match action:
+            case synchronous.Open(number, clients):
+                self._open, self._request = self._shared.runtime.offload(self._openings.begin, number, clients, self.model)
+            case synchronous.Fold(_, client):
+                assert self._open is not None
+                self._open.fold(client)
+            case synchronous.Restore(number):
+                self.model = self._shared.runtime.offload(self._commits.restore, number, to)
+
+    def _go_on(self, open_round: OpenRound) -> None:
+        """Note when the open round ends."""
+        now = self._shared.clock.monotonic()
+        self._deadline = now + open_round.left
+        self._schedule.started(now)
+
+    def _perform(self, action: synchronous.Action, reply: Reply) -> None:
+        match action:
+            case synchronous.Open(number, clients):
+                assert self._open is not None
+                self._go_on(self._open)
+                log.info("round %d: asking %d clients", number, len(clients))
+                for alike, message in self._request:
+                    self._shared.outward.ask(alike, message)
+                reply.answer(action)
+            case synchronous.Ask(number, client):
+                self._shared.said.about(client, f"round {number}: asking it again", logging.INFO)
+                if self._open:
+                    self._open.asked_again(client)
+                self._shared.outward.ask([client], self._request.to(client))
+            case synchronous.Drop(number, client, reason):
+                self._shared.said.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
+                if self._open:
+                    self._open.drop(client, reason)
+            case synchronous.Accept() | synchronous.Restore():
+                reply.answer(action)
+            case synchronous.Refuse(code, reason):
+                reply.fail(RefusedError(code, reason))
+            case synchronous.Commit():
+                self._commit()
+            case synchronous.Abandon(_, reason):
+                self._abandon(reason)
+
+    def _commit(self) -> None:
+        open_round = self._open
+        assert open_round is not None
+        try:
+            self.model = self._shared.runtime.offload(self._commits.finish, open_round)
+        except Exception as error:
+            if not isinstance(error, BrambleError):
+                log.exception("round %d: the commit failed", open_round.number)
+            self._abandon(str(error) if isinstance(error, BrambleError) else f"{reasons.UNCOMMITTED}, its log says why")
+            return
+        log.info("round %d: committed, %s", open_round.number, open_round.summary(self.model.metrics))
+        self._closed(open_round, committed=True)
+
+    def _abandon(self, reason: str) -> None:
+        open_round = self._open
+        assert open_round is not None
+        log.warning("round %d: abandoned: %s", open_round.number, reason)
+        self._closed(open_round, committed=False)
+        self._shared.endings.put(self.task, open_round.number, open_round.abandoned(reason), self._shared.clock.monotonic())
+
+    def _closed(self, open_round: OpenRound, committed: bool) -> None:
+        self._open = None
+        self._schedule.ended(self._shared.clock.monotonic(), committed)
+        state = "committed" if committed else "abandoned"
+        self._shared.metrics.round_ended(self.task, state, open_round.seconds, self.model.metrics)
+        self._commits.told(open_round)
+        if committed:
+            self._shared.changed()  # before what takes its time, or the round would be seen as over and open
+        self._shared.runtime.offload(self._openings.let_go, open_round, committed)
+
+    # The clock, and ends
+
+    def due(self, now: float) -> float | None:
+        """Return seconds until its deadline or the next round by the schedule; None for neither."""
+        if self._state.running:
+            return self._deadline - now
+        return self._schedule.due(now) if self._shared.fleet.ready(self.task) >= self.settings.min_clients else None
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        due, running = self.due(now), self._state.running
+        if due is None or due > 0:
+            return
+        if running:
+            self.feed(synchronous.Deadline(running.number), Reply(self._shared.runtime.event()))
+            return
+        try:
+            self.feed(self.begin(), Reply(self._shared.runtime.event()))
+        except BrambleError as error:
+            self._schedule.ended(now, False)
+            if not isinstance(error, StoreError):  # which the store says itself
+                self._shared.said.about("the schedule", f"no round can start: {error}", logging.ERROR)
+
+    def end_unused(self, reason: str) -> None:
+        """Abandon the open round, if there is one."""
+        self._state, actions = synchronous.step(self._state, synchronous.Reset())
+        if actions:
+            self._abandon(reason)
+            self._shared.changed()
+
+    def forget(self) -> None:
+        """Return to the initial model, after a reset."""
+        self._commits.forget()
+        self.model = self._initial
+        self._shared.metrics.forget(self.task)
+
+    def leave(self) -> None:
+        """Let go of the open round for a next process to go on with."""
+        if self._open:
+            self._shared.runtime.offload(self._open.leave)
