@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,14 +18,9 @@ from tests.waiting import wait_for
 
 
 @pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(60)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        monkeypatch.setenv("WATCHDOG_USEC", "300000")
-        monkeypatch.delenv("WATCHDOG_PID", raising=False)
-        yield listener
+def systemd(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
+    monkeypatch.setenv("WATCHDOG_USEC", "300000")
+    return systemd
 
 
 def test_a_real_client_is_ready_and_lives_without_a_server(systemd: socket.socket, tmp_path: Path) -> None:

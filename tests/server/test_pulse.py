@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,9 @@ class Threads:
 
 
 @pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(30)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        monkeypatch.setenv("WATCHDOG_USEC", "300000")
-        monkeypatch.delenv("WATCHDOG_PID", raising=False)
-        yield listener
+def systemd(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
+    monkeypatch.setenv("WATCHDOG_USEC", "300000")
+    return systemd
 
 
 def test_readiness_comes_first_and_then_every_answer_feeds_the_watchdog(systemd: socket.socket) -> None:

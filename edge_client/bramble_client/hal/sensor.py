@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import random
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
@@ -11,27 +9,17 @@ from bramble_client.hal.channels import quantity
 from bramble_client.hal.corrections import Corrections
 from bramble_client.hal.doubts import Doubts
 from bramble_client.hal.drivers.base import Driver, Measurement, guarded, whole
-from bramble_client.hal.errors import DriverFailure, SensorError
+from bramble_client.hal.errors import SensorError
+from bramble_client.hal.outages import Outages
 from bramble_client.hal.readings import Judge, Quality, Reading
-
-logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """How often one measurement is tried, with the chip initialised anew from the second time on."""
 CONFIRMATIONS = 2
 """How many further measurements may be asked to confirm or refute a surprising one."""
-BACK_OFF_S, BACK_OFF_MAX_S = 0.1, 60.0
-"""How long a sensor that failed twice in a row is left alone, and at most; doubled each time. After one failure it is tried at once."""
 
 
-def back_off(failures: int) -> float:
-    """Return for how many seconds to leave a sensor alone after so many failures in a row."""
-    if failures < 2:
-        return 0.0
-    return min(BACK_OFF_S * 2.0 ** min(failures - 2, 30), BACK_OFF_MAX_S)
-
-
-class Sensor:
+class Sensor(Outages):
     """A driver that never raises: what cannot be read is a reading without a value, and the reason is logged once.
 
     A sensor that stops answering is tried again, initialised anew (a brown-out leaves power-on values behind), then left alone
@@ -62,13 +50,11 @@ class Sensor:
         humidity_follows: bool = True,
     ) -> None:
         self.driver = driver
-        self.name = name or driver.name
+        super().__init__(name or driver.name)
         self.simulated = simulated
         self.sequence = 0
         self.lost = 0
         """Measurements that could not be made."""
-        self.error: SensorError | None = None
-        """Why the sensor is gone, or None while it works."""
         self.absent: Callable[[str], bool] = lambda key: False
         """Says of a channel that there is nothing to measure: a simulated chip in a recording's gap measures, and nobody recorded what."""
         self.corrections = Corrections(gain or {}, offset or {}, humidity_follows)
@@ -77,9 +63,6 @@ class Sensor:
         self._ready = False
         self._lock = threading.Lock()
         self.begin_anew()
-        self._failures = 0
-        self._again_at = 0.0
-        self._jitter = random.Random(self.name)
 
     def read(self) -> list[Reading]:
         """Measure once, and return a reading for every channel of the sensor, whatever happens.
@@ -151,16 +134,3 @@ class Sensor:
         return [
             Reading(self.name, key, None, quantity(key).unit, at, utc, self.sequence, Quality.MISSING, self.simulated) for key in channels
         ]
-
-    def _gone(self, error: SensorError) -> None:
-        self._failures += 1
-        self._again_at = self.driver.clock.now() + back_off(self._failures) * self._jitter.uniform(0.75, 1.25)
-        if self.error is None:
-            logger.warning("sensor %s is gone: %s", self.name, error, exc_info=isinstance(error, DriverFailure))
-        self.error = error
-        self._judge.forget()
-
-    def _back(self) -> None:
-        if self.error is not None:
-            logger.warning("sensor %s is back", self.name)
-        self.error, self._failures = None, 0

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable
 
 from bramble_client.hal.corrections import Corrections
 from bramble_client.hal.doubts import Doubts
 from bramble_client.hal.drivers.base import Measurement, Streaming, guarded, whole
-from bramble_client.hal.errors import DriverFailure, NotReady, Overrun, SensorError
+from bramble_client.hal.errors import NotReady, Overrun, SensorError
+from bramble_client.hal.outages import Outages
 from bramble_client.hal.readings import Judge, Reading
-from bramble_client.hal.sensor import back_off
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +18,7 @@ SILENT_S, SILENT_PERIODS = 1.0, 10.0
 """After how long without a conversion a queue that still answers is given up: so many seconds, and as long as so many conversions take."""
 
 
-class Stream:
+class Stream(Outages):
     """A queue that is drained without ever raising; each call returns every conversion that was made since the last.
 
     Parameters
@@ -48,8 +47,9 @@ class Stream:
         corrections: Corrections | None = None,
         absent: Callable[[str], bool] = lambda key: False,
     ) -> None:
-        self.driver, self.hertz = driver, hertz
-        self.name = name or driver.name
+        self.driver: Streaming = driver
+        self.hertz = hertz
+        super().__init__(name or driver.name)
         self.simulated = simulated
         self._corrections = corrections or Corrections()
         self.doubts = Doubts(self.name)
@@ -58,7 +58,6 @@ class Stream:
         self.sequence = 0
         self.lost = 0
         """Conversions that are missing since the first start, judged by the time that passed."""
-        self.error: SensorError | None = None
         self._judge = Judge(driver.channels, driver.frozen_after, self._corrections.ranges(driver))
         self._running = False
         self._late = False
@@ -66,9 +65,6 @@ class Stream:
         """From when on conversions are counted; None before the first start."""
         self._made = 0
         self._latest = 0.0
-        self._failures = 0
-        self._again_at = 0.0
-        self._jitter = random.Random(self.name)
 
     def read(self) -> list[Reading]:
         """Fetch what is in the queue; start it, or start it anew, where that is needed."""
@@ -100,9 +96,8 @@ class Stream:
         if measurements and self._late:
             logger.warning("sensor %s keeps up again; %d conversions were lost so far", self.name, self.lost)
             self._late = False
-        if measurements and self.error is not None:
-            logger.warning("sensor %s is back", self.name)
-            self.error, self._failures = None, 0
+        if measurements:
+            self._back()
         utc = self.driver.clock.utc()
         shift = None if utc is None else utc - self.driver.clock.now()
         readings: list[Reading] = []
@@ -136,9 +131,4 @@ class Stream:
     def _gone(self, error: SensorError) -> None:
         self._account()
         self._running = False
-        self._failures += 1
-        self._again_at = self.driver.clock.now() + back_off(self._failures) * self._jitter.uniform(0.75, 1.25)
-        if self.error is None:
-            logger.warning("sensor %s is gone: %s", self.name, error, exc_info=isinstance(error, DriverFailure))
-        self.error = error
-        self._judge.forget()
+        super()._gone(error)

@@ -12,8 +12,9 @@ from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import VirtualClock
 from bramble_client.hal.drivers.base import Driver, Measurement
 from bramble_client.hal.errors import NoAcknowledge, SettingsLost, WrongChip
+from bramble_client.hal.outages import BACK_OFF_MAX_S
 from bramble_client.hal.readings import Quality, Reading
-from bramble_client.hal.sensor import ATTEMPTS, BACK_OFF_MAX_S, Sensor
+from bramble_client.hal.sensor import ATTEMPTS, Sensor
 from tests.edge_client.hal.bench import Bench
 
 

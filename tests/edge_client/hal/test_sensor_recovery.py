@@ -14,7 +14,8 @@ from bramble_client.hal import Quality
 from bramble_client.hal.channels import quantity
 from bramble_client.hal.clock import VirtualClock
 from bramble_client.hal.errors import ChecksumError, NoAcknowledge, SettingsLost, WrongChip
-from bramble_client.hal.sensor import ATTEMPTS, BACK_OFF_MAX_S, BACK_OFF_S, CONFIRMATIONS, Sensor, back_off
+from bramble_client.hal.outages import BACK_OFF_MAX_S, BACK_OFF_S, back_off
+from bramble_client.hal.sensor import ATTEMPTS, CONFIRMATIONS, Sensor
 from bramble_client.hal.sim.faults import Faults, Kind
 from tests.edge_client.hal.bench import Bench
 from tests.edge_client.hal.scripted import Scripted, said

@@ -9,7 +9,7 @@ from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import Clock
 from bramble_client.hal.drivers.base import Driver, Measurement, steady, within
 from bramble_client.hal.drivers.options import Option
-from bramble_client.hal.errors import NotReady, SettingsLost
+from bramble_client.hal.errors import NotReady
 from bramble_client.hal.registers import Device, Field, Register
 
 # Section 9.6, register map
@@ -84,5 +84,5 @@ class ADS1115(Driver):
     def _idle(self, settings: int) -> bool:
         state = self._chip.read(CONFIG)
         if (state ^ settings) & ~OS.mask:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()
         return bool(OS.get(state))

@@ -11,7 +11,7 @@ from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import Clock
 from bramble_client.hal.drivers.base import Measurement, Pacer, Streaming, settled, within
 from bramble_client.hal.drivers.identity import Identity
-from bramble_client.hal.errors import NotReady, Overrun, SettingsLost, UnsteadyRead
+from bramble_client.hal.errors import NotReady, Overrun, UnsteadyRead
 from bramble_client.hal.registers import Device, Field, Register
 
 # "Register map", table 19
@@ -124,4 +124,4 @@ class ADXL345(Streaming):
 
     def _check(self, block: bytes) -> None:
         if (block[0], block[1], block[5], block[12]) != (self._rate, MEASURE, FULL_RESOLUTION_16G, self._queue):
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()

@@ -15,7 +15,7 @@ from bramble_client.hal.channels import Quantity, quantity
 from bramble_client.hal.clock import Clock, SystemClock
 from bramble_client.hal.drivers.identity import Identity
 from bramble_client.hal.drivers.options import Option
-from bramble_client.hal.errors import DriverFailure, SensorError, UnsteadyRead
+from bramble_client.hal.errors import DriverFailure, SensorError, SettingsLost, UnsteadyRead
 
 T = TypeVar("T")
 NAME = "[a-z][a-z0-9_]{0,30}"
@@ -99,6 +99,10 @@ class Driver(ABC):
         """Return from where to where the chip can measure a channel, its options included; beyond, a value is an error."""
         row = quantity(key)
         return self.ranges.get(key, (row.low, row.high))
+
+    def _settings_lost(self) -> SettingsLost:
+        """Return the error of a chip that shows power-on values where the driver had written settings."""
+        return SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
 
     def __str__(self) -> str:
         return f"{self.chip} at {self.address:#04x}"

@@ -13,7 +13,7 @@ from bramble_client.hal.drivers.base import OUT_OF_RANGE, Driver, Measurement, w
 from bramble_client.hal.drivers.bmp280 import BOSCH
 from bramble_client.hal.drivers.identity import Identity
 from bramble_client.hal.drivers.options import Option
-from bramble_client.hal.errors import NotReady, SettingsLost, UnknownSensor, UnsteadyRead
+from bramble_client.hal.errors import NotReady, UnknownSensor, UnsteadyRead
 from bramble_client.hal.registers import Device, Field, Register
 
 try:
@@ -93,7 +93,7 @@ class BME680(Driver):
             raise NotReady(f"{self} has not measured in time; take its power away for a moment")
         at = self.clock.now()
         if self._read_settings() != self._settings:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()
         last = self._transport.fields[-1]
         if bytes(self.bus.transfer(self.address, bytes((FIELD_0,)), len(last)))[2:] != last[2:]:
             raise UnsteadyRead(f"{self}: two reads of the same registers differ; shorten the wires or slow the bus down")

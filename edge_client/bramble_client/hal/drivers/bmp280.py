@@ -150,7 +150,7 @@ class BMP280(Driver):
         status = block[STATUS.address - self._first]
         control = block[CTRL_MEAS.address - self._first]
         if control & ~MODE.mask != self.control & ~MODE.mask or not self._settings_held(block):
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()
         if MEASURING.get(status) or MODE.get(control):
             raise NotReady(f"{self} is still measuring after {self.conversion_s * 1000:.1f} ms, longer than its data sheet allows")
         return block

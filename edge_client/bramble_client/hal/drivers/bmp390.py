@@ -144,7 +144,7 @@ class BMP390(Driver):
         power, oversampling, filtering = (settings[register.address - SETTINGS] for register in (PWR_CTRL, OSR, CONFIG))
         kept = SENSORS.get(power) == BOTH and oversampling == OVERSAMPLING and filtering == 0
         if POWER_ON_RESET.get(first[EVENT] | second[EVENT]) or not kept:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()
         if READY.get(first[0]) != BOTH or MODE.get(power) != SLEEP:
             raise NotReady(f"{self} has not measured after {CONVERSION_S * 1000:.1f} ms, longer than its data sheet allows")
         if first[DATA] != second[DATA]:

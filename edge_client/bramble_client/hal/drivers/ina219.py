@@ -93,7 +93,7 @@ class INA219(Driver):
         if VOLTS.get(read(BUS_VOLTAGE)) != VOLTS.get(bus):  # with little current, the power below tells little of the voltage
             raise UnsteadyRead(f"{self}: two reads of the voltage differ; shorten the wires or slow the bus down")
         if read(CONFIGURATION) != SETTINGS or read(CALIBRATION) != self._calibration:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()
         if not READY.get(bus):
             raise NotReady(f"{self} has not measured after {CONVERSION_S * 1000:.1f} ms, longer than its data sheet allows")
         if OVERFLOW.get(bus) and OVERFLOW.get(read(BUS_VOLTAGE)):

@@ -10,7 +10,7 @@ from bramble_client.hal.clock import Clock
 from bramble_client.hal.drivers.base import Driver, Measurement, steady, within
 from bramble_client.hal.drivers.identity import Identity
 from bramble_client.hal.drivers.options import Option
-from bramble_client.hal.errors import NotReady, SettingsLost, WrongChip
+from bramble_client.hal.errors import NotReady, WrongChip
 from bramble_client.hal.registers import Device, Field, Register
 
 # Section 7.1, table 7-1
@@ -92,7 +92,7 @@ class INA226(Driver):
         ready = READY.get(self._chip.read(MASK_ENABLE))
         shunt, bus = steady(lambda: (self._chip.read(SHUNT_VOLTAGE), self._chip.read(BUS_VOLTAGE)), self)
         if self._chip.read(CONFIGURATION) != SETTINGS:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()
         if not ready:
             raise NotReady(f"{self} has not measured after {CONVERSION_S * 1000:.1f} ms, longer than its data sheet allows")
         volts = within(bus, *BUS_LIMITS, bus * BUS_STEP)

@@ -11,7 +11,7 @@ from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import Clock
 from bramble_client.hal.drivers.base import Driver, Measurement, latest, within
 from bramble_client.hal.drivers.identity import Identity
-from bramble_client.hal.errors import SettingsLost, WrongChip
+from bramble_client.hal.errors import WrongChip
 from bramble_client.hal.registers import Device, Field, Register
 
 # Section 5.1, register 5-1
@@ -75,7 +75,7 @@ class MCP9808(Driver):
         self.clock.sleep(max(0.0, self._fresh_at - self.clock.now()))
         raw = latest(lambda: self._chip.read(TEMPERATURE), self)
         if self._chip.read(CONFIGURATION) != SETTINGS or self._chip.read(RESOLUTION) != FINEST:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()
         now = self.clock.now()
         self._fresh_at = now + CONVERSION_S
         steps = CELSIUS.get(raw)

@@ -154,7 +154,7 @@ class MPU6050(Streaming):
     def _level(self) -> int:
         state = self._chip.block(USER_CTRL.address, 10)  # settings and fill level in one burst; one byte more would empty the queue
         if state[0] != FIFO_ON or state[1] != PLL:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()
         return FIFO_COUNT.within(state, USER_CTRL.address)
 
     def _restart_queue(self) -> None:
@@ -166,4 +166,4 @@ class MPU6050(Streaming):
 
     def _check(self) -> None:
         if self._chip.read(PWR_MGMT_1) != PLL or self._chip.block(SMPLRT_DIV.address, 4) != self._settings:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()

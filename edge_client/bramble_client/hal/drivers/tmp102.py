@@ -11,7 +11,7 @@ from typing import ClassVar
 from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import Clock
 from bramble_client.hal.drivers.base import Driver, Measurement, latest, steady, within
-from bramble_client.hal.errors import NotReady, SettingsLost
+from bramble_client.hal.errors import NotReady
 from bramble_client.hal.registers import Device, Field, Register
 
 # LM75 section 1.11, TMP102 "pointer register": the same four registers
@@ -74,7 +74,7 @@ class LM75(Driver):
         self.clock.sleep(max(0.0, self._fresh_at - self.clock.now()))
         raw = latest(lambda: self._chip.read(TEMPERATURE), self)
         if self._chip.read(self.configuration) != self.settings:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()
         now = self.clock.now()
         self._fresh_at = now + self.conversion_s
         return Measurement(now - self.conversion_s / 2, {"temperature": within(raw, *self.limits, raw * CELSIUS)})
@@ -145,5 +145,5 @@ class TMP102(LM75):
         value = self._chip.read(self.configuration)
         ignored = self._one_shot.mask | self._alert.mask
         if (value ^ self.settings) & ~ignored:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()
         return self._one_shot.get(value)

@@ -14,7 +14,7 @@ from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import Clock
 from bramble_client.hal.drivers.base import Driver, Measurement, steady, within
 from bramble_client.hal.drivers.identity import Identity
-from bramble_client.hal.errors import NotReady, SensorError, SettingsLost, UnsteadyRead
+from bramble_client.hal.errors import NotReady, SensorError, UnsteadyRead
 from bramble_client.hal.registers import Device, Field, Register
 
 START, SEQUENCE = Register(0x00), Register(0x01)
@@ -132,7 +132,7 @@ class VL53L0X(Driver):
         status = STATUS.get(result[0])
         settings = self._chip.read(SEQUENCE), self._chip.read(INTERRUPT), self._chip.block(SPADS, SPADS_SIZE)
         if settings != (RANGING, NEW_SAMPLE, self._spads) or self._different() or status == UNCALIBRATED:
-            raise SettingsLost(f"{self} lost its settings, as after a brown-out; check its power supply")
+            raise self._settings_lost()
         if status in LASER_FAILS:
             raise SensorError(f"{self} says that its laser fails; replace it")
         millimetres = int.from_bytes(result[10:], "big")
