@@ -19,6 +19,7 @@ from bramble_server.fleet.admission import Gate
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.fleet import Fleet
 from bramble_server.fleet.tokens import Tokens
+from bramble_server.learning import strategies
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
@@ -53,6 +54,8 @@ class Server:
         self.settings = settings
         tracks = foundation.read(settings)
         manifests = [track.graph.manifest for track in tracks]
+        for track in tracks:
+            strategies.choose(track.settings.strategy, track.settings.strategy_option).check(track.graph.manifest)
         tokens = self.tokens = Tokens(settings.tokens) if settings.tokens else None
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,6 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
         own = settings.of(task)
         codecs.encoded_size(graph.manifest.layout, own.encoding)
         strategy = strategies.choose(own.strategy, own.strategy_option)
-        strategy.check(graph.manifest)
         needs = Needs(tuple(graph.manifest.channels), (*([TRACKS] if found else []), *strategy.needs))
         found[task] = Foundation(graph, signatures, own, needs)
     for task in settings.track:
