@@ -75,7 +75,7 @@ def work(clients: int, monkeypatch: pytest.MonkeyPatch) -> int:
             event = Update(client, 1)
             assert synchronous.counts(state, event)
             state, _ = step(state, event)
-            view = view.now({"small": Progress(model, state.running)}, world)
+            view = View(view.revision + 1, {"small": Progress(model, state.running)}, world.cycle, world.owing)
         assert view.first.running is None
     return touched
 

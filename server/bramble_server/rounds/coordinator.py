@@ -303,7 +303,8 @@ class Coordinator:
         self._runtime.offload(transaction)
 
     def _changed(self) -> None:
-        self._view = self._view.now({task: track.view for task, track in self._tracks.items()}, self._world)
+        tasks = {task: track.view for task, track in self._tracks.items()}
+        self._view = View(self._view.revision + 1, tasks, self._world.cycle, self._world.owing)
 
     # The clock
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bramble_protocol.layout import Weights
-from bramble_server.rounds.cycle import World
 from bramble_server.rounds.members import Members
 from bramble_server.rounds.synchronous import Running
 
@@ -58,7 +57,3 @@ class View:
     def cycle_waiting_for(self) -> tuple[str, ...]:
         """The clients whose readings of the cycle are still to come, in order."""
         return tuple(sorted(self.owing))
-
-    def now(self, tasks: Mapping[str, Progress], world: World) -> View:
-        """Return the next view: of these tasks, and of the simulated world."""
-        return View(self.revision + 1, tasks, world.cycle, world.owing)
