@@ -131,7 +131,10 @@ class Office:
         self.settings = ServerSettings(data_dir=folder, **{"min_clients": 1, "deadline": 60.0, **settings})
         tracks = foundation.read(self.settings)
         self.store = Store(database or folder / "bramble.db")
-        self.fleet = Fleet({track.graph.manifest.task: track.needs for track in tracks}, self.clock)
+        # Its clients are of version 1: what the first task's strategy needs of them, those who test strategies leave aside.
+        needs = {track.graph.manifest.task: track.needs for track in tracks}
+        first = tracks[0].graph.manifest.task
+        self.fleet = Fleet({**needs, first: needs[first]._replace(features=())}, self.clock)
         self.transport = outward(self.fleet)
         self.metrics = Metrics({track.graph.manifest.task: track.graph.manifest.metric for track in tracks}, self.fleet)
         self.archive = Archive(folder)

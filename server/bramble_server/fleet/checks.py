@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from bramble_protocol.errors import ProtocolError
-from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate, Delivery
+from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate
 from bramble_protocol.printable import printable
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ HUGE = 1e12
 FORECAST = ".forecast"
 
 
-def metrics(delivery: Delivery) -> None:
+def metrics(told: Mapping[str, float]) -> None:
     """Refuse metrics that would spoil a round's record or outweigh everybody else's.
 
     Raises
@@ -25,10 +25,10 @@ def metrics(delivery: Delivery) -> None:
     ProtocolError
         Naming the metric.
     """
-    for name, value in delivery.metrics.items():
+    for name, value in told.items():
         if abs(value) > HUGE:
             raise ProtocolError(f"metrics.{printable(name)}: {value:g} is not a measurement")
-    if not 0 <= delivery.metrics.get("test_samples", 0) <= MAX_SAMPLES:
+    if not 0 <= told.get("test_samples", 0) <= MAX_SAMPLES:
         raise ProtocolError(f"metrics.test_samples: expected a number from 0 to {MAX_SAMPLES}")
 
 

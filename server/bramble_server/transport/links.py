@@ -196,7 +196,7 @@ class Inward:
             try:
                 number = value.get("round") if isinstance(value, dict) else None
                 delivery = Delivery.from_wire(value, self._coordinator.layout(number if type(number) is int else 0))
-                checks.metrics(delivery)
+                checks.metrics(delivery.metrics)
                 self._coordinator.deliver(client.id, delivery)
             except RefusedError as error:
                 self._metrics.update(error.code)

@@ -18,7 +18,6 @@ from bramble_server.web.scopes import needs
 
 if TYPE_CHECKING:
     from bramble_server.foundation import Foundation
-    from bramble_server.rounds.view import Progress
     from bramble_server.web import Room
 
 MOST = 1000
@@ -35,6 +34,7 @@ def blueprint(room: Room) -> Blueprint:
     def status() -> Response:
         track = room.track(query.read(task=query.text)["task"])
         task, view = track.graph.manifest.task, room.coordinator.view
+        known = {name: (each.model.round, each.running) for name, each in view.tasks.items()}
         mine, chosen = view.tasks[task], strategies.choose(track.settings.strategy, track.settings.strategy_option)
         return jsonify(
             revision=view.revision,
@@ -51,7 +51,7 @@ def blueprint(room: Room) -> Blueprint:
             min_clients=track.settings.min_clients,
             cycle=view.cycle,
             cycle_waiting_for=view.cycle_waiting_for,
-            tasks=[_summary(room, each, view.tasks[each.graph.manifest.task]) for each in room.tracks],
+            tasks=[_summary(room, each, *known[each.graph.manifest.task]) for each in room.tracks],
             manifest=shown[task],
         )
 
@@ -91,13 +91,13 @@ def blueprint(room: Room) -> Blueprint:
     return part
 
 
-def _summary(room: Room, track: Foundation, progress: Progress) -> dict[str, Any]:
+def _summary(room: Room, track: Foundation, last: int, running: int | None) -> dict[str, Any]:
     task = track.graph.manifest.task
     return {
         "task": task,
         "graph": track.graph.sha256,
-        "round": progress.model.round,
-        "running": progress.running,
+        "round": last,
+        "running": running,
         "able": room.fleet.ready(task),
     }
 
