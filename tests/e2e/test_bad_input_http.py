@@ -62,9 +62,9 @@ QUERIES = {
     "/generate?count=0": "count: expected an integer from 1 to 10000",
     "/generate?count=10001": "count: expected an integer from 1 to 10000",
     "/generate?count=a": "count: expected an integer from 1 to 10000",
-    "/?now=1": "now: not a parameter of /; it knows none",
-    "/reset?really=1": "really: not a parameter of /reset; it knows none",
-    "/status?x=%00%ff": "x: not a parameter of /status; it knows none",
+    "/?now=1": "now: not a parameter of /; it knows task",
+    "/reset?really=1": "really: not a parameter of /reset; it knows task",
+    "/status?x=%00%ff": "x: not a parameter of /status; it knows task",
 }
 
 

@@ -68,10 +68,10 @@ def broken(monkeypatch: pytest.MonkeyPatch, how: str) -> str:
     def hang(*_: Any, **__: Any) -> Any:
         threading.Event().wait()
 
-    def nothing(graph: Any, manifest: Any, data: Any, start: Any, *others: Any) -> Any:
+    def nothing(graph: Any, manifest: Any, data: Any, start: Any, *others: Any, **more: Any) -> Any:
         return start
 
-    def no_numbers(*given: Any) -> Any:
+    def no_numbers(*given: Any, **more: Any) -> Any:
         return Model(nothing(*given).weights * np.float32("nan"), nothing(*given).state)
 
     if how == "crash":

@@ -95,5 +95,5 @@ def test_a_flood_costs_nobody_else_a_round(kind: str, server: ServerProcess, goo
     assert grown * 4096 < 100 << 20, "what is not read waits in the sender's memory"
     assert "Traceback" not in server.log()
     assert "\x1b" not in server.log()
-    others = [line for line in server.log().splitlines() if " bramble_server.rounds.coordinator: round " not in line]
+    others = [line for line in server.log().splitlines() if " bramble_server.rounds.track: round " not in line]
     assert len(others) < 1000, "what a flood says grows with its kinds, not with its size"

@@ -85,7 +85,7 @@ def test_a_client_that_lacks_what_the_strategy_needs_is_there_and_not_asked_and_
     with ServerProcess(tmp_path, *ONE_CLIENT, "--strategy", "fednova") as server:
         with Pi(server.url, "old"), Pi(server.url, "new", auth=hello("new", protocol=2, features=["sections", "steps"])) as new:
             assert server.api.status()["able"] == 1
-            sentence = "does not know sections, steps, which the server's strategy needs, so it is not asked for rounds; upgrade it"
+            sentence = "does not know sections, steps, which rounds of this task need, so it is not asked for them; upgrade it"
             assert server.api.clients()["old"]["remarks"] == [sentence]
             for number, steps, taken in ((1, {}, False), (2, {"steps": 3}, False), (3, {"steps": 1}, True)):
                 assert server.api.start()["clients"] == ["new"]
