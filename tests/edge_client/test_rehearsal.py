@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -69,10 +70,11 @@ def broken(monkeypatch: pytest.MonkeyPatch, how: str) -> str:
         threading.Event().wait()
 
     def nothing(graph: Any, manifest: Any, data: Any, start: Any, *others: Any, **more: Any) -> Any:
-        return start
+        return SimpleNamespace(model=start, done=1)
 
     def no_numbers(*given: Any, **more: Any) -> Any:
-        return Model(nothing(*given).weights * np.float32("nan"), nothing(*given).state)
+        start = nothing(*given).model
+        return SimpleNamespace(model=Model(start.weights * np.float32("nan"), start.state), done=1)
 
     if how == "crash":
         monkeypatch.setattr(Trainer, "run", crash)
