@@ -66,7 +66,7 @@ class Server:
         self.flask = Flask("bramble_server", static_folder=None)
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
         self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
-        self.fleet, self.complaints = Fleet({track.graph.manifest.task: track.needs for track in tracks}), Complaints()
+        self.fleet, self.complaints = Fleet({track.task: track.needs for track in tracks}), Complaints()
         metrics = {manifest.task: manifest.metric for manifest in manifests}
         self.metrics = Metrics(metrics, self.fleet, lambda: self.fleet.strangers(tokens.clients() if tokens else ()))
         self.metrics.database(lambda: bool(self.store.trouble))
@@ -90,7 +90,7 @@ class Server:
             if settings.mode == "private" and not track.signatures and track.graph.fingerprint not in released.fingerprints():
                 log.warning(
                     "task %s: its graph is not signed, and clients in private mode run no such one: bramble task sign %s --key YOUR_KEY",
-                    track.graph.manifest.task, name,
+                    track.task, name,
                 )  # fmt: skip
 
     def listen(self) -> engine.Listener:

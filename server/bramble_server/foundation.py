@@ -27,6 +27,11 @@ class Foundation(NamedTuple):
     needs: Needs
     """What a client must have to be asked for its rounds."""
 
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.graph.manifest.task
+
 
 def read(settings: ServerSettings) -> tuple[Foundation, ...]:
     """Read the files that the settings name, and refuse the names that nothing has; return them by task, the first first.

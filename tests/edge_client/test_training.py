@@ -3,65 +3,19 @@
 from __future__ import annotations
 
 import logging
-import queue
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from bramble_client.deliver.outbox import Outbox
-from bramble_client.learn.trainer import BrokenOff, NotEnoughData, Result
-from bramble_client.learn.training import MOST_WAITING, Training
+from bramble_client.learn.trainer import BrokenOff, NotEnoughData
+from bramble_client.learn.training import Training
 from bramble_protocol import BrambleError
-from bramble_protocol.layout import Layout
-from bramble_protocol.messages import ClientUpdate, Timing, TrainConfig, TrainingComplete
+from bramble_protocol.messages import ClientUpdate
+from tests.edge_client.training_bench import Bench, request
 from tests.waiting import wait_for
-
-LAYOUT = Layout.of([("dense/kernel", [2, 2])])
-
-
-def request(number: int, weight: float = 0.0, task: str = "small", **config: Any) -> ClientUpdate:
-    weights = np.full(LAYOUT.size, weight, np.float32)
-    return ClientUpdate(number, task, "0" * 64, LAYOUT, "float32", "float32", weights, TrainConfig(**config))
-
-
-class Bench:
-    """A training room whose runs begin and end when the test says so."""
-
-    def __init__(self, path: Path) -> None:
-        self.outbox = Outbox(path)
-        self.begun: queue.Queue[ClientUpdate] = queue.Queue()
-        self.outcome: queue.Queue[BaseException | float] = queue.Queue()
-        self.trained: list[tuple[int, float]] = []
-        self.runs = 0
-        self.training = Training(self._train, self.outbox, self._note)
-        self.training.start()
-
-    def _train(self, update: ClientUpdate, received: float) -> Result:
-        self.runs += 1
-        self.begun.put(update)
-        outcome = self.outcome.get(timeout=60)
-        if isinstance(outcome, BaseException):
-            raise outcome
-        weights = update.weights + np.float32(outcome)
-        complete = TrainingComplete(update.round, LAYOUT, "float32", weights, 7, {"loss_after": 1.0}, Timing(received, received, received))
-        return Result(complete, [], outcome)
-
-    def _note(self, update: ClientUpdate, result: Result) -> None:
-        self.trained.append((update.round, result.tested_until))
-
-    def wait_begun(self, number: int) -> None:
-        assert self.begun.get(timeout=60).round == number
-
-    def answer(self) -> Any:
-        """Wait for an answer in the outbox."""
-        return wait_for(self.outbox.answer, "an answer")
-
-    def wait_idle(self) -> None:
-        wait_for(lambda: self.training._running is None, "the run to end")
 
 
 @pytest.fixture
@@ -343,73 +297,3 @@ def test_nobody_wants_a_run_after_a_reset_or_an_end(bench: Bench) -> None:
     bench.wait_begun(2)
     bench.training.stop(0.0)
     assert not bench.training.wanted
-
-
-def test_requests_of_other_tasks_wait_in_order_and_break_nothing_off(bench: Bench) -> None:
-    for number, task in ((1, "a"), (2, "b"), (3, "c")):
-        bench.training.ask(request(number, task=task))
-    bench.wait_begun(1)
-    assert bench.training.wanted
-    bench.training.ask(request(4, task="b"))
-    bench.outcome.put(0.5)
-    bench.wait_begun(4)
-    assert [item.payload["round"] for task in "abc" if (item := bench.outbox.answer(task))] == [1]
-    bench.outcome.put(0.5)
-    bench.wait_begun(3)
-    bench.outcome.put(0.5)
-    bench.wait_idle()
-    assert [item.payload["round"] for task in "abc" if (item := bench.outbox.answer(task))] == [1, 4, 3]
-
-
-def test_a_newer_request_of_the_same_task_breaks_its_run_off_and_waits_behind_the_others(bench: Bench) -> None:
-    bench.training.ask(request(1, task="a"))
-    bench.wait_begun(1)
-    bench.training.ask(request(2, task="b"))
-    bench.training.ask(request(3, task="a"))
-    assert not bench.training.wanted
-    bench.outcome.put(BrokenOff("broken off"))
-    bench.wait_begun(2)
-    assert bench.training.wanted
-    bench.outcome.put(0.5)
-    bench.wait_begun(3)
-    bench.outcome.put(0.5)
-    bench.wait_idle()
-    assert bench.runs == 3
-
-
-@pytest.mark.parametrize(("task", "left"), [("a", ["b"]), ("b", ["a"])])
-def test_a_reset_of_one_task_leaves_the_other_alone(bench: Bench, task: str, left: list[str]) -> None:
-    bench.training.ask(request(1, task="a"))
-    bench.wait_begun(1)
-    bench.training.ask(request(2, task="b"))
-    bench.training.forget(lambda: bench.outbox.clear(task), task)
-    bench.outcome.put(0.5)
-    if task == "a":
-        bench.wait_begun(2)
-        bench.outcome.put(0.5)
-    bench.wait_idle()
-    assert [name for name in "ab" if bench.outbox.answer(name)] == left
-
-
-def test_a_task_that_fails_is_not_forgotten_for_another_that_does_not(bench: Bench) -> None:
-    bench.training.ask(request(1, task="a"))
-    bench.outcome.put(RuntimeError("odd"))
-    bench.wait_begun(1)
-    bench.wait_idle()
-    bench.training.ask(request(2, task="b"))
-    bench.wait_begun(2)
-    bench.outcome.put(0.5)
-    bench.wait_idle()
-    assert bench.training.failing
-    bench.training.forget(lambda: None, "a")
-    assert not bench.training.failing
-
-
-def test_of_too_many_tasks_one_more_is_told_so(bench: Bench) -> None:
-    bench.training.ask(request(1))
-    bench.wait_begun(1)
-    for number in range(MOST_WAITING):
-        bench.training.ask(request(2 + number, task=f"t{number}"))
-    bench.training.ask(request(99, task="one-more"))
-    assert "busy" in bench.answer().payload["reason"]
-    bench.training.forget(lambda: None)

@@ -132,11 +132,11 @@ class Office:
         tracks = foundation.read(self.settings)
         self.store = Store(database or folder / "bramble.db")
         # Its clients are of version 1: what the first task's strategy needs of them, those who test strategies leave aside.
-        needs = {track.graph.manifest.task: track.needs for track in tracks}
-        first = tracks[0].graph.manifest.task
+        needs = {track.task: track.needs for track in tracks}
+        first = tracks[0].task
         self.fleet = Fleet({**needs, first: needs[first]._replace(features=())}, self.clock)
         self.transport = outward(self.fleet)
-        self.metrics = Metrics({track.graph.manifest.task: track.graph.manifest.metric for track in tracks}, self.fleet)
+        self.metrics = Metrics({track.task: track.graph.manifest.metric for track in tracks}, self.fleet)
         self.archive = Archive(folder)
         self.coordinator = Coordinator(
             self.settings, tracks, self.store, self.fleet, self.transport, Threads(), self.metrics, self.archive, self.clock

@@ -138,7 +138,7 @@ def test_of_a_sync_that_fails_nobody_hears_anything_and_all_count_when_they_come
     for client in names(2):
         diary.deliver(office, client, number).join()
     assert [entry for entry in diary.entries if "write" not in entry] == ["none for pi-0", "none for pi-1"]
-    assert office.coordinator.view.first.waiting_for == ("pi-0", "pi-1")
+    assert office.coordinator.view.tasks["small"].waiting_for == ("pi-0", "pi-1")
     monkeypatch.setattr(os, "fdatasync", whole)
     diary.entries.clear()
     for client in names(2):
@@ -169,4 +169,4 @@ def test_two_of_one_client_in_one_group_count_once(office: Office, diary: Diary)
         thread.join()
     assert [entry for entry in diary.entries if "write" in entry] == ["write pi-0", "write pi-1"]
     assert diary.too_early() == []
-    assert office.coordinator.view.first.waiting_for == ("pi-2",)
+    assert office.coordinator.view.tasks["small"].waiting_for == ("pi-2",)

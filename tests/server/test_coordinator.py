@@ -61,22 +61,22 @@ def goes_on(office: Office, value: float = 7.0) -> None:
     """See that a whole round runs, as if nothing had been."""
     number = office.committed("a", "b", value=value)
     assert office.stored() == (number, [value] * LAYOUT.size)
-    assert office.coordinator.view.first.model.round == number
-    assert office.coordinator.view.first.running is None
+    assert office.coordinator.view.tasks["small"].model.round == number
+    assert office.coordinator.view.tasks["small"].running is None
     assert office.coordinator.progress(number) is None
 
 
 def test_a_round_asks_everybody_and_commits_their_mean_when_the_last_has_delivered(office: Office) -> None:
     number = office.coordinator.start_round().round
     assert office.transport.said == [(f"ask {number}", ["a", "b"])]
-    assert (office.coordinator.view.first.running, office.coordinator.view.first.waiting_for) == (number, ("a", "b"))
+    assert (office.coordinator.view.tasks["small"].running, office.coordinator.view.tasks["small"].waiting_for) == (number, ("a", "b"))
     office.deliver("a", number, 1.0)
     office.deliver("a", number, 50.0)  # a repeat, which counts no more
-    assert office.coordinator.view.first.waiting_for == ("b",)
+    assert office.coordinator.view.tasks["small"].waiting_for == ("b",)
     office.deliver("b", number, 3.0)
     assert office.stored() == (number, [2.0] * LAYOUT.size)
-    assert office.coordinator.view.first.model.weights.tolist() == [2.0] * LAYOUT.size
-    assert (office.coordinator.view.first.running, office.coordinator.progress(number)) == (None, None)
+    assert office.coordinator.view.tasks["small"].model.weights.tolist() == [2.0] * LAYOUT.size
+    assert (office.coordinator.view.tasks["small"].running, office.coordinator.progress(number)) == (None, None)
     with pytest.raises(RefusedError, match="round over"):
         office.deliver("c", number)
 
@@ -85,7 +85,7 @@ def test_at_the_deadline_and_not_before_the_round_ends_with_those_who_delivered(
     number = office.coordinator.start_round().round
     office.deliver("a", number)
     office.later(59.9)
-    assert office.coordinator.view.first.waiting_for == ("b",)
+    assert office.coordinator.view.tasks["small"].waiting_for == ("b",)
     office.later(0.2)
     record = office.record(number)
     assert (record["state"], record["updates"]) == ("committed", 1)
@@ -95,7 +95,7 @@ def test_at_the_deadline_and_not_before_the_round_ends_with_those_who_delivered(
 def test_one_that_left_or_said_no_is_not_waited_for_and_one_that_came_back_is_asked_again(office: Office) -> None:
     number = office.coordinator.start_round().round
     office.leave("a")
-    assert office.coordinator.view.first.waiting_for == ("b",)
+    assert office.coordinator.view.tasks["small"].waiting_for == ("b",)
     office.join("a")
     assert office.transport.said[-1] == (f"ask {number}", ["a"])
     office.refuse("b", number)
@@ -107,17 +107,17 @@ def test_one_that_left_or_said_no_is_not_waited_for_and_one_that_came_back_is_as
 def test_rounds_start_at_their_interval_and_after_one_that_came_to_nothing_there_is_a_pause(open_office: Open) -> None:
     office = open_office(every=5.0)
     office.join("a")
-    assert office.coordinator.view.first.running == 1
+    assert office.coordinator.view.tasks["small"].running == 1
     office.refuse("a", 1)
     office.later(schedule.PAUSE - 0.1)
-    assert office.coordinator.view.first.running is None
+    assert office.coordinator.view.tasks["small"].running is None
     office.later(0.2)
-    assert office.coordinator.view.first.running == 2
+    assert office.coordinator.view.tasks["small"].running == 2
     office.deliver("a", 2)
     office.later(4.9)
-    assert office.coordinator.view.first.running is None
+    assert office.coordinator.view.tasks["small"].running is None
     office.later(0.2)
-    assert office.coordinator.view.first.running == 3
+    assert office.coordinator.view.tasks["small"].running == 3
 
 
 def test_a_cycle_is_waited_for_until_its_time_is_up(office: Office, caplog: pytest.LogCaptureFixture) -> None:
@@ -181,7 +181,7 @@ def test_a_bug_in_any_action_costs_its_round_at_most(office: Office, monkeypatch
     monkeypatch.setattr(Track, "_perform", perform)
     assert failed
     running = office.coordinator._first._state.running
-    assert office.coordinator.view.first.running == (running.number if running else None)
+    assert office.coordinator.view.tasks["small"].running == (running.number if running else None)
     office.later(60.1)  # what is still open ends at its deadline
     assert office.coordinator._first._state.running is None
     goes_on(office)
@@ -192,7 +192,7 @@ def test_open_whose_write_fails_has_not_happened(office: Office) -> None:
     with pytest.raises(StoreError, match="the disk is full"):
         office.coordinator.start_round()
     assert office.transport.said == []
-    assert (office.coordinator.view.first.running, office.coordinator.progress(1)) == (None, None)
+    assert (office.coordinator.view.tasks["small"].running, office.coordinator.progress(1)) == (None, None)
     office.full(False)
     goes_on(office)
 
@@ -201,7 +201,7 @@ def test_open_that_reaches_nobody_is_an_open_round_which_everybody_sees_and_the_
     office.transport.broken = "ask"
     with pytest.raises(InternalError):
         office.coordinator.start_round()
-    assert (office.coordinator.view.first.running, office.coordinator.view.first.waiting_for) == (1, ("a", "b"))
+    assert (office.coordinator.view.tasks["small"].running, office.coordinator.view.tasks["small"].waiting_for) == (1, ("a", "b"))
     office.transport.broken = ""
     office.later(60.1)
     assert office.record(1)["state"] == "abandoned"
@@ -216,7 +216,7 @@ def test_fold_that_fails_is_not_acknowledged_and_the_same_update_counts_when_it_
     mend = fail(monkeypatch, RoundFile, "append", error)
     with pytest.raises(BrambleError):
         office.deliver("a", number)
-    assert office.coordinator.view.first.waiting_for == ("a", "b")
+    assert office.coordinator.view.tasks["small"].waiting_for == ("a", "b")
     mend()
     office.deliver("a", number, 2.0)
     office.deliver("b", number, 4.0)
@@ -228,7 +228,7 @@ def test_ask_that_reaches_nobody_costs_only_the_one_who_came_back(office: Office
     office.transport.broken = "ask"
     office.join("a")
     office.transport.broken = ""
-    assert office.coordinator.view.first.waiting_for == ("a", "b")
+    assert office.coordinator.view.tasks["small"].waiting_for == ("a", "b")
     office.deliver("b", number)
     office.later(60.1)
     assert (office.record(number)["state"], office.record(number)["updates"]) == ("committed", 1)
@@ -242,7 +242,7 @@ def test_commit_whose_write_fails_abandons_its_round_and_the_model_stays(office:
     office.full()
     office.deliver("b", number, 5.0)
     assert office.stored() == (before, ONES)
-    assert (office.coordinator.view.first.model.round, office.coordinator.view.first.running) == (before, None)
+    assert (office.coordinator.view.tasks["small"].model.round, office.coordinator.view.tasks["small"].running) == (before, None)
     office.full(False)
     office.later(endings.RETRY + 0.1)
     assert office.record(number)["state"] == "abandoned"
@@ -272,7 +272,7 @@ def test_what_fails_after_a_commit_does_not_keep_the_round_open(office: Office, 
     office.deliver("b", number)
     mend()
     assert office.stored() == (number, ONES)
-    first = office.coordinator.view.first
+    first = office.coordinator.view.tasks["small"]
     assert (first.model.round, first.running, office.coordinator.progress(number)) == (number, None, None)
     goes_on(office)
 
@@ -282,7 +282,7 @@ def test_a_committed_round_is_over_for_everybody_before_its_file_is_let_go(offic
     let_go = Openings.let_go
 
     def look(*arguments: Any) -> None:
-        seen.append((office.coordinator.view.first.model.round, office.coordinator.view.first.running))
+        seen.append((office.coordinator.view.tasks["small"].model.round, office.coordinator.view.tasks["small"].running))
         let_go(*arguments)
 
     monkeypatch.setattr(Openings, "let_go", look)
@@ -296,7 +296,7 @@ def test_abandon_with_a_bug_in_its_record_does_not_keep_the_round_open(office: O
     mend = fail(monkeypatch, endings.Endings, "put", ZeroDivisionError("bug"))
     office.refuse("b", number)
     mend()
-    assert (office.coordinator.view.first.running, office.coordinator.progress(number)) == (None, None)
+    assert (office.coordinator.view.tasks["small"].running, office.coordinator.progress(number)) == (None, None)
     goes_on(office)
 
 
@@ -305,7 +305,7 @@ def test_restore_whose_write_fails_has_not_happened(office: Office) -> None:
     office.full()
     with pytest.raises(StoreError, match="the disk is full"):
         office.coordinator.rollback(first)
-    assert office.coordinator.view.first.model.round == second
+    assert office.coordinator.view.tasks["small"].model.round == second
     office.full(False)
     assert office.stored() == (second, [2.0] * LAYOUT.size)
     restored = office.coordinator.rollback(first)
@@ -320,7 +320,7 @@ def test_reset_whose_write_fails_has_told_nobody_and_ends_the_open_round_alone(o
     with pytest.raises(StoreError, match="the disk is full"):
         office.coordinator.reset()
     assert "reset" not in [what for what, _ in office.transport.said]
-    assert (office.coordinator.view.first.model.round, office.coordinator.view.first.running) == (before, None)
+    assert (office.coordinator.view.tasks["small"].model.round, office.coordinator.view.tasks["small"].running) == (before, None)
     office.full(False)
     office.later(endings.RETRY + 0.1)
     assert office.record(number)["state"] == "abandoned"
@@ -333,7 +333,7 @@ def test_reset_that_reaches_nobody_has_happened_and_is_told_to_whoever_comes_bac
     with pytest.raises(InternalError):
         office.coordinator.reset()
     office.transport.broken = ""
-    assert (office.stored(), office.coordinator.view.first.model.round) == (None, 0)
+    assert (office.stored(), office.coordinator.view.tasks["small"].model.round) == (None, 0)
     goes_on(office)
 
 
@@ -350,10 +350,10 @@ def test_the_schedule_outlives_a_round_that_cannot_start(open_office: Open) -> N
     office = open_office(every=5.0)
     office.full()
     office.join("a")
-    assert office.coordinator.view.first.running is None
+    assert office.coordinator.view.tasks["small"].running is None
     office.full(False)
     office.later(schedule.PAUSE + 0.1)
-    assert office.coordinator.view.first.running == 1
+    assert office.coordinator.view.tasks["small"].running == 1
 
 
 def test_what_is_stopped_leaves_its_round_open_for_the_next_start(office: Office) -> None:

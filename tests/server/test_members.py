@@ -76,7 +76,7 @@ def work(clients: int, monkeypatch: pytest.MonkeyPatch) -> int:
             assert synchronous.counts(state, event)
             state, _ = step(state, event)
             view = View(view.revision + 1, {"small": Progress(model, state.running)}, world.cycle, world.owing)
-        assert view.first.running is None
+        assert view.tasks["small"].running is None
     return touched
 
 

@@ -59,7 +59,7 @@ def test_a_round_goes_on_with_those_who_had_answered_and_asks_the_others_when_th
     office.leave("d")
     parts = office.coordinator.progress(number)
     office = start()
-    assert (office.coordinator.view.first.running, office.coordinator.view.first.waiting_for) == (number, ("b",))
+    assert (office.coordinator.view.tasks["small"].running, office.coordinator.view.tasks["small"].waiting_for) == (number, ("b",))
     assert office.coordinator.progress(number) == parts
     office.join("a", "c", "b", "d")
     assert office.transport.said == [(f"ask {number}", ["b"]), (f"ask {number}", ["d"])]
@@ -79,7 +79,7 @@ def test_a_server_that_was_stopped_goes_on_just_so(tmp_path: Path) -> None:
     office.deliver("a", number, 1.0)
     office.close()
     again = Office(tmp_path, clock=office.clock)
-    assert (again.coordinator.view.first.running, again.coordinator.view.first.waiting_for) == (number, ("b",))
+    assert (again.coordinator.view.tasks["small"].running, again.coordinator.view.tasks["small"].waiting_for) == (number, ("b",))
     again.join("b")
     again.deliver("b", number, 3.0)
     assert again.stored() == (number, [2.0] * LAYOUT.size)
@@ -155,7 +155,7 @@ def test_what_is_left_of_the_deadline_is_left(start: Start) -> None:
     office.deliver("a", number)
     office = start()
     office.later(39.9)
-    assert office.coordinator.view.first.waiting_for == ("b",)
+    assert office.coordinator.view.tasks["small"].waiting_for == ("b",)
     office.later(0.2)
     assert (office.record(number)["state"], office.record(number)["updates"]) == ("committed", 1)
 
@@ -179,7 +179,7 @@ def test_a_clock_that_was_turned_back_gives_a_round_no_more_time(start: Start) -
         office.clock.past += 1e6
         office = start()
     office.later(19.9)
-    assert office.coordinator.view.first.waiting_for == ("c",)
+    assert office.coordinator.view.tasks["small"].waiting_for == ("c",)
     office.later(0.2)
     assert office.record(number)["state"] == "committed"
 
@@ -210,7 +210,7 @@ def test_a_round_that_cannot_go_on_is_abandoned_with_the_reason(start: Start, tm
         other.close()
     office = start(**{name: value for name, value in changed.items() if name not in ("file", "graph")})
     assert (office.record(number)["state"], office.record(number)["reason"]) == ("abandoned", reason)
-    assert (office.coordinator.view.first.running, files(tmp_path)) == (None, [])
+    assert (office.coordinator.view.tasks["small"].running, files(tmp_path)) == (None, [])
     office.join("a", "b")
     assert office.coordinator.start_round().round == number + 1
     with pytest.raises(RefusedError, match="round over"):

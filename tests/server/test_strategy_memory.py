@@ -237,7 +237,7 @@ class TestFailures:
             except Exception:
                 assert recalled == []
                 holds(office.store, 3, after(3.0, 1.0, -5.0))
-                assert office.coordinator.view.first.model.round == 3
+                assert office.coordinator.view.tasks["small"].model.round == 3
                 failed += 1
             else:
                 break
@@ -313,7 +313,7 @@ def test_a_round_whose_plan_is_wrong_does_not_begin(tmp_path: Path, monkeypatch:
         office.join("a", "b")
         with pytest.raises(Exception, match="Gentle: its plan for the round leaves out b"):
             office.coordinator.start_round()
-        assert (office.coordinator.view.first.running, office.transport.said) == (None, [])
+        assert (office.coordinator.view.tasks["small"].running, office.transport.said) == (None, [])
     finally:
         office.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import pytest
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import TRACKS
 from bramble_protocol.layout import Layout
-from bramble_protocol.messages import Channel, Delivery, Handshake, Timing, TrainingComplete
+from bramble_protocol.messages import Channel, Delivery, Handshake, Timing, TrainConfig, TrainingComplete
 from bramble_server import foundation
+from bramble_server.learning.strategies import STRATEGIES, Context
+from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.rounds.writer import RefusedError
 from bramble_server.settings import ServerSettings
 from bramble_server.store import models, rounds
@@ -86,6 +88,28 @@ def test_rounds_of_two_tasks_are_open_at_once_and_neither_waits_for_the_other(of
     with office.store.reading() as connection:
         assert (models.kept(connection, "small"), models.kept(connection, "damp")) == ([1], [2])
         assert [update.client for update in models.latest_updates_of_all(connection, "damp")] == ["both", "wet"]
+
+
+class Broken(FedAvg):
+    """A third party's."""
+
+    def plan(self, context: Context, clients: Sequence[str]) -> dict[str, TrainConfig]:
+        """Fail as it was never meant to."""
+        raise ZeroDivisionError
+
+
+def test_a_task_whose_rounds_fail_unexpectedly_does_not_keep_another_from_its_deadline(
+    open_office: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(STRATEGIES, "broken", Broken)
+    office = open_office(track={"small": {"strategy": "broken", "every": 1}, "damp": {"min_clients": 2}})
+    for client in ("a", "b"):
+        join(office, client)
+    office.coordinator.start_round("damp")
+    deliver(office, "a", 1, 5.0, WIDER)
+    office.later(61)
+    assert office.coordinator.view.tasks["damp"].model.weights.tolist() == [5.0] * WIDER.size
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_an_answer_of_another_tasks_layout_is_refused(office: Office) -> None:

@@ -114,8 +114,7 @@ class Coordinator:
 
         def last(reply: Reply) -> None:
             self._registry.keep(self._write)
-            for track in self._tracks.values():
-                track.leave()
+            self._each(Track.leave)
 
         self._writer.stop(last, STOP_S)
 
@@ -211,6 +210,19 @@ class Coordinator:
     def _of(self, number: int) -> Track:
         return next((track for track in self._tracks.values() if track.knows(number)), self._first)
 
+    def _each(self, work: Callable[[Track], None]) -> None:
+        """Do something with every track, also after it failed with one; then raise what that was."""
+        failed: list[Exception] = []
+        for track in self._tracks.values():
+            try:
+                work(track)
+            except Exception as error:
+                if failed:
+                    log.exception("task %s failed, too", track.task)
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
     def _put_aside(self, delivered: list[tuple[synchronous.Update, Delivery]]) -> None:
         for track in self._tracks.values():
             track.put_aside([item for item in delivered if self._of(item[0].round) is track])
@@ -222,16 +234,18 @@ class Coordinator:
             with suppress(StoreError):  # said by the store; told once more after a restart, it has nothing more to forget
                 self._write(self._behind.save)
         known = self._fleet.get(client)
-        for task, track in self._tracks.items():
-            # One that came back without a channel that the task takes is not asked again, and no longer waited for.
-            able = known is not None and known.misfits[task] is None
+
+        def tell(track: Track) -> None:
+            # One that came back without what the task needs is not asked again, and no longer waited for.
+            able = known is not None and known.misfits[track.task] is None
             track.feed(synchronous.Joined(client) if able else synchronous.Left(client), reply)
+
+        self._each(tell)
         self._changed()
 
     def _left(self, client: str, reply: Reply) -> None:
         self._world.left(client)
-        for track in self._tracks.values():
-            track.feed(synchronous.Left(client), reply)
+        self._each(lambda track: track.feed(synchronous.Left(client), reply))
         self._changed()
 
     def _generate(self, count: int) -> tuple[int, int]:
@@ -320,7 +334,6 @@ class Coordinator:
             self._changed()
         if self._registry.due() == 0 and self._registry.keep(self._write):
             self._runtime.offload(self._tidy)
-        for track in self._tracks.values():
-            track.tick(now)
         if self._endings.due(now) == 0:
             self._endings.retry(now)
+        self._each(lambda track: track.tick(now))

@@ -31,7 +31,6 @@ class Openings:
         self._settings, self._graph, self._store = settings, graph, store
         self._archive, self._commits, self._clock = archive, commits, clock
         self._config = settings.training(graph.manifest.config)
-        """For each client the round that its last update is of, as the store has it; None where it must be asked again."""
 
     def begin(self, number: int, clients: tuple[str, ...], model: Model) -> tuple[OpenRound, Request]:
         """Open a round and record it as running; return it with what its clients are asked.

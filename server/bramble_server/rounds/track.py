@@ -65,7 +65,7 @@ class Track:
 
     def __init__(self, foundation: Foundation, shared: Shared) -> None:
         self.graph, self.settings, self._shared = foundation.graph, foundation.settings, shared
-        self.task = self.graph.manifest.task
+        self.task = foundation.task
         self._initial = self.model = Model(0, self.graph.initial, {})
         self._schedule = Schedule(self.settings.rounds, self.settings.every)
         self._commits = Commits(self.settings, self.task, shared.store, shared.fleet, shared.metrics, shared.clock)

@@ -49,11 +49,6 @@ class View:
     """Clients whose readings of the cycle are still to come."""
 
     @property
-    def first(self) -> Progress:
-        """The progress of the first task."""
-        return next(iter(self.tasks.values()))
-
-    @property
     def cycle_waiting_for(self) -> tuple[str, ...]:
         """The clients whose readings of the cycle are still to come, in order."""
         return tuple(sorted(self.owing))

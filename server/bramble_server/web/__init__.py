@@ -45,7 +45,7 @@ class Room:
         RequestError
             404 if it is not served.
         """
-        served = {track.graph.manifest.task: track for track in self.tracks}
+        served = {track.task: track for track in self.tracks}
         if task is not None and task not in served:
             raise errors.RequestError(404, f"task: {printable(task)[:63]!r} is not served here; there is {', '.join(served)}")
         return self.tracks[0] if task is None else served[task]

@@ -33,7 +33,7 @@ def blueprint(room: Room) -> Blueprint:
     @part.get("/status")
     def status() -> Response:
         track = room.track(query.read(task=query.text)["task"])
-        task, view = track.graph.manifest.task, room.coordinator.view
+        task, view = track.task, room.coordinator.view
         known = {name: (each.model.round, each.running) for name, each in view.tasks.items()}
         mine, chosen = view.tasks[task], strategies.choose(track.settings.strategy, track.settings.strategy_option)
         return jsonify(
@@ -51,13 +51,13 @@ def blueprint(room: Room) -> Blueprint:
             min_clients=track.settings.min_clients,
             cycle=view.cycle,
             cycle_waiting_for=view.cycle_waiting_for,
-            tasks=[_summary(room, each, *known[each.graph.manifest.task]) for each in room.tracks],
+            tasks=[_summary(room, each, *known[each.task]) for each in room.tracks],
             manifest=shown[task],
         )
 
     @part.get("/clients")
     def clients() -> Response:
-        task = room.track(query.read(task=query.text)["task"]).graph.manifest.task
+        task = room.track(query.read(task=query.text)["task"]).task
         found = room.fleet.to_json(room.coordinator.view.tasks[task].waiting_for, task)
         return jsonify(clients=found, never_seen=room.never_seen(), refused=room.fleet.refused.to_json(room.fleet.clock.time()))
 
@@ -76,7 +76,7 @@ def blueprint(room: Room) -> Blueprint:
     @part.get("/rounds")
     def all_rounds() -> Response:
         asked = query.read(since=query.integer(0, 2**53), limit=query.integer(1, MOST), clients=query.switch, task=query.text)
-        task = room.track(asked["task"]).graph.manifest.task
+        task = room.track(asked["task"]).task
         found = room.runtime.offload(_history, room, task, asked["since"] or 0, asked["limit"] or 100, bool(asked["clients"]))
         return jsonify(rounds=[_live(room, item) for item in found])
 
@@ -92,7 +92,7 @@ def blueprint(room: Room) -> Blueprint:
 
 
 def _summary(room: Room, track: Foundation, last: int, running: int | None) -> dict[str, Any]:
-    task = track.graph.manifest.task
+    task = track.task
     return {
         "task": task,
         "graph": track.graph.sha256,
@@ -119,7 +119,7 @@ def _live(room: Room, item: dict[str, Any]) -> dict[str, Any]:
         item["updates"] = sum(part["replied"] is not None for part in progress.values())
         if "clients" in item:
             item["clients"] = progress
-    metrics = {track.graph.manifest.task: track.graph.manifest.metric for track in room.tracks}
+    metrics = {track.task: track.graph.manifest.metric for track in room.tracks}
     metric = metrics.get(item["task"])  # None of a task that is not served now
     item["test"] = metric and tested(metric, item["metrics"])
     for part in item.get("clients", {}).values():

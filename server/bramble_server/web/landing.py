@@ -135,8 +135,8 @@ def _render(room: Room, said: str | None, status: int) -> Response:
         path=request.path,
         release=release(),
         mode=room.settings.mode,
-        task=room.track(request.args.get("task")).graph.manifest.task if request.args.get("task") and not said else None,
-        tasks=[_task(room, track, view.tasks[track.graph.manifest.task]) for track in room.tracks],
+        task=room.track(request.args.get("task")).task if request.args.get("task") and not said else None,
+        tasks=[_task(room, track, view.tasks[track.task]) for track in room.tracks],
         opens=visitor.opens if visitor else frozenset(SCOPES),
         readings=READINGS,
         links=_LINKS,
@@ -147,11 +147,11 @@ def _render(room: Room, said: str | None, status: int) -> Response:
 
 def _task(room: Room, track: Foundation, progress: Progress) -> dict[str, str]:
     """Return what is said of a task."""
-    task, needed = track.graph.manifest.task, track.settings.min_clients
+    task, needed = track.task, track.settings.min_clients
     running = f"; round {progress.running} is running" if progress.running else ""
     last = f"The last committed round is {progress.model.round}" if progress.model.round else "No round has been committed yet"
     unfit = len(room.fleet) - room.fleet.ready(task)
-    others = f", {unfit} of them without a channel that the task takes" if unfit else ""
+    others = f", {unfit} of them not able to train it" if unfit else ""
     clients = f"{_clients(len(room.fleet))} connected{others}; a round needs {needed}."
     return {"task": task, "round": f"{last}{running}.", "clients": clients}
 

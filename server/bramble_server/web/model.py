@@ -34,7 +34,7 @@ def blueprint(room: Room) -> Blueprint:
     @part.get("/model")
     def model() -> Response:
         track = room.track(query.read(task=query.text)["task"])
-        current = room.coordinator.view.tasks[track.graph.manifest.task].model
+        current = room.coordinator.view.tasks[track.task].model
         kind = request.accept_mimetypes.best_match([JSON, RAW, NPZ], JSON)
         tag = f"{track.graph.sha256[:12]}-{current.round}-{kind.rpartition('/')[2]}"
         known = request.if_none_match.contains(tag)
@@ -47,7 +47,7 @@ def blueprint(room: Room) -> Blueprint:
     @part.get("/models")
     def kept() -> Response:
         track = room.track(query.read(task=query.text)["task"])
-        return jsonify(models=room.runtime.offload(_kept, room, track.graph.manifest.task))
+        return jsonify(models=room.runtime.offload(_kept, room, track.task))
 
     @part.post("/model/rollback")
     @needs("admin")
@@ -56,7 +56,7 @@ def blueprint(room: Room) -> Blueprint:
         number, track = asked["round"], room.track(asked["task"])
         if number is None:
             raise RequestError(400, "round: say which, as in /model/rollback?round=7; /models lists those that are kept")
-        return jsonify(round=room.coordinator.rollback(number, track.graph.manifest.task), rollback_of=number)
+        return jsonify(round=room.coordinator.rollback(number, track.task), rollback_of=number)
 
     @part.get("/model/clients")
     def model_clients() -> Response:

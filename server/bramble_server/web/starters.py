@@ -43,14 +43,14 @@ def blueprint(room: Room) -> Blueprint:
     @part.route("/", methods=BOTH)
     @needs("operate")
     def start() -> tuple[Response, int]:
-        opened = room.coordinator.start_round(room.track(query.read(task=query.text)["task"]).graph.manifest.task)
+        opened = room.coordinator.start_round(room.track(query.read(task=query.text)["task"]).task)
         return jsonify(round=opened.round, clients=list(opened.clients)), 202
 
     @part.route("/reset", methods=BOTH)
     @needs("admin")
     def reset() -> Response:
         task = query.read(task=query.text)["task"]
-        return jsonify(clients=room.coordinator.reset(task and room.track(task).graph.manifest.task))
+        return jsonify(clients=room.coordinator.reset(task and room.track(task).task))
 
     @part.route("/generate", methods=BOTH)
     @needs("operate")

@@ -45,8 +45,8 @@ def opened(folder: Path, target: Path | str, strategy: str) -> Iterator[Office]:
     office = Office(folder, database=target, strategy=strategy)
     try:
         office.join("a", "b")
-        if (number := office.coordinator.view.first.running) is not None:  # it goes on with the round that it was in
-            for client in office.coordinator.view.first.waiting_for:
+        if (number := office.coordinator.view.tasks["small"].running) is not None:  # it goes on with the round that it was in
+            for client in office.coordinator.view.tasks["small"].waiting_for:
                 office.deliver(client, number, -5.0)
         yield office
     finally:
@@ -118,7 +118,7 @@ def killed_anywhere(strategy: str, target: Path | str, tmp_path: Path, request: 
             with opened(folder, target, strategy) as office:
                 number, found = held(office)
                 same(found, led[POSSIBLE[number]])
-                np.testing.assert_array_equal(office.coordinator.view.first.model.weights, found["weights"])
+                np.testing.assert_array_equal(office.coordinator.view.tasks["small"].model.weights, found["weights"])
                 play(office, 7.0)
                 same(held(office)[1], on[POSSIBLE[number]])
             ends.append(number)
