@@ -60,7 +60,7 @@ _TEMPLATE = Environment(autoescape=True).from_string("""<!DOCTYPE html>
 <p role="status"><strong>{{ said }}</strong></p>
 <p><a href="./">Back</a></p>
 {% elif path == "/reset" and task %}
-<p><strong>Reset task {{ task }}?</strong> The server forgets its rounds and models of this task and starts again from its initial model.
+<p><strong>Reset task {{ task }}?</strong> The server forgets the rounds and models of this task and starts again from its initial model.
 Readings and the other tasks stay. There is no way back.</p>
 {% if "admin" in opens %}
 <form method="post" action="reset?task={{ task|urlencode }}"><button>Reset {{ task }}</button></form> <a href="./">Cancel</a>
@@ -80,8 +80,12 @@ Every client forgets its readings too. There is no way back.</p>
 <p>{% if tasks|length > 1 %}<strong>{{ each.task }}:</strong> {% endif %}{{ each.round }} {{ each.clients }}</p>
 {% if "operate" in opens and tasks|length > 1 %}
 <form method="post" action="./?task={{ each.task|urlencode }}"><button>Start a round of {{ each.task }}</button></form>
+{% if "admin" in opens %}<a class="reset" href="reset?task={{ each.task|urlencode }}">Reset {{ each.task }} …</a>{% endif %}
 {% endif %}
 {% endfor %}
+{% if tasks|length > 1 %}
+<p><strong>All tasks:</strong></p>
+{% endif %}
 {% if "operate" in opens %}
 {% if tasks|length == 1 %}
 <form method="post" action="./"><button>Start a round</button></form>
