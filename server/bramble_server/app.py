@@ -17,7 +17,7 @@ from bramble_server import web as http
 from bramble_server.fleet import revocation
 from bramble_server.fleet.admission import Gate
 from bramble_server.fleet.complaints import Complaints
-from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.tokens import Tokens
 from bramble_server.learning import strategies
 from bramble_server.metrics import Metrics
@@ -66,15 +66,15 @@ class Server:
         self.flask = Flask("bramble_server", static_folder=None)
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
         self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
-        self.fleet, self.complaints = Fleet({track.task: track.needs for track in tracks}), Complaints()
+        self.registry, self.complaints = Registry({track.task: track.needs for track in tracks}), Complaints()
         metrics = {manifest.task: manifest.metric for manifest in manifests}
-        self.metrics = Metrics(metrics, self.fleet, lambda: self.fleet.strangers(tokens.clients() if tokens else ()))
+        self.metrics = Metrics(metrics, self.registry, lambda: self.registry.strangers(tokens.clients() if tokens else ()))
         self.metrics.database(lambda: bool(self.store.trouble))
         runtime = self.runtime = engine.Runtime(self.sio, threads=1)
-        outward = Outward(self.sio, self.fleet, runtime.offload)
-        self.coordinator = Coordinator(settings, tracks, self.store, self.fleet, outward, runtime, self.metrics, self.archive)
-        gate = Gate(self.fleet, tokens, settings.simulated_welcome)
-        links = self.links = Inward(self.sio, gate, self.fleet, self.coordinator, outward, self.metrics, self.complaints)
+        outward = Outward(self.sio, self.registry, runtime.offload)
+        self.coordinator = Coordinator(settings, tracks, self.store, self.registry, outward, runtime, self.metrics, self.archive)
+        gate = Gate(self.registry, tokens, settings.simulated_welcome)
+        links = self.links = Inward(self.sio, gate, self.registry, self.coordinator, outward, self.metrics, self.complaints)
         largest = 2 * max(codecs.encoded_size(manifest.layout, "float32") for manifest in manifests) + HEADROOM
         patience = settings.ping_interval + settings.ping_timeout
         text = max(TEXT, *(2 * len(json.dumps(manifest.layout.to_wire())) for manifest in manifests))
@@ -82,7 +82,7 @@ class Server:
         self.metrics.watch(engine.attach(self.sio, limits, links.complain))
         readers = engine.Runtime(self.sio, threads=READERS)
         room = http.Room(
-            settings, tracks, self.store, self.archive, self.fleet, self.coordinator, readers, self.metrics, self.complaints,
+            settings, tracks, self.store, self.archive, self.registry, self.coordinator, readers, self.metrics, self.complaints,
             tokens,
         )  # fmt: skip
         http.register(self.flask, room)
@@ -109,7 +109,7 @@ class Server:
         self.coordinator.start()
         listener.start()
         if self.tokens:
-            revocation.start(self.runtime, self.fleet, self.tokens, self.links.hang_up)
+            revocation.start(self.runtime, self.registry, self.tokens, self.links.hang_up)
         return listener
 
     def close(self) -> None:

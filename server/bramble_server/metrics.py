@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from bramble_protocol.graph import Metric
 from bramble_protocol.health import DISK, THROTTLED
-from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.registry import Registry
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -36,40 +36,42 @@ class Metrics:
     ----------
     metrics
         Each task's metric, by its name.
-    fleet
+    registry
         Who there is.
     never_seen
         Returns the ids that may connect and never did.
     """
 
-    def __init__(self, metrics: Mapping[str, Metric], fleet: Fleet, never_seen: Callable[[], Iterable[str]] = list) -> None:
-        self._registry = CollectorRegistry()
-        rounds = Counter("bramble_rounds", "Rounds that ended, by how.", ["task", "state"], registry=self._registry)
+    def __init__(self, metrics: Mapping[str, Metric], registry: Registry, never_seen: Callable[[], Iterable[str]] = list) -> None:
+        self._collectors = CollectorRegistry()
+        rounds = Counter("bramble_rounds", "Rounds that ended, by how.", ["task", "state"], registry=self._collectors)
         self._rounds = {(task, state): rounds.labels(task, state) for task in metrics for state in ("committed", "abandoned")}
-        seconds = Histogram("bramble_round_seconds", "How long committed rounds took.", ["task"], registry=self._registry, buckets=_SECONDS)
+        seconds = Histogram(
+            "bramble_round_seconds", "How long committed rounds took.", ["task"], registry=self._collectors, buckets=_SECONDS
+        )
         self._seconds = {task: seconds.labels(task) for task in metrics}
-        updates = Counter("bramble_updates", "Updates that clients sent, by what became of them.", ["answer"], registry=self._registry)
+        updates = Counter("bramble_updates", "Updates that clients sent, by what became of them.", ["answer"], registry=self._collectors)
         self._updates = {answer: updates.labels(answer) for answer in ("accepted", *REFUSALS)}
         self._left_out = Counter(
             "bramble_updates_left_out", "Updates that came and did not count, by whose they are.", ["task", "client"],
-            registry=self._registry,
+            registry=self._collectors,
         )  # fmt: skip
-        self._readings = Counter("bramble_readings", "Mirrored readings that were stored.", registry=self._registry)
-        Gauge("bramble_clients_connected", "Clients connected now.", registry=self._registry).set_function(lambda: len(fleet))
-        able = Gauge("bramble_clients_able", "Clients connected now that can train the task.", ["task"], registry=self._registry)
+        self._readings = Counter("bramble_readings", "Mirrored readings that were stored.", registry=self._collectors)
+        Gauge("bramble_clients_connected", "Clients connected now.", registry=self._collectors).set_function(lambda: len(registry))
+        able = Gauge("bramble_clients_able", "Clients connected now that can train the task.", ["task"], registry=self._collectors)
         for task in metrics:
-            able.labels(task).set_function(partial(fleet.ready, task))
+            able.labels(task).set_function(partial(registry.ready, task))
         self._measures = _Measures(metrics)
-        for collector in (self._measures, _Presence(fleet, never_seen), _Health(fleet)):
-            self._registry.register(collector)
+        for collector in (self._measures, _Presence(registry, never_seen), _Health(registry)):
+            self._collectors.register(collector)
 
     def watch(self, traffic: Traffic) -> None:
         """Show these byte counts too."""
-        self._registry.register(_Bytes(traffic))
+        self._collectors.register(_Bytes(traffic))
 
     def database(self, trouble: Callable[[], object]) -> None:
         """Show whether there is trouble with the database."""
-        gauge = Gauge("bramble_database_up", "1 while the database can be used, 0 while it cannot.", registry=self._registry)
+        gauge = Gauge("bramble_database_up", "1 while the database can be used, 0 while it cannot.", registry=self._collectors)
         gauge.set_function(lambda: not trouble())
 
     def round_ended(self, task: str, state: str, seconds: float, metrics: Mapping[str, float]) -> None:
@@ -102,7 +104,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self._collectors)
 
 
 _HEALTH = {
@@ -145,13 +147,13 @@ class _Measures(Collector):
 class _Presence(Collector):
     """Who is there and who is missing: until a client is forgotten it has its series, so that an alert can be raised about it."""
 
-    def __init__(self, fleet: Fleet, never_seen: Callable[[], Iterable[str]]) -> None:
-        self._fleet, self._never_seen = fleet, never_seen
+    def __init__(self, registry: Registry, never_seen: Callable[[], Iterable[str]]) -> None:
+        self._registry, self._never_seen = registry, never_seen
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = GaugeMetricFamily("bramble_client_up", "Whether the client is connected; 0 too if it never was.", labels=["client"])
         seen = GaugeMetricFamily("bramble_client_last_seen_timestamp_seconds", "When the client last said something.", labels=["client"])
-        for client, (connected, last_seen) in sorted(self._fleet.presence().items()):
+        for client, (connected, last_seen) in sorted(self._registry.presence().items()):
             up.add_metric([client], float(connected))
             seen.add_metric([client], last_seen)
         for client in self._never_seen():
@@ -160,11 +162,11 @@ class _Presence(Collector):
 
 
 class _Health(Collector):
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        reports = self._fleet.health()
+        reports = self._registry.health()
         for field, (name, text, factor) in _HEALTH.items():
             family = GaugeMetricFamily(f"bramble_client_{name}", text, labels=["client"])
             for client, report in sorted(reports.items()):

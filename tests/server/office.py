@@ -30,7 +30,7 @@ from bramble_protocol.messages import (
     TrainingFailed,
 )
 from bramble_server import foundation
-from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.registry import Registry
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
@@ -82,8 +82,8 @@ class Clock:
 class Transport:
     """Notes what clients are told; ``broken`` names what fails."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet, self.broken = fleet, ""
+    def __init__(self, registry: Registry) -> None:
+        self._registry, self.broken = registry, ""
         self.said: list[tuple[str, list[str]]] = []
         self.asked: dict[str, ClientUpdate] = {}
 
@@ -93,10 +93,10 @@ class Transport:
         self._say(f"ask {update.round}", clients)
 
     def generate(self, message: GenerateData) -> None:
-        self._say("generate", self._fleet.connected())
+        self._say("generate", self._registry.connected())
 
     def reset(self, clients: Iterable[str] | None = None, task: str | None = None) -> int:
-        told = list(self._fleet.connected() if clients is None else clients)
+        told = list(self._registry.connected() if clients is None else clients)
         self._say("reset" if task is None else f"reset {task}", told)
         return len(told)
 
@@ -121,7 +121,7 @@ class Office:
     """What a test has in hand."""
 
     def __init__(
-        self, folder: Path, outward: Callable[[Fleet], Any] = Transport, clock: Clock | None = None, database: Path | str | None = None,
+        self, folder: Path, outward: Callable[[Registry], Any] = Transport, clock: Clock | None = None, database: Path | str | None = None,
         **settings: Any,
     ) -> None:  # fmt: skip
         self.clock = clock or Clock()
@@ -134,12 +134,12 @@ class Office:
         # Its clients are of version 1: what the first task's strategy needs of them, those who test strategies leave aside.
         needs = {track.task: track.needs for track in tracks}
         first = tracks[0].task
-        self.fleet = Fleet({**needs, first: needs[first]._replace(features=())}, self.clock)
-        self.transport = outward(self.fleet)
-        self.metrics = Metrics({track.task: track.graph.manifest.metric for track in tracks}, self.fleet)
+        self.registry = Registry({**needs, first: needs[first]._replace(features=())}, self.clock)
+        self.transport = outward(self.registry)
+        self.metrics = Metrics({track.task: track.graph.manifest.metric for track in tracks}, self.registry)
         self.archive = Archive(folder)
         self.coordinator = Coordinator(
-            self.settings, tracks, self.store, self.fleet, self.transport, Threads(), self.metrics, self.archive, self.clock
+            self.settings, tracks, self.store, self.registry, self.transport, Threads(), self.metrics, self.archive, self.clock
         )
         self.coordinator.start()
         self._full = False
@@ -178,12 +178,12 @@ class Office:
     def join(self, *clients: str) -> None:
         for client in clients:
             self._sessions[client] = f"{client} {next(self._numbers)}"
-            self.fleet.join(Handshake(1, client, channels=CHANNELS), self._sessions[client], "127.0.0.1")
+            self.registry.join(Handshake(1, client, channels=CHANNELS), self._sessions[client], "127.0.0.1")
             self.coordinator.joined(client)
         self.settle()
 
     def leave(self, client: str) -> None:
-        self.fleet.leave(self._sessions[client])
+        self.registry.leave(self._sessions[client])
         self.coordinator.left(client)
         self.settle()
 

@@ -80,10 +80,10 @@ class Links:
 
     def __init__(self, folder: Path) -> None:
         self.sockets = Sockets()
-        self.office = Office(folder, outward=lambda fleet: Outward(self.sockets, fleet, Threads().offload))
-        gate, complaints = Gate(self.office.fleet, None, True), Complaints()
+        self.office = Office(folder, outward=lambda registry: Outward(self.sockets, registry, Threads().offload))
+        gate, complaints = Gate(self.office.registry, None, True), Complaints()
         self.inward = Inward(
-            self.sockets, gate, self.office.fleet, self.office.coordinator, self.office.transport, self.office.metrics, complaints
+            self.sockets, gate, self.office.registry, self.office.coordinator, self.office.transport, self.office.metrics, complaints
         )
 
     def connect(self, client: str, sid: str = "", address: str = "192.0.2.7", **hello: Any) -> str:
@@ -127,7 +127,7 @@ def test_who_shakes_hands_is_in_the_fleet_and_who_does_not_gets_the_reason(links
     links.connect("a")
     with pytest.raises(ConnectionRefusedError, match="protocol: 99 is not spoken here"):
         links.connect("b", protocol=99)
-    assert links.office.fleet.connected() == ["a"]
+    assert links.office.registry.connected() == ["a"]
     assert "b (192.0.2.7): handshake refused: protocol: 99" in caplog.text
 
 
@@ -140,7 +140,7 @@ def test_a_new_connection_takes_the_place_of_the_old_one_which_is_hung_up_on_and
     assert links.heard("client_update") == [["sid of a", "sid of b"], ["another"]], "it is asked again"
     gone = links.say("sid of a", "training_complete", update(number))
     assert gone == {"accepted": False, "reason": "this connection was replaced by a newer one"}
-    assert links.office.fleet.connected() == ["a", "b"]
+    assert links.office.registry.connected() == ["a", "b"]
     assert links.say(new, "training_complete", update(number)) == {"accepted": True}
 
 
@@ -149,7 +149,7 @@ def test_one_from_another_address_is_refused_and_the_one_who_is_there_stays(link
     with pytest.raises(ConnectionRefusedError, match="a is connected from another address"):
         links.connect("a", sid="another", address="192.0.2.8")
     assert links.sockets.ended == []
-    assert links.office.fleet.name("sid of a") == "a"
+    assert links.office.registry.name("sid of a") == "a"
 
 
 def test_one_that_does_not_fit_is_told_so_if_it_can_hear_that(links: Links) -> None:
@@ -291,12 +291,12 @@ def test_an_event_that_is_not_in_the_contract_is_refused_and_the_client_stays(li
     assert "unknown event 'drop'" in links.sockets.handlers["*"]("drop", a, {})["reason"]
     for event in ("connect", "disconnect"):
         assert f"unknown event '{event}'" in links.say(a, event, {})["reason"], "an event that a client sent by this name"
-    assert links.office.fleet.connected() == ["a"]
+    assert links.office.registry.connected() == ["a"]
 
 
 def test_a_bug_costs_one_message_and_is_logged(links: Links, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     a = links.connect("a")
-    monkeypatch.setattr(links.office.fleet, "report", lambda *_: 1 // 0)
+    monkeypatch.setattr(links.office.registry, "report", lambda *_: 1 // 0)
     assert links.say(a, "health", {"sent": 1.0}) is NOT_HANDLED
     assert "a: its health failed" in caplog.text
     assert links.say(a, "training_failed", {"round": 1, "reason": "no"})["reason"] == "unknown round 1"
@@ -308,7 +308,7 @@ def test_who_leaves_is_not_waited_for(links: Links, two: tuple[str, str, int]) -
     links.say(a, "disconnect", "transport close")
     links.say(b, "training_complete", update(number))
     assert links.office.record(number)["clients"]["a"]["reason"] == "disconnected"
-    assert links.office.fleet.connected() == ["b"]
+    assert links.office.registry.connected() == ["b"]
 
 
 @pytest.mark.parametrize("data", ["what is no packet", '52-["training_complete"]', '69999999999-["x"]'])
@@ -323,7 +323,7 @@ def test_what_is_no_packet_ends_its_connection_and_the_log_says_whose(links: Lin
 
 def test_to_nobody_is_not_to_everybody(links: Links) -> None:
     links.connect("a")
-    outward = Outward(links.sockets, links.office.fleet, Threads().offload)
+    outward = Outward(links.sockets, links.office.registry, Threads().offload)
     update = ClientUpdate(1, "small", "0" * 64, LAYOUT, "float32", "float32", np.zeros(LAYOUT.size, np.float32), TrainConfig())
     outward.ask([], update)
     outward.ask(["gone"], update)
@@ -342,10 +342,10 @@ def test_a_large_model_is_encoded_beside_the_loop_and_whoever_left_meanwhile_is_
 
     def offload(work: Callable[..., Any], *arguments: Any) -> Any:
         offloaded.append(work.__name__)
-        links.office.fleet.leave(a)  # the loop goes on while it is encoded
+        links.office.registry.leave(a)  # the loop goes on while it is encoded
         return work(*arguments)
 
-    outward = Outward(links.sockets, links.office.fleet, offload)
+    outward = Outward(links.sockets, links.office.registry, offload)
     layout = Layout.of([("dense/kernel", [parameters])])
     update = ClientUpdate(1, "small", "0" * 64, layout, "float32", "float32", np.zeros(parameters, np.float32), TrainConfig())
     outward.ask(["a", "b"], update)

@@ -13,7 +13,7 @@ from bramble_protocol.graph import Metric
 from bramble_protocol.health import DISK, Health
 from bramble_protocol.messages import Handshake
 from bramble_server.fleet.checks import Needs
-from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.registry import Registry
 from bramble_server.metrics import REFUSALS, Metrics, Traffic
 
 METRIC = Metric("RMSE", "°C", "sqrt", "persistence: it will be as now")
@@ -22,10 +22,10 @@ SMALL = (("task", "small"),)
 
 
 def made(clients: int = 0) -> Metrics:
-    fleet = Fleet(TASKS)
+    registry = Registry(TASKS)
     for number in range(clients):
-        fleet.join(Handshake(2, f"pi-{number}"), f"s{number}", "10.0.0.1")
-    return Metrics({"small": METRIC}, fleet)
+        registry.join(Handshake(2, f"pi-{number}"), f"s{number}", "10.0.0.1")
+    return Metrics({"small": METRIC}, registry)
 
 
 def values(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -70,32 +70,34 @@ def test_the_error_is_the_tasks_metric_by_name_and_unit_and_there_is_none_before
 
 
 def test_a_lost_client_keeps_an_up_of_0_and_a_last_seen_time_until_it_is_forgotten() -> None:
-    fleet = Fleet(TASKS)
-    metrics = Metrics({"small": METRIC}, fleet, lambda: fleet.strangers(["pi-1", "pi-never"]))
-    fleet.join(Handshake(2, "pi-1"), "s1", "10.0.0.1")
-    fleet.report("pi-1", Health(sent=1.0, soc_temperature=50.0))
+    registry = Registry(TASKS)
+    metrics = Metrics({"small": METRIC}, registry, lambda: registry.strangers(["pi-1", "pi-never"]))
+    registry.join(Handshake(2, "pi-1"), "s1", "10.0.0.1")
+    registry.report("pi-1", Health(sent=1.0, soc_temperature=50.0))
     up, last = "bramble_client_up", "bramble_client_last_seen_timestamp_seconds"
     pi, never = (("client", "pi-1"),), (("client", "pi-never"),)
     seen = values(metrics)
     assert (seen[up, pi], seen[up, never]) == (1, 0)
     assert seen["bramble_client_soc_celsius", pi] == 50
-    fleet.leave("s1")
+    registry.leave("s1")
     gone = values(metrics)
     assert (gone[up, pi], gone[last, pi]) == (0, seen[last, pi])
     assert (last, never) not in gone
     assert ("bramble_client_soc_celsius", pi) not in gone, "what it reported is not so now"
-    fleet.forget("pi-1")
+    registry.forget("pi-1")
     assert (last, pi) not in values(metrics)
     assert values(metrics)[up, pi] == 0, "it has a token, and nobody has seen it"
 
 
 def test_each_thing_that_the_firmware_says_is_a_series_of_its_own() -> None:
-    fleet = Fleet(TASKS)
+    registry = Registry(TASKS)
     for name, bits in (("pi-1", 0x50005), ("pi-2", None)):
-        fleet.join(Handshake(2, name), name, "10.0.0.1")
-        fleet.report(name, Health(sent=1.0, throttled=bits))
+        registry.join(Handshake(2, name), name, "10.0.0.1")
+        registry.report(name, Health(sent=1.0, throttled=bits))
     found = {
-        labels: value for (name, labels), value in values(Metrics({"small": METRIC}, fleet)).items() if name == "bramble_client_throttled"
+        labels: value
+        for (name, labels), value in values(Metrics({"small": METRIC}, registry)).items()
+        if name == "bramble_client_throttled"
     }
     assert {dict(labels)["client"] for labels in found} == {"pi-1"}, "one that cannot tell says nothing"
     assert {dict(labels)["state"] for labels, value in found.items() if value} == {
@@ -105,15 +107,15 @@ def test_each_thing_that_the_firmware_says_is_a_series_of_its_own() -> None:
 
 def test_promtool_finds_nothing() -> None:
     """Debian's package prometheus has it: it knows what Prometheus' makers hold to be a good name and a good text."""
-    fleet, traffic = Fleet(TASKS), Traffic()
-    metrics = Metrics({"small": METRIC}, fleet, lambda: ["pi-never"])
+    registry, traffic = Registry(TASKS), Traffic()
+    metrics = Metrics({"small": METRIC}, registry, lambda: ["pi-never"])
     metrics.watch(traffic)
-    fleet.join(Handshake(2, "pi-1"), "s1", "10.0.0.1")
+    registry.join(Handshake(2, "pi-1"), "s1", "10.0.0.1")
     measured = {name: 50.0 for name in ("sample_age", "sample_every", "soc_temperature", "memory_free", "disk_free")}
     told = Health.from_wire(
         {"sent": 1.0, **measured, "samples_missed": 3, "sensors_gone": ["bme280"], "throttled": 0x50005, "disk": min(DISK)}
     )
-    fleet.report("pi-1", told)
+    registry.report("pi-1", told)
     metrics.round_ended("small", "committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0})
     families = {family.name for family in text_string_to_metric_families(metrics.text().decode()) if family.samples}
     assert len(families) >= 20, "each kind is there"

@@ -287,7 +287,7 @@ def test_a_client_that_is_forgotten_takes_its_file_along(start: Start, tmp_path:
     newest = office.coordinator.start_round().round
     office.deliver("a", newest)
     assert len(files(tmp_path)) == 2
-    office.fleet.forget("b")
+    office.registry.forget("b")
     office.later(10.0)
     office.settle()
     assert files(tmp_path) == [f"{newest}.round"]

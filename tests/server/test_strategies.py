@@ -19,7 +19,7 @@ from bramble_protocol.features import FEATURES
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import Extras, Handshake, TrainConfig
 from bramble_server.fleet.checks import Needs
-from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.registry import Registry
 from bramble_server.learning.aggregate import AggregateError
 from bramble_server.learning.strategies import (
     STRATEGIES,
@@ -326,11 +326,11 @@ def test_a_client_may_be_given_a_vector_of_its_own() -> None:
 
 def test_what_a_strategy_needs_decides_who_is_asked_and_which_graph_will_do() -> None:
     choice = choose("scaffold", {})
-    fleet = Fleet({"some": Needs(features=choice.needs)})
-    fleet.join(Handshake(2, "new", features=FEATURES), "1", "127.0.0.1")
-    fleet.join(Handshake(1, "old"), "2", "127.0.0.1")
-    assert fleet.able("some") == ["new"]
-    (remark,) = fleet.to_json([])["old"]["remarks"]
+    registry = Registry({"some": Needs(features=choice.needs)})
+    registry.join(Handshake(2, "new", features=FEATURES), "1", "127.0.0.1")
+    registry.join(Handshake(1, "old"), "2", "127.0.0.1")
+    assert registry.able("some") == ["new"]
+    (remark,) = registry.to_json([])["old"]["remarks"]
     assert remark == "does not know control, sections, steps, which rounds of this task need, so it is not asked for them; upgrade it"
     assert choose("fedadam", {}).needs == ()
     manifest = builtin.any_graph().manifest

@@ -272,8 +272,8 @@ class TestFailures:
 class Told(Transport):
     """Notes how each client is to train."""
 
-    def __init__(self, fleet: Any) -> None:
-        super().__init__(fleet)
+    def __init__(self, registry: Any) -> None:
+        super().__init__(registry)
         self.rates: list[tuple[list[str], float]] = []
 
     def ask(self, clients: Any, update: ClientUpdate) -> None:

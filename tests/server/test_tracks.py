@@ -59,7 +59,7 @@ def office(open_office: Open) -> Office:
 def join(office: Office, client: str, channels: tuple[Channel, ...] = (Channel("temperature", "°C"), *WET), *, knows: bool = True) -> None:
     office._sessions[client] = f"session of {client}"
     features = (TRACKS,) if knows else ()
-    office.fleet.join(Handshake(2, client, channels=channels, features=features), office._sessions[client], "127.0.0.1")
+    office.registry.join(Handshake(2, client, channels=channels, features=features), office._sessions[client], "127.0.0.1")
     office.coordinator.joined(client)
     office.settle()
 

@@ -10,7 +10,7 @@ from bramble_protocol import features
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import Handshake
 from bramble_protocol.printable import printable
-from bramble_server.fleet.fleet import Client, Fleet
+from bramble_server.fleet.registry import Client, Registry
 from bramble_server.fleet.tokens import Tokens
 
 
@@ -34,8 +34,8 @@ class Gate:
         Whether clients with mock sensors are let in.
     """
 
-    def __init__(self, fleet: Fleet, tokens: Tokens | None, simulated_welcome: bool) -> None:
-        self._fleet, self._tokens, self._simulated_welcome = fleet, tokens, simulated_welcome
+    def __init__(self, registry: Registry, tokens: Tokens | None, simulated_welcome: bool) -> None:
+        self._registry, self._tokens, self._simulated_welcome = registry, tokens, simulated_welcome
         self._found: list[str] = []
 
     def check(self, auth: Any, address: str) -> Handshake:
@@ -52,19 +52,19 @@ class Gate:
             raise HandshakeError(f"protocol: {spoken} is not spoken here, this server speaks {known}; upgrade the {behind}")
         hello = Handshake.from_wire(auth)
         if self._tokens and not self._tokens.client(hello.client_id, hello.token):
-            self._fleet.refused.note(hello.client_id, address, self._fleet.clock.time())
+            self._registry.refused.note(hello.client_id, address, self._registry.clock.time())
             raise HandshakeError(f"token: not the one of client {hello.client_id}")
         if hello.simulated and not self._simulated_welcome:
             raise HandshakeError("simulated: mock sensors are not let in here; start the server with --allow-simulated to take them")
-        holder = self._fleet.get(hello.client_id)
+        holder = self._registry.get(hello.client_id)
         if holder and holder.connected:
             self._meet(hello, address, holder)
-        self._fleet.refused.let_in(hello.client_id)
+        self._registry.refused.let_in(hello.client_id)
         return replace(hello, features=features.common(hello.features))
 
     def _meet(self, hello: Handshake, address: str, holder: Client) -> None:
         """Let a client take the place of the live connection that has its id, or refuse it."""
-        names, name, now = self._fleet.namesakes, hello.client_id, self._fleet.clock.time()
+        names, name, now = self._registry.namesakes, hello.client_id, self._registry.clock.time()
         newcomer, known = hello.instance or address, names.since(hello.client_id, now) is not None
         stranger = not self._tokens and address != holder.address and newcomer != holder.mark
         if stranger or (known and newcomer != holder.mark):

@@ -10,7 +10,7 @@ from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate
 from bramble_protocol.printable import printable
 
 if TYPE_CHECKING:
-    from bramble_server.fleet.fleet import Client
+    from bramble_server.fleet.registry import Client
 
 HUGE = 1e12
 """A metric beyond this is no measurement; sums of such would not be finite either."""

@@ -1,98 +1,262 @@
-"""Keeps in the database who was ever seen, so that after a restart it is known who is missing."""
+"""Who is connected, on what terms."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection
-
 from bramble_protocol.health import Health
-from bramble_protocol.messages import Channel
-from bramble_server.fleet.fleet import Client, Fleet
-from bramble_server.store import StoreError, clients, mirror, models
+from bramble_protocol.messages import Channel, Handshake
+from bramble_server.clock import Clock
+from bramble_server.fleet import checks
+from bramble_server.fleet.checks import Needs
+from bramble_server.fleet.namesakes import Namesakes
+from bramble_server.fleet.refused import Refused
+from bramble_server.fleet.tokens import hash_of
 
-SOON = 5.0
-"""Seconds within which it is written that somebody came or left: a whole fleet that comes back at once is one write."""
-LATER = 300.0
-"""Seconds within which it is written when each was seen last."""
+REMEMBERED = 2_000
+"""Clients that are gone and still listed; beyond that one is forgotten, the one gone longest of those that stayed least."""
+TWO = "two clients have this name; give each an id of its own"
+LOOKED_IN = 60.0
+"""Seconds that a client was ever there, below which it only looked in."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client that is or was connected. Times are seconds since 1970 UTC."""
+
+    id: str
+    sid: str | None
+    """Its Socket.IO session, ``None`` when it is gone."""
+    address: str
+    simulated: bool
+    version: str
+    channels: tuple[Channel, ...]
+    since: float
+    """When it connected, or when it left."""
+    last_seen: float
+    """When its last message came."""
+    last_cycle: int | None = None
+    credential: str = field(default="", repr=False)
+    """Hash of the token it connected with."""
+    health: Health | None = None
+    """Its last report on itself, and when it came."""
+    health_at: float | None = None
+    protocol: int = 1
+    """Version of the contract that it speaks: 1 is sent exactly the fields of that version."""
+    features: tuple[str, ...] = ()
+    """What both it and this server can do beyond the contract's first version."""
+    instance: str = field(default="", repr=False)
+    """Which process it is; empty where a client of version 1 does not tell."""
+    first_seen: float = 0.0
+    left_out: Mapping[str, str | None] = field(default_factory=dict)
+    """Why its last update to each task did not count, in a sentence, or None."""
+    misfits: Mapping[str, str | None] = field(default_factory=dict)
+    """Why it cannot train each of this server's tasks, or None; the first task first."""
+
+    @property
+    def mark(self) -> str:
+        """What tells it from another client with its id: its process, or its address where it does not tell."""
+        return self.instance or self.address
+
+    @property
+    def idle(self) -> str | None:
+        """Why it can train none of the tasks; None where it can train one."""
+        reasons = list(self.misfits.values())
+        return reasons[0] if reasons and all(reasons) else None
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is there now."""
+        return self.sid is not None
 
 
 class Registry:
-    """Writes what changed in a fleet's list, now and then.
+    """The clients by id. Changed by the connection handlers and read by everybody, always in one piece.
 
     Parameters
     ----------
-    fleet
-        The list; what the database knows is put into it at once.
-    known
-        What :func:`bramble_server.store.clients.load` returned.
+    tasks
+        What a client must have to be asked for rounds of each task, by name; the first task first.
+    clock
+        Tells when clients come, leave and are heard; everybody who deals with clients asks the same one.
     """
 
-    def __init__(self, fleet: Fleet, known: list[dict[str, Any]], clock: Callable[[], float] = time.monotonic) -> None:
-        self._fleet, self._clock = fleet, clock
-        self._at = clock() + LATER
-        self._failing = False
-        fleet.restore(_client(row) for row in known)
+    def __init__(self, tasks: Mapping[str, Needs] | None = None, clock: Clock = time) -> None:
+        self._tasks, self.clock = dict(tasks or {}), clock
+        self._clients: dict[str, Client] = {}
+        self._by_sid: dict[str, str] = {}
+        self._misfits = {task: set[str]() for task in self._tasks}
+        self.namesakes = Namesakes()
+        self.refused = Refused()
+        self.moved, self.touched = set[str](), set[str]()
+        """Clients that came, left or were forgotten since whoever keeps the list took this, and those that differ at all."""
 
-    def due(self) -> float:
-        """Return seconds until the next write."""
-        if self._fleet.moved and not self._failing:
-            self._at = min(self._at, self._clock() + SOON)
-        return max(0.0, self._at - self._clock())
+    def join(self, hello: Handshake, sid: str, address: str) -> str | None:
+        """Take a connection in; return the session of an older connection of the same client, which it replaces."""
+        now, former = self.clock.time(), self._clients.pop(hello.client_id, None)
+        client = Client(
+            hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now,
+            former.last_cycle if former else None, hash_of(hello.token or ""), protocol=hello.protocol, features=hello.features,
+            instance=hello.instance, first_seen=former.first_seen if former else now,
+            misfits=self._misfits_of(hello.channels, hello.features), left_out=former.left_out if former else {},
+        )  # fmt: skip
+        self._clients[client.id] = client
+        self._by_sid[sid] = client.id
+        self.moved.add(client.id)
+        for task, names in self._misfits.items():
+            (names.add if client.misfits[task] else names.discard)(client.id)
+        if former and former.sid:
+            del self._by_sid[former.sid]
+        return former.sid if former else None
 
-    def keep(self, write: Callable[[Callable[[Connection], None]], None]) -> bool:
-        """Write what changed, by a function that gives its argument a transaction. What fails is tried again later.
+    def restore(self, clients: Iterable[Client]) -> None:
+        """Take in those whom a former server knew; none of them is connected."""
+        self._clients = {client.id: replace(client, misfits=self._misfits_of(client.channels, None)) for client in clients}
 
-        Returns
-        -------
-        bool
-            Whether clients were forgotten.
+    def _misfits_of(self, channels: Iterable[Channel], features: Iterable[str] | None) -> dict[str, str | None]:
+        return {task: checks.misfit(channels, features, needs) for task, needs in self._tasks.items()}
+
+    def leave(self, sid: str) -> str | None:
+        """Note that a connection ended; return the client that is gone with it, if no newer connection has replaced it."""
+        name = self._by_sid.pop(sid, None)
+        if name is None:
+            return None
+        # Moved to the end of the dictionary: the order of departure is the order of forgetting.
+        self._clients[name] = replace(self._clients.pop(name), sid=None, since=self.clock.time())
+        self.moved.add(name)
+        for names in self._misfits.values():
+            names.discard(name)
+        if len(self._clients) - len(self._by_sid) > REMEMBERED:
+            gone = [client for client in self._clients.values() if not client.connected]
+            # Who only looked in goes first: nobody can push a fleet off the list with a thousand invented names.
+            gone.sort(key=lambda client: client.last_seen - client.first_seen >= LOOKED_IN)
+            for client in gone[: len(gone) - REMEMBERED]:
+                self.forget(client.id)
+        return name
+
+    def forget(self, name: str) -> bool:
+        """Take a client off the list; return whether it was there and is not connected."""
+        client = self._clients.get(name)
+        if client is None or client.connected:
+            return False
+        del self._clients[name]
+        self.moved.add(name)
+        return True
+
+    def seen(self, sid: str, cycle: int | None = None) -> Client | None:
+        """Note a message, perhaps with readings of a cycle; return who sent it, or ``None`` for a session of nobody."""
+        name = self._by_sid.get(sid)
+        if name is None:
+            return None
+        client = self._clients[name]
+        client = replace(client, last_seen=self.clock.time(), last_cycle=client.last_cycle if cycle is None else cycle)
+        self._clients[name] = client
+        self.touched.add(name)
+        return client
+
+    def judged(self, task: str, left_out: Mapping[str, str | None]) -> None:
+        """Note of clients why their last update to a task did not count, or None because it did."""
+        for name, sentence in left_out.items():
+            if client := self._clients.get(name):
+                self._clients[name] = replace(client, left_out={**client.left_out, task: sentence})
+
+    def report(self, client: str, health: Health) -> None:
+        """Note what a client says of itself and its machine."""
+        self._clients[client] = replace(self._clients[client], health=health, health_at=self.clock.time())
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        """Return the last report of each connected client that has sent one, by id."""
+        return {name: report for name, client in self._clients.items() if client.connected and (report := _told(client)) is not None}
+
+    def get(self, client: str) -> Client | None:
+        """Return a client by its id."""
+        return self._clients.get(client)
+
+    def name(self, sid: str) -> str | None:
+        """Return the id of the client with this session."""
+        return self._by_sid.get(sid)
+
+    def connected(self) -> list[str]:
+        """Return the ids of all connected clients, in order."""
+        return sorted(self._by_sid.values())
+
+    def able(self, task: str) -> list[str]:
+        """Return the ids of the connected clients that can train a task, in order."""
+        return [name for name in self.connected() if name not in self._misfits[task]]
+
+    def ready(self, task: str) -> int:
+        """How many connected clients can train a task."""
+        return len(self._by_sid) - len(self._misfits[task])
+
+    def sids(self, clients: Iterable[str], since: int = 1, feature: str | None = None) -> list[str]:
+        """Return the sessions of those clients that are connected, speak at least this version of the contract and know a feature."""
+        found = (self._clients.get(name) for name in clients)
+        there = ((client.sid, client) for client in found if client and client.sid and client.protocol >= since)
+        return [sid for sid, client in there if feature is None or feature in client.features]
+
+    def by_features(self, clients: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
+        """Return the sessions of those clients that are connected, by what they can do: each of these is spoken to in its own way."""
+        found: dict[tuple[str, ...], list[str]] = {}
+        for client in map(self._clients.get, clients):
+            if client and client.sid:
+                found.setdefault(client.features, []).append(client.sid)
+        return found
+
+    def absent(self) -> list[str]:
+        """Return the ids of clients that were here and are not."""
+        return sorted(client.id for client in self._clients.values() if not client.connected)
+
+    def __len__(self) -> int:
+        return len(self._by_sid)
+
+    def strangers(self, names: Iterable[str]) -> list[str]:
+        """Return those of these ids that were never seen, in the order given."""
+        return [name for name in names if name not in self._clients]
+
+    def presence(self) -> dict[str, tuple[bool, float]]:
+        """Return for every client whether it is connected, and when it was last seen."""
+        return {name: (client.connected, client.last_seen) for name, client in self._clients.items()}
+
+    def to_json(self, training: Iterable[str], task: str | None = None) -> dict[str, dict[str, Any]]:
+        """Return what HTTP shows of every client, by id: of a task, and of the first where none is named.
+
+        Parameters
+        ----------
+        training
+            Who is at work for the open round.
         """
-        self._at = self._clock() + LATER
-        moved, changed = self._fleet.moved, self._fleet.moved | self._fleet.touched
-        if not changed:
-            return False
-        self._fleet.moved, self._fleet.touched = set(), set()
-        found = [client for name in sorted(changed) if (client := self._fleet.get(name))]
-        rows, forgotten = [_row(client) for client in found], changed - {client.id for client in found}
-
-        def save(connection: Connection) -> None:
-            clients.save(connection, rows, forgotten)
-            for part in (models, mirror):  # else names that nobody has any more would fill them
-                part.forget(connection, forgotten)
-
-        try:
-            write(save)
-        except StoreError:  # said by the store
-            self._fleet.moved |= moved
-            self._fleet.touched |= changed
-            self._failing = True
-            return False
-        self._failing = False
-        return bool(forgotten)
-
-
-def _row(client: Client) -> dict[str, Any]:
-    return {
-        "id": client.id,
-        "simulated": client.simulated,
-        "version": client.version,
-        "protocol": client.protocol,
-        "channels": [{"key": channel.key, "unit": channel.unit} for channel in client.channels],
-        "first_seen": client.first_seen,
-        "since": client.since,
-        "last_seen": client.last_seen,
-        "last_cycle": client.last_cycle,
-        "health": client.health and client.health.to_wire(),
-        "health_at": client.health_at,
-    }
+        busy, now = set(training), self.clock.time()
+        task = task or next(iter(self._tasks), "")
+        return {
+            name: {
+                "connected": client.connected,
+                "simulated": client.simulated,
+                "version": client.version,
+                "protocol": client.protocol,
+                "features": list(client.features),
+                "channels": [{"key": channel.key, "unit": channel.unit} for channel in client.channels],
+                "since": client.since,
+                "last_seen": client.last_seen,
+                "last_cycle": client.last_cycle,
+                "training": name in busy,
+                "health": _told(client),
+                "health_at": client.health_at,
+                "fits": client.misfits.get(task) is None,
+                "tasks": dict(client.misfits),
+                "namesake_since": (since := self.namesakes.since(name, now)),
+                "remarks": [*([TWO] if since else []), *filter(None, (client.misfits.get(task), client.left_out.get(task)))],
+            }
+            for name, client in sorted(self._clients.items())
+        }
 
 
-def _client(row: Mapping[str, Any]) -> Client:
-    known = {**row, "channels": tuple(Channel(**channel) for channel in row["channels"])}
-    if row["health"] is not None:
-        known["health"] = Health.from_wire({name: row["health"][name] for name in row["health"] if name in Health.__dataclass_fields__})
-    # It was there until the server ended, or left before: either way it was seen last at `last_seen`, and is gone since.
-    return Client(sid=None, address="", **{**known, "since": max(row["since"], row["last_seen"])})
+def _told(client: Client) -> dict[str, Any] | None:
+    """Return a report as HTTP shows it, with the client's clock as an offset from this one: positive when it runs ahead."""
+    if client.health is None or client.health_at is None:
+        return None
+    told = client.health.to_wire()
+    told["clock_offset"] = round(told.pop("sent") - client.health_at, 3)
+    return told

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.tokens import Tokens
 
 log = logging.getLogger(__name__)
@@ -25,20 +25,20 @@ class Runtime(Protocol):
         """Run something beside."""
 
 
-def sweep(fleet: Fleet, tokens: Tokens, disconnect: Callable[[str], None]) -> None:
+def sweep(registry: Registry, tokens: Tokens, disconnect: Callable[[str], None]) -> None:
     """Disconnect, by its session, each client that could not connect again with the token it connected with, and forget it."""
-    for name in fleet.connected():
-        client = fleet.get(name)
+    for name in registry.connected():
+        client = registry.get(name)
         if client and client.sid and not tokens.holds(name, client.credential):
             log.warning("%s: its token was taken away; its connection is ended", name)
             disconnect(client.sid)
     holders = set(tokens.clients())
-    for name in fleet.absent():
+    for name in registry.absent():
         if name not in holders:
-            fleet.forget(name)
+            registry.forget(name)
 
 
-def start(runtime: Runtime, fleet: Fleet, tokens: Tokens, disconnect: Callable[[str], None]) -> None:
+def start(runtime: Runtime, registry: Registry, tokens: Tokens, disconnect: Callable[[str], None]) -> None:
     """Sweep from now on."""
 
     def watch() -> None:
@@ -46,7 +46,7 @@ def start(runtime: Runtime, fleet: Fleet, tokens: Tokens, disconnect: Callable[[
         while True:
             pause.wait(EVERY)
             try:
-                sweep(fleet, tokens, disconnect)
+                sweep(registry, tokens, disconnect)
             except Exception:
                 log.exception("looking for revoked clients failed; it is tried again")
 

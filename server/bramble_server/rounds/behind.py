@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection
 
-from bramble_server.fleet.fleet import REMEMBERED
+from bramble_server.fleet.registry import REMEMBERED
 from bramble_server.rounds.outward import Outward
 from bramble_server.store import meta
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
 from bramble_server.clock import Clock
-from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.registry import Registry
 from bramble_server.learning import strategies
 from bramble_server.learning.judge import RECENT, Judge
 from bramble_server.learning.strategies import Context, Plan, Strategy
@@ -30,8 +30,10 @@ log = logging.getLogger(__name__)
 class Commits:
     """Commits models, and says whose updates do not count: when that begins and when it is over."""
 
-    def __init__(self, settings: ServerSettings, task: str, store: Store, fleet: Fleet, metrics: Metrics, clock: Clock = time) -> None:
-        self._settings, self._task, self._store, self._fleet, self._metrics = settings, task, store, fleet, metrics
+    def __init__(
+        self, settings: ServerSettings, task: str, store: Store, registry: Registry, metrics: Metrics, clock: Clock = time
+    ) -> None:
+        self._settings, self._task, self._store, self._registry, self._metrics = settings, task, store, registry, metrics
         self.strategy = strategies.choose(settings.strategy, settings.strategy_option)
         self._judge, self._clock = Judge(), clock
         self._left_out: set[str] = set()
@@ -135,4 +137,4 @@ class Commits:
                 log.info("round %d: %s counts again", number, client)
                 self._left_out.discard(client)
         self._metrics.left_out(self._task, open_round.left_out)
-        self._fleet.judged(self._task, {name: reason and f"left out of round {number}: {reason}" for name, reason in answered.items()})
+        self._registry.judged(self._task, {name: reason and f"left out of round {number}: {reason}" for name, reason in answered.items()})

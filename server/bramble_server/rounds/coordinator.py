@@ -17,8 +17,8 @@ from bramble_protocol.layout import Layout
 from bramble_protocol.messages import DataUpdate, Delivery, TrainingFailed
 from bramble_server.clock import Clock
 from bramble_server.fleet.complaints import Complaints
-from bramble_server.fleet.fleet import Fleet
 from bramble_server.fleet.registry import Registry
+from bramble_server.fleet.registry_store import RegistryStore
 from bramble_server.foundation import Foundation
 from bramble_server.metrics import Metrics
 from bramble_server.rounds import recovery, synchronous
@@ -48,15 +48,15 @@ class Coordinator:
     """
 
     def __init__(
-        self, settings: ServerSettings, foundations: Sequence[Foundation], store: Store, fleet: Fleet, outward: Outward, runtime: Runtime,
-        metrics: Metrics, archive: Archive, clock: Clock = time,
+        self, settings: ServerSettings, foundations: Sequence[Foundation], store: Store, registry: Registry, outward: Outward,
+        runtime: Runtime, metrics: Metrics, archive: Archive, clock: Clock = time,
     ) -> None:  # fmt: skip
-        self._settings, self._store, self._fleet, self._archive = settings, store, fleet, archive
+        self._settings, self._store, self._registry, self._archive = settings, store, registry, archive
         self._out, self._runtime, self._clock = outward, runtime, clock
         self._writer = Writer(store, runtime, self._due, self._tick, clock)
         self._endings = Endings(self._write, lambda: bool(store.trouble))
         said = Complaints(clock.monotonic)
-        self._shared = Shared(store, archive, fleet, outward, runtime, metrics, clock, said, self._endings, self._changed)
+        self._shared = Shared(store, archive, registry, outward, runtime, metrics, clock, said, self._endings, self._changed)
         self._tracks = {track.task: track for track in (Track(foundation, self._shared) for foundation in foundations)}
         self._first = next(iter(self._tracks.values()))
         self._recover()
@@ -69,7 +69,7 @@ class Coordinator:
             recovery.hold(connection, self._tracks, self._settings.mode, self._archive)
             world, known = World.load(connection), clients.load(connection)
             self._behind = Behind(connection)
-        self._registry = Registry(self._fleet, known, self._clock.monotonic)
+        self._registry_store = RegistryStore(self._registry, known, self._clock.monotonic)
         self._world = World(world, self._settings.data_start.timestamp(), self._first.graph.manifest.step_s)
         self._view = View(0, {})
         for track, its in left.items():
@@ -113,7 +113,7 @@ class Coordinator:
         """Stop; open rounds go on at the next start."""
 
         def last(reply: Reply) -> None:
-            self._registry.keep(self._write)
+            self._registry_store.keep(self._write)
             self._each(Track.leave)
 
         self._writer.stop(last, STOP_S)
@@ -233,7 +233,7 @@ class Coordinator:
         if self._behind.tell(client, self._out):
             with suppress(StoreError):  # said by the store; told once more after a restart, it has nothing more to forget
                 self._write(self._behind.save)
-        known = self._fleet.get(client)
+        known = self._registry.get(client)
 
         def tell(track: Track) -> None:
             # One that came back without what the task needs is not asked again, and no longer waited for.
@@ -249,11 +249,11 @@ class Coordinator:
         self._changed()
 
     def _generate(self, count: int) -> tuple[int, int]:
-        if not self._fleet.connected():
+        if not self._registry.connected():
             raise RefusedError("too few clients", "generate_data: no client is connected, so nobody would measure")
         message = self._world.next(count)
         self._write(lambda connection: self._world.save(connection, message))
-        told = self._fleet.connected()
+        told = self._registry.connected()
         self._world.begun(message, told, self._clock.monotonic() + self._settings.deadline)
         log.info("cycle %d: asking %d clients for %d readings each", message.cycle, len(told), count)
         self._out.generate(message)
@@ -268,7 +268,7 @@ class Coordinator:
         for track in self._tracks.values():
             track.end_unused("reset")
         # A client that is away now must hear of it when it is back, or it would go on with what everybody else forgot.
-        self._behind.everything(self._fleet.absent())
+        self._behind.everything(self._registry.absent())
 
         def work(connection: Connection) -> None:
             forget_everything(connection)
@@ -286,12 +286,12 @@ class Coordinator:
             track.forget()
         self._changed()  # it has happened, whoever hears of it
         self._out.reset()
-        log.info("reset: %d clients were told", len(self._fleet))
-        return len(self._fleet)
+        log.info("reset: %d clients were told", len(self._registry))
+        return len(self._registry)
 
     def _reset_one(self, track: Track) -> int:
         track.end_unused("reset")
-        self._behind.of(track.task, self._fleet.absent())
+        self._behind.of(track.task, self._registry.absent())
 
         def work(connection: Connection) -> None:
             reset_task(connection, track.task)
@@ -325,14 +325,14 @@ class Coordinator:
     def _due(self) -> float:
         now = self._clock.monotonic()
         tracks = (track.due(now) for track in self._tracks.values())
-        return min(when for when in (*tracks, self._world.due(now), self._registry.due(), self._endings.due(now)) if when is not None)
+        return min(when for when in (*tracks, self._world.due(now), self._registry_store.due(), self._endings.due(now)) if when is not None)
 
     def _tick(self) -> None:
         now = self._clock.monotonic()
         if self._world.due(now) == 0:
             log.warning("cycle %d: no readings came from %s", self._world.cycle, ", ".join(self._world.give_up()))
             self._changed()
-        if self._registry.due() == 0 and self._registry.keep(self._write):
+        if self._registry_store.due() == 0 and self._registry_store.keep(self._write):
             self._runtime.offload(self._tidy)
         if self._endings.due(now) == 0:
             self._endings.retry(now)

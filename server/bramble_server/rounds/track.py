@@ -14,7 +14,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import Delivery
 from bramble_server.clock import Clock
 from bramble_server.fleet.complaints import Complaints
-from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.registry import Registry
 from bramble_server.foundation import Foundation
 from bramble_server.metrics import Metrics
 from bramble_server.rounds import recovery, synchronous
@@ -39,7 +39,7 @@ class Shared:
 
     store: Store
     archive: Archive
-    fleet: Fleet
+    registry: Registry
     outward: Outward
     runtime: Runtime
     metrics: Metrics
@@ -68,7 +68,7 @@ class Track:
         self.task = foundation.task
         self._initial = self.model = Model(0, self.graph.initial, {})
         self._schedule = Schedule(self.settings.rounds, self.settings.every)
-        self._commits = Commits(self.settings, self.task, shared.store, shared.fleet, shared.metrics, shared.clock)
+        self._commits = Commits(self.settings, self.task, shared.store, shared.registry, shared.metrics, shared.clock)
         self._openings = Openings(self.settings, self.graph, shared.store, shared.archive, self._commits, shared.clock)
         self._state = synchronous.State(synchronous.Rules(self.settings.min_clients, self.settings.min_updates))
         self._open: OpenRound | None = None
@@ -117,8 +117,8 @@ class Track:
 
     def begin(self) -> synchronous.Start:
         """Return the event that asks for a round with all who can train the task."""
-        able = self._shared.fleet.able(self.task)
-        return synchronous.Start(able, len(self._shared.fleet) - len(able))
+        able = self._shared.registry.able(self.task)
+        return synchronous.Start(able, len(self._shared.registry) - len(able))
 
     def put_aside(self, delivered: Sequence[tuple[synchronous.Update, Delivery]]) -> None:
         """Bring onto the disk what will count. In a thread: the writer waits for it, and nobody else changes the state."""
@@ -229,7 +229,7 @@ class Track:
         """Return seconds until its deadline or the next round by the schedule; None for neither."""
         if self._state.running:
             return self._deadline - now
-        return self._schedule.due(now) if self._shared.fleet.ready(self.task) >= self.settings.min_clients else None
+        return self._schedule.due(now) if self._shared.registry.ready(self.task) >= self.settings.min_clients else None
 
     def tick(self, now: float) -> None:
         """Do what is due."""

@@ -20,7 +20,7 @@ from bramble_protocol.printable import printable
 from bramble_server.fleet import checks
 from bramble_server.fleet.admission import Gate
 from bramble_server.fleet.complaints import Complaints
-from bramble_server.fleet.fleet import TWO, Client, Fleet
+from bramble_server.fleet.registry import TWO, Client, Registry
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.rounds.roundfile import RoundFileError
@@ -39,8 +39,8 @@ _ATTACHMENTS = re.compile(r"[56](\d+)-")
 class Outward:
     """What the coordinator says to clients. A message to many is encoded once, or once for each set of features that they have."""
 
-    def __init__(self, sio: SocketIO, fleet: Fleet, offload: Callable[..., Any]) -> None:
-        self._sio, self._fleet, self._offload = sio, fleet, offload
+    def __init__(self, sio: SocketIO, registry: Registry, offload: Callable[..., Any]) -> None:
+        self._sio, self._registry, self._offload = sio, registry, offload
         self._asked: ClientUpdate | None = None
         self._encoded: dict[tuple[str, ...], dict[str, Any]] = {}
 
@@ -49,11 +49,11 @@ class Outward:
         if update is not self._asked:
             self._asked, self._encoded = update, {}
         clients = list(clients)
-        for features in self._fleet.by_features(clients):
+        for features in self._registry.by_features(clients):
             if features not in self._encoded:
                 large = update.weights.nbytes >= LARGE
                 self._encoded[features] = self._offload(update.to_wire, features) if large else update.to_wire(features)
-        for features, sids in self._fleet.by_features(clients).items():  # anew: meanwhile some may have left
+        for features, sids in self._registry.by_features(clients).items():  # anew: meanwhile some may have left
             if features in self._encoded:  # who came meanwhile is asked by itself
                 self._sio.emit("client_update", self._encoded[features], to=sids)
 
@@ -63,16 +63,16 @@ class Outward:
 
     def generate(self, message: GenerateData) -> None:
         """Send ``generate_data`` to all."""
-        self._to(self._fleet.connected(), "generate_data", message.to_wire())
+        self._to(self._registry.connected(), "generate_data", message.to_wire())
 
     def reset(self, clients: Iterable[str] | None = None, task: str | None = None) -> int:
         """Send ``reset`` to these clients, or to all; that of one task only to those that know of several. Return to how many."""
-        told = self._fleet.connected() if clients is None else clients
+        told = self._registry.connected() if clients is None else clients
         return self._to(told, "reset", Reset(task).to_wire(), feature=None if task is None else TRACKS)
 
     def _to(self, clients: Iterable[str], event: str, payload: dict[str, Any], *, since: int = 1, feature: str | None = None) -> int:
         """Send an event to those of the clients that are connected and speak at least this version of the contract."""
-        sids = self._fleet.sids(clients, since, feature)
+        sids = self._registry.sids(clients, since, feature)
         if sids:  # to nobody would mean to everybody
             self._sio.emit(event, payload, to=sids)
         return len(sids)
@@ -82,10 +82,10 @@ class Inward:
     """What clients say. Every handler answers, whatever comes, and names what it refuses."""
 
     def __init__(
-        self, sio: SocketIO, gate: Gate, fleet: Fleet, coordinator: Coordinator, outward: Outward, metrics: Metrics,
+        self, sio: SocketIO, gate: Gate, registry: Registry, coordinator: Coordinator, outward: Outward, metrics: Metrics,
         complaints: Complaints,
     ) -> None:  # fmt: skip
-        self._server, self._gate, self._fleet, self._coordinator, self._out = sio.server, gate, fleet, coordinator, outward
+        self._server, self._gate, self._registry, self._coordinator, self._out = sio.server, gate, registry, coordinator, outward
         self._metrics, self._complaints, self._arrivals = metrics, complaints, Complaints()
         # Past Flask-SocketIO's own decorators: these match a URL for each message and leave the failure, whose traceback
         # holds the message, to the garbage collector. With large models that is gigabytes until it comes round.
@@ -126,12 +126,12 @@ class Inward:
         sid = self._server.manager.sid_from_eio_sid(eio_sid, "/")
         environ = self._server.environ.get(eio_sid, {})
         address = str(environ.get("REMOTE_ADDR", "?"))
-        self._complaints.about(self._fleet.name(sid) or f"a connection from {address}", sentence, address=address)
+        self._complaints.about(self._registry.name(sid) or f"a connection from {address}", sentence, address=address)
 
     def admitted(self, eio_sid: str) -> bool:
         """Whether a client has shaken hands over this Engine.IO session."""
         sid = self._server.manager.sid_from_eio_sid(eio_sid, "/")
-        return sid is not None and self._fleet.name(sid) is not None
+        return sid is not None and self._registry.name(sid) is not None
 
     def connect(self, sid: str, *details: Any) -> Any:
         """Take a client in, or refuse it with a sentence."""
@@ -146,11 +146,11 @@ class Inward:
             for name in self._found(address):
                 self._out.notice(name, _NAMESAKE)
             raise ConnectionRefusedError(printable(str(error))) from None
-        before = self._fleet.get(hello.client_id)
+        before = self._registry.get(hello.client_id)
         if before and before.sid and before.mark != (hello.instance or address):
             # Heard by whoever still runs under this id, and by nobody where the client itself was restarted.
             self._out.notice(hello.client_id, _NEWCOMER)
-        former = self._fleet.join(hello, sid, address)
+        former = self._registry.join(hello, sid, address)
         if former:
             self._complaints.about(hello.client_id, "a new connection takes the place of the one it had", address=address)
             self.hang_up(former)
@@ -171,20 +171,20 @@ class Inward:
 
     def _greet(self, name: str) -> None:
         """Tell a client that has just come what keeps it from taking part as it should."""
-        client = self._fleet.get(name)
+        client = self._registry.get(name)
         if client and client.idle:
             self._complaints.about(name, client.idle, address=client.address)
             self._out.notice(name, Notice("channels", f"this client {client.idle}"))
-        if client and self._fleet.namesakes.since(name, self._fleet.clock.time()):
+        if client and self._registry.namesakes.since(name, self._registry.clock.time()):
             self._out.notice(name, _NAMESAKE)
 
     def disconnect(self, sid: str, *reason: Any) -> Any:
         """Note that a connection ended."""
         if self._server.manager.is_connected(sid, "/"):
             return self.unknown(sid, "disconnect")  # an event that a client sent by this name
-        client = self._fleet.leave(sid)
+        client = self._registry.leave(sid)
         if client:
-            known = self._fleet.get(client)
+            known = self._registry.get(client)
             self._arrivals.about(client, f"left ({', '.join(map(str, reason))})", logging.INFO, address=known.address if known else None)
             self._coordinator.left(client)
         return None
@@ -232,7 +232,7 @@ class Inward:
             update = DataUpdate.from_wire(value)
             checks.channels(client, update)
             count = self._coordinator.mirror(client.id, update)
-            self._fleet.seen(client.sid or "", update.cycle)
+            self._registry.seen(client.sid or "", update.cycle)
             self._metrics.readings(count)
             return {"accepted": count}
 
@@ -242,7 +242,7 @@ class Inward:
         """Take a client's report on itself and its machine."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
-            self._fleet.report(client.id, Health.from_wire(value))
+            self._registry.report(client.id, Health.from_wire(value))
             return {"accepted": True}
 
         return self._answer(sid, health.EVENT, False, payload, take)
@@ -258,7 +258,7 @@ class Inward:
     def _answer(
         self, sid: str, event: str, nothing: bool | int, payload: tuple[Any, ...], take: Callable[[Client, Any], dict[str, Any]]
     ) -> Any:
-        client = self._fleet.seen(sid)
+        client = self._registry.seen(sid)
         if client is None:
             return {"accepted": nothing, "reason": "this connection was replaced by a newer one"}
         try:

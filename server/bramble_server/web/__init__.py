@@ -9,7 +9,7 @@ from flask import Flask
 
 from bramble_protocol.printable import printable
 from bramble_server.fleet.complaints import Complaints
-from bramble_server.fleet.fleet import Fleet
+from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.tokens import Tokens
 from bramble_server.foundation import Foundation
 from bramble_server.metrics import Metrics
@@ -30,7 +30,7 @@ class Room:
     """What each task is built on; the first is meant where none is named."""
     store: Store
     archive: Archive
-    fleet: Fleet
+    registry: Registry
     coordinator: Coordinator
     runtime: Runtime
     metrics: Metrics
@@ -52,7 +52,7 @@ class Room:
 
     def never_seen(self) -> list[str]:
         """Return the ids that have a token and never connected; without tokens nobody knows of any."""
-        return self.fleet.strangers(self.tokens.clients()) if self.tokens else []
+        return self.registry.strangers(self.tokens.clients()) if self.tokens else []
 
 
 def register(app: Flask, room: Room) -> None:

@@ -46,8 +46,8 @@ def blueprint(room: Room) -> Blueprint:
             round=mine.model.round,
             running=mine.running,
             waiting_for=mine.waiting_for,
-            clients=len(room.fleet),
-            able=room.fleet.ready(task),
+            clients=len(room.registry),
+            able=room.registry.ready(task),
             min_clients=track.settings.min_clients,
             cycle=view.cycle,
             cycle_waiting_for=view.cycle_waiting_for,
@@ -58,17 +58,17 @@ def blueprint(room: Room) -> Blueprint:
     @part.get("/clients")
     def clients() -> Response:
         task = room.track(query.read(task=query.text)["task"]).task
-        found = room.fleet.to_json(room.coordinator.view.tasks[task].waiting_for, task)
-        return jsonify(clients=found, never_seen=room.never_seen(), refused=room.fleet.refused.to_json(room.fleet.clock.time()))
+        found = room.registry.to_json(room.coordinator.view.tasks[task].waiting_for, task)
+        return jsonify(clients=found, never_seen=room.never_seen(), refused=room.registry.refused.to_json(room.registry.clock.time()))
 
     @part.delete("/clients/<name>")
     @needs("admin")
     def forget(name: str) -> Response:
         query.read()
-        known = room.fleet.get(name)
+        known = room.registry.get(name)
         if known is None:
             raise RequestError(404, f"there is no client {printable(name)[:63]}")
-        if not room.fleet.forget(name):
+        if not room.registry.forget(name):
             raise RequestError(409, f"{name} is connected; end it first, or take its token away")
         room.coordinator.listed()
         return jsonify(forgotten=name)
@@ -98,7 +98,7 @@ def _summary(room: Room, track: Foundation, last: int, running: int | None) -> d
         "graph": track.graph.sha256,
         "round": last,
         "running": running,
-        "able": room.fleet.ready(task),
+        "able": room.registry.ready(task),
     }
 
 

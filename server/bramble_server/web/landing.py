@@ -154,9 +154,9 @@ def _task(room: Room, track: Foundation, progress: Progress) -> dict[str, str]:
     task, needed = track.task, track.settings.min_clients
     running = f"; round {progress.running} is running" if progress.running else ""
     last = f"The last committed round is {progress.model.round}" if progress.model.round else "No round has been committed yet"
-    unfit = len(room.fleet) - room.fleet.ready(task)
+    unfit = len(room.registry) - room.registry.ready(task)
     others = f", {unfit} of them not able to train it" if unfit else ""
-    clients = f"{_clients(len(room.fleet))} connected{others}; a round needs {needed}."
+    clients = f"{_clients(len(room.registry))} connected{others}; a round needs {needed}."
     return {"task": task, "round": f"{last}{running}.", "clients": clients}
 
 
