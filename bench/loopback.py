@@ -43,8 +43,8 @@ def write_graph(folder: Path, parameters: int) -> Path:
 class Process:
     """A Python process that says one line when it is ready, and ends when its input does or it is asked to."""
 
-    def __init__(self, *arguments: str, log: Path) -> None:
-        command, clean = [sys.executable, *arguments], {k: v for k, v in os.environ.items() if not k.startswith("BRAMBLE_")}
+    def __init__(self, *arguments: str, log: Path, python: Path | str = sys.executable) -> None:
+        command, clean = [python, *arguments], {k: v for k, v in os.environ.items() if not k.startswith("BRAMBLE_")}
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env=clean
@@ -88,8 +88,8 @@ class Process:
 class Server(Process):
     """``python -m bramble_server``, or another program that says where it is ready in the same words."""
 
-    def __init__(self, *arguments: str, log: Path) -> None:
-        super().__init__(*arguments, log=log)
+    def __init__(self, *arguments: str, log: Path, python: Path | str = sys.executable) -> None:
+        super().__init__(*arguments, log=log, python=python)
         self.url = self.line().rsplit(" ", 1)[1]
         self.port = int(self.url.rsplit(":", 1)[1])
         self.api = api.Server(self.url, timeout=60)
@@ -125,10 +125,11 @@ def fleet(url: str, clients: int, processes: int = 1) -> Iterator[Callable[[], l
         for member in members:
             if member.line() != "connected":
                 raise RuntimeError("a client could not connect")
-        yield lambda: _reports(members)
+        yield lambda: reports(members)
 
 
-def _reports(members: Sequence[Process]) -> list[dict[str, Any]]:
+def reports(members: Sequence[Process]) -> list[dict[str, Any]]:
+    """Return what members of a fleet saw since they were asked last."""
     for member in members:
         member.say("report")
     return [json.loads(member.line()) for member in members]
