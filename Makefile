@@ -121,4 +121,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-python3.* .venv-tflite .venv-authoring build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-flower .venv-python3.* .venv-tflite .venv-authoring build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
