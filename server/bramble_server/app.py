@@ -25,9 +25,10 @@ from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store
+from bramble_server.transport.emitter import Emitter
 from bramble_server.transport.gevent import engine, pulse
 from bramble_server.transport.gevent.websocket import Limits
-from bramble_server.transport.links import Inward, Outward
+from bramble_server.transport.handlers import Handlers
 
 log = logging.getLogger(__name__)
 
@@ -71,15 +72,15 @@ class Server:
         self.metrics = Metrics(metrics, self.registry, lambda: self.registry.strangers(tokens.clients() if tokens else ()))
         self.metrics.database(lambda: bool(self.store.trouble))
         runtime = self.runtime = engine.Runtime(self.sio, threads=1)
-        outward = Outward(self.sio, self.registry, runtime.offload)
-        self.coordinator = Coordinator(settings, tracks, self.store, self.registry, outward, runtime, self.metrics, self.archive)
+        emitter = Emitter(self.sio, self.registry, runtime.offload)
+        self.coordinator = Coordinator(settings, tracks, self.store, self.registry, emitter, runtime, self.metrics, self.archive)
         gate = Gate(self.registry, tokens, settings.simulated_welcome)
-        links = self.links = Inward(self.sio, gate, self.registry, self.coordinator, outward, self.metrics, self.complaints)
+        handlers = self.handlers = Handlers(self.sio, gate, self.registry, self.coordinator, emitter, self.metrics, self.complaints)
         largest = 2 * max(codecs.encoded_size(manifest.layout, "float32") for manifest in manifests) + HEADROOM
         patience = settings.ping_interval + settings.ping_timeout
         text = max(TEXT, *(2 * len(json.dumps(manifest.layout.to_wire())) for manifest in manifests))
-        limits = Limits(largest, text, patience, links.admitted, engine.places(largest))
-        self.metrics.watch(engine.attach(self.sio, limits, links.complain))
+        limits = Limits(largest, text, patience, handlers.admitted, engine.places(largest))
+        self.metrics.watch(engine.attach(self.sio, limits, handlers.complain))
         readers = engine.Runtime(self.sio, threads=READERS)
         room = http.Room(
             settings, tracks, self.store, self.archive, self.registry, self.coordinator, readers, self.metrics, self.complaints,
@@ -109,7 +110,7 @@ class Server:
         self.coordinator.start()
         listener.start()
         if self.tokens:
-            revocation.start(self.runtime, self.registry, self.tokens, self.links.hang_up)
+            revocation.start(self.runtime, self.registry, self.tokens, self.handlers.hang_up)
         return listener
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from bramble_server.rounds.commits import Commits
 from bramble_server.rounds.opening import Openings
 from bramble_server.rounds.round import OpenRound
 from bramble_server.store import rounds
-from bramble_server.transport.links import Outward
+from bramble_server.transport.emitter import Emitter
 
 point, _, number = os.environ["DIE_AT"].partition(":")
 committing: list[Any] = []
@@ -43,7 +43,7 @@ def at_round(method: Callable[..., Any], before: Callable[[], None] | None, afte
     return wrapped
 
 
-def ask(self: Outward, clients: Any, update: ClientUpdate) -> None:
+def ask(self: Emitter, clients: Any, update: ClientUpdate) -> None:
     """Die instead of asking anybody in the chosen round."""
     if update.round == int(number):
         die()
@@ -71,12 +71,12 @@ def after_rollback(self: Commits, to_be: int, to: int) -> Any:
         die()
 
 
-asked, written, restored, let_gone = Outward.ask, rounds.rolled_back, Commits.restore, Openings.let_go
+asked, written, restored, let_gone = Emitter.ask, rounds.rolled_back, Commits.restore, Openings.let_go
 match point:
     case "before it is on record":
         OpenRound.opened = at_round(OpenRound.opened, die, None)  # type: ignore[method-assign]
     case "before asking":
-        Outward.ask = ask  # type: ignore[method-assign]
+        Emitter.ask = ask  # type: ignore[method-assign]
     case "before an update is on the disk":
         OpenRound.take = at_round(OpenRound.take, die, None)  # type: ignore[method-assign]
     case "before an update is acknowledged":

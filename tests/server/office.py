@@ -121,7 +121,7 @@ class Office:
     """What a test has in hand."""
 
     def __init__(
-        self, folder: Path, outward: Callable[[Registry], Any] = Transport, clock: Clock | None = None, database: Path | str | None = None,
+        self, folder: Path, downlink: Callable[[Registry], Any] = Transport, clock: Clock | None = None, database: Path | str | None = None,
         **settings: Any,
     ) -> None:  # fmt: skip
         self.clock = clock or Clock()
@@ -135,7 +135,7 @@ class Office:
         needs = {track.task: track.needs for track in tracks}
         first = tracks[0].task
         self.registry = Registry({**needs, first: needs[first]._replace(features=())}, self.clock)
-        self.transport = outward(self.registry)
+        self.transport = downlink(self.registry)
         self.metrics = Metrics({track.task: track.graph.manifest.metric for track in tracks}, self.registry)
         self.archive = Archive(folder)
         self.coordinator = Coordinator(

@@ -43,7 +43,7 @@ def test_an_update_goes_through_at_most_twenty_files_from_the_trainer_to_the_com
     taken, taken_twice = walk(theirs)
     assert sent[0].endswith("learn/trainer.py")
     assert "edge_client/bramble_client/deliver/link.py" in sent
-    assert taken[0].endswith("transport/links.py")
+    assert taken[0].endswith("transport/handlers.py")
     assert taken[-1].endswith("store/models.py"), "it is followed up to the model"
     assert len({*sent, *taken}) <= MOST, [*sent, *taken]
     assert sent_twice | taken_twice <= set(TWICE)

@@ -28,7 +28,7 @@ FIRST, LONG = 8, 400
 """Weights, and packed bytes, by which an update is known."""
 DEEP = 4
 """How far inside something else it is looked for."""
-BEGINS = {"server": ("transport/links.py", "call", "training_complete"), "client": ("learn/trainer.py", "return", "run")}
+BEGINS = {"server": ("transport/handlers.py", "call", "training_complete"), "client": ("learn/trainer.py", "return", "run")}
 
 arrays: list[np.ndarray[Any, Any]] = []
 """First weights of what the update is, and of what has become of it on the way: decoded, or added to the model that it is a change of."""

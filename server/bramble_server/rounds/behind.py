@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import Connection
 
 from bramble_server.fleet.registry import REMEMBERED
-from bramble_server.rounds.outward import Outward
+from bramble_server.rounds.downlink import Downlink
 from bramble_server.store import meta
 
 
@@ -26,17 +26,17 @@ class Behind:
         """Note that these are away while one task is reset."""
         self._of[task] = _bounded(absent, self._of.get(task, ()))
 
-    def tell(self, client: str, outward: Outward) -> bool:
+    def tell(self, client: str, downlink: Downlink) -> bool:
         """Tell a client that is back; return whether there was anything to tell."""
         tasks = [task for task, clients in self._of.items() if client in clients]
         for clients in self._of.values():
             clients.discard(client)
         if client in self._all:
             self._all.discard(client)
-            outward.reset([client])
+            downlink.reset([client])
             return True
         for task in tasks:
-            outward.reset([client], task)
+            downlink.reset([client], task)
         return bool(tasks)
 
     def save(self, connection: Connection) -> None:

@@ -25,8 +25,8 @@ from bramble_server.rounds import recovery, synchronous
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.behind import Behind
 from bramble_server.rounds.cycle import World
+from bramble_server.rounds.downlink import Downlink
 from bramble_server.rounds.endings import Endings
-from bramble_server.rounds.outward import Outward
 from bramble_server.rounds.track import Shared, Track
 from bramble_server.rounds.view import View
 from bramble_server.rounds.writer import RefusedError, Reply, Runtime, Writer
@@ -48,15 +48,15 @@ class Coordinator:
     """
 
     def __init__(
-        self, settings: ServerSettings, foundations: Sequence[Foundation], store: Store, registry: Registry, outward: Outward,
+        self, settings: ServerSettings, foundations: Sequence[Foundation], store: Store, registry: Registry, downlink: Downlink,
         runtime: Runtime, metrics: Metrics, archive: Archive, clock: Clock = time,
     ) -> None:  # fmt: skip
         self._settings, self._store, self._registry, self._archive = settings, store, registry, archive
-        self._out, self._runtime, self._clock = outward, runtime, clock
+        self._downlink, self._runtime, self._clock = downlink, runtime, clock
         self._writer = Writer(store, runtime, self._due, self._tick, clock)
         self._endings = Endings(self._write, lambda: bool(store.trouble))
         said = Complaints(clock.monotonic)
-        self._shared = Shared(store, archive, registry, outward, runtime, metrics, clock, said, self._endings, self._changed)
+        self._shared = Shared(store, archive, registry, downlink, runtime, metrics, clock, said, self._endings, self._changed)
         self._tracks = {track.task: track for track in (Track(foundation, self._shared) for foundation in foundations)}
         self._first = next(iter(self._tracks.values()))
         self._recover()
@@ -230,7 +230,7 @@ class Coordinator:
     # What concerns all
 
     def _joined(self, client: str, reply: Reply) -> None:
-        if self._behind.tell(client, self._out):
+        if self._behind.tell(client, self._downlink):
             with suppress(StoreError):  # said by the store; told once more after a restart, it has nothing more to forget
                 self._write(self._behind.save)
         known = self._registry.get(client)
@@ -256,7 +256,7 @@ class Coordinator:
         told = self._registry.connected()
         self._world.begun(message, told, self._clock.monotonic() + self._settings.deadline)
         log.info("cycle %d: asking %d clients for %d readings each", message.cycle, len(told), count)
-        self._out.generate(message)
+        self._downlink.generate(message)
         self._changed()
         return message.cycle, len(told)
 
@@ -285,7 +285,7 @@ class Coordinator:
         for track in self._tracks.values():
             track.forget()
         self._changed()  # it has happened, whoever hears of it
-        self._out.reset()
+        self._downlink.reset()
         log.info("reset: %d clients were told", len(self._registry))
         return len(self._registry)
 
@@ -302,7 +302,7 @@ class Coordinator:
         self._endings.forget(track.task)
         track.forget()
         self._changed()
-        told = self._out.reset(task=track.task)
+        told = self._downlink.reset(task=track.task)
         log.info("reset of task %s: %d clients were told", track.task, told)
         return told
 

@@ -21,9 +21,9 @@ from bramble_server.rounds import recovery, synchronous
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.asking import Request
 from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.downlink import Downlink
 from bramble_server.rounds.endings import Endings
 from bramble_server.rounds.opening import Openings
-from bramble_server.rounds.outward import Outward
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.schedule import Schedule
 from bramble_server.rounds.view import Model, Progress
@@ -40,7 +40,7 @@ class Shared:
     store: Store
     archive: Archive
     registry: Registry
-    outward: Outward
+    downlink: Downlink
     runtime: Runtime
     metrics: Metrics
     clock: Clock
@@ -173,13 +173,13 @@ class Track:
                 self._go_on(self._open)
                 log.info("round %d: asking %d clients", number, len(clients))
                 for alike, message in self._request:
-                    self._shared.outward.ask(alike, message)
+                    self._shared.downlink.ask(alike, message)
                 reply.answer(action)
             case synchronous.Ask(number, client):
                 self._shared.said.about(client, f"round {number}: asking it again", logging.INFO)
                 if self._open:
                     self._open.asked_again(client)
-                self._shared.outward.ask([client], self._request.to(client))
+                self._shared.downlink.ask([client], self._request.to(client))
             case synchronous.Drop(number, client, reason):
                 self._shared.said.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
                 if self._open:

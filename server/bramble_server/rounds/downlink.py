@@ -1,4 +1,4 @@
-"""How the server speaks to clients, as the coordinator sees it; :class:`bramble_server.transport.links.Outward` does it."""
+"""What the coordinator can send to clients; :class:`bramble_server.transport.emitter.Emitter` does it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Protocol
 from bramble_protocol.messages import ClientUpdate, GenerateData
 
 
-class Outward(Protocol):
-    """How the coordinator speaks to clients."""
+class Downlink(Protocol):
+    """What the coordinator can send to clients."""
 
     def ask(self, clients: Iterable[str], update: ClientUpdate) -> None:
         """Send ``client_update`` to those of the clients that are connected."""

@@ -1,10 +1,10 @@
-"""Socket.IO events in and out. Every decision is somebody else's: who may connect the gate's, what happens the coordinator's."""
+"""The handlers of Socket.IO's events. Who may connect is decided by admission, what happens by the coordinator."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,8 @@ from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-un
 
 from bramble_protocol import health
 from bramble_protocol.errors import BrambleError, StaleError
-from bramble_protocol.features import TRACKS
 from bramble_protocol.health import Health
-from bramble_protocol.messages import ClientUpdate, DataUpdate, Delivery, GenerateData, Notice, Reset, TrainingFailed
+from bramble_protocol.messages import DataUpdate, Delivery, Notice, TrainingFailed
 from bramble_protocol.printable import printable
 from bramble_server.fleet import checks
 from bramble_server.fleet.admission import Gate
@@ -26,66 +25,23 @@ from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.rounds.roundfile import RoundFileError
 from bramble_server.rounds.writer import InternalError, RefusedError
 from bramble_server.store import StoreError
+from bramble_server.transport.emitter import Emitter
 
 _NAMESAKE = Notice("name", TWO)
 _NEWCOMER = Notice("name", "another client with this name has just taken this one's place; if both are to run, give each an id of its own")
 OURS = (InternalError, StoreError, RoundFileError)
 """Errors that are not the client's fault, and perhaps over soon."""
-LARGE = 1 << 20
-"""Bytes of a model from which on it is encoded in a thread, while heartbeats go on; a smaller one takes less time than asking a thread."""
 _ATTACHMENTS = re.compile(r"[56](\d+)-")
 
 
-class Outward:
-    """What the coordinator says to clients. A message to many is encoded once, or once for each set of features that they have."""
-
-    def __init__(self, sio: SocketIO, registry: Registry, offload: Callable[..., Any]) -> None:
-        self._sio, self._registry, self._offload = sio, registry, offload
-        self._asked: ClientUpdate | None = None
-        self._encoded: dict[tuple[str, ...], dict[str, Any]] = {}
-
-    def ask(self, clients: Iterable[str], update: ClientUpdate) -> None:
-        """Send ``client_update`` to those of the clients that are connected, to each as it reads it."""
-        if update is not self._asked:
-            self._asked, self._encoded = update, {}
-        clients = list(clients)
-        for features in self._registry.by_features(clients):
-            if features not in self._encoded:
-                large = update.weights.nbytes >= LARGE
-                self._encoded[features] = self._offload(update.to_wire, features) if large else update.to_wire(features)
-        for features, sids in self._registry.by_features(clients).items():  # anew: meanwhile some may have left
-            if features in self._encoded:  # who came meanwhile is asked by itself
-                self._sio.emit("client_update", self._encoded[features], to=sids)
-
-    def notice(self, client: str, notice: Notice) -> None:
-        """Tell a client what a person who reads its log should know."""
-        self._to([client], "notice", notice.to_wire(), since=2)
-
-    def generate(self, message: GenerateData) -> None:
-        """Send ``generate_data`` to all."""
-        self._to(self._registry.connected(), "generate_data", message.to_wire())
-
-    def reset(self, clients: Iterable[str] | None = None, task: str | None = None) -> int:
-        """Send ``reset`` to these clients, or to all; that of one task only to those that know of several. Return to how many."""
-        told = self._registry.connected() if clients is None else clients
-        return self._to(told, "reset", Reset(task).to_wire(), feature=None if task is None else TRACKS)
-
-    def _to(self, clients: Iterable[str], event: str, payload: dict[str, Any], *, since: int = 1, feature: str | None = None) -> int:
-        """Send an event to those of the clients that are connected and speak at least this version of the contract."""
-        sids = self._registry.sids(clients, since, feature)
-        if sids:  # to nobody would mean to everybody
-            self._sio.emit(event, payload, to=sids)
-        return len(sids)
-
-
-class Inward:
-    """What clients say. Every handler answers, whatever comes, and names what it refuses."""
+class Handlers:
+    """One handler for each event that a client sends. Every one answers, whatever comes, and names what it refuses."""
 
     def __init__(
-        self, sio: SocketIO, gate: Gate, registry: Registry, coordinator: Coordinator, outward: Outward, metrics: Metrics,
+        self, sio: SocketIO, gate: Gate, registry: Registry, coordinator: Coordinator, emitter: Emitter, metrics: Metrics,
         complaints: Complaints,
     ) -> None:  # fmt: skip
-        self._server, self._gate, self._registry, self._coordinator, self._out = sio.server, gate, registry, coordinator, outward
+        self._server, self._gate, self._registry, self._coordinator, self._emitter = sio.server, gate, registry, coordinator, emitter
         self._metrics, self._complaints, self._arrivals = metrics, complaints, Complaints()
         # Past Flask-SocketIO's own decorators: these match a URL for each message and leave the failure, whose traceback
         # holds the message, to the garbage collector. With large models that is gigabytes until it comes round.
@@ -144,12 +100,12 @@ class Inward:
         except BrambleError as error:
             self._complaints.about(self._gate.name_of(auth, address), f"handshake refused: {error}", address=address)
             for name in self._found(address):
-                self._out.notice(name, _NAMESAKE)
+                self._emitter.notice(name, _NAMESAKE)
             raise ConnectionRefusedError(printable(str(error))) from None
         before = self._registry.get(hello.client_id)
         if before and before.sid and before.mark != (hello.instance or address):
             # Heard by whoever still runs under this id, and by nobody where the client itself was restarted.
-            self._out.notice(hello.client_id, _NEWCOMER)
+            self._emitter.notice(hello.client_id, _NEWCOMER)
         former = self._registry.join(hello, sid, address)
         if former:
             self._complaints.about(hello.client_id, "a new connection takes the place of the one it had", address=address)
@@ -174,9 +130,9 @@ class Inward:
         client = self._registry.get(name)
         if client and client.idle:
             self._complaints.about(name, client.idle, address=client.address)
-            self._out.notice(name, Notice("channels", f"this client {client.idle}"))
+            self._emitter.notice(name, Notice("channels", f"this client {client.idle}"))
         if client and self._registry.namesakes.since(name, self._registry.clock.time()):
-            self._out.notice(name, _NAMESAKE)
+            self._emitter.notice(name, _NAMESAKE)
 
     def disconnect(self, sid: str, *reason: Any) -> Any:
         """Note that a connection ended."""

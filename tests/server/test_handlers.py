@@ -17,7 +17,8 @@ from bramble_protocol.messages import ClientUpdate, Notice, Timing, TrainConfig,
 from bramble_server.fleet.admission import Gate
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.rounds.roundfile import RoundFile, RoundFileError
-from bramble_server.transport.links import Inward, Outward
+from bramble_server.transport.emitter import Emitter
+from bramble_server.transport.handlers import Handlers
 from tests.server.office import Office, Threads
 from tests.server.process import LAYOUT
 
@@ -80,9 +81,9 @@ class Links:
 
     def __init__(self, folder: Path) -> None:
         self.sockets = Sockets()
-        self.office = Office(folder, outward=lambda registry: Outward(self.sockets, registry, Threads().offload))
+        self.office = Office(folder, downlink=lambda registry: Emitter(self.sockets, registry, Threads().offload))
         gate, complaints = Gate(self.office.registry, None, True), Complaints()
-        self.inward = Inward(
+        self.handlers = Handlers(
             self.sockets, gate, self.office.registry, self.office.coordinator, self.office.transport, self.office.metrics, complaints
         )
 
@@ -314,22 +315,22 @@ def test_who_leaves_is_not_waited_for(links: Links, two: tuple[str, str, int]) -
 @pytest.mark.parametrize("data", ["what is no packet", '52-["training_complete"]', '69999999999-["x"]'])
 def test_what_is_no_packet_ends_its_connection_and_the_log_says_whose(links: Links, data: str, caplog: pytest.LogCaptureFixture) -> None:
     a, _ = links.connect("a"), links.connect("b")
-    links.inward.message(a, data)
+    links.handlers.message(a, data)
     assert links.sockets.ended == [a]
     assert "a: a message is not a Socket.IO packet" in caplog.text
-    links.inward.message(a, '51-["training_complete"]')
+    links.handlers.message(a, '51-["training_complete"]')
     assert links.sockets.packets == [(a, '51-["training_complete"]')]
 
 
 def test_to_nobody_is_not_to_everybody(links: Links) -> None:
     links.connect("a")
-    outward = Outward(links.sockets, links.office.registry, Threads().offload)
+    emitter = Emitter(links.sockets, links.office.registry, Threads().offload)
     update = ClientUpdate(1, "small", "0" * 64, LAYOUT, "float32", "float32", np.zeros(LAYOUT.size, np.float32), TrainConfig())
-    outward.ask([], update)
-    outward.ask(["gone"], update)
-    outward.notice("a", Notice("name", "two"))  # which its version does not know
+    emitter.ask([], update)
+    emitter.ask(["gone"], update)
+    emitter.notice("a", Notice("name", "two"))  # which its version does not know
     assert links.sockets.emitted == []
-    outward.reset()
+    emitter.reset()
     assert links.sockets.emitted == [("reset", {}, ["sid of a"])]
 
 
@@ -345,11 +346,11 @@ def test_a_large_model_is_encoded_beside_the_loop_and_whoever_left_meanwhile_is_
         links.office.registry.leave(a)  # the loop goes on while it is encoded
         return work(*arguments)
 
-    outward = Outward(links.sockets, links.office.registry, offload)
+    emitter = Emitter(links.sockets, links.office.registry, offload)
     layout = Layout.of([("dense/kernel", [parameters])])
     update = ClientUpdate(1, "small", "0" * 64, layout, "float32", "float32", np.zeros(parameters, np.float32), TrainConfig())
-    outward.ask(["a", "b"], update)
-    outward.ask(["b"], update)  # once more: it is encoded already
+    emitter.ask(["a", "b"], update)
+    emitter.ask(["b"], update)  # once more: it is encoded already
     assert offloaded == ["to_wire"] * hops
     sids = [sids for event, _, sids in links.sockets.emitted if event == "client_update"]
     assert sids == [["sid of b"] if hops else ["sid of a", "sid of b"], ["sid of b"]]

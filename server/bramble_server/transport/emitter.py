@@ -1,0 +1,57 @@
+"""What the server sends to clients over Socket.IO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask_socketio import SocketIO  # type: ignore[import-untyped]
+
+from bramble_protocol.features import TRACKS
+from bramble_protocol.messages import ClientUpdate, GenerateData, Notice, Reset
+from bramble_server.fleet.registry import Registry
+
+LARGE = 1 << 20
+"""Bytes of a model from which on it is encoded in a thread, while heartbeats go on; a smaller one takes less time than asking a thread."""
+
+
+class Emitter:
+    """Sends messages to clients by their ids. One to many is encoded once, or once for each set of features that they have."""
+
+    def __init__(self, sio: SocketIO, registry: Registry, offload: Callable[..., Any]) -> None:
+        self._sio, self._registry, self._offload = sio, registry, offload
+        self._asked: ClientUpdate | None = None
+        self._encoded: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def ask(self, clients: Iterable[str], update: ClientUpdate) -> None:
+        """Send ``client_update`` to those of the clients that are connected, to each as it reads it."""
+        if update is not self._asked:
+            self._asked, self._encoded = update, {}
+        clients = list(clients)
+        for features in self._registry.by_features(clients):
+            if features not in self._encoded:
+                large = update.weights.nbytes >= LARGE
+                self._encoded[features] = self._offload(update.to_wire, features) if large else update.to_wire(features)
+        for features, sids in self._registry.by_features(clients).items():  # anew: meanwhile some may have left
+            if features in self._encoded:  # who came meanwhile is asked by itself
+                self._sio.emit("client_update", self._encoded[features], to=sids)
+
+    def notice(self, client: str, notice: Notice) -> None:
+        """Tell a client what a person who reads its log should know."""
+        self._to([client], "notice", notice.to_wire(), since=2)
+
+    def generate(self, message: GenerateData) -> None:
+        """Send ``generate_data`` to all."""
+        self._to(self._registry.connected(), "generate_data", message.to_wire())
+
+    def reset(self, clients: Iterable[str] | None = None, task: str | None = None) -> int:
+        """Send ``reset`` to these clients, or to all; that of one task only to those that know of several. Return to how many."""
+        told = self._registry.connected() if clients is None else clients
+        return self._to(told, "reset", Reset(task).to_wire(), feature=None if task is None else TRACKS)
+
+    def _to(self, clients: Iterable[str], event: str, payload: dict[str, Any], *, since: int = 1, feature: str | None = None) -> int:
+        """Send an event to those of the clients that are connected and speak at least this version of the contract."""
+        sids = self._registry.sids(clients, since, feature)
+        if sids:  # to nobody would mean to everybody
+            self._sio.emit(event, payload, to=sids)
+        return len(sids)
