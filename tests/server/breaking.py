@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from bramble.cli import main
 from bramble_server.learning.aggregate import AggregateError
 from bramble_server.learning.strategies.fedavg import FedAvg
-from bramble_server.rounds.cycle import World
+from bramble_server.rounds.cycles import Cycles
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 
@@ -58,7 +58,7 @@ TARGETS: dict[str, tuple[Any, str, Exception]] = {
     ),
     "a bug in the strategy": (FedAvg, "fold", ZeroDivisionError("bug")),
     "a bug in the commit": (FedAvg, "finish", ZeroDivisionError("bug")),
-    "a bug in the clock": (World, "give_up", ZeroDivisionError("bug")),
+    "a bug in the clock": (Cycles, "give_up", ZeroDivisionError("bug")),
 }
 where, name, error = TARGETS[point]
 setattr(where, name, failing(getattr(where, name), error))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bramble_server.rounds import members, synchronous
-from bramble_server.rounds.cycle import World
+from bramble_server.rounds.cycles import Cycles
 from bramble_server.rounds.members import Members
 from bramble_server.rounds.synchronous import Start, State, Update, step
 from bramble_server.rounds.view import Model, Progress, View
@@ -70,12 +70,12 @@ def work(clients: int, monkeypatch: pytest.MonkeyPatch) -> int:
         fleet = [Ordered(f"pi-{n:05}") for n in range(clients)]
         state, _ = step(State(), Start(fleet))
         model = Model(0, np.zeros(1, np.float32), {})
-        view, world = View(1, {}), World({}, 0.0, 1.0)
+        view, cycles = View(1, {}), Cycles({}, 0.0, 1.0)
         for client in fleet:
             event = Update(client, 1)
             assert synchronous.counts(state, event)
             state, _ = step(state, event)
-            view = View(view.revision + 1, {"small": Progress(model, state.running)}, world.cycle, world.owing)
+            view = View(view.revision + 1, {"small": Progress(model, state.running)}, cycles.cycle, cycles.owing)
         assert view.tasks["small"].running is None
     return touched
 

@@ -24,7 +24,7 @@ from bramble_server.metrics import Metrics
 from bramble_server.rounds import recovery, synchronous
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.behind import Behind
-from bramble_server.rounds.cycle import World
+from bramble_server.rounds.cycles import Cycles
 from bramble_server.rounds.downlink import Downlink
 from bramble_server.rounds.endings import Endings
 from bramble_server.rounds.track import Shared, Track
@@ -67,10 +67,10 @@ class Coordinator:
                 models.forget_clients_weights(connection)
             left = {track: track.recover(connection) for track in self._tracks.values()}
             recovery.hold(connection, self._tracks, self._settings.mode, self._archive)
-            world, known = World.load(connection), clients.load(connection)
+            cycles, known = Cycles.load(connection), clients.load(connection)
             self._behind = Behind(connection)
         self._registry_store = RegistryStore(self._registry, known, self._clock.monotonic)
-        self._world = World(world, self._settings.data_start.timestamp(), self._first.graph.manifest.step_s)
+        self._cycles = Cycles(cycles, self._settings.data_start.timestamp(), self._first.graph.manifest.step_s)
         self._view = View(0, {})
         for track, its in left.items():
             track.resume(its)
@@ -172,9 +172,9 @@ class Coordinator:
         self._evaluation_only("readings stay on the client: the server runs in private mode")
 
         def work(connection: Connection) -> int:
-            if update.cycle is not None and update.cycle <= self._world.reset_at:
+            if update.cycle is not None and update.cycle <= self._cycles.reset_at:
                 raise RefusedError("reset", f"cycle {update.cycle} was before the last reset")
-            if update.cycle is not None and update.cycle > self._world.cycle:
+            if update.cycle is not None and update.cycle > self._cycles.cycle:
                 raise RefusedError("unknown cycle", f"cycle {update.cycle} has not been started")
             return mirror.add(connection, client, update, self._settings.keep_readings, self._settings.keep_per_client)
 
@@ -244,24 +244,24 @@ class Coordinator:
         self._changed()
 
     def _left(self, client: str, reply: Reply) -> None:
-        self._world.left(client)
+        self._cycles.left(client)
         self._each(lambda track: track.feed(synchronous.Left(client), reply))
         self._changed()
 
     def _generate(self, count: int) -> tuple[int, int]:
         if not self._registry.connected():
             raise RefusedError("too few clients", "generate_data: no client is connected, so nobody would measure")
-        message = self._world.next(count)
-        self._write(lambda connection: self._world.save(connection, message))
+        message = self._cycles.next(count)
+        self._write(lambda connection: self._cycles.save(connection, message))
         told = self._registry.connected()
-        self._world.begun(message, told, self._clock.monotonic() + self._settings.deadline)
+        self._cycles.begun(message, told, self._clock.monotonic() + self._settings.deadline)
         log.info("cycle %d: asking %d clients for %d readings each", message.cycle, len(told), count)
         self._downlink.generate(message)
         self._changed()
         return message.cycle, len(told)
 
     def _mirrored(self, client: str, update: DataUpdate) -> None:
-        self._world.arrived(client, update.cycle, len(update.t))
+        self._cycles.arrived(client, update.cycle, len(update.t))
         self._changed()
 
     def _reset(self) -> int:
@@ -272,7 +272,7 @@ class Coordinator:
 
         def work(connection: Connection) -> None:
             forget_everything(connection)
-            self._world.save_reset(connection)
+            self._cycles.save_reset(connection)
             self._behind.save(connection)
             for track in self._tracks.values():  # of those that are not served now nothing is left to be kept apart from
                 meta.adopt(connection, track.graph)
@@ -281,7 +281,7 @@ class Coordinator:
         self._archive.release()
         self._runtime.offload(self._tidy)
         self._endings.forget()
-        self._world.reset()
+        self._cycles.reset()
         for track in self._tracks.values():
             track.forget()
         self._changed()  # it has happened, whoever hears of it
@@ -318,19 +318,21 @@ class Coordinator:
 
     def _changed(self) -> None:
         tasks = {task: track.view for task, track in self._tracks.items()}
-        self._view = View(self._view.revision + 1, tasks, self._world.cycle, self._world.owing)
+        self._view = View(self._view.revision + 1, tasks, self._cycles.cycle, self._cycles.owing)
 
     # The clock
 
     def _due(self) -> float:
         now = self._clock.monotonic()
         tracks = (track.due(now) for track in self._tracks.values())
-        return min(when for when in (*tracks, self._world.due(now), self._registry_store.due(), self._endings.due(now)) if when is not None)
+        return min(
+            when for when in (*tracks, self._cycles.due(now), self._registry_store.due(), self._endings.due(now)) if when is not None
+        )
 
     def _tick(self) -> None:
         now = self._clock.monotonic()
-        if self._world.due(now) == 0:
-            log.warning("cycle %d: no readings came from %s", self._world.cycle, ", ".join(self._world.give_up()))
+        if self._cycles.due(now) == 0:
+            log.warning("cycle %d: no readings came from %s", self._cycles.cycle, ", ".join(self._cycles.give_up()))
             self._changed()
         if self._registry_store.due() == 0 and self._registry_store.keep(self._write):
             self._runtime.offload(self._tidy)

@@ -12,7 +12,7 @@ from bramble_server.rounds.members import Members
 from bramble_server.store import meta
 
 
-class World:
+class Cycles:
     """The clock of the simulated world. It goes on where the last cycle ended, across restarts.
 
     Parameters
