@@ -15,7 +15,7 @@ from bramble_protocol.notify import TIMESYNCD, notify
 from bramble_server import foundation
 from bramble_server import web as http
 from bramble_server.fleet import revocation
-from bramble_server.fleet.admission import Gate
+from bramble_server.fleet.admission import Admission
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.tokens import Tokens
@@ -74,8 +74,8 @@ class Server:
         runtime = self.runtime = engine.Runtime(self.sio, threads=1)
         emitter = Emitter(self.sio, self.registry, runtime.offload)
         self.coordinator = Coordinator(settings, tracks, self.store, self.registry, emitter, runtime, self.metrics, self.archive)
-        gate = Gate(self.registry, tokens, settings.simulated_welcome)
-        handlers = self.handlers = Handlers(self.sio, gate, self.registry, self.coordinator, emitter, self.metrics, self.complaints)
+        admission = Admission(self.registry, tokens, settings.simulated_welcome)
+        handlers = self.handlers = Handlers(self.sio, admission, self.registry, self.coordinator, emitter, self.metrics, self.complaints)
         largest = 2 * max(codecs.encoded_size(manifest.layout, "float32") for manifest in manifests) + HEADROOM
         patience = settings.ping_interval + settings.ping_timeout
         text = max(TEXT, *(2 * len(json.dumps(manifest.layout.to_wire())) for manifest in manifests))

@@ -14,7 +14,7 @@ from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-un
 from bramble_protocol import sections
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import ClientUpdate, Notice, Timing, TrainConfig, TrainingComplete
-from bramble_server.fleet.admission import Gate
+from bramble_server.fleet.admission import Admission
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 from bramble_server.transport.emitter import Emitter
@@ -82,9 +82,9 @@ class Links:
     def __init__(self, folder: Path) -> None:
         self.sockets = Sockets()
         self.office = Office(folder, downlink=lambda registry: Emitter(self.sockets, registry, Threads().offload))
-        gate, complaints = Gate(self.office.registry, None, True), Complaints()
+        admission, complaints = Admission(self.office.registry, None, True), Complaints()
         self.handlers = Handlers(
-            self.sockets, gate, self.office.registry, self.office.coordinator, self.office.transport, self.office.metrics, complaints
+            self.sockets, admission, self.office.registry, self.office.coordinator, self.office.transport, self.office.metrics, complaints
         )
 
     def connect(self, client: str, sid: str = "", address: str = "192.0.2.7", **hello: Any) -> str:

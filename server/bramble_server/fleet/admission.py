@@ -18,8 +18,8 @@ class HandshakeError(BrambleError):
     """A client is not let in; the text says why in one sentence."""
 
 
-class Gate:
-    """Checks handshakes.
+class Admission:
+    """Decides by its handshake whether a client is let in.
 
     A second connection with the id of a live one takes its place only with the same credential. With tokens that is the
     client's token. Without, all there is to know a client by is the address it comes from: a Pi that rebooted before its

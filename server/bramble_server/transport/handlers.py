@@ -17,7 +17,7 @@ from bramble_protocol.health import Health
 from bramble_protocol.messages import DataUpdate, Delivery, Notice, TrainingFailed
 from bramble_protocol.printable import printable
 from bramble_server.fleet import checks
-from bramble_server.fleet.admission import Gate
+from bramble_server.fleet.admission import Admission
 from bramble_server.fleet.complaints import Complaints
 from bramble_server.fleet.registry import TWO, Client, Registry
 from bramble_server.metrics import Metrics
@@ -38,10 +38,16 @@ class Handlers:
     """One handler for each event that a client sends. Every one answers, whatever comes, and names what it refuses."""
 
     def __init__(
-        self, sio: SocketIO, gate: Gate, registry: Registry, coordinator: Coordinator, emitter: Emitter, metrics: Metrics,
+        self, sio: SocketIO, admission: Admission, registry: Registry, coordinator: Coordinator, emitter: Emitter, metrics: Metrics,
         complaints: Complaints,
     ) -> None:  # fmt: skip
-        self._server, self._gate, self._registry, self._coordinator, self._emitter = sio.server, gate, registry, coordinator, emitter
+        self._server, self._admission, self._registry, self._coordinator, self._emitter = (
+            sio.server,
+            admission,
+            registry,
+            coordinator,
+            emitter,
+        )
         self._metrics, self._complaints, self._arrivals = metrics, complaints, Complaints()
         # Past Flask-SocketIO's own decorators: these match a URL for each message and leave the failure, whose traceback
         # holds the message, to the garbage collector. With large models that is gigabytes until it comes round.
@@ -96,9 +102,9 @@ class Handlers:
         environ, auth = details
         address = str(environ.get("REMOTE_ADDR", "?"))
         try:
-            hello = self._gate.check(auth, address)
+            hello = self._admission.check(auth, address)
         except BrambleError as error:
-            self._complaints.about(self._gate.name_of(auth, address), f"handshake refused: {error}", address=address)
+            self._complaints.about(self._admission.name_of(auth, address), f"handshake refused: {error}", address=address)
             for name in self._found(address):
                 self._emitter.notice(name, _NAMESAKE)
             raise ConnectionRefusedError(printable(str(error))) from None
@@ -119,7 +125,7 @@ class Handlers:
 
     def _found(self, address: str) -> list[str]:
         """Return the ids that two clients were just found to share; it is logged once."""
-        found = self._gate.found()
+        found = self._admission.found()
         for name in found:
             self._complaints.about(name, TWO, address=address)
             self._coordinator.listed()
