@@ -16,7 +16,7 @@ from bramble_server import foundation
 from bramble_server import web as http
 from bramble_server.fleet import revocation
 from bramble_server.fleet.admission import Admission
-from bramble_server.fleet.complaints import Complaints
+from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.tokens import Tokens
 from bramble_server.learning import strategies
@@ -67,7 +67,7 @@ class Server:
         self.flask = Flask("bramble_server", static_folder=None)
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
         self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
-        self.registry, self.complaints = Registry({track.task: track.needs for track in tracks}), Complaints()
+        self.registry, self.limited_log = Registry({track.task: track.needs for track in tracks}), RateLimitedLog()
         metrics = {manifest.task: manifest.metric for manifest in manifests}
         self.metrics = Metrics(metrics, self.registry, lambda: self.registry.strangers(tokens.clients() if tokens else ()))
         self.metrics.database(lambda: bool(self.store.trouble))
@@ -75,7 +75,7 @@ class Server:
         emitter = Emitter(self.sio, self.registry, runtime.offload)
         self.coordinator = Coordinator(settings, tracks, self.store, self.registry, emitter, runtime, self.metrics, self.archive)
         admission = Admission(self.registry, tokens, settings.simulated_welcome)
-        handlers = self.handlers = Handlers(self.sio, admission, self.registry, self.coordinator, emitter, self.metrics, self.complaints)
+        handlers = self.handlers = Handlers(self.sio, admission, self.registry, self.coordinator, emitter, self.metrics, self.limited_log)
         largest = 2 * max(codecs.encoded_size(manifest.layout, "float32") for manifest in manifests) + HEADROOM
         patience = settings.ping_interval + settings.ping_timeout
         text = max(TEXT, *(2 * len(json.dumps(manifest.layout.to_wire())) for manifest in manifests))
@@ -83,7 +83,7 @@ class Server:
         self.metrics.watch(engine.attach(self.sio, limits, handlers.complain))
         readers = engine.Runtime(self.sio, threads=READERS)
         room = http.Room(
-            settings, tracks, self.store, self.archive, self.registry, self.coordinator, readers, self.metrics, self.complaints,
+            settings, tracks, self.store, self.archive, self.registry, self.coordinator, readers, self.metrics, self.limited_log,
             tokens,
         )  # fmt: skip
         http.register(self.flask, room)
@@ -101,7 +101,7 @@ class Server:
             self.flask,
             settings.host,
             settings.port,
-            self.complaints.about,
+            self.limited_log.about,
             settings.tls_cert,
             settings.tls_key,
             settings.max_connections,

@@ -151,7 +151,7 @@ def test_bytes_that_are_no_websocket_frame_end_only_their_connection(case: str, 
     bad.connection.sendall(BAD_WEBSOCKET[case])
     bad.wait_closed()
     wait_for(lambda: not server.api.clients()[name]["connected"], "the fleet to know")
-    assert server.logged(f"WARNING bramble_server.fleet.complaints: {name}: ") == 1
+    assert server.logged(f"WARNING bramble_server.fleet.rate_limited_log: {name}: ") == 1
     assert "Traceback" not in server.log()
 
 

@@ -15,7 +15,7 @@ from bramble_protocol import sections
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import ClientUpdate, Notice, Timing, TrainConfig, TrainingComplete
 from bramble_server.fleet.admission import Admission
-from bramble_server.fleet.complaints import Complaints
+from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 from bramble_server.transport.emitter import Emitter
 from bramble_server.transport.handlers import Handlers
@@ -82,9 +82,9 @@ class Links:
     def __init__(self, folder: Path) -> None:
         self.sockets = Sockets()
         self.office = Office(folder, downlink=lambda registry: Emitter(self.sockets, registry, Threads().offload))
-        admission, complaints = Admission(self.office.registry, None, True), Complaints()
+        admission, limited_log = Admission(self.office.registry, None, True), RateLimitedLog()
         self.handlers = Handlers(
-            self.sockets, admission, self.office.registry, self.office.coordinator, self.office.transport, self.office.metrics, complaints
+            self.sockets, admission, self.office.registry, self.office.coordinator, self.office.transport, self.office.metrics, limited_log
         )
 
     def connect(self, client: str, sid: str = "", address: str = "192.0.2.7", **hello: Any) -> str:

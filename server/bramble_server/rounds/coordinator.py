@@ -16,7 +16,7 @@ from bramble_protocol import privacy
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import DataUpdate, Delivery, TrainingFailed
 from bramble_server.clock import Clock
-from bramble_server.fleet.complaints import Complaints
+from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.registry_store import RegistryStore
 from bramble_server.foundation import Foundation
@@ -55,8 +55,8 @@ class Coordinator:
         self._downlink, self._runtime, self._clock = downlink, runtime, clock
         self._writer = Writer(store, runtime, self._due, self._tick, clock)
         self._endings = Endings(self._write, lambda: bool(store.trouble))
-        said = Complaints(clock.monotonic)
-        self._shared = Shared(store, archive, registry, downlink, runtime, metrics, clock, said, self._endings, self._changed)
+        limited_log = RateLimitedLog(clock.monotonic)
+        self._shared = Shared(store, archive, registry, downlink, runtime, metrics, clock, limited_log, self._endings, self._changed)
         self._tracks = {track.task: track for track in (Track(foundation, self._shared) for foundation in foundations)}
         self._first = next(iter(self._tracks.values()))
         self._recover()

@@ -13,7 +13,7 @@ from bramble_protocol import reasons
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import Delivery
 from bramble_server.clock import Clock
-from bramble_server.fleet.complaints import Complaints
+from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
 from bramble_server.foundation import Foundation
 from bramble_server.metrics import Metrics
@@ -44,7 +44,7 @@ class Shared:
     runtime: Runtime
     metrics: Metrics
     clock: Clock
-    said: Complaints
+    limited_log: RateLimitedLog
     endings: Endings
     changed: Callable[[], None]
     """To be called when others should see something else."""
@@ -176,12 +176,12 @@ class Track:
                     self._shared.downlink.ask(alike, message)
                 reply.answer(action)
             case synchronous.Ask(number, client):
-                self._shared.said.about(client, f"round {number}: asking it again", logging.INFO)
+                self._shared.limited_log.about(client, f"round {number}: asking it again", logging.INFO)
                 if self._open:
                     self._open.asked_again(client)
                 self._shared.downlink.ask([client], self._request.to(client))
             case synchronous.Drop(number, client, reason):
-                self._shared.said.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
+                self._shared.limited_log.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
                 if self._open:
                     self._open.drop(client, reason)
             case synchronous.Accept() | synchronous.Restore():
@@ -244,7 +244,7 @@ class Track:
         except BrambleError as error:
             self._schedule.ended(now, False)
             if not isinstance(error, StoreError):  # which the store says itself
-                self._shared.said.about("the schedule", f"no round can start: {error}", logging.ERROR)
+                self._shared.limited_log.about("the schedule", f"no round can start: {error}", logging.ERROR)
 
     def end_unused(self, reason: str) -> None:
         """Abandon the open round, if there is one."""

@@ -18,7 +18,7 @@ from bramble_protocol.messages import DataUpdate, Delivery, Notice, TrainingFail
 from bramble_protocol.printable import printable
 from bramble_server.fleet import checks
 from bramble_server.fleet.admission import Admission
-from bramble_server.fleet.complaints import Complaints
+from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import TWO, Client, Registry
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.coordinator import Coordinator
@@ -39,7 +39,7 @@ class Handlers:
 
     def __init__(
         self, sio: SocketIO, admission: Admission, registry: Registry, coordinator: Coordinator, emitter: Emitter, metrics: Metrics,
-        complaints: Complaints,
+        limited_log: RateLimitedLog,
     ) -> None:  # fmt: skip
         self._server, self._admission, self._registry, self._coordinator, self._emitter = (
             sio.server,
@@ -48,7 +48,7 @@ class Handlers:
             coordinator,
             emitter,
         )
-        self._metrics, self._complaints, self._arrivals = metrics, complaints, Complaints()
+        self._metrics, self._limited_log, self._arrivals = metrics, limited_log, RateLimitedLog()
         # Past Flask-SocketIO's own decorators: these match a URL for each message and leave the failure, whose traceback
         # holds the message, to the garbage collector. With large models that is gigabytes until it comes round.
         self._server.on("connect", self.connect)
@@ -88,7 +88,7 @@ class Handlers:
         sid = self._server.manager.sid_from_eio_sid(eio_sid, "/")
         environ = self._server.environ.get(eio_sid, {})
         address = str(environ.get("REMOTE_ADDR", "?"))
-        self._complaints.about(self._registry.name(sid) or f"a connection from {address}", sentence, address=address)
+        self._limited_log.about(self._registry.name(sid) or f"a connection from {address}", sentence, address=address)
 
     def admitted(self, eio_sid: str) -> bool:
         """Whether a client has shaken hands over this Engine.IO session."""
@@ -104,7 +104,7 @@ class Handlers:
         try:
             hello = self._admission.check(auth, address)
         except BrambleError as error:
-            self._complaints.about(self._admission.name_of(auth, address), f"handshake refused: {error}", address=address)
+            self._limited_log.about(self._admission.name_of(auth, address), f"handshake refused: {error}", address=address)
             for name in self._found(address):
                 self._emitter.notice(name, _NAMESAKE)
             raise ConnectionRefusedError(printable(str(error))) from None
@@ -114,7 +114,7 @@ class Handlers:
             self._emitter.notice(hello.client_id, _NEWCOMER)
         former = self._registry.join(hello, sid, address)
         if former:
-            self._complaints.about(hello.client_id, "a new connection takes the place of the one it had", address=address)
+            self._limited_log.about(hello.client_id, "a new connection takes the place of the one it had", address=address)
             self.hang_up(former)
         self._arrivals.about(hello.client_id, f"connected from {address}", logging.INFO, address=address)
         self._coordinator.joined(hello.client_id)
@@ -127,7 +127,7 @@ class Handlers:
         """Return the ids that two clients were just found to share; it is logged once."""
         found = self._admission.found()
         for name in found:
-            self._complaints.about(name, TWO, address=address)
+            self._limited_log.about(name, TWO, address=address)
             self._coordinator.listed()
         return found
 
@@ -135,7 +135,7 @@ class Handlers:
         """Tell a client that has just come what keeps it from taking part as it should."""
         client = self._registry.get(name)
         if client and client.idle:
-            self._complaints.about(name, client.idle, address=client.address)
+            self._limited_log.about(name, client.idle, address=client.address)
             self._emitter.notice(name, Notice("channels", f"this client {client.idle}"))
         if client and self._registry.namesakes.since(name, self._registry.clock.time()):
             self._emitter.notice(name, _NAMESAKE)
@@ -230,13 +230,13 @@ class Handlers:
         except OURS as error:
             # Without an acknowledgement it keeps what it has, and comes again.
             if not isinstance(error, StoreError):  # which the store says itself, once for all
-                self._complaints.about(client.id, f"its {event} could not be taken: {error}", logging.ERROR, address=client.address)
+                self._limited_log.about(client.id, f"its {event} could not be taken: {error}", logging.ERROR, address=client.address)
             return self._server.not_handled
         except BrambleError as error:
             reason = printable(str(error))
-            self._complaints.about(client.id, f"{event} refused: {reason}", address=client.address)
+            self._limited_log.about(client.id, f"{event} refused: {reason}", address=client.address)
             return {"accepted": nothing, "reason": reason}
         except Exception as error:
             sentence = f"its {event} failed; nothing else is affected"
-            self._complaints.about(client.id, sentence, logging.ERROR, address=client.address, error=error)
+            self._limited_log.about(client.id, sentence, logging.ERROR, address=client.address, error=error)
             return self._server.not_handled

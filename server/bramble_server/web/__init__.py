@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import Flask
 
 from bramble_protocol.printable import printable
-from bramble_server.fleet.complaints import Complaints
+from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.tokens import Tokens
 from bramble_server.foundation import Foundation
@@ -34,7 +34,7 @@ class Room:
     coordinator: Coordinator
     runtime: Runtime
     metrics: Metrics
-    complaints: Complaints
+    limited_log: RateLimitedLog
     tokens: Tokens | None
 
     def track(self, task: str | None) -> Foundation:
@@ -57,7 +57,7 @@ class Room:
 
 def register(app: Flask, room: Room) -> None:
     """Give an application every endpoint, behind the guards."""
-    errors.register(app, room.complaints)
+    errors.register(app, room.limited_log)
     guards.register(app, room)
     for part in (starters, model, history, readings, monitor):
         app.register_blueprint(part.blueprint(room))

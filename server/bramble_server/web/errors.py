@@ -8,7 +8,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from bramble_protocol.errors import BrambleError
-from bramble_server.fleet.complaints import Complaints
+from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.rounds.writer import InternalError, RefusedError
 from bramble_server.store import StoreError
 
@@ -24,7 +24,7 @@ class RequestError(BrambleError):
         self.status, self.headers = status, headers or {}
 
 
-def register(app: Flask, complaints: Complaints) -> None:
+def register(app: Flask, limited_log: RateLimitedLog) -> None:
     """Answer every error of an application with a sentence."""
 
     @app.errorhandler(RequestError)
@@ -50,9 +50,9 @@ def register(app: Flask, complaints: Complaints) -> None:
             return _answer(503, str(error))
         asked, address = f"{request.method} {request.path}", str(request.remote_addr)
         if isinstance(error, InternalError):
-            complaints.about(asked, str(error), logging.ERROR, address=address)
+            limited_log.about(asked, str(error), logging.ERROR, address=address)
             return _answer(503, str(error))
-        complaints.about(asked, "failed; nothing else is affected", logging.ERROR, address=address, error=error)
+        limited_log.about(asked, "failed; nothing else is affected", logging.ERROR, address=address, error=error)
         return _answer(500, "the server could not do that, its log says why")
 
 

@@ -62,7 +62,7 @@ def _admit(app: Flask, room: Room, tokens: Tokens) -> None:
         if request.path.startswith("/graphs/") and tokens.any_client(token):
             return
         sentence, person = "Authorization: expected 'Bearer' and a token that this server knows", browsers.wants_page(request.headers)
-        room.complaints.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
+        room.limited_log.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
         if person:
             # The browser asks for it in a form of its own, and shows it with every request from then on.
             sentence += "; in a browser it is the password, of any user name"
@@ -70,7 +70,7 @@ def _admit(app: Flask, room: Room, tokens: Tokens) -> None:
     scope = needed(app, request)
     if scope not in visitor.opens:
         sentence = f"Authorization: the token of {printable(visitor.name)} does not open this; it takes the scope {scope}"
-        room.complaints.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
+        room.limited_log.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
         raise RequestError(403, sentence)
 
 
@@ -129,6 +129,6 @@ class _HostGuard:
         else:
             return self._app(environ, start_response)
         address = str(environ.get("REMOTE_ADDR"))
-        self._room.complaints.about(f"HTTP from {address}", f"refused: {why}", address=address)
+        self._room.limited_log.about(f"HTTP from {address}", f"refused: {why}", address=address)
         start_response("403 Forbidden", [("Content-Type", "application/json")])
         return [json.dumps({"error": sentence}).encode()]

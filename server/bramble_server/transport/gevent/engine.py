@@ -121,7 +121,7 @@ class Listener:
     host, port
         Where to listen; port 0 takes a free one.
     complain
-        Told when a request or a TLS handshake is not one, see :class:`bramble_server.fleet.complaints.Complaints`.
+        Told when a request or a TLS handshake is not one, see :class:`bramble_server.fleet.rate_limited_log.RateLimitedLog`.
     cert, key
         PEM files to serve TLS with.
     most, per_address

@@ -178,7 +178,7 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
         Where they are counted.
     complain
         Told when a request or a TLS handshake is not one, and when there is no place, see
-        :class:`bramble_server.fleet.complaints.Complaints`.
+        :class:`bramble_server.fleet.rate_limited_log.RateLimitedLog`.
     """
 
     max_accept = 32  # at a time; each may push another one out, whose file is closed only afterwards

@@ -1,4 +1,4 @@
-"""Complaints name the client, forge nothing, and fill no disk."""
+"""Lines about clients name them, forge nothing, and fill no disk."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from bramble_protocol.printable import printable
-from bramble_server.fleet import complaints
-from bramble_server.fleet.complaints import BURST, INTERVAL, Complaints
+from bramble_server.fleet import rate_limited_log
+from bramble_server.fleet.rate_limited_log import BURST, INTERVAL, RateLimitedLog
 
 
 class Clock:
@@ -25,13 +25,13 @@ def clock() -> Clock:
 
 
 def test_a_complaint_is_logged_once_with_the_clients_name(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    Complaints(clock).about("pi-1", "samples: expected an integer")
+    RateLimitedLog(clock).about("pi-1", "samples: expected an integer")
     assert caplog.messages == ["pi-1: samples: expected an integer"]
     assert caplog.records[0].levelno == logging.WARNING
 
 
 def test_a_flood_is_cut_short_and_what_was_left_out_is_counted(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    book = Complaints(clock)
+    book = RateLimitedLog(clock)
     for _ in range(1000):
         book.about("pi-1", "no")
     assert len(caplog.messages) == BURST
@@ -45,12 +45,12 @@ def test_a_flood_is_cut_short_and_what_was_left_out_is_counted(clock: Clock, cap
 
 def test_what_is_no_complaint_may_be_said_at_another_level(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    Complaints(clock).about("pi-1", "connected", logging.INFO)
+    RateLimitedLog(clock).about("pi-1", "connected", logging.INFO)
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [(logging.INFO, "pi-1: connected")]
 
 
 def test_one_clients_flood_silences_nobody_else(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    book = Complaints(clock)
+    book = RateLimitedLog(clock)
     for _ in range(100):
         book.about("loud", "no")
     book.about("quiet", "no")
@@ -58,8 +58,8 @@ def test_one_clients_flood_silences_nobody_else(clock: Clock, caplog: pytest.Log
 
 
 def test_names_without_end_take_no_memory_without_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(complaints, "REMEMBERED", 10)
-    book = Complaints(clock)
+    monkeypatch.setattr(rate_limited_log, "REMEMBERED", 10)
+    book = RateLimitedLog(clock)
     for number in range(100):
         book.about(f"pi-{number}", "no", address=f"192.0.2.{number}")
     assert len(book._names) == len(book._addresses) == 10
@@ -81,20 +81,20 @@ def test_what_a_client_says_cannot_forge_the_log(given: str, shown: str) -> None
 
 
 def test_fresh_names_of_one_address_are_one_flood(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    book = Complaints(clock)
+    book = RateLimitedLog(clock)
     for number in range(10_000):
         book.about(f"name-{number}", "no", address="192.0.2.1")
-    assert len(caplog.messages) == complaints.ADDRESS_BURST
+    assert len(caplog.messages) == rate_limited_log.ADDRESS_BURST
     book.about("quiet", "no", address="192.0.2.2")
     assert caplog.messages[-1] == "quiet: no", "another address is heard"
-    clock.now = complaints.ADDRESS_INTERVAL
+    clock.now = rate_limited_log.ADDRESS_INTERVAL
     book.about("name", "no", address="192.0.2.1")
-    assert caplog.messages[-1] == f"name: no ({10_000 - complaints.ADDRESS_BURST} more from 192.0.2.1 were not logged)"
+    assert caplog.messages[-1] == f"name: no ({10_000 - rate_limited_log.ADDRESS_BURST} more from 192.0.2.1 were not logged)"
 
 
 @pytest.mark.slow
 def test_a_day_of_floods_from_everywhere_fits_on_a_card(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    book = Complaints(clock)
+    book = RateLimitedLog(clock)
     for number in range(200_000):
         clock.now = number * 86400 / 200_000
         book.about(f"name-{number}", "x" * 1000, address=f"2001:db8:{number % 65536:x}::{number}")

@@ -1,4 +1,4 @@
-"""What the log says about clients: each complaint is logged with the client's name, and nobody can fill the disk with them."""
+"""A log of what clients do wrong, each line with the name of whom it is about, in which nobody can fill the disk."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bramble_server.fleet.addresses import owner
 log = logging.getLogger(__name__)
 
 BURST, INTERVAL = 10, 10.0
-"""Complaints about one client that are logged at once, and seconds after which one more is."""
+"""Lines about one client that are logged at once, and seconds after which one more is."""
 ADDRESS_BURST, ADDRESS_INTERVAL = 100, 10.0
 """The same for all names that come from one address: a name costs nothing."""
 TOTAL_BURST, TOTAL_INTERVAL = 500, 2.0
 """The same in all: some 43,000 lines a day at most, about ten megabytes."""
 REMEMBERED = 1000
-"""Names, and addresses, whose complaints are counted."""
+"""Names, and addresses, whose lines are counted."""
 
 
 class _Bucket:
@@ -59,7 +59,7 @@ class _Buckets:
         return bucket
 
 
-class Complaints:
+class RateLimitedLog:
     """Token buckets: one for each name, one for each address, one for all.
 
     Parameters
