@@ -26,7 +26,7 @@ from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store
 from bramble_server.transport.emitter import Emitter
-from bramble_server.transport.gevent import engine, pulse
+from bramble_server.transport.gevent import engine, watchdog
 from bramble_server.transport.gevent.websocket import Limits
 from bramble_server.transport.handlers import Handlers
 
@@ -129,7 +129,7 @@ def run(settings: ServerSettings) -> int:
         warn_if_the_clock_may_be_wrong()
         print(f"bramble server ready on {settings.scheme}://{host}:{listener.port}", flush=True)
         _say_what_is_here(server)
-        pulse.start(server.runtime, server.coordinator.settle)
+        watchdog.start(server.runtime, server.coordinator.settle)
         engine.wait_for_signal()
         log.info("stopping")
         notify(STOPPING=1)

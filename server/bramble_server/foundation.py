@@ -10,7 +10,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import TRACKS
 from bramble_protocol.graph import GraphFile
 from bramble_server import tasks
-from bramble_server.fleet.checks import Needs
+from bramble_server.fleet.plausibility import Needs
 from bramble_server.learning import strategies
 from bramble_server.settings import ServerSettings
 from bramble_server.store import dialect

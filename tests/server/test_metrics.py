@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bramble_protocol.graph import Metric
 from bramble_protocol.health import DISK, Health
 from bramble_protocol.messages import Handshake
-from bramble_server.fleet.checks import Needs
+from bramble_server.fleet.plausibility import Needs
 from bramble_server.fleet.registry import Registry
 from bramble_server.metrics import REFUSALS, Metrics, Traffic
 

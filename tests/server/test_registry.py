@@ -9,7 +9,7 @@ import pytest
 from bramble_protocol.features import TRACKS
 from bramble_protocol.messages import Channel, Handshake
 from bramble_server.fleet import registry as fleets
-from bramble_server.fleet.checks import Needs
+from bramble_server.fleet.plausibility import Needs
 from bramble_server.fleet.registry import Client, Registry
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel, Column, DataUpdate, Handshake
-from bramble_server.fleet.checks import Needs
+from bramble_server.fleet.plausibility import Needs
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.registry_store import LATER, SOON, RegistryStore
 from bramble_server.store import Store, StoreError, clients, mirror, models

@@ -18,7 +18,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import FEATURES
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import Extras, Handshake, TrainConfig
-from bramble_server.fleet.checks import Needs
+from bramble_server.fleet.plausibility import Needs
 from bramble_server.fleet.registry import Registry
 from bramble_server.learning.aggregate import AggregateError
 from bramble_server.learning.strategies import (

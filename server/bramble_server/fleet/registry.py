@@ -10,9 +10,9 @@ from typing import Any
 from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel, Handshake
 from bramble_server.clock import Clock
-from bramble_server.fleet import checks
-from bramble_server.fleet.checks import Needs
+from bramble_server.fleet import plausibility
 from bramble_server.fleet.namesakes import Namesakes
+from bramble_server.fleet.plausibility import Needs
 from bramble_server.fleet.refused import Refused
 from bramble_server.fleet.tokens import hash_of
 
@@ -117,7 +117,7 @@ class Registry:
         self._clients = {client.id: replace(client, misfits=self._misfits_of(client.channels, None)) for client in clients}
 
     def _misfits_of(self, channels: Iterable[Channel], features: Iterable[str] | None) -> dict[str, str | None]:
-        return {task: checks.misfit(channels, features, needs) for task, needs in self._tasks.items()}
+        return {task: plausibility.misfit(channels, features, needs) for task, needs in self._tasks.items()}
 
     def leave(self, sid: str) -> str | None:
         """Note that a connection ended; return the client that is gone with it, if no newer connection has replaced it."""

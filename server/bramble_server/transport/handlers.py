@@ -16,7 +16,7 @@ from bramble_protocol.errors import BrambleError, StaleError
 from bramble_protocol.health import Health
 from bramble_protocol.messages import DataUpdate, Delivery, Notice, TrainingFailed
 from bramble_protocol.printable import printable
-from bramble_server.fleet import checks
+from bramble_server.fleet import plausibility
 from bramble_server.fleet.admission import Admission
 from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import TWO, Client, Registry
@@ -158,7 +158,7 @@ class Handlers:
             try:
                 number = value.get("round") if isinstance(value, dict) else None
                 delivery = Delivery.from_wire(value, self._coordinator.layout(number if type(number) is int else 0))
-                checks.metrics(delivery.metrics)
+                plausibility.metrics(delivery.metrics)
                 self._coordinator.deliver(client.id, delivery)
             except RefusedError as error:
                 self._metrics.update(error.code)
@@ -192,7 +192,7 @@ class Handlers:
 
         def take(client: Client, value: Any) -> dict[str, Any]:
             update = DataUpdate.from_wire(value)
-            checks.channels(client, update)
+            plausibility.channels(client, update)
             count = self._coordinator.mirror(client.id, update)
             self._registry.seen(client.sid or "", update.cycle)
             self._metrics.readings(count)

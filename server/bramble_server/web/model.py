@@ -15,7 +15,7 @@ from bramble_protocol import codecs
 from bramble_protocol.graph import GraphFile
 from bramble_server.rounds.view import Model
 from bramble_server.store import models, rounds
-from bramble_server.web import pieces, query
+from bramble_server.web import json_stream, query
 from bramble_server.web.errors import RequestError
 from bramble_server.web.measures import tested
 from bramble_server.web.scopes import needs
@@ -95,7 +95,7 @@ def _render(graph: GraphFile, model: Model, kind: str) -> bytes:
         names = [tensor.name for tensor in layout.tensors]
         np.savez(file, **dict(zip(names, layout.split(model.weights), strict=True)))  # type: ignore[arg-type]
         return file.getvalue()
-    return pieces.rendered(pieces.members(_model(graph, model)))
+    return json_stream.rendered(json_stream.members(_model(graph, model)))
 
 
 def _model(graph: GraphFile, model: Model) -> Iterator[tuple[str, Iterable[str]]]:
@@ -103,13 +103,13 @@ def _model(graph: GraphFile, model: Model) -> Iterator[tuple[str, Iterable[str]]
     yield "task", [json.dumps(graph.manifest.task)]
     yield "graph", [json.dumps(graph.sha256)]
     yield "layout", [json.dumps(graph.manifest.layout.to_wire())]
-    yield "weights", pieces.weights(graph.manifest.layout, model.weights)
+    yield "weights", json_stream.weights(graph.manifest.layout, model.weights)
     yield "metrics", [json.dumps(model.metrics)]
     yield "test", [json.dumps(tested(graph.manifest.metric, model.metrics))]
 
 
 def _render_clients(room: Room, graph: GraphFile, weights: bool) -> bytes:
-    return pieces.rendered(pieces.members(_clients(room, graph, weights)))
+    return json_stream.rendered(json_stream.members(_clients(room, graph, weights)))
 
 
 def _clients(room: Room, graph: GraphFile, weights: bool) -> Iterator[tuple[str, Iterable[str]]]:
@@ -126,5 +126,5 @@ def _clients(room: Room, graph: GraphFile, weights: bool) -> Iterator[tuple[str,
             shown["test"] = [json.dumps(tested(graph.manifest.metric, latest.metrics))]
             found = files.weights(latest, layout.size) if latest.weights is None else latest.weights
             if found is not None:
-                shown["weights"] = pieces.weights(layout, found)
-            yield latest.client, pieces.members(shown.items())
+                shown["weights"] = json_stream.weights(layout, found)
+            yield latest.client, json_stream.members(shown.items())

@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 from sqlalchemy import Connection
 
 from bramble_server.store import mirror
-from bramble_server.web import pieces, query
+from bramble_server.web import json_stream, query
 from bramble_server.web.errors import RequestError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def blueprint(room: Room) -> Blueprint:
 def _render(room: Room, since: float | None, limit: int, client: str | None) -> bytes:
     with room.store.reading() as connection:
         names = mirror.clients(connection) if client is None else [client]
-        return pieces.rendered(pieces.members([("clients", pieces.members(_columns(connection, names, since, limit)))]))
+        return json_stream.rendered(json_stream.members([("clients", json_stream.members(_columns(connection, names, since, limit)))]))
 
 
 def _columns(connection: Connection, names: list[str], since: float | None, limit: int) -> Iterator[tuple[str, list[str]]]:

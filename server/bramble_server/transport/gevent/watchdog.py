@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Runtime(Protocol):
-    """What the pulse needs of the engine."""
+    """What the watchdog needs of the engine."""
 
     def event(self) -> Any:
         """Return an event as in the standard library."""

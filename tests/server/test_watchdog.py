@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bramble_protocol import BrambleError
-from bramble_server.transport.gevent import pulse
+from bramble_server.transport.gevent import watchdog
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
 
@@ -45,7 +45,7 @@ def test_readiness_comes_first_and_then_every_answer_feeds_the_watchdog(systemd:
             enough.set()
             raise BrambleError("the server is stopping")
 
-    pulse.start(Threads(), answer)
+    watchdog.start(Threads(), answer)
     assert [systemd.recv(100) for _ in range(4)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"WATCHDOG=1"]
     assert enough.wait(30)
 
@@ -59,7 +59,7 @@ def test_a_writer_that_hangs_starves_the_watchdog(systemd: socket.socket) -> Non
         asked.set()
         let_go.wait()
 
-    pulse.start(Threads(), answer)
+    watchdog.start(Threads(), answer)
     assert systemd.recv(100) == b"READY=1"
     assert asked.wait(30)
     systemd.setblocking(False)
@@ -73,7 +73,7 @@ def test_a_writer_that_hangs_starves_the_watchdog(systemd: socket.socket) -> Non
 def test_without_a_watchdog_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    pulse.start(Threads(), lambda: pytest.fail("asked"))
+    watchdog.start(Threads(), lambda: pytest.fail("asked"))
 
 
 def test_a_real_server_says_that_it_is_ready_lives_and_stops(systemd: socket.socket, tmp_path: Path) -> None:
