@@ -71,9 +71,9 @@ class Server:
         metrics = {manifest.task: manifest.metric for manifest in manifests}
         self.metrics = Metrics(metrics, self.registry, lambda: self.registry.strangers(tokens.clients() if tokens else ()))
         self.metrics.database(lambda: bool(self.store.trouble))
-        runtime = self.runtime = engine.Runtime(self.sio, threads=1)
-        emitter = Emitter(self.sio, self.registry, runtime.offload)
-        self.coordinator = Coordinator(settings, tracks, self.store, self.registry, emitter, runtime, self.metrics, self.archive)
+        loop = self.loop = engine.GeventLoop(self.sio, threads=1)
+        emitter = Emitter(self.sio, self.registry, loop.offload)
+        self.coordinator = Coordinator(settings, tracks, self.store, self.registry, emitter, loop, self.metrics, self.archive)
         admission = Admission(self.registry, tokens, settings.simulated_welcome)
         handlers = self.handlers = Handlers(self.sio, admission, self.registry, self.coordinator, emitter, self.metrics, self.limited_log)
         largest = 2 * max(codecs.encoded_size(manifest.layout, "float32") for manifest in manifests) + HEADROOM
@@ -81,7 +81,7 @@ class Server:
         text = max(TEXT, *(2 * len(json.dumps(manifest.layout.to_wire())) for manifest in manifests))
         limits = Limits(largest, text, patience, handlers.admitted, engine.places(largest))
         self.metrics.watch(engine.attach(self.sio, limits, handlers.complain))
-        readers = engine.Runtime(self.sio, threads=READERS)
+        readers = engine.GeventLoop(self.sio, threads=READERS)
         room = http.Room(
             settings, tracks, self.store, self.archive, self.registry, self.coordinator, readers, self.metrics, self.limited_log,
             tokens,
@@ -110,7 +110,7 @@ class Server:
         self.coordinator.start()
         listener.start()
         if self.tokens:
-            revocation.start(self.runtime, self.registry, self.tokens, self.handlers.hang_up)
+            revocation.start(self.loop, self.registry, self.tokens, self.handlers.hang_up)
         return listener
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ def run(settings: ServerSettings) -> int:
         warn_if_the_clock_may_be_wrong()
         print(f"bramble server ready on {settings.scheme}://{host}:{listener.port}", flush=True)
         _say_what_is_here(server)
-        watchdog.start(server.runtime, server.coordinator.settle)
+        watchdog.start(server.loop, server.coordinator.settle)
         engine.wait_for_signal()
         log.info("stopping")
         notify(STOPPING=1)

@@ -43,7 +43,7 @@ CHANNELS = (Channel("temperature", "°C"), Channel("humidity", "%"))
 
 
 class Threads:
-    """The engine's part, played by the standard library: the writer does not know which one it runs on."""
+    """A server's loop of the standard library's threads: nobody knows which one he runs on."""
 
     def queue(self) -> Any:
         return queue.Queue()
@@ -56,7 +56,7 @@ class Threads:
             with contextlib.suppress(SystemExit):
                 work()
 
-        thread = threading.Thread(target=until_it_dies)
+        thread = threading.Thread(target=until_it_dies, daemon=True)
         thread.start()
         return thread
 

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bramble_protocol import BrambleError
 from bramble_server.transport.gevent import watchdog
+from tests.server.office import Threads
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
-
-
-class Threads:
-    """An engine of plain threads."""
-
-    def event(self) -> threading.Event:
-        return threading.Event()
-
-    def spawn(self, work: Callable[[], None]) -> Any:
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        return thread
 
 
 @pytest.fixture

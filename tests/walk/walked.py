@@ -21,7 +21,7 @@ import numpy as np
 from bramble import resident
 from bramble.cli import main
 from bramble_client import agent
-from bramble_server.transport.gevent.engine import Runtime
+from bramble_server.transport.gevent.engine import GeventLoop
 
 ROOT = f"{Path(__file__).parents[2]}/"
 FIRST, LONG = 8, 400
@@ -124,7 +124,7 @@ def callers(frame: FrameType) -> Iterator[CodeType]:
 def watched(offload: Any) -> Any:
     """Look at what runs in the engine's own threads, too."""
 
-    def offloaded(self: Runtime, work: Any, *arguments: Any) -> Any:
+    def offloaded(self: GeventLoop, work: Any, *arguments: Any) -> Any:
         def begin() -> Any:
             sys.setprofile(look)
             return work(*arguments)
@@ -139,7 +139,7 @@ if __name__ == "__main__":
     begins = BEGINS[role]
     if role == "client":  # stays the process that it is, for the other would not be watched
         resident.run = agent.run
-    Runtime.offload = watched(Runtime.offload)  # type: ignore[method-assign]
+    GeventLoop.offload = watched(GeventLoop.offload)  # type: ignore[method-assign]
     threading.setprofile(look)
     sys.setprofile(look)
     main([role, *sys.argv[1:]])

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
 
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.tokens import Tokens
+from bramble_server.loop import Loop
 
 log = logging.getLogger(__name__)
 
 EVERY = 2.0
 """Seconds between two looks at the token file."""
-
-
-class Runtime(Protocol):
-    """What this needs of the engine."""
-
-    def event(self) -> Any:
-        """Return an event as in the standard library."""
-
-    def spawn(self, work: Callable[[], None]) -> Any:
-        """Run something beside."""
 
 
 def sweep(registry: Registry, tokens: Tokens, disconnect: Callable[[str], None]) -> None:
@@ -38,11 +28,11 @@ def sweep(registry: Registry, tokens: Tokens, disconnect: Callable[[str], None])
             registry.forget(name)
 
 
-def start(runtime: Runtime, registry: Registry, tokens: Tokens, disconnect: Callable[[str], None]) -> None:
+def start(loop: Loop, registry: Registry, tokens: Tokens, disconnect: Callable[[str], None]) -> None:
     """Sweep from now on."""
 
     def watch() -> None:
-        pause = runtime.event()
+        pause = loop.event()
         while True:
             pause.wait(EVERY)
             try:
@@ -50,4 +40,4 @@ def start(runtime: Runtime, registry: Registry, tokens: Tokens, disconnect: Call
             except Exception:
                 log.exception("looking for revoked clients failed; it is tried again")
 
-    runtime.spawn(watch)
+    loop.spawn(watch)

@@ -20,6 +20,7 @@ from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.registry_store import RegistryStore
 from bramble_server.foundation import Foundation
+from bramble_server.loop import Loop
 from bramble_server.metrics import Metrics
 from bramble_server.rounds import recovery, synchronous
 from bramble_server.rounds.archive import Archive
@@ -29,7 +30,7 @@ from bramble_server.rounds.downlink import Downlink
 from bramble_server.rounds.endings import Endings
 from bramble_server.rounds.track import Shared, Track
 from bramble_server.rounds.view import View
-from bramble_server.rounds.writer import RefusedError, Reply, Runtime, Writer
+from bramble_server.rounds.writer import RefusedError, Reply, Writer
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store, StoreError, clients, meta, mirror, models, reset_task
 from bramble_server.store import reset as forget_everything
@@ -49,14 +50,14 @@ class Coordinator:
 
     def __init__(
         self, settings: ServerSettings, foundations: Sequence[Foundation], store: Store, registry: Registry, downlink: Downlink,
-        runtime: Runtime, metrics: Metrics, archive: Archive, clock: Clock = time,
+        loop: Loop, metrics: Metrics, archive: Archive, clock: Clock = time,
     ) -> None:  # fmt: skip
         self._settings, self._store, self._registry, self._archive = settings, store, registry, archive
-        self._downlink, self._runtime, self._clock = downlink, runtime, clock
-        self._writer = Writer(store, runtime, self._due, self._tick, clock)
+        self._downlink, self._loop, self._clock = downlink, loop, clock
+        self._writer = Writer(store, loop, self._due, self._tick, clock)
         self._endings = Endings(self._write, lambda: bool(store.trouble))
         limited_log = RateLimitedLog(clock.monotonic)
-        self._shared = Shared(store, archive, registry, downlink, runtime, metrics, clock, limited_log, self._endings, self._changed)
+        self._shared = Shared(store, archive, registry, downlink, loop, metrics, clock, limited_log, self._endings, self._changed)
         self._tracks = {track.task: track for track in (Track(foundation, self._shared) for foundation in foundations)}
         self._first = next(iter(self._tracks.values()))
         self._recover()
@@ -279,7 +280,7 @@ class Coordinator:
 
         self._write(work)
         self._archive.release()
-        self._runtime.offload(self._tidy)
+        self._loop.offload(self._tidy)
         self._endings.forget()
         self._cycles.reset()
         for track in self._tracks.values():
@@ -298,7 +299,7 @@ class Coordinator:
             self._behind.save(connection)
 
         self._write(work)
-        self._runtime.offload(self._tidy)
+        self._loop.offload(self._tidy)
         self._endings.forget(track.task)
         track.forget()
         self._changed()
@@ -314,7 +315,7 @@ class Coordinator:
             with self._store.writing() as connection:
                 work(connection)
 
-        self._runtime.offload(transaction)
+        self._loop.offload(transaction)
 
     def _changed(self) -> None:
         tasks = {task: track.view for task, track in self._tracks.items()}
@@ -335,7 +336,7 @@ class Coordinator:
             log.warning("cycle %d: no readings came from %s", self._cycles.cycle, ", ".join(self._cycles.give_up()))
             self._changed()
         if self._registry_store.due() == 0 and self._registry_store.keep(self._write):
-            self._runtime.offload(self._tidy)
+            self._loop.offload(self._tidy)
         if self._endings.due(now) == 0:
             self._endings.retry(now)
         self._each(lambda track: track.tick(now))

@@ -16,6 +16,7 @@ from bramble_server.clock import Clock
 from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
 from bramble_server.foundation import Foundation
+from bramble_server.loop import Loop
 from bramble_server.metrics import Metrics
 from bramble_server.rounds import recovery, synchronous
 from bramble_server.rounds.archive import Archive
@@ -27,7 +28,7 @@ from bramble_server.rounds.opening import Openings
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.schedule import Schedule
 from bramble_server.rounds.view import Model, Progress
-from bramble_server.rounds.writer import RefusedError, Reply, Runtime
+from bramble_server.rounds.writer import RefusedError, Reply
 from bramble_server.store import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Shared:
     archive: Archive
     registry: Registry
     downlink: Downlink
-    runtime: Runtime
+    loop: Loop
     metrics: Metrics
     clock: Clock
     limited_log: RateLimitedLog
@@ -140,7 +141,7 @@ class Track:
         for action in actions:
             self._prepare(action, to)  # what may fail comes before anything has changed
         if self._open and state is not self._state and isinstance(event, synchronous.Failed | synchronous.Left | synchronous.Joined):
-            self._shared.runtime.offload(self._open.note, event)
+            self._shared.loop.offload(self._open.note, event)
         before, self._state = self._state, state
         self._shared.last = state.last
         try:
@@ -153,12 +154,12 @@ class Track:
     def _prepare(self, action: synchronous.Action, to: int) -> None:
         match action:
             case synchronous.Open(number, clients):
-                self._open, self._request = self._shared.runtime.offload(self._openings.begin, number, clients, self.model)
+                self._open, self._request = self._shared.loop.offload(self._openings.begin, number, clients, self.model)
             case synchronous.Fold(_, client):
                 assert self._open is not None
                 self._open.fold(client)
             case synchronous.Restore(number):
-                self.model = self._shared.runtime.offload(self._commits.restore, number, to)
+                self.model = self._shared.loop.offload(self._commits.restore, number, to)
 
     def _go_on(self, open_round: OpenRound) -> None:
         """Note when the open round ends."""
@@ -197,7 +198,7 @@ class Track:
         open_round = self._open
         assert open_round is not None
         try:
-            self.model = self._shared.runtime.offload(self._commits.finish, open_round)
+            self.model = self._shared.loop.offload(self._commits.finish, open_round)
         except Exception as error:
             if not isinstance(error, BrambleError):
                 log.exception("round %d: the commit failed", open_round.number)
@@ -221,7 +222,7 @@ class Track:
         self._commits.told(open_round)
         if committed:
             self._shared.changed()  # before what takes its time, or the round would be seen as over and open
-        self._shared.runtime.offload(self._openings.let_go, open_round, committed)
+        self._shared.loop.offload(self._openings.let_go, open_round, committed)
 
     # The clock, and ends
 
@@ -237,10 +238,10 @@ class Track:
         if due is None or due > 0:
             return
         if running:
-            self.feed(synchronous.Deadline(running.number), Reply(self._shared.runtime.event()))
+            self.feed(synchronous.Deadline(running.number), Reply(self._shared.loop.event()))
             return
         try:
-            self.feed(self.begin(), Reply(self._shared.runtime.event()))
+            self.feed(self.begin(), Reply(self._shared.loop.event()))
         except BrambleError as error:
             self._schedule.ended(now, False)
             if not isinstance(error, StoreError):  # which the store says itself
@@ -262,4 +263,4 @@ class Track:
     def leave(self) -> None:
         """Let go of the open round for a next process to go on with."""
         if self._open:
-            self._shared.runtime.offload(self._open.leave)
+            self._shared.loop.offload(self._open.leave)

@@ -7,12 +7,13 @@ import logging
 import queue
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from bramble_protocol.errors import BrambleError
 from bramble_server.clock import Clock
+from bramble_server.loop import Loop
 from bramble_server.store import Store, StoreError
 from bramble_server.store.errors import AwayError
 
@@ -34,22 +35,6 @@ class RefusedError(BrambleError):
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
         self.code = code
-
-
-class Runtime(Protocol):
-    """What the writer needs of the engine."""
-
-    def queue(self) -> Any:
-        """Return a queue as in the standard library."""
-
-    def event(self) -> Any:
-        """Return an event as in the standard library."""
-
-    def spawn(self, work: Callable[[], None]) -> Any:
-        """Run something beside; return what can be joined."""
-
-    def offload(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run something that blocks, while everybody else goes on."""
 
 
 class Reply:
@@ -114,11 +99,9 @@ class Writer:
         The clock's work.
     """
 
-    def __init__(
-        self, store: Store, runtime: Runtime, due: Callable[[], float | None], tick: Callable[[], None], clock: Clock = time
-    ) -> None:
-        self._store, self._runtime, self._due, self._tick, self._clock = store, runtime, due, tick, clock
-        self._jobs = runtime.queue()
+    def __init__(self, store: Store, loop: Loop, due: Callable[[], float | None], tick: Callable[[], None], clock: Clock = time) -> None:
+        self._store, self._loop, self._due, self._tick, self._clock = store, loop, due, tick, clock
+        self._jobs = loop.queue()
         self._stopping = False
         self._not_before = 0.0
         self._failed = ""
@@ -126,7 +109,7 @@ class Writer:
 
     def start(self) -> None:
         """Begin to work."""
-        self._task = self._runtime.spawn(self._run)
+        self._task = self._loop.spawn(self._run)
 
     def stop(self, work: Callable[[Reply], Any], within: float) -> None:
         """Do what is queued and this last job, then end; whoever comes later is answered with an error.
@@ -177,7 +160,7 @@ class Writer:
         return result
 
     def _reply(self) -> Reply:
-        return Reply(self._runtime.event())
+        return Reply(self._loop.event())
 
     def _put(self, job: _Job) -> Reply:
         if self._stopping:
@@ -237,7 +220,7 @@ class Writer:
 
     def _taken(self, take: Callable[[list[Any]], None], jobs: list[_Taken]) -> bool:
         try:
-            self._runtime.offload(take, [job.item for job in jobs])
+            self._loop.offload(take, [job.item for job in jobs])
         except Exception:
             log.exception("jobs failed; nothing else is affected")
             for job in jobs:
@@ -247,7 +230,7 @@ class Writer:
 
     def _write(self, jobs: list[_Stored]) -> None:
         try:
-            results = self._runtime.offload(self._commit, jobs)
+            results = self._loop.offload(self._commit, jobs)
         except Exception as error:
             if len(jobs) > 1 and not isinstance(error, AwayError):  # find the one at fault: the others must not suffer
                 for job in jobs:
@@ -261,7 +244,7 @@ class Writer:
             return
         for job, result in zip(jobs, results, strict=True):
             job.reply.answer(result)
-            self._do(_Plain(Reply(self._runtime.event()), lambda _, then=job.then: then()))  # type: ignore[misc]
+            self._do(_Plain(Reply(self._loop.event()), lambda _, then=job.then: then()))  # type: ignore[misc]
 
     def _commit(self, jobs: list[_Stored]) -> list[Any]:
         with self._store.writing() as connection:

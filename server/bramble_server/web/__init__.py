@@ -12,10 +12,10 @@ from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.tokens import Tokens
 from bramble_server.foundation import Foundation
+from bramble_server.loop import Loop
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
-from bramble_server.rounds.writer import Runtime
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store
 from bramble_server.web import errors, guards, history, model, monitor, readings, starters
@@ -32,7 +32,7 @@ class Room:
     archive: Archive
     registry: Registry
     coordinator: Coordinator
-    runtime: Runtime
+    loop: Loop
     metrics: Metrics
     limited_log: RateLimitedLog
     tokens: Tokens | None

@@ -77,13 +77,13 @@ def blueprint(room: Room) -> Blueprint:
     def all_rounds() -> Response:
         asked = query.read(since=query.integer(0, 2**53), limit=query.integer(1, MOST), clients=query.switch, task=query.text)
         task = room.track(asked["task"]).task
-        found = room.runtime.offload(_history, room, task, asked["since"] or 0, asked["limit"] or 100, bool(asked["clients"]))
+        found = room.loop.offload(_history, room, task, asked["since"] or 0, asked["limit"] or 100, bool(asked["clients"]))
         return jsonify(rounds=[_live(room, item) for item in found])
 
     @part.get("/rounds/<int:number>")
     def one_round(number: int) -> Response:
         query.read()
-        found = room.runtime.offload(_one, room, number) if number < 2**53 else None
+        found = room.loop.offload(_one, room, number) if number < 2**53 else None
         if found is None:
             raise RequestError(404, f"there is no round {number}")
         return jsonify(_live(room, found))

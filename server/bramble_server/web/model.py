@@ -38,7 +38,7 @@ def blueprint(room: Room) -> Blueprint:
         kind = request.accept_mimetypes.best_match([JSON, RAW, NPZ], JSON)
         tag = f"{track.graph.sha256[:12]}-{current.round}-{kind.rpartition('/')[2]}"
         known = request.if_none_match.contains(tag)
-        body = b"" if known else room.runtime.offload(_render, track.graph, current, kind)
+        body = b"" if known else room.loop.offload(_render, track.graph, current, kind)
         response = Response(body, 304 if known else 200, mimetype=kind)
         response.set_etag(tag)
         response.headers.update({"Vary": "Accept", "Cache-Control": "no-cache"})
@@ -47,7 +47,7 @@ def blueprint(room: Room) -> Blueprint:
     @part.get("/models")
     def kept() -> Response:
         track = room.track(query.read(task=query.text)["task"])
-        return jsonify(models=room.runtime.offload(_kept, room, track.task))
+        return jsonify(models=room.loop.offload(_kept, room, track.task))
 
     @part.post("/model/rollback")
     @needs("admin")
@@ -62,7 +62,7 @@ def blueprint(room: Room) -> Blueprint:
     def model_clients() -> Response:
         asked = query.read(weights=query.switch, task=query.text)
         track = room.track(asked["task"])
-        return Response(room.runtime.offload(_render_clients, room, track.graph, asked["weights"] is not False), mimetype=JSON)
+        return Response(room.loop.offload(_render_clients, room, track.graph, asked["weights"] is not False), mimetype=JSON)
 
     @part.get("/graphs/<digest>.tflite")
     def graph(digest: str) -> Response:

@@ -26,7 +26,7 @@ def blueprint(room: Room) -> Blueprint:
     @part.get("/readyz")
     def readyz() -> tuple[Response, int]:
         with suppress(StoreError):
-            room.runtime.offload(room.store.probe)
+            room.loop.offload(room.store.probe)
         trouble = str(room.store.trouble)
         return (jsonify(ready=False, error=trouble), 503) if trouble else (jsonify(ready=True), 200)
 
@@ -34,7 +34,7 @@ def blueprint(room: Room) -> Blueprint:
     @needs("metrics")
     def metrics() -> Response:
         with suppress(StoreError):
-            room.runtime.offload(room.store.probe)
+            room.loop.offload(room.store.probe)
         return Response(room.metrics.text(), content_type=CONTENT_TYPE)
 
     return part

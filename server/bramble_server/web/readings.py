@@ -29,7 +29,7 @@ def blueprint(room: Room) -> Blueprint:
         if room.settings.mode == "private":
             raise RequestError(403, "readings stay on the clients: the server runs in private mode")
         asked = query.read(since=query.seconds, limit=query.integer(1, MOST), client=query.client_id)
-        body = room.runtime.offload(_render, room, asked["since"], asked["limit"] or MOST, asked["client"])
+        body = room.loop.offload(_render, room, asked["since"], asked["limit"] or MOST, asked["client"])
         return Response(body, mimetype="application/json")
 
     return part

@@ -71,8 +71,8 @@ def places(largest: int) -> Any:
     return BoundedSemaphore(max(4, MESSAGE_MEMORY // largest))
 
 
-class Runtime:
-    """What the rest of the room uses of the engine, see :class:`bramble_server.rounds.writer.Runtime`.
+class GeventLoop:
+    """Runs the server on gevent, see :class:`bramble_server.loop.Loop`.
 
     Parameters
     ----------

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
 
 from bramble_protocol import BrambleError
 from bramble_protocol.notify import notify, watchdog_interval
+from bramble_server.loop import Loop
 
 log = logging.getLogger(__name__)
 
 
-class Runtime(Protocol):
-    """What the watchdog needs of the engine."""
-
-    def event(self) -> Any:
-        """Return an event as in the standard library."""
-
-    def spawn(self, work: Callable[[], None]) -> Any:
-        """Run something beside."""
-
-
-def start(runtime: Runtime, answer: Callable[[], object]) -> None:
+def start(loop: Loop, answer: Callable[[], object]) -> None:
     """Say that the server is ready, and from then on that it lives, if systemd wants to know.
 
     Parameters
@@ -37,7 +27,7 @@ def start(runtime: Runtime, answer: Callable[[], object]) -> None:
         return
 
     def beat() -> None:
-        pause = runtime.event()
+        pause = loop.event()
         while True:
             try:
                 answer()
@@ -46,4 +36,4 @@ def start(runtime: Runtime, answer: Callable[[], object]) -> None:
             notify(WATCHDOG=1)
             pause.wait(interval)
 
-    runtime.spawn(beat)
+    loop.spawn(beat)

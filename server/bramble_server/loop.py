@@ -1,0 +1,24 @@
+"""What runs the server's work: told from outside, so that nothing else knows of gevent, and tests use threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Loop(Protocol):
+    """Runs what must not wait beside each other; :class:`bramble_server.transport.gevent.engine.GeventLoop` is one."""
+
+    def queue(self) -> Any:
+        """Return a queue as in the standard library."""
+
+    def event(self) -> Any:
+        """Return an event as in the standard library."""
+
+    def spawn(self, work: Callable[[], None]) -> Any:
+        """Run something beside; return what can be joined."""
+
+    def offload(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run something that blocks, while everybody else goes on; return its result or raise its error."""
