@@ -82,11 +82,11 @@ class Server:
         limits = Limits(largest, text, patience, handlers.admitted, engine.places(largest))
         self.metrics.watch(engine.attach(self.sio, limits, handlers.complain))
         readers = engine.GeventLoop(self.sio, threads=READERS)
-        room = http.Room(
+        services = http.Services(
             settings, tracks, self.store, self.archive, self.registry, self.coordinator, readers, self.metrics, self.limited_log,
             tokens,
         )  # fmt: skip
-        http.register(self.flask, room)
+        http.register(self.flask, services)
         for name, track in zip(settings.task, tracks, strict=True):
             if settings.mode == "private" and not track.signatures and track.graph.fingerprint not in released.fingerprints():
                 log.warning(

@@ -18,11 +18,11 @@ from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store
-from bramble_server.web import errors, guards, history, model, monitor, readings, starters
+from bramble_server.web import clients, errors, guards, model, monitor, readings, rounds, starters, status
 
 
 @dataclass(frozen=True)
-class Room:
+class Services:
     """What the endpoints work with."""
 
     settings: ServerSettings
@@ -55,9 +55,9 @@ class Room:
         return self.registry.strangers(self.tokens.clients()) if self.tokens else []
 
 
-def register(app: Flask, room: Room) -> None:
+def register(app: Flask, services: Services) -> None:
     """Give an application every endpoint, behind the guards."""
-    errors.register(app, room.limited_log)
-    guards.register(app, room)
-    for part in (starters, model, history, readings, monitor):
-        app.register_blueprint(part.blueprint(room))
+    errors.register(app, services.limited_log)
+    guards.register(app, services)
+    for part in (starters, status, clients, rounds, model, readings, monitor):
+        app.register_blueprint(part.blueprint(services))

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from bramble_server.fleet.tokens import Tokens
-    from bramble_server.web import Room
+    from bramble_server.web import Services
 
 LARGEST_BODY = 1 << 16
 OPEN_PATHS = ("/healthz", "/readyz")
 """Paths that need no token."""
 
 
-def register(app: Flask, room: Room) -> None:
+def register(app: Flask, services: Services) -> None:
     """Check every request before anything else sees it."""
     # Around Socket.IO too, which answers before Flask sees a request.
-    app.wsgi_app = _HostGuard(app.wsgi_app, KnownHosts(room.settings.allowed_hosts), room)  # type: ignore[method-assign]
+    app.wsgi_app = _HostGuard(app.wsgi_app, KnownHosts(services.settings.allowed_hosts), services)  # type: ignore[method-assign]
 
     @app.before_request
     def guard() -> None:
@@ -42,8 +42,8 @@ def register(app: Flask, room: Room) -> None:
             header = browsers.foreign(request.headers, request.scheme)
             if header:
                 raise RequestError(403, f"{header}: a page of another site starts nothing here")
-        if room.tokens and request.path not in OPEN_PATHS:
-            _admit(app, room, room.tokens)
+        if services.tokens and request.path not in OPEN_PATHS:
+            _admit(app, services, services.tokens)
 
     @app.after_request
     def harden(response: Response) -> Response:
@@ -54,7 +54,7 @@ def register(app: Flask, room: Room) -> None:
         return response
 
 
-def _admit(app: Flask, room: Room, tokens: Tokens) -> None:
+def _admit(app: Flask, services: Services, tokens: Tokens) -> None:
     """Let in whoever shows a token that opens what is asked for; note whose it is in ``g.visitor``."""
     token, asked = _token(), printable(f"{request.method} {request.path[:100]}")
     visitor = g.visitor = tokens.http(token)
@@ -62,7 +62,7 @@ def _admit(app: Flask, room: Room, tokens: Tokens) -> None:
         if request.path.startswith("/graphs/") and tokens.any_client(token):
             return
         sentence, person = "Authorization: expected 'Bearer' and a token that this server knows", browsers.wants_page(request.headers)
-        room.limited_log.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
+        services.limited_log.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
         if person:
             # The browser asks for it in a form of its own, and shows it with every request from then on.
             sentence += "; in a browser it is the password, of any user name"
@@ -70,7 +70,7 @@ def _admit(app: Flask, room: Room, tokens: Tokens) -> None:
     scope = needed(app, request)
     if scope not in visitor.opens:
         sentence = f"Authorization: the token of {printable(visitor.name)} does not open this; it takes the scope {scope}"
-        room.limited_log.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
+        services.limited_log.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
         raise RequestError(403, sentence)
 
 
@@ -116,8 +116,8 @@ class KnownHosts:
 
 
 class _HostGuard:
-    def __init__(self, app: WSGIApplication, hosts: KnownHosts, room: Room) -> None:
-        self._app, self._hosts, self._room = app, hosts, room
+    def __init__(self, app: WSGIApplication, hosts: KnownHosts, services: Services) -> None:
+        self._app, self._hosts, self._services = app, hosts, services
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         headers, host = EnvironHeaders(environ), str(environ.get("HTTP_HOST", ""))
@@ -129,6 +129,6 @@ class _HostGuard:
         else:
             return self._app(environ, start_response)
         address = str(environ.get("REMOTE_ADDR"))
-        self._room.limited_log.about(f"HTTP from {address}", f"refused: {why}", address=address)
+        self._services.limited_log.about(f"HTTP from {address}", f"refused: {why}", address=address)
         start_response("403 Forbidden", [("Content-Type", "application/json")])
         return [json.dumps({"error": sentence}).encode()]

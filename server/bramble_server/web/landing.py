@@ -10,12 +10,12 @@ from flask import Response, g, request
 from jinja2 import Environment
 
 from bramble_server.fleet.tokens import SCOPES
-from bramble_server.web.history import release
+from bramble_server.web.status import release
 
 if TYPE_CHECKING:
     from bramble_server.foundation import Foundation
     from bramble_server.rounds.view import Progress
-    from bramble_server.web import Room
+    from bramble_server.web import Services
 
 READINGS = 24
 _LINKS = {
@@ -110,15 +110,15 @@ Every client forgets its readings too. There is no way back.</p>
 """)
 
 
-def page(room: Room) -> Response:
+def page(services: Services) -> Response:
     """Return the page for the path that was asked."""
-    return _render(room, None, 200)
+    return _render(services, None, 200)
 
 
-def told(room: Room, answer: Response) -> Response:
+def told(services: Services, answer: Response) -> Response:
     """Return a starter's answer, JSON for programs, as a page for the person who pressed its button."""
     said: dict[str, Any] = answer.get_json()
-    return _render(room, said.get("error") or _sentence(request.path, said), answer.status_code)
+    return _render(services, said.get("error") or _sentence(request.path, said), answer.status_code)
 
 
 def _sentence(path: str, said: dict[str, Any]) -> str:
@@ -131,16 +131,16 @@ def _sentence(path: str, said: dict[str, Any]) -> str:
     return f"The server is back at the initial model and told {_clients(said['clients'])}."
 
 
-def _render(room: Room, said: str | None, status: int) -> Response:
-    visitor, view = g.get("visitor"), room.coordinator.view
+def _render(services: Services, said: str | None, status: int) -> Response:
+    visitor, view = g.get("visitor"), services.coordinator.view
     text = _TEMPLATE.render(
         style=_STYLE,
         said=said[:1].upper() + said[1:] if said else None,
         path=request.path,
         release=release(),
-        mode=room.settings.mode,
-        task=room.track(request.args.get("task")).task if request.args.get("task") and not said else None,
-        tasks=[_task(room, track, view.tasks[track.task]) for track in room.tracks],
+        mode=services.settings.mode,
+        task=services.track(request.args.get("task")).task if request.args.get("task") and not said else None,
+        tasks=[_task(services, track, view.tasks[track.task]) for track in services.tracks],
         opens=visitor.opens if visitor else frozenset(SCOPES),
         readings=READINGS,
         links=_LINKS,
@@ -149,14 +149,14 @@ def _render(room: Room, said: str | None, status: int) -> Response:
     return Response(text, status, _HEADERS, mimetype="text/html")
 
 
-def _task(room: Room, track: Foundation, progress: Progress) -> dict[str, str]:
+def _task(services: Services, track: Foundation, progress: Progress) -> dict[str, str]:
     """Return what is said of a task."""
     task, needed = track.task, track.settings.min_clients
     running = f"; round {progress.running} is running" if progress.running else ""
     last = f"The last committed round is {progress.model.round}" if progress.model.round else "No round has been committed yet"
-    unfit = len(room.registry) - room.registry.ready(task)
+    unfit = len(services.registry) - services.registry.ready(task)
     others = f", {unfit} of them not able to train it" if unfit else ""
-    clients = f"{_clients(len(room.registry))} connected{others}; a round needs {needed}."
+    clients = f"{_clients(len(services.registry))} connected{others}; a round needs {needed}."
     return {"task": task, "round": f"{last}{running}.", "clients": clients}
 
 

@@ -21,24 +21,24 @@ from bramble_server.web.measures import tested
 from bramble_server.web.scopes import needs
 
 if TYPE_CHECKING:
-    from bramble_server.web import Room
+    from bramble_server.web import Services
 
 JSON, RAW, NPZ = "application/json", "application/octet-stream", "application/x-npz"
 
 
-def blueprint(room: Room) -> Blueprint:
+def blueprint(services: Services) -> Blueprint:
     """Return the endpoints."""
     part = Blueprint("model", __name__)
-    served = {track.graph.sha256: track for track in room.tracks}
+    served = {track.graph.sha256: track for track in services.tracks}
 
     @part.get("/model")
     def model() -> Response:
-        track = room.track(query.read(task=query.text)["task"])
-        current = room.coordinator.view.tasks[track.task].model
+        track = services.track(query.read(task=query.text)["task"])
+        current = services.coordinator.view.tasks[track.task].model
         kind = request.accept_mimetypes.best_match([JSON, RAW, NPZ], JSON)
         tag = f"{track.graph.sha256[:12]}-{current.round}-{kind.rpartition('/')[2]}"
         known = request.if_none_match.contains(tag)
-        body = b"" if known else room.loop.offload(_render, track.graph, current, kind)
+        body = b"" if known else services.loop.offload(_render, track.graph, current, kind)
         response = Response(body, 304 if known else 200, mimetype=kind)
         response.set_etag(tag)
         response.headers.update({"Vary": "Accept", "Cache-Control": "no-cache"})
@@ -46,23 +46,23 @@ def blueprint(room: Room) -> Blueprint:
 
     @part.get("/models")
     def kept() -> Response:
-        track = room.track(query.read(task=query.text)["task"])
-        return jsonify(models=room.loop.offload(_kept, room, track.task))
+        track = services.track(query.read(task=query.text)["task"])
+        return jsonify(models=services.loop.offload(_kept, services, track.task))
 
     @part.post("/model/rollback")
     @needs("admin")
     def rollback() -> Response:
         asked = query.read(round=query.integer(1, 2**53), task=query.text)
-        number, track = asked["round"], room.track(asked["task"])
+        number, track = asked["round"], services.track(asked["task"])
         if number is None:
             raise RequestError(400, "round: say which, as in /model/rollback?round=7; /models lists those that are kept")
-        return jsonify(round=room.coordinator.rollback(number, track.task), rollback_of=number)
+        return jsonify(round=services.coordinator.rollback(number, track.task), rollback_of=number)
 
     @part.get("/model/clients")
     def model_clients() -> Response:
         asked = query.read(weights=query.switch, task=query.text)
-        track = room.track(asked["task"])
-        return Response(room.loop.offload(_render_clients, room, track.graph, asked["weights"] is not False), mimetype=JSON)
+        track = services.track(asked["task"])
+        return Response(services.loop.offload(_render_clients, services, track.graph, asked["weights"] is not False), mimetype=JSON)
 
     @part.get("/graphs/<digest>.tflite")
     def graph(digest: str) -> Response:
@@ -81,8 +81,8 @@ def blueprint(room: Room) -> Blueprint:
     return part
 
 
-def _kept(room: Room, task: str) -> list[dict[str, Any]]:
-    with room.store.reading() as connection:
+def _kept(services: Services, task: str) -> list[dict[str, Any]]:
+    with services.store.reading() as connection:
         return [record for number in models.kept(connection, task) if (record := rounds.one(connection, number, clients=False))]
 
 
@@ -108,17 +108,17 @@ def _model(graph: GraphFile, model: Model) -> Iterator[tuple[str, Iterable[str]]
     yield "test", [json.dumps(tested(graph.manifest.metric, model.metrics))]
 
 
-def _render_clients(room: Room, graph: GraphFile, weights: bool) -> bytes:
-    return json_stream.rendered(json_stream.members(_clients(room, graph, weights)))
+def _render_clients(services: Services, graph: GraphFile, weights: bool) -> bytes:
+    return json_stream.rendered(json_stream.members(_clients(services, graph, weights)))
 
 
-def _clients(room: Room, graph: GraphFile, weights: bool) -> Iterator[tuple[str, Iterable[str]]]:
+def _clients(services: Services, graph: GraphFile, weights: bool) -> Iterator[tuple[str, Iterable[str]]]:
     """Yield one client at a time: the arrays of a whole fleet are never in memory together."""
     layout = graph.manifest.layout
     with ExitStack() as stack:
-        connection = stack.enter_context(room.store.reading())
-        wanted = weights and room.settings.mode == "evaluation"
-        files = stack.enter_context(room.archive.reading(lambda: set(models.rounds_of_updates(connection).values()) if wanted else ()))
+        connection = stack.enter_context(services.store.reading())
+        wanted = weights and services.settings.mode == "evaluation"
+        files = stack.enter_context(services.archive.reading(lambda: set(models.rounds_of_updates(connection).values()) if wanted else ()))
         for latest in models.latest_updates_of_all(connection, graph.manifest.task, weights):
             shown: dict[str, Iterable[str]] = {
                 name: [json.dumps(value)] for name, value in vars(latest).items() if name not in ("task", "client", "weights")

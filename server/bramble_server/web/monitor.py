@@ -12,10 +12,10 @@ from bramble_server.store import StoreError
 from bramble_server.web.scopes import needs
 
 if TYPE_CHECKING:
-    from bramble_server.web import Room
+    from bramble_server.web import Services
 
 
-def blueprint(room: Room) -> Blueprint:
+def blueprint(services: Services) -> Blueprint:
     """Return the endpoints."""
     part = Blueprint("monitor", __name__)
 
@@ -26,15 +26,15 @@ def blueprint(room: Room) -> Blueprint:
     @part.get("/readyz")
     def readyz() -> tuple[Response, int]:
         with suppress(StoreError):
-            room.loop.offload(room.store.probe)
-        trouble = str(room.store.trouble)
+            services.loop.offload(services.store.probe)
+        trouble = str(services.store.trouble)
         return (jsonify(ready=False, error=trouble), 503) if trouble else (jsonify(ready=True), 200)
 
     @part.get("/metrics")
     @needs("metrics")
     def metrics() -> Response:
         with suppress(StoreError):
-            room.loop.offload(room.store.probe)
-        return Response(room.metrics.text(), content_type=CONTENT_TYPE)
+            services.loop.offload(services.store.probe)
+        return Response(services.metrics.text(), content_type=CONTENT_TYPE)
 
     return part

@@ -14,29 +14,29 @@ from bramble_server.web import json_stream, query
 from bramble_server.web.errors import RequestError
 
 if TYPE_CHECKING:
-    from bramble_server.web import Room
+    from bramble_server.web import Services
 
 MOST = 100_000
 """Readings of one channel in one answer."""
 
 
-def blueprint(room: Room) -> Blueprint:
+def blueprint(services: Services) -> Blueprint:
     """Return the endpoint."""
     part = Blueprint("readings", __name__)
 
     @part.get("/data/all")
     def data_all() -> Response:
-        if room.settings.mode == "private":
+        if services.settings.mode == "private":
             raise RequestError(403, "readings stay on the clients: the server runs in private mode")
         asked = query.read(since=query.seconds, limit=query.integer(1, MOST), client=query.client_id)
-        body = room.loop.offload(_render, room, asked["since"], asked["limit"] or MOST, asked["client"])
+        body = services.loop.offload(_render, services, asked["since"], asked["limit"] or MOST, asked["client"])
         return Response(body, mimetype="application/json")
 
     return part
 
 
-def _render(room: Room, since: float | None, limit: int, client: str | None) -> bytes:
-    with room.store.reading() as connection:
+def _render(services: Services, since: float | None, limit: int, client: str | None) -> bytes:
+    with services.store.reading() as connection:
         names = mirror.clients(connection) if client is None else [client]
         return json_stream.rendered(json_stream.members([("clients", json_stream.members(_columns(connection, names, since, limit)))]))
 

@@ -12,12 +12,12 @@ from bramble_server.web.errors import RequestError
 from bramble_server.web.scopes import needs
 
 if TYPE_CHECKING:
-    from bramble_server.web import Room
+    from bramble_server.web import Services
 
 BOTH = ["GET", "POST"]
 
 
-def blueprint(room: Room) -> Blueprint:
+def blueprint(services: Services) -> Blueprint:
     """Return the endpoints."""
     part = Blueprint("starters", __name__)
 
@@ -31,32 +31,32 @@ def blueprint(room: Room) -> Blueprint:
         if request.method != "GET" or telltale is None:
             return None
         if browsers.wants_page(request.headers):
-            return landing.page(room)
+            return landing.page(services)
         sentence = f"{telltale}: a browser's GET starts nothing; send a POST, or open this address for a page with buttons"
         raise RequestError(403, sentence)
 
     @part.after_request
     def for_people(response: Response) -> Response:
         person = response.is_json and response.status_code != 401 and browsers.wants_page(request.headers)
-        return landing.told(room, response) if person else response
+        return landing.told(services, response) if person else response
 
     @part.route("/", methods=BOTH)
     @needs("operate")
     def start() -> tuple[Response, int]:
-        opened = room.coordinator.start_round(room.track(query.read(task=query.text)["task"]).task)
+        opened = services.coordinator.start_round(services.track(query.read(task=query.text)["task"]).task)
         return jsonify(round=opened.round, clients=list(opened.clients)), 202
 
     @part.route("/reset", methods=BOTH)
     @needs("admin")
     def reset() -> Response:
         task = query.read(task=query.text)["task"]
-        return jsonify(clients=room.coordinator.reset(task and room.track(task).task))
+        return jsonify(clients=services.coordinator.reset(task and services.track(task).task))
 
     @part.route("/generate", methods=BOTH)
     @needs("operate")
     def generate() -> tuple[Response, int]:
         count = query.read(count=query.integer(1, MAX_READINGS))["count"] or landing.READINGS
-        cycle, clients = room.coordinator.generate(count)
+        cycle, clients = services.coordinator.generate(count)
         return jsonify(cycle=cycle, clients=clients), 202
 
     return part

@@ -1,0 +1,70 @@
+"""``/status``: what is served, and how far each task is."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, jsonify
+
+from bramble_server.learning import strategies
+from bramble_server.web import query
+
+if TYPE_CHECKING:
+    from bramble_server.foundation import Foundation
+    from bramble_server.web import Services
+
+
+def blueprint(services: Services) -> Blueprint:
+    """Return the endpoint."""
+    part = Blueprint("status", __name__)
+    manifests = [track.graph.manifest.to_wire() for track in services.tracks]
+    shown = {each["task"]: {name: value for name, value in each.items() if name != "layout"} for each in manifests}
+
+    @part.get("/status")
+    def status() -> Response:
+        track = services.track(query.read(task=query.text)["task"])
+        task, view = track.task, services.coordinator.view
+        known = {name: (each.model.round, each.running) for name, each in view.tasks.items()}
+        mine, chosen = view.tasks[task], strategies.choose(track.settings.strategy, track.settings.strategy_option)
+        return jsonify(
+            revision=view.revision,
+            version=release(),
+            task=task,
+            graph=track.graph.sha256,
+            mode=services.settings.mode,
+            strategy={"name": chosen.name, "parameters": chosen.set},
+            round=mine.model.round,
+            running=mine.running,
+            waiting_for=mine.waiting_for,
+            clients=len(services.registry),
+            able=services.registry.ready(task),
+            min_clients=track.settings.min_clients,
+            cycle=view.cycle,
+            cycle_waiting_for=view.cycle_waiting_for,
+            tasks=[_summary(services, each, *known[each.task]) for each in services.tracks],
+            manifest=shown[task],
+        )
+
+    return part
+
+
+def _summary(services: Services, track: Foundation, last: int, running: int | None) -> dict[str, Any]:
+    task = track.task
+    return {
+        "task": task,
+        "graph": track.graph.sha256,
+        "round": last,
+        "running": running,
+        "able": services.registry.ready(task),
+    }
+
+
+@lru_cache
+def release() -> str:
+    """Return the version of what is installed."""
+    try:
+        return version("bramble-fl")
+    except PackageNotFoundError:
+        return "unknown"
