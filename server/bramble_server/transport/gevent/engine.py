@@ -1,6 +1,6 @@
 """What the server runs on: gevent, without monkey patching, under Flask-SocketIO.
 
-Nothing else in this room names gevent but the two ends of a socket, ``wsgi.py`` and ``websocket.py``: another engine can take
+Nothing else in this room names gevent but the two ends of a socket and the threads beside it: another engine can take
 its place behind these few functions. Chosen by measurement: threads break at a thousand clients, and gevent-websocket
 unmasks in slow Python.
 """
@@ -20,11 +20,11 @@ from gevent import socket, ssl
 from gevent.event import Event  # type: ignore[import-untyped]
 from gevent.lock import BoundedSemaphore  # type: ignore[import-untyped]
 from gevent.pool import Pool  # type: ignore[import-untyped]
-from gevent.threadpool import ThreadPool  # type: ignore[import-untyped]
 
 from bramble_protocol.errors import BrambleError
 from bramble_server.metrics import Traffic
 from bramble_server.transport import connections
+from bramble_server.transport.gevent.threads import Threads
 from bramble_server.transport.gevent.websocket import Limits, WebSocket
 from bramble_server.transport.gevent.wsgi import Server
 
@@ -82,7 +82,7 @@ class GeventLoop:
 
     def __init__(self, sio: SocketIO, threads: int) -> None:
         self._eio = sio.server.eio
-        self._threads = ThreadPool(threads)
+        self._threads = Threads(threads)
 
     def queue(self) -> Any:
         """Return a queue as in the standard library."""
@@ -98,17 +98,7 @@ class GeventLoop:
 
     def offload(self, work: Callable[..., T], *arguments: Any) -> T:
         """Do blocking work (a database, large arrays) in a thread, while heartbeats go on; return its result or raise its error."""
-
-        def attempt() -> tuple[T | None, BaseException | None]:  # gevent prints what a thread raises, besides raising it here
-            try:
-                return work(*arguments), None
-            except BaseException as error:
-                return None, error
-
-        result, error = self._threads.apply(attempt)
-        if error is not None:
-            raise error
-        return result  # type: ignore[no-any-return]
+        return self._threads.run(work, *arguments)
 
 
 class Listener:
