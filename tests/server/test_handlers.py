@@ -93,12 +93,12 @@ class Links:
         auth = {"protocol": 1, "client_id": client, "channels": channels, **hello}
         self.sockets.handlers["connect"](sid, {"REMOTE_ADDR": address}, auth)
         self.sockets.open.add(sid)
-        self.office.settle()
+        self.office.drain()
         return sid
 
     def say(self, sid: str, event: str, *payload: Any) -> Any:
         answer = self.sockets.handlers[event](sid, *payload)
-        self.office.settle()
+        self.office.drain()
         return answer
 
     def heard(self, event: str) -> list[list[str]]:

@@ -119,7 +119,7 @@ class Coordinator:
 
         self._writer.stop(last, STOP_S)
 
-    def settle(self) -> None:
+    def drain(self) -> None:
         """Return once everything that was asked for before is done."""
         self._writer.submit(lambda _: None)
 
