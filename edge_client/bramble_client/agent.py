@@ -256,7 +256,7 @@ class Agent:
 
     def _train(self, update: ClientUpdate, received: float) -> Result:
         if self._board.simulated:  # readings that the server asked for before this round belong into it
-            self._cycles.settle(update.config.deadline_s / 2)
+            self._cycles.wait(update.config.deadline_s / 2)
         noted, until = self._memory.layer_state(update.task), self._memory.tested_until(update.task)
         result = self._trainer.run(update, self._recorder.columns, until, received, noted, lambda: self._training.wanted)
         return guarded(result, self._memory.untold(update.task)) if self._private else result
@@ -327,7 +327,7 @@ def run(settings: ClientSettings) -> int:
         log.warning("the token goes to %s unencrypted; anyone on the network can read it", settings.server)
     with startup.exclusive(settings.folder) as folder:
         if settings.fleet_file and (fleet := belonging.read_fleet(settings.fleet_file)):
-            belonging.settle(folder, fleet, settings.keep_samples, settings.adopt_readings)
+            belonging.claim(folder, fleet, settings.keep_samples, settings.adopt_readings)
         board = startup.open_sensors(settings)
         try:
             agent = Agent(settings, board, folder, token, tls)

@@ -75,7 +75,7 @@ def height(rows: int) -> dict[str, str]:
 def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
     """Return one row for each client ever seen, in the clients' fixed order."""
     metric = Metric(snapshot.manifest)
-    last = snapshot.settled[-1].get("clients", {}) if snapshot.settled else {}
+    last = snapshot.ended[-1].get("clients", {}) if snapshot.ended else {}
     now = time.time()
     result = []
     for client in snapshot.order:

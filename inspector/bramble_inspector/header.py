@@ -71,7 +71,7 @@ def _round(snapshot: Snapshot) -> Any:
     status = snapshot.status
     running, waiting = status["running"], status["waiting_for"]
     if not running:
-        last = snapshot.settled[-1] if snapshot.settled else None
+        last = snapshot.ended[-1] if snapshot.ended else None
         text = "no round yet" if last is None else f"idle; round {last['round']} {_how(last)}"
         return _card("round", "Round", str(status["round"]), [_line(text, "round-line")])
     selected = max(snapshot.rounds.get(running, {}).get("selected", 0), len(waiting), 1)

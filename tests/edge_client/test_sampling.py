@@ -64,7 +64,7 @@ class Room:
         return found
 
     def done(self, request: GenerateData) -> None:
-        assert self.cycles.settle(60), f"waited in vain for cycle {request.cycle}"
+        assert self.cycles.wait(60), f"waited in vain for cycle {request.cycle}"
 
     def close(self) -> None:
         self.sensors.gate.set()
@@ -102,7 +102,7 @@ def test_the_drivers_read_what_the_recording_holds_at_the_worlds_time(tmp_path: 
     cycles = Cycles(board, recorder, outbox)
     cycles.start()
     cycles.ask(GenerateData(1, 1672531200.0, 3600.0, 48))
-    assert cycles.settle(60)
+    assert cycles.wait(60)
     t, values = recorder.columns(["temperature", "pressure"])
     expected = [(recording.at(time)["temperature"], recording.at(time)["pressure"]) for time in t]
     assert t.size == 48
@@ -136,7 +136,7 @@ def test_a_full_disk_is_said_in_one_line_and_the_next_cycle_is_taken(
 
     monkeypatch.setattr(room.recorder, "forget_from", forgets)
     room.cycles.ask(GenerateData(1, 1000.0, 60.0, 3))
-    assert room.cycles.settle(60)
+    assert room.cycles.wait(60)
     (record,) = caplog.records
     assert record.getMessage().startswith("samples of an earlier world cannot be forgotten (database or disk is full)")
     assert record.exc_info is None
@@ -194,7 +194,7 @@ def test_real_sensors_keep_what_they_measured_whatever_the_world(tmp_path: Path)
     real = Room(tmp_path, Sensors(simulated=False))
     real.recorder.append_many([(2000.0, {"temperature": 1.0})])
     real.cycles.ask(GenerateData(1, 1000.0, 60.0, 1))
-    assert real.cycles.settle(60)
+    assert real.cycles.wait(60)
     assert real.recorder.columns(["temperature"])[0][0] == 2000.0
     real.close()
 

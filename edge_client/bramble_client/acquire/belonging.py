@@ -41,7 +41,7 @@ def read_fleet(path: Path) -> str | None:
     return name
 
 
-def settle(folder: Path, fleet: str, cap: int, adopt: bool) -> None:
+def claim(folder: Path, fleet: str, cap: int, adopt: bool) -> None:
     """Make the readings in a folder those of a fleet, before anybody uses them.
 
     Parameters

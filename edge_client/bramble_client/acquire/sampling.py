@@ -177,7 +177,7 @@ class Cycles(Worker):
             self._open += 1
         self._asked.put((request, self._resets))
 
-    def settle(self, timeout: float) -> bool:
+    def wait(self, timeout: float) -> bool:
         """Wait until every cycle that was asked for is taken; return whether it was, within so many seconds."""
         with self._done:
             return self._done.wait_for(lambda: self._open == 0 or self._stopping.is_set(), timeout)
