@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import bramble_protocol
-from bramble_client.acquire import belonging, mirror
+from bramble_client.acquire import belonging, data_updates
 from bramble_client.acquire.recorder import Recorder
 from bramble_client.acquire.sampling import Cycles, SelfPaced
 from bramble_client.commands import startup
@@ -287,9 +287,9 @@ class Agent:
         manifest = self._trainer.graphs.get(update.graph).manifest
         target = next(channel for channel in manifest.channels if channel.key == manifest.target)
         forecast = Channel(f"{target.key}.forecast", target.unit)
-        for start in range(0, len(result.forecasts), mirror.PART):  # a year of them at once would take megabytes
-            samples = [(t, {forecast.key: value}) for t, value in result.forecasts[start : start + mirror.PART]]
-            for message in mirror.parts(None, samples, [forecast]):
+        for start in range(0, len(result.forecasts), data_updates.PART):  # a year of them at once would take megabytes
+            samples = [(t, {forecast.key: value}) for t, value in result.forecasts[start : start + data_updates.PART]]
+            for message in data_updates.parts(None, samples, [forecast]):
                 self._outbox.put_readings(f"forecasts of {update.task} from {message.t[0]!r}", "data_update", message.to_wire())
 
     def _accepted(self, item: Item) -> None:

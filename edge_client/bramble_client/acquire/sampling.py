@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Protocol
 
-from bramble_client.acquire import mirror
+from bramble_client.acquire import data_updates
 from bramble_client.acquire.recorder import Recorder, Sample
 from bramble_client.deliver.outbox import Outbox
 from bramble_client.hal import Board, Reading
@@ -123,7 +123,7 @@ class SelfPaced:
         if self._outbox is None:
             return
         self._unmirrored.append((t, values))
-        if time.monotonic() - self._mirrored_at >= MIRROR_S or len(self._unmirrored) * len(self._channels) >= mirror.PART:
+        if time.monotonic() - self._mirrored_at >= MIRROR_S or len(self._unmirrored) * len(self._channels) >= data_updates.PART:
             self._mirror(self._outbox)
 
     def _mirror(self, outbox: Outbox) -> None:
@@ -135,7 +135,7 @@ class SelfPaced:
         self._mirrored_at = time.monotonic()
         for keys, samples in groups.items():
             channels = [channel for channel in self._channels if channel.key in keys]
-            for message in mirror.parts(None, samples, channels):
+            for message in data_updates.parts(None, samples, channels):
                 outbox.put_readings(f"{channels[0].key} sampled from {message.t[0]!r}", "data_update", message.to_wire())
 
 
@@ -206,7 +206,7 @@ class Cycles(Worker):
     def _take(self, request: GenerateData, resets: int) -> None:
         if self._sensors.simulated:
             self._begin_at(request.t)
-        length = max(1, mirror.PART // len(self._sensors.channels))
+        length = max(1, data_updates.PART // len(self._sensors.channels))
         part: list[Sample] = []
         for sample in self._samples(request):
             part.append(sample)
@@ -257,7 +257,7 @@ class Cycles(Worker):
                 log.info("cycle %d: broken off by a reset", cycle)
                 return False
             self._recorder.append_many(part)
-            for message in mirror.parts(cycle, part, self._sensors.channels):
+            for message in data_updates.parts(cycle, part, self._sensors.channels):
                 self._outbox.put_readings(f"cycle {cycle} from {message.t[0]!r}", "data_update", message.to_wire())
             return True
 
