@@ -257,7 +257,7 @@ class Agent:
     def _train(self, update: ClientUpdate, received: float) -> Result:
         if self._board.simulated:  # readings that the server asked for before this round belong into it
             self._cycles.wait(update.config.deadline_s / 2)
-        noted, until = self._memory.layer_state(update.task), self._memory.tested_until(update.task)
+        noted, until = self._memory.local_state(update.task), self._memory.tested_until(update.task)
         result = self._trainer.run(update, self._recorder.columns, until, received, noted, lambda: self._training.wanted)
         return guarded(result, self._memory.untold(update.task)) if self._private else result
 

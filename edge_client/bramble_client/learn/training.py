@@ -189,7 +189,7 @@ class Training(Worker):
             self._failed(job, f"{type(error).__name__}: {error}")
         else:
             failing = False
-            note = {"request": job.request, "tested_until": result.tested_until, "untold": result.untold, "layer_state": result.layer_state}
+            note = {"request": job.request, "tested_until": result.tested_until, "untold": result.untold, "layer_state": result.local_state}
             if self._put(job, "training_complete", payload, note):
                 self._trained(job.update, result)
         finally:
