@@ -80,7 +80,7 @@ def ask(folder: Path, *features: tuple[str, ...]) -> list[tuple[dict[str, Any], 
         office.registry.join(hello, f"sid {index}", "127.0.0.1")
         office.coordinator.joined(hello.client_id)
     office.coordinator.start_round()
-    office.settle()
+    office.drain()
     asked = list(emitted.asked)
     office.close()
     return asked
