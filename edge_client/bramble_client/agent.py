@@ -35,7 +35,7 @@ from bramble_client.learn.measures import guarded
 from bramble_client.learn.memory import Memory
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.trainer import Result, Trainer
-from bramble_client.learn.training import Training
+from bramble_client.learn.training_queue import TrainingQueue
 from bramble_client.machine import disk, memory
 from bramble_client.machine.frontpanel import open_panel
 from bramble_client.machine.report import Reporter
@@ -98,7 +98,7 @@ class Agent:
             longest_pause=settings.reconnect_max,
         )
         self._courier = Courier(self._outbox, self._link, self._accepted)
-        self._training = Training(self._train, self._outbox, self._trained)
+        self._training = TrainingQueue(self._train, self._outbox, self._trained)
         self._cycles = Cycles(board, self._recorder, self._outbox, utc=board.utc)
         self._paced = SelfPaced(board, self._recorder, None if self._private else self._outbox) if settings.self_paced else None
         self._reporter = Reporter(

@@ -48,7 +48,7 @@ class Memory:
         task
             Its name; empty for a result of a release that knew one task.
         note
-            As :class:`bramble_client.learn.training.Training` puts it beside the result.
+            As :class:`bramble_client.learn.training_queue.TrainingQueue` puts it beside the result.
         """
         tasks = self._tasks()
         if task and task not in tasks[:1]:
