@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,9 @@ from urllib.parse import urlsplit
 
 import bramble_protocol
 from bramble_client.acquire import belonging, data_updates
-from bramble_client.acquire.recorder import Recorder
-from bramble_client.acquire.sampling import Cycles, SelfPaced
+from bramble_client.acquire.cycles import Cycles
+from bramble_client.acquire.recorder import Recorder, to_the_minute
+from bramble_client.acquire.self_paced import SelfPaced
 from bramble_client.commands import startup
 from bramble_client.deliver.courier import Courier
 from bramble_client.deliver.download import DownloadFailed, GraphDownload
@@ -147,7 +147,7 @@ class Agent:
         span = self._recorder.span()
         if span is None:
             return
-        count, first, last = (span[0], *(datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M") for t in span[1:]))
+        count, first, last = (span[0], *map(to_the_minute, span[1:]))
         how = f"delete {self._folder}, or take another --data-dir, to begin anew"
         log.info("going on with %d samples of %s from %s to %s; %s", count, self._settings.id, first, last, how)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bramble_client import agent as agent_module
-from bramble_client.acquire import sampling
+from bramble_client.acquire import self_paced
 from bramble_client.acquire.recorder import TESTED_UNTIL
 from bramble_client.agent import Agent
 from bramble_client.deliver.download import DownloadFailed
@@ -260,7 +260,7 @@ def test_a_graph_that_the_network_keeps_from_coming_is_an_honest_no(server: Serv
 def test_real_sensors_in_evaluation_are_sampled_by_the_clock_and_mirrored_without_a_cycle(
     server: Server, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampling, "MIRROR_S", 0.05)
+    monkeypatch.setattr(self_paced, "MIRROR_S", 0.05)
     agent = make(sensors="linux", sample_every=0.01)
     updates = [DataUpdate.from_wire(data) for data in heard(server, "data_update", 3)]
     assert {message.cycle for message in updates} == {None}

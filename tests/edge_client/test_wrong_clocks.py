@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from numpy.testing import assert_array_equal
 
+from bramble_client.acquire.cycles import Cycles
 from bramble_client.acquire.recorder import Recorder
-from bramble_client.acquire.sampling import Cycles, SelfPaced
+from bramble_client.acquire.self_paced import SelfPaced
 from bramble_client.deliver.outbox import Outbox
 from bramble_client.hal import Board, open_board
 from bramble_protocol.messages import GenerateData
