@@ -22,6 +22,7 @@ from bramble.settings import (
     ListModelsSettings,
     ListRoundsSettings,
     RollbackSettings,
+    SimulateSettings,
     StartRoundSettings,
     WatchRoundSettings,
 )
@@ -94,6 +95,7 @@ rounds.command("watch")(flags.command(WatchRoundSettings, "fleet", _room("brambl
 rounds.command("list")(flags.command(ListRoundsSettings, "fleet", _room("bramble.round", "server", "listed")))
 model.command("list")(flags.command(ListModelsSettings, "fleet", _room("bramble.model", "server", "listed")))
 model.command("rollback")(flags.command(RollbackSettings, "fleet", _room("bramble.model", "server", "rollback")))
+app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulate", "server,client")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bramble_protocol.durations import seconds
+from bramble_server.settings import pairs
 
 Seconds = Annotated[float, BeforeValidator(seconds)]
 
@@ -26,6 +28,54 @@ class DemoSettings(BaseSettings):
     port: int = Field(5000, ge=0, le=65535, description="Port of the server; 0 takes a free one.")
     inspector_port: int = Field(8050, ge=0, le=65535, description="Port of the inspector; 0 takes a free one.")
     data_dir: Path | None = Field(None, description="Keep data and logs here; without it a temporary folder is removed at the end.")
+
+
+class SimulateSettings(BaseSettings):
+    """Let a whole fleet learn in simulated time: the strategies, rounds and local runs that server and clients have, without either.
+
+    Each client knows a stretch of a place's readings; the last tenth of every place is held out, and each model is tried on it. The same
+    seed gives the same model, bit by bit, whatever the number of workers.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_SIMULATE_", extra="ignore")
+
+    clients: int = Field(100, ge=1, le=100_000, description="How many clients.")
+    rounds: int = Field(20, ge=1, le=100_000, description="How many rounds.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of everything that is drawn.")
+    task: str = Field("climate", description="Built-in task, or the path of an exported graph.")
+    horizon: int | None = Field(None, ge=1, description="Bins to forecast ahead, instead of the built-in task's own number.")
+    strategy: str = Field("fedavg", description="How updates become the next model; bramble strategies lists all.")
+    strategy_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
+        {},
+        description="A parameter of the strategy, such as mu=0.1; may be given more than once.",
+        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "KEY=VALUE"},
+    )
+    scenario: Path | None = Field(None, description="TOML file that says who is slow, away or lost; without it all is well.")
+    data: str | None = Field(
+        None, description="Folder of CSV files, one a place, or the name of a function that a package offers; without it the recordings."
+    )
+    windows: int = Field(500, ge=1, description="Windows that each client knows at least; where places are few, they overlap.")
+    workers: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=256, description="Clients that train at once.",
+        json_schema_extra={"shown": "one a processor"},
+    )  # fmt: skip
+    epochs: int | None = Field(None, ge=1, le=1000, description="Local epochs in a round, instead of the task's own number.")
+    batch_size: int | None = Field(None, ge=1, le=65536, description="Windows in a minibatch, instead of the task's own number.")
+    learning_rate: float | None = Field(None, gt=0, le=1000, description="Clients' learning rate, instead of the task's own.")
+    deadline: Seconds = Field(
+        60.0,
+        gt=0,
+        le=1e6,
+        description="Longest that a round may take, in simulated time.",
+        json_schema_extra={"cli": "str", "shown": "60s"},
+    )
+    min_updates: int = Field(1, ge=1, description="Updates below which a round is abandoned.")
+    encoding: Literal["float32", "float16"] = Field("float32", description="How weights travel to the clients.")
+    reply_encoding: Literal["float32", "float16", "delta-float16"] = Field("float32", description="How weights travel back.")
+    out: Path | None = Field(None, description="Folder for the results: rounds and clients as CSV, and as Parquet with pyarrow installed.")
+    as_json: bool = Field(
+        False, description="Print the results as JSON on stdout, and the progress on stderr.", json_schema_extra={"flags": "--json"}
+    )
 
 
 class OperatorSettings(BaseSettings):

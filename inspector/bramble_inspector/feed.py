@@ -56,7 +56,7 @@ class Snapshot:
         return manifest
 
     @property
-    def ended(self) -> list[JSON]:
+    def settled(self) -> list[JSON]:
         """Rounds that are over, ascending."""
         return [entry for entry in self.rounds.values() if entry["state"] != "running"]
 

@@ -38,7 +38,7 @@ def selftest(board: Board) -> Iterator[Check]:
 
 def _sensor(board: Board, sensor: Sensor, pace: Pace) -> Iterator[Check]:
     driver = sensor.driver
-    board.advance()
+    board.settle()
     identity = _attempt(sensor, "identity", lambda: _identity(driver))
     yield identity
     if not identity.passed:

@@ -93,6 +93,10 @@ class Runtime:
             raise GraphFailed(f"graph: {signature} failed in {self.name} ({_first_line(error)})") from error
         return results
 
+    def prepare(self) -> None:
+        """Do what a first call would do before it computes; what the runtime says of itself it says then."""
+        self._interpreter.allocate_tensors()
+
     def _signature(self, name: str) -> tuple[Any, dict[str, Any]]:
         if name not in self.signatures:
             raise GraphFailed(f"graph: no signature {name!r}, only {', '.join(sorted(self.signatures)) or 'none'}")

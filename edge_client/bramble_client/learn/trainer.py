@@ -6,13 +6,13 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble_client.learn import controls, local_state
+from bramble_client.learn import controls, layer_state
 from bramble_client.learn.doubt import Doubts, improved
 from bramble_client.learn.fitting import BrokenOff, Model, TrainingFault, fit
 from bramble_client.learn.graphs import GraphCache, GraphRejected
@@ -53,8 +53,8 @@ class Result:
     """Time of the newest target; hand it to the next run, which then tests on newer ones only."""
     untold: str | None = None
     """Measures that wait for the next run, as :mod:`bramble_client.learn.measures` notes them; in private mode only."""
-    local_state: str | None = None
-    """What else goes on from here, as :mod:`bramble_client.learn.local_state` writes it; hand it to the next run."""
+    layer_state: str | None = None
+    """What else goes on from here, as :mod:`bramble_client.learn.layer_state` writes it; hand it to the next run."""
 
 
 class Trainer:
@@ -138,51 +138,13 @@ class Trainer:
             If the graph cannot be loaded or run here, or not in time.
         """
         start = time.time()
-        (manifest, initial), runtime = self._load(update), self._runner
-        config = update.config
+        manifest, initial = self._load(update)
         data = windows(*columns([channel.key for channel in manifest.channels], None), manifest)
         if not len(data):
             raise NotEnoughData(_missing(manifest, columns))
-        data = self._doubts.believable(runtime, data)
-        state, kept = local_state.read(noted, manifest, initial)
-        model, own = Model(update.weights, state), controls.held(update, kept)
-        before = model.arguments(manifest)
-        fresh = data.since(tested_until)
-        metrics = {}
-        if len(fresh):
-            tested = measure(runtime, fresh, before)
-            metrics = {"test_samples": float(len(fresh)), "test_error": tested["error"], "test_baseline": tested["baseline"]}
-        metrics["loss_before"] = measure(runtime, data, before)["loss"]
-        run = fit(
-            runtime, manifest, data, model, config, shuffles(config.seed, self._client_id, update.round), wanted,
-            correction=controls.correction(update, own), momentum=update.extras.momentum,
-        )  # fmt: skip
-        trained = run.model
-        metrics["loss_after"] = measure(runtime, data, trained.arguments(manifest))["loss"]
-        _check(np.concatenate([trained.weights, trained.state]), metrics, config)
-        improved(metrics["loss_before"], metrics["loss_after"])
-        moved = controls.moved(update, own, kept, trained.weights, run.done)
-        forecasts = forecast(runtime, manifest, fresh, before)
-        logger.info(
-            "round %d: trained on %d windows, loss %.4g to %.4g", update.round, len(data), metrics["loss_before"], metrics["loss_after"]
-        )
-        return Result(
-            complete=TrainingComplete(
-                round=update.round,
-                layout=update.layout,
-                encoding=update.reply_encoding,
-                weights=trained.weights,
-                samples=len(data),
-                metrics=metrics,
-                timing=Timing(start if received is None else received, start, time.time()),
-                steps=run.done if update.extras.steps else None,
-                since=own.since if own else None,
-                sections=moved.sections,
-            ),
-            forecasts=list(zip(fresh.time.tolist(), forecasts.tolist(), strict=False)),
-            tested_until=float(data.time[-1]),
-            local_state=local_state.written(manifest, trained.state, moved.controls),
-        )
+        ready = Ready(manifest, initial, data, self._doubts, self._client_id)
+        timing = Timing(start if received is None else received, start, start)
+        return local_run(self._runner, ready, update, tested_until, noted, timing, wanted)
 
     def _load(self, update: ClientUpdate) -> tuple[Manifest, Weights]:
         """Return the manifest of the graph that was named, and what its layers' state begins with."""
@@ -196,6 +158,83 @@ class Trainer:
         if layout != update.layout:
             raise GraphRejected(f"graph: its layout has {layout.size} weights, the update's {update.layout.size}; not run")
         return self._loaded
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a client brings to a local run, beside what the server asks."""
+
+    manifest: Manifest
+    initial: Weights
+    """What the state of the graph's layers begins with."""
+    data: Windows
+    """All windows that can be built of its readings; at least one."""
+    doubts: Doubts
+    """Its own, from run to run."""
+    client_id: str
+    """Makes this client's shuffles its own."""
+
+
+def local_run(
+    runtime: Graph,
+    ready: Ready,
+    update: ClientUpdate,
+    tested_until: float | None,
+    noted: str | None,
+    timing: Timing,
+    wanted: Callable[[], bool] = lambda: True,
+    clock: Callable[[], float] = time.time,
+) -> Result:
+    """Do what :meth:`Trainer.run` says, on windows that are there and with a graph that is loaded.
+
+    Parameters
+    ----------
+    timing
+        When the update came and the work began; when it ended is filled in.
+    clock
+        Seconds since 1970-01-01 UTC.
+    """
+    manifest, client_id, config = ready.manifest, ready.client_id, update.config
+    data = ready.doubts.believable(runtime, ready.data)
+    state, kept = layer_state.read(noted, manifest, ready.initial)
+    model, own = Model(update.weights, state), controls.held(update, kept)
+    before = model.arguments(manifest)
+    fresh = data.since(tested_until)
+    metrics = {}
+    if len(fresh):
+        tested = measure(runtime, fresh, before)
+        metrics = {"test_samples": float(len(fresh)), "test_error": tested["error"], "test_baseline": tested["baseline"]}
+    metrics["loss_before"] = measure(runtime, data, before)["loss"]
+    run = fit(
+        runtime, manifest, data, model, config, shuffles(config.seed, client_id, update.round), wanted,
+        correction=controls.correction(update, own), momentum=update.extras.momentum,
+    )  # fmt: skip
+    trained = run.model
+    metrics["loss_after"] = measure(runtime, data, trained.arguments(manifest))["loss"]
+    _check(np.concatenate([trained.weights, trained.state]), metrics, config)
+    improved(metrics["loss_before"], metrics["loss_after"])
+    moved = controls.moved(update, own, kept, trained.weights, run.done)
+    forecasts = forecast(runtime, manifest, fresh, before)
+    logger.info(
+        "round %d: trained on %d windows, loss %.4g to %.4g", update.round, len(data), metrics["loss_before"], metrics["loss_after"]
+    )
+    return Result(
+        complete=TrainingComplete(
+            round=update.round,
+            layout=update.layout,
+            encoding=update.reply_encoding,
+            weights=trained.weights,
+            samples=len(data),
+            metrics=metrics,
+            timing=replace(timing, train_end=clock()),
+            steps=run.done if update.extras.steps else None,
+            since=own.since if own else None,
+            sections=moved.sections,
+        ),
+        forecasts=list(zip(fresh.time.tolist(), forecasts.tolist(), strict=False)),
+        tested_until=float(data.time[-1]),
+        layer_state=layer_state.written(manifest, trained.state, moved.controls),
+    )
 
 
 def measure(runtime: Graph, data: Windows, model: dict[str, NDArray[np.float32]]) -> dict[str, float]:

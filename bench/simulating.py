@@ -1,0 +1,116 @@
+"""How much of the processors a simulation leaves to TensorFlow Lite, and what a thousand clients take."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.table import Row
+from bramble.simulation import places
+from bramble.simulation.engine import Simulation
+from bramble.simulation.scenario import Scenario
+from bramble.simulation.workers import Workers
+from bramble_client.learn.runtime import Runtime
+from bramble_protocol.graph import GraphFile
+from bramble_server import foundation
+from bramble_server.settings import Alone
+
+CLIENTS, REPEATS = 100, 7
+MANY, MANY_ROUNDS = 1000, 3
+Call = tuple[str, dict[str, NDArray[Any]]]
+
+
+class Listening(Workers):
+    """Workers that note every call with its arguments as the runtime takes them."""
+
+    def __init__(self, graph: GraphFile) -> None:
+        super().__init__(graph, 1)
+        self.calls: list[Call] = []
+
+    def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
+        """Note it, and run it."""
+        _, expected = self._runtime._signature(signature)
+        prepared = {name: np.asarray(value, expected[name]["dtype"], order="C") for name, value in inputs.items()}
+        self.calls.append((signature, prepared))
+        return super().__call__(signature, **inputs)
+
+
+def simulation(workers: Workers, seed: int = 0) -> Simulation:
+    """Return a fleet of ``CLIENTS`` that takes part in every round."""
+    [built] = foundation.read(Alone(task=("climate",), min_clients=1))
+    stretches, _ = places.share(PLACES, CLIENTS)
+    return Simulation(built, stretches, Scenario(spread=0), seed, workers)
+
+
+def tight(graph: GraphFile, calls: list[Call], count: int) -> float:
+    """Return the seconds that the same calls take in so many threads with nothing between them."""
+
+    def work(part: list[Call]) -> None:
+        runtime = Runtime(graph.flatbuffer)
+        runners = {signature: runtime._signature(signature)[0] for signature in {name for name, _ in part}}
+        ready.append(runners)
+        while len(ready) < count:
+            time.sleep(0.001)
+        started.append(time.perf_counter())
+        for signature, arrays in part:
+            runners[signature](**arrays)
+
+    ready: list[Any] = []
+    started: list[float] = []
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, [calls[index::count] for index in range(count)]))
+        return time.perf_counter() - min(started)
+
+
+def thousand() -> dict[str, Any]:
+    """Run the command in a process of its own; return what it printed, and its largest size."""
+    command = [sys.executable, "-m", "bramble", "simulate", "--clients", str(MANY), "--rounds", str(MANY_ROUNDS), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        printed = json.loads(process.stdout.read())
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return {**printed, "mb": usage.ru_maxrss / 1024}
+
+
+def main() -> list[Row]:
+    logging.getLogger("bramble_client").setLevel(logging.ERROR)
+    [built] = foundation.read(Alone(task=("climate",), min_clients=1))
+    count = len(os.sched_getaffinity(0))
+    listening = Listening(built.graph)
+    list(simulation(listening).play(1))
+    calls = listening.calls
+    listening.close()
+    ours, theirs = [], []
+    workers = Workers(built.graph, count)
+    for _ in range(REPEATS):
+        fleet = simulation(workers)
+        began = time.perf_counter()
+        list(fleet.play(1))
+        ours.append(time.perf_counter() - began)
+        theirs.append(tight(built.graph, calls, count))
+    workers.close()
+    share = statistics.median(theirs) / statistics.median(ours)
+    told = thousand()
+    return [
+        Row(
+            "Simulation: part of what the same calls reach in a tight loop", 100 * share, "%", 85,
+            f"{CLIENTS / statistics.median(ours):.0f} trainings a second against {CLIENTS / statistics.median(theirs):.0f}, "
+            f"{count} threads, medians of {REPEATS} interleaved runs",
+            bound="at least",
+        ),
+        Row(f"Simulation: memory of {MANY} clients", told["mb"], "MB", 1500, f"{told['committed']} rounds, model {told['digest']}"),
+    ]  # fmt: skip
+
+
+PLACES = places.read(None, foundation.read(Alone())[0].graph.manifest)

@@ -1,0 +1,282 @@
+"""Plays rounds: turns what a scenario says into the machine's events, in the order of a simulated clock, and does what it answers."""
+
+from __future__ import annotations
+
+import heapq
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bramble.simulation.places import Place, Stretch
+from bramble.simulation.scenario import Scenario
+from bramble.simulation.workers import Workers
+from bramble_client.learn.doubt import Doubts
+from bramble_client.learn.fitting import Model as Numbers
+from bramble_client.learn.trainer import Ready, Result, local_run, measure
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.features import FEATURES
+from bramble_protocol.layout import Weights
+from bramble_protocol.messages import ClientUpdate, Delivery, Timing
+from bramble_server.foundation import Foundation
+from bramble_server.learning import strategies
+from bramble_server.learning.judge import Judge
+from bramble_server.learning.strategies import Context, State, planned
+from bramble_server.rounds import synchronous
+from bramble_server.rounds.asking import Request
+from bramble_server.rounds.round import OpenRound
+from bramble_server.rounds.roundfile import Header, RoundFile
+from bramble_server.rounds.synchronous import Abandon, Accept, Commit, Deadline, Drop, Failed, Fold, Left, Open, Refuse, Start, Update
+from bramble_server.rounds.view import Model
+
+EPOCH = 1_672_531_200.0
+"""Where the simulated clock starts, seconds since 1970 UTC: 2023-01-01. The same for all, for the same bits."""
+
+
+@dataclass
+class Clock:
+    """A clock that stands still unless it is told how late it is."""
+
+    now: float = 0.0
+    """Seconds since the simulation began."""
+
+    def monotonic(self) -> float:
+        """Return seconds since the simulation began."""
+        return self.now
+
+    def time(self) -> float:
+        """Return seconds since 1970 UTC."""
+        return EPOCH + self.now
+
+
+class Scratch(RoundFile):
+    """A round's file that need not survive a power cut: a simulation is begun again."""
+
+    def sync(self) -> None:
+        """Do nothing."""
+
+
+@dataclass
+class Device:
+    """A simulated client: its stretch of a place's readings, and what it remembers from round to round."""
+
+    stretch: Stretch
+    doubts: Doubts = field(default_factory=Doubts)
+    tested_until: float | None = None
+    layer_state: str | None = None
+
+    def accepted(self, result: Result) -> None:
+        """Remember what the server took."""
+        self.tested_until, self.layer_state = result.tested_until, result.layer_state
+
+
+@dataclass(frozen=True)
+class Played:
+    """What became of one round."""
+
+    round: int
+    state: str
+    """``committed`` or ``abandoned``."""
+    reason: str | None
+    opened: float
+    """Simulated seconds since the beginning."""
+    ended: float
+    asked: int
+    delivered: int
+    metrics: Mapping[str, float]
+    """The clients' own, pooled as a server does."""
+    error: float
+    """Mean error of the model on what was held out, over all of its windows; as the task's metric is read, in its unit."""
+    baseline: float
+    """Likewise, of the baseline."""
+    by_place: Mapping[str, float]
+    """Error by place."""
+    digest: str
+    """What tells the model that holds now from any other."""
+    parts: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    """What is known of each client's part."""
+
+
+class Simulation:
+    """A fleet and its server, in simulated time.
+
+    Parameters
+    ----------
+    foundation
+        What the server is built on: graph and settings of one task.
+    stretches
+        What the clients know.
+    scenario
+        What goes on around them.
+    seed
+        Of everything that is drawn: shuffles, speeds, losses.
+    workers
+        Hold the graph.
+    """
+
+    def __init__(self, foundation: Foundation, stretches: Sequence[Stretch], scenario: Scenario, seed: int, workers: Workers) -> None:
+        self.graph, self._settings = foundation.graph, foundation.settings
+        self._scenario, self._seed, self._workers = scenario, seed, workers
+        self.choice = strategies.choose(self._settings.strategy, self._settings.strategy_option)
+        self.choice.check(self.graph.manifest)
+        self._config = replace(self._settings.training(self.graph.manifest.config), seed=seed)
+        self._devices = {stretch.client: Device(stretch) for stretch in stretches}
+        self._joins = {client: scenario.joins(client, seed) for client in self._devices}
+        self._places = list({stretch.place.name: stretch.place for stretch in stretches}.values())
+        self._clock, self._judge = Clock(), Judge()
+        self._memory: State = {}
+        self._state = synchronous.State(synchronous.Rules(self._settings.min_clients, self._settings.min_updates))
+        self.model = Model(0, self.graph.initial, {})
+        self._baseline: float | None = None
+
+    def play(self, rounds: int) -> Iterator[Played]:
+        """Yield what became of each round, as it ends.
+
+        Raises
+        ------
+        BrambleError
+            If no round can open.
+        """
+        with tempfile.TemporaryDirectory(prefix="bramble-simulation-") as folder:
+            for _ in range(rounds):
+                yield self._round(Path(folder) / "open.round")
+
+    def _round(self, path: Path) -> Played:
+        self._clock.now = max(self._clock.now, self._enough())
+        number, opened = self._state.last + 1, self._clock.now
+        here = [c for c, joined in self._joins.items() if joined <= opened and self._scenario.here(c, self._place(c), number, self._seed)]
+        self._state, actions = synchronous.step(self._state, Start(here))
+        if isinstance(actions[0], Refuse):
+            raise BrambleError(f"round {number}: {actions[0].reason}; lower --min-clients, or let fewer be away")
+        assert isinstance(actions[0], Open)
+        clients = actions[0].clients
+        strategy = self.choice.make()
+        if self._memory:
+            strategy.restore(self._memory)
+        plan = planned(strategy, Context(number, self.model.weights, self._config), clients)
+        request = Request(number, self.graph, self.model, self._settings, plan)
+        started = self._clock.time()
+        header = Header(
+            number, self.graph.sha256, "evaluation", len(self.model.weights), clients, started, started + self._settings.deadline
+        )
+        with closing(Scratch.create(path, header)) as file:
+            open_round = OpenRound(self.graph.manifest.task, file, self.model.weights, strategy, self._clock)
+            ending = self._until_it_ends(open_round, request, clients)
+            reason = ending.reason if isinstance(ending, Abandon) else self._commit(open_round)
+            return self._played(open_round, reason, opened, len(clients))
+
+    def _enough(self) -> float:
+        """Return when as many have joined as a round needs."""
+        return sorted(self._joins.values())[min(self._settings.min_clients, len(self._joins)) - 1]
+
+    def _place(self, client: str) -> str:
+        return self._devices[client].stretch.place.name
+
+    def _until_it_ends(self, open_round: OpenRound, request: Request, clients: Sequence[str]) -> Commit | Abandon:
+        number, begun, deadline = open_round.number, self._clock.now, self._clock.now + self._settings.deadline
+        events: list[tuple[float, str, synchronous.Event]] = [(deadline, "", Deadline(number))]
+        for client in clients:
+            takes = self._scenario.takes(client, self._place(client), number, self._seed)
+            if self._scenario.breaks(client, number, self._seed):
+                events.append((begun + takes / 2, client, Left(client)))
+            else:
+                events.append((begun + takes, client, Update(client, number)))
+        heapq.heapify(events)
+        asked = _on_the_wire(request)
+        timely = sorted((t, client) for t, client, event in events if isinstance(event, Update) and t < deadline)
+        # Who is late trains as well, but nobody takes it: the server knows nothing of it, and neither does the client's memory.
+        results = self._workers.map(lambda item: self._train(asked[item[1]], item[1], begun, item[0]), timely)
+        while True:
+            self._clock.now, client, event = heapq.heappop(events)
+            if isinstance(event, Update):
+                event = self._delivered(open_round, next(results), asked[client], event)
+            ending = self._feed(open_round, event)
+            if ending:
+                return ending
+
+    def _train(self, update: ClientUpdate, client: str, begun: float, arrives: float) -> Result | BrambleError:
+        device, manifest = self._devices[client], self.graph.manifest
+        ready = Ready(manifest, self.graph.state, device.stretch.windows, device.doubts, client)
+        came, answered = (EPOCH + t for t in (begun, arrives))
+        try:
+            return local_run(
+                self._workers, ready, update, device.tested_until, device.layer_state, Timing(came, came, came), clock=lambda: answered
+            )
+        except BrambleError as error:
+            return error
+
+    def _delivered(self, open_round: OpenRound, result: Result | BrambleError, asked: ClientUpdate, event: Update) -> synchronous.Event:
+        """Bring an answer through the wire's form and put it aside; it becomes a failure if there is none, or it cannot be read."""
+        try:
+            if isinstance(result, BrambleError):
+                raise result
+            delivery = Delivery.from_wire(result.complete.to_wire(asked), asked.layout)
+            open_round.take([(event.client, delivery, asked)])
+            open_round.fold(event.client)
+        except BrambleError as error:
+            return Failed(event.client, event.round, str(error))
+        self._devices[event.client].accepted(result)
+        return event
+
+    def _feed(self, open_round: OpenRound, event: synchronous.Event) -> Commit | Abandon | None:
+        self._state, actions = synchronous.step(self._state, event)
+        for action in actions:
+            match action:
+                case Drop(_, client, reason):
+                    open_round.drop(client, reason)
+                case Commit() | Abandon():
+                    return action
+                case Fold() | Accept():
+                    pass  # it was folded when it was put aside
+                case _:
+                    raise AssertionError(f"a simulated round does not call for {action}")
+        return None
+
+    def _commit(self, open_round: OpenRound) -> str | None:
+        """Make the updates the next model; return why it cannot be, if so."""
+        try:
+            aggregate, pooled = open_round.aggregate(self._judge, max(1, self._settings.min_updates))
+        except BrambleError as error:
+            return str(error)
+        self._judge.committed(pooled)
+        self._memory, self.model = aggregate.state, Model(open_round.number, aggregate.weights, pooled)
+        return None
+
+    def _played(self, open_round: OpenRound, reason: str | None, opened: float, asked: int) -> Played:
+        metric = self.graph.manifest.metric
+        errors = self._held_out(self.model.weights, "error")
+        if self._baseline is None:
+            self._baseline = metric.read(_pooled(self._held_out(self.model.weights, "baseline"), self._places))
+        return Played(
+            open_round.number, "abandoned" if reason else "committed", reason or open_round.remark, opened, self._clock.now, asked,
+            open_round.delivered, {} if reason else self.model.metrics, metric.read(_pooled(errors, self._places)), self._baseline,
+            {name: metric.read(error) for name, error in errors.items()}, self.digest, open_round.parts(),
+        )  # fmt: skip
+
+    def _held_out(self, model: Weights, kind: str) -> dict[str, float]:
+        """Return each place's mean of a measure on the windows that were held out."""
+        arguments = Numbers(model, self.graph.state).arguments(self.graph.manifest)
+        found = self._workers.map(lambda place: measure(self._workers, place.held_out, arguments)[kind], self._places)
+        return {place.name: mean for place, mean in zip(self._places, found, strict=True)}
+
+    @property
+    def digest(self) -> str:
+        """What tells the model that holds now from any other."""
+        manifest = self.graph.manifest
+        return ClientUpdate(
+            0, manifest.task, self.graph.sha256, manifest.layout, "float32", "float32", self.model.weights, self._config
+        ).digest
+
+
+def _on_the_wire(request: Request) -> dict[str, ClientUpdate]:
+    """Return what each client is asked as it reads it: through the form and the codecs in which it travels."""
+    return {client: came for alike, update in request for came in [ClientUpdate.from_wire(update.to_wire(FEATURES))] for client in alike}
+
+
+def _pooled(means: Mapping[str, float], places: Sequence[Place]) -> float:
+    """Return the mean over all windows that were held out."""
+    return float(np.average([means[place.name] for place in places], weights=[len(place.held_out) for place in places]))

@@ -1,0 +1,173 @@
+"""Where the readings of simulated clients come from: recordings, a folder of files, or a function of somebody's own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bramble_client.hal.errors import RecordingError
+from bramble_client.hal.sim import recordings
+from bramble_client.learn.windows import Windows, windows
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.graph import Manifest
+
+GROUP = "bramble.readings"
+"""Entry points of functions that take a manifest and return, by place, times of shape (n,), in seconds since 1970 UTC, and values of shape
+(n, channels), one column a channel of the manifest, NaN where a reading is missing."""
+HELD_OUT = 0.1
+"""Last part of each place's windows, which no client trains on. As many before them as share a reading with one of them are nobody's."""
+LEAST = 500
+"""Windows that a client has at least, as long as its place has so many."""
+MOST = 1 << 40
+"""Bytes of windows that a place may have: they are views, and there once."""
+
+Readings = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place's windows: all clients of it share them."""
+
+    name: str
+    known: Windows
+    held_out: Windows
+    """Windows of a later time, none of which shares a reading with one that is known."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What one client knows: so many of its place's windows from one on."""
+
+    client: str
+    place: Place
+    start: int
+    stop: int
+
+    @property
+    def windows(self) -> Windows:
+        """The windows, as views."""
+        return self.place.known[self.start : self.stop]
+
+
+def read(source: str | None, manifest: Manifest) -> list[Place]:
+    """Return the places that there are.
+
+    Parameters
+    ----------
+    source
+        A folder of CSV files, each a place's; or the name of an entry point; None for the recordings that come with Bramble.
+    manifest
+        Whose channels are wanted, and how windows are built.
+
+    Raises
+    ------
+    BrambleError
+        If there is no such source, or no place of it can train the task; the text says what each lacks.
+    """
+    found = _readings(source, manifest)
+    places, lacking = [], []
+    for name, (times, values) in sorted(found.items()):
+        place = _place(name, windows(times, values, manifest, MOST), manifest)
+        if place is None:
+            lacking.append(name)
+        else:
+            places.append(place)
+    if not found:
+        raise BrambleError(f"data: {source} gives no place")
+    if not places:
+        need = f"{manifest.window + manifest.interface.furthest} consecutive bins of {manifest.step_s:g} s"
+        raise BrambleError(f"data: none of {', '.join(lacking[:5])} has readings enough for task {manifest.task}: a window takes {need}")
+    return places
+
+
+def share(places: Sequence[Place], clients: int, least: int = LEAST) -> tuple[list[Stretch], bool]:
+    """Give each client a stretch of a place, in turn.
+
+    Parameters
+    ----------
+    places
+        As :func:`read` gives them.
+    clients
+        How many there are.
+    least
+        Windows that each has at least, or its whole place.
+
+    Returns
+    -------
+    tuple
+        The stretches, and whether any two of one place overlap.
+    """
+    width, overlap = len(str(clients)), False
+    of_place = [list[int]() for _ in places]
+    for index in range(clients):
+        of_place[index % len(places)].append(index)
+    found: dict[int, Stretch] = {}
+    for place, members in zip(places, of_place, strict=True):
+        whole = len(place.known)
+        length = min(whole, max(whole // max(1, len(members)), least))
+        starts = np.linspace(0, whole - length, len(members)).round().astype(int).tolist()
+        overlap |= any(second - first < length for first, second in itertools.pairwise(starts))
+        for index, start in zip(members, starts, strict=True):
+            found[index] = Stretch(f"{place.name}-{index + 1:0{width}}", place, start, start + length)
+    return [found[index] for index in range(clients)], overlap
+
+
+def _place(name: str, all_windows: Windows, manifest: Manifest) -> Place | None:
+    apart = manifest.window + manifest.interface.furthest
+    held_out = max(1, round(len(all_windows) * HELD_OUT))
+    known = len(all_windows) - held_out - apart
+    return Place(name, all_windows[:known], all_windows[-held_out:]) if known > 0 else None
+
+
+def _readings(source: str | None, manifest: Manifest) -> Mapping[str, Readings]:
+    if source is None:
+        return dict(_recorded(recordings.builtin(), manifest))
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if source in points:
+        return _of_function(source, points[source], manifest)
+    folder = Path(source)
+    if not folder.is_dir():
+        others = f", nor one of the functions that packages offer ({', '.join(points)})" if points else ""
+        raise BrambleError(f"data: {source} is not a folder of CSV files{others}")
+    files = {path.name.partition(".")[0]: path for path in sorted(folder.iterdir()) if path.name.endswith((".csv", ".csv.gz"))}
+    if not files:
+        raise BrambleError(f"data: no file in {source} ends in .csv or .csv.gz")
+    return dict(_recorded(files, manifest))
+
+
+def _recorded(files: Mapping[str, Path], manifest: Manifest) -> Iterator[tuple[str, Readings]]:
+    """Yield the readings of those files that have all channels."""
+    keys, without = [channel.key for channel in manifest.channels], []
+    for name, path in files.items():
+        recording = recordings.load(path)
+        if missing := [key for key in keys if key not in recording.channels]:
+            without.append(f"{path.name} has no {missing[0]}")
+            continue
+        times = np.asarray(recording.first + manifest.step_s * np.arange(round(recording.duration / manifest.step_s)), np.float64)
+        nothing = np.nan
+        rows = ([nothing if at[key] is None else at[key] for key in keys] for at in map(recording.at, times.tolist()))
+        yield name, (times, np.array(list(rows), np.float64))
+    if len(without) == len(files):
+        raise RecordingError(f"data: task {manifest.task} needs {', '.join(keys)}; {'; '.join(without[:5])}")
+
+
+def _of_function(name: str, point: Any, manifest: Manifest) -> Mapping[str, Readings]:
+    try:
+        given = point.load()(manifest)
+        found = {str(place): (np.asarray(times, np.float64), np.asarray(values, np.float64)) for place, (times, values) in given.items()}
+    except Exception as error:  # of a third party
+        raise BrambleError(f"data: {name} failed ({type(error).__name__}: {' '.join(str(error).split())[:200]}); ask its author") from error
+    for place, (times, values) in found.items():
+        if times.ndim != 1 or values.shape != (len(times), len(manifest.channels)):
+            raise BrambleError(
+                f"data: {name} gives for {place} times of shape {times.shape} and values of shape {values.shape}; "
+                f"wanted are (n,) and (n, {len(manifest.channels)}); ask its author"
+            )
+    return found

@@ -1,0 +1,357 @@
+"""``bramble simulate``: the fleet's own code in simulated time, the same bits every time, and nothing half-done."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from bramble import cli
+from bramble.simulation import places
+from bramble.simulation.engine import Device, Played, Simulation
+from bramble.simulation.places import Stretch
+from bramble.simulation.scenario import Scenario
+from bramble.simulation.workers import Workers
+from bramble_client.learn.doubt import Doubts
+from bramble_client.learn.trainer import Ready, local_run
+from bramble_protocol import BrambleError, reasons
+from bramble_protocol.messages import ClientUpdate, Timing
+from bramble_server import foundation, tasks
+from bramble_server.foundation import Foundation
+from bramble_server.settings import Alone
+
+MANIFEST = tasks.load("climate").manifest
+PLACES = places.read(None, MANIFEST)
+
+
+def built(**settings: Any) -> Foundation:
+    [found] = foundation.read(Alone(**{"min_clients": 1, **settings}))
+    return found
+
+
+def stretches(clients: int) -> list[Stretch]:
+    return places.share(PLACES, clients, 60)[0]
+
+
+def simulated(
+    clients: int = 7, rounds: int = 2, scenario: Scenario | None = None, seed: int = 1, count: int = 2, **settings: Any
+) -> tuple[Simulation, list[Played]]:
+    base = built(**settings)
+    workers = Workers(base.graph, count)
+    try:
+        simulation = Simulation(base, [shorter(each) for each in stretches(clients)], scenario or Scenario(), seed, workers)
+        return simulation, list(simulation.play(rounds))
+    finally:
+        workers.close()
+
+
+def shorter(stretch: Stretch, windows: int = 60) -> Stretch:
+    return replace(stretch, stop=min(stretch.stop, stretch.start + windows))
+
+
+def bramble(*arguments: object, code: int = 0) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["simulate", *map(str, arguments)])
+    assert end.value.code == code
+
+
+# What it computes
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "fedadam", "scaffold"])
+def test_the_same_seed_gives_the_same_bits_whoever_trains_whom(strategy: str) -> None:
+    once, thrice = (simulated(count=count, strategy=strategy) for count in (1, 3))
+    assert [each.digest for each in once[1]] == [each.digest for each in thrice[1]]
+    assert once[1] == thrice[1]
+    other, _ = simulated(seed=2, strategy=strategy)
+    assert other.digest != once[0].digest
+
+
+def test_a_round_of_fedavg_is_the_mean_of_what_the_clients_own_code_trains() -> None:
+    simulation, [played] = simulated(2, 1)
+    base = built()
+    config = replace(base.settings.training(MANIFEST.config), seed=1)
+    update = ClientUpdate(1, MANIFEST.task, base.graph.sha256, MANIFEST.layout, "float32", "float32", base.graph.initial, config)
+    workers = Workers(base.graph, 1)
+    trained = []
+    for stretch in map(shorter, stretches(2)):
+        ready = Ready(MANIFEST, base.graph.state, stretch.windows, Doubts(), stretch.client)
+        trained.append(local_run(workers, ready, update, None, None, Timing(0.0, 0.0, 0.0)).complete)
+    workers.close()
+    mean = np.average([each.weights for each in trained], axis=0, weights=[each.samples for each in trained])
+    assert simulation.model.weights == pytest.approx(mean, abs=1e-6)
+    assert played.delivered == 2
+    assert not np.array_equal(simulation.model.weights, base.graph.initial)
+
+
+def test_a_fleet_learns_what_it_never_trained_on() -> None:
+    _, played = simulated(14, 4)
+    assert played[-1].error < played[0].error
+    assert {each.baseline for each in played} == {played[0].baseline}
+    assert set(played[0].by_place) == {place.name for place in PLACES}
+
+
+def test_nothing_that_is_held_out_is_known_or_shares_a_reading_with_it() -> None:
+    reach = (MANIFEST.window + MANIFEST.horizon) * MANIFEST.step_s
+    for place in PLACES:
+        assert place.held_out.time[0] - place.known.time[-1] >= reach
+        assert len(place.held_out) / (len(place.known) + len(place.held_out)) == pytest.approx(0.1, abs=0.01)
+
+
+def test_stretches_lie_side_by_side_until_there_are_too_many() -> None:
+    apart, overlap = places.share(PLACES, 21, 500)
+    assert not overlap
+    assert len({each.client for each in apart}) == 21
+    for place in PLACES:
+        mine = [each for each in apart if each.place is place]
+        assert all(first.stop <= second.start for first, second in itertools.pairwise(mine))
+    many, overlap = places.share(PLACES, 700, 500)
+    assert overlap
+    assert {each.stop - each.start for each in many} == {500}
+    assert many[0].windows.time.base is not None  # all share one array
+
+
+# What goes on around it
+
+
+def test_who_is_late_costs_the_round_its_deadline_and_is_not_counted() -> None:
+    scenario = Scenario(spread=0, slow=0.5, slow_times=100, slow_by="client")
+    _, [first, second] = simulated(14, 2, scenario, deadline=60.0)
+    slow = {client for client, part in first.parts.items() if part["reason"]}
+    assert 0 < len(slow) < 14
+    assert first.delivered == 14 - len(slow)
+    assert first.ended - first.opened == 60.0
+    assert {client for client, part in second.parts.items() if part["reason"]} == slow
+    assert all(first.parts[client]["samples"] is None for client in slow)
+
+
+def test_slow_places_are_slow_as_a_whole() -> None:
+    scenario = Scenario(spread=0, slow=0.5, slow_times=100, slow_by="place")
+    _, [played] = simulated(21, 1, scenario)
+    late = {client for client, part in played.parts.items() if part["reason"]}
+    assert late
+    assert {client.rpartition("-")[0] for client in late}.isdisjoint(
+        client.rpartition("-")[0] for client in played.parts if client not in late
+    )
+
+
+def test_whose_connection_breaks_is_gone_for_that_round_alone() -> None:
+    _, played = simulated(14, 3, Scenario(lost=0.4))
+    gone = [{client for client, part in each.parts.items() if part["reason"] == reasons.GONE} for each in played]
+    assert all(gone)
+    assert gone[0] != gone[1]
+    assert [each.delivered for each in played] == [14 - len(each) for each in gone]
+    assert all(each.ended - each.opened < 60 for each in played)
+
+
+def test_who_is_away_is_not_asked_and_who_joins_later_is_asked_then() -> None:
+    _, played = simulated(14, 3, Scenario(away=0.5))
+    assert all(0 < each.asked < 14 for each in played)
+    _, played = simulated(14, 6, Scenario(joining_s=40.0), min_clients=3, min_updates=1)
+    assert played[0].asked == 3
+    assert played[0].opened > 0
+    assert played[-1].asked == 14
+
+
+def test_a_client_remembers_what_the_server_took_and_nothing_else() -> None:
+    simulation, [played] = simulated(7, 1, Scenario(lost=0.5), strategy="scaffold")
+    for client, part in played.parts.items():
+        device: Device = simulation._devices[client]
+        assert (device.layer_state is not None) == (part["samples"] is not None)
+
+
+def test_too_few_updates_abandon_a_round_and_leave_the_model() -> None:
+    simulation, [played] = simulated(7, 1, Scenario(lost=1.0))
+    assert played.state == "abandoned"
+    assert played.reason
+    assert np.array_equal(simulation.model.weights, simulation.graph.initial)
+
+
+def test_no_round_opens_with_too_few_clients() -> None:
+    with pytest.raises(BrambleError, match="3 clients are connected, a round needs 5"):
+        simulated(3, 1, min_clients=5)
+
+
+# Where readings come from
+
+
+def recorded(path: Path, hours: int = 200, columns: str = "temperature,humidity,pressure") -> None:
+    rows = [f"{1_700_000_000 + 3600 * hour},{20 + 5 * np.sin(hour / 4):.2f},50,1000".split(",") for hour in range(hours)]
+    wide = 1 + columns.count(",") + 1
+    path.write_text(f"time,{columns}\n" + "\n".join(",".join(row[:wide]) for row in rows) + "\n")
+
+
+def test_places_of_a_folder(tmp_path: Path) -> None:
+    for name in ("attic", "cellar"):
+        recorded(tmp_path / f"{name}.csv")
+    recorded(tmp_path / "shed.csv", columns="temperature")
+    found = places.read(str(tmp_path), MANIFEST)
+    assert [place.name for place in found] == ["attic", "cellar"]
+    assert len(found[0].known) > 100
+
+
+@pytest.mark.parametrize(
+    ("prepare", "said"),
+    [
+        (
+            lambda folder: recorded(folder / "a.csv", 20),
+            "none of a has readings enough for task climate: a window takes 27 consecutive bins of 3600 s",
+        ),
+        (lambda folder: recorded(folder / "a.csv", columns="temperature"), "a.csv has no humidity"),
+        (lambda folder: (folder / "a.txt").touch(), "no file in .* ends in .csv"),
+        (lambda folder: folder.rmdir(), "is not a folder of CSV files"),
+    ],
+)
+def test_a_folder_without_a_usable_file(tmp_path: Path, prepare: Any, said: str) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    prepare(folder)
+    with pytest.raises(BrambleError, match=said):
+        places.read(str(folder), MANIFEST)
+
+
+def offered(monkeypatch: pytest.MonkeyPatch, function: Any) -> None:
+    point = EntryPoint("mine", "nowhere:function", places.GROUP)
+    monkeypatch.setattr(EntryPoint, "load", lambda self: function)
+    monkeypatch.setattr(places, "entry_points", lambda group: [point])
+
+
+def test_readings_of_somebodys_own_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = 3600.0 * np.arange(300)
+    offered(monkeypatch, lambda manifest: {"lab": (times, np.full((300, len(manifest.channels)), 20.0))})
+    [place] = places.read("mine", MANIFEST)
+    assert (place.name, len(place.known) + len(place.held_out)) == ("lab", 299 - 26 - MANIFEST.window - MANIFEST.horizon)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda manifest: 1 / 0, r"mine failed \(ZeroDivisionError: division by zero\); ask its author"),
+        (lambda manifest: {"lab": (np.arange(3), np.zeros((3, 1)))}, r"gives for lab times of shape \(3,\) and values of shape \(3, 1\)"),
+        (lambda manifest: {}, "mine gives no place"),
+    ],
+)
+def test_a_function_that_is_of_no_use(monkeypatch: pytest.MonkeyPatch, function: Any, said: str) -> None:
+    offered(monkeypatch, function)
+    with pytest.raises(BrambleError, match=said):
+        places.read("mine", MANIFEST)
+
+
+# The command
+
+FEW = ("--clients", 7, "--rounds", 2, "--windows", 60, "--workers", 2)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_results_are_whole_in_each_form(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bramble(*FEW, "--out", tmp_path / "out", "--json")
+    printed = json.loads(capfd.readouterr().out)
+    kept = json.loads((tmp_path / "out" / "summary.json").read_text())
+    rounds, clients = table(tmp_path / "out" / "rounds.csv"), table(tmp_path / "out" / "clients.csv")
+    assert kept["digest"] == printed["digest"] == rounds[-1]["digest"]
+    assert kept["settings"] == printed["settings"]
+    assert (kept["finished"], kept["committed"], kept["trainings"]) == (True, 2, 14)
+    assert (len(rounds), len(clients)) == (2, 14)
+    for name, rows in (("rounds", rounds), ("clients", clients)):
+        columns = pyarrow.parquet.read_table(tmp_path / "out" / f"{name}.parquet").to_pylist()
+        assert [{key: "" if value is None else str(value) for key, value in row.items()} for row in columns] == rows
+
+
+def test_results_are_not_written_over_those_of_another_simulation(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bramble(*FEW, "--out", tmp_path / "out")
+    before = (tmp_path / "out" / "summary.json").read_text()
+    bramble(*FEW, "--out", tmp_path / "out", "--seed", 5, code=1)
+    assert "holds the results of another simulation (its seed differ" in capfd.readouterr().err
+    assert (tmp_path / "out" / "summary.json").read_text() == before
+    bramble(*FEW, "--out", tmp_path / "out")
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "thesis.tex").touch()
+    bramble(*FEW, "--out", tmp_path / "else", code=1)
+    assert "is not empty, and holds no results of a simulation" in capfd.readouterr().err
+    bramble(*FEW, "--out", tmp_path / "out" / "summary.json", code=1)
+    assert "is a file; name a folder" in capfd.readouterr().err
+
+
+def test_a_line_for_each_round(capfd: pytest.CaptureFixture[str]) -> None:
+    bramble(*FEW)
+    out, err = capfd.readouterr()
+    assert "7 clients at 7 places" in out
+    assert sum(line.startswith("round ") for line in out.splitlines()) == 2
+    assert "held out: RMSE" in out
+    assert err == ""
+
+
+def test_rounds_that_came_to_nothing_are_an_exit_code(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "storm.toml").write_text("lost = 1.0\n")
+    bramble(*FEW, "--scenario", tmp_path / "storm.toml", code=1)
+    assert "abandoned" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("spread = 0.1\nslo = 0.5\n", "line 2: nothing is called slo, did you mean slow?"),
+        ("weather = 1\n", "line 1: nothing is called weather; there are training_s, network_s"),
+        ("\n\nlost = 1.5\n", "line 3: lost: input should be less than or equal to 1"),
+        ("slow_by = 'mood'\n", "line 1: slow_by: input should be 'round', 'client' or 'place'"),
+        ("lost = \n", "is not TOML"),
+        (None, "cannot read"),
+    ],
+)
+def test_a_scenario_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str | None, said: str) -> None:
+    path = tmp_path / "scenario.toml"
+    if text is not None:
+        path.write_text(text)
+    bramble(*FEW, "--scenario", path, "--out", tmp_path / "out", code=1)
+    assert said in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--strategy", "fedadan"), "did you mean 'fedadam'?"),
+        (("--strategy", "fedprox", "--strategy-option", "nu=1"), "it has mu (a number, 0 to 1000)"),
+        (("--strategy-option", "mu=1"), "fedavg has no parameter 'mu'"),
+        (("--clients", "0"), "--clients: input should be greater than or equal to 1, got '0'"),
+        (("--task", "weather"), "task: 'weather' is not one of climate"),
+        (("--min-updates", "9"), "7 clients are connected, a round needs 9"),
+        (("--data", "nowhere"), "nowhere is not a folder of CSV files"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_begins(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: Sequence[str], said: str
+) -> None:
+    bramble(*FEW, *arguments, code=1)
+    assert said in capfd.readouterr().err
+
+
+def test_ctrl_c_keeps_what_there_is(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bramble", "simulate", *map(str, FEW), "--rounds", "100000", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        while not (line := process.stdout.readline()).startswith("round   2"):
+            assert line, "it ended by itself"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "bramble: simulate: stopped before its end\n"
+    kept = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert not kept["finished"]
+    assert len(table(tmp_path / "out" / "rounds.csv")) == kept["committed"] >= 2
