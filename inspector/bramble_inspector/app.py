@@ -16,6 +16,7 @@ from bramble_inspector import actions, alive, callbacks, guard, page, prefix
 from bramble_inspector.feed import Feed
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol import BrambleError
+from bramble_protocol.origins import KnownHosts
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def create_app(settings: InspectorSettings) -> Dash:
     actions.register(app, client)
     alive.answer(app.server, drawn)
     prefix.install(app.server, settings.prefix)
-    guard.install(app.server, guard.known_hosts(settings.host, settings.allowed_hosts), app.csp_hashes())
+    guard.install(app.server, KnownHosts(f"{settings.host},{settings.allowed_hosts}"), app.csp_hashes())
     return app
 
 

@@ -1,45 +1,28 @@
 """Who may talk to the page: this machine's names only, and no other web page.
 
-The inspector starts and resets rounds with the server's token, so a page from elsewhere must not reach it. Two ways lead
-there from a browser on the same machine: a request across sites (the ``Origin`` and ``Sec-Fetch-Site`` headers tell), and
-DNS rebinding, where a foreign name suddenly means 127.0.0.1 (the ``Host`` header tells).
+The inspector starts and resets rounds with the server's token, so a page from elsewhere must not reach it.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import logging
-import socket
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, jsonify, request
+
+from bramble_protocol import origins
+from bramble_protocol.origins import KnownHosts
 
 logger = logging.getLogger(__name__)
 
 
-def known_hosts(host: str, more: str) -> frozenset[str]:
-    """Return the names a browser may open the page under, besides addresses and names that no foreign DNS server answers for.
-
-    Parameters
-    ----------
-    host
-        What the page is served on.
-    more
-        Further names, comma-separated.
-    """
-    name = socket.gethostname().lower()
-    names = {"localhost", host.lower(), name, name.split(".")[0]}
-    return frozenset(names | {extra.strip().lower() for extra in more.split(",") if extra.strip()})
-
-
-def install(app: Flask, hosts: Collection[str], scripts: Collection[str]) -> None:
+def install(app: Flask, hosts: KnownHosts, scripts: Collection[str]) -> None:
     """Check every request to ``app``, and forbid its pages to fetch anything from elsewhere.
 
     Parameters
     ----------
     hosts
-        Names from ``known_hosts``.
+        Names that a browser may open the page under.
     scripts
         Hashes of the page's inline scripts, for its content security policy.
     """
@@ -67,40 +50,12 @@ def install(app: Flask, hosts: Collection[str], scripts: Collection[str]) -> Non
         return response
 
 
-def refusal(hosts: Collection[str]) -> str | None:
+def refusal(hosts: KnownHosts) -> str | None:
     """Return why the current request is refused, or None."""
-    header = request.headers.get("Host", "")
-    name = _hostname(header)
-    if name is None or not (name in hosts or name.endswith((".local", ".localhost")) or _is_address(name)):
-        return f"Host {header!r} is not a name of this inspector; add it with --allowed-hosts if it should be."
-    site = request.headers.get("Sec-Fetch-Site", "none")
-    opening = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
-    if site not in ("same-origin", "none") and not opening:
-        return "A page from another site may not use this inspector."
-    origin = request.headers.get("Origin")
-    if origin is not None and _authority(origin) != header.lower():
-        return f"Origin {origin!r} may not use this inspector."
-    return None
-
-
-def _authority(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return None
-
-
-def _hostname(header: str) -> str | None:
-    try:
-        return urlsplit(f"//{header}").hostname
-    except ValueError:
-        return None
-
-
-def _is_address(name: str) -> bool:
-    # A name can be pointed at this machine by anyone; digits cannot
-    try:
-        ipaddress.ip_address(name.split("%")[0])
-    except ValueError:
-        return False
-    return True
+    host = request.headers.get("Host", "")
+    if not hosts.know(host):
+        return f"Host {host!r} is not a name of this inspector; add it with --allowed-hosts if it should be."
+    typed = request.headers.get("Sec-Fetch-Site") == "none"
+    opened = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    header = None if typed or opened else origins.foreign(request.headers, None)
+    return header and f"A page from another site may not use this inspector ({header})."

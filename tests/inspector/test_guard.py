@@ -7,13 +7,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from bramble_inspector import guard
+from bramble_protocol.origins import KnownHosts
 
 HERE = "127.0.0.1:8050"
 
 
 def client_of(host: str = "127.0.0.1", more: str = "") -> FlaskClient:
     app = Flask("test")
-    guard.install(app, guard.known_hosts(host, more), ["'sha256-abc'"])
+    guard.install(app, KnownHosts(f"{host},{more}"), ["'sha256-abc'"])
 
     @app.route("/", methods=["GET", "POST"])
     def page() -> str:

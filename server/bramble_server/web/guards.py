@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
-import socket
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 from werkzeug.datastructures import EnvironHeaders
 
+from bramble_protocol.origins import KnownHosts
 from bramble_protocol.printable import printable
 from bramble_server.web import browsers
 from bramble_server.web.errors import RequestError
@@ -83,36 +81,6 @@ def _token() -> str:
         return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2] if scheme.lower() == "basic" else ""
     except ValueError:
         return ""
-
-
-class KnownHosts:
-    """Names that a ``Host`` header may have: loopback, addresses, this machine's own, ``.local``, and those of the settings.
-
-    A page that makes its own name resolve to this machine (DNS rebinding) shows that name here, and fails.
-
-    Parameters
-    ----------
-    more
-        Further names, separated by commas.
-    """
-
-    def __init__(self, more: str = "") -> None:
-        own = socket.gethostname().lower()
-        self._names = {"localhost", own, own.partition(".")[0], *more.lower().replace(",", " ").split()}
-
-    def know(self, header: str) -> bool:
-        """Whether a ``Host`` header names this server."""
-        try:
-            name = (urlsplit(f"//{header}").hostname or "").rstrip(".")
-        except ValueError:
-            return False
-        if name in self._names or name.endswith((".local", ".localhost")):
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
 
 
 class _HostGuard:
