@@ -18,7 +18,7 @@ from bramble_protocol.messages import Delivery, Timing, TrainingComplete
 from bramble_server.learning.aggregate import BLOCK
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import Update, create
-from bramble_server.rounds.measure import measure
+from bramble_server.rounds.divergence import measure
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, RoundFile
 

@@ -13,7 +13,7 @@ from bramble import terminal
 from bramble.api import Server
 from bramble.settings import FleetSettings, ForgetSettings
 from bramble_protocol import VERSION
-from bramble_protocol.health import DISK, words
+from bramble_protocol.health import DISK, throttling
 from bramble_protocol.printable import printable
 
 ROUNDS = 50
@@ -168,7 +168,7 @@ def _throttled(health: dict[str, Any]) -> str:
     """Return what the firmware says; a machine that cannot tell is not one that is well."""
     if not health:
         return ""
-    return "not known" if health.get("throttled") is None else words(health["throttled"])
+    return "not known" if health.get("throttled") is None else throttling(health["throttled"])
 
 
 def _text(value: Any, form: str = "{}") -> str:

@@ -67,11 +67,11 @@ class Device:
     stretch: Stretch
     doubts: Doubts = field(default_factory=Doubts)
     tested_until: float | None = None
-    layer_state: str | None = None
+    local_state: str | None = None
 
     def accepted(self, result: Result) -> None:
         """Remember what the server took."""
-        self.tested_until, self.layer_state = result.tested_until, result.layer_state
+        self.tested_until, self.local_state = result.tested_until, result.local_state
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class Simulation:
         came, answered = (EPOCH + t for t in (begun, arrives))
         try:
             return local_run(
-                self._workers, ready, update, device.tested_until, device.layer_state, Timing(came, came, came), clock=lambda: answered
+                self._workers, ready, update, device.tested_until, device.local_state, Timing(came, came, came), clock=lambda: answered
             )
         except BrambleError as error:
             return error

@@ -13,16 +13,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import bramble_protocol
-from bramble_client.acquire import belonging, mirror
-from bramble_client.acquire.recorder import Recorder
-from bramble_client.acquire.sampling import Cycles, SelfPaced
+from bramble_client.acquire import belonging, data_updates
+from bramble_client.acquire.cycles import Cycles
+from bramble_client.acquire.recorder import Recorder, to_the_minute
+from bramble_client.acquire.self_paced import SelfPaced
 from bramble_client.commands import startup
 from bramble_client.deliver.courier import Courier
 from bramble_client.deliver.download import DownloadFailed, GraphDownload
@@ -35,7 +35,7 @@ from bramble_client.learn.measures import guarded
 from bramble_client.learn.memory import Memory
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.trainer import Result, Trainer
-from bramble_client.learn.training import Training
+from bramble_client.learn.training_queue import TrainingQueue
 from bramble_client.machine import disk, memory
 from bramble_client.machine.frontpanel import open_panel
 from bramble_client.machine.report import Reporter
@@ -98,7 +98,7 @@ class Agent:
             longest_pause=settings.reconnect_max,
         )
         self._courier = Courier(self._outbox, self._link, self._accepted)
-        self._training = Training(self._train, self._outbox, self._trained)
+        self._training = TrainingQueue(self._train, self._outbox, self._trained)
         self._cycles = Cycles(board, self._recorder, self._outbox, utc=board.utc)
         self._paced = SelfPaced(board, self._recorder, None if self._private else self._outbox) if settings.self_paced else None
         self._reporter = Reporter(
@@ -147,7 +147,7 @@ class Agent:
         span = self._recorder.span()
         if span is None:
             return
-        count, first, last = (span[0], *(datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M") for t in span[1:]))
+        count, first, last = (span[0], *map(to_the_minute, span[1:]))
         how = f"delete {self._folder}, or take another --data-dir, to begin anew"
         log.info("going on with %d samples of %s from %s to %s; %s", count, self._settings.id, first, last, how)
 
@@ -256,8 +256,8 @@ class Agent:
 
     def _train(self, update: ClientUpdate, received: float) -> Result:
         if self._board.simulated:  # readings that the server asked for before this round belong into it
-            self._cycles.settle(update.config.deadline_s / 2)
-        noted, until = self._memory.layer_state(update.task), self._memory.tested_until(update.task)
+            self._cycles.wait(update.config.deadline_s / 2)
+        noted, until = self._memory.local_state(update.task), self._memory.tested_until(update.task)
         result = self._trainer.run(update, self._recorder.columns, until, received, noted, lambda: self._training.wanted)
         return guarded(result, self._memory.untold(update.task)) if self._private else result
 
@@ -287,9 +287,9 @@ class Agent:
         manifest = self._trainer.graphs.get(update.graph).manifest
         target = next(channel for channel in manifest.channels if channel.key == manifest.target)
         forecast = Channel(f"{target.key}.forecast", target.unit)
-        for start in range(0, len(result.forecasts), mirror.PART):  # a year of them at once would take megabytes
-            samples = [(t, {forecast.key: value}) for t, value in result.forecasts[start : start + mirror.PART]]
-            for message in mirror.parts(None, samples, [forecast]):
+        for start in range(0, len(result.forecasts), data_updates.PART):  # a year of them at once would take megabytes
+            samples = [(t, {forecast.key: value}) for t, value in result.forecasts[start : start + data_updates.PART]]
+            for message in data_updates.parts(None, samples, [forecast]):
                 self._outbox.put_readings(f"forecasts of {update.task} from {message.t[0]!r}", "data_update", message.to_wire())
 
     def _accepted(self, item: Item) -> None:
@@ -327,7 +327,7 @@ def run(settings: ClientSettings) -> int:
         log.warning("the token goes to %s unencrypted; anyone on the network can read it", settings.server)
     with startup.exclusive(settings.folder) as folder:
         if settings.fleet_file and (fleet := belonging.read_fleet(settings.fleet_file)):
-            belonging.settle(folder, fleet, settings.keep_samples, settings.adopt_readings)
+            belonging.claim(folder, fleet, settings.keep_samples, settings.adopt_readings)
         board = startup.open_sensors(settings)
         try:
             agent = Agent(settings, board, folder, token, tls)

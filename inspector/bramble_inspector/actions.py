@@ -8,7 +8,7 @@ from typing import Any
 from dash import Dash, Input, Output, State, ctx, no_update
 
 from bramble.api import JSON, Server, ServerRefused
-from bramble_inspector import header, words
+from bramble_inspector import header, sentences
 from bramble_protocol import BrambleError
 
 
@@ -45,18 +45,18 @@ def register(app: Dash, client: Server) -> None:
 
 def _start(client: Server) -> str:
     answer = client.start()
-    return f"Round {answer['round']} started with {words.plural(len(answer['clients']), 'client')}."
+    return f"Round {answer['round']} started with {sentences.plural(len(answer['clients']), 'client')}."
 
 
 def _generate(client: Server, count: int | str | None) -> str:
     if not isinstance(count, int):
         raise BrambleError("Say how many readings to generate, for instance 168.")
     answer = client.generate(count)
-    return f"Cycle {answer['cycle']}: {words.plural(answer['clients'], 'client')} take {words.plural(count, 'reading')} each."
+    return f"Cycle {answer['cycle']}: {sentences.plural(answer['clients'], 'client')} take {sentences.plural(count, 'reading')} each."
 
 
 def _reset(client: Server) -> str:
-    return f"Reset: the server is back at the initial model and told {words.plural(client.reset()['clients'], 'client')}."
+    return f"Reset: the server is back at the initial model and told {sentences.plural(client.reset()['clients'], 'client')}."
 
 
 def _tell(act: Callable[[], str]) -> list[JSON]:

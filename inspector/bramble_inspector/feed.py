@@ -56,7 +56,7 @@ class Snapshot:
         return manifest
 
     @property
-    def settled(self) -> list[JSON]:
+    def ended(self) -> list[JSON]:
         """Rounds that are over, ascending."""
         return [entry for entry in self.rounds.values() if entry["state"] != "running"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import dash_ag_grid as dag  # type: ignore[import-untyped]
 
-from bramble_inspector import words
+from bramble_inspector import sentences
 from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures import style
 from bramble_inspector.figures.metric import Metric
@@ -75,7 +75,7 @@ def height(rows: int) -> dict[str, str]:
 def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
     """Return one row for each client ever seen, in the clients' fixed order."""
     metric = Metric(snapshot.manifest)
-    last = snapshot.settled[-1].get("clients", {}) if snapshot.settled else {}
+    last = snapshot.ended[-1].get("clients", {}) if snapshot.ended else {}
     now = time.time()
     result = []
     for client in snapshot.order:
@@ -87,7 +87,7 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
                 "colour": style.colour(snapshot.order, client),
                 "state": _state(snapshot, client),
                 "sensors": _SENSORS[info.get("simulated")],
-                "seen": "now" if info.get("connected") else words.ago(now - info["last_seen"]) if info.get("last_seen") else "–",
+                "seen": "now" if info.get("connected") else sentences.ago(now - info["last_seen"]) if info.get("last_seen") else "–",
                 "round": update.get("round"),
                 "samples": update.get("samples"),
                 "before": measures.get("loss_before"),

@@ -7,7 +7,7 @@ from typing import Any
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
 from dash import html
 
-from bramble_inspector import series, words
+from bramble_inspector import sentences, series
 from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures.metric import Metric
 
@@ -25,7 +25,7 @@ def alert(snapshot: Snapshot) -> Any:
     if snapshot.down is None:
         return _remarks(snapshot)
     since = " What is shown below is the last that was known." if snapshot.status else ""
-    text = f"{words.full_stop(snapshot.down)}{since} This page goes on by itself as soon as the server answers."
+    text = f"{sentences.full_stop(snapshot.down)}{since} This page goes on by itself as soon as the server answers."
     return dmc.Alert(rich(text), title="No news from the server", color="red", variant="light")
 
 
@@ -71,11 +71,11 @@ def _round(snapshot: Snapshot) -> Any:
     status = snapshot.status
     running, waiting = status["running"], status["waiting_for"]
     if not running:
-        last = snapshot.settled[-1] if snapshot.settled else None
+        last = snapshot.ended[-1] if snapshot.ended else None
         text = "no round yet" if last is None else f"idle; round {last['round']} {_how(last)}"
         return _card("round", "Round", str(status["round"]), [_line(text, "round-line")])
     selected = max(snapshot.rounds.get(running, {}).get("selected", 0), len(waiting), 1)
-    text = f"running: waiting for {words.several(waiting)}" if waiting else "running: averaging"
+    text = f"running: waiting for {sentences.several(waiting)}" if waiting else "running: averaging"
     bar = dmc.Progress(value=100 * (1 - len(waiting) / selected), size="sm", mt=6, animated=True)
     return _card("round", "Round", str(running), [_line(text, "round-line"), bar])
 
@@ -86,8 +86,8 @@ def _how(entry: dict[str, Any]) -> str:
     if entry.get("rollback_of"):
         return f"brought back the model of round {entry['rollback_of']}"
     out = [client for client, part in entry.get("clients", {}).items() if part.get("replied") and part.get("reason")]
-    without = f" without {words.several(out)}" if out else ""
-    return f"averaged {words.plural(entry['updates'], 'update')} in {entry['ended'] - entry['started']:.1f} s{without}"
+    without = f" without {sentences.several(out)}" if out else ""
+    return f"averaged {sentences.plural(entry['updates'], 'update')} in {entry['ended'] - entry['started']:.1f} s{without}"
 
 
 def _fleet(snapshot: Snapshot) -> Any:
@@ -127,9 +127,9 @@ def _data(snapshot: Snapshot) -> Any:
     status, newest = snapshot.status, series.newest(snapshot.readings)
     waiting = status.get("cycle_waiting_for") or []
     if waiting:
-        text = f"cycle {status['cycle']}: waiting for {words.several(waiting)}"
+        text = f"cycle {status['cycle']}: waiting for {sentences.several(waiting)}"
     elif newest is None:
         text = "press Generate to take the first"
     else:
-        text = f"until {words.moment(newest)}"
+        text = f"until {sentences.moment(newest)}"
     return _card("data", "Data cycles", str(status["cycle"]), [_line(text, "data-line")])

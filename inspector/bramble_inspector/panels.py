@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bramble_inspector import words
+from bramble_inspector import sentences
 from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures import divergence, forecast, learning, streams, style
 
@@ -62,34 +62,34 @@ PANELS = (
         ("readings", "task"),
         ("channel", "span"),
         lambda snapshot, choice: streams.figure(snapshot, choice.clients(snapshot), choice.channel, choice.span),
-        lambda snapshot, choice: words.no_readings(snapshot, choice.server),
+        lambda snapshot, choice: sentences.no_readings(snapshot, choice.server),
     ),
     Panel(
         "forecast",
         ("readings", "rounds", "task"),
         (),
         lambda snapshot, choice: forecast.figure(snapshot, choice.clients(snapshot)),
-        lambda snapshot, choice: words.no_forecasts(snapshot, choice.server),
+        lambda snapshot, choice: sentences.no_forecasts(snapshot, choice.server),
     ),
     Panel(
         "loss",
         ("rounds",),
         ("when",),
         lambda snapshot, choice: learning.loss(snapshot, choice.clients(snapshot), choice.when),
-        lambda snapshot, choice: words.no_rounds(snapshot),
+        lambda snapshot, choice: sentences.no_rounds(snapshot),
     ),
     Panel(
         "error",
         ("rounds", "task"),
         (),
         lambda snapshot, choice: learning.error(snapshot, choice.clients(snapshot)),
-        lambda snapshot, choice: words.no_error(snapshot),
+        lambda snapshot, choice: sentences.no_error(snapshot),
     ),
     Panel(
         "divergence",
         ("rounds",),
         ("measure",),
         lambda snapshot, choice: divergence.figure(snapshot, choice.clients(snapshot), choice.measure),
-        lambda snapshot, choice: words.no_rounds(snapshot),
+        lambda snapshot, choice: sentences.no_rounds(snapshot),
     ),
 )

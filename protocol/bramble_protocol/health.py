@@ -102,6 +102,6 @@ def _names(item: dict[str, Any], field: str) -> tuple[str, ...]:
     return tuple(fields.text(name, f"health.{field}", pattern=SENSOR) for name in names)
 
 
-def words(throttled: int) -> str:
+def throttling(throttled: int) -> str:
     """Return what is wrong with the power or the heat, in words; ``no`` if nothing is or was."""
     return ", ".join(word for bit, word in THROTTLED.items() if throttled >> bit & 1) or "no"

@@ -131,10 +131,10 @@ class Interface:
             slots=tuple(fields.text(part, at, 63, _NAME) for at, part in _each(item["slots"], f"{what}.slots", least=0)),
             clip_norm=fields.number(item["clip_norm"], f"{what}.clip_norm", 0, 1e18),
         )
-        _once([part.name for part in read.outputs], f"{what}.outputs")
+        _distinct([part.name for part in read.outputs], f"{what}.outputs")
         if read.answer > LARGEST_ANSWER:
             raise ProtocolError(f"{what}.outputs: {read.answer} bytes a window are more than {LARGEST_ANSWER}")
-        _once(read.arguments(layout), what)
+        _distinct(read.arguments(layout), what)
         if idle := set(channels) - {key for part in read.inputs for key in part.channels} - {part.channel for part in read.targets}:
             raise ProtocolError(f"{what}: no input or target is of channel {', '.join(sorted(idle))}")
         return read
@@ -155,7 +155,7 @@ def _each(value: Any, what: str, least: int = 1) -> Iterator[tuple[str, Any]]:
     return ((f"{what}[{i}]", part) for i, part in enumerate(value))
 
 
-def _once(names: Sequence[str], what: str) -> None:
+def _distinct(names: Sequence[str], what: str) -> None:
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ProtocolError(f"{what}: {twice[0]!r} is the name of two things; call one of them otherwise")
 
@@ -168,7 +168,7 @@ def _output(value: Any, what: str) -> Value:
 def _input(value: Any, what: str, channels: Collection[str]) -> Input:
     item = fields.mapping(value, what, ("name", "shape", "dtype", "channels"))
     keys = tuple(_channel(key, at, channels) for at, key in _each(item["channels"], f"{what}.channels"))
-    _once(keys, f"{what}.channels")
+    _distinct(keys, f"{what}.channels")
     read = Input(*_value(item, what), keys)
     if len(read.shape) != 2 or read.shape[1] != len(keys) or read.shape[0] > LONGEST:
         raise ProtocolError(f"{what}.shape: expected [bins, {len(keys)}], bins being at most {LONGEST}")

@@ -129,7 +129,7 @@ def run(settings: ServerSettings) -> int:
         warn_if_the_clock_may_be_wrong()
         print(f"bramble server ready on {settings.scheme}://{host}:{listener.port}", flush=True)
         _say_what_is_here(server)
-        watchdog.start(server.loop, server.coordinator.settle)
+        watchdog.start(server.loop, server.coordinator.drain)
         engine.wait_for_signal()
         log.info("stopping")
         notify(STOPPING=1)

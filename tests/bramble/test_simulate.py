@@ -169,7 +169,7 @@ def test_a_client_remembers_what_the_server_took_and_nothing_else() -> None:
     simulation, [played] = simulated(7, 1, Scenario(lost=0.5), strategy="scaffold")
     for client, part in played.parts.items():
         device: Device = simulation._devices[client]
-        assert (device.layer_state is not None) == (part["samples"] is not None)
+        assert (device.local_state is not None) == (part["samples"] is not None)
 
 
 def test_too_few_updates_abandon_a_round_and_leave_the_model() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bramble_client.acquire.recorder import Recorder
-from bramble_client.learn import layer_state
+from bramble_client.learn import local_state
 from bramble_client.learn.controls import Controls
 from bramble_protocol.graph import GraphFile
 from bramble_server.store import Store, models
@@ -25,7 +25,7 @@ def controls(client: ClientProcess) -> Controls:
     """What a client that has ended keeps, by round."""
     graph, recorder = GraphFile.read(CLIMATE.read_bytes()), Recorder(client.folder / "readings.db", 10_000)
     try:
-        return layer_state.read(recorder.get(layer_state.LAYER_STATE), graph.manifest, graph.state)[1]
+        return local_state.read(recorder.get(local_state.LOCAL_STATE), graph.manifest, graph.state)[1]
     finally:
         recorder.close()
 

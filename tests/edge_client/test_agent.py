@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from bramble_client import agent as agent_module
-from bramble_client.acquire import sampling
+from bramble_client.acquire import self_paced
 from bramble_client.acquire.recorder import TESTED_UNTIL
 from bramble_client.agent import Agent
 from bramble_client.deliver.download import DownloadFailed
 from bramble_client.hal import Quality, Reading, open_board
-from bramble_client.learn.layer_state import LAYER_STATE
+from bramble_client.learn.local_state import LOCAL_STATE
 from bramble_client.learn.measures import UNTOLD
 from bramble_client.settings import ClientSettings
 from bramble_protocol.graph import GraphFile
@@ -153,18 +153,18 @@ def test_what_the_models_layers_noted_stays_here_and_counts_once_the_server_took
     server.sio.emit("client_update", update(1, **named))
     first = heard(server, "training_complete")[0]
     wait_for(lambda: agent._outbox.next() is None, "the refusal")
-    assert agent._recorder.get(LAYER_STATE) is None
+    assert agent._recorder.get(LOCAL_STATE) is None
     server.answer = lambda event, data: {"accepted": True}
     server.sio.emit("client_update", update(2, **named))
     again = heard(server, "training_complete", 2)[1]
     assert first.keys() == again.keys()
     assert again["metrics"]["loss_before"] == first["metrics"]["loss_before"]
-    wait_for(lambda: agent._recorder.get(LAYER_STATE) is not None, "the note")
+    wait_for(lambda: agent._recorder.get(LOCAL_STATE) is not None, "the note")
     server.sio.emit("client_update", update(3, **named))
     assert heard(server, "training_complete", 3)[2]["metrics"]["loss_before"] != first["metrics"]["loss_before"]
     wait_for(lambda: agent._outbox.next() is None, "the answer")
     agent.reset()
-    assert agent._recorder.get(LAYER_STATE) is None
+    assert agent._recorder.get(LOCAL_STATE) is None
 
 
 @pytest.mark.process
@@ -260,7 +260,7 @@ def test_a_graph_that_the_network_keeps_from_coming_is_an_honest_no(server: Serv
 def test_real_sensors_in_evaluation_are_sampled_by_the_clock_and_mirrored_without_a_cycle(
     server: Server, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampling, "MIRROR_S", 0.05)
+    monkeypatch.setattr(self_paced, "MIRROR_S", 0.05)
     agent = make(sensors="linux", sample_every=0.01)
     updates = [DataUpdate.from_wire(data) for data in heard(server, "data_update", 3)]
     assert {message.cycle for message in updates} == {None}

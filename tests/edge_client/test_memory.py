@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bramble_client.acquire.recorder import TESTED_UNTIL, Recorder
-from bramble_client.learn.layer_state import LAYER_STATE
+from bramble_client.learn.local_state import LOCAL_STATE
 from bramble_client.learn.measures import UNTOLD
 from bramble_client.learn.memory import MOST, Memory
 
@@ -26,7 +26,7 @@ def note(until: float) -> dict[str, object]:
 
 
 def remembered(memory: Memory, task: str) -> tuple[float | None, str | None, str | None]:
-    return memory.tested_until(task), memory.untold(task), memory.layer_state(task)
+    return memory.tested_until(task), memory.untold(task), memory.local_state(task)
 
 
 def test_each_task_has_its_own(recorder: Recorder) -> None:
@@ -40,12 +40,12 @@ def test_each_task_has_its_own(recorder: Recorder) -> None:
 
 
 def test_what_a_release_of_one_task_left_is_the_first_tasks_and_it_finds_it_again(recorder: Recorder) -> None:
-    recorder.update({TESTED_UNTIL: "5.0", UNTOLD: "u", LAYER_STATE: "s"})
+    recorder.update({TESTED_UNTIL: "5.0", UNTOLD: "u", LOCAL_STATE: "s"})
     memory = Memory(recorder)
     assert remembered(memory, "a") == (5.0, "u", "s")
     memory.note("a", note(10.0))
     memory.note("b", note(20.0))
-    assert [recorder.get(name) for name in (TESTED_UNTIL, UNTOLD, LAYER_STATE)] == ["10.0", "untold 10.0", "state 10.0"]
+    assert [recorder.get(name) for name in (TESTED_UNTIL, UNTOLD, LOCAL_STATE)] == ["10.0", "untold 10.0", "state 10.0"]
 
 
 @pytest.mark.parametrize(("task", "left"), [("a", "b"), ("b", "a")])

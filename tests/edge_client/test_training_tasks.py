@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bramble_client.learn.trainer import BrokenOff
-from bramble_client.learn.training import MOST_WAITING
+from bramble_client.learn.training_queue import MOST_WAITING
 from tests.edge_client.training_bench import Bench, request
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from numpy.testing import assert_array_equal
 
+from bramble_client.acquire.cycles import Cycles
 from bramble_client.acquire.recorder import Recorder
-from bramble_client.acquire.sampling import Cycles, SelfPaced
+from bramble_client.acquire.self_paced import SelfPaced
 from bramble_client.deliver.outbox import Outbox
 from bramble_client.hal import Board, open_board
 from bramble_protocol.messages import GenerateData
@@ -110,10 +111,10 @@ def test_a_cycle_of_real_sensors_waits_for_the_clock(room: Room, caplog: pytest.
     cycles.start()
     cycles.ask(GenerateData(1, 1000.0, 60.0, 3))
     wait_for(lambda: "cycle 1 waits until this machine's clock is synchronised" in caplog.text, "the sentence")
-    assert not cycles.settle(0.05)
+    assert not cycles.wait(0.05)
     assert room.samples() == 0
     room.utc = 1_700_000_000.0
-    assert cycles.settle(60)
+    assert cycles.wait(60)
     assert_array_equal(room.recorder.columns(["temperature"])[0], [1_700_000_000.0])
     cycles.ask(GenerateData(2, 1000.0, 60.0, 1))
     room.utc = None

@@ -10,7 +10,7 @@ import numpy as np
 
 from bramble_client.deliver.outbox import Outbox
 from bramble_client.learn.trainer import Result
-from bramble_client.learn.training import Training
+from bramble_client.learn.training_queue import TrainingQueue
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import ClientUpdate, Timing, TrainConfig, TrainingComplete
 from tests.waiting import wait_for
@@ -32,7 +32,7 @@ class Bench:
         self.outcome: queue.Queue[BaseException | float] = queue.Queue()
         self.trained: list[tuple[int, float]] = []
         self.runs = 0
-        self.training = Training(self._train, self.outbox, self._note)
+        self.training = TrainingQueue(self._train, self.outbox, self._note)
         self.training.start()
 
     def _train(self, update: ClientUpdate, received: float) -> Result:

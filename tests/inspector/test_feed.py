@@ -187,10 +187,10 @@ def test_a_running_round_is_followed_to_its_end(lively: Standin) -> None:
     feed = feed_of(lively)
     lively.add_round()
     lively.rounds[-1]["state"] = "running"
-    assert [entry["round"] for entry in feed.look().settled] == [1]
+    assert [entry["round"] for entry in feed.look().ended] == [1]
     lively.rounds[-1]["state"] = "committed"
     lively.touch()
-    assert [entry["round"] for entry in feed.look().settled] == [1, 2]
+    assert [entry["round"] for entry in feed.look().ended] == [1, 2]
 
 
 def test_a_running_round_that_is_gone_after_a_reset_does_not_stay(standin: Standin) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bramble_protocol import ProtocolError
-from bramble_protocol.health import Health, words
+from bramble_protocol.health import Health, throttling
 
 FULL = {
     "sent": 1.7e9, "sample_age": 3.5, "sample_every": 60.0, "soc_temperature": 51.5, "throttled": 0x50005, "memory_free": 310.0,
@@ -70,7 +70,7 @@ def test_what_is_no_report_is_refused(value: Any) -> None:
     ("bits", "said"), [(0, "no"), (0x1, "under-voltage"), (0x50000, "under-voltage before, throttled before"), (0x4, "throttled")]
 )
 def test_throttling_is_said_in_words(bits: int, said: str) -> None:
-    assert words(bits) == said
+    assert throttling(bits) == said
 
 
 def test_a_server_of_version_1_is_sent_the_fields_that_it_knows() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bramble_client.learn import layer_state
+from bramble_client.learn import local_state
 from bramble_client.learn.fitting import TrainingFault
 from bramble_client.learn.trainer import Result, Trainer
 from bramble_protocol.errors import ProtocolError
@@ -66,13 +66,13 @@ def test_a_first_control_is_the_mean_gradient_of_the_run(trainer: Trainer) -> No
 def test_later_it_goes_on_from_its_own_and_the_common_one(trainer: Trainer) -> None:
     first = run(trainer, Extras(control=Control()), 3)
     own = first.complete.sections["control_delta"]
-    second = run(trainer, Extras(control=Control(3, None, COMMON)), 4, first.layer_state)
+    second = run(trainer, Extras(control=Control(3, None, COMMON)), 4, first.local_state)
     by_hand = run(trainer, Extras(correction=COMMON - own), 4)
     np.testing.assert_array_equal(second.complete.weights, by_hand.complete.weights)
     assert second.complete.since == 3
     expected = moved(second) / (STEPS * RATE) - COMMON
     np.testing.assert_allclose(second.complete.sections["control_delta"], expected, rtol=1e-5, atol=1e-7)
-    third = run(trainer, Extras(control=Control(4)), 5, second.layer_state)
+    third = run(trainer, Extras(control=Control(4)), 5, second.local_state)
     held = own + second.complete.sections["control_delta"]
     np.testing.assert_array_equal(third.complete.weights, run(trainer, Extras(correction=-held), 5).complete.weights)
 
@@ -84,10 +84,10 @@ def test_another_rate_is_that_of_feddyn(trainer: Trainer) -> None:
 
 def test_an_answer_that_was_not_counted_is_as_if_it_had_not_been(trainer: Trainer) -> None:
     first = run(trainer, Extras(control=Control()), 3)
-    lost = run(trainer, Extras(control=Control(3)), 4, first.layer_state)
-    again = run(trainer, Extras(control=Control(3)), 5, lost.layer_state)
+    lost = run(trainer, Extras(control=Control(3)), 4, first.local_state)
+    again = run(trainer, Extras(control=Control(3)), 5, lost.local_state)
     assert again.complete.since == 3
-    np.testing.assert_array_equal(again.complete.weights, run(trainer, Extras(control=Control(3)), 5, first.layer_state).complete.weights)
+    np.testing.assert_array_equal(again.complete.weights, run(trainer, Extras(control=Control(3)), 5, first.local_state).complete.weights)
 
 
 @pytest.mark.parametrize("noted", [None, "not what was written", '["another meaning", ""]', "[1]", '{"a": 1}'])
@@ -100,16 +100,16 @@ def test_a_control_that_is_not_here_begins_with_zeros_and_the_answer_says_so(tra
 def test_the_newest_two_are_kept_and_others_rounds_pass_by(trainer: Trainer) -> None:
     noted = None
     for since, number in ((0, 3), (3, 4), (4, 6)):
-        noted = run(trainer, Extras(control=Control(since)), number, noted).layer_state
-    assert set(layer_state.read(noted, GRAPH.manifest, GRAPH.state)[1]) == {4, 6}
-    assert run(trainer, Extras(), 7, noted).layer_state == noted, "plain training leaves it alone"
+        noted = run(trainer, Extras(control=Control(since)), number, noted).local_state
+    assert set(local_state.read(noted, GRAPH.manifest, GRAPH.state)[1]) == {4, 6}
+    assert run(trainer, Extras(), 7, noted).local_state == noted, "plain training leaves it alone"
 
 
 def test_it_goes_on_by_what_was_sent_and_not_by_what_was_rounded_away(trainer: Trainer) -> None:
     asked = replace(update(), extras=Extras(control=Control()), reply_encoding="float16")
     result = trainer.run(asked, SITE.columns, None)
     sent = TrainingComplete.from_wire(result.complete.to_wire(replace(asked, model=asked.digest)), GRAPH.manifest.layout, asked)
-    kept = layer_state.read(result.layer_state, GRAPH.manifest, GRAPH.state)[1]
+    kept = local_state.read(result.local_state, GRAPH.manifest, GRAPH.state)[1]
     np.testing.assert_array_equal(kept[3], sent.sections["control_delta"])
 
 

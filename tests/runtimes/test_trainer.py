@@ -333,17 +333,17 @@ def test_a_task_of_several_inputs_and_targets_is_learned_and_its_layers_state_go
     for number in range(1, 7):
         asked = replace(update(epochs=2), round=number, task="several", graph=SEVERAL.sha256, layout=layout, weights=weights)
         results.append(trainer.run(asked, site.columns, None, noted=noted))
-        weights, noted = results[-1].complete.weights, results[-1].layer_state
+        weights, noted = results[-1].complete.weights, results[-1].local_state
     first, last = results[0].complete.metrics, results[-1].complete.metrics
     assert results[0].complete.samples == 400 - 1 - 23 - 3
     assert last["loss_after"] < 0.3 * first["loss_before"]
     assert last["test_error"] < 0.5 * last["test_baseline"]
     # the state belongs to the weights: with another, they forecast otherwise
-    again = trainer.run(asked, site.columns, None, noted=results[-2].layer_state)
+    again = trainer.run(asked, site.columns, None, noted=results[-2].local_state)
     np.testing.assert_array_equal(again.complete.weights, weights)
-    assert again.layer_state == noted != results[-2].layer_state
+    assert again.local_state == noted != results[-2].local_state
     assert trainer.run(asked, site.columns, None).complete.metrics["test_error"] != last["test_error"]
-    assert trainer.run(asked, site.columns, None, noted="not what was written").layer_state is not None
+    assert trainer.run(asked, site.columns, None, noted="not what was written").local_state is not None
     # what is shown is the manifest's target, three hours ahead
     times, values = np.array(results[-1].forecasts).T
     data = windows(site.times, site.values, SEVERAL.manifest)
@@ -352,7 +352,7 @@ def test_a_task_of_several_inputs_and_targets_is_learned_and_its_layers_state_go
 
 
 def test_a_model_without_such_layers_leaves_no_state(trainer: Trainer) -> None:
-    assert run(trainer).layer_state is None
+    assert run(trainer).local_state is None
 
 
 def test_a_run_longer_than_a_pi_has_memory_for_is_refused(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,7 +155,7 @@ class Office:
 
     def die(self) -> None:
         """End as a killed server does: nothing is written or said any more."""
-        self.settle()
+        self.drain()
         writer = self.coordinator._writer
         writer.post(lambda _: setattr(writer, "_stopping", True))
         writer._task.join()
@@ -180,14 +180,14 @@ class Office:
             self._sessions[client] = f"{client} {next(self._numbers)}"
             self.registry.join(Handshake(1, client, channels=CHANNELS), self._sessions[client], "127.0.0.1")
             self.coordinator.joined(client)
-        self.settle()
+        self.drain()
 
     def leave(self, client: str) -> None:
         self.registry.leave(self._sessions[client])
         self.coordinator.left(client)
-        self.settle()
+        self.drain()
 
-    def settle(self) -> None:
+    def drain(self) -> None:
         """Return once all that was asked for is done, and what was due by the clock before, or the server has died of it."""
         for _ in range(2):
             done = threading.Event()
@@ -197,7 +197,7 @@ class Office:
 
     def later(self, seconds: float) -> None:
         self.clock.now += seconds
-        self.settle()
+        self.drain()
 
     def deliver(self, client: str, number: int, value: float = 1.0) -> None:
         weights = np.full(LAYOUT.size, value, np.float32)
@@ -207,11 +207,11 @@ class Office:
         if asked and asked.round == number and asked.extras.features:
             wire = answered(complete, asked).to_wire(replace(asked, model=asked.digest))
         self.coordinator.deliver(client, Delivery.from_wire(wire, LAYOUT))
-        self.settle()  # an acknowledgement comes before what it sets off is done
+        self.drain()  # an acknowledgement comes before what it sets off is done
 
     def refuse(self, client: str, number: int) -> None:
         self.coordinator.fail(client, TrainingFailed(number, "busy"))
-        self.settle()
+        self.drain()
 
     def readings(self, client: str, cycle: int, count: int) -> int:
         times = tuple(float(n) for n in range(count))

@@ -120,7 +120,7 @@ def test_what_comes_while_a_sync_runs_is_acknowledged_after_the_next_which_is_on
     assert sorted(diary.entries) == sorted(
         ["sync", "sync", *(f"{word} {client}" for client in names(20) for word in ("write", "acknowledge"))]
     )
-    office.settle()
+    office.drain()
     assert office.record(number)["updates"] == 20
 
 
@@ -143,7 +143,7 @@ def test_of_a_sync_that_fails_nobody_hears_anything_and_all_count_when_they_come
     diary.entries.clear()
     for client in names(2):
         diary.deliver(office, client, number).join()
-    office.settle()
+    office.drain()
     assert diary.too_early() == []
     assert office.record(number)["updates"] == 2
 

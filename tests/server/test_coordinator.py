@@ -123,7 +123,7 @@ def test_rounds_start_at_their_interval_and_after_one_that_came_to_nothing_there
 def test_a_cycle_is_waited_for_until_its_time_is_up(office: Office, caplog: pytest.LogCaptureFixture) -> None:
     assert office.coordinator.generate(3) == (1, 2)
     assert office.readings("a", 1, 3) == 3
-    office.settle()
+    office.drain()
     assert office.coordinator.view.cycle_waiting_for == ("b",)
     office.later(60.1)
     assert office.coordinator.view.cycle_waiting_for == ()
@@ -177,7 +177,7 @@ def test_a_bug_in_any_action_costs_its_round_at_most(office: Office, monkeypatch
     monkeypatch.setattr(Track, "_perform", failing)
     with suppress(BrambleError, AssertionError):
         STORIES[action](office)
-    office.settle()
+    office.drain()
     monkeypatch.setattr(Track, "_perform", perform)
     assert failed
     running = office.coordinator._first._state.running

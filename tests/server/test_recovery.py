@@ -129,7 +129,7 @@ def test_a_round_for_which_all_had_answered_commits_at_the_start(
     office.deliver("b", number, 3.0)
     mend()
     office = start()
-    office.settle()
+    office.drain()
     assert office.stored() == (number, [2.0] * LAYOUT.size)
     assert office.record(number)["updates"] == 2
 
@@ -140,7 +140,7 @@ def test_a_commit_that_kills_the_server_does_not_do_so_for_ever(start: Start, mo
     mend = dies(monkeypatch, Judge, "verdicts")
     office.deliver("a", number)
     for _ in range(recovery.ATTEMPTS - 1):
-        start().settle()
+        start().drain()
     mend()
     office = start()
     assert office.record(number)["reason"] == "server ended 5 times while it made a model of it"
@@ -166,7 +166,7 @@ def test_a_deadline_that_passed_meanwhile_ends_the_round_at_the_start(start: Sta
     office.deliver("a", number)
     office.clock.now += 3600.0
     office = start()
-    office.settle()
+    office.drain()
     assert (office.record(number)["state"], office.record(number)["updates"]) == ("committed", 1)
 
 
@@ -289,7 +289,7 @@ def test_a_client_that_is_forgotten_takes_its_file_along(start: Start, tmp_path:
     assert len(files(tmp_path)) == 2
     office.registry.forget("b")
     office.later(10.0)
-    office.settle()
+    office.drain()
     assert files(tmp_path) == [f"{newest}.round"]
 
 

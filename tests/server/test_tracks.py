@@ -61,13 +61,13 @@ def join(office: Office, client: str, channels: tuple[Channel, ...] = (Channel("
     features = (TRACKS,) if knows else ()
     office.registry.join(Handshake(2, client, channels=channels, features=features), office._sessions[client], "127.0.0.1")
     office.coordinator.joined(client)
-    office.settle()
+    office.drain()
 
 
 def deliver(office: Office, client: str, number: int, value: float = 1.0, layout: Layout = LAYOUT) -> None:
     complete = TrainingComplete(number, layout, "float32", np.full(layout.size, value, np.float32), 10, {}, Timing(1.0, 2.0, 3.0))
     office.coordinator.deliver(client, Delivery.from_wire(complete.to_wire(), office.coordinator.layout(number)))
-    office.settle()
+    office.drain()
 
 
 def test_rounds_of_two_tasks_are_open_at_once_and_neither_waits_for_the_other(office: Office) -> None:
@@ -181,7 +181,7 @@ def test_a_reset_of_one_task_leaves_the_other_with_its_open_round(office: Office
     office.coordinator.start_round("damp")
     office.transport.said.clear()
     assert office.coordinator.reset("damp") == 2
-    office.settle()
+    office.drain()
     assert office.transport.said == [("reset damp", ["both", "older"])]
     view = office.coordinator.view.tasks
     assert (view["damp"].model.round, view["damp"].running, view["small"].running) == (0, None, 2)

@@ -41,7 +41,7 @@ def read_fleet(path: Path) -> str | None:
     return name
 
 
-def settle(folder: Path, fleet: str, cap: int, adopt: bool) -> None:
+def claim(folder: Path, fleet: str, cap: int, adopt: bool) -> None:
     """Make the readings in a folder those of a fleet, before anybody uses them.
 
     Parameters
@@ -77,7 +77,7 @@ def settle(folder: Path, fleet: str, cap: int, adopt: bool) -> None:
                 log.warning("moved from fleet %s to %s: its %d samples come along, as --adopt-readings says", before, fleet, span[0])
             return
     # Closed, it is one file: what was not in it yet has been written there.
-    aside = path.with_name(f"{path.name}.of-{_plain(before)}-{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}")
+    aside = path.with_name(f"{path.name}.of-{_file_name(before)}-{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}")
     try:
         path.rename(aside)
     except OSError as error:
@@ -99,7 +99,7 @@ def _forget_unsent(path: Path) -> None:
         outbox.clear()
 
 
-def _plain(name: str) -> str:
+def _file_name(name: str) -> str:
     return "".join(character if character.isalnum() or character in "-_." else "-" for character in name)[:60]
 
 

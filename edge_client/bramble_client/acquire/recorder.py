@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -287,6 +288,11 @@ class Recorder:
         drop = rows - self._cap + self._cap // 50
         db.execute("DELETE FROM samples WHERE t < (SELECT t FROM samples ORDER BY t LIMIT 1 OFFSET ?)", (drop,))
         return rows - drop
+
+
+def to_the_minute(t: float) -> str:
+    """Return a sample's time as the log says it, in UTC."""
+    return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _checked(t: float, values: Mapping[str, float | None]) -> Sample:

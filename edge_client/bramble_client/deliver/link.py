@@ -17,7 +17,7 @@ import websocket
 from socketio.exceptions import SocketIOError  # type: ignore[import-untyped, unused-ignore]
 
 from bramble_client.deliver import route, trust
-from bramble_client.deliver.engine import Connection
+from bramble_client.deliver.socketio_client import Connection
 from bramble_client.worker import Worker
 from bramble_protocol import BrambleError
 

@@ -112,7 +112,7 @@ class Board:
         sources: list[Sensor | Stream] = [*self.sensors, *self._streams]
         return [source.name for source in sources if source.error is None and source.doubts]
 
-    def settle(self) -> None:
+    def advance(self) -> None:
         """Set a simulated world to now, for who talks to the drivers directly."""
         with self._lock:
             self._prepare(None)

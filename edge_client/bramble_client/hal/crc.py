@@ -25,7 +25,7 @@ def crc8(data: bytes) -> int:
     return crc
 
 
-def words(data: bytes, what: object) -> list[int]:
+def checked_words(data: bytes, what: object) -> list[int]:
     """Take 16-bit words out of bytes in which each is followed by its check sum.
 
     Raises

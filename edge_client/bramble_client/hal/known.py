@@ -147,7 +147,7 @@ def complete(sensor: Known, channels: Iterable[str], others: Iterable[Known]) ->
     return replace(sensor, channels=named)
 
 
-def settle(
+def name_channels(
     before: Iterable[Known], sensors: Mapping[str, Known], channels: Mapping[str, Sequence[str]], broken: Collection[str | None]
 ) -> list[Known]:
     """Name the channels of configured sensors: as before, as long as whoever has the plain name is in the file still.

@@ -16,7 +16,7 @@ from bramble_client.hal.clock import Clock, HostClock, SystemClock, VirtualClock
 from bramble_client.hal.config import SensorConfig
 from bramble_client.hal.drivers.base import Driver, guarded
 from bramble_client.hal.errors import ConfigError, SensorError, UnknownSensor
-from bramble_client.hal.known import Known, Memory, names, passed, reconcile, settle
+from bramble_client.hal.known import Known, Memory, name_channels, names, passed, reconcile
 from bramble_client.hal.linux import ReopeningBus
 from bramble_client.hal.sensor import Sensor
 from bramble_client.hal.sim import recordings, script
@@ -119,7 +119,7 @@ def _settled(memory: Memory, items: list[SensorConfig], problems: Sequence[Senso
     """Return what the channels of configured sensors are called, and say which names have passed on."""
     broken = {error.sensor for error in problems if isinstance(error, ConfigError)}
     sensors = {item.name: Known(item.name, item.driver.name, item.bus, item.address, {}) for item in items}
-    known = settle(memory.sensors, sensors, {item.name: item.driver.channels for item in items}, broken)
+    known = name_channels(memory.sensors, sensors, {item.name: item.driver.channels for item in items}, broken)
     for change in passed(memory.sensors, known):
         logger.warning("%s", change)
     memory.keep(known)

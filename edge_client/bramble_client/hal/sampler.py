@@ -51,7 +51,7 @@ class Stats:
     latest: float = 0.0
 
 
-class Schedule:
+class Deadlines:
     """Deadlines at a fixed distance from each other, counted from the first one: no error adds up.
 
     Parameters
@@ -146,11 +146,11 @@ class Sampler:
 
     def run(self, source: Source, interval: float) -> None:
         """Sample one source until told to stop."""
-        schedule, stats = Schedule(self._clock.now(), interval), self.stats[source.name]
-        while not self._wait(max(0.0, schedule.due - self._clock.now())):
+        deadlines, stats = Deadlines(self._clock.now(), interval), self.stats[source.name]
+        while not self._wait(max(0.0, deadlines.due - self._clock.now())):
             now = self._clock.now()
-            stats.missed += schedule.take(now)
-            stats.latest = max(stats.latest, now - (schedule.due - interval))
+            stats.missed += deadlines.take(now)
+            stats.latest = max(stats.latest, now - (deadlines.due - interval))
             self._sample(source)
             stats.taken += 1
             self._turned[source.name] = self._clock.now()

@@ -38,7 +38,7 @@ def selftest(board: Board) -> Iterator[Check]:
 
 def _sensor(board: Board, sensor: Sensor, pace: Pace) -> Iterator[Check]:
     driver = sensor.driver
-    board.settle()
+    board.advance()
     identity = _attempt(sensor, "identity", lambda: _identity(driver))
     yield identity
     if not identity.passed:

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bramble_client.acquire.recorder import TESTED_UNTIL, Recorder
-from bramble_client.learn.layer_state import LAYER_STATE
+from bramble_client.learn.local_state import LOCAL_STATE
 from bramble_client.learn.measures import UNTOLD
 
 TASKS = "tasks"
 """Where the recorder keeps of which tasks something is remembered: the first, then the others, the one that was noted last at the end."""
 MOST = 16
 """Tasks of which something is remembered; of more, those that were noted longest ago are forgotten."""
-_VALUES = (TESTED_UNTIL, UNTOLD, LAYER_STATE)
+_VALUES = (TESTED_UNTIL, UNTOLD, LOCAL_STATE)
 
 
 class Memory:
@@ -36,9 +36,9 @@ class Memory:
         """Return the measures of a task that wait to be told."""
         return self._recorder.get(self._name(UNTOLD, task))
 
-    def layer_state(self, task: str) -> str | None:
+    def local_state(self, task: str) -> str | None:
         """Return what the layers of a task's model noted."""
-        return self._recorder.get(self._name(LAYER_STATE, task))
+        return self._recorder.get(self._name(LOCAL_STATE, task))
 
     def note(self, task: str, note: Mapping[str, Any]) -> None:
         """Remember what came with a result that the server took; what was kept without a task belongs to the one that comes first.
@@ -48,7 +48,7 @@ class Memory:
         task
             Its name; empty for a result of a release that knew one task.
         note
-            As :class:`bramble_client.learn.training.Training` puts it beside the result.
+            As :class:`bramble_client.learn.training_queue.TrainingQueue` puts it beside the result.
         """
         tasks = self._tasks()
         if task and task not in tasks[:1]:
@@ -63,7 +63,7 @@ class Memory:
             | {
                 self._name(TESTED_UNTIL, task): repr(note["tested_until"]),
                 self._name(UNTOLD, task): note.get("untold"),
-                self._name(LAYER_STATE, task): note.get("layer_state"),
+                self._name(LOCAL_STATE, task): note.get("layer_state"),
             }
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble_client.learn import controls, layer_state
+from bramble_client.learn import controls, local_state
 from bramble_client.learn.doubt import Doubts, improved
 from bramble_client.learn.fitting import BrokenOff, Model, TrainingFault, fit
 from bramble_client.learn.graphs import GraphCache, GraphRejected
@@ -53,8 +53,8 @@ class Result:
     """Time of the newest target; hand it to the next run, which then tests on newer ones only."""
     untold: str | None = None
     """Measures that wait for the next run, as :mod:`bramble_client.learn.measures` notes them; in private mode only."""
-    layer_state: str | None = None
-    """What else goes on from here, as :mod:`bramble_client.learn.layer_state` writes it; hand it to the next run."""
+    local_state: str | None = None
+    """What else goes on from here, as :mod:`bramble_client.learn.local_state` writes it; hand it to the next run."""
 
 
 class Trainer:
@@ -196,7 +196,7 @@ def local_run(
     """
     manifest, client_id, config = ready.manifest, ready.client_id, update.config
     data = ready.doubts.believable(runtime, ready.data)
-    state, kept = layer_state.read(noted, manifest, ready.initial)
+    state, kept = local_state.read(noted, manifest, ready.initial)
     model, own = Model(update.weights, state), controls.held(update, kept)
     before = model.arguments(manifest)
     fresh = data.since(tested_until)
@@ -233,7 +233,7 @@ def local_run(
         ),
         forecasts=list(zip(fresh.time.tolist(), forecasts.tolist(), strict=False)),
         tested_until=float(data.time[-1]),
-        layer_state=layer_state.written(manifest, trained.state, moved.controls),
+        local_state=local_state.written(manifest, trained.state, moved.controls),
     )
 
 

@@ -26,7 +26,7 @@ def loss(snapshot: Snapshot, clients: Sequence[str], when: str) -> style.Figure:
     traces = per_client(snapshot, clients, lambda measures: measures.get(f"loss_{when}"), "", opacity=0.55)
     name = "global model" if when == "before" else "mean after training"
     traces.append(_global(snapshot, name, f"loss_{when}", lambda mean: mean, ""))
-    abandoned = [entry for entry in snapshot.settled if entry["state"] == "abandoned"]
+    abandoned = [entry for entry in snapshot.ended if entry["state"] == "abandoned"]
     if abandoned:
         traces.append(_marks("abandoned", "x", abandoned))
     back = [entry for entry in snapshot.committed if entry.get("rollback_of")]

@@ -49,6 +49,52 @@ class TrainConfig:
         )
 
 
+class Packed:
+    """A model as it travels: each form of it is made once, however many clients are sent it and however each of them is to train.
+
+    Parameters
+    ----------
+    layout, weights, encoding
+        The model, shape (layout.size,), and how it is encoded.
+    """
+
+    def __init__(self, layout: Layout, weights: Weights, encoding: str) -> None:
+        self.layout, self.weights, self.encoding = layout, weights, encoding
+        self._made: dict[tuple[Any, ...], tuple[bytes, Mapping[str, Weights]]] = {}
+
+    def holds(self, layout: Layout, weights: Weights, encoding: str) -> bool:
+        """Whether this is a model in an encoding."""
+        return self.weights is weights and (self.layout, self.encoding) == (layout, encoding)
+
+    def form(self, in_sections: bool, beside: Mapping[str, Weights]) -> tuple[bytes, str | None]:
+        """Return the bytes that go to a client, with these vectors beside the weights, and in sections what the weights are called.
+
+        What was not asked for before takes its time: a model is encoded, and hashed.
+        """
+        which = _which(in_sections, beside)
+        if which not in self._made:  # the vectors are kept, so that no other array gets their identity
+            self._made[which] = _attachment(in_sections, self.weights, self.encoding, beside=beside), dict(beside)
+        return self._made[which][0], self.digest if in_sections else None
+
+    def made(self, in_sections: bool, beside: Mapping[str, Weights]) -> bool:
+        """Whether these bytes are there already."""
+        return _which(in_sections, beside) in self._made
+
+    @cached_property
+    def base(self) -> Weights:
+        """The weights as a client has them, shape (layout.size,): the base of an answer that says how far it moved from them."""
+        if self.encoding == "float32":
+            return self.weights
+        return codecs.decode(codecs.encode(self.weights, self.encoding), self.layout, self.encoding)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells these weights from any others, as a client has them: a round's number does not, where a server began anew."""
+        known = hashlib.sha256(json.dumps(self.layout.to_wire(), separators=(",", ":")).encode())
+        known.update(np.ascontiguousarray(self.base, "<f4").data)
+        return known.hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class ClientUpdate:
     """Server to client: train from these weights."""
@@ -65,6 +111,12 @@ class ClientUpdate:
     """What the server calls these weights, where they came in sections: the answer repeats it, and comes in sections too."""
     extras: Extras = NOTHING
     """What is asked beyond plain training; in sections alone."""
+    packed: Packed = field(default=None, repr=False, compare=False)  # type: ignore[assignment]
+    """The weights as they travel: one object for all updates that ``replace`` makes of this one, as long as they have its weights."""
+
+    def __post_init__(self) -> None:
+        if self.packed is None or not self.packed.holds(self.layout, self.weights, self.encoding):
+            object.__setattr__(self, "packed", Packed(self.layout, self.weights, self.encoding))
 
     @classmethod
     def from_wire(cls, value: Any) -> ClientUpdate:
@@ -91,15 +143,21 @@ class ClientUpdate:
             extras=Extras.from_wire(item, _decoded(beside, layout)) if in_sections else NOTHING,
         )
 
+    def pack(self, features: Collection[str] = ()) -> tuple[bytes, str | None]:
+        """Make what takes its time of the wire form for a client of these features; what was made once is there the next time."""
+        return self.packed.form(SECTIONS in features, self._asked_beside(features).vectors)
+
+    def is_packed(self, features: Collection[str] = ()) -> bool:
+        """Whether the wire form for a client of these features takes no time."""
+        return self.packed.made(SECTIONS in features, self._asked_beside(features).vectors)
+
     def to_wire(self, features: Collection[str] = ()) -> dict[str, Any]:
         """Return the wire form for a client of these features, weights encoded; without any it is that of version 1.
 
         One that does not know all that is asked beyond plain training is asked for plain training.
         """
         in_sections = SECTIONS in features
-        extras = self.extras
-        if extras is not NOTHING and not (in_sections and set(extras.features) <= set(features)):
-            extras = NOTHING
+        attachment, model = self.pack(features)
         return {
             "round": self.round,
             "task": self.task,
@@ -107,25 +165,24 @@ class ClientUpdate:
             "layout": self.layout.to_wire(),
             "encoding": sections.ENCODING if in_sections else self.encoding,
             "reply_encoding": codecs.spoken(self.reply_encoding, features if in_sections else ()),
-            "weights": _attachment(in_sections, self.weights, self.encoding, beside=extras.vectors),
+            "weights": attachment,
             "config": asdict(self.config),
-            **({"model": self.digest} if in_sections else {}),
-            **extras.to_wire(),
+            **({"model": model} if model else {}),
+            **self._asked_beside(features).to_wire(),
         }
 
-    @cached_property
-    def base(self) -> Weights:
-        """The weights as a client has them, shape (layout.size,): the base of an answer that says how far it moved from them."""
-        if self.encoding == "float32":
-            return self.weights
-        return codecs.decode(codecs.encode(self.weights, self.encoding), self.layout, self.encoding)
+    def _asked_beside(self, features: Collection[str]) -> Extras:
+        return self.extras if self.extras is NOTHING or {SECTIONS, *self.extras.features} <= set(features) else NOTHING
 
-    @cached_property
+    @property
+    def base(self) -> Weights:
+        """See :attr:`Packed.base`."""
+        return self.packed.base
+
+    @property
     def digest(self) -> str:
-        """What tells these weights from any others, as a client has them: a round's number does not, where a server began anew."""
-        known = hashlib.sha256(json.dumps(self.layout.to_wire(), separators=(",", ":")).encode())
-        known.update(np.ascontiguousarray(self.base, "<f4").data)
-        return known.hexdigest()[:16]
+        """See :attr:`Packed.digest`."""
+        return self.packed.digest
 
 
 @dataclass(frozen=True)
@@ -270,6 +327,10 @@ class Delivery:
 
 def _in_sections(value: Any) -> bool:
     return isinstance(value, dict) and value.get("encoding") == sections.ENCODING
+
+
+def _which(in_sections: bool, beside: Mapping[str, Weights]) -> tuple[Any, ...]:
+    return (in_sections, *((name, id(vector)) for name, vector in beside.items()))
 
 
 def _attachment(

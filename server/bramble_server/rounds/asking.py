@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from bramble_protocol.graph import GraphFile
@@ -28,6 +28,12 @@ class Request:
         )
         self._kinds = {client: (its.config, id(its.extras)) for client, its in plan.items()}
         self._updates = {(its.config, id(its.extras)): replace(update, config=its.config, extras=its.extras) for its in plan.values()}
+
+    def pack(self, ways: Collection[tuple[str, ...]]) -> None:
+        """Encode it for clients of these sets of features. Blocks; what goes out afterwards does not."""
+        for update in self._updates.values():
+            for features in ways:
+                update.pack(features)
 
     def to(self, client: str) -> ClientUpdate:
         """Return what one client is asked."""

@@ -24,10 +24,10 @@ from bramble_server.loop import Loop
 from bramble_server.metrics import Metrics
 from bramble_server.rounds import recovery, synchronous
 from bramble_server.rounds.archive import Archive
-from bramble_server.rounds.behind import Behind
 from bramble_server.rounds.cycles import Cycles
 from bramble_server.rounds.downlink import Downlink
 from bramble_server.rounds.endings import Endings
+from bramble_server.rounds.missed_resets import MissedResets
 from bramble_server.rounds.track import Shared, Track
 from bramble_server.rounds.view import View
 from bramble_server.rounds.writer import RefusedError, Reply, Writer
@@ -69,7 +69,7 @@ class Coordinator:
             left = {track: track.recover(connection) for track in self._tracks.values()}
             recovery.hold(connection, self._tracks, self._settings.mode, self._archive)
             cycles, known = Cycles.load(connection), clients.load(connection)
-            self._behind = Behind(connection)
+            self._missed_resets = MissedResets(connection)
         self._registry_store = RegistryStore(self._registry, known, self._clock.monotonic)
         self._cycles = Cycles(cycles, self._settings.data_start.timestamp(), self._first.graph.manifest.step_s)
         self._view = View(0, {})
@@ -119,7 +119,7 @@ class Coordinator:
 
         self._writer.stop(last, STOP_S)
 
-    def settle(self) -> None:
+    def drain(self) -> None:
         """Return once everything that was asked for before is done."""
         self._writer.submit(lambda _: None)
 
@@ -231,9 +231,9 @@ class Coordinator:
     # What concerns all
 
     def _joined(self, client: str, reply: Reply) -> None:
-        if self._behind.tell(client, self._downlink):
+        if self._missed_resets.tell(client, self._downlink):
             with suppress(StoreError):  # said by the store; told once more after a restart, it has nothing more to forget
-                self._write(self._behind.save)
+                self._write(self._missed_resets.save)
         known = self._registry.get(client)
 
         def tell(track: Track) -> None:
@@ -269,12 +269,12 @@ class Coordinator:
         for track in self._tracks.values():
             track.end_unused("reset")
         # A client that is away now must hear of it when it is back, or it would go on with what everybody else forgot.
-        self._behind.everything(self._registry.absent())
+        self._missed_resets.everything(self._registry.absent())
 
         def work(connection: Connection) -> None:
             forget_everything(connection)
             self._cycles.save_reset(connection)
-            self._behind.save(connection)
+            self._missed_resets.save(connection)
             for track in self._tracks.values():  # of those that are not served now nothing is left to be kept apart from
                 meta.adopt(connection, track.graph)
 
@@ -292,11 +292,11 @@ class Coordinator:
 
     def _reset_one(self, track: Track) -> int:
         track.end_unused("reset")
-        self._behind.of(track.task, self._registry.absent())
+        self._missed_resets.of(track.task, self._registry.absent())
 
         def work(connection: Connection) -> None:
             reset_task(connection, track.task)
-            self._behind.save(connection)
+            self._missed_resets.save(connection)
 
         self._write(work)
         self._loop.offload(self._tidy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
@@ -32,8 +33,8 @@ class Openings:
         self._archive, self._commits, self._clock = archive, commits, clock
         self._config = settings.training(graph.manifest.config)
 
-    def begin(self, number: int, clients: tuple[str, ...], model: Model) -> tuple[OpenRound, Request]:
-        """Open a round and record it as running; return it with what its clients are asked.
+    def begin(self, number: int, clients: tuple[str, ...], model: Model, ways: Collection[tuple[str, ...]]) -> tuple[OpenRound, Request]:
+        """Open a round and record it as running; return it with what its clients are asked, encoded for these sets of their features.
 
         Raises
         ------
@@ -42,6 +43,7 @@ class Openings:
         """
         settings, started = self._settings, self._clock.time()
         strategy, request = self._planned(number, clients, model)
+        request.pack(ways)
         size = self._graph.manifest.layout.size
         header = Header(number, self._graph.sha256, settings.mode, size, clients, started, started + settings.deadline)
         open_round = OpenRound(self._graph.manifest.task, self._archive.create(header), model.weights, strategy, self._clock)

@@ -20,7 +20,7 @@ from bramble_server.learning.aggregate import pool_metrics
 from bramble_server.learning.judge import Judge, Report, Verdict, cap
 from bramble_server.learning.strategies import Aggregate, Strategy, conclude
 from bramble_server.learning.strategies import Update as Contribution
-from bramble_server.rounds.measure import length, measure
+from bramble_server.rounds.divergence import length, measure
 from bramble_server.rounds.roundfile import Record, RoundFile, RoundFileError
 from bramble_server.rounds.synchronous import Failed, Joined, Left, Update
 from bramble_server.store import Store, models, rounds

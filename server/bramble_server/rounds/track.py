@@ -154,7 +154,8 @@ class Track:
     def _prepare(self, action: synchronous.Action, to: int) -> None:
         match action:
             case synchronous.Open(number, clients):
-                self._open, self._request = self._shared.loop.offload(self._openings.begin, number, clients, self.model)
+                ways = list(self._shared.registry.by_features(clients))
+                self._open, self._request = self._shared.loop.offload(self._openings.begin, number, clients, self.model, ways)
             case synchronous.Fold(_, client):
                 assert self._open is not None
                 self._open.fold(client)
@@ -216,6 +217,7 @@ class Track:
 
     def _closed(self, open_round: OpenRound, committed: bool) -> None:
         self._open = None
+        del self._request  # and with it the model as it went out
         self._schedule.ended(self._shared.clock.monotonic(), committed)
         state = "committed" if committed else "abandoned"
         self._shared.metrics.round_ended(self.task, state, open_round.seconds, self.model.metrics)

@@ -66,23 +66,31 @@ class Reply:
 
 
 class _Job:
+    """Something to do, and the reply that waits for it."""
+
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
 
 
-class _Plain(_Job):
+class _Work(_Job):
+    """Runs on the loop."""
+
     def __init__(self, reply: Reply, work: Callable[[Reply], Any]) -> None:
         super().__init__(reply)
         self.work = work
 
 
-class _Taken(_Plain):
+class _Taken(_Work):
+    """Has a part before it that blocks, for which neighbours in the queue share one visit to a thread."""
+
     def __init__(self, reply: Reply, item: Any, take: Callable[[list[Any]], None], work: Callable[[Reply], Any]) -> None:
         super().__init__(reply, work)
         self.item, self.take = item, take
 
 
 class _Stored(_Job):
+    """Writes to the store; neighbours in the queue share one transaction."""
+
     def __init__(self, reply: Reply, work: Callable[[Connection], Any], then: Callable[[], None]) -> None:
         super().__init__(reply)
         self.work, self.then = work, then
@@ -128,11 +136,11 @@ class Writer:
 
     def submit(self, work: Callable[[Reply], Any]) -> Any:
         """Run a job and wait for its answer: what it gave to the reply, or else what it returned."""
-        return self._put(_Plain(self._reply(), work)).wait()
+        return self._put(_Work(self._reply(), work)).wait()
 
     def post(self, work: Callable[[Reply], Any]) -> None:
         """Run a job without waiting."""
-        self._put(_Plain(self._reply(), work))
+        self._put(_Work(self._reply(), work))
 
     def take(self, item: T, take: Callable[[list[T]], None], then: Callable[[Reply], Any]) -> Any:
         """Run a job of which the first part blocks, and wait for its answer; what is queued at the same time shares that part.
@@ -209,7 +217,7 @@ class Writer:
             pass
         return jobs
 
-    def _do(self, job: _Plain) -> None:
+    def _do(self, job: _Work) -> None:
         try:
             job.reply.answer(job.work(job.reply))
         except BrambleError as error:
@@ -244,7 +252,7 @@ class Writer:
             return
         for job, result in zip(jobs, results, strict=True):
             job.reply.answer(result)
-            self._do(_Plain(Reply(self._loop.event()), lambda _, then=job.then: then()))  # type: ignore[misc]
+            self._do(_Work(Reply(self._loop.event()), lambda _, then=job.then: then()))  # type: ignore[misc]
 
     def _commit(self, jobs: list[_Stored]) -> list[Any]:
         with self._store.writing() as connection:

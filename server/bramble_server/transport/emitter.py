@@ -16,25 +16,22 @@ LARGE = 1 << 20
 
 
 class Emitter:
-    """Sends messages to clients by their ids. One to many is encoded once, or once for each set of features that they have."""
+    """Sends messages to clients by their ids. A model that goes to many is encoded once for all who read it alike."""
 
     def __init__(self, sio: SocketIO, registry: Registry, offload: Callable[..., Any]) -> None:
         self._sio, self._registry, self._offload = sio, registry, offload
-        self._asked: ClientUpdate | None = None
-        self._encoded: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def ask(self, clients: Iterable[str], update: ClientUpdate) -> None:
         """Send ``client_update`` to those of the clients that are connected, to each as it reads it."""
-        if update is not self._asked:
-            self._asked, self._encoded = update, {}
         clients = list(clients)
-        for features in self._registry.by_features(clients):
-            if features not in self._encoded:
-                large = update.weights.nbytes >= LARGE
-                self._encoded[features] = self._offload(update.to_wire, features) if large else update.to_wire(features)
+        ways = self._registry.by_features(clients)
+        if update.weights.nbytes >= LARGE:
+            for features in ways:
+                if not update.is_packed(features):
+                    self._offload(update.pack, features)
         for features, sids in self._registry.by_features(clients).items():  # anew: meanwhile some may have left
-            if features in self._encoded:  # who came meanwhile is asked by itself
-                self._sio.emit("client_update", self._encoded[features], to=sids)
+            if features in ways:  # who came meanwhile is asked by itself
+                self._sio.emit("client_update", update.to_wire(features), to=sids)
 
     def notice(self, client: str, notice: Notice) -> None:
         """Tell a client what a person who reads its log should know."""

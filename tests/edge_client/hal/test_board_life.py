@@ -91,7 +91,7 @@ def test_closing_a_board_closes_its_buses(clock: VirtualClock) -> None:
 
 def test_settling_sets_a_simulated_world_to_now() -> None:
     prepared: list[float | None] = []
-    Board([], [], prepare=prepared.append).settle()
+    Board([], [], prepare=prepared.append).advance()
     assert prepared == [None]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bramble_client.hal.clock import VirtualClock
 from bramble_client.hal.readings import Quality, Reading
-from bramble_client.hal.sampler import Dated, Sampler, Schedule, Sink
+from bramble_client.hal.sampler import Dated, Deadlines, Sampler, Sink
 
 
 class Source:
@@ -67,18 +67,18 @@ def test_missed_deadlines_are_counted_and_not_made_up(clock: VirtualClock) -> No
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e4), st.lists(st.floats(0, 10), max_size=40))
 def test_every_deadline_is_taken_or_counted(start: float, interval: float, delays: list[float]) -> None:
-    schedule, missed, now = Schedule(start, interval), 0, start
+    deadlines, missed, now = Deadlines(start, interval), 0, start
     for delay in delays:
-        now = max(now, schedule.due) + delay * interval
-        missed += schedule.take(now)
-        assert schedule.due > now - 1e-6 * interval - abs(start) * 1e-9
-    passed = round((schedule.due - start) / interval)
+        now = max(now, deadlines.due) + delay * interval
+        missed += deadlines.take(now)
+        assert deadlines.due > now - 1e-6 * interval - abs(start) * 1e-9
+    passed = round((deadlines.due - start) / interval)
     assert missed + len(delays) == passed
 
 
 def test_an_interval_must_be_positive() -> None:
     with pytest.raises(ValueError, match="must be positive"):
-        Schedule(0, 0)
+        Deadlines(0, 0)
 
 
 def test_several_sensors_run_at_their_own_pace_in_real_threads(clock: VirtualClock) -> None:

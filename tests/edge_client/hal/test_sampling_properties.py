@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bramble_client.hal.clock import VirtualClock
 from bramble_client.hal.readings import Quality, Reading
-from bramble_client.hal.sampler import Dated, Sampler, Schedule, Stats
+from bramble_client.hal.sampler import Dated, Deadlines, Sampler, Stats
 
 ARBITRARY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -82,7 +82,7 @@ def test_a_punctual_sampler_is_not_late(clock: VirtualClock) -> None:
 
 
 def test_the_first_deadline_is_the_start_and_an_early_look_takes_it() -> None:
-    schedule = Schedule(100.0, 10.0)
+    schedule = Deadlines(100.0, 10.0)
     assert schedule.due == 100.0
     assert schedule.take(99.0) == 0
     assert schedule.due == 110.0
@@ -94,7 +94,7 @@ def test_the_first_deadline_is_the_start_and_an_early_look_takes_it() -> None:
 @pytest.mark.parametrize("interval", [-1.0, 0.0, float("nan")])
 def test_an_interval_that_is_none_is_refused(interval: float) -> None:
     with pytest.raises(ValueError, match="an interval must be positive"):
-        Schedule(0.0, interval)
+        Deadlines(0.0, interval)
 
 
 def test_a_source_that_gives_nothing_does_not_trouble_the_sink(clock: VirtualClock) -> None:

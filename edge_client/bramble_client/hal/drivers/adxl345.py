@@ -9,7 +9,7 @@ import struct
 
 from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import Clock
-from bramble_client.hal.drivers.base import Measurement, Pacer, Streaming, settled, within
+from bramble_client.hal.drivers.base import Measurement, Pacer, Streaming, one_conversion, within
 from bramble_client.hal.drivers.identity import Identity
 from bramble_client.hal.errors import NotReady, Overrun, UnsteadyRead
 from bramble_client.hal.registers import Device, Field, Register
@@ -84,7 +84,7 @@ class ADXL345(Streaming):
             self.clock.sleep(0.005)
         else:
             raise NotReady(f"{self} has not measured for 40 ms, four times what it was set to")
-        block = settled(lambda: self._chip.block(WINDOW, SIZE), lambda block: bool(DATA_READY.get(block[4])), slice(6, 12), self)
+        block = one_conversion(lambda: self._chip.block(WINDOW, SIZE), lambda block: bool(DATA_READY.get(block[4])), slice(6, 12), self)
         at = self.clock.now()
         self._check(block)
         return self._measurement(at, struct.unpack("<3h", block[6:12]))

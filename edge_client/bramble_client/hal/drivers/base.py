@@ -150,7 +150,7 @@ def latest(read: Callable[[], T], what: object) -> T:
     return second if second == first else steady(read, what)
 
 
-def settled(read: Callable[[], bytes], fresh: Callable[[bytes], bool], data: slice, what: object) -> bytes:
+def one_conversion(read: Callable[[], bytes], fresh: Callable[[bytes], bool], data: slice, what: object) -> bytes:
     """Read registers that change under way until two reads show the same conversion, and insist that both agree.
 
     Parameters

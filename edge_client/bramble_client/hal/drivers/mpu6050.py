@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import Clock
-from bramble_client.hal.drivers.base import Measurement, Pacer, Streaming, settled, within
+from bramble_client.hal.drivers.base import Measurement, Pacer, Streaming, one_conversion, within
 from bramble_client.hal.drivers.identity import Identity
 from bramble_client.hal.drivers.options import Option
 from bramble_client.hal.errors import NotReady, Overrun, SettingsLost, UnsteadyRead
@@ -115,7 +115,9 @@ class MPU6050(Streaming):
         else:
             raise NotReady(f"{self} has not measured for 16 ms, three times what it was set to")
         # Section 4.17: a burst shows one conversion, whatever happens meanwhile
-        block = settled(lambda: self._chip.block(INT_STATUS.address, 15), lambda block: bool(DATA_RDY.get(block[0])), slice(1, 15), self)
+        block = one_conversion(
+            lambda: self._chip.block(INT_STATUS.address, 15), lambda block: bool(DATA_RDY.get(block[0])), slice(1, 15), self
+        )
         at = self.clock.now()
         self._check()
         values = struct.unpack(">7h", block[1:])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import Clock
-from bramble_client.hal.crc import crc8, words
+from bramble_client.hal.crc import checked_words, crc8
 from bramble_client.hal.drivers.base import Measurement, within
 from bramble_client.hal.drivers.options import Option
 from bramble_client.hal.drivers.sensirion import CommandDriver
@@ -62,7 +62,7 @@ class SCD4x(CommandDriver):
         for command, length in ((SERIAL, 9), (DATA_READY, 3)):
             try:
                 bus.transfer(address, command)
-                words(bus.transfer(address, b"", length), cls.chip)
+                checked_words(bus.transfer(address, b"", length), cls.chip)
             except (BusError, ChecksumError):
                 continue
             return True

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bramble_client.hal.crc import words
+from bramble_client.hal.crc import checked_words
 from bramble_client.hal.drivers.base import Driver, Measurement
 
 
@@ -20,7 +20,7 @@ class CommandDriver(Driver):
 
     def _fetch(self, count: int) -> list[int]:
         """Fetch the words of the answer."""
-        return words(self.bus.transfer(self.address, b"", 3 * count), self)
+        return checked_words(self.bus.transfer(self.address, b"", 3 * count), self)
 
     def _ask(self, command: bytes, seconds: float, count: int) -> list[int]:
         self._send(command, seconds)

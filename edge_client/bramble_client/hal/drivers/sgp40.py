@@ -6,7 +6,7 @@ Source: data sheet SGP40, version 1.2.
 from __future__ import annotations
 
 from bramble_client.hal.bus import I2CBus
-from bramble_client.hal.crc import words
+from bramble_client.hal.crc import checked_words
 from bramble_client.hal.drivers.base import Measurement, within
 from bramble_client.hal.drivers.sensirion import CommandDriver
 from bramble_client.hal.errors import ChecksumError, NoAcknowledge, SensorError, UnsteadyRead, WrongChip
@@ -40,7 +40,7 @@ class SGP40(CommandDriver):
         """Say whether the chip has a serial number with good check sums."""
         bus.transfer(address, SERIAL)
         try:
-            return len(words(bus.transfer(address, b"", 9), cls.chip)) == 3
+            return len(checked_words(bus.transfer(address, b"", 9), cls.chip)) == 3
         except ChecksumError:
             return False
 

@@ -6,7 +6,7 @@ Source: data sheet SHT3x-DIS, version 5.
 from __future__ import annotations
 
 from bramble_client.hal.bus import I2CBus
-from bramble_client.hal.crc import crc8, words
+from bramble_client.hal.crc import checked_words, crc8
 from bramble_client.hal.drivers.base import within
 from bramble_client.hal.drivers.sensirion import Hygrometer
 
@@ -36,7 +36,7 @@ class SHT3x(Hygrometer):
     def setup(self) -> None:
         """Reset the chip, and see that it answers as one of its kind."""
         self._send(SOFT_RESET, RESET_S)
-        words(self.bus.transfer(self.address, STATUS, 3), self)
+        checked_words(self.bus.transfer(self.address, STATUS, 3), self)
 
     @staticmethod
     def _convert(temperature: int, humidity: int) -> tuple[float, float]:

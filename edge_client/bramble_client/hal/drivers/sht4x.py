@@ -6,7 +6,7 @@ Source: data sheet SHT4x, version 6.
 from __future__ import annotations
 
 from bramble_client.hal.bus import I2CBus
-from bramble_client.hal.crc import words
+from bramble_client.hal.crc import checked_words
 from bramble_client.hal.drivers.base import within
 from bramble_client.hal.drivers.sensirion import Hygrometer
 from bramble_client.hal.errors import ChecksumError
@@ -33,7 +33,7 @@ class SHT4x(Hygrometer):
         """Say whether the chip has a serial number with good check sums."""
         bus.transfer(address, SERIAL)
         try:
-            return len(words(bus.transfer(address, b"", 6), cls.chip)) == 2
+            return len(checked_words(bus.transfer(address, b"", 6), cls.chip)) == 2
         except ChecksumError:
             return False
 

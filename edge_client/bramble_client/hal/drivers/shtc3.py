@@ -6,7 +6,7 @@ Source: data sheet SHTC3, version 4.
 from __future__ import annotations
 
 from bramble_client.hal.bus import I2CBus
-from bramble_client.hal.crc import words
+from bramble_client.hal.crc import checked_words
 from bramble_client.hal.drivers.base import within
 from bramble_client.hal.drivers.sensirion import Hygrometer
 from bramble_client.hal.errors import ChecksumError, NoAcknowledge, WrongChip
@@ -42,7 +42,7 @@ class SHTC3(Hygrometer):
             return False  # as a bus multiplexer does, whose switches the commands below would move
         bus.transfer(address, WAKE_UP)
         try:
-            (kind,) = words(bus.transfer(address, IDENTITY, 3), cls.chip)
+            (kind,) = checked_words(bus.transfer(address, IDENTITY, 3), cls.chip)
         except ChecksumError:
             return False
         return kind & KIND == SHTC3_KIND
@@ -51,7 +51,7 @@ class SHTC3(Hygrometer):
         """Wake the chip up, reset it, and see that it is one of its kind."""
         self._send(WAKE_UP, RESET_S)
         self._send(SOFT_RESET, RESET_S)
-        (kind,) = words(self.bus.transfer(self.address, IDENTITY, 3), self)
+        (kind,) = checked_words(self.bus.transfer(self.address, IDENTITY, 3), self)
         if kind & KIND != SHTC3_KIND:
             relative = "an SHTC1 or SHTW2" if kind & KIND == SHTC1_KIND else "another chip"
             raise WrongChip(f"{self} has id {kind:#06x}: it is {relative}, for which there is no driver")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bramble_client.hal.crc import crc8, words
+from bramble_client.hal.crc import checked_words, crc8
 from bramble_client.hal.drivers.bme280 import relative_humidity
 from bramble_client.hal.drivers.bmp280 import Calibration
 from bramble_client.hal.errors import ChecksumError, SettingsLost
@@ -34,17 +34,17 @@ SENSIRION = [  # SHT3x-DIS section 4.12; SCD4x sections 3.5 to 3.10, each word w
 @pytest.mark.parametrize(("word", "crc"), SENSIRION)
 def test_printed_words_come_with_their_printed_check_sums(word: int, crc: int) -> None:
     data = word.to_bytes(2, "big") + bytes((crc,))
-    assert words(data * 2, "the chip") == [word, word]
+    assert checked_words(data * 2, "the chip") == [word, word]
     assert packed(word) == data
     for wrong in range(256):
         if wrong != crc:
             with pytest.raises(ChecksumError):
-                words(data[:2] + bytes((wrong,)), "the chip")
+                checked_words(data[:2] + bytes((wrong,)), "the chip")
 
 
 def test_the_check_sum_of_nothing_is_its_initial_value() -> None:
     assert crc8(b"") == 0xFF
-    assert words(b"", "the chip") == []
+    assert checked_words(b"", "the chip") == []
 
 
 @settings(max_examples=50)

@@ -8,7 +8,7 @@ from math import isnan
 import pytest
 
 from bramble_client.hal import errors
-from bramble_client.hal.drivers.base import Pacer, settled, steady
+from bramble_client.hal.drivers.base import Pacer, one_conversion, steady
 from tests.edge_client.hal.bench import WORLD, Bench
 
 
@@ -46,22 +46,22 @@ def test_steady_registers_are_read_twice_and_returned() -> None:
         steady(lambda: next(reads), "x")
 
 
-def settle(*blocks: bytes) -> bytes:
+def converted(*blocks: bytes) -> bytes:
     """Each block is a flag and one byte of data; the flag says that a conversion ended since the last read."""
     left = iter(blocks)
-    return settled(lambda: next(left), lambda block: bool(block[0]), slice(1, 2), "x")
+    return one_conversion(lambda: next(left), lambda block: bool(block[0]), slice(1, 2), "x")
 
 
 def test_a_conversion_is_settled_when_two_reads_show_the_same() -> None:
-    assert settle(b"\x01A", b"\x00A") == b"\x00A"
-    assert settle(b"\x01A", b"\x01B", b"\x00B") == b"\x00B", "one ended between the two"
-    assert settle(b"\x01A", b"\x01B", b"\x01C", b"\x01D", b"\x00D") == b"\x00D"
+    assert converted(b"\x01A", b"\x00A") == b"\x00A"
+    assert converted(b"\x01A", b"\x01B", b"\x00B") == b"\x00B", "one ended between the two"
+    assert converted(b"\x01A", b"\x01B", b"\x01C", b"\x01D", b"\x00D") == b"\x00D"
 
 
 @pytest.mark.parametrize("blocks", [(b"\x01A", b"\x00B"), (b"\x01A", b"\x01B", b"\x00C"), tuple(b"\x01" + bytes((i,)) for i in range(5))])
 def test_a_conversion_that_differs_or_never_settles_is_damage(blocks: tuple[bytes, ...]) -> None:
     with pytest.raises(errors.UnsteadyRead, match="two reads of the same conversion differ"):
-        settle(*blocks)
+        converted(*blocks)
 
 
 @pytest.mark.parametrize(("name", "bit"), [("tmp117", 3), ("tmp102", 15), ("ads1115", 4), ("lm75", 9)])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bramble_client.hal import errors
-from bramble_client.hal.crc import crc8, words
+from bramble_client.hal.crc import checked_words, crc8
 from bramble_client.hal.sim.chips.sensirion import check_sum, packed
 from tests.edge_client.hal.bench import Bench
 
@@ -35,7 +35,7 @@ def test_one_or_two_flipped_bits_never_pass(word: int, one: int, two: int) -> No
     data = int.from_bytes(packed(word), "big")
     for flips in {1 << one, 1 << one | 1 << two}:
         with pytest.raises(errors.ChecksumError, match="do not match their check sum"):
-            words((data ^ flips).to_bytes(3, "big"), "the chip")
+            checked_words((data ^ flips).to_bytes(3, "big"), "the chip")
 
 
 def test_scd4x_reads_the_data_sheets_example() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bramble_client.hal.sim.chips.words import WordChip, clamp, unsigned
+from bramble_client.hal.sim.chips.word_registers import WordChip, clamp, unsigned
 
 FULL_SCALE = (6.144, 4.096, 2.048, 1.024, 0.512, 0.256, 0.256, 0.256)  # table 8, PGA
 RATE = (8, 16, 32, 64, 128, 250, 475, 860)  # table 8, DR

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bramble_client.hal.sim.chips.queue import PacedChip
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 
 STANDARD_GRAVITY = 9.80665
 LEVELS = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bramble_client.hal.sim.chips.base import Chip
 from bramble_client.hal.sim.chips.sensirion import check_sum_of
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 
 MEASURE_S, INITIALISE_S, RESET_S = 0.075, 0.008, 0.018  # the data sheet has the maxima alone: 80, 10 and 20 ms
 BUSY, CALIBRATED = 0x80, 0x08

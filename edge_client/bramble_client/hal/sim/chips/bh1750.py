@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bramble_client.hal.sim.chips.base import Chip
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 
 POWER_DOWN, POWER_ON, RESET = 0x00, 0x01, 0x07
 # "Instruction set architecture", and typical measurement times; H-resolution mode 2 counts half lux

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from bramble_client.hal.clock import Clock
 from bramble_client.hal.sim.chips.bmp280 import BMP280, STANDBY_MS, TRIM_P, TRIM_T
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 from bramble_client.hal.sim.scene import Scene
 
 TRIM_H = (75, 370, 0, 313, 50, 30)

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from bramble_client.hal.clock import Clock
 from bramble_client.hal.sim.chips.bosch import PairChip
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 from bramble_client.hal.sim.scene import Scene
 
 SLEEP, FORCED = 0, 1

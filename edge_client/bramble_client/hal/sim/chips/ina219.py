@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bramble_client.hal.sim.chips.words import WordChip, clamp, unsigned
+from bramble_client.hal.sim.chips.word_registers import WordChip, clamp, unsigned
 
 CONVERSION_S = 0.000532  # section 7.5, 12 bits, typical, for each of the two voltages
 SHUNT_OHMS = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bramble_client.hal.sim.chips.words import WordChip, clamp, unsigned
+from bramble_client.hal.sim.chips.word_registers import WordChip, clamp, unsigned
 
 CONVERSION_S = (140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3)  # section 5.5, typical
 AVERAGES = (1, 4, 16, 64, 128, 256, 512, 1024)  # section 7.1.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bramble_client.hal.sim.chips.words import WordChip, clamp, unsigned
+from bramble_client.hal.sim.chips.word_registers import WordChip, clamp, unsigned
 
 CONVERSION_S = (0.03, 0.065, 0.13, 0.25)  # section 5.2.3, table 5-2, by resolution, typical
 RESOLUTION = 8

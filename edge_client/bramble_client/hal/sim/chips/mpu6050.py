@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bramble_client.hal.sim.chips.queue import PacedChip
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 
 STANDARD_GRAVITY = 9.80665
 QUEUE_PARTS = ((0x08, slice(0, 6)), (0x80, slice(6, 8)), (0x40, slice(8, 10)), (0x20, slice(10, 12)), (0x10, slice(12, 14)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bramble_client.hal.sim.chips.base import nack
 from bramble_client.hal.sim.chips.sensirion import CommandChip, check_sum, packed
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 
 PERIOD_S = {0x21B1: 5.0, 0x21AC: 30.0}  # sections 3.5.1 and 3.8.1
 WHILE_MEASURING = {0xEC05, 0x3F86, 0xE000, 0xE4B8}  # table 9

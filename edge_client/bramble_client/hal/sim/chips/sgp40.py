@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bramble_client.hal.sim.chips.base import nack
 from bramble_client.hal.sim.chips.sensirion import CommandChip, check_sum, packed
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 
 MEASURE, SELF_TEST, HEATER_OFF, SERIAL = 0x260F, 0x280E, 0x3615, 0x3682
 SECONDS = {MEASURE: 0.028, SELF_TEST: 0.3, HEATER_OFF: 0.0005, SERIAL: 0.0005}  # table 8 has the maxima alone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bramble_client.hal.sim.chips.base import nack
 from bramble_client.hal.sim.chips.sensirion import CommandChip, packed
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 
 # Table 9, without clock stretching; table 4: typical durations
 SINGLE_SHOT = {0x2400: 0.0125, 0x240B: 0.0045, 0x2416: 0.0025}

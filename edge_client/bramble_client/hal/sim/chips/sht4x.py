@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bramble_client.hal.sim.chips.base import nack
 from bramble_client.hal.sim.chips.sensirion import CommandChip, packed
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 
 MEASURE = {0xFD: 0.0069, 0xF6: 0.0037, 0xE0: 0.0013}  # sections 4.5 and 3.2, typical
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bramble_client.hal.sim.chips.base import nack
 from bramble_client.hal.sim.chips.sensirion import CommandChip, packed
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 
 # Table 9, and typical durations of table 5; the second of each pair gives the humidity first
 NORMAL_S, LOW_POWER_S = 0.0108, 0.0007

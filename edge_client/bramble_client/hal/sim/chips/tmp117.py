@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bramble_client.hal.sim.chips.words import WordChip, clamp, unsigned
+from bramble_client.hal.sim.chips.word_registers import WordChip, clamp, unsigned
 
 CONVERSION_S = 0.0155  # section 6.5, typical
 AVERAGES = (1, 8, 32, 64)  # section 7.3.2

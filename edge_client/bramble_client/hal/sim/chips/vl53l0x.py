@@ -7,7 +7,7 @@ all the same, and wrongly.
 from __future__ import annotations
 
 from bramble_client.hal.sim.chips.base import Chip, nack
-from bramble_client.hal.sim.chips.words import clamp
+from bramble_client.hal.sim.chips.word_registers import clamp
 
 BOOT_S, RANGING_S, CALIBRATION_S, MEMORY_S = 0.0012, 0.031, 0.001, 0.0005
 EVERYWHERE = (0x80, 0xFF)  # on every page: power, and the page itself

@@ -89,7 +89,7 @@ class Values:
     def _number(self, line: int, cell: str) -> float:
         if cell.casefold() in MISSING:
             return nan
-        plain = self._plain(line, cell)
+        plain = self._decimal(line, cell)
         try:
             return float(plain)
         except ValueError:
@@ -97,7 +97,7 @@ class Values:
             remedy = f"; write {unit[1]} alone, and the unit in the first line" if unit else ""
             raise self._wrong(line, f"{cell!r} is not a number{remedy}") from None
 
-    def _plain(self, line: int, cell: str) -> str:
+    def _decimal(self, line: int, cell: str) -> str:
         """Return a number with a decimal point and without marks between its thousands."""
         marks = [mark for mark in ".," if mark in cell]
         grouped = _THOUSANDS.fullmatch(cell)

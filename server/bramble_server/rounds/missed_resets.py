@@ -11,7 +11,7 @@ from bramble_server.rounds.downlink import Downlink
 from bramble_server.store import meta
 
 
-class Behind:
+class MissedResets:
     """The clients that have not heard of a reset: of everything, or of one task."""
 
     def __init__(self, connection: Connection) -> None:

@@ -14,7 +14,7 @@ _BLOCK = 1 << 13
 
 
 @dataclass(frozen=True)
-class Measure:
+class Divergence:
     """How one client's update lies to the old and the new global model. Euclidean, over all parameters."""
 
     update_norm: float
@@ -36,7 +36,7 @@ def length(weights: Weights, old: Weights) -> float:
     return math.sqrt(total)
 
 
-def measure(weights: Weights, old: Weights, new: Weights) -> Measure:
+def measure(weights: Weights, old: Weights, new: Weights) -> Divergence:
     """Compare one client's weights with the old and the new global model, summing in float64."""
     update = step = along = apart = 0.0
     space = np.empty((3, min(len(weights), _BLOCK)), np.float64)
@@ -53,4 +53,4 @@ def measure(weights: Weights, old: Weights, new: Weights) -> Measure:
         apart += float(rest @ rest)
     norms = math.sqrt(update) * math.sqrt(step)
     cosine = min(1.0, max(-1.0, along / norms)) if norms else None
-    return Measure(math.sqrt(update), cosine, math.sqrt(apart))
+    return Divergence(math.sqrt(update), cosine, math.sqrt(apart))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bramble_server.learning.aggregate import BLOCK
-from bramble_server.rounds.measure import length, measure
+from bramble_server.rounds.divergence import length, measure
 
 
 def test_agrees_with_its_definitions() -> None:

@@ -13,7 +13,7 @@ from bramble_protocol.errors import ProtocolError
 from bramble_protocol.graph import Manifest
 from bramble_protocol.layout import Layout, Weights
 
-LAYER_STATE = "layer_state"
+LOCAL_STATE = "layer_state"
 """Where the recorder keeps it; that of the newest run whose result the server took."""
 
 

@@ -46,7 +46,7 @@ class _Job:
         return f"round {self.update.round} of {self.task}"
 
 
-class Training(Worker):
+class TrainingQueue(Worker):
     """Trains in a thread of its own, so that the link's heartbeat goes on, and puts each answer into the outbox.
 
     When a newer request of the same task comes meanwhile, that round is over: the run is broken off as soon as it asks, and its result is
@@ -189,7 +189,7 @@ class Training(Worker):
             self._failed(job, f"{type(error).__name__}: {error}")
         else:
             failing = False
-            note = {"request": job.request, "tested_until": result.tested_until, "untold": result.untold, "layer_state": result.layer_state}
+            note = {"request": job.request, "tested_until": result.tested_until, "untold": result.untold, "layer_state": result.local_state}
             if self._put(job, "training_complete", payload, note):
                 self._trained(job.update, result)
         finally:

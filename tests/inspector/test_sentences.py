@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bramble_inspector import words
+from bramble_inspector import sentences
 from bramble_inspector.feed import Snapshot
 from tests.inspector.standin import MANIFEST
 
@@ -31,13 +31,13 @@ COMMITTED = {"round": 5, "state": "committed", "reason": None, "metrics": {}}
     ],
 )
 def test_a_plot_without_readings_says_why_and_what_to_do(snapshot: Snapshot, said: str) -> None:
-    assert said in words.no_readings(snapshot, "http://pi:5000")
+    assert said in sentences.no_readings(snapshot, "http://pi:5000")
 
 
 def test_a_plot_without_forecasts_counts_the_readings_that_a_first_one_takes() -> None:
-    assert "27 readings (24 to look at, 3 ahead)" in words.no_forecasts(knowing(readings={"a": {}}), "http://pi:5000")
-    assert "Press Generate" in words.no_forecasts(knowing(), "http://pi:5000")
-    assert "Private mode" in words.no_forecasts(knowing(readings={"a": {}}, mode="private"), "http://pi:5000")
+    assert "27 readings (24 to look at, 3 ahead)" in sentences.no_forecasts(knowing(readings={"a": {}}), "http://pi:5000")
+    assert "Press Generate" in sentences.no_forecasts(knowing(), "http://pi:5000")
+    assert "Private mode" in sentences.no_forecasts(knowing(readings={"a": {}}, mode="private"), "http://pi:5000")
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_a_plot_without_forecasts_counts_the_readings_that_a_first_one_takes() -
     ],
 )
 def test_a_plot_without_rounds_says_why_and_what_to_do(snapshot: Snapshot, said: str) -> None:
-    assert said in words.no_rounds(snapshot)
+    assert said in sentences.no_rounds(snapshot)
 
 
 def test_a_plot_without_test_error_says_where_it_comes_from() -> None:
-    assert "readings that arrived since the round before" in words.no_error(knowing([COMMITTED]))
-    assert words.no_error(knowing(clients=1)) == words.no_rounds(knowing(clients=1))
+    assert "readings that arrived since the round before" in sentences.no_error(knowing([COMMITTED]))
+    assert sentences.no_error(knowing(clients=1)) == sentences.no_rounds(knowing(clients=1))
 
 
 @pytest.mark.parametrize(
@@ -64,16 +64,16 @@ def test_a_plot_without_test_error_says_where_it_comes_from() -> None:
     [(-5, "just now"), (9, "just now"), (10, "10 s ago"), (59, "50 s ago"), (60, "1 min ago"), (7300, "2 h ago"), (200_000, "2 d ago")],
 )
 def test_times_are_told_coarsely(seconds: float, said: str) -> None:
-    assert words.ago(seconds) == said
+    assert sentences.ago(seconds) == said
 
 
 def test_a_long_list_of_names_is_cut() -> None:
-    assert words.several(["a", "b", "c", "d"]) == "a, b, c, d"
-    assert words.several([str(n) for n in range(50)]) == "0, 1, 2 and 47 more"
-    assert words.several([]) == ""
+    assert sentences.several(["a", "b", "c", "d"]) == "a, b, c, d"
+    assert sentences.several([str(n) for n in range(50)]) == "0, 1, 2 and 47 more"
+    assert sentences.several([]) == ""
 
 
 def test_small_things_read_well() -> None:
-    assert (words.plural(1, "client"), words.plural(0, "client")) == ("1 client", "0 clients")
-    assert words.moment(1_672_531_200) == "2023-01-01 00:00 UTC"
-    assert (words.full_stop("busy"), words.full_stop("Busy.")) == ("busy.", "Busy.")
+    assert (sentences.plural(1, "client"), sentences.plural(0, "client")) == ("1 client", "0 clients")
+    assert sentences.moment(1_672_531_200) == "2023-01-01 00:00 UTC"
+    assert (sentences.full_stop("busy"), sentences.full_stop("Busy.")) == ("busy.", "Busy.")

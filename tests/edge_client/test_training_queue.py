@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bramble_client.learn.trainer import BrokenOff, NotEnoughData
-from bramble_client.learn.training import Training
+from bramble_client.learn.training_queue import TrainingQueue
 from bramble_protocol import BrambleError
 from bramble_protocol.messages import ClientUpdate
 from tests.edge_client.training_bench import Bench, request
@@ -66,7 +66,7 @@ def test_a_result_that_waits_is_recognised_after_a_restart(bench: Bench) -> None
     bench.training.ask(request(1))
     bench.outcome.put(0.5)
     bench.answer()
-    again = Training(lambda update, received: pytest.fail("trained twice"), bench.outbox)
+    again = TrainingQueue(lambda update, received: pytest.fail("trained twice"), bench.outbox)
     again.ask(request(1))
     assert not again._waiting
 

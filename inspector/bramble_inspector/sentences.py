@@ -73,8 +73,8 @@ def no_rounds(snapshot: Snapshot) -> str:
     if able < status["min_clients"]:
         others = f" ({status['clients'] - able} more cannot train this task, the table says why)" if able < status["clients"] else ""
         return f"A round needs {plural(status['min_clients'], 'client')}; {able} connected so far{others}."
-    if snapshot.settled:
-        return f"Round {snapshot.settled[-1]['round']} was abandoned: {snapshot.settled[-1].get('reason') or 'no reason given'}."
+    if snapshot.ended:
+        return f"Round {snapshot.ended[-1]['round']} was abandoned: {snapshot.ended[-1].get('reason') or 'no reason given'}."
     return "No round yet. Press Start round; clients need readings to train on."
 
 
