@@ -123,8 +123,8 @@ def _below(root: Path, settings: BaseSettings) -> dict[str, Any]:
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if name == "task":
-            places = {item: root / item.lstrip("/") if item.startswith("/") else None for item in value}
-            there = tuple(str(place or item) for item, place in places.items() if place is None or place.exists())
+            places = [(item, root / item.lstrip("/") if item.startswith("/") else None) for item in value]
+            there = tuple(str(place or item) for item, place in places if place is None or place.exists())
             moved[name] = there or field.get_default(call_default_factory=True)
             if len(there) < len(value):  # what is set for one that is not there is not judged either
                 moved["track"] = {}

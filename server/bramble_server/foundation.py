@@ -45,17 +45,22 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
     """
     builtin = [name for name in settings.task if not name.endswith(".tflite")]
     found: dict[str, Foundation] = {}
+    called: dict[str, str] = {}
     for name in settings.task:
         horizon = settings.horizon if name in builtin or not builtin else None  # where no task could take it, one says so
         graph, signatures = tasks.load(name, horizon), tasks.signatures_of(name)
         task = graph.manifest.task
         if task in found:
             same = found[task].graph.sha256 == graph.sha256
-            what = "is given twice" if same else f"is what two graphs are called, {found[task].graph.sha256[:12]} and {graph.sha256[:12]}"
+            what = "is given twice" if same else f"is what two graphs are called, {called[task]} and {name}"
             raise BrambleError(f"task: {task} {what}; {'leave one of them out' if same else 'give one of them another name'}")
-        own = settings.of(task)
+        called[task], own = name, settings.of(task)
         codecs.encoded_size(graph.manifest.layout, own.encoding)
-        strategy = strategies.choose(own.strategy, own.strategy_option)
+        try:
+            strategy = strategies.choose(own.strategy, own.strategy_option)
+        except BrambleError as error:
+            where = f"track: {task}." if {"strategy", "strategy_option"} & settings.track.get(task, {}).keys() else ""
+            raise BrambleError(f"{where}{error}") from None
         needs = Needs(tuple(graph.manifest.channels), (*([TRACKS] if found else []), *strategy.needs))
         found[task] = Foundation(graph, signatures, own, needs)
     for task in settings.track:

@@ -59,8 +59,9 @@ def by_task(value: Any) -> dict[str, dict[str, Any]]:
     """Read settings of single tasks: tables by task, or ``task.setting=value``, one or a list or with commas between."""
     wanted = "what is set for one task alone is written task.setting=value, such as climate.every=10m"
     if isinstance(value, Mapping):
-        if not all(isinstance(table, Mapping) for table in value.values()):
-            raise ValueError(wanted)
+        for task, table in value.items():
+            if not isinstance(table, Mapping):
+                raise ValueError(f"{task}: expected a table of what is set for this task alone, such as every = '10m'")
         found = {str(task): {str(name).replace("-", "_"): item for name, item in table.items()} for task, table in value.items()}
     else:
         found = {}
@@ -269,7 +270,10 @@ class ServerSettings(BaseSettings):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join([task, *map(str, first["loc"][:1])])
-            raise ValueError(f"{where}: {str(first['msg']).removeprefix('Value error, ')}") from None
+            sentence = str(first["msg"]).removeprefix("Value error, ")
+            for name in chosen:  # that of all says something else
+                sentence = sentence.replace(f"--{name.replace('_', '-')} ", f"{task}.{name} ")
+            raise ValueError(f"--track {where}: {sentence}") from None
 
     @property
     def simulated_welcome(self) -> bool:

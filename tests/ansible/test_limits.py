@@ -38,11 +38,12 @@ def test_what_is_no_address_is_refused_before_a_host_is_locked_out() -> None:
         filters.bramble_networks(["192.168.1.10", "hub.local"])
 
 
-def test_memory_follows_the_size_of_a_graph_of_the_fleets_own(tmp_path: Path) -> None:
+def test_memory_follows_the_size_of_the_graphs_of_the_fleets_own(tmp_path: Path) -> None:
     (tmp_path / "mine.tflite").write_bytes(b"x" * (3 << 20) + b"x")
-    assert filters.bramble_memory(600, str(tmp_path), "mine.tflite", 32) == 600 + 4 * 32
-    assert filters.bramble_memory(600, "/elsewhere", str(tmp_path / "mine.tflite"), 10) == 640
-    assert filters.bramble_memory(600, str(tmp_path), "", 32) == filters.bramble_memory(600, str(tmp_path), "none.tflite", 32) == 600
+    (tmp_path / "other.tflite").write_bytes(b"x" * (1 << 20))
+    graphs = [{"graph": str(tmp_path / name)} for name in ("mine.tflite", "other.tflite", "none.tflite")]
+    assert filters.bramble_memory(600, graphs, 32) == 600 + (4 + 1) * 32
+    assert filters.bramble_memory(400, [], 10) == filters.bramble_memory(400, graphs[2:], 10) == 400
 
 
 def test_a_server_is_told_the_names_that_it_would_not_answer_to() -> None:

@@ -10,6 +10,7 @@ from tests.fleet.controller import Controller
 from tests.fleet.fleet import Fleet
 
 ALL = "(pi-1 and 2 others)"
+GONE = "No such file or directory"
 WRONG: list[tuple[dict[str, Any], list[str]]] = [
     (
         {
@@ -40,7 +41,7 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"server_settings": {"tls_cert": "/a.pem"}, "client_sensors_file": "{folder}/sensors.toml"},
         [
-            "server_settings.tls_cert and server_tls_key belong together",
+            "server_settings.tls_cert and server_settings.tls_key belong together",
             "client_sensors_file: {folder}/sensors.toml, line 2, key 'driver': there is no driver",
         ],
     ),
@@ -48,7 +49,25 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
         {"server_settings": {"strategy": "fedavrg"}, "server_port": 80},
         ["server_settings.strategy: 'fedavrg' is not one of fedavg", "server_port: 80 is for root alone"],
     ),
-    ({"server_graph": "{folder}/odd.tflite"}, ["server_graph: graph: not a graph file with a manifest"]),
+    ({"server_graph": "{folder}/odd.tflite"}, ["server_graph: {folder}/odd.tflite: not a graph file with a manifest"]),
+    (
+        {"server_tasks": ["climate", "{folder}/none.tflite"], "client_replay": "{folder}/none.csv"},
+        [
+            f"server_tasks: {{folder}}/none.tflite cannot be read on the controller ({GONE}): name a file that is there (hub)",
+            f"client_replay: {{folder}}/none.csv cannot be read on the controller ({GONE}): name a file that is there {ALL}",
+        ],
+    ),
+    (
+        {"server_tasks": ["climate", "climate"], "client_reach": ["hub.local"]},
+        [
+            "server_tasks: climate is given twice; leave one of them out (hub)",
+            f"write client_reach and inspector_reach as [192.168.1.10, 10.0.0.0/8] {ALL}",
+        ],
+    ),
+    (
+        {"server_tasks": ["climate"], "server_tracks": {"clmate": {"every": "1h"}}},
+        ["server_tracks: there are settings for task clmate, which is not served, did you mean climate?"],
+    ),
 ]
 """Each of these is said of one inventory at once."""
 

@@ -235,9 +235,13 @@ class TestSettings:
         [
             ({"damp": {"evry": "1m"}}, "damp.evry cannot be set for one task alone, did you mean every?"),
             ({"damp": {"every": "soon"}}, "damp.every: "),
-            ({"damp": {"rounds": 2, "every": "1m"}}, "--rounds and --every exclude each other"),
+            ({"damp": {"min_updates": 9, "min_clients": 3}}, "--track damp: damp.min_updates 9 is more than damp.min_clients 3"),
+            ({"damp": {"strategy": "fedyogi", "strategy_option": {"tau": "x"}}}, "track: damp.strategy_option: tau of fedyogi is a number"),
+            ({"damp": {"strategy": "fedyoga"}}, "track: damp.strategy: 'fedyoga' is not one of"),
+            ({"damp": {"rounds": 2, "every": "1m"}}, "damp.rounds and damp.every exclude each other"),
             ({"dump": {"every": "1m"}}, "there are settings for task dump, which is not served, did you mean damp?"),
             ("damp", "is written task.setting=value"),
+            ({"damp": "1m"}, "damp: expected a table of what is set for this task alone, such as every = '10m'"),
         ],
     )
     def test_what_cannot_be_set_is_refused(self, tasks: list[str], track: Any, sentence: str) -> None:
@@ -249,7 +253,7 @@ class TestSettings:
             self.read([tasks[0], tasks[0]])
         (tmp_path / "other").mkdir()
         other = str(write_graph(tmp_path / "other", WIDER))
-        with pytest.raises(BrambleError, match=r"task: small is what two graphs are called, .*; give one of them another name"):
+        with pytest.raises(BrambleError, match=f"task: small is what two graphs are called, {tasks[0]} and {other}; give one"):
             self.read([tasks[0], other])
 
 

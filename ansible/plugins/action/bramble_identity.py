@@ -43,7 +43,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "folder": {"type": "path", "required": True},
                 "server_names": {"type": "list", "elements": "str", "required": True},
                 "names": {"type": "list", "elements": "str", "required": True},
-                "graph": {"type": "path"},
+                "graphs": {"type": "dict", "default": {}},
                 "reveal": {"type": "bool", "default": False},
                 "renew": {"type": "list", "elements": "str", "choices": RENEWABLE, "default": []},
                 "found": {"type": "dict", "default": {}},
@@ -66,7 +66,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         key, certificate = server_certificate(vault, ca, given["server_names"], now, "certificate" in renew, found.certificate)
         made_tokens = tokens(vault, given["names"], "tokens" in renew)
         signer = graph_key(vault, "graphs" in renew)
-        signed = signature(signer, Path(given["graph"])) if given["graph"] else ""
+        signed = {name: signature(signer, Path(graph)) for name, graph in given["graphs"].items()}
         fleet = fleet_name(vault, vault.folder.name, found.fleet if refused or not vault.public("fleet.id") else "")
         former = {name: hashed for name, hashed in former_tokens(found.tokens, made_tokens).items() if name not in given["settled"]}
         pair = pem(certificate).decode(), pem(key).decode()
@@ -84,6 +84,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "server_key": pair[1],
             "server_names": names_in_words(certificate),
             "graph_key": public_text(signer),
-            "graph_signature": signed,
+            "graph_signatures": signed,
             "fleet": fleet,
         }

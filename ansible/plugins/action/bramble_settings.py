@@ -15,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.bramble.fleet.plugins.plugin_utils.tables import COMPONENTS
+from ansible_collections.bramble.fleet.plugins.plugin_utils.variables import known_variables
 
 from ansible.plugins.action import ActionBase
 
@@ -29,21 +30,14 @@ PRIVILEGED = 1024
 """Ports below it are for root alone, and no unit is root."""
 VARIABLES = {
     ("server", "allowed_hosts"): "server_names",
+    ("server", "track"): "server_tracks",
     ("client", "mode"): "server_mode",
     ("client", "server"): "server_port",
     ("inspector", "server"): "server_port",
 }
 """Settings that follow from a variable with another name."""
-FILES = {
-    "client_sensors_file": "/etc/bramble/sensors.toml",
-    "client_replay": "/etc/bramble/{}",
-    "server_graph": "/etc/bramble/graph.tflite",
-}
-"""Variables that name a file of the controller, and what that is called on a host."""
 PACKAGED = (".", "protocol", "server", "edge_client", "inspector")
 """Folders of the sources in which packages lie."""
-BINARY = {"server": "server_graph", "client": "client_replay"}
-"""Variables that name the one file of a component that may be no text, which is not kept in a variable."""
 
 
 class Case(NamedTuple):
@@ -103,9 +97,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         super().run(tmp, task_vars)
         assert task_vars is not None
         hostvars, playbooks = task_vars["hostvars"], Path(task_vars["playbook_dir"])
-        wanted = {host: found for host in task_vars["groups"]["all"] if (found := hostvars[host].get("bramble_wanted"))}
-        every = cases(wanted)
+        found = {host: hostvars[host].get("bramble_wanted") or {} for host in task_vars["groups"]["all"]}
+        wanted = {host: files for host, files in found.items() if "units" in files}
+        every, known = cases(wanted), known_variables(playbooks / "roles")
         said: dict[str, list[str]] = {}
+        for host, failure in found.items():
+            if "refused" in failure:  # as a file that is not there
+                said.setdefault(failure["refused"], []).append(host)
         for case in every:
             for sentence in _of_unit(case):
                 said.setdefault(sentence, []).extend(case.hosts)
@@ -114,17 +112,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 said.setdefault(clash, []).append(host)
         with tempfile.TemporaryDirectory(prefix="bramble-settings-") as name:
             for number, case in enumerate(every):
-                _write(Path(name, str(number)), case, hostvars[case.hosts[0]], playbooks)
+                _write(Path(name, str(number)), case)
             for problem in _judged(Path(name), len(every), playbooks.parent) if every else []:
                 case = every[int(Path(problem["file"]).relative_to(name).parts[0])]
-                said.setdefault(_sentence(problem, case, hostvars[case.hosts[0]]), []).extend(case.hosts)
+                said.setdefault(_sentence(problem, case, hostvars[case.hosts[0]], known), []).extend(case.hosts)
         if said:
             problems = [f"{sentence} ({hosts_in_words(list(dict.fromkeys(hosts)))})" for sentence, hosts in said.items()]
             raise AnsibleActionFail(f"The settings do not work out, and no host was touched: {'; '.join(problems)}")
         return {"changed": False}
 
 
-def _write(folder: Path, case: Case, variables: Any, playbooks: Path) -> None:
+def _write(folder: Path, case: Case) -> None:
     """Write a case as it would lie in a release."""
     etc = folder / "etc/bramble"
     etc.mkdir(parents=True)
@@ -134,8 +132,8 @@ def _write(folder: Path, case: Case, variables: Any, playbooks: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         if "content" in file:
             place.write_text(file["content"], "utf-8")
-        else:
-            place.write_bytes((playbooks / str(variables[BINARY[case.component]])).read_bytes())
+        else:  # what is no text is not kept in a variable
+            place.write_bytes(Path(file["source"]).read_bytes())
 
 
 def _judged(folder: Path, count: int, sources: Path) -> Any:
@@ -161,27 +159,27 @@ def _judged(folder: Path, count: int, sources: Path) -> Any:
         raise AnsibleActionFail(f"The settings cannot be judged on the controller ({why[:300]}): {remedy}. No host was touched.") from None
 
 
-def _sentence(problem: dict[str, str], case: Case, variables: Any) -> str:
+def _sentence(problem: dict[str, str], case: Case, variables: Any, known: Collection[str]) -> str:
     """Say what is wrong in the words of the inventory."""
-    text = re.sub(r"--([a-z][a-z-]*)", lambda match: _variable(case, match[1].replace("-", "_"), variables), problem["sentence"])
-    for variable, place in FILES.items():
-        if variable in variables:
-            path = str(variables[variable])
-            text = text.replace(place.format(Path(path).name), path)
-    name = _variable(case, problem["key"], variables)
+    text = re.sub(r"--([a-z][a-z-]*)", lambda match: _variable(case, match[1].replace("-", "_"), variables, known), problem["sentence"])
+    for path, file in case.others.items():
+        if "source" in file:
+            text = text.replace(f"/{path}", file["source"])
+    name = _variable(case, problem["key"], variables, known)
     if text.startswith("is set twice") and "_settings." in name:
         text = f"the play sets {problem['key']} already, from a variable of its own: leave it out here"
     return text if not problem["key"] or text.startswith(f"{name}:") else f"{name}: {text.removeprefix(problem['key'] + ': ')}"
 
 
-def _variable(case: Case, key: str, variables: Any) -> str:
+def _variable(case: Case, key: str, variables: Any, known: Collection[str]) -> str:
     """Return the variable of the inventory that a setting comes from."""
     given = variables.get(f"{case.component}_settings")
     if isinstance(given, dict) and key in {str(name).replace("-", "_") for name in given}:
         return f"{case.component}_settings.{key}"
-    if case.component == "server" and key == "task" and "server_graph" in variables:
-        return "server_graph"
-    return VARIABLES.get((case.component, key), f"{case.component}_{key}") if key else ""
+    if case.component == "server" and key == "task":
+        return next((name for name in ("server_tasks", "server_graph") if name in variables), "server_task")
+    variable = VARIABLES.get((case.component, key), f"{case.component}_{key}")
+    return "" if not key else variable if variable in known else f"{case.component}_settings.{key}"
 
 
 def _port(case: Case) -> int | None:

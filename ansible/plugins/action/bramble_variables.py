@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.bramble.fleet.plugins.plugin_utils.names import CLIENT_ID, client_id
+from ansible_collections.bramble.fleet.plugins.plugin_utils.variables import known_variables
 
 from ansible.plugins.action import ActionBase
 
@@ -25,18 +25,10 @@ KINDS: dict[str, tuple[Any, str, str]] = {
     "path": (str, "a path", '"a"'),
 }
 """What a variable of a type may be, how that is called, and an example of it."""
+INSTEAD = "server_tasks"
+TAKES_THE_PLACE_OF = ("server_task", "server_graph")
 NEAR = 0.85
 """How alike a variable of nobody's must be to one of ours to count as a misspelling of it."""
-
-
-def known_variables(roles: Path) -> dict[str, dict[str, Any]]:
-    """Return every variable that some role's argument_specs declare, each with its type and choices."""
-    known: dict[str, dict[str, Any]] = {}
-    for file in roles.glob("*/meta/argument_specs.yml"):
-        for entry in yaml.safe_load(file.read_text("utf-8"))["argument_specs"].values():
-            for name, option in entry.get("options", {}).items():
-                known[name] = {key: option[key] for key in ("type", "elements", "choices") if key in option}
-    return known
 
 
 def misspelt(names: set[str], known: Iterable[str]) -> list[str]:
@@ -67,9 +59,31 @@ def unfit(values: Mapping[str, Any], known: Mapping[str, dict[str, Any]]) -> lis
         ):
             text = f"the text: {value}; -e takes it as '{{\"{name}\": {example}}}'" if isinstance(value, str) else str(value)
             sentences.append(f"value of {name} must be {called}, got {text}")
+        elif within := list(_within(name, value)):
+            sentences += within
         else:
             sentences += ArgumentSpecValidator({name: known[name]}).validate({name: value}).error_messages
+    if INSTEAD in values and (given := [name for name in TAKES_THE_PLACE_OF if name in values]):
+        sentences.append(f"{INSTEAD} and {' and '.join(given)} both say what the fleet learns: say all of it in {INSTEAD}")
+    if values.get(INSTEAD) == []:
+        sentences.append(f"{INSTEAD} names no task: name one, or delete the line")
     return sentences
+
+
+def _within(name: str, value: Any) -> Iterator[str]:
+    """Say what is wrong inside a list of texts, or anywhere in a table of settings."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                yield f"{name} has the name {key!r}, which is no text: write it in quotes"
+            elif item is None:
+                yield f"{name}.{key} has no value: give it one, or delete the line"
+            elif not isinstance(item, str):
+                yield from _within(f"{name}.{key}", item)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for item in value:
+            if isinstance(item, bool) or not isinstance(item, str | int | float):
+                yield f"value of {name} must be a list of texts, one of which is {item!r}"
 
 
 def misnamed(clients: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible_collections.bramble.fleet.plugins.plugin_utils.reasons import BASE, reasons_of, settled
 from ansible_collections.bramble.fleet.plugins.plugin_utils.tables import Tables
 
@@ -30,11 +31,19 @@ def hidden(file: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in file.items() if key != "content"}
 
 
+def _innermost(error: BaseException) -> str:
+    """Return what was wrong in the first place, without what Ansible says of where it noticed."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Return per component ``release``, ``version``, ``units`` and ``files``, and what to look at on the host.
 
     With ``version``, ``packages`` and ``host``, what ``bramble_host`` saw, there are also the names of releases, the identity's files
-    without what they hold, the ``reasons`` why something is to be done there, and the releases that are ``settled``.
+    without what they hold, the ``reasons`` why something is to be done there, and the releases that are ``settled``. Without
+    them, what cannot be worked out is returned as ``refused``, for ``bramble_settings`` to say with all else.
     """
 
     _requires_connection = False
@@ -52,7 +61,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "packages": {"type": "dict"},
         }
         _, arguments = self.validate_argument_spec(options)
-        tables = Tables(self, task_vars)
+        try:
+            return self._wanted(Tables(self, task_vars), arguments)
+        except AnsibleError as error:
+            if arguments["host"]:
+                raise
+            return {"changed": False, "refused": _innermost(error)}
+
+    @staticmethod
+    def _wanted(tables: Tables, arguments: dict[str, Any]) -> dict[str, Any]:
         wanted: dict[str, Any] = {"changed": False, "units": {}, "paths": [BASE], "releases": {}}
         for component in ("base", *arguments["components"]):
             files = tables.files("base") if component == "base" else tables.release(component)

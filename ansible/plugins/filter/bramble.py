@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,10 +66,10 @@ def bramble_networks(given: Sequence[str]) -> str:
     return " ".join(given)
 
 
-def bramble_memory(base: int, folder: str, graph: str, times: int) -> int:
-    """Return megabytes: the base, and so many times the size of a graph (in the play's folder, or anywhere), if there is one."""
-    path = Path(folder, graph) if graph else None
-    return base + (times * (-(-path.stat().st_size >> 20)) if path and path.is_file() else 0)
+def bramble_memory(base: int, graphs: Sequence[Mapping[str, str]], times: int) -> int:
+    """Return megabytes: the base, and so many times the size of each graph (see ``bramble_tasks``) that is there."""
+    paths = [Path(each["graph"]) for each in graphs]
+    return base + sum(times * -(-path.stat().st_size >> 20) for path in paths if path.is_file())
 
 
 class FilterModule:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bramble_protocol import signatures
-from bramble_protocol.errors import BrambleError
+from bramble_protocol.errors import BrambleError, ProtocolError
 from bramble_protocol.graph import GraphFile
 from bramble_server.tasks.base import Task
 from bramble_server.tasks.climate import Climate
@@ -56,9 +56,7 @@ def load(name: str, horizon: int | None = None) -> GraphFile:
     Raises
     ------
     TaskError
-        If there is no such task or file, or a horizon is given for a file.
-    ProtocolError
-        If the file is not a graph with a manifest.
+        If there is no such task or file, the file is not a graph with a manifest, or a horizon is given for a file.
     """
     if not name.endswith(".tflite"):
         task = create(name, horizon)
@@ -75,6 +73,8 @@ def load(name: str, horizon: int | None = None) -> GraphFile:
         raise TaskError(
             f"task: cannot read {name} ({error.strerror}); give the path of a graph that 'bramble task export' wrote"
         ) from error
+    except ProtocolError as error:  # of several it is said which
+        raise TaskError(f"task: {name}: {str(error).removeprefix('graph: ')}") from error
 
 
 def signatures_of(name: str) -> bytes:

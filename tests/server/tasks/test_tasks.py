@@ -100,7 +100,7 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.tflite").write_bytes(b"TFL3 but no manifest")
-    with pytest.raises(ProtocolError, match="not a graph file with a manifest"):
+    with pytest.raises(tasks.TaskError, match=r"task: .*mine\.tflite: not a graph file with a manifest"):
         tasks.load(str(tmp_path / "mine.tflite"))
 
 

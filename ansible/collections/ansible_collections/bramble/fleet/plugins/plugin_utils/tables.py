@@ -2,7 +2,8 @@
 
 An entry has a ``path`` (from the root, which is also its path in the release), one of ``template``, ``copy`` and ``content``, and where
 it differs ``mode``, ``owner`` (``user:group``), ``when``, ``loop`` (as ``item``), ``unit`` (the one unit that reads it, of several),
-``read`` (false: no unit is restarted for it) and ``early`` (true: it is brought before any part of the fleet is upgraded).
+``read`` (false: no unit is restarted for it), ``early`` (true: it is brought before any part of the fleet is upgraded) and ``variable``
+(which of the inventory names the file that is copied).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ansible.template import trust_as_template
 from ansible.plugins.action import ActionBase
 
 COMPONENTS = ("server", "inspector", "client")
-DEFAULTS: dict[str, Any] = {"mode": "0644", "owner": "root:root", "read": True, "early": False, "unit": None}
+DEFAULTS: dict[str, Any] = {"mode": "0644", "owner": "root:root", "read": True, "early": False, "unit": None, "variable": None}
 
 
 def carried(files: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
@@ -73,20 +74,25 @@ class Tables:
             if self.value(entry.get("when", True)):
                 for item in self.value(entry["loop"]) if "loop" in entry else [None]:
                     more = {} if item is None else {"item": item}
-                    plain = {
-                        key: self.value(entry[key], **more) for key in ("path", "unit", "mode", "owner", "read", "early") if key in entry
-                    }
+                    plain = {key: self.value(entry[key], **more) for key in ("path", *DEFAULTS) if key in entry}
                     yield {**DEFAULTS, **plain, "raw": entry}, more
+
+    def source(self, entry: dict[str, Any], more: dict[str, Any]) -> Path:
+        """Return what is copied, on the controller."""
+        return Path(self._roles.parent, Path(self.value(entry["raw"]["copy"], **more)).expanduser())
 
     def content(self, component: str, entry: dict[str, Any], more: dict[str, Any]) -> bytes:
         """Return what a file holds."""
         raw = entry["raw"]
         if "copy" in raw:
-            path: Path = self._roles.parent / self.value(raw["copy"], **more)
+            path = self.source(entry, more)
             try:
                 return path.read_bytes()
             except OSError as error:
-                raise AnsibleActionFail(f"{path} cannot be read on the controller ({error.strerror})") from None
+                where = f"{entry['variable']}: " if entry["variable"] else ""
+                raise AnsibleActionFail(
+                    f"{where}{path} cannot be read on the controller ({error.strerror}): name a file that is there"
+                ) from None
         if "template" in raw:
             text = trust_as_template((self._roles / component / "templates" / raw["template"]).read_text("utf-8"))
             return str(self.value(text, **more)).encode()
@@ -98,6 +104,8 @@ class Tables:
         for entry, more in self.entries(component, table):
             content = self.content(component, entry, more)
             described = {key: entry[key] for key in DEFAULTS}
+            if entry["variable"]:
+                described["source"] = str(self.source(entry, more))
             found[str(entry["path"])] = {**described, "content": content, "sha256": hashlib.sha256(content).hexdigest()}
         return found
 

@@ -36,5 +36,5 @@ def signature(key: Ed25519PrivateKey, graph: Path) -> str:
     try:
         digest = hashlib.sha256(graph.read_bytes()).hexdigest()
     except OSError as error:
-        raise AnsibleActionFail(f"server_graph: {graph} cannot be read on the controller ({error.strerror})") from None
+        raise AnsibleActionFail(f"the graph {graph} cannot be read on the controller ({error.strerror})") from None
     return base64.b64encode(key.sign(f"bramble graph {digest}\n".encode())).decode()
