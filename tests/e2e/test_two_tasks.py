@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from bramble_protocol.graph import GraphFile
 from tests.edge_client.process import CLIMATE, ClientProcess
+from tests.second_task import later
 from tests.server.process import ROOT, ServerProcess
 from tests.waiting import wait_for
 
@@ -16,17 +15,8 @@ DYING = ROOT / "tests" / "server" / "dying.py"
 NAMES = ("pi-1", "pi-2")
 
 
-def three_hours_ahead(folder: Path) -> Path:
-    """The same network, for another horizon: a task of another name."""
-    climate = GraphFile.read(CLIMATE.read_bytes())
-    path = folder / "later.tflite"
-    manifest = replace(climate.manifest, task="later", horizon=3)
-    path.write_bytes(GraphFile.pack(climate.flatbuffer, manifest, climate.initial, climate.state).data)
-    return path
-
-
 def test_both_are_learnt_side_by_side_and_go_on_when_the_server_was_killed(tmp_path: Path) -> None:
-    flags = ("--task", str(CLIMATE), "--task", str(three_hours_ahead(tmp_path)), "--min-updates", "2", "--deadline", "10m")
+    flags = ("--task", str(CLIMATE), "--task", str(later(tmp_path)), "--min-updates", "2", "--deadline", "10m")
     server = ServerProcess(tmp_path, *flags)
     clients = [ClientProcess(server.url, tmp_path, name=name).wait_connected() for name in NAMES]
     try:

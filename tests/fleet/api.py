@@ -15,6 +15,10 @@ CURL = (
 )
 
 
+def _of(task: str) -> str:
+    return f"?task={task}" if task else ""
+
+
 class Api:
     """The server's endpoints."""
 
@@ -25,9 +29,9 @@ class Api:
         """Return the JSON answer, whatever its status."""
         return json.loads(self._host.output(f"{CURL} --request {method} 'https://localhost:5000{path}'"))
 
-    def status(self) -> dict[str, Any]:
-        """Return /status."""
-        status: dict[str, Any] = self.get("/status")
+    def status(self, task: str = "") -> dict[str, Any]:
+        """Return /status, of the first task if none is named."""
+        status: dict[str, Any] = self.get(f"/status{_of(task)}")
         return status
 
     def connected(self) -> set[str]:
@@ -48,11 +52,11 @@ class Api:
         self.wait(lambda status: not status["cycle_waiting_for"], f"cycle {cycle}")
         return cycle
 
-    def start_round(self) -> int:
+    def start_round(self, task: str = "") -> int:
         """Start a round and return its number; one that is running, perhaps to see a release through it, is waited for."""
 
         def started() -> int | None:
-            answer = self.get("/", "POST")
+            answer = self.get(f"/{_of(task)}", "POST")
             assert "round" in answer or "is running" in answer["error"], answer
             number: int | None = answer.get("round")
             return number
@@ -61,9 +65,9 @@ class Api:
         assert number is not None
         return number
 
-    def end_of(self, number: int, within: float = 120) -> dict[str, Any]:
+    def end_of(self, number: int, task: str = "") -> dict[str, Any]:
         """Wait for the end of a round and return its record."""
-        self.wait(lambda status: status["running"] is None, f"the end of round {number}", within)
+        until(lambda: self.status(task)["running"] is None, f"the end of round {number}", 120)
         record: dict[str, Any] = self.get(f"/rounds/{number}")
         return record
 
