@@ -22,6 +22,7 @@ from bramble_client.hal.sim.chips.ads1115 import DIVIDERS
 from bramble_client.hal.sim.faults import Faults, Kind
 from bramble_client.hal.sim.scene import Scene
 from bramble_client.hal.sim.world import Synthetic
+from tests.edge_client.hal.bench import active
 
 PROMISED = 10_000_000
 READS = whole_number("READS", PROMISED)
@@ -107,7 +108,7 @@ def trial(name: str, reads: int, kinds: Iterable[Kind] = tuple(Kind), probabilit
     for number in range(reads):
         clock.sleep(step)
         scene.pin(START + number * step)
-        lasting = faults.active(kind.addresses[0])
+        lasting = active(faults, kind.addresses[0])
         outcome.reads += 1
         outcome.expected += len(kind.channels)
         for reading in sensor.read():

@@ -25,8 +25,6 @@ class Proxy:
         self._cut = False
         self._alive: dict[socket.socket, socket.socket] = {}
         self._dead: list[socket.socket] = []
-        self.forwarded = 0
-        """Bytes that went through, both ways."""
         self.accepted = 0
         """Connections taken, carried or not."""
         self._wake, self._woken = socket.socketpair()
@@ -103,7 +101,6 @@ class Proxy:
                 other.sendall(data)
             except OSError:
                 data = b""
-            self.forwarded += len(data)
             if not data:
                 for each in (end, other):
                     self._alive.pop(each, None)

@@ -228,13 +228,3 @@ class Standin:
             "update_norm": 0.3 * fall * wobble * 5, "cosine": 0.55 + 0.3 * math.sin(index + number / 4), "distance": fall * wobble * 1.2,
             "reason": None,
         }  # fmt: skip
-
-
-def settled_fleet(names: list[str], rounds: int = 15, readings: int = 500) -> Standin:
-    """Return a server whose fleet has lived for a while."""
-    standin = Standin()
-    standin.add_clients(*names)
-    standin.add_readings(readings)
-    for _ in range(rounds):
-        standin.add_round()
-    return standin

@@ -6,9 +6,8 @@ from typing import Any
 
 from bramble_client.hal import catalogue
 from bramble_client.hal.clock import VirtualClock
-from bramble_client.hal.drivers.base import Driver
 from bramble_client.hal.sim.bus import SimulatedBus
-from bramble_client.hal.sim.chips.base import Chip
+from bramble_client.hal.sim.faults import Faults, Kind
 from bramble_client.hal.sim.scene import Scene
 
 STILL = {f"{kind}_{axis}": 0.0 for kind in ("acceleration", "rotation") for axis in "xyz"}
@@ -58,14 +57,6 @@ class Bench:
         self.bus.attach(kind.addresses[0], self.chip)
         self.driver: Any = kind(self.bus, None, self.clock, **(options or {}))
 
-    @property
-    def as_driver(self) -> Driver:
-        return self.driver  # type: ignore[no-any-return]
-
-    @property
-    def as_chip(self) -> Chip:
-        return self.chip  # type: ignore[no-any-return]
-
     def read(self) -> dict[str, float]:
         return dict(self.driver.read().values)
 
@@ -85,3 +76,10 @@ def stopped(name: str, **options: Any) -> Bench:
         bench.read()
     bench.chip.frozen = True
     return bench
+
+
+def active(faults: Faults, address: int) -> set[Kind]:
+    """Return the faults that an address suffers now: those that last, and a spike that the next conversion will feel."""
+    now = faults._clock.now()
+    lasting = {kind for (kind, where), until in faults._until.items() if until > now and where in (address, -1)}
+    return lasting | ({Kind.SPIKE} if address in faults._spiking else set())

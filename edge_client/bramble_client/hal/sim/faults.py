@@ -128,12 +128,6 @@ class Faults:
             if kind is None or lasting == kind:
                 self._end(lasting, address)
 
-    def active(self, address: int) -> set[Kind]:
-        """Return the faults that an address suffers now: those that last, and a spike that the next conversion will feel."""
-        now = self._clock.now()
-        lasting = {kind for (kind, where), until in self._until.items() if until > now and where in (address, -1)}
-        return lasting | ({Kind.SPIKE} if address in self._spiking else set())
-
     def transfer(self, address: int, chip: Chip | None, write: bytes, read: int) -> bytes:
         """Carry a transfer out, or let it fail as the kernel does."""
         now = self._clock.now()

@@ -11,7 +11,7 @@ from bramble_client.hal import Quality, errors
 from bramble_client.hal.sensor import Sensor
 from bramble_client.hal.sim import script
 from bramble_client.hal.sim.faults import Faults, Kind
-from tests.edge_client.hal.bench import Bench
+from tests.edge_client.hal.bench import Bench, active
 
 WEATHER = {"temperature": 20.0, "humidity": 50.0, "pressure": 1000.0}
 
@@ -116,7 +116,7 @@ def test_a_stuck_line_stops_every_chip_and_then_lets_go() -> None:
     assert attempt(bench) == errno.ETIMEDOUT
     with pytest.raises(OSError, match="timed out"):
         bench.bus._attempt(0x50, b"", 0)
-    assert faults.active(0x50) == {Kind.STUCK}
+    assert active(faults, 0x50) == {Kind.STUCK}
     bench.clock.sleep(0.6)
     assert attempt(bench) == b"\x60"
 
