@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
+from sqlalchemy import Connection, CursorResult, Dialect, Engine, Executable, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
@@ -214,15 +214,55 @@ def erase_what_is_deleted(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA secure_delete=ON")
 
 
+class Statement:
+    """A statement of every round: compiled once for each kind of database, and then given to the driver with its values.
+
+    To have it compiled, looked up and its values put in order for each execution takes several times as long as to run it. What it
+    selects comes as the driver has it.
+
+    Parameters
+    ----------
+    clause
+        The statement; its values are bound by name.
+    columns
+        What an insertion or an update sets, beside what ``clause`` says.
+    """
+
+    def __init__(self, clause: Executable, columns: Iterable[str] = ()) -> None:
+        self._clause, self._columns = clause, list(columns)
+        self._compiled: dict[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {}
+
+    def run(self, connection: Connection, *rows: Mapping[str, Any]) -> CursorResult[Any]:
+        """Execute it with the values of one row, or once for each of several."""
+        name = connection.dialect.name
+        if name not in self._compiled:
+            self._compiled[name] = self._compile(connection.dialect)
+        text, values = self._compiled[name]
+        return connection.exec_driver_sql(text, values(rows[0]) if len(rows) == 1 else list(map(values, rows)))
+
+    def _compile(self, dialect: Dialect) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
+        compiled: Any = self._clause.compile(dialect=dialect, column_keys=self._columns or None, for_executemany=True)  # type: ignore[attr-defined]
+        known = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for bind, name in compiled.bind_names.items()}
+        said = compiled.params
+
+        def value(row: Mapping[str, Any], name: str) -> Any:
+            given, process = row[name] if name in row else said[name], known[name]
+            return given if process is None else process(given)
+
+        if compiled.positional:
+            return compiled.string, lambda row: tuple([value(row, name) for name in compiled.positiontup])
+        return compiled.string, lambda row: {name: value(row, name) for name in known}
+
+
 def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows, all with the same columns, and replace these columns where the primary key is there already."""
     if rows:
-        connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0])), rows)
+        _upsert(connection.dialect.name, table, tuple(rows[0])).run(connection, *rows)
 
 
 @lru_cache
-def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:
-    # Kept, because to put the statement together takes several times as long as to run it.
+def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Statement:
     insert = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
     keys = [column.name for column in table.primary_key]
-    return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in columns if name not in keys})
+    replaced = {name: insert.excluded[name] for name in columns if name not in keys}
+    return Statement(insert.on_conflict_do_update(index_elements=keys, set_=replaced), columns)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, delete, select
 
 from bramble_protocol.layout import Weights
-from bramble_server.store.dialect import erase_what_is_deleted, upsert
+from bramble_server.store.dialect import Statement, erase_what_is_deleted, upsert
 from bramble_server.store.schema import latest_updates, models, strategy_state
 
 
@@ -45,22 +45,22 @@ class Memory:
 
 UNKNOWN = Memory(None, {})
 
-# Every round's own statements are made once: to put one together takes five times as long as to run it.
-_SAVE, _REMEMBER = models.insert(), strategy_state.insert()
+_SAVE = Statement(models.insert(), ("task", "round", "weights", "strategy", "parameters"))
+_REMEMBER = Statement(strategy_state.insert(), ("round", "name", "dtype", "shape", "data"))
 _THEIRS = models.c.task == bindparam("whose")
-_NEWEST = select(models.c.round).where(_THEIRS).order_by(models.c.round.desc()).limit(bindparam("keep"))
-_LET_GO = delete(models).where(_THEIRS, models.c.round.not_in(_NEWEST.scalar_subquery()))
+_NEWEST = select(models.c.round).where(_THEIRS).order_by(models.c.round.desc())
+_LET_GO = Statement(delete(models).where(_THEIRS, models.c.round <= _NEWEST.offset(bindparam("keep")).limit(1).scalar_subquery()))
 
 
 def save(connection: Connection, task: str, number: int, weights: Weights, memory: Memory, keep: int) -> None:
     """Keep the model of a round, shape (parameters,), with what belongs to it, and only the task's newest ``keep`` (at least one)."""
     values = {"weights": _pack(weights), "strategy": memory.strategy, "parameters": dict(memory.parameters)}
-    connection.execute(_SAVE, {"task": task, "round": number, **values})
+    _SAVE.run(connection, {"task": task, "round": number, **values})
     for name, array in memory.state.items():
         plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         described = {"dtype": plain.dtype.str, "shape": list(array.shape)}
-        connection.execute(_REMEMBER, {"round": number, "name": name, "data": plain.tobytes(), **described})
-    connection.execute(_LET_GO, {"whose": task, "keep": max(1, keep)})
+        _REMEMBER.run(connection, {"round": number, "name": name, "data": plain.tobytes(), **described})
+    _LET_GO.run(connection, {"whose": task, "keep": max(1, keep)})
 
 
 def memory(connection: Connection, number: int) -> Memory:

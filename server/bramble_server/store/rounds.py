@@ -8,34 +8,36 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from bramble_server.store import meta
-from bramble_server.store.dialect import upsert
+from bramble_server.store.dialect import Statement, upsert
 from bramble_server.store.schema import MEASURES, rounds, updates
 
-# Every round's own statements are made once: to put one together takes five times as long as to run it.
-_OPEN, _ASK = rounds.insert(), updates.insert()
 _THEIRS, _UNTIL = rounds.c.task == bindparam("whose"), rounds.c.round <= bindparam("until")
-_OLD, _TRIM = select(rounds.c.round).where(_THEIRS, _UNTIL).limit(1), delete(rounds).where(_THEIRS, _UNTIL)
+_OPEN = Statement(rounds.insert(), ("task", "round", "state", "started", "selected", "updates", "metrics"))
+_ASK = Statement(updates.insert(), ("round", "client", "sent"))
+_OLD, _TRIM = Statement(select(rounds.c.round).where(_THEIRS, _UNTIL).limit(1)), Statement(delete(rounds).where(_THEIRS, _UNTIL))
 _BEFORE = select(rounds.c.round).where(_THEIRS, rounds.c.round < bindparam("number")).order_by(rounds.c.round.desc())
-_TOO_OLD = _BEFORE.offset(bindparam("stay")).limit(1)
+_TOO_OLD = Statement(_BEFORE.offset(bindparam("stay")).limit(1))
 _END = update(rounds).where(rounds.c.round == bindparam("number"))
+_COMMITTED = Statement(_END, ("state", "ended", "updates", "metrics", "reason"))
+_ABANDONED = Statement(_END, ("state", "ended", "updates", "reason"))
 
 
 def opened(connection: Connection, task: str, number: int, started: float, clients: Sequence[str], sent: float | None = None) -> None:
     """Record a round as running, and that these clients were sent the model."""
     values = {"state": "running", "started": started, "selected": len(clients), "updates": 0, "metrics": {}}
-    connection.execute(_OPEN, {"task": task, "round": number, **values})
+    _OPEN.run(connection, {"task": task, "round": number, **values})
     if clients:
-        connection.execute(_ASK, [{"round": number, "client": client, "sent": sent} for client in clients])
+        _ASK.run(connection, *({"round": number, "client": client, "sent": sent} for client in clients))
     meta.put(connection, "last_round", number)
 
 
 def trim(connection: Connection, task: str, number: int, keep: int) -> None:
     """Forget the rounds of a task, and the clients' parts in them, that are not among its last ``keep`` up to this number."""
-    if connection.scalar(_OLD, {"whose": task, "until": number - keep}) is None:
+    if _OLD.run(connection, {"whose": task, "until": number - keep}).first() is None:
         return  # there can be no more than ``keep``, and they need not be counted
-    newest = connection.scalar(_TOO_OLD, {"whose": task, "number": number, "stay": keep - 1})
+    newest = _TOO_OLD.run(connection, {"whose": task, "number": number, "stay": keep - 1}).scalar()
     if newest is not None:
-        connection.execute(_TRIM, {"whose": task, "until": newest})
+        _TRIM.run(connection, {"whose": task, "until": newest})
 
 
 def parts(connection: Connection, number: int, known: Sequence[Mapping[str, Any]]) -> None:
@@ -51,13 +53,13 @@ def committed(
 ) -> None:
     """Record that a round ended with a new model, averaged from this many updates, and who was left out of it."""
     values = {"state": "committed", "ended": ended, "updates": count, "metrics": dict(metrics), "reason": remark and remark[:500]}
-    connection.execute(_END, {"number": number, **values})
+    _COMMITTED.run(connection, {"number": number, **values})
 
 
 def abandoned(connection: Connection, number: int, ended: float, count: int, reason: str) -> None:
     """Record that a round ended without one."""
     values = {"state": "abandoned", "ended": ended, "updates": count, "reason": reason[:500]}
-    connection.execute(_END, {"number": number, **values})
+    _ABANDONED.run(connection, {"number": number, **values})
 
 
 def running(connection: Connection, task: str) -> tuple[int, float] | None:
