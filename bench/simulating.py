@@ -40,7 +40,7 @@ class Listening(Workers):
     def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
         """Note it, and run it."""
         _, expected = self._runtime._signature(signature)
-        prepared = {name: np.asarray(value, expected[name]["dtype"], order="C") for name, value in inputs.items()}
+        prepared = {name: np.asarray(value, expected[name].dtype, order="C") for name, value in inputs.items()}
         self.calls.append((signature, prepared))
         return super().__call__(signature, **inputs)
 

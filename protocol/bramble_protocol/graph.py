@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -164,7 +165,7 @@ class Manifest:
         """Number of the format that says all of it."""
         return 1 if self.declared is None else 2
 
-    @property
+    @cached_property
     def interface(self) -> Interface:
         """What goes in and comes out, in either format."""
         return self.declared or self._usual()
@@ -179,7 +180,7 @@ class Manifest:
             return replace(self, declared=None)
         return None
 
-    @property
+    @cached_property
     def meaning(self) -> str:
         """SHA-256 of what weights mean: whatever is in the manifest but words and training defaults.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,14 @@ class Graph(Protocol):
         """Run one signature."""
 
 
+class _Input(NamedTuple):
+    """What a signature takes under one name."""
+
+    dtype: Any
+    shape: list[int]
+    """-1 for any size."""
+
+
 class Runtime:
     """A loaded graph whose signatures can be called.
 
@@ -60,7 +68,7 @@ class Runtime:
             self.signatures: dict[str, dict[str, list[str]]] = self._interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
             raise GraphFailed(f"graph: {self.name} cannot load it ({_first_line(error)})") from error
-        self._runners: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._runners: dict[str, tuple[Any, dict[str, _Input]]] = {}
 
     def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
         """Run one signature.
@@ -81,10 +89,10 @@ class Runtime:
         if inputs.keys() != expected.keys():
             wrong = sorted(inputs.keys() ^ expected.keys())
             raise GraphFailed(f"graph: {signature} was called with the wrong arguments ({', '.join(wrong[:5])})")
-        arrays = {name: np.asarray(value, expected[name]["dtype"], order="C") for name, value in inputs.items()}
+        arrays = {name: np.asarray(value, expected[name].dtype, order="C") for name, value in inputs.items()}
         for name, array in arrays.items():
             # the runtimes say no more than which node of theirs failed
-            shape = expected[name]["shape_signature"].tolist()
+            shape = expected[name].shape
             if len(shape) != array.ndim or any(n not in (-1, m) for n, m in zip(shape, array.shape, strict=True)):
                 raise GraphFailed(f"graph: {signature} takes {name} of shape {shape}, -1 being any size, and got {list(array.shape)}")
         try:
@@ -97,13 +105,14 @@ class Runtime:
         """Do what a first call would do before it computes; what the runtime says of itself it says then."""
         self._interpreter.allocate_tensors()
 
-    def _signature(self, name: str) -> tuple[Any, dict[str, Any]]:
+    def _signature(self, name: str) -> tuple[Any, dict[str, _Input]]:
         if name not in self.signatures:
             raise GraphFailed(f"graph: no signature {name!r}, only {', '.join(sorted(self.signatures)) or 'none'}")
         if name not in self._runners:
             runner = self._interpreter.get_signature_runner(name)
             runner._interpreter_wrapper = _ScalarsStay(runner._interpreter_wrapper)
-            self._runners[name] = (runner, runner.get_input_details())
+            details = runner.get_input_details().items()
+            self._runners[name] = runner, {key: _Input(told["dtype"], told["shape_signature"].tolist()) for key, told in details}
         return self._runners[name]
 
 
