@@ -95,7 +95,7 @@ def central(graph: GraphFile, runtime: Runtime, data: Sequence[Windows], steps: 
     )
     pooled = Windows(inputs, targets, np.concatenate([part.time for part in data]))
     config = replace(config, epochs=-(-steps * config.batch_size // len(pooled)))
-    idx, sw = minibatches(len(pooled), config, np.random.default_rng(SEED))
+    idx, sw = minibatches(len(pooled), config, np.random.default_rng(SEED).permutation)
     run = Run(runtime, manifest, pooled, Model(graph.initial, graph.state), (idx[:steps], sw[:steps]), config)
     run.advance(steps)
     return run.model.weights

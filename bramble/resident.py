@@ -6,6 +6,8 @@ its number, so that systemd and a terminal see one client from its start to its 
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import logging
 import os
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from bramble_client.settings import ClientSettings
 
 
+CLIENTS_OF = ("engineio", "socketio")
+"""Packages that import servers and asyncio beside the client, 3 MB of what a client never runs."""
+
+
 def run(settings: ClientSettings) -> int:
     """Go on as a process that has these settings and nothing else of this one."""
     read, write = os.pipe()
@@ -32,7 +38,7 @@ def run(settings: ClientSettings) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     command = [sys.executable, "-P", "-m", "bramble.resident", str(read), str(logging.getLogger().level)]
-    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path})
+    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"})
 
 
 def packed(settings: ClientSettings) -> bytes:
@@ -61,6 +67,8 @@ def main(descriptor: int, level: int) -> int:
         settings = unpacked(pipe.read())
     logs.configure(level)
     try:
+        for package in CLIENTS_OF:
+            _only_the_client_of(package)
         from bramble_client import agent
 
         return agent.run(settings)
@@ -69,6 +77,13 @@ def main(descriptor: int, level: int) -> int:
     except BrambleError as error:
         print(f"bramble: {error}", file=sys.stderr)
     return 1
+
+
+def _only_the_client_of(package: str) -> None:
+    """Have a package without what else its ``__init__`` imports."""
+    if spec := importlib.util.find_spec(package):
+        sys.modules[package] = module = importlib.util.module_from_spec(spec)
+        module.Client = importlib.import_module(f"{package}.client").Client  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -87,7 +86,7 @@ class Agent:
         self._runner = Runner(settings.training_memory)
         self._trainer = Trainer(folder, self._fetch, settings.id, self._runner, self._approve)
         hello = Handshake(
-            bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, _version(), FEATURES, secrets.token_hex(8)
+            bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, settings.version, FEATURES, secrets.token_hex(8)
         )
         self._link = Link(
             settings.server,
@@ -360,10 +359,3 @@ def _watch(agent: Agent, asked_to_stop: queue.SimpleQueue[int]) -> None:
         elif not said:
             log.error("the %s hangs; systemd will restart this client", hanging)
             said = True
-
-
-def _version() -> str:
-    try:
-        return metadata.version("bramble-fl")
-    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
-        return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -143,6 +144,14 @@ class ClientSettings(BaseSettings):
     def classes(self) -> tuple[str, ...]:
         """What the label button goes through, in this order."""
         return tuple(name for part in self.labels.split(",") if (name := part.strip()))
+
+    @property
+    def version(self) -> str:
+        """Which release this is; empty if it runs from a source tree that is not installed."""
+        try:
+            return metadata.version("bramble-fl")
+        except metadata.PackageNotFoundError:
+            return ""
 
     @property
     def graphs_are_checked(self) -> bool:

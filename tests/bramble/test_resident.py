@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bramble import resident
 from bramble_client.settings import ClientSettings
+from bramble_protocol.finding import python_path
 from tests.edge_client.process import ClientProcess
 
 NAMES = [*ClientSettings.model_fields, *(name for name, member in vars(ClientSettings).items() if isinstance(member, property))]
@@ -29,13 +33,31 @@ def test_a_setting_arrives_as_it_was_with_its_type_and_so_does_what_follows_from
         assert (found, type(found)) == (expected, type(expected)), name
 
 
-def test_a_client_keeps_its_number_and_holds_neither_typer_nor_pydantic(tmp_path: Path) -> None:
+def test_a_client_keeps_its_number_and_holds_neither_pydantic_nor_asyncio(tmp_path: Path) -> None:
     with ClientProcess("http://127.0.0.1:1", tmp_path) as client:
         client.wait_log("cannot reach the server")
         pid = client.process.pid
         assert b"bramble.resident" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        assert "_pydantic_core" not in Path(f"/proc/{pid}/maps").read_text()
+        mapped = Path(f"/proc/{pid}/maps").read_text()
+        assert "_ssl" in mapped
+        assert not {name for name in ("_pydantic_core", "_asyncio", "mtrand") if name in mapped}
         assert client.stop() == 0
+
+
+SHUFFLED = """
+import sys
+from bramble_client.learn.fitting import minibatches
+from bramble_client.learn.trainer import shuffles
+from bramble_protocol.messages import TrainConfig
+minibatches(100, TrainConfig(), shuffles(0, "pi-1", 1))
+print(sorted(name for name in sys.modules if name.startswith("numpy.random")))
+"""
+
+
+def test_shuffles_take_none_of_numpys_generators() -> None:
+    path = python_path("bramble_client", "bramble_protocol")
+    done = subprocess.run([sys.executable, "-c", SHUFFLED], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_what_its_start_finds_wrong_is_one_sentence_and_an_exit_code(tmp_path: Path) -> None:

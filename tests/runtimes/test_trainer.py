@@ -150,7 +150,7 @@ def test_another_client_round_or_seed_shuffles_anew(tmp_path: Path, trainer: Tra
 
 def test_fedprox_keeps_a_client_nearer_to_the_global_model(trainer: Trainer) -> None:
     moved = [np.linalg.norm(run(trainer, update(epochs=5, proximal_mu=mu)).complete.weights - GRAPH.initial) for mu in (0.0, 0.1, 1.0)]
-    assert moved[0] > 1.05 * moved[1] > 1.1 * moved[2]
+    assert moved[0] > 1.03 * moved[1] > 1.1 * moved[2]
 
 
 def test_more_epochs_train_further(trainer: Trainer) -> None:

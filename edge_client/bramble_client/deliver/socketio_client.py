@@ -20,9 +20,9 @@ import struct
 import threading
 from typing import Any
 
-import engineio  # type: ignore[import-untyped, unused-ignore]
-import socketio  # type: ignore[import-untyped, unused-ignore]
 import websocket
+from engineio.client import Client as EngineClient  # type: ignore[import-untyped, unused-ignore]
+from socketio.client import Client as SocketClient  # type: ignore[import-untyped, unused-ignore]
 
 from bramble_client.deliver import route
 
@@ -31,7 +31,7 @@ _silent = logging.getLogger(f"{__name__}.quiet")
 _silent.setLevel(logging.CRITICAL + 1)
 
 
-class _Engine(engineio.Client):  # type: ignore[misc, unused-ignore]
+class _Engine(EngineClient):  # type: ignore[misc, unused-ignore]
     def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
         return super()._trigger_event(event, *args, **{**options, "run_async": False})
 
@@ -63,7 +63,7 @@ class _WebSocket(websocket.WebSocket):
         self.shutdown()  # type: ignore[no-untyped-call]
 
 
-class Connection(socketio.Client):  # type: ignore[misc, unused-ignore]
+class Connection(SocketClient):  # type: ignore[misc, unused-ignore]
     """One connection, websocket only.
 
     Parameters
@@ -118,7 +118,7 @@ class Connection(socketio.Client):  # type: ignore[misc, unused-ignore]
         self._socket = _WebSocket(**options)
         return self._socket
 
-    def _engineio_client_class(self) -> type[engineio.Client]:
+    def _engineio_client_class(self) -> type[EngineClient]:
         return _Engine
 
     def _handle_disconnect(self, namespace: str | None) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 
 from bramble_client.hal import declared
 from bramble_client.hal.drivers.base import Driver
 from bramble_client.hal.errors import UnknownSensor
+from bramble_client.hal.plugins import entry_points
 from bramble_client.hal.sim.chips.base import Chip
 
 SENSORS_GROUP, CHIPS_GROUP = "bramble.sensors", "bramble.chips"
@@ -100,7 +100,7 @@ def _load(name: str, package: str, group: str) -> object:
     if name in own:
         module, _, attribute = own[name].partition(":")
         return getattr(import_module(f"{package}.{module}"), attribute)
-    points: tuple[EntryPoint, ...] = tuple(entry_points(group=group, name=name))
+    points = tuple(entry_points(group=group, name=name))
     if not points:
         raise UnknownSensor(
             f"there is no {'driver' if group == SENSORS_GROUP else 'simulated chip'} {name!r}; there are {', '.join(sorted(own))}"

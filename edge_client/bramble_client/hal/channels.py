@@ -11,9 +11,9 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 
 from bramble_client.hal.errors import ChannelRefused
+from bramble_client.hal.plugins import entry_points
 from bramble_protocol.messages import Channel
 
 logger = logging.getLogger(__name__)

@@ -24,6 +24,9 @@ CALL_S = 0.25
 FIRST, FIRST_WEIGHTS = 1000, 8_000_000
 """Most steps of a run's first call, by which the others are measured; and as many weights as they may move in all."""
 
+Shuffle = Callable[[int], NDArray[np.intp]]
+"""Returns the numbers below its argument in another order each time."""
+
 
 class TrainingFault(BrambleError):
     """A run cannot be done as configured, or came to nothing; the text names the setting to change."""
@@ -151,7 +154,7 @@ def fit(
     data: Windows,
     start: Model,
     config: TrainConfig,
-    rng: np.random.Generator,
+    shuffle: Shuffle,
     wanted: Callable[[], bool] = lambda: True,
     *,
     correction: Weights | None = None,
@@ -174,7 +177,7 @@ def fit(
     visits = config.epochs * len(data)
     if visits > MOST_VISITS:
         raise TrainingFault(f"{config.epochs} epochs of {len(data)} windows are more than {MOST_VISITS} visits in one run; lower epochs")
-    run = Run(graph, manifest, data, start, minibatches(len(data), config, rng), config, correction=correction, momentum=momentum)
+    run = Run(graph, manifest, data, start, minibatches(len(data), config, shuffle), config, correction=correction, momentum=momentum)
     steps = max(1, min(FIRST, FIRST_WEIGHTS // manifest.layout.size))
     while run.left:
         if not wanted():
@@ -191,7 +194,7 @@ def arguments(layout: Layout, values: Weights, kind: str = "w") -> dict[str, NDA
     return {f"{kind}{i}": tensor for i, tensor in enumerate(layout.split(values))}
 
 
-def minibatches(count: int, config: TrainConfig, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def minibatches(count: int, config: TrainConfig, shuffle: Shuffle) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Shuffle all windows anew for each epoch and cut them into minibatches.
 
     Returns
@@ -206,6 +209,6 @@ def minibatches(count: int, config: TrainConfig, rng: np.random.Generator) -> tu
     sw = np.zeros_like(idx, np.float32)
     sw[:, :count] = 1
     for order in idx:
-        order[:count] = rng.permutation(count)
+        order[:count] = shuffle(count)
         order[count:] = order[: steps * size - count]
     return idx.reshape(-1, size), sw.reshape(-1, size)
