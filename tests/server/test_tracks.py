@@ -119,6 +119,31 @@ def test_an_answer_of_another_tasks_layout_is_refused(office: Office) -> None:
     assert office.coordinator.view.tasks["damp"].waiting_for == ("both", "wet")
 
 
+@pytest.mark.parametrize(("named", "fails"), [(None, "first"), (1, "first"), (2, "second"), (3, "neither")])
+def test_one_update_that_cannot_be_read_costs_its_sender_one_round_at_most(office: Office, named: int | None, fails: str) -> None:
+    """Where it names no round it was meant for the one that asked first: a client trains for one after the other."""
+    numbers = {"first": office.coordinator.start_round().round, "second": office.coordinator.start_round("damp").round}
+    office.coordinator.refused("both", named, "its update was refused: it is none")
+    office.settle()
+    for which, number in numbers.items():
+        known = office.coordinator.progress(number) or office.record(number)["clients"]
+        assert known["both"]["reason"] == ("its update was refused: it is none" if which == fails else None)
+
+
+def test_one_without_a_round_from_who_was_asked_for_the_second_alone_fails_there(office: Office) -> None:
+    first, second = office.coordinator.start_round().round, office.coordinator.start_round("damp").round
+    for _ in range(2):
+        office.coordinator.refused("wet", None, "its update was refused: it is none")
+        office.settle()
+    progress = office.coordinator.view.tasks
+    assert (progress["small"].waiting_for, progress["damp"].waiting_for) == (("both",), ("both",))
+    assert (progress["small"].running, progress["damp"].running) == (first, second)
+    office.coordinator.refused("both", None, "its update was refused: it is none")
+    office.coordinator.refused("both", None, "its update was refused: it is none")
+    office.settle()
+    assert office.record(first)["state"] == office.record(second)["state"] == "abandoned", "two of them are two rounds' answers"
+
+
 def test_a_round_that_is_over_for_long_is_over_whosever_it_was(office: Office) -> None:
     for _ in range(20):
         deliver(office, "both", office.coordinator.start_round().round)

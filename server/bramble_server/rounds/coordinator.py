@@ -147,12 +147,15 @@ class Coordinator:
         Parameters
         ----------
         number
-            The round that its update names, or ``None`` where it names none: then it was meant for whichever is open.
+            The round that its update names, or ``None`` where it names none: then it was meant for the one that asked first of those that
+            wait for this client, for it trains for one after the other.
         """
 
         def work(reply: Reply) -> None:
-            for track in self._tracks.values():
-                track.failed(client, number, reason, reply)
+            waiting = {track.number or 0: track for track in self._tracks.values() if track.waits_for(client)}
+            meant = min(waiting, default=0) if number is None else number
+            if meant in waiting:
+                waiting[meant].feed(synchronous.Failed(client, meant, reason), reply)
 
         self._writer.post(work)
 

@@ -109,6 +109,10 @@ class Track:
         """Return what is known of each client's part in the open round."""
         return self._open.parts() if self._open else {}
 
+    def waits_for(self, client: str) -> bool:
+        """Whether the open round waits for a client."""
+        return self._state.running is not None and client in self._state.running.pending
+
     def knows(self, number: int) -> bool:
         """Whether a round is this task's: the open one, or one of the last."""
         running = self._state.running
@@ -126,12 +130,6 @@ class Track:
         wanted = [(event.client, delivery) for event, delivery in delivered if synchronous.counts(self._state, event)]
         if self._open and wanted:
             self._open.take((client, delivery, self._request.to(client)) for client, delivery in wanted)
-
-    def failed(self, client: str, number: int | None, reason: str, reply: Reply) -> None:
-        """Count a client as failed in the open round, if that is the one meant; None means whichever is open."""
-        running = self._state.running
-        if running and number in (None, running.number):
-            self.feed(synchronous.Failed(client, running.number, reason), reply)
 
     def feed(self, event: synchronous.Event, reply: Reply, to: int = 0) -> None:
         """Let the machine step, and do what it says."""
