@@ -26,11 +26,25 @@ from bramble_server.foundation import Foundation
 from bramble_server.learning import strategies
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import Context, State, planned
-from bramble_server.rounds import synchronous
 from bramble_server.rounds.asking import Request
+from bramble_server.rounds.machine import (
+    Abandon,
+    Accept,
+    Commit,
+    Deadline,
+    Drop,
+    Event,
+    Failed,
+    Fold,
+    Left,
+    Open,
+    Refuse,
+    Rules,
+    Start,
+    Update,
+)  # fmt: skip
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, RoundFile
-from bramble_server.rounds.synchronous import Abandon, Accept, Commit, Deadline, Drop, Failed, Fold, Left, Open, Refuse, Start, Update
 from bramble_server.rounds.view import Model
 
 EPOCH = 1_672_531_200.0
@@ -129,7 +143,8 @@ class Simulation:
         self._places = list({stretch.place.name: stretch.place for stretch in stretches}.values())
         self._clock, self._judge = Clock(), Judge()
         self._memory: State = {}
-        self._state = synchronous.State(synchronous.Rules(self._settings.min_clients, self._settings.min_updates))
+        self._machine = foundation.machine
+        self._state = self._machine.begin(Rules(self._settings.min_clients, self._settings.min_updates))
         self.model = Model(0, self.graph.initial, {})
         self._baseline: float | None = None
 
@@ -149,7 +164,7 @@ class Simulation:
         self._clock.now = max(self._clock.now, self._enough())
         number, opened = self._state.last + 1, self._clock.now
         here = [c for c, joined in self._joins.items() if joined <= opened and self._scenario.here(c, self._place(c), number, self._seed)]
-        self._state, actions = synchronous.step(self._state, Start(here))
+        self._state, actions = self._machine.step(self._state, Start(here))
         if isinstance(actions[0], Refuse):
             raise BrambleError(f"round {number}: {actions[0].reason}; lower --min-clients, or let fewer be away")
         assert isinstance(actions[0], Open)
@@ -178,7 +193,7 @@ class Simulation:
 
     def _until_it_ends(self, open_round: OpenRound, request: Request, clients: Sequence[str]) -> Commit | Abandon:
         number, begun, deadline = open_round.number, self._clock.now, self._clock.now + self._settings.deadline
-        events: list[tuple[float, str, synchronous.Event]] = [(deadline, "", Deadline(number))]
+        events: list[tuple[float, str, Event]] = [(deadline, "", Deadline(number))]
         for client in clients:
             takes = self._scenario.takes(client, self._place(client), number, self._seed)
             if self._scenario.breaks(client, number, self._seed):
@@ -209,7 +224,7 @@ class Simulation:
         except BrambleError as error:
             return error
 
-    def _delivered(self, open_round: OpenRound, result: Result | BrambleError, asked: ClientUpdate, event: Update) -> synchronous.Event:
+    def _delivered(self, open_round: OpenRound, result: Result | BrambleError, asked: ClientUpdate, event: Update) -> Event:
         """Bring an answer through the wire's form and put it aside; it becomes a failure if there is none, or it cannot be read."""
         try:
             if isinstance(result, BrambleError):
@@ -222,8 +237,8 @@ class Simulation:
         self._devices[event.client].accepted(result)
         return event
 
-    def _feed(self, open_round: OpenRound, event: synchronous.Event) -> Commit | Abandon | None:
-        self._state, actions = synchronous.step(self._state, event)
+    def _feed(self, open_round: OpenRound, event: Event) -> Commit | Abandon | None:
+        self._state, actions = self._machine.step(self._state, event)
         for action in actions:
             match action:
                 case Drop(_, client, reason):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bramble_protocol import codecs
 from bramble_protocol.errors import BrambleError
@@ -12,6 +12,8 @@ from bramble_protocol.graph import GraphFile
 from bramble_server import tasks
 from bramble_server.fleet.plausibility import Needs
 from bramble_server.learning import strategies
+from bramble_server.rounds import synchronous
+from bramble_server.rounds.machine import Machine
 from bramble_server.settings import ServerSettings
 from bramble_server.store import dialect
 
@@ -26,6 +28,8 @@ class Foundation(NamedTuple):
     """The server's, with what is set for this task alone."""
     needs: Needs
     """What a client must have to be asked for its rounds."""
+    machine: Machine[Any]
+    """The discipline of its rounds."""
 
     @property
     def task(self) -> str:
@@ -62,7 +66,7 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
             where = f"track: {task}." if {"strategy", "strategy_option"} & settings.track.get(task, {}).keys() else ""
             raise BrambleError(f"{where}{error}") from None
         needs = Needs(tuple(graph.manifest.channels), (*([TRACKS] if found else []), *strategy.needs))
-        found[task] = Foundation(graph, signatures, own, needs)
+        found[task] = Foundation(graph, signatures, own, needs, synchronous)
     for task in settings.track:
         if task not in found:
             close = difflib.get_close_matches(task, found, 1)

@@ -34,6 +34,7 @@ from bramble_server.fleet.registry import Registry
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
+from bramble_server.rounds.machine import Machine
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store, models, rounds
 from tests.server.process import LAYOUT, write_graph
@@ -122,7 +123,7 @@ class Office:
 
     def __init__(
         self, folder: Path, downlink: Callable[[Registry], Any] = Transport, clock: Clock | None = None, database: Path | str | None = None,
-        **settings: Any,
+        machine: Machine[Any] | None = None, **settings: Any,
     ) -> None:  # fmt: skip
         self.clock = clock or Clock()
         self._sessions: dict[str, str] = {}
@@ -130,6 +131,8 @@ class Office:
         settings = {"task": [str(write_graph(folder))], **settings}
         self.settings = ServerSettings(data_dir=folder, **{"min_clients": 1, "deadline": 60.0, **settings})
         tracks = foundation.read(self.settings)
+        if machine:
+            tracks = tuple(track._replace(machine=machine) for track in tracks)
         self.store = Store(database or folder / "bramble.db")
         # Its clients are of version 1: what the first task's strategy needs of them, those who test strategies leave aside.
         needs = {track.task: track.needs for track in tracks}

@@ -11,13 +11,14 @@ import pytest
 
 from bramble_protocol.errors import BrambleError
 from bramble_server.learning.strategies.fedavg import FedAvg
-from bramble_server.rounds import endings, schedule, synchronous
+from bramble_server.rounds import endings, machine, schedule
 from bramble_server.rounds.commits import Commits
 from bramble_server.rounds.opening import Openings
 from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 from bramble_server.rounds.track import Track
 from bramble_server.rounds.writer import InternalError, RefusedError
 from bramble_server.store import StoreError
+from tests.server import quorum
 from tests.server.office import Office
 from tests.server.process import LAYOUT
 
@@ -35,7 +36,8 @@ def open_office(tmp_path: Path) -> Iterator[Open]:
 
     yield open_with
     for office in opened:
-        office.close()
+        if office.coordinator._writer._task.is_alive():
+            office.close()
 
 
 @pytest.fixture
@@ -104,6 +106,23 @@ def test_one_that_left_or_said_no_is_not_waited_for_and_one_that_came_back_is_as
     assert (record["state"], record["updates"], record["clients"]["b"]["reason"]) == ("committed", 1, "busy")
 
 
+def test_another_discipline_of_rounds_takes_no_other_coordinator(open_office: Open) -> None:
+    office = open_office(machine=quorum, min_clients=2, min_updates=2)
+    office.join("a", "b", "c")
+    number = office.coordinator.start_round().round
+    office.deliver("b", number, 2.0)
+    office.die()
+    office = open_office(machine=quorum, min_clients=2, min_updates=2)  # and none for its recovery
+    office.join("a", "c")
+    office.deliver("a", number, 4.0)
+    assert office.stored() == (number, [3.0] * LAYOUT.size), "it is over with the first two, and waited for nobody else"
+    assert office.record(number)["clients"]["c"]["reason"] is None
+    office.deliver("b", number, 2.0)  # a repeat
+    with pytest.raises(RefusedError, match="round over"):
+        office.deliver("c", number)
+    assert office.coordinator.start_round().round == number + 1
+
+
 def test_rounds_start_at_their_interval_and_after_one_that_came_to_nothing_there_is_a_pause(open_office: Open) -> None:
     office = open_office(every=5.0)
     office.join("a")
@@ -150,25 +169,25 @@ def started(office: Office) -> int:
 
 
 STORIES: dict[type, Callable[[Office], object]] = {
-    synchronous.Open: started,
-    synchronous.Ask: lambda office: (started(office), office.join("a")),
-    synchronous.Fold: lambda office: office.deliver("a", started(office)),
-    synchronous.Drop: lambda office: (started(office), office.leave("a"), office.join("a")),
-    synchronous.Accept: lambda office: office.deliver("a", started(office)),
-    synchronous.Refuse: lambda office: office.deliver("a", started(office) + 1),
-    synchronous.Commit: lambda office: office.committed("a", "b"),
-    synchronous.Abandon: lambda office: (started(office), office.refuse("a", 1), office.refuse("b", 1)),
-    synchronous.Restore: lambda office: (office.committed("a", "b"), office.coordinator.rollback(1)),
+    machine.Open: started,
+    machine.Ask: lambda office: (started(office), office.join("a")),
+    machine.Fold: lambda office: office.deliver("a", started(office)),
+    machine.Drop: lambda office: (started(office), office.leave("a"), office.join("a")),
+    machine.Accept: lambda office: office.deliver("a", started(office)),
+    machine.Refuse: lambda office: office.deliver("a", started(office) + 1),
+    machine.Commit: lambda office: office.committed("a", "b"),
+    machine.Abandon: lambda office: (started(office), office.refuse("a", 1), office.refuse("b", 1)),
+    machine.Restore: lambda office: (office.committed("a", "b"), office.coordinator.rollback(1)),
 }
 """For each action of the machine what brings it about."""
 
 
-@pytest.mark.parametrize("action", get_args(synchronous.Action))
+@pytest.mark.parametrize("action", get_args(machine.Action))
 def test_a_bug_in_any_action_costs_its_round_at_most(office: Office, monkeypatch: pytest.MonkeyPatch, action: type) -> None:
-    failed: list[synchronous.Action] = []
+    failed: list[machine.Action] = []
     perform = Track._perform
 
-    def failing(self: Track, due: synchronous.Action, reply: Any) -> None:
+    def failing(self: Track, due: machine.Action, reply: Any) -> None:
         if isinstance(due, action):
             failed.append(due)
             raise ZeroDivisionError("bug")

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from bramble_server.rounds import members, synchronous
 from bramble_server.rounds.cycles import Cycles
+from bramble_server.rounds.machine import Start, Update
 from bramble_server.rounds.members import Members
-from bramble_server.rounds.synchronous import Start, State, Update, step
+from bramble_server.rounds.synchronous import State, step
 from bramble_server.rounds.view import Model, Progress, View
 
 

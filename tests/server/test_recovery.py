@@ -14,11 +14,12 @@ import pytest
 from bramble_protocol.errors import BrambleError
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies.fedavg import FedAvg
-from bramble_server.rounds import recovery, synchronous
+from bramble_server.rounds import machine, recovery, synchronous
 from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.machine import Failed, Joined, Left, Resumed, Rules, Update
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import RoundFile
-from bramble_server.rounds.synchronous import Failed, Joined, Left, Rules, State, Update
+from bramble_server.rounds.synchronous import State
 from bramble_server.rounds.writer import RefusedError
 from bramble_server.store import models
 from tests.server.office import Clock, Office
@@ -329,19 +330,21 @@ def test_any_history_is_replayed_to_the_very_state() -> None:
     clients = ("a", "b")
     happenings = [event for c in clients for event in (Update(c, 1), Failed(c, 1, "no"), Left(c), Joined(c))]
     for history in itertools.product(happenings, repeat=4):
-        state, _ = synchronous.step(State(Rules(1, 1)), synchronous.Start(clients))
+        empty = State(Rules(1, 1), 1)
+        state, _ = synchronous.step(State(Rules(1, 1)), machine.Start(clients))
         noted: list[Any] = []
         for event in history:
             after, _ = synchronous.step(state, event)
             if after is not state:
                 noted.append(event)
+            replayed = synchronous.replayed(empty, 1, clients, noted)
             if after.running is None:
-                replayed = synchronous.replayed(1, clients, noted)
-                assert not replayed.pending
-                again, actions = synchronous.step(State(Rules(1, 1), 1, replayed), synchronous.Resumed())
+                assert replayed.running
+                assert not replayed.running.pending
+                again, actions = synchronous.step(replayed, Resumed())
                 assert (again.running, again.answered) == (None, after.answered)
                 assert len(actions) == 1
                 break
-            assert synchronous.replayed(1, clients, noted) == after.running
-            assert synchronous.step(after, synchronous.Resumed()) == (after, ())
+            assert replayed == after
+            assert synchronous.step(after, Resumed()) == (after, ())
             state = after

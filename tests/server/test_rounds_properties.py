@@ -1,174 +1,158 @@
-"""The round machine against an independent bookkeeper, over whatever order of events hypothesis thinks of."""
+"""Every machine of rounds is held to its promises by hypothesis, and breaking any of them is found out."""
 
 from __future__ import annotations
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
-from bramble_server.rounds.synchronous import (
-    REMEMBERED,
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, run_state_machine_as_test
+
+from bramble_server.rounds import synchronous
+from bramble_server.rounds.machine import (
     Abandon,
     Accept,
     Action,
     Ask,
     Commit,
     Deadline,
-    Drop,
     Event,
     Failed,
     Fold,
     Joined,
     Left,
+    Machine,
     Open,
-    Refuse,
     Reset,
     Rules,
     Start,
-    State,
     Update,
-    step,
 )
+from bramble_server.rounds.synchronous import State, step
+from tests.server import quorum
+from tests.server.promises import Promises
 
-CLIENTS = [f"pi-{n}" for n in range(5)]
-clients = st.sampled_from(CLIENTS)
 
+class Synchronous(Promises):
+    """What holds beside, where a round waits for all whom it asked."""
 
-class Machine(RuleBasedStateMachine):
-    """Performs the actions as a coordinator would and holds the machine to its promises."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folded: dict[int, set[str]] = {}
-        self.ended: dict[int, str] = {}
-        self.asked: dict[int, set[str]] = {}
-        self.accepted: set[tuple[str, int]] = set()
-
-    @initialize(min_clients=st.integers(0, 4), min_updates=st.integers(0, 4), last=st.integers(0, 3))
-    def begin(self, min_clients: int, min_updates: int, last: int) -> None:
-        self.state = State(Rules(min_clients, min_updates), last=last)
-        self.first = last
+    machine: ClassVar[Machine[Any]] = synchronous
 
     def happen(self, event: Event) -> tuple[Action, ...]:
-        before = self.state
-        self.state, actions = step(before, event)
-        replies = [action for action in actions if isinstance(action, Open | Accept | Refuse)]
-        assert len(replies) == isinstance(event, Start | Update | Failed)
-        if replies and isinstance(replies[0], Refuse):
-            assert self.state == before
-            assert len(actions) == 1
-        for action in actions:
-            self.perform(action)
+        before = self.state.running
+        actions = super().happen(event)
+        match event:
+            case Start(chosen) if not before:
+                assert isinstance(actions[0], Open) == (len(set(chosen)) >= max(1, self.needed.min_clients))
+            case Update(client, number) if before and before.number == number:
+                assert (Accept() in actions) == (client in before.selected), "whoever was asked is welcome while the round is open"
+            case Joined(client) if before and client in before.pending:
+                assert actions == (Ask(before.number, client),)
         return actions
-
-    def perform(self, action: Action) -> None:
-        match action:
-            case Open(number, chosen):
-                assert number == max([self.first, *self.asked]) + 1
-                assert len(chosen) >= max(1, self.state.rules.min_clients)
-                self.asked[number], self.folded[number] = set(chosen), set()
-            case Fold(number, client):
-                assert number not in self.ended
-                assert client in self.asked[number]
-                assert client not in self.folded[number]
-                self.folded[number].add(client)
-            case Ask(number, client) | Drop(number, client, _):
-                assert number not in self.ended
-                assert client in self.asked[number] - self.folded[number]
-            case Commit(number):
-                assert number not in self.ended
-                assert len(self.folded[number]) >= max(1, self.state.rules.min_updates)
-                self.ended[number] = "committed"
-            case Abandon(number, reason):
-                assert number not in self.ended
-                assert reason == "reset" or len(self.folded[number]) < max(1, self.state.rules.min_updates)
-                self.ended[number] = "abandoned"
-
-    @property
-    def number(self) -> int:
-        return self.state.running.number if self.state.running else self.state.last
-
-    @rule(chosen=st.lists(clients, max_size=8))
-    def start(self, chosen: list[str]) -> None:
-        running = self.state.running
-        (reply,) = self.happen(Start(chosen))
-        if running:
-            assert isinstance(reply, Refuse)
-            assert reply.code == "busy"
-        else:
-            assert isinstance(reply, Open) == (len(set(chosen)) >= max(1, self.state.rules.min_clients))
-
-    @rule(client=clients, back=st.integers(-1, REMEMBERED + 1))
-    def update(self, client: str, back: int) -> None:
-        number = self.number - back
-        open_now = self.state.running is not None and self.state.running.number == number
-        actions = self.happen(Update(client, number))
-        taken = Accept() in actions
-        if (client, number) in self.accepted and back <= REMEMBERED - 1:
-            assert taken, "a repeat is answered as the first was"
-        elif not open_now:
-            assert not taken, "nothing new counts once the round is over"
-        elif client in self.asked[number]:
-            assert taken, "a selected client's update counts while the round is open"
-        else:
-            assert not taken
-        if taken:
-            self.accepted.add((client, number))
-            assert client in self.folded[number], "accepted means counted"
-
-    @rule(client=clients, back=st.integers(-1, 3))
-    def failed(self, client: str, back: int) -> None:
-        self.happen(Failed(client, self.number - back, "busy"))
-
-    @rule(client=clients)
-    def left(self, client: str) -> None:
-        self.happen(Left(client))
-
-    @rule(client=clients)
-    def joined(self, client: str) -> None:
-        running = self.state.running
-        actions = self.happen(Joined(client))
-        if running and client in running.pending:
-            assert actions == (Ask(running.number, client),)
-
-    @rule(back=st.integers(-1, 2))
-    def deadline(self, back: int) -> None:
-        self.happen(Deadline(self.number - back))
-
-    @rule()
-    def reset(self) -> None:
-        self.happen(Reset())
 
     @invariant()
     def the_round_waits_for_somebody_or_is_over(self) -> None:
-        running = self.state.running
-        if running:
-            assert running.pending
-            assert running.updated == self.folded[running.number]
-            parts = (running.pending, running.updated, running.failed)
-            assert sum(map(len, parts)) == len(frozenset().union(*parts))
-            assert frozenset().union(*parts) <= running.selected
-            assert running.number == self.state.last
-        assert set(self.asked) - set(self.ended) == ({running.number} if running else set())
-
-    @invariant()
-    def memory_stays_bounded(self) -> None:
-        assert len(self.state.answered) <= REMEMBERED
+        assert self.state.running is None or self.state.running.pending
 
     def teardown(self) -> None:
-        """Whatever happened: the deadline ends the round, and so do its clients, each in its own way."""
-        running = getattr(self, "state", State()).running
-        if running:
-            assert step(self.state, Deadline(running.number))[0].running is None
-            state = self.state
+        """The clients end a round, each in its own way, as its deadline does."""
+        state = getattr(self, "state", State())
+        if running := state.running:
             for index, client in enumerate(sorted(running.pending)):
                 event = (Update(client, running.number), Failed(client, running.number, "busy"), Left(client))[index % 3]
                 state, _ = step(state, event)
             assert state.running is None
+        super().teardown()
 
 
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=150, stateful_step_count=60)
+class Quorum(Promises):
+    machine: ClassVar[Machine[Any]] = quorum
+
+
+TestSynchronous = Synchronous.TestCase
+TestSynchronous.settings = settings(max_examples=150, stateful_step_count=60)
+TestQuorum = Quorum.TestCase
+TestQuorum.settings = settings(max_examples=50, stateful_step_count=60)
+
+
+def broken(**other: Callable[..., Any]) -> Machine[Any]:
+    """Return the synchronous machine with one of its parts replaced."""
+    return SimpleNamespace(**{name: getattr(synchronous, name) for name in ("begin", "replayed", "step", "counts")} | other)
+
+
+def only(change: Callable[[State, Event, State, tuple[Action, ...]], Any]) -> Machine[Any]:
+    """Return a machine that does something else after each step."""
+    return broken(step=lambda state, event: change(state, event, *step(state, event)))
+
+
+def loses_what_it_acknowledges(_: State, event: Event, after: State, actions: tuple[Action, ...]) -> Any:
+    return after, tuple(action for action in actions if not isinstance(action, Fold))
+
+
+def counts_a_repeat_again(_: State, event: Event, after: State, actions: tuple[Action, ...]) -> Any:
+    running = after.running
+    repeat = isinstance(event, Update) and running and actions == (Accept(),)
+    return after, (Fold(running.number, event.client), *actions) if repeat else actions  # type: ignore[union-attr]
+
+
+def answers_twice(_: State, event: Event, after: State, actions: tuple[Action, ...]) -> Any:
+    return after, (*actions, *(action for action in actions if isinstance(action, Accept)))
+
+
+def does_not_answer_who_fails(_: State, event: Event, after: State, actions: tuple[Action, ...]) -> Any:
+    return after, tuple(action for action in actions if not (isinstance(event, Failed) and isinstance(action, Accept)))
+
+
+def never_ends(before: State, event: Event, after: State, actions: tuple[Action, ...]) -> Any:
+    return (before, ()) if isinstance(event, Deadline) else (after, actions)
+
+
+def ends_with_too_few(_: State, event: Event, after: State, actions: tuple[Action, ...]) -> Any:
+    return after, tuple(Commit(action.round) if isinstance(action, Abandon) else action for action in actions)
+
+
+def uses_numbers_again(_: State, event: Event, after: State, actions: tuple[Action, ...]) -> Any:
+    return replace(after, last=0) if isinstance(event, Reset) else after, actions
+
+
+def forgets_who_answered(_: State, event: Event, after: State, actions: tuple[Action, ...]) -> Any:
+    return replace(after, answered={}), actions
+
+
+BROKEN = {
+    "an update is acknowledged and not counted": only(loses_what_it_acknowledges),
+    "an update counts twice": only(counts_a_repeat_again),
+    "an update is answered twice": only(answers_twice),
+    "a client that fails gets no answer": only(does_not_answer_who_fails),
+    "a deadline ends nothing": only(never_ends),
+    "a round commits with too few updates": only(ends_with_too_few),
+    "a number is used again": only(uses_numbers_again),
+    "a repeat is refused": only(forgets_who_answered),
+    "what counts is not put aside": broken(counts=lambda state, event: False),
+    "what was acknowledged is lost at a restart": broken(
+        replayed=lambda state, number, clients, events: synchronous.replayed(
+            state, number, clients, [event for event in events if not isinstance(event, Update)]
+        )
+    ),
+    "who answered is lost at a restart": broken(begin=lambda rules, last=0, answered=None: synchronous.begin(rules, last)),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_machine_that_breaks_a_promise_is_found_out(fault: str) -> None:
+    class Broken(Promises):
+        machine: ClassVar[Machine[Any]] = BROKEN[fault]
+
+    tries = settings(
+        max_examples=300, stateful_step_count=30, phases=[Phase.generate], derandomize=True, database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Broken, settings=tries)
 
 
 @given(

@@ -124,7 +124,7 @@ def test_one_update_that_cannot_be_read_costs_its_sender_one_round_at_most(offic
     """Where it names no round it was meant for the one that asked first: a client trains for one after the other."""
     numbers = {"first": office.coordinator.start_round().round, "second": office.coordinator.start_round("damp").round}
     office.coordinator.refused("both", named, "its update was refused: it is none")
-    office.settle()
+    office.drain()
     for which, number in numbers.items():
         known = office.coordinator.progress(number) or office.record(number)["clients"]
         assert known["both"]["reason"] == ("its update was refused: it is none" if which == fails else None)
@@ -134,13 +134,13 @@ def test_one_without_a_round_from_who_was_asked_for_the_second_alone_fails_there
     first, second = office.coordinator.start_round().round, office.coordinator.start_round("damp").round
     for _ in range(2):
         office.coordinator.refused("wet", None, "its update was refused: it is none")
-        office.settle()
+        office.drain()
     progress = office.coordinator.view.tasks
     assert (progress["small"].waiting_for, progress["damp"].waiting_for) == (("both",), ("both",))
     assert (progress["small"].running, progress["damp"].running) == (first, second)
     office.coordinator.refused("both", None, "its update was refused: it is none")
     office.coordinator.refused("both", None, "its update was refused: it is none")
-    office.settle()
+    office.drain()
     assert office.record(first)["state"] == office.record(second)["state"] == "abandoned", "two of them are two rounds' answers"
 
 

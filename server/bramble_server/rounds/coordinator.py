@@ -22,7 +22,7 @@ from bramble_server.fleet.registry_store import RegistryStore
 from bramble_server.foundation import Foundation
 from bramble_server.loop import Loop
 from bramble_server.metrics import Metrics
-from bramble_server.rounds import recovery, synchronous
+from bramble_server.rounds import machine, recovery
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.cycles import Cycles
 from bramble_server.rounds.downlink import Downlink
@@ -108,7 +108,7 @@ class Coordinator:
         self._writer.start()
         for track in self._tracks.values():
             if track.number is not None:
-                self._writer.post(partial(track.feed, synchronous.Resumed()))
+                self._writer.post(partial(track.feed, machine.Resumed()))
 
     def stop(self) -> None:
         """Stop; open rounds go on at the next start."""
@@ -123,22 +123,22 @@ class Coordinator:
         """Return once everything that was asked for before is done."""
         self._writer.submit(lambda _: None)
 
-    def start_round(self, task: str | None = None) -> synchronous.Open:
+    def start_round(self, task: str | None = None) -> machine.Open:
         """Open a round of a task with all connected clients that can train it."""
         track = self._named(task)
-        opened: synchronous.Open = self._writer.submit(lambda reply: track.feed(track.begin(), reply))
+        opened: machine.Open = self._writer.submit(lambda reply: track.feed(track.begin(), reply))
         return opened
 
     def deliver(self, client: str, delivery: Delivery) -> None:
         """Take a client's update; in private mode without the measures that are means over too few samples."""
         if self._settings.mode == "private":
             delivery = replace(delivery, metrics=privacy.told(delivery.samples, delivery.metrics))
-        event = synchronous.Update(client, delivery.round)
+        event = machine.Update(client, delivery.round)
         self._writer.take((event, delivery), self._put_aside, lambda reply: self._of(event.round).feed(event, reply))
 
     def fail(self, client: str, failed: TrainingFailed) -> None:
         """Take the word of a client that it will not train, and why."""
-        event = synchronous.Failed(client, failed.round, failed.reason)
+        event = machine.Failed(client, failed.round, failed.reason)
         self._writer.submit(lambda reply: self._of(event.round).feed(event, reply))
 
     def refused(self, client: str, number: int | None, reason: str) -> None:
@@ -155,7 +155,7 @@ class Coordinator:
             waiting = {track.number or 0: track for track in self._tracks.values() if track.waits_for(client)}
             meant = min(waiting, default=0) if number is None else number
             if meant in waiting:
-                waiting[meant].feed(synchronous.Failed(client, meant, reason), reply)
+                waiting[meant].feed(machine.Failed(client, meant, reason), reply)
 
         self._writer.post(work)
 
@@ -199,7 +199,7 @@ class Coordinator:
     def rollback(self, number: int, task: str | None = None) -> int:
         """Make the model of an older round the global one again, as a commit of its own; return that commit's number."""
         track = self._named(task)
-        restored: synchronous.Restore = self._writer.submit(lambda reply: track.feed(synchronous.Rollback(), reply, number))
+        restored: machine.Restore = self._writer.submit(lambda reply: track.feed(machine.Rollback(), reply, number))
         return restored.round
 
     def _evaluation_only(self, reason: str) -> None:
@@ -227,7 +227,7 @@ class Coordinator:
         if failed:
             raise failed[0]
 
-    def _put_aside(self, delivered: list[tuple[synchronous.Update, Delivery]]) -> None:
+    def _put_aside(self, delivered: list[tuple[machine.Update, Delivery]]) -> None:
         for track in self._tracks.values():
             track.put_aside([item for item in delivered if self._of(item[0].round) is track])
 
@@ -242,14 +242,14 @@ class Coordinator:
         def tell(track: Track) -> None:
             # One that came back without what the task needs is not asked again, and no longer waited for.
             able = known is not None and known.misfits[track.task] is None
-            track.feed(synchronous.Joined(client) if able else synchronous.Left(client), reply)
+            track.feed(machine.Joined(client) if able else machine.Left(client), reply)
 
         self._each(tell)
         self._changed()
 
     def _left(self, client: str, reply: Reply) -> None:
         self._cycles.left(client)
-        self._each(lambda track: track.feed(synchronous.Left(client), reply))
+        self._each(lambda track: track.feed(machine.Left(client), reply))
         self._changed()
 
     def _generate(self, count: int) -> tuple[int, int]:

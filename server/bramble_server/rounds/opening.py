@@ -10,10 +10,11 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
 from bramble_server.clock import Clock
 from bramble_server.learning.strategies import Strategy
-from bramble_server.rounds import recovery, synchronous
+from bramble_server.rounds import recovery
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.asking import Request
 from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.machine import Noted
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, Record, RoundFile
 from bramble_server.rounds.view import Model
@@ -56,8 +57,8 @@ class Openings:
             raise
         return open_round, request
 
-    def resume(self, file: RoundFile, records: list[Record], model: Model) -> tuple[OpenRound, Request, synchronous.Running] | None:
-        """Take a round up that a former process left open; return it as the machine knows it, too.
+    def resume(self, file: RoundFile, records: list[Record], model: Model) -> tuple[OpenRound, Request, list[Noted]] | None:
+        """Take a round up that a former process left open; return what is noted of it as the machine's events, too.
 
         None if the strategy of today has no plan for it: it is abandoned then, for a server must start whatever a strategy does.
         """
@@ -69,10 +70,10 @@ class Openings:
             self._abandon(file.header.round, error)
             return None
         open_round = OpenRound(self._graph.manifest.task, file, model.weights, strategy, self._clock)
-        running = synchronous.replayed(file.header.round, file.header.clients, open_round.restore(records))
-        known = len(running.updated), len(running.selected), max(0.0, open_round.left)
-        log.info("round %d: goes on where a former process left it: %d of %d clients delivered, %.0f s are left", running.number, *known)
-        return open_round, request, running
+        noted = open_round.restore(records)
+        known = open_round.delivered, len(file.header.clients), max(0.0, open_round.left)
+        log.info("round %d: goes on where a former process left it: %d of %d clients delivered, %.0f s are left", file.header.round, *known)
+        return open_round, request, noted
 
     def _abandon(self, number: int, error: Exception) -> None:
         known = isinstance(error, BrambleError)

@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from bramble_protocol.graph import GraphFile
 from bramble_server import tasks
 from bramble_server.clock import Clock
-from bramble_server.rounds import synchronous
 from bramble_server.rounds.archive import Archive
+from bramble_server.rounds.machine import REMEMBERED
 from bramble_server.rounds.roundfile import Record, RoundFile
 from bramble_server.rounds.view import Model
 from bramble_server.settings import ServerSettings
@@ -52,7 +52,7 @@ def recover(connection: Connection, settings: ServerSettings, graph: GraphFile, 
         log.info("the graph of task %s was made anew, and the history of its models goes on", task)
     open_round, reason = _open_round(rounds.running(connection, task), settings, graph, archive)
     number = open_round[0].header.round if open_round else None
-    last, answered = rounds.recover(connection, task, clock.time(), synchronous.REMEMBERED, number, reason)
+    last, answered = rounds.recover(connection, task, clock.time(), REMEMBERED, number, reason)
     newest = models.latest(connection, task)
     history: Mapping[str, Any] = (newest and rounds.one(connection, newest[0], clients=False)) or {}
     return Left(last, answered, Model(newest[0], newest[1], history.get("metrics", {})) if newest else None, open_round)

@@ -21,8 +21,8 @@ from bramble_server.learning.judge import Judge, Report, Verdict, cap
 from bramble_server.learning.strategies import Aggregate, Strategy, conclude
 from bramble_server.learning.strategies import Update as Contribution
 from bramble_server.rounds.divergence import length, measure
+from bramble_server.rounds.machine import Failed, Joined, Left, Noted, Update
 from bramble_server.rounds.roundfile import Record, RoundFile, RoundFileError
-from bramble_server.rounds.synchronous import Failed, Joined, Left, Update
 from bramble_server.store import Store, models, rounds
 from bramble_server.store.models import LatestUpdate, Memory
 from bramble_server.store.schema import MEASURES
@@ -56,12 +56,12 @@ class OpenRound:
         self.attempts = 0
         """How often it was tried to make a model of it, in former processes too."""
 
-    def restore(self, records: Iterable[Record]) -> list[Update | Failed | Left | Joined]:
+    def restore(self, records: Iterable[Record]) -> list[Noted]:
         """Take in what a former process noted; return it as the machine's events.
 
         The round's own clock goes on from the last of it: one that was turned back meanwhile does not give the round more time.
         """
-        events: list[Update | Failed | Left | Joined] = []
+        events: list[Noted] = []
         self._since = self._clock.time()
         for record in records:
             self._since = max(self._since, record.about["at"])
@@ -167,6 +167,11 @@ class OpenRound:
     def parts(self) -> dict[str, dict[str, Any]]:
         """Return what is known of each client's part so far."""
         return {client: dict(part) for client, part in self._parts.items()}
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """Who was asked."""
+        return tuple(self._parts)
 
     @property
     def _now(self) -> float:

@@ -1,192 +1,60 @@
-"""The round's state machine, pure: ``step(state, event) -> (state, actions)``. No socket, clock, thread or database.
+"""Rounds that wait for everybody they asked, or until the deadline: the machine of federated averaging as the papers have it.
 
-The coordinator turns what happens into events and performs the actions in the order given. An event that somebody waits
-on (``Start``, ``Update``, ``Failed``, ``Rollback``) yields exactly one reply: ``Open``, ``Accept``, ``Restore`` or ``Refuse``.
-If performing ``Fold`` fails, the coordinator keeps the old state and refuses: the client is then still pending.
+See :class:`bramble_server.rounds.machine.Machine` for what it promises.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from bramble_protocol import reasons
+from bramble_server.rounds.machine import (
+    REMEMBERED,
+    Abandon,
+    Accept,
+    Action,
+    Ask,
+    Commit,
+    Deadline,
+    Drop,
+    Event,
+    Failed,
+    Fold,
+    Joined,
+    Left,
+    Noted,
+    Numbered,
+    Open,
+    Refuse,
+    Reset,
+    Restore,
+    Resumed,
+    Rollback,
+    Rules,
+    Running,
+    Start,
+    Update,
+)  # fmt: skip
 from bramble_server.rounds.members import Members
-
-REMEMBERED = 16
-"""Closed rounds whose answers are remembered, so that a repeat whose first acknowledgement got lost is answered alike."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a round needs: ``min_clients`` to open, ``min_updates`` to commit."""
-
-    min_clients: int = 2
-    min_updates: int = 1
-
-
-@dataclass(frozen=True)
-class Running:
-    """The open round. A selected client that is in none of the three sets has dropped."""
-
-    number: int
-    selected: frozenset[str]
-    pending: Members
-    updated: Members = field(default_factory=Members)
-    failed: Members = field(default_factory=Members)
 
 
 @dataclass(frozen=True)
 class State:
-    """All that the machine knows between two events.
+    """All that the machine knows between two events."""
 
-    ``last`` is the highest round number ever opened. It survives resets and restarts: were numbers used twice, an update
-    still on its way from the first round 7 would be counted in the second.
-    """
-
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
     last: int = 0
     running: Running | None = None
     answered: Mapping[int, Set[str]] = field(default_factory=dict)
-    """Round number -> clients whose update was accepted, for the last ``REMEMBERED`` closed rounds."""
 
 
-@dataclass(frozen=True)
-class Start:
-    """Somebody asks for a round with the clients that are connected and can train the task."""
-
-    clients: Collection[str]
-    others: int = 0
-    """How many are connected beside them, and cannot."""
-
-
-@dataclass(frozen=True)
-class Update:
-    """A well-formed update arrived; its weights wait with the coordinator."""
-
-    client: str
-    round: int
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A client says honestly that it cannot deliver this round."""
-
-    client: str
-    round: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Left:
-    """A client's connection is gone, and no newer one has taken its place."""
-
-    client: str
-
-
-@dataclass(frozen=True)
-class Joined:
-    """A client connected, anew or in place of an older connection."""
-
-    client: str
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """The time of this round is up."""
-
-    round: int
-
-
-@dataclass(frozen=True)
-class Reset:
-    """Everything starts over; an open round ends unused."""
-
-
-@dataclass(frozen=True)
-class Resumed:
-    """The open round goes on in a new process; see :func:`replayed`."""
-
-
-@dataclass(frozen=True)
-class Rollback:
-    """Somebody wants an older model back."""
-
-
-Event = Start | Update | Failed | Left | Joined | Deadline | Reset | Resumed | Rollback
-
-
-@dataclass(frozen=True)
-class Open:
-    """Reply to ``Start``: record the round and send the model to these clients."""
-
-    round: int
-    clients: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Send the model of the open round to this client once more."""
-
-    round: int
-    client: str
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Fold this client's update into the aggregate: comes at most once per round and client."""
-
-    round: int
-    client: str
-
-
-@dataclass(frozen=True)
-class Drop:
-    """Record that the open round goes on without this client, and why."""
-
-    round: int
-    client: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Accept:
-    """Reply: taken, now or when it first came."""
-
-
-@dataclass(frozen=True)
-class Refuse:
-    """Reply: no, for this reason. Nothing has changed."""
-
-    code: Literal["busy", "too few clients", "round over", "unknown round", "not asked"]
-    reason: str
-
-
-@dataclass(frozen=True)
-class Commit:
-    """The round ends with enough updates: finish the aggregate and make it the global model."""
-
-    round: int
-
-
-@dataclass(frozen=True)
-class Abandon:
-    """The round ends without a result: the global model stays as it was."""
-
-    round: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Restore:
-    """Reply to ``Rollback``: an older model becomes the global one under this new number."""
-
-    round: int
-
-
-Action = Open | Ask | Fold | Drop | Accept | Refuse | Commit | Abandon | Restore
 Outcome = tuple[State, tuple[Action, ...]]
+
+
+def begin(rules: Rules, last: int = 0, answered: Mapping[int, Set[str]] | None = None) -> State:
+    """Return the state without an open round."""
+    return State(rules, last, answered=answered or {})
 
 
 def step(state: State, event: Event) -> Outcome:
@@ -208,23 +76,21 @@ def step(state: State, event: Event) -> Outcome:
             return _settle(state, state.running) if state.running else (state, ())
         case Rollback():
             return _rollback(state)
+        case Numbered(last):
+            return (replace(state, last=last) if last > state.last else state), ()
         case Reset():
             return _close(state, "reset") if state.running else (state, ())
 
 
-def replayed(number: int, clients: Collection[str], events: Iterable[Update | Failed | Left | Joined]) -> Running:
-    """Return an open round as a former process had it, from whom it asked and what changed something since, in that order.
-
-    Nobody is connected then, and who was waited for is still: it may come back before the deadline. Whether the round is over is
-    asked by ``Resumed``.
-    """
+def replayed(state: State, number: int, clients: Collection[str], events: Iterable[Noted]) -> State:
+    """Return the state with an open round as a former process had it."""
     running = Running(number, frozenset(clients), Members(clients))
     for event in events:
         running = _after(running, event)
-    return running
+    return replace(state, running=running)
 
 
-def _after(running: Running, event: Update | Failed | Left | Joined) -> Running:
+def _after(running: Running, event: Noted) -> Running:
     """Move a client into the set where this event puts it."""
     client, pending, failed = event.client, running.pending.excluding(event.client), running.failed
     match event:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,7 +18,7 @@ from bramble_server.fleet.registry import Registry
 from bramble_server.foundation import Foundation
 from bramble_server.loop import Loop
 from bramble_server.metrics import Metrics
-from bramble_server.rounds import recovery, synchronous
+from bramble_server.rounds import machine, recovery
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.asking import Request
 from bramble_server.rounds.commits import Commits
@@ -54,7 +54,7 @@ class Shared:
 
 
 class Track:
-    """Takes what happens to one task through the pure machine of :mod:`bramble_server.rounds.synchronous`, and does what it says.
+    """Takes what happens to one task through its machine, and does what that says.
 
     Parameters
     ----------
@@ -71,7 +71,9 @@ class Track:
         self._schedule = Schedule(self.settings.rounds, self.settings.every)
         self._commits = Commits(self.settings, self.task, shared.store, shared.registry, shared.metrics, shared.clock)
         self._openings = Openings(self.settings, self.graph, shared.store, shared.archive, self._commits, shared.clock)
-        self._state = synchronous.State(synchronous.Rules(self.settings.min_clients, self.settings.min_updates))
+        self._machine = foundation.machine
+        self._rules = machine.Rules(self.settings.min_clients, self.settings.min_updates)
+        self._state: machine.State = self._machine.begin(self._rules)
         self._open: OpenRound | None = None
         self._request: Request
         self._deadline = 0.0
@@ -83,14 +85,14 @@ class Track:
         self._shared.last = max(self._shared.last, left.last)
         self.model = left.model or self._initial
         self._shared.metrics.measured(self.task, self.model.metrics)
-        self._state = replace(self._state, answered=left.answered)
+        self._state = self._machine.begin(self._rules, left.last, left.answered)
         return left
 
     def resume(self, left: recovery.Left) -> None:
         """Go on with the round that a former process left open."""
         if left.open_round and (resumed := self._openings.resume(*left.open_round, self.model)):
-            self._open, self._request, running = resumed
-            self._state = replace(self._state, running=running)
+            self._open, self._request, noted = resumed
+            self._state = self._machine.replayed(self._state, self._open.number, self._open.clients, noted)
             self._go_on(self._open)
 
     # What others may know
@@ -120,25 +122,25 @@ class Track:
 
     # What happens
 
-    def begin(self) -> synchronous.Start:
+    def begin(self) -> machine.Start:
         """Return the event that asks for a round with all who can train the task."""
         able = self._shared.registry.able(self.task)
-        return synchronous.Start(able, len(self._shared.registry) - len(able))
+        return machine.Start(able, len(self._shared.registry) - len(able))
 
-    def put_aside(self, delivered: Sequence[tuple[synchronous.Update, Delivery]]) -> None:
+    def put_aside(self, delivered: Sequence[tuple[machine.Update, Delivery]]) -> None:
         """Bring onto the disk what will count. In a thread: the writer waits for it, and nobody else changes the state."""
-        wanted = [(event.client, delivery) for event, delivery in delivered if synchronous.counts(self._state, event)]
+        wanted = [(event.client, delivery) for event, delivery in delivered if self._machine.counts(self._state, event)]
         if self._open and wanted:
             self._open.take((client, delivery, self._request.to(client)) for client, delivery in wanted)
 
-    def feed(self, event: synchronous.Event, reply: Reply, to: int = 0) -> None:
+    def feed(self, event: machine.Event, reply: Reply, to: int = 0) -> None:
         """Let the machine step, and do what it says."""
         if self._state.last != self._shared.last:
-            self._state = replace(self._state, last=self._shared.last)
-        state, actions = synchronous.step(self._state, event)
+            self._state, _ = self._machine.step(self._state, machine.Numbered(self._shared.last))
+        state, actions = self._machine.step(self._state, event)
         for action in actions:
             self._prepare(action, to)  # what may fail comes before anything has changed
-        if self._open and state is not self._state and isinstance(event, synchronous.Failed | synchronous.Left | synchronous.Joined):
+        if self._open and state is not self._state and isinstance(event, machine.Failed | machine.Left | machine.Joined):
             self._shared.loop.offload(self._open.note, event)
         before, self._state = self._state, state
         self._shared.last = state.last
@@ -149,15 +151,15 @@ class Track:
             if state is not before:
                 self._shared.changed()
 
-    def _prepare(self, action: synchronous.Action, to: int) -> None:
+    def _prepare(self, action: machine.Action, to: int) -> None:
         match action:
-            case synchronous.Open(number, clients):
+            case machine.Open(number, clients):
                 ways = list(self._shared.registry.by_features(clients))
                 self._open, self._request = self._shared.loop.offload(self._openings.begin, number, clients, self.model, ways)
-            case synchronous.Fold(_, client):
+            case machine.Fold(_, client):
                 assert self._open is not None
                 self._open.fold(client)
-            case synchronous.Restore(number):
+            case machine.Restore(number):
                 self.model = self._shared.loop.offload(self._commits.restore, number, to)
 
     def _go_on(self, open_round: OpenRound) -> None:
@@ -166,31 +168,31 @@ class Track:
         self._deadline = now + open_round.left
         self._schedule.started(now)
 
-    def _perform(self, action: synchronous.Action, reply: Reply) -> None:
+    def _perform(self, action: machine.Action, reply: Reply) -> None:
         match action:
-            case synchronous.Open(number, clients):
+            case machine.Open(number, clients):
                 assert self._open is not None
                 self._go_on(self._open)
                 log.info("round %d: asking %d clients", number, len(clients))
                 for alike, message in self._request:
                     self._shared.downlink.ask(alike, message)
                 reply.answer(action)
-            case synchronous.Ask(number, client):
+            case machine.Ask(number, client):
                 self._shared.limited_log.about(client, f"round {number}: asking it again", logging.INFO)
                 if self._open:
                     self._open.asked_again(client)
                 self._shared.downlink.ask([client], self._request.to(client))
-            case synchronous.Drop(number, client, reason):
+            case machine.Drop(number, client, reason):
                 self._shared.limited_log.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
                 if self._open:
                     self._open.drop(client, reason)
-            case synchronous.Accept() | synchronous.Restore():
+            case machine.Accept() | machine.Restore():
                 reply.answer(action)
-            case synchronous.Refuse(code, reason):
+            case machine.Refuse(code, reason):
                 reply.fail(RefusedError(code, reason))
-            case synchronous.Commit():
+            case machine.Commit():
                 self._commit()
-            case synchronous.Abandon(_, reason):
+            case machine.Abandon(_, reason):
                 self._abandon(reason)
 
     def _commit(self) -> None:
@@ -238,7 +240,7 @@ class Track:
         if due is None or due > 0:
             return
         if running:
-            self.feed(synchronous.Deadline(running.number), Reply(self._shared.loop.event()))
+            self.feed(machine.Deadline(running.number), Reply(self._shared.loop.event()))
             return
         try:
             self.feed(self.begin(), Reply(self._shared.loop.event()))
@@ -249,7 +251,7 @@ class Track:
 
     def end_unused(self, reason: str) -> None:
         """Abandon the open round, if there is one."""
-        self._state, actions = synchronous.step(self._state, synchronous.Reset())
+        self._state, actions = self._machine.step(self._state, machine.Reset())
         if actions:
             self._abandon(reason)
             self._shared.changed()

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bramble_protocol.layout import Weights
+from bramble_server.rounds.machine import Running
 from bramble_server.rounds.members import Members
-from bramble_server.rounds.synchronous import Running
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,236 @@
+"""What every discipline of rounds is to the server: a machine without memory of its own, ``step(state, event) -> (state, actions)``.
+
+One vocabulary of events and actions serves all of them. The coordinator turns what happens into events and performs the actions in the
+order given; it knows nothing else of a discipline, nor a discipline of it: a machine is pure, without socket, clock, thread or database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar
+
+from bramble_server.rounds.members import Members
+
+REMEMBERED = 16
+"""Closed rounds whose answers are remembered, so that a repeat whose first acknowledgement got lost is answered alike."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a round needs: ``min_clients`` to open, ``min_updates`` to commit."""
+
+    min_clients: int = 2
+    min_updates: int = 1
+
+
+@dataclass(frozen=True)
+class Running:
+    """The open round. A selected client that is in none of the three sets has dropped."""
+
+    number: int
+    selected: frozenset[str]
+    pending: Members
+    updated: Members = field(default_factory=Members)
+    failed: Members = field(default_factory=Members)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Somebody asks for a round with the clients that are connected and can train the task."""
+
+    clients: Collection[str]
+    others: int = 0
+    """How many are connected beside them, and cannot."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """A well-formed update arrived; its weights wait with the coordinator."""
+
+    client: str
+    round: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A client says that it cannot deliver this round, and why."""
+
+    client: str
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Left:
+    """A client's connection is gone, and no newer one has taken its place."""
+
+    client: str
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A client connected, anew or in place of an older connection."""
+
+    client: str
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The time of this round is up."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class Reset:
+    """Everything starts over; an open round ends unused."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The open round goes on in a new process; see :meth:`Machine.replayed`."""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Somebody wants an older model back."""
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Numbers up to this one are in use: one sequence goes through all tasks of a server."""
+
+    last: int
+
+
+Noted = Update | Failed | Left | Joined
+"""What is kept of an open round, so that another process can go on with it."""
+Event = Noted | Start | Deadline | Reset | Resumed | Rollback | Numbered
+
+
+@dataclass(frozen=True)
+class Open:
+    """Reply to ``Start``: record the round and send the model to these clients."""
+
+    round: int
+    clients: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Send the model of the open round to this client once more."""
+
+    round: int
+    client: str
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Fold this client's update into the aggregate: comes at most once per round and client."""
+
+    round: int
+    client: str
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Record that the open round goes on without this client, and why."""
+
+    round: int
+    client: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Accept:
+    """Reply: taken, now or when it first came."""
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Reply: no, for this reason. Nothing has changed."""
+
+    code: Literal["busy", "too few clients", "round over", "unknown round", "not asked"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The round ends with enough updates: finish the aggregate and make it the global model."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class Abandon:
+    """The round ends without a result: the global model stays as it was."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Restore:
+    """Reply to ``Rollback``: an older model becomes the global one under this new number."""
+
+    round: int
+
+
+Action = Open | Ask | Fold | Drop | Accept | Refuse | Commit | Abandon | Restore
+
+
+class State(Protocol):
+    """What others may see of a machine's state. The rest is its own matter."""
+
+    @property
+    def last(self) -> int:
+        """The highest round number in use. It survives resets and restarts: were numbers used twice, an update still on its way from the
+        first round 7 would be counted in the second.
+        """
+
+    @property
+    def running(self) -> Running | None:
+        """The open round."""
+
+    @property
+    def answered(self) -> Mapping[int, Set[str]]:
+        """Round number -> clients whose update was accepted, for the last ``REMEMBERED`` closed rounds."""
+
+
+S = TypeVar("S")
+
+
+class Machine(Protocol[S]):
+    """One discipline of rounds; :mod:`bramble_server.rounds.synchronous` is one. ``S`` is its kind of :class:`State`.
+
+    Whatever order of events it is fed, these hold, and ``tests/server/promises.py`` has hypothesis look for one that breaks them:
+
+    * An event that somebody waits on (``Start``, ``Update``, ``Failed``, ``Rollback``) yields exactly one reply: ``Open``, ``Accept``,
+      ``Restore`` or ``Refuse``; no other event yields any. A ``Refuse`` is all that there is then, and the state as it was.
+    * Nothing acknowledged is lost: an ``Update`` that is accepted was folded into its round, now or when it first came, and its repeats
+      are accepted for as long as its round is remembered, also over a restart.
+    * Nothing counts twice: ``Fold`` comes at most once for a round and a client, and only for a client that was asked.
+    * Each round that opens ends exactly once, by ``Commit`` or ``Abandon``, and its ``Deadline`` always leads there. ``Commit`` has the
+      updates that the rules ask for.
+    * A round's number is higher than any in use before.
+    """
+
+    def begin(self, rules: Rules, last: int = 0, answered: Mapping[int, Set[str]] = ..., /) -> S:
+        """Return the state without an open round, given what a former process left."""
+
+    def replayed(self, state: S, number: int, clients: Collection[str], events: Iterable[Noted], /) -> S:
+        """Return the state with a round as a former process had it, from whom it asked and what changed something since, in that order.
+
+        Nobody is connected then, and who was waited for is still: it may come back before the deadline. Whether the round is over is
+        asked by ``Resumed``.
+        """
+
+    def step(self, state: S, event: Event, /) -> tuple[S, tuple[Action, ...]]:
+        """Apply one event; return the next state and the actions that it calls for, in order.
+
+        If performing ``Fold`` fails, the coordinator keeps the old state and refuses: the client is then still waited for.
+        """
+
+    def counts(self, state: S, event: Update, /) -> bool:
+        """Return whether an update will be folded, so that it has to be put aside before."""
