@@ -52,7 +52,8 @@ class Quadratic:
         trained = y.astype(np.float32)
         moved = controls.moved(asked, own, self.controls, trained, self.steps)
         steps, since = self.steps if plan.extras.steps else None, own.since if own else None
-        return Update(self.name, self.samples, trained, {}, steps, since, sections=moved.sections), moved.controls
+        loss = float(self.curvature @ np.square(model - self.optimum)) / 2
+        return Update(self.name, self.samples, trained, {"loss_before": loss}, steps, since, sections=moved.sections), moved.controls
 
 
 def fleet(scale: float = 1.0, steps: Sequence[int] = (2, 5, 11, 3), seed: int = 5) -> list[Quadratic]:

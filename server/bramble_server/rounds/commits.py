@@ -17,6 +17,7 @@ from bramble_server.learning import strategies
 from bramble_server.learning.judge import RECENT, Judge
 from bramble_server.learning.strategies import Context, Plan, Strategy
 from bramble_server.metrics import Metrics
+from bramble_server.rounds import headroom
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.view import Model
 from bramble_server.rounds.writer import RefusedError
@@ -53,9 +54,10 @@ class Commits:
         Raises
         ------
         BrambleError
-            If there can be no plan, or the store cannot be read.
+            If there can be no plan, it would not fit into memory, or the store cannot be read.
         """
         strategy = self._remembering(model.round) if self.strategy.remembers else self.strategy.make()
+        headroom.check(strategy, len(clients), len(model.weights))
         return strategy, strategies.planned(strategy, Context(number, model.weights, config), clients)
 
     def finish(self, open_round: OpenRound) -> Model:

@@ -18,7 +18,7 @@ from bramble_protocol.reasons import GONE, LEFT_OUT
 from bramble_server.clock import Clock
 from bramble_server.learning.aggregate import pool_metrics
 from bramble_server.learning.judge import Judge, Report, Verdict, cap
-from bramble_server.learning.strategies import Aggregate, Strategy, conclude
+from bramble_server.learning.strategies import Aggregate, Aside, Strategy, conclude, shorten, shortened
 from bramble_server.learning.strategies import Update as Contribution
 from bramble_server.rounds.divergence import length, measure
 from bramble_server.rounds.machine import Failed, Joined, Left, Noted, Update
@@ -231,6 +231,9 @@ class OpenRound:
         left_out = self.left_out
         for client, reason in left_out.items():
             self._parts[client]["reason"] = f"{LEFT_OUT}{reason}"
+        came, least = len(self._reports), self._strategy.least
+        if came < least:
+            raise BrambleError(f"{came} updates came, and {type(self._strategy).__name__} makes nothing of fewer than {least}")
         if self.delivered < needed:
             raise BrambleError(f"{self.delivered} updates count, a round needs {needed}; {self.remark}")
         counted = [report for client, report in self._reports.items() if client not in left_out]
@@ -268,21 +271,25 @@ class OpenRound:
             if verdict.reason is not None:
                 continue
             if verdict.reach < 1:
-                weights -= self._model
-                weights *= np.float32(verdict.reach)
-                weights += self._model
+                shorten(weights, self._model, verdict.reach)
             for name in record.sections:
                 if name not in space:
                     space[name] = np.empty_like(weights)
                 self._file.read(record, space[name], name)
             update = Contribution(
                 client, verdict.samples, weights, record.about["metrics"], record.about.get("steps"), record.about.get("since"),
-                sections={name: space[name] for name in record.sections},
+                sections={name: space[name] for name in record.sections}, aside=self._aside(record, verdict.reach),
             )  # fmt: skip
             try:
                 self._strategy.fold(update)
             except BrambleError as error:
                 self._verdicts[client] = replace(verdict, reason=str(error))
+
+    def _aside(self, record: Record, reach: float) -> Aside:
+        def read(start: int, part: Weights) -> None:
+            self._file.read(record, part, start=start)
+
+        return read if reach == 1 else shortened(read, self._model, reach)
 
     def commit(self, store: Store, model: Weights, memory: Memory, pooled: dict[str, float], keep: int) -> None:
         """Write everything about the round, and its model with what belongs to it, in one transaction.

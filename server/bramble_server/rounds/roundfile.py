@@ -194,8 +194,8 @@ class RoundFile:
             raise RoundFileError(f"round file: what came could not be put aside ({error.strerror})") from error
         self._synced = self._end
 
-    def read(self, record: Record, vector: Weights, section: str | None = None) -> None:
-        """Fill an array of shape (size,), float32, with a record's weights, or with one of its sections.
+    def read(self, record: Record, vector: Weights, section: str | None = None, start: int = 0) -> None:
+        """Fill an array, float32, with a record's weights, or with one of its sections, from one of its numbers on.
 
         Raises
         ------
@@ -203,7 +203,7 @@ class RoundFile:
             If they cannot be read back.
         """
         skipped = 0 if section is None else 1 + record.sections.index(section)
-        _read(self._file, record, vector, self.path, skipped * vector.nbytes)
+        _read(self._file, record, vector, self.path, 4 * (skipped * self.header.size + start))
 
     def close(self) -> None:
         """Let go of the file; it stays on the disk."""

@@ -12,7 +12,19 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import CONTROL, CORRECTION, EXTRAS, MOMENTUM, SECTIONS
 from bramble_protocol.graph import Manifest
 from bramble_server.learning.strategies import parameters
-from bramble_server.learning.strategies.base import Aggregate, Context, Plan, State, Strategy, Update, conclude, planned
+from bramble_server.learning.strategies.base import (
+    Aggregate,
+    Aside,
+    Context,
+    Plan,
+    State,
+    Strategy,
+    Update,
+    conclude,
+    planned,
+    shorten,
+    shortened,
+)
 from bramble_server.learning.strategies.fedadagrad import FedAdagrad
 from bramble_server.learning.strategies.fedadam import FedAdam
 from bramble_server.learning.strategies.fedavg import FedAvg
@@ -21,7 +33,14 @@ from bramble_server.learning.strategies.feddyn import FedDyn
 from bramble_server.learning.strategies.fednova import FedNova
 from bramble_server.learning.strategies.fedprox import FedProx
 from bramble_server.learning.strategies.fedyogi import FedYogi
+from bramble_server.learning.strategies.krum import Krum
+from bramble_server.learning.strategies.median import Median
+from bramble_server.learning.strategies.multikrum import MultiKrum
+from bramble_server.learning.strategies.normbound import NormBound, around
+from bramble_server.learning.strategies.qfedavg import QFedAvg
+from bramble_server.learning.strategies.rfa import Rfa
 from bramble_server.learning.strategies.scaffold import Scaffold
+from bramble_server.learning.strategies.trimmedmean import TrimmedMean
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "fedavg": FedAvg,
@@ -33,14 +52,24 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "fednova": FedNova,
     "scaffold": Scaffold,
     "feddyn": FedDyn,
+    "qfedavg": QFedAvg,
+    "median": Median,
+    "trimmedmean": TrimmedMean,
+    "krum": Krum,
+    "multikrum": MultiKrum,
+    "rfa": Rfa,
+    "normbound": NormBound,
 }
 """Those that come with Bramble. No package can take one of these names."""
+AROUND = "normbound+"
+"""What stands before the name of a strategy that is to be given updates of a bounded length."""
 GROUP = "bramble.strategies"
 
 __all__ = [
     "GROUP",
     "STRATEGIES",
     "Aggregate",
+    "Aside",
     "Choice",
     "Context",
     "Plan",
@@ -54,6 +83,8 @@ __all__ = [
     "kind",
     "names",
     "planned",
+    "shorten",
+    "shortened",
 ]
 
 
@@ -90,6 +121,8 @@ class Choice:
         """
         try:
             needed = tuple(self.make().needs)
+        except BrambleError:
+            raise
         except Exception as error:  # of a third party
             raise BrambleError(
                 f"strategy: {self.name} does not say what it needs ({type(error).__name__}: {error}); ask its author"
@@ -130,7 +163,7 @@ def names() -> list[str]:
 
 
 def kind(name: str) -> type[Strategy]:
-    """Return the class of a name.
+    """Return the class of a name, or of one strategy around another, such as ``normbound+fedadam``.
 
     Raises
     ------
@@ -139,6 +172,8 @@ def kind(name: str) -> type[Strategy]:
     """
     if name in STRATEGIES:
         return STRATEGIES[name]
+    if name.startswith(AROUND):
+        return around(kind(name.removeprefix(AROUND)))
     points = tuple(entry_points(group=GROUP, name=name))
     if not points:
         known = names()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -19,6 +19,10 @@ from bramble_server.learning.strategies.parameters import Parameters
 
 State = Mapping[str, NDArray[Any]]
 """What a strategy remembers with a model: finite numbers in arrays of any shape, by names of at most 63 characters."""
+
+
+Aside = Callable[[int, Weights], None]
+"""Fills an array with the weights of an update that was put aside, from a place on; as often as is wanted until the round is over."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,25 @@ class Update:
     """Models committed since the one that it was trained from; 0 in a synchronous round."""
     sections: Mapping[str, Weights] = field(default_factory=dict, repr=False)
     """Vectors that came beside the weights, by name, as the weights otherwise, but never shortened."""
+    aside: Aside | None = field(default=None, repr=False)
+    """Reads these weights later, in parts; None where they were not put aside."""
+
+
+def shorten(weights: Weights, model: Weights, reach: float) -> None:
+    """Leave of a client's weights, in place, so much of their way from the model that it started from."""
+    weights -= model
+    weights *= np.float32(reach)
+    weights += model
+
+
+def shortened(aside: Aside, model: Weights, reach: float) -> Aside:
+    """Return what reads an update's weights shortened, with the bits that :func:`shorten` gives."""
+
+    def read(start: int, part: Weights) -> None:
+        aside(start, part)
+        shorten(part, model[start : start + len(part)], reach)
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -71,7 +94,8 @@ class Strategy(ABC):
     round's object begins with what belongs to the model that is.
 
     Must override: ``begin``, ``fold``, ``finish``. May override: ``plan``, ``extras`` and ``needs`` (both or neither), ``state`` and
-    ``restore`` (both or neither), and what the class says of itself: ``takes``, ``linear``, ``streams``, ``copies``. The methods are called
+    ``restore`` (both or neither), and what the class says of itself: ``takes``, ``linear``, ``streams``, ``copies``, and ``least``,
+    ``blends`` and ``memory``, which go by what was set. The methods are called
     in the order ``restore`` (if there is something), ``plan``, ``extras``, ``begin``, ``fold`` for each update that counts, ``finish``,
     ``state``; one at a time, though not all by one thread. The first line of the docstring is what ``bramble strategies`` says.
     """
@@ -81,9 +105,9 @@ class Strategy(ABC):
     linear: ClassVar[bool] = False
     """Whether the next model depends on the updates through ``sum(samples * weights)`` and ``sum(samples)`` alone: a secure sum will do."""
     streams: ClassVar[bool] = True
-    """Whether an update is done with when ``fold`` returns; otherwise all of them are in memory at the end."""
+    """Whether an update is done with when ``fold`` returns; otherwise what a round takes grows with its clients."""
     copies: ClassVar[float] = 4
-    """Vectors as long as the model, in float32, that a round takes beside the model; beside all updates for one that does not stream."""
+    """Vectors as long as the model, in float32, that a round takes beside the model; see ``memory`` for one that does not stream."""
 
     parameters: Any
     """What was set, of the class that it ``takes``."""
@@ -97,6 +121,21 @@ class Strategy(ABC):
         The same arguments must give the same answer: a client that was away is asked again with it.
         """
         return dict.fromkeys(clients, context.config)
+
+    @property
+    def least(self) -> int:
+        """Updates without which there is no result, those that are left out among them; fewer clients are not asked."""
+        return 1
+
+    def blends(self, updates: int) -> int:
+        """Return of how many clients' weights, at least, each number of the next model is made of, if so many updates count."""
+        return updates
+
+    def memory(self, clients: int, size: int) -> int:
+        """Return the bytes that a round of so many clients takes beside a model of so many parameters; by default all updates at once
+        where they do not stream.
+        """
+        return round(4 * size * (self.copies + (0 if self.streams else clients)))
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -157,9 +196,12 @@ def planned(strategy: Strategy, context: Context, clients: Sequence[str]) -> dic
     Raises
     ------
     BrambleError
-        If it is not one for these clients, or a client would not take it.
+        If it is not one for these clients, they are too few, or a client would not take it.
     """
-    configs, extras, name = dict(strategy.plan(context, clients)), dict(strategy.extras(context, clients)), type(strategy).__name__
+    name, least = type(strategy).__name__, strategy.least
+    if len(clients) < least:
+        raise BrambleError(f"{name}: as it is set it makes nothing of fewer than {least} clients, and {len(clients)} would be asked")
+    configs, extras = dict(strategy.plan(context, clients)), dict(strategy.extras(context, clients))
     odd = configs.keys() ^ set(clients) or extras.keys() - set(clients)
     if odd:
         first = min(odd)
