@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from http.client import HTTPException, RemoteDisconnected
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import requests
@@ -38,6 +38,15 @@ class ServerRefused(ServerError):
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+class Reach(Protocol):
+    """Settings that say how to reach a server."""
+
+    server: str
+    token_file: Path | None
+    ca: Path | None
+    timeout: float
 
 
 class Server:
@@ -70,25 +79,25 @@ class Server:
             self._session.headers["Authorization"] = f"Bearer {token}"
 
     @classmethod
-    def from_files(cls, url: str, token_file: Path | None, ca: Path | None, timeout: float) -> Server:
-        """Take the token, if there is one, from a file.
+    def of(cls, settings: Reach) -> Server:
+        """Take a command's settings, and the token, if there is one, from its file.
 
         Raises
         ------
         ServerError
             If the token's or the authority's file cannot be read.
         """
+        path, ca, token = settings.token_file, settings.ca, None
         if ca is not None and not ca.is_file():
             raise ServerError(f"There is no certificate authority at {ca}; check --ca.")
-        if token_file is None:
-            return cls(url, None, ca, timeout)
-        try:
-            token = token_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ServerError(f"Cannot read the token in {token_file} ({error}); check --token-file.") from error
-        if not token or any(character.isspace() for character in token):
-            raise ServerError(f"{token_file} does not hold one token; write it alone into the file.")
-        return cls(url, token, ca, timeout)
+        if path is not None:
+            try:
+                token = path.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ServerError(f"Cannot read the token in {path} ({error}); check --token-file.") from error
+            if not token or any(character.isspace() for character in token):
+                raise ServerError(f"{path} does not hold one token; write it alone into the file.")
+        return cls(settings.server, token, ca, settings.timeout)
 
     def healthy(self) -> bool:
         """Whether the server answers; needs no token."""

@@ -23,7 +23,7 @@ def listed(settings: ListClientsSettings) -> int:
     ServerError
         If the server refuses, or does not answer.
     """
-    server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    server = Server.of(settings)
     status, clients = server.status(), server.clients()
     for client in clients.values():
         client["tasks"] = tasks(client, status["task"])

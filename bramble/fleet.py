@@ -38,7 +38,7 @@ def run(settings: FleetSettings) -> int:
 
 def forget(settings: ForgetSettings) -> int:
     """Take a client off the server's list; return 0."""
-    Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout).forget(settings.client)
+    Server.of(settings).forget(settings.client)
     print(f"{settings.client} is off the list")
     return 0
 
@@ -58,7 +58,7 @@ def read(settings: FleetSettings) -> dict[str, Any]:
     ServerError
         If it cannot be asked, or refuses.
     """
-    server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    server = Server.of(settings)
     status, registry = server.status(), server.registry()
     clients = registry["clients"]
     last = max(status["round"], status["running"] or 0)

@@ -13,7 +13,7 @@ from bramble.settings import ListModelsSettings, RollbackSettings
 
 def listed(settings: ListModelsSettings) -> int:
     """Print the models that are kept, oldest first; return 0."""
-    server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    server = Server.of(settings)
     kept = server.models(settings.task)
     if settings.as_json:
         print(json.dumps(kept, indent=2))
@@ -36,7 +36,7 @@ def rollback(settings: RollbackSettings) -> int:
     ServerError
         If the server refuses, or does not answer.
     """
-    server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    server = Server.of(settings)
     answer = server.rollback(settings.number, settings.task)
     print(f"the model of round {answer['rollback_of']} is the global one again, as round {answer['round']}")
     return 0

@@ -26,7 +26,7 @@ def start(settings: StartRoundSettings) -> int:
     ServerError
         If the server refuses, does not answer, or what is waited for does not come in time.
     """
-    server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    server = Server.of(settings)
     said = Console(stderr=True, highlight=False)
     with said.status("") as doing:
         if settings.wait:
@@ -70,7 +70,7 @@ def _open(server: Server, task: str | None, within: float) -> JSON:
 
 def listed(settings: ListRoundsSettings) -> int:
     """Print the newest rounds; return 0."""
-    server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    server = Server.of(settings)
     rounds = server.rounds(0, settings.limit, settings.task)
     if settings.as_json:
         print(json.dumps(rounds, indent=2))

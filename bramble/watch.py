@@ -44,7 +44,7 @@ def run(settings: WatchRoundSettings) -> int:
     ServerError
         If the server does not answer, or refuses to start a round.
     """
-    server = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    server = Server.of(settings)
     wanted = {name: version for name, _, version in (client.partition("@") for client in settings.clients)}
     found = Watch(server, settings.within, settings.seen_within, settings.task).see(wanted)
     if settings.as_json:

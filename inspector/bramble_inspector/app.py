@@ -46,7 +46,7 @@ def create_app(settings: InspectorSettings) -> Dash:
     BrambleError
         If the token's or the authority's file cannot be read.
     """
-    client = Server.from_files(settings.server, settings.token_file, settings.ca, settings.timeout)
+    client = Server.of(settings)
     app = Dash(
         "bramble_inspector",
         title="Bramble",

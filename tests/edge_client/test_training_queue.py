@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +21,8 @@ from tests.waiting import wait_for
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path / "outbox.db")
-    yield made
-    made.outcome.put(0.0)
-    made.outcome.put(0.0)
-    assert made.training.stop(60)
-    made.outbox.close()
+    with closing(Bench(tmp_path / "outbox.db")) as made:
+        yield made
 
 
 def test_a_request_is_trained_and_its_answer_put_into_the_outbox(bench: Bench) -> None:

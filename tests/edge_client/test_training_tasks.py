@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,8 @@ from tests.edge_client.training_bench import Bench, request
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path / "outbox.db")
-    yield made
-    made.outcome.put(0.0)
-    made.outcome.put(0.0)
-    assert made.training.stop(60)
-    made.outbox.close()
+    with closing(Bench(tmp_path / "outbox.db")) as made:
+        yield made
 
 
 def test_requests_of_other_tasks_wait_in_order_and_break_nothing_off(bench: Bench) -> None:

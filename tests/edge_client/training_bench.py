@@ -57,3 +57,9 @@ class Bench:
 
     def wait_idle(self) -> None:
         wait_for(lambda: self.training._running is None, "the run to end")
+
+    def close(self) -> None:
+        self.outcome.put(0.0)
+        self.outcome.put(0.0)
+        assert self.training.stop(60)
+        self.outbox.close()

@@ -30,6 +30,8 @@ class Identity:
         The bits of the register that are the id, where they are not all.
     neighbours
         Chips that may sit at the same address and keep their id elsewhere, or none.
+    maker
+        The register with the maker's id, and what it holds, where a chip tells that too.
     """
 
     register: Register
@@ -37,6 +39,7 @@ class Identity:
     relatives: Mapping[int, str] = field(default_factory=dict)
     part: Field | None = None
     neighbours: str = ""
+    maker: tuple[Register, int] | None = None
 
     def read(self, bus: I2CBus, address: int) -> int:
         """Return the id of the chip at an address."""
@@ -45,7 +48,9 @@ class Identity:
 
     def fits(self, bus: I2CBus, address: int) -> bool:
         """Say whether the chip at an address is one that the driver reads."""
-        return self.read(bus, address) in self.chips
+        if self.read(bus, address) not in self.chips:
+            return False
+        return self.maker is None or Device(bus, address).read(self.maker[0]) == self.maker[1]
 
     def relative(self, bus: I2CBus, address: int) -> str | None:
         """Return what is known of a chip at an address that the driver does not read, or None if its id is nobody's."""
@@ -61,6 +66,7 @@ class Identity:
         """
         found = self.read(driver.bus, driver.address)
         if found in self.chips:
+            self._prove_maker(driver)
             return found
         digits = 2 + (self.register.size * 2 if self.part is None else -(-self.part.width // 4))
         wanted = f"{driver} has id {found:#0{digits}x}, not {next(iter(self.chips)):#0{digits}x}"
@@ -68,3 +74,11 @@ class Identity:
             raise WrongChip(f"{wanted}: that is the {self.relatives[found]}")
         others = f"{self.neighbours} may sit at the same address: " if self.neighbours else ""
         raise WrongChip(f"{wanted}; {others}run `bramble sensors scan` to see what sits there")
+
+    def _prove_maker(self, driver: Driver) -> None:
+        if self.maker is None:
+            return
+        register, wanted = self.maker
+        if (found := Device(driver.bus, driver.address).read(register)) != wanted:
+            remedy = "run `bramble sensors scan` to see what sits there"
+            raise WrongChip(f"{driver} has maker {found:#06x}, not {wanted:#06x}; {remedy}")

@@ -10,7 +10,7 @@ from bramble_client.hal.clock import Clock
 from bramble_client.hal.drivers.base import Driver, Measurement, steady, within
 from bramble_client.hal.drivers.identity import Identity
 from bramble_client.hal.drivers.options import Option
-from bramble_client.hal.errors import NotReady, WrongChip
+from bramble_client.hal.errors import NotReady
 from bramble_client.hal.registers import Device, Field, Register
 
 # Section 7.1, table 7-1
@@ -48,7 +48,7 @@ class INA226(Driver):
     addresses = tuple(range(0x40, 0x50))
     channels = ("voltage", "current", "power")
     fastest = 0.02
-    identity = Identity(DIE, {0x226: "INA226"}, RELATIVES, NUMBER, neighbours="INA219")
+    identity = Identity(DIE, {0x226: "INA226"}, RELATIVES, NUMBER, "INA219", (MANUFACTURER, TEXAS))
     options = (Option("shunt_ohms", "resistance of the shunt on the board, in ohms", SHUNT_OHMS, float, low=1e-5, high=100),)
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None, shunt_ohms: float = SHUNT_OHMS) -> None:
@@ -61,14 +61,11 @@ class INA226(Driver):
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
         """Say whether the chip's maker and die are this one's, whatever its revision."""
-        return cls.identity.fits(bus, address) and Device(bus, address).read(MANUFACTURER) == TEXAS
+        return cls.identity.fits(bus, address)
 
     def setup(self) -> None:
         """Check the identity, reset the chip, and write the settings, which begins a first measurement."""
         self.identity.prove(self)
-        maker = self._chip.read(MANUFACTURER)
-        if maker != TEXAS:
-            raise WrongChip(f"{self} has maker {maker:#06x}, not {TEXAS:#06x}; run `bramble sensors scan` to see what sits there")
         self._chip.write(CONFIGURATION, RESET)
         self._chip.write(CONFIGURATION, SETTINGS)
         self.clock.sleep(CONVERSION_S)

@@ -11,7 +11,6 @@ from bramble_client.hal.bus import I2CBus
 from bramble_client.hal.clock import Clock
 from bramble_client.hal.drivers.base import Driver, Measurement, latest, within
 from bramble_client.hal.drivers.identity import Identity
-from bramble_client.hal.errors import WrongChip
 from bramble_client.hal.registers import Device, Field, Register
 
 # Section 5.1, register 5-1
@@ -40,7 +39,7 @@ class MCP9808(Driver):
     addresses = tuple(range(0x18, 0x20))
     channels = ("temperature",)
     ranges: Mapping[str, tuple[float, float]] = {"temperature": (-40, 125)}
-    identity = Identity(DEVICE, {0x04: "MCP9808", 0x02: "MCP9804"}, RELATIVES, KIND)  # section 5.1.5
+    identity = Identity(DEVICE, {0x04: "MCP9808", 0x02: "MCP9804"}, RELATIVES, KIND, maker=(MANUFACTURER, MICROCHIP))  # section 5.1.5
 
     def __init__(self, bus: I2CBus, address: int | None = None, clock: Clock | None = None) -> None:
         super().__init__(bus, address, clock)
@@ -50,14 +49,11 @@ class MCP9808(Driver):
     @classmethod
     def identify(cls, bus: I2CBus, address: int) -> bool:
         """Say whether the chip's maker and kind are this one's, whatever its revision."""
-        return cls.identity.fits(bus, address) and Device(bus, address).read(MANUFACTURER) == MICROCHIP
+        return cls.identity.fits(bus, address)
 
     def setup(self) -> None:
         """Check the identity, write the settings, and wait for a conversion that was made with them."""
         self.identity.prove(self)
-        maker = self._chip.read(MANUFACTURER)
-        if maker != MICROCHIP:
-            raise WrongChip(f"{self} has maker {maker:#06x}, not {MICROCHIP:#06x}; run `bramble sensors scan` to see what sits there")
         self._chip.write(CONFIGURATION, SETTINGS)
         self._chip.write(RESOLUTION, FINEST)
         self._fresh_at = self.clock.now() + CONVERSION_S

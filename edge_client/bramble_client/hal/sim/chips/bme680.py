@@ -54,11 +54,8 @@ class BME680(PairChip):
 
     def written(self, address: int, value: int) -> None:
         """Reset, or begin to measure."""
-        if address == 0xE0:
-            self.memory[0xE0] = 0
-            if value == 0xB6:
-                self.power_on()
-        elif address == 0x74 and value & 3 == 1:
+        super().written(address, value)
+        if address == 0x74 and value & 3 == 1:
             self._done_at = self.clock.now() + self._duration()
             self.memory[0x1D] = 0x20
 

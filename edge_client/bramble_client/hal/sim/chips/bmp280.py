@@ -48,11 +48,8 @@ class BMP280(PairChip):
 
     def written(self, address: int, value: int) -> None:
         """Reset, or start measuring."""
-        if address == 0xE0:
-            self.memory[0xE0] = 0
-            if value == 0xB6:
-                self.power_on()
-        elif address == 0xF4:
+        super().written(address, value)
+        if address == 0xF4:
             self._done_at = self.clock.now() + self._conversion() if value & 3 else None
 
     def refresh(self) -> None:

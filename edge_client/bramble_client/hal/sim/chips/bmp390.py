@@ -40,6 +40,7 @@ class BMP390(PairChip):
         0x7E: 0xFF,
     }
     identity = 0x00
+    reset_address = 0x7E
 
     def __init__(self, scene: Scene, clock: Clock, seed: int | str = 0, trim: tuple[int, ...] = TRIM) -> None:
         self.trim = trim
@@ -54,11 +55,8 @@ class BMP390(PairChip):
 
     def written(self, address: int, value: int) -> None:
         """Reset, or start measuring."""
-        if address == 0x7E:
-            self.memory[0x7E] = 0
-            if value == 0xB6:
-                self.power_on()
-        elif address == 0x1B:
+        super().written(address, value)
+        if address == 0x1B:
             self._done_at = self.clock.now() + self._conversion() if value & 0x30 and value & 3 else None
 
     def refresh(self) -> None:
