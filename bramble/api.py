@@ -107,17 +107,17 @@ class Server:
         """Round, mode, task and who is awaited; ``revision`` grows with every change."""
         return self._ask("GET", "/status", task=task)
 
-    def clients(self) -> dict[str, JSON]:
+    def clients(self, task: str | None = None) -> dict[str, JSON]:
         """Every client the server has ever seen, by id."""
-        return self.everybody()[0]
+        return self.everybody(task)[0]
 
-    def registry(self) -> JSON:
+    def registry(self, task: str | None = None) -> JSON:
         """Who has ever been seen (``clients``), who may connect and never did, and who was refused of late."""
-        return self._ask("GET", "/clients")
+        return self._ask("GET", "/clients", task=task)
 
-    def everybody(self) -> tuple[dict[str, JSON], list[str]]:
+    def everybody(self, task: str | None = None) -> tuple[dict[str, JSON], list[str]]:
         """Every client the server has ever seen, by id, and the ids that may connect and never did."""
-        answer = self.registry()
+        answer = self.registry(task)
         return answer["clients"], answer.get("never_seen", [])
 
     def forget(self, client: str) -> JSON:

@@ -16,9 +16,11 @@ def register(app: Dash, client: Server) -> None:
     """Attach Start round, Generate and Reset."""
     toast = Output("toast", "sendNotifications", allow_duplicate=True)
 
-    @app.callback(toast, Input("start", "n_clicks"), running=[(Output("start", "loading"), True, False)], prevent_initial_call=True)
-    def on_start(clicks: int) -> list[JSON]:
-        return _tell(lambda: _start(client))
+    drawn = State("drawn", "data")
+
+    @app.callback(toast, Input("start", "n_clicks"), drawn, running=[(Output("start", "loading"), True, False)], prevent_initial_call=True)
+    def on_start(clicks: int, drawn: JSON) -> list[JSON]:
+        return _tell(lambda: _start(client, _shown(drawn)))
 
     @app.callback(
         toast,
@@ -33,19 +35,28 @@ def register(app: Dash, client: Server) -> None:
     @app.callback(
         toast,
         Output("reset-modal", "opened"),
-        [Input(button, "n_clicks") for button in ("reset", "reset-cancel", "reset-confirm")],
-        running=[(Output("reset-confirm", "loading"), True, False)],
+        inputs={"clicks": [Input(button, "n_clicks") for button in ("reset", "reset-cancel", "reset-task", "reset-confirm")]},
+        state={"drawn": drawn},
+        running=[(Output(button, "loading"), True, False) for button in ("reset-task", "reset-confirm")],
         prevent_initial_call=True,
     )
-    def on_reset(*clicks: int) -> tuple[Any, bool]:
+    def on_reset(clicks: list[int], drawn: JSON) -> tuple[Any, bool]:
         if ctx.triggered_id == "reset-confirm":
             return _tell(lambda: _reset(client)), False
+        if ctx.triggered_id == "reset-task":
+            return _tell(lambda: _reset(client, drawn["task"])), False
         return no_update, ctx.triggered_id == "reset"
 
 
-def _start(client: Server) -> str:
-    answer = client.start()
-    return f"Round {answer['round']} started with {sentences.plural(len(answer['clients']), 'client')}."
+def _shown(drawn: JSON) -> str | None:
+    """Return the task that the page shows; None where the server has no other, and may be of a release that knows of no names."""
+    task: str = drawn["task"]
+    return task if len(drawn["tasks"]) > 1 else None
+
+
+def _start(client: Server, task: str | None) -> str:
+    answer = client.start(task)
+    return f"Round {answer['round']}{f' of {task}' if task else ''} started with {sentences.plural(len(answer['clients']), 'client')}."
 
 
 def _generate(client: Server, count: int | str | None) -> str:
@@ -55,8 +66,9 @@ def _generate(client: Server, count: int | str | None) -> str:
     return f"Cycle {answer['cycle']}: {sentences.plural(answer['clients'], 'client')} take {sentences.plural(count, 'reading')} each."
 
 
-def _reset(client: Server) -> str:
-    return f"Reset: the server is back at the initial model and told {sentences.plural(client.reset()['clients'], 'client')}."
+def _reset(client: Server, task: str | None = None) -> str:
+    told = sentences.plural(client.reset(task)["clients"], "client")
+    return f"Reset: the server is back at the initial model{f' of {task}' if task else ''} and told {told}."
 
 
 def _tell(act: Callable[[], str]) -> list[JSON]:

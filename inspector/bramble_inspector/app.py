@@ -13,7 +13,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from bramble.api import Server
 from bramble_inspector import actions, alive, callbacks, guard, page, prefix
-from bramble_inspector.feed import Feed
+from bramble_inspector.feed import Feeds
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol import BrambleError
 from bramble_protocol.origins import KnownHosts
@@ -61,7 +61,7 @@ def create_app(settings: InspectorSettings) -> Dash:
         enable_mcp=False,
     )
     app.layout = page.layout(settings.server, settings.interval)
-    drawn = callbacks.register(app, Feed(client, settings.interval, settings.history), settings.server)
+    drawn = callbacks.register(app, Feeds(client, settings.interval, settings.history), settings.server)
     actions.register(app, client)
     alive.answer(app.server, drawn)
     prefix.install(app.server, settings.prefix)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlencode
 
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
 from dash import ClientsideFunction, Dash, Input, Output, Patch, State, html, no_update
 
 from bramble.api import JSON
 from bramble_inspector import fleet, header
-from bramble_inspector.feed import Feed, Snapshot
+from bramble_inspector.feed import Feeds, Snapshot
 from bramble_inspector.figures import divergence, forecast, style
-from bramble_inspector.page import SPANS
+from bramble_inspector.page import HIDDEN, SPANS
 from bramble_inspector.panels import PANELS, Choice, candidates
 from bramble_inspector.series import FORECAST
 
@@ -20,8 +21,8 @@ FIRST: JSON = {"focus": [], "channel": None, "span": "last 500", "when": "before
 """What a page that was just opened has picked."""
 
 
-def register(app: Dash, feed: Feed, server: str) -> Callable[[], str | None]:
-    """Refresh the page of ``app`` from ``feed``, which looks at the server at that address.
+def register(app: Dash, feeds: Feeds, server: str) -> Callable[[], str | None]:
+    """Refresh the page of ``app`` from ``feeds``, which look at the server at that address.
 
     Returns
     -------
@@ -33,6 +34,8 @@ def register(app: Dash, feed: Feed, server: str) -> Callable[[], str | None]:
         "alert": Output("alert", "children"),
         "badges": Output("badges", "children"),
         "summary": Output("summary", "children"),
+        "chooser": [Output("task", "data"), Output("task", "value"), Output("chooser", "style")],
+        "resets": [Output("reset-one", "children"), Output("reset-task", "children"), Output("reset-task", "style")],
         "chips": Output("focus", "children"),
         "channels": Output("channel", "data"),
         "channel": Output("channel", "value"),
@@ -40,6 +43,7 @@ def register(app: Dash, feed: Feed, server: str) -> Callable[[], str | None]:
         "figures": {panel.name: Output(panel.name, "figure") for panel in PANELS},
         "notes": {panel.name: Output(f"{panel.name}-note", "children") for panel in PANELS},
         "forecast_style": Output("forecast-box", "style"),
+        "columns": Output("fleet", "columnDefs"),
         "rows": Output("fleet", "rowData"),
         "table_style": Output("fleet", "style"),
         "grid": Output("panels", "className"),
@@ -57,14 +61,24 @@ def register(app: Dash, feed: Feed, server: str) -> Callable[[], str | None]:
         State("drawn", "data"),
     )
 
-    @app.callback(output=outputs, inputs={"ask": Input("ask", "data"), "picks": picks, "drawn": State("drawn", "data")})
-    def refresh(ask: int | None, picks: JSON, drawn: JSON) -> JSON:
-        snapshot = feed.look()
+    @app.callback(Output("url", "search"), Input("task", "value"), State("drawn", "data"), prevent_initial_call=True)
+    def choose(task: str | None, drawn: JSON) -> Any:
+        """Have the page's address name the task, so that a link to it leads to the same."""
+        return no_update if task in (None, drawn.get("task")) else f"?{urlencode({'task': task})}"
+
+    inputs = {"ask": Input("ask", "data"), "search": Input("url", "search"), "picks": picks, "drawn": State("drawn", "data")}
+
+    @app.callback(output=outputs, inputs=inputs)
+    def refresh(ask: int | None, search: str | None, picks: JSON, drawn: JSON) -> JSON:
+        snapshot = feeds.look(next(iter(parse_qs((search or "").removeprefix("?")).get("task", [])), None))
         answer: JSON = {name: _hold(output) for name, output in outputs.items()}
         channels = _channels(snapshot)
-        channel = picks["channel"] if picks["channel"] in channels else _default_channel(snapshot, channels)
+        new: JSON = {"answered": ask, "task": snapshot.task, "tasks": snapshot.tasks}
+        kept = picks["channel"] in channels and drawn.get("task") in (None, snapshot.task)
+        channel = picks["channel"] if kept else _default_channel(snapshot, channels)
         choice = Choice(tuple(picks["focus"] or ()), channel or "", SPANS[picks["span"]], picks["when"], picks["measure"], server)
-        new: JSON = {"answered": ask}
+        if (new["task"], new["tasks"]) != (drawn.get("task"), drawn.get("tasks")):
+            answer |= _of_task(snapshot)
         new["header"] = f"{snapshot.changed['status']} {snapshot.changed['rounds']} {snapshot.changed['readings']}"
         if new["header"] != drawn.get("header"):
             answer["alert"], answer["badges"], answer["summary"] = header.alert(snapshot), header.badges(snapshot), header.summary(snapshot)
@@ -85,7 +99,7 @@ def register(app: Dash, feed: Feed, server: str) -> Callable[[], str | None]:
         for panel in PANELS:
             mark, (old_mark, empty, view) = panel.mark(snapshot, choice), drawn.get(panel.name, ["", True, None])
             if mark != old_mark:
-                figure = panel.draw(snapshot, choice)
+                figure = panel.figure(snapshot, choice)
                 same_view = view is not None and view == figure["layout"].get("uirevision")
                 empty, view = not figure["data"], figure["layout"].get("uirevision")
                 answer["figures"][panel.name] = _new_data(figure) if same_view else figure
@@ -97,10 +111,22 @@ def register(app: Dash, feed: Feed, server: str) -> Callable[[], str | None]:
         return answer
 
     def drawn() -> str | None:
-        refresh(None, FIRST, {})
-        return feed.look().down
+        refresh(None, None, FIRST, {})
+        return feeds.look().down
 
     return drawn
+
+
+def _of_task(snapshot: Snapshot) -> JSON:
+    """Return what depends on which tasks there are, and which of them is shown; nothing says so while there is one alone."""
+    if not snapshot.several:
+        return {"chooser": [[], None, HIDDEN], "resets": [None, "", HIDDEN], "columns": fleet.columns(several=False)}
+    one = f"Or only task {snapshot.task} begins anew: its rounds and its model are forgotten, readings and the other tasks stay."
+    return {
+        "chooser": [snapshot.tasks, snapshot.task, {}],
+        "resets": [one, f"Reset {snapshot.task} alone", {}],
+        "columns": fleet.columns(several=True),
+    }
 
 
 def _hold(output: Any) -> Any:

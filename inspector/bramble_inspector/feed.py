@@ -12,6 +12,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from bramble.api import JSON, Server, ServerError
@@ -32,6 +33,8 @@ class Snapshot:
 
     down: str | None = None
     """One sentence on why there is nothing newer, or None while the server answers."""
+    stranger: str | None = None
+    """The task that was asked for, where the server has none of that name and its first is shown instead."""
     status: JSON = field(default_factory=dict)
     clients: dict[str, JSON] = field(default_factory=dict)
     never_seen: tuple[str, ...] = ()
@@ -56,6 +59,26 @@ class Snapshot:
         return manifest
 
     @property
+    def task(self) -> str | None:
+        """The task that all of this is about, None while unknown."""
+        return self.status.get("task")
+
+    @property
+    def tasks(self) -> list[str]:
+        """The server's tasks, the first first; a server that knows one alone tells no more than that one."""
+        return [each["task"] for each in self.status.get("tasks", ())] or ([self.task] if self.task else [])
+
+    @property
+    def several(self) -> bool:
+        """Whether it has to be said which task is meant."""
+        return len(self.tasks) > 1
+
+    @property
+    def forecast(self) -> str:
+        """The channel of the task's forecasts."""
+        return str(self.status.get("forecast") or f"{self.manifest.get('target', '')}{series.FORECAST}")
+
+    @property
     def ended(self) -> list[JSON]:
         """Rounds that are over, ascending."""
         return [entry for entry in self.rounds.values() if entry["state"] != "running"]
@@ -66,8 +89,35 @@ class Snapshot:
         return [entry for entry in self.rounds.values() if entry["state"] == "committed"]
 
 
+class Feeds:
+    """Asks the server on behalf of all pages, whichever of its tasks they show.
+
+    Parameters
+    ----------
+    client
+        The server.
+    interval
+        Seconds in which at most one look at each task is taken.
+    history
+        Newest readings kept of each channel.
+    """
+
+    def __init__(self, client: Server, interval: float, history: int) -> None:
+        self._of = partial(Feed, client, interval, history)
+        self._first, self._others = self._of(), dict[str, Feed]()
+
+    def look(self, task: str | None = None) -> Snapshot:
+        """Return the newest state of a task; of the first where none is named, or the server has none of that name."""
+        first = self._first.look()
+        if task is None or task == first.task or not first.status:
+            return first
+        if task not in first.tasks:
+            return replace(first, stranger=task, changed=first.changed | {"status": f"{first.changed['status']} without {task}"})
+        return self._others.setdefault(task, self._of(task)).look(first)
+
+
 class Feed:
-    """Asks the server on behalf of all pages.
+    """Asks the server about one task.
 
     Parameters
     ----------
@@ -77,10 +127,13 @@ class Feed:
         Seconds in which at most one look at the server is taken.
     history
         Newest readings kept of each channel.
+    task
+        None: the server's first.
     """
 
-    def __init__(self, client: Server, interval: float, history: int) -> None:
+    def __init__(self, client: Server, interval: float, history: int, task: str | None = None) -> None:
         self._client = client
+        self._task = task
         self._interval = interval
         self._history = history
         self._lock = threading.Lock()
@@ -90,24 +143,29 @@ class Feed:
         # A page that outlives this process must not take an old mark for a new one
         self._name = secrets.token_hex(4)
 
-    def look(self) -> Snapshot:
+    def look(self, first: Snapshot | None = None) -> Snapshot:
         """Return the newest state; take a look at the server if the last one is old.
 
         While another page's look is under way this returns what is known, so a slow server holds up one page's request only.
+
+        Parameters
+        ----------
+        first
+            The state of the server's first task, where this is another: readings belong to none, and come with that one.
         """
         if self._lock.acquire(blocking=not self._snapshot.changed):
             try:
                 age = time.monotonic() - self._looked
                 if age >= self._interval * 0.9:
-                    self._snapshot = self._next(self._snapshot, fresh=age > _STALE_S)
+                    self._snapshot = self._next(self._snapshot, age > _STALE_S, first)
                     self._looked = time.monotonic()
             finally:
                 self._lock.release()
         return self._snapshot
 
-    def _next(self, old: Snapshot, fresh: bool) -> Snapshot:
+    def _next(self, old: Snapshot, fresh: bool, first: Snapshot | None) -> Snapshot:
         try:
-            new = self._fetch(old, fresh or old.down is not None)
+            new = self._fetch(old, fresh or old.down is not None, first)
         except ServerError as error:
             if old.down != str(error):
                 logger.warning("%s", error)
@@ -121,30 +179,36 @@ class Feed:
                 logger.info("the server at %s answers again", self._client.url)
         return replace(new, changed=self._marks(old, new))
 
-    def _fetch(self, old: Snapshot, fresh: bool) -> Snapshot:
-        status = self._client.status()
+    def _fetch(self, old: Snapshot, fresh: bool, first: Snapshot | None) -> Snapshot:
+        if first is not None and first.down is not None:
+            return replace(old, down=first.down)
+        status = self._client.status(self._task)
         if not fresh and status["revision"] == old.status.get("revision"):
-            return old
-        try:
-            return self._add(Snapshot(order=old.order) if fresh else old, status)
-        except _ForgottenError:
-            return self._add(Snapshot(order=old.order), status)
+            new = old
+        else:
+            try:
+                new = self._add(Snapshot(order=old.order) if fresh else old, status, first)
+            except _ForgottenError:
+                new = self._add(Snapshot(order=old.order), status, first)
+        return new if first is None else replace(new, readings=first.readings, order=first.order)
 
-    def _add(self, old: Snapshot, status: JSON) -> Snapshot:
-        clients, never_seen = self._client.everybody()
+    def _add(self, old: Snapshot, status: JSON, first: Snapshot | None) -> Snapshot:
+        clients, never_seen = self._client.everybody(self._task)
         rounds = self._rounds(old.rounds)
-        updates = old.updates if old.updates and status["round"] == old.status.get("round") else self._client.updates()
-        readings = {} if status["mode"] == "private" else self._readings(old.readings, clients)
+        same = old.updates and status["round"] == old.status.get("round")
+        updates = old.updates if same else self._client.updates(task=self._task)
+        private = status["mode"] == "private" or first is not None
+        readings = {} if private else self._readings(old.readings, clients)
         # Only whom the server knows: at the same address there may be another one now, and another fleet.
         there = {*clients, *updates, *readings}
         order = (*(client for client in old.order if client in there), *sorted(there.difference(old.order)))
-        return Snapshot(None, status, clients, tuple(never_seen), updates, rounds, readings, order)
+        return Snapshot(None, None, status, clients, tuple(never_seen), updates, rounds, readings, order)
 
     def _rounds(self, old: dict[int, JSON]) -> dict[int, JSON]:
         """Fetch the rounds from the last that was over on, to see whether the server still knows that one."""
         rounds = {number: entry for number, entry in old.items() if entry["state"] != "running"}
         last = max(rounds, default=0)
-        new = {entry["round"]: entry for entry in self._client.rounds(max(0, last - 1), MAX_ROUNDS)}
+        new = {entry["round"]: entry for entry in self._client.rounds(max(0, last - 1), MAX_ROUNDS, self._task)}
         if last and last not in new:
             raise _ForgottenError
         rounds |= new

@@ -33,29 +33,36 @@ def _number(field: str, title: str, suffix: str = "", form: str = ".3~g", **more
     }
 
 
-def table() -> Any:
-    """Return the empty table."""
+def columns(several: bool) -> list[dict[str, Any]]:
+    """Return the table's columns; where there are several tasks one says in which of them each client takes part."""
     unit = " + ' ' + params.data.unit"
-    columns = [
-        {"field": "client", "headerName": "Client", "pinned": "left", "width": 150, "flex": None, "cellRenderer": "Swatch"},
-        {"field": "state", "headerName": "State", "cellRenderer": "State", "minWidth": 118},
-        {"field": "sensors", "headerName": "Sensors", "minWidth": 100},
-        {"field": "seen", "headerName": "Last seen", "minWidth": 95, "sortable": False},
-        _number("round", "Last round", form="d"),
+    part = {"field": "tasks", "headerName": "Takes part in", "minWidth": 130, "tooltipField": "tasks"}
+    return [
+        {"field": "client", "headerName": "Client", "pinned": "left", "width": 140, "flex": None, "cellRenderer": "Swatch"},
+        {"field": "state", "headerName": "State", "cellRenderer": "State", "minWidth": 110},
+        *([part] if several else []),
+        {"field": "sensors", "headerName": "Sensors", "minWidth": 90},
+        {"field": "seen", "headerName": "Last seen", "minWidth": 84, "sortable": False},
+        _number("round", "Last round", form="d", minWidth=66),
         _number("samples", "Samples", form=",d"),
         _number("before", "Loss before"),
         _number("after", "Loss after"),
         _number("error", "Test error", unit, headerTooltip="On readings that came since the round before, with the model it was sent"),
         _number("baseline", "Baseline", unit, headerTooltip="What the test error is to beat"),
         _number("distance", "Distance", headerTooltip="Of its last update from the new global model"),
+        _number("protocol", "Contract", form="d", headerTooltip="Version of the contract that it speaks"),
         {"field": "remark", "headerName": "Remark", "flex": 3, "minWidth": 140, "tooltipField": "remark"},
     ]
+
+
+def table() -> Any:
+    """Return the empty table."""
     return dag.AgGrid(
         id="fleet",
-        columnDefs=columns,
+        columnDefs=columns(several=False),
         rowData=[],
         getRowId="params.data.client",
-        defaultColDef={"flex": 1, "minWidth": 92, "resizable": True, "suppressMovable": True, "wrapHeaderText": True},
+        defaultColDef={"flex": 1, "minWidth": 78, "resizable": True, "suppressMovable": True, "wrapHeaderText": True},
         dashGridOptions={
             "theme": {"function": _THEME},
             "animateRows": False,
@@ -81,11 +88,13 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
     for client in snapshot.order:
         info, update = snapshot.clients.get(client, {}), snapshot.updates.get(client, {})
         measures = update.get("metrics") or {}
+        others = [f"{task}: {why}" for task, why in info.get("tasks", {}).items() if why is not None and task != snapshot.task]
         result.append(
             {
                 "client": client,
                 "colour": style.colour(snapshot.order, client),
                 "state": _state(snapshot, client),
+                "tasks": ", ".join(task for task, why in info.get("tasks", {}).items() if why is None) or "none",
                 "sensors": _SENSORS[info.get("simulated")],
                 "seen": "now" if info.get("connected") else sentences.ago(now - info["last_seen"]) if info.get("last_seen") else "–",
                 "round": update.get("round"),
@@ -96,7 +105,8 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
                 "baseline": metric.value(measures.get("test_baseline")),
                 "unit": metric.unit,
                 "distance": update.get("distance"),
-                "remark": ", ".join(filter(None, (*info.get("remarks", ()), _disk(info), last.get(client, {}).get("reason")))),
+                "protocol": info.get("protocol"),
+                "remark": ", ".join(filter(None, (*info.get("remarks", ()), _disk(info), last.get(client, {}).get("reason"), *others))),
             }
         )
     missing = "it has a token and has never connected"

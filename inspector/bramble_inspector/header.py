@@ -7,9 +7,11 @@ from typing import Any
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
 from dash import html
 
+from bramble.api import JSON
 from bramble_inspector import sentences, series
 from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures.metric import Metric
+from bramble_protocol.printable import printable
 
 MOST_REMARKS = 4
 """Remarks on clients above everything else; the table has all of them."""
@@ -21,16 +23,21 @@ def rich(text: str) -> Any:
 
 
 def alert(snapshot: Snapshot) -> Any:
-    """Return what stands above everything else: why there is no news, or else which clients need somebody; mostly nothing."""
+    """Return what stands above everything else: why there is no news, or of that task, or which clients need somebody; mostly nothing."""
     if snapshot.down is None:
-        return _remarks(snapshot)
+        return _stranger(snapshot.stranger, snapshot) if snapshot.stranger else _remarks(snapshot)
     since = " What is shown below is the last that was known." if snapshot.status else ""
     text = f"{sentences.full_stop(snapshot.down)}{since} This page goes on by itself as soon as the server answers."
     return dmc.Alert(rich(text), title="No news from the server", color="red", variant="light")
 
 
+def _stranger(task: str, snapshot: Snapshot) -> Any:
+    text = f"{printable(task)[:63]!r} is not served here; there is {', '.join(snapshot.tasks)}. What is shown below is {snapshot.task}."
+    return dmc.Alert(text, title="There is no such task", color="yellow", variant="light")
+
+
 def _remarks(snapshot: Snapshot) -> Any:
-    said = [f"{client}: {remark}." for client in snapshot.order for remark in snapshot.clients.get(client, {}).get("remarks", ())]
+    said = [f"{client}: {remark}." for client in snapshot.order for remark in _pressing(snapshot.clients.get(client, {}), snapshot.task)]
     if not said:
         return None
     more = [f"And {len(said) - MOST_REMARKS} more, in the table below."] if len(said) > MOST_REMARKS else []
@@ -39,13 +46,22 @@ def _remarks(snapshot: Snapshot) -> Any:
     )
 
 
+def _pressing(info: JSON, task: str | None) -> list[str]:
+    """Return the remarks on a client but for why it takes no part in this task, where it takes part in another."""
+    tasks = info.get("tasks", {})
+    return [remark for remark in info.get("remarks", ()) if remark != tasks.get(task) or all(tasks.values())]
+
+
 def badges(snapshot: Snapshot) -> list[Any]:
-    """Return connection, mode and task in a word each."""
+    """Return connection, mode, task and strategy in a word each; a task that can be chosen stands beside them."""
     if not snapshot.status:
         return [dmc.Badge("no server", color="red", variant="dot")]
     link = dmc.Badge("server down", color="red", variant="dot") if snapshot.down else dmc.Badge("live", color="teal", variant="dot")
     mode = dmc.Badge(f"{snapshot.status['mode']} mode", color="gray", variant="light")
-    return [link, mode, dmc.Badge(f"task {snapshot.status['task']}", color="gray", variant="light")]
+    task = [] if snapshot.several else [dmc.Badge(f"task {snapshot.task}", color="gray", variant="light")]
+    strategy = snapshot.status.get("strategy")
+    how = [dmc.Badge(sentences.strategy(strategy), color="gray", variant="light", id="strategy")] if strategy else []
+    return [link, mode, *task, *how]
 
 
 def summary(snapshot: Snapshot) -> list[Any]:

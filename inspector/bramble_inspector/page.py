@@ -12,6 +12,7 @@ from bramble_inspector.figures import divergence
 
 SPANS = {"last 100": 100, "last 500": 500, "all": None}
 """How many of the task's steps the streams show."""
+HIDDEN = {"display": "none"}
 _MEASURES = [{"value": key, "label": key.replace("_", " ")} for key in divergence.MEASURES]
 _GONE = "The process that serves this page does not answer. This page goes on by itself as soon as it does."
 _PLOT: Any = {
@@ -35,6 +36,7 @@ def layout(server: str, interval: float) -> Any:
     return dmc.MantineProvider(
         [
             dcc.Interval(id="tick", interval=round(interval * 1000)),
+            dcc.Location(id="url", refresh=False),
             dcc.Store(id="ask"),
             dcc.Store(id="drawn", data={}),
             dmc.NotificationContainer(id="toast", position="bottom-right", autoClose=6000),
@@ -61,6 +63,7 @@ def _bar(server: str) -> list[Any]:
             [html.Img(src="assets/bramble.svg", alt="", width=26, height=26), html.H1("Bramble"), html.Span(server, className="server")],
             className="brand",
         ),
+        html.Div(_chooser(), id="chooser", style=HIDDEN),
         html.Div(id="badges", className="badges"),
         html.Div(
             [
@@ -82,14 +85,23 @@ def _bar(server: str) -> list[Any]:
     ]  # fmt: skip
 
 
+def _chooser() -> Any:
+    return dmc.Select(
+        id="task", data=[], value=None, size="sm", w=210, allowDeselect=False, leftSection=html.Span("task", className="hint"),
+        leftSectionWidth=46, **{"aria-label": "Task"},
+    )  # fmt: skip
+
+
 def _confirm() -> Any:
     return dmc.Modal(
         [
             dmc.Text("The server forgets its readings, rounds and model and starts again from the initial one. "
                      "Every connected client forgets its data and model too. There is no way back.", size="sm"),
+            dmc.Text(id="reset-one", size="sm", mt="sm"),
             dmc.Group(
                 [
                     dmc.Button("Cancel", id="reset-cancel", variant="default"),
+                    dmc.Button("Reset the task", id="reset-task", color="red", variant="light", style=HIDDEN),
                     dmc.Button("Reset everything", id="reset-confirm", color="red"),
                 ],
                 justify="flex-end", mt="lg",

@@ -45,6 +45,13 @@ class Panel:
         marks = [snapshot.changed[part] for part in ("order", *self.parts)]
         return " ".join([*marks, *(repr(getattr(choice, pick)) for pick in ("focus", *self.picks))])
 
+    def figure(self, snapshot: Snapshot, choice: Choice) -> style.Figure:
+        """Draw it. A reader's zoom holds for one task: the axes of another are its own."""
+        figure = self.draw(snapshot, choice)
+        if view := figure["layout"].get("uirevision"):
+            figure["layout"]["uirevision"] = f"{snapshot.task} {view}"
+        return figure
+
 
 def candidates(snapshot: Snapshot) -> list[str]:
     """Return the clients that can be drawn: at most ``MAX_CLIENTS``, connected ones first, in their fixed order."""

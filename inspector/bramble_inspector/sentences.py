@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from bramble_inspector.feed import Snapshot
 
@@ -18,6 +19,11 @@ def several(names: Sequence[str], most: int = 3) -> str:
 def plural(count: int, noun: str) -> str:
     """Return ``1 client`` or ``2 clients``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def strategy(chosen: Mapping[str, Any]) -> str:
+    """Name a strategy with what was set of it: ``fedprox, mu 0.1``."""
+    return ", ".join([str(chosen["name"]), *(f"{name} {value}" for name, value in chosen.get("parameters", {}).items())])
 
 
 def full_stop(text: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import socketio  # type: ignore[import-untyped]
 
+from bramble_protocol.features import TRACKS
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import Channel, ClientUpdate, Column, DataUpdate, GenerateData, Handshake, Timing, TrainingComplete
 
@@ -30,10 +32,11 @@ def reading(place: int, key: str, t: float) -> float:
 class Pi:
     """One client.
 
-    With ``gate`` cleared it takes a round's model and does not answer until the gate is set.
+    With ``gate`` cleared it takes a round's model and does not answer until the gate is set. One that knows of ``several`` tasks
+    speaks the contract's second version.
     """
 
-    def __init__(self, url: str, name: str, place: int) -> None:
+    def __init__(self, url: str, name: str, place: int, channels: Sequence[Channel] = CHANNELS, *, several: bool = False) -> None:
         self.name, self.place = name, place
         self.gate = threading.Event()
         self.gate.set()
@@ -45,7 +48,9 @@ class Pi:
         self._link.on("client_update", self._train)
         self._link.on("generate_data", self._sample)
         self._link.on("reset", self._reset)
-        hello = Handshake(1, name, simulated=True, channels=CHANNELS, version="0.1.0")
+        self._channels = tuple(channels)
+        told: dict[str, Any] = {"features": (TRACKS,)} if several else {}
+        hello = Handshake(2 if several else 1, name, simulated=True, channels=self._channels, version="0.1.0", **told)
         self._link.connect(url, auth=hello.to_wire(), transports=["websocket"])
 
     def close(self) -> None:
@@ -61,7 +66,7 @@ class Pi:
     def _sample(self, message: dict[str, Any]) -> None:
         ask = GenerateData.from_wire(message)
         t = [ask.t + number * ask.step for number in range(ask.count)]
-        columns = {c.key: Column(c.unit, tuple(reading(self.place, c.key, one) for one in t)) for c in CHANNELS}
+        columns = {c.key: Column(c.unit, tuple(reading(self.place, c.key, one) for one in t)) for c in self._channels}
         self.mirror(t, columns, ask.cycle)
 
     def _train(self, message: dict[str, Any]) -> None:

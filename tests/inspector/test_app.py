@@ -121,7 +121,7 @@ def refresh(browser: object) -> dict[str, object]:
     """The request that a page sends to learn what is new."""
     dependencies = browser.get("/_dash-dependencies", headers={"Host": "127.0.0.1"}).json  # type: ignore[attr-defined]
     (callback,) = (entry for entry in dependencies if "drawn.data" in entry["output"] and "figure" in entry["output"])
-    values = {"ask": 0, "focus": [], "channel": None, "span": "last 500", "when": "before", "measure": "distance", "drawn": {}}
+    values = {"ask": 0, "focus": [], "channel": None, "span": "last 500", "when": "before", "measure": "distance", "drawn": {}, "url": ""}
     outputs = [{"id": part.rsplit(".", 1)[0], "property": part.rsplit(".", 1)[1]} for part in callback["output"].strip(".").split("...")]
     return {
         "output": callback["output"],

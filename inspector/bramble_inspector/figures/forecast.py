@@ -8,7 +8,6 @@ from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures import style
 from bramble_inspector.figures.metric import Metric
 from bramble_inspector.figures.streams import window_start
-from bramble_inspector.series import FORECAST
 from bramble_inspector.thinning import thin
 
 MAX_ROWS = 6
@@ -20,8 +19,8 @@ ROW_PX, FRAME_PX = 104, 70
 
 def rows(snapshot: Snapshot, clients: Sequence[str]) -> list[str]:
     """Return the clients that get a row: the first ones that have forecasts."""
-    target = snapshot.manifest.get("target", "")
-    having = [client for client in clients if snapshot.readings.get(client, {}).keys() >= {target, target + FORECAST}]
+    both = {snapshot.manifest.get("target", ""), snapshot.forecast}
+    having = [client for client in clients if snapshot.readings.get(client, {}).keys() >= both]
     return having[:MAX_ROWS]
 
 
@@ -31,14 +30,14 @@ def figure(snapshot: Snapshot, clients: Sequence[str]) -> style.Figure:
     start = window_start(snapshot, SPAN)
     shown = rows(snapshot, clients)
     metric = Metric(snapshot.manifest)
-    layout = style.layout("time (UTC)", "", f"forecast {' '.join(shown)}", 2)
+    layout = style.layout("time (UTC)", "", f"{snapshot.forecast} {' '.join(shown)}", 2)
     layout["margin"]["t"] = 24
     layout["xaxis"] |= {"type": "date", "hoverformat": "%Y-%m-%d %H:%M"}
     layout["annotations"] = []
     traces = []
     for row, client in enumerate(shown):
         suffix = "" if row == 0 else str(row + 1)
-        measured, forecast = (snapshot.readings[client][key].after(start) for key in (target, target + FORECAST))
+        measured, forecast = (snapshot.readings[client][key].after(start) for key in (target, snapshot.forecast))
         colour = style.colour(snapshot.order, client)
         for name, series, look in (
             ("measured", measured, {"width": 1.8}),
