@@ -11,8 +11,12 @@ CLIMATE = Path(__file__).parents[1] / "server/bramble_server/tasks/climate.tflit
 
 
 def later(folder: Path) -> Path:
-    """Write the climate task's graph as that of a task of another name, and return its path."""
+    """Write the climate task's graph as that of a task of another name that looks three hours further ahead; return its path."""
     climate = GraphFile.read(CLIMATE.read_bytes())
+    (target,) = climate.manifest.interface.targets
+    horizon = climate.manifest.horizon + 3
+    interface = replace(climate.manifest.interface, targets=(replace(target, horizons=(horizon,)),))
+    manifest = replace(climate.manifest, task="later", horizon=horizon, declared=interface)
     path = folder / "later.tflite"
-    path.write_bytes(GraphFile.pack(climate.flatbuffer, replace(climate.manifest, task="later"), climate.initial, climate.state).data)
+    path.write_bytes(GraphFile.pack(climate.flatbuffer, manifest, climate.initial, climate.state).data)
     return path

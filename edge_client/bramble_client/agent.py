@@ -42,7 +42,7 @@ from bramble_protocol import BrambleError
 from bramble_protocol.features import FEATURES
 from bramble_protocol.fields import CLIENT_ID
 from bramble_protocol.graph import GraphFile
-from bramble_protocol.messages import Channel, ClientUpdate, GenerateData, Handshake, Notice, Reset
+from bramble_protocol.messages import Channel, ClientUpdate, GenerateData, Handshake, Notice, Reset, forecast_of
 from bramble_protocol.notify import notify, watchdog_interval
 
 if TYPE_CHECKING:
@@ -285,11 +285,9 @@ class Agent:
             return
         manifest = self._trainer.graphs.get(update.graph).manifest
         target = next(channel for channel in manifest.channels if channel.key == manifest.target)
-        forecast = Channel(f"{target.key}.forecast", target.unit)
-        for start in range(0, len(result.forecasts), data_updates.PART):  # a year of them at once would take megabytes
-            samples = [(t, {forecast.key: value}) for t, value in result.forecasts[start : start + data_updates.PART]]
-            for message in data_updates.parts(None, samples, [forecast]):
-                self._outbox.put_readings(f"forecasts of {update.task} from {message.t[0]!r}", "data_update", message.to_wire())
+        channel = Channel(update.forecast or forecast_of(target.key), target.unit)
+        for message in data_updates.forecasts(channel, result.forecasts):
+            self._outbox.put_readings(f"forecasts of {update.task} from {message.t[0]!r}", "data_update", message.to_wire())
 
     def _accepted(self, item: Item) -> None:
         if item.event == "training_complete":

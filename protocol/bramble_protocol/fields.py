@@ -12,6 +12,7 @@ from bramble_protocol.errors import ProtocolError
 T = TypeVar("T")
 CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 CHANNEL_KEY = re.compile(r"[a-z][a-z0-9_.]{0,62}")
+LONGEST_KEY = 63
 FEATURE = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 INSTANCE = re.compile(r"[A-Za-z0-9_-]*")
 MODEL = re.compile(r"[0-9a-f]{16}")
@@ -57,6 +58,11 @@ def text(value: Any, what: str, longest: int = SENTENCE, pattern: re.Pattern[str
     if pattern is not None and not pattern.fullmatch(value):
         raise ProtocolError(f"{what}: {value[:80]!r} does not match {pattern.pattern}")
     return value
+
+
+def key(value: Any, what: str) -> str:
+    """Return the key of a channel."""
+    return text(value, what, LONGEST_KEY, CHANNEL_KEY)
 
 
 def label(value: Any, what: str, longest: int) -> str:

@@ -9,6 +9,7 @@ from bramble_protocol import codecs
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import TRACKS
 from bramble_protocol.graph import GraphFile
+from bramble_protocol.messages import forecast_of
 from bramble_server import tasks
 from bramble_server.fleet.plausibility import Needs
 from bramble_server.learning import strategies
@@ -30,11 +31,18 @@ class Foundation(NamedTuple):
     """What a client must have to be asked for its rounds."""
     machine: Machine[Any]
     """The discipline of its rounds."""
+    first: bool = True
+    """Whether it is the task that is meant where none is named."""
 
     @property
     def task(self) -> str:
         """The task's name."""
         return self.graph.manifest.task
+
+    @property
+    def forecast(self) -> str:
+        """The channel in which clients mirror their forecasts: the first task's is the target's own, as if there were no other."""
+        return forecast_of(self.graph.manifest.target, None if self.first else self.task)
 
 
 def read(settings: ServerSettings) -> tuple[Foundation, ...]:
@@ -66,7 +74,7 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
             where = f"track: {task}." if {"strategy", "strategy_option"} & settings.track.get(task, {}).keys() else ""
             raise BrambleError(f"{where}{error}") from None
         needs = Needs(tuple(graph.manifest.channels), (*([TRACKS] if found else []), *strategy.needs))
-        found[task] = Foundation(graph, signatures, own, needs, synchronous)
+        found[task] = Foundation(graph, signatures, own, needs, synchronous, first=not found)
     for task in settings.track:
         if task not in found:
             close = difflib.get_close_matches(task, found, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,16 @@ def test_both_are_learnt_side_by_side_and_go_on_when_the_server_was_killed(tmp_p
         assert not np.array_equal(server.api.model("climate")["weights"], server.api.model("later")["weights"])
         for name in NAMES:
             assert server.api.clients()[name]["tasks"] == {"climate": None, "later": None}
+        channels = {task: server.api.status(task)["forecast"] for task in opened}
+        assert channels == {"climate": "temperature.forecast", "later": "temperature.later.forecast"}
+
+        def mirrored() -> Any:
+            found = server.api.readings()
+            return all(found[name].keys() >= {*channels.values()} for name in NAMES) and found
+
+        for columns in wait_for(mirrored, "the forecasts of both").values():
+            first, second = (columns[channels[task]]["t"] for task in ("climate", "later"))
+            assert (second[0] - first[0], len(first) - len(second)) == (3 * 3600, 3), "each for the hours of its own task"
 
         server.stop()
         number = max(opened.values()) + 1

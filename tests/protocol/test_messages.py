@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bramble_protocol import messages as m
 from bramble_protocol import sections
 from bramble_protocol.errors import ProtocolError, StaleError
-from bramble_protocol.features import FEATURES, common
+from bramble_protocol.features import FEATURES, TRACKS, common
 from bramble_protocol.layout import Layout
 
 LAYOUT = Layout.of([("kernel", [2, 2]), ("bias", [2])])
@@ -155,6 +155,30 @@ def test_the_same_weights_have_one_name_and_others_another() -> None:
 def test_a_reset_that_cannot_be_read_is_not_taken_for_one_of_everything(value: Any) -> None:
     with pytest.raises(ProtocolError, match="reset"):
         m.Reset.from_wire(value)
+
+
+def test_only_who_knows_of_several_tasks_is_told_where_to_mirror_forecasts() -> None:
+    update = replace(UPDATE, forecast="temperature.later.forecast")
+    assert asked(update).forecast == "temperature.later.forecast"
+    assert "forecast" not in update.to_wire([name for name in FEATURES if name != TRACKS])
+    assert "forecast" not in UPDATE.to_wire(FEATURES)
+
+
+@pytest.mark.parametrize("key", ["temperature", "later.forecast.temperature", "Temperature.forecast", f"{'t' * 60}.forecast", 7, None])
+def test_forecasts_are_mirrored_in_no_channel_that_may_be_a_measured_one(key: Any) -> None:
+    with pytest.raises(ProtocolError, match="forecast: "):
+        m.ClientUpdate.from_wire(UPDATE.to_wire(FEATURES) | {"forecast": key})
+
+
+def test_forecasts_of_tasks_with_one_target_have_a_channel_each_however_long_their_names() -> None:
+    assert m.forecast_of("temperature") == "temperature.forecast"
+    names = ["a-b", "a", "3h", "x" * 63, "x" * 62 + "y"]
+    keys = [m.forecast_of("temperature", name) for name in names]
+    assert keys[:3] == ["temperature.a_b.forecast", "temperature.a.forecast", "temperature.3h.forecast"]
+    assert len({*keys, m.forecast_of("temperature")}) == 6
+    for key in keys:
+        assert asked(replace(UPDATE, forecast=key)).forecast == key
+        assert m.DataUpdate.from_wire(m.DataUpdate(None, (1.0,), {key: m.Column("°C", (2.0,))}).to_wire()).channels.keys() == {key}
 
 
 def test_of_a_peers_features_those_are_used_that_are_known_here() -> None:

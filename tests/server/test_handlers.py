@@ -283,6 +283,9 @@ def test_readings_are_acknowledged_once_they_are_stored(links: Links) -> None:
     assert links.say(a, "data_update", data) == {"accepted": 2}
     foreign = {**data, "channels": {"pressure": {"unit": "hPa", "value": [1.0, 2.0]}}}
     assert "not a channel that a offered" in links.say(a, "data_update", foreign)["reason"]
+    for key, taken in {"temperature.forecast": True, "temperature.small.forecast": True, "temperature.other.forecast": False}.items():
+        told = links.say(a, "data_update", {**data, "cycle": None, "channels": {key: data["channels"]["temperature"]}})  # type: ignore[index]
+        assert told["accepted"] == (2 if taken else 0), f"{key}: forecasts are those of a task that is served"
     links.sockets.broken = True
     assert links.say(a, "data_update", data) == {"accepted": 2}, "what others do not hear is not its matter"
 

@@ -30,3 +30,17 @@ def parts(cycle: int | None, samples: Iterable[Sample], channels: Sequence[Chann
         stretch = times[start : start + length]
         columns = {channel.key: Column(channel.unit, tuple(at[t].get(channel.key) for t in stretch)) for channel in channels}
         yield DataUpdate(cycle, tuple(stretch), columns)
+
+
+def forecasts(channel: Channel, found: Sequence[tuple[float, float]]) -> Iterator[DataUpdate]:
+    """Yield the messages that bring a task's forecasts, each stamped with the time that it is for.
+
+    Parameters
+    ----------
+    channel
+        In which they are mirrored.
+    found
+        Times and forecasts; a year of them at once would take megabytes.
+    """
+    for start in range(0, len(found), PART):
+        yield from parts(None, [(t, {channel.key: value}) for t, value in found[start : start + PART]], [channel])

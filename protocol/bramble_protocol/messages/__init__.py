@@ -6,11 +6,12 @@
 
 from bramble_protocol.messages.extras import Control, Extras
 from bramble_protocol.messages.handshake import MAX_CHANNELS, MAX_FEATURES, NOTICES, Channel, Handshake, Notice
-from bramble_protocol.messages.readings import MAX_READINGS, Column, DataUpdate, GenerateData
+from bramble_protocol.messages.readings import FORECAST, MAX_READINGS, Column, DataUpdate, GenerateData, forecast_of
 from bramble_protocol.messages.reset import Reset
 from bramble_protocol.messages.training import MAX_SAMPLES, ClientUpdate, Delivery, Timing, TrainConfig, TrainingComplete, TrainingFailed
 
 __all__ = [
+    "FORECAST",
     "MAX_CHANNELS",
     "MAX_FEATURES",
     "MAX_READINGS",
@@ -31,4 +32,5 @@ __all__ = [
     "TrainConfig",
     "TrainingComplete",
     "TrainingFailed",
+    "forecast_of",
 ]

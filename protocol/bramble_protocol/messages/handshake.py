@@ -25,7 +25,7 @@ class Channel:
     def from_wire(cls, value: Any) -> Channel:
         """Read and check the wire form."""
         item = fields.mapping(value, "channel", ("key", "unit"))
-        return cls(fields.text(item["key"], "channel.key", 63, fields.CHANNEL_KEY), fields.label(item["unit"], "channel.unit", 20))
+        return cls(fields.key(item["key"], "channel.key"), fields.label(item["unit"], "channel.unit", 20))
 
 
 @dataclass(frozen=True)

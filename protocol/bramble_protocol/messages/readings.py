@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,8 +12,27 @@ from bramble_protocol import fields
 from bramble_protocol.errors import ProtocolError
 from bramble_protocol.messages.handshake import MAX_CHANNELS
 
+FORECAST = ".forecast"
+"""What the key of a channel ends with in which a client mirrors its forecasts of another."""
 MAX_READINGS = 10_000
 """Readings of one channel in one message; a longer stretch is sent in parts."""
+
+
+def forecast_of(target: str, task: str | None = None) -> str:
+    """Return the key of the channel in which forecasts of a channel are mirrored.
+
+    Parameters
+    ----------
+    target
+        Key of the channel.
+    task
+        Name of the task, where it is to be told apart from another with the same target.
+    """
+    if task is None:
+        return f"{target}{FORECAST}"
+    named = f"{target}.{task.replace('-', '_')}{FORECAST}"  # one to one, for no task's name has a low line
+    short = hashlib.sha256(task.encode()).hexdigest()[:8]
+    return named if len(named) <= fields.LONGEST_KEY else f"{target}.{short}{FORECAST}"
 
 
 @dataclass(frozen=True)
@@ -71,9 +91,7 @@ class DataUpdate:
         return cls(
             cycle=fields.optional(fields.integer, item["cycle"], "cycle", low=1),
             t=stamps,
-            channels={
-                fields.text(key, "channel", 63, fields.CHANNEL_KEY): _column(column, key, len(stamps)) for key, column in columns.items()
-            },
+            channels={fields.key(key, "channel"): _column(column, key, len(stamps)) for key, column in columns.items()},
         )
 
     def to_wire(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -13,12 +14,17 @@ import numpy as np
 
 from bramble_protocol import codecs, fields, sections
 from bramble_protocol.errors import ProtocolError, StaleError
-from bramble_protocol.features import CONTROL, SECTIONS, STEPS
+from bramble_protocol.features import CONTROL, SECTIONS, STEPS, TRACKS
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages.extras import ANSWERING, ASKING, FIELDS, NOTHING, Extras
+from bramble_protocol.messages.readings import FORECAST
 
 MAX_SAMPLES = 10_000_000
 """More training windows than any Pi holds; a larger claim would let one client outweigh a fleet."""
+
+
+FORECASTS = re.compile(rf"{fields.CHANNEL_KEY.pattern}{re.escape(FORECAST)}")
+"""Keys in which no client measures."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,8 @@ class ClientUpdate:
     """What the server calls these weights, where they came in sections: the answer repeats it, and comes in sections too."""
     extras: Extras = NOTHING
     """What is asked beyond plain training; in sections alone."""
+    forecast: str | None = None
+    """The channel in which forecasts are mirrored, where another task's have that of the target alone; only for who knows of several."""
     packed: Packed = field(default=None, repr=False, compare=False)  # type: ignore[assignment]
     """The weights as they travel: one object for all updates that ``replace`` makes of this one, as long as they have its weights."""
 
@@ -123,7 +131,7 @@ class ClientUpdate:
         """Read and check the wire form, weights decoded."""
         in_sections = _in_sections(value)
         names = ("round", "task", "graph", "layout", "encoding", "reply_encoding", "weights", "config", *(["model"] if in_sections else []))
-        item = fields.mapping(value, "client_update", names, FIELDS if in_sections else ())
+        item = fields.mapping(value, "client_update", names, ("forecast", *(FIELDS if in_sections else ())))
         layout = Layout.from_wire(item["layout"])
         reply = fields.text(item["reply_encoding"], "reply_encoding", 40)
         codecs.find(reply, "reply_encoding")
@@ -141,6 +149,7 @@ class ClientUpdate:
             config=TrainConfig.from_wire(item["config"]),
             model=fields.text(item["model"], "model", 16, fields.MODEL) if in_sections else None,
             extras=Extras.from_wire(item, _decoded(beside, layout)) if in_sections else NOTHING,
+            forecast=fields.text(item["forecast"], "forecast", fields.LONGEST_KEY, FORECASTS) if "forecast" in item else None,
         )
 
     def pack(self, features: Collection[str] = ()) -> tuple[bytes, str | None]:
@@ -169,6 +178,7 @@ class ClientUpdate:
             "config": asdict(self.config),
             **({"model": model} if model else {}),
             **self._asked_beside(features).to_wire(),
+            **({"forecast": self.forecast} if self.forecast is not None and TRACKS in features else {}),
         }
 
     def _asked_beside(self, features: Collection[str]) -> Extras:

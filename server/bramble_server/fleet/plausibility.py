@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from bramble_protocol.errors import ProtocolError
-from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate
+from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate, forecast_of
 from bramble_protocol.printable import printable
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 HUGE = 1e12
 """A metric beyond this is no measurement; sums of such would not be finite either."""
-FORECAST = ".forecast"
 
 
 def metrics(told: Mapping[str, float]) -> None:
@@ -33,7 +32,7 @@ def metrics(told: Mapping[str, float]) -> None:
 
 
 def channels(client: Client, update: DataUpdate) -> None:
-    """Refuse channels that a client did not offer when it connected: the store keeps a series for each, for ever.
+    """Refuse channels that a client did not offer when it connected, and no forecasts of them: the store keeps a series of each, for ever.
 
     Raises
     ------
@@ -42,7 +41,7 @@ def channels(client: Client, update: DataUpdate) -> None:
     """
     offered = {channel.key for channel in client.channels}
     for key in update.channels:
-        if key.removesuffix(FORECAST) not in offered:
+        if key not in offered and not any(key == forecast_of(each, task) for each in offered for task in (None, *client.misfits)):
             raise ProtocolError(f"channels.{key}: not a channel that {client.id} offered in its handshake")
 
 

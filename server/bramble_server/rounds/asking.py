@@ -19,13 +19,18 @@ class Request:
     ----------
     plan
         What each client is asked.
+    forecast
+        The channel in which they mirror their forecasts, where it is not the target's own.
     """
 
-    def __init__(self, number: int, graph: GraphFile, model: Model, settings: ServerSettings, plan: Mapping[str, Plan]) -> None:
+    def __init__(
+        self, number: int, graph: GraphFile, model: Model, settings: ServerSettings, plan: Mapping[str, Plan], forecast: str | None = None
+    ) -> None:
         manifest = graph.manifest
         update = ClientUpdate(
-            number, manifest.task, graph.sha256, manifest.layout, settings.encoding, settings.reply_encoding, model.weights, manifest.config
-        )
+            number, manifest.task, graph.sha256, manifest.layout, settings.encoding, settings.reply_encoding, model.weights,
+            manifest.config, forecast=forecast,
+        )  # fmt: skip
         self._kinds = {client: (its.config, id(its.extras)) for client, its in plan.items()}
         self._updates = {(its.config, id(its.extras)): replace(update, config=its.config, extras=its.extras) for its in plan.values()}
 

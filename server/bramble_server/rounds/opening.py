@@ -7,8 +7,8 @@ import time
 from collections.abc import Collection
 
 from bramble_protocol.errors import BrambleError
-from bramble_protocol.graph import GraphFile
 from bramble_server.clock import Clock
+from bramble_server.foundation import Foundation
 from bramble_server.learning.strategies import Strategy
 from bramble_server.rounds import recovery
 from bramble_server.rounds.archive import Archive
@@ -18,7 +18,6 @@ from bramble_server.rounds.machine import Noted
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, Record, RoundFile
 from bramble_server.rounds.view import Model
-from bramble_server.settings import ServerSettings
 from bramble_server.store import Store, rounds
 
 log = logging.getLogger(__name__)
@@ -27,12 +26,11 @@ log = logging.getLogger(__name__)
 class Openings:
     """Makes open rounds, and has the files of those that are over deleted. All of it blocks."""
 
-    def __init__(
-        self, settings: ServerSettings, graph: GraphFile, store: Store, archive: Archive, commits: Commits, clock: Clock = time
-    ) -> None:
-        self._settings, self._graph, self._store = settings, graph, store
+    def __init__(self, foundation: Foundation, store: Store, archive: Archive, commits: Commits, clock: Clock = time) -> None:
+        self._settings, self._graph, self._store = foundation.settings, foundation.graph, store
+        self._forecast = None if foundation.first or self._settings.mode == "private" else foundation.forecast
         self._archive, self._commits, self._clock = archive, commits, clock
-        self._config = settings.training(graph.manifest.config)
+        self._config = self._settings.training(self._graph.manifest.config)
 
     def begin(self, number: int, clients: tuple[str, ...], model: Model, ways: Collection[tuple[str, ...]]) -> tuple[OpenRound, Request]:
         """Open a round and record it as running; return it with what its clients are asked, encoded for these sets of their features.
@@ -84,7 +82,7 @@ class Openings:
 
     def _planned(self, number: int, clients: tuple[str, ...], model: Model) -> tuple[Strategy, Request]:
         strategy, plan = self._commits.open(number, clients, model, self._config)
-        return strategy, Request(number, self._graph, model, self._settings, plan)
+        return strategy, Request(number, self._graph, model, self._settings, plan, self._forecast)
 
     def let_go(self, open_round: OpenRound, committed: bool) -> None:
         """Delete what nobody needs once a round is over."""

@@ -70,7 +70,7 @@ class Track:
         self._initial = self.model = Model(0, self.graph.initial, {})
         self._schedule = Schedule(self.settings.rounds, self.settings.every)
         self._commits = Commits(self.settings, self.task, shared.store, shared.registry, shared.metrics, shared.clock)
-        self._openings = Openings(self.settings, self.graph, shared.store, shared.archive, self._commits, shared.clock)
+        self._openings = Openings(foundation, shared.store, shared.archive, self._commits, shared.clock)
         self._machine = foundation.machine
         self._rules = machine.Rules(self.settings.min_clients, self.settings.min_updates)
         self._state: machine.State = self._machine.begin(self._rules)

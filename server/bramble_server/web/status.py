@@ -33,6 +33,7 @@ def blueprint(services: Services) -> Blueprint:
             version=release(),
             task=task,
             graph=track.graph.sha256,
+            forecast=track.forecast,
             mode=services.settings.mode,
             strategy={"name": chosen.name, "parameters": chosen.set},
             round=mine.model.round,
