@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -13,12 +12,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from tests.fleet import rootfs
-from tests.fleet.host import MACHINE, Host
+from tests.fleet import leftovers, rootfs
+from tests.fleet.host import Host
+from tests.fleet.leftovers import PREFIX, SPACE
 from tests.fleet.network import Network
 
-SPACE = Path("/var/tmp")
-PREFIX = "bramble-fleet"
 ROOMY = 8 << 30
 """Bytes of free memory from which on the hosts' disks are kept in memory: a fleet writes some 3 GB, and none of it is to last."""
 
@@ -30,23 +28,11 @@ WATCHES, ENOUGH = Path("/proc/sys/fs/inotify/max_user_instances"), 1024
 
 
 def _workspace() -> Path:
-    """Make the run's folder, in memory where there is plenty; clear away those of runs that were killed."""
-    for stale in SPACE.glob(f"{PREFIX}-*"):
-        owner = stale.name.split("-")[2]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            _clear(stale)
-    with tempfile.TemporaryDirectory() as place:
-        subprocess.run(["unshare", "--mount", "sh", MACHINE, "sweep"], env={**os.environ, "FOLDER": place}, check=True)
+    """Make the run's folder, in memory where there is plenty."""
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getpid()}-", dir=SPACE))
     if os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= ROOMY:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60%", "bramble-fleet", folder], check=True)
     return folder
-
-
-def _clear(folder: Path) -> None:
-    if os.path.ismount(folder):
-        subprocess.run(["umount", "--lazy", folder], check=False)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -80,6 +66,8 @@ class Fleet:
             bases = dict(zip(suite_of, pool.map(rootfs.build, suite_of.values()), strict=True))
         if int(WATCHES.read_text()) < ENOUGH:
             WATCHES.write_text(str(ENOUGH))
+        leftovers.clear()
+        self._watcher = leftovers.watch()
         self.folder = _workspace()
         self.network: Network | None = None
         self.hosts: dict[str, Host] = {}
@@ -133,7 +121,8 @@ class Fleet:
     def close(self) -> None:
         """Stop every host, delete the network and the folder: each of them, whatever becomes of another."""
         with _undisturbed(), ExitStack() as stack:
-            stack.callback(_clear, self.folder)
+            stack.callback(self._watcher.communicate, leftovers.PEACE)
+            stack.callback(leftovers.remove, self.folder)
             if self.network is not None:
                 stack.callback(self.network.close)
             for host in self.hosts.values():

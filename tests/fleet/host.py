@@ -8,11 +8,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.fleet.leftovers import MACHINE
 from tests.fleet.network import Network
 from tests.fleet.rootfs import USER, build
 from tests.fleet.wait import until
 
-MACHINE = Path(__file__).with_name("machine.sh")
 OWN = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child", "sh", MACHINE)
 """Runs in namespaces of its own, which end with this process."""
 

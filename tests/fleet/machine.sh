@@ -26,8 +26,8 @@ remove() {
 }
 sweep() {
   for group in "$1"bramble-*; do
-    owner=${group##*/bramble-}
-    [ -e "/proc/${owner%%-*}" ] || remove "$group"
+    owner=${group##*/bramble-} owner=${owner%%-*}
+    [ "$owner" != "${ENDED:-}" ] && [ -e "/proc/$owner" ] || remove "$group"
   done
 }
 

@@ -22,14 +22,12 @@ def ip(*arguments: str, check: bool = True) -> str:
 class Network:
     """The bridge; ``namespace`` is where the controller's connections start from.
 
-    Namespaces carry the id of the process that made them, so that a run which was killed leaves nothing that the next one
-    does not clear away.
+    Namespaces carry the id of the process that made them, by which they are found when it was killed.
     """
 
     def __init__(self) -> None:
         self._prefix = f"bramble-{os.getpid()}"
         self.namespace = self._prefix
-        self._clear_stale()
         ip("netns", "add", self.namespace)
         ip("-n", self.namespace, "link", "set", "lo", "up")
         ip("-n", self.namespace, "link", "add", "br0", "type", "bridge")
@@ -57,18 +55,16 @@ class Network:
 
     def close(self) -> None:
         """Delete every namespace of this run; the interfaces go with them."""
-        self._delete(lambda owner: owner == os.getpid())
+        clear_namespaces(lambda owner: owner == os.getpid())
 
-    def _clear_stale(self) -> None:
-        self._delete(lambda owner: not os.path.exists(f"/proc/{owner}"))
 
-    @staticmethod
-    def _delete(wanted: Callable[[int], bool]) -> None:
-        for line in ip("netns", "list").splitlines():
-            name = line.split()[0]
-            parts = name.split("-")
-            if parts[0] == "bramble" and len(parts) > 1 and parts[1].isdigit() and wanted(int(parts[1])):
-                # A connection that Ansible keeps open for a minute would keep the namespace, too, without a name.
-                for pid in map(int, ip("netns", "pids", name, check=False).split()):
-                    kill_all(pid)
-                ip("netns", "delete", name, check=False)
+def clear_namespaces(wanted: Callable[[int], bool]) -> None:
+    """Delete the namespaces that processes made whose numbers are wanted."""
+    for line in ip("netns", "list").splitlines():
+        name = line.split()[0]
+        parts = name.split("-")
+        if parts[0] == "bramble" and len(parts) > 1 and parts[1].isdigit() and wanted(int(parts[1])):
+            # A connection that Ansible keeps open for a minute would keep the namespace, too, without a name.
+            for pid in map(int, ip("netns", "pids", name, check=False).split()):
+                kill_all(pid)
+            ip("netns", "delete", name, check=False)
