@@ -22,3 +22,6 @@ class Loop(Protocol):
 
     def offload(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run something that blocks, while everybody else goes on; return its result or raise its error."""
+
+    def hand_over(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """Run something that blocks, after what was offloaded before and ahead of what comes, and do not wait."""

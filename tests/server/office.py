@@ -64,6 +64,9 @@ class Threads:
     def offload(self, work: Callable[..., T], *arguments: Any) -> T:
         return work(*arguments)
 
+    def hand_over(self, work: Callable[..., Any], *arguments: Any) -> None:
+        work(*arguments)
+
 
 class Clock:
     """Stands still until a test moves it."""
@@ -209,8 +212,25 @@ class Office:
         wire = complete.to_wire()
         if asked and asked.round == number and asked.extras.features:
             wire = answered(complete, asked).to_wire(replace(asked, model=asked.digest))
-        self.coordinator.deliver(client, Delivery.from_wire(wire, LAYOUT))
-        self.drain()  # an acknowledgement comes before what it sets off is done
+        self._unless_it_dies(functools.partial(self.coordinator.deliver, client, Delivery.from_wire(wire, LAYOUT)))
+        self.drain()  # an acknowledgement may come before what it sets off is done
+
+    def _unless_it_dies(self, work: Callable[[], Any]) -> None:
+        """Do something and wait for its end, which does not come where the server dies of it."""
+        done, failures = threading.Event(), list[Exception]()
+
+        def attempt() -> None:
+            try:
+                work()
+            except Exception as error:
+                failures.append(error)
+            done.set()
+
+        threading.Thread(target=attempt, daemon=True).start()
+        while not done.wait(0.01) and self.coordinator._writer._task.is_alive():
+            pass
+        if failures:
+            raise failures[0]
 
     def refuse(self, client: str, number: int) -> None:
         self.coordinator.fail(client, TrainingFailed(number, "busy"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -60,6 +60,7 @@ class Coordinator:
         self._shared = Shared(store, archive, registry, downlink, loop, metrics, clock, limited_log, self._endings, self._changed)
         self._tracks = {track.task: track for track in (Track(foundation, self._shared) for foundation in foundations)}
         self._first = next(iter(self._tracks.values()))
+        self._updates = _Updates(self._tracks.values(), self._of)
         self._recover()
 
     def _recover(self) -> None:
@@ -134,7 +135,7 @@ class Coordinator:
         if self._settings.mode == "private":
             delivery = replace(delivery, metrics=privacy.told(delivery.samples, delivery.metrics))
         event = machine.Update(client, delivery.round)
-        self._writer.take((event, delivery), self._put_aside, lambda reply: self._of(event.round).feed(event, reply))
+        self._writer.take((event, delivery), self._updates, lambda reply: self._of(event.round).feed(event, reply))
 
     def fail(self, client: str, failed: TrainingFailed) -> None:
         """Take the word of a client that it will not train, and why."""
@@ -226,10 +227,6 @@ class Coordinator:
                 failed.append(error)
         if failed:
             raise failed[0]
-
-    def _put_aside(self, delivered: list[tuple[machine.Update, Delivery]]) -> None:
-        for track in self._tracks.values():
-            track.put_aside([item for item in delivered if self._of(item[0].round) is track])
 
     # What concerns all
 
@@ -343,3 +340,17 @@ class Coordinator:
         if self._endings.due(now) == 0:
             self._endings.retry(now)
         self._each(lambda track: track.tick(now))
+
+
+class _Updates:
+    """Where clients' updates are put: into the file of the open round that each is for."""
+
+    def __init__(self, tracks: Collection[Track], of: Callable[[int], Track]) -> None:
+        self._tracks, self._of = tracks, of
+
+    def put(self, delivered: list[tuple[machine.Update, Delivery]]) -> bool:
+        return all([track.put_aside([item for item in delivered if self._of(item[0].round) is track]) for track in self._tracks])
+
+    def secure(self) -> None:
+        for track in self._tracks:
+            track.secure()

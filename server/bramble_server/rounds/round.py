@@ -27,6 +27,9 @@ from bramble_server.store import Store, models, rounds
 from bramble_server.store.models import LatestUpdate, Memory
 from bramble_server.store.schema import MEASURES
 
+SMALL = 1 << 20
+"""Bytes of a round's file up to which all that it holds is judged, folded and committed in some milliseconds."""
+
 
 class OpenRound:
     """Gathers a round's updates; writes them to the store with the round's end, in one transaction.
@@ -98,7 +101,7 @@ class OpenRound:
             self._file.append({"kind": type(event).__name__.lower(), "client": event.client, "at": self._now, **reason})
 
     def take(self, delivered: Iterable[tuple[str, Delivery, ClientUpdate | None]]) -> None:
-        """Decode updates and put them aside, with one sync for all; whether each may count, :meth:`fold` says. Blocks.
+        """Decode updates and put them aside; whether each may count, :meth:`fold` says. They are there to stay after a :meth:`sync`.
 
         Parameters
         ----------
@@ -109,10 +112,32 @@ class OpenRound:
         for client, delivery, asked in delivered:
             if client not in self._taken:
                 self._taken[client] = self._append(client, delivery, asked)
+
+    def has_taken(self, clients: Iterable[str]) -> bool:
+        """Whether good updates of all these clients were among those that were just taken."""
+        return all(isinstance(self._taken.get(client), Record) for client in clients)
+
+    @property
+    def small(self) -> bool:
+        """Whether its end comes so soon after its last update that who sent it can wait for that."""
+        return self._file.size <= SMALL
+
+    def sync(self) -> None:
+        """Have what was just taken survive a power cut; where that cannot be, :meth:`fold` counts none of it."""
         try:
-            self._file.sync()
+            self.secure()
         except RoundFileError as error:
             self._taken = dict.fromkeys(self._taken, error)
+
+    def secure(self) -> None:
+        """Have all that is noted survive a power cut.
+
+        Raises
+        ------
+        RoundFileError
+            If the disk refuses.
+        """
+        self._file.sync()
 
     def _append(self, client: str, delivery: Delivery, asked: ClientUpdate | None) -> Record | Exception:
         about = {
@@ -330,7 +355,7 @@ class OpenRound:
     def leave(self) -> None:
         """Let go of the file with all that was noted, for a next process to go on with."""
         with suppress(RoundFileError):  # nothing that was acknowledged is lost by it
-            self._file.sync()
+            self.secure()
         self.close()
 
     def close(self) -> None:

@@ -175,6 +175,11 @@ class RoundFile:
         self._end = at
         return Record(about, start, length, check)
 
+    @property
+    def size(self) -> int:
+        """Bytes that are in it."""
+        return self._end
+
     def sync(self) -> None:
         """Return once everything that was appended survives a power cut.
 

@@ -75,6 +75,7 @@ class Track:
         self._rules = machine.Rules(self.settings.min_clients, self.settings.min_updates)
         self._state: machine.State = self._machine.begin(self._rules)
         self._open: OpenRound | None = None
+        self._unsure: OpenRound | None = None
         self._request: Request
         self._deadline = 0.0
 
@@ -127,11 +128,27 @@ class Track:
         able = self._shared.registry.able(self.task)
         return machine.Start(able, len(self._shared.registry) - len(able))
 
-    def put_aside(self, delivered: Sequence[tuple[machine.Update, Delivery]]) -> None:
-        """Bring onto the disk what will count. In a thread: the writer waits for it, and nobody else changes the state."""
+    def put_aside(self, delivered: Sequence[tuple[machine.Update, Delivery]]) -> bool:
+        """Write down what will count; return whether it is on the disk. In a thread: the writer waits, and nobody else changes the state.
+
+        A sync costs a small round more than anything else, so it gets none of its own where the commit that follows has one.
+        """
         wanted = [(event.client, delivery) for event, delivery in delivered if self._machine.counts(self._state, event)]
-        if self._open and wanted:
-            self._open.take((client, delivery, self._request.to(client)) for client, delivery in wanted)
+        running = self._state.running
+        if self._open is None or running is None or not wanted:
+            return True
+        self._open.take((client, delivery, self._request.to(client)) for client, delivery in wanted)
+        if self._open.small and self._open.has_taken(running.pending):
+            self._unsure = self._open
+            return False
+        self._open.sync()
+        return True
+
+    def secure(self) -> None:
+        """Bring onto the disk what was put aside and came into no commit."""
+        unsure, self._unsure = self._unsure, None
+        if unsure is not None and unsure is self._open:
+            self._shared.loop.offload(unsure.secure)
 
     def feed(self, event: machine.Event, reply: Reply, to: int = 0) -> None:
         """Let the machine step, and do what it says."""
@@ -224,7 +241,7 @@ class Track:
         self._commits.told(open_round)
         if committed:
             self._shared.changed()  # before what takes its time, or the round would be seen as over and open
-        self._shared.loop.offload(self._openings.let_go, open_round, committed)
+        self._shared.loop.hand_over(self._openings.let_go, open_round, committed)
 
     # The clock, and ends
 

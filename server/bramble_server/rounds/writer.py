@@ -7,7 +7,7 @@ import logging
 import queue
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -44,18 +44,33 @@ class Reply:
         self._event = event
         self._value: Any = None
         self._error: Exception | None = None
+        self._given = self._held = False
 
     def answer(self, value: Any = None) -> None:
         """Let whoever waits go on with this value."""
-        if not self._event.is_set():
+        if not self._given:
             self._value = value
-            self._event.set()
+            self._give()
 
     def fail(self, error: Exception) -> None:
         """Let whoever waits go on with this error."""
-        if not self._event.is_set():
+        if not self._given:
             self._error = error
+            self._give()
+
+    def _give(self) -> None:
+        self._given = True
+        if not self._held:
             self._event.set()
+
+    def hold(self) -> None:
+        """Keep whoever waits waiting, whatever is answered, until :meth:`release`."""
+        self._held = True
+
+    def release(self, error: Exception | None = None) -> None:
+        """Let whoever waits go on with what was answered meanwhile, or with this error."""
+        self._error = error or self._error
+        self._event.set()
 
     def wait(self) -> Any:
         """Wait for the answer."""
@@ -63,6 +78,16 @@ class Reply:
         if self._error is not None:
             raise self._error
         return self._value
+
+
+class Shelf(Protocol):
+    """Where things are put on the disk before anybody is told that they were taken."""
+
+    def put(self, items: list[Any]) -> bool:
+        """Write them, in a thread; return whether they are sure to stay. If not, what is done with them now makes sure of it."""
+
+    def secure(self) -> None:
+        """Make sure that whatever was put there stays, if that is still to be done."""
 
 
 class _Job:
@@ -83,9 +108,9 @@ class _Work(_Job):
 class _Taken(_Work):
     """Has a part before it that blocks, for which neighbours in the queue share one visit to a thread."""
 
-    def __init__(self, reply: Reply, item: Any, take: Callable[[list[Any]], None], work: Callable[[Reply], Any]) -> None:
+    def __init__(self, reply: Reply, item: Any, shelf: Shelf, work: Callable[[Reply], Any]) -> None:
         super().__init__(reply, work)
-        self.item, self.take = item, take
+        self.item, self.shelf = item, shelf
 
 
 class _Stored(_Job):
@@ -142,17 +167,17 @@ class Writer:
         """Run a job without waiting."""
         self._put(_Work(self._reply(), work))
 
-    def take(self, item: T, take: Callable[[list[T]], None], then: Callable[[Reply], Any]) -> Any:
-        """Run a job of which the first part blocks, and wait for its answer; what is queued at the same time shares that part.
+    def take(self, item: Any, shelf: Shelf, then: Callable[[Reply], Any]) -> Any:
+        """Put something on the disk, run a job, and wait for its answer; what is queued at the same time shares the first part.
 
         Parameters
         ----------
-        take
-            Called in another thread, with the items of all of them in their order.
+        shelf
+            Given the items of all of them in their order. Nobody is answered before it is sure that they stay there.
         then
             The second part, as for :meth:`submit`.
         """
-        return self._put(_Taken(self._reply(), item, take, then)).wait()
+        return self._put(_Taken(self._reply(), item, shelf, then)).wait()
 
     def write(self, work: Callable[[Connection], T], then: Callable[[], None]) -> T:
         """Write to the store and wait until it is on the disk; what is written at the same time shares one commit.
@@ -195,11 +220,13 @@ class Writer:
         due = self._due()
         if due is not None:
             due = max(0.0, due, self._not_before - self._clock.monotonic())
-        for (kind, take), group in itertools.groupby(self._next(due), lambda job: (type(job), getattr(job, "take", None))):
+        for (kind, shelf), group in itertools.groupby(self._next(due), lambda job: (type(job), getattr(job, "shelf", None))):
             jobs = list(group)
             if kind is _Stored:
                 self._write(jobs)
-            elif take is None or self._taken(take, jobs):
+            elif shelf is not None:
+                self._take(shelf, jobs)
+            else:
                 for job in jobs:
                     self._do(job)
         due = self._due()
@@ -226,15 +253,32 @@ class Writer:
             log.exception("a job failed; nothing else is affected")
             job.reply.fail(InternalError("the server could not do that, its log says why"))
 
-    def _taken(self, take: Callable[[list[Any]], None], jobs: list[_Taken]) -> bool:
+    def _take(self, shelf: Shelf, jobs: list[_Taken]) -> None:
         try:
-            self._loop.offload(take, [job.item for job in jobs])
+            sure = self._loop.offload(shelf.put, [job.item for job in jobs])
         except Exception:
             log.exception("jobs failed; nothing else is affected")
             for job in jobs:
                 job.reply.fail(InternalError("the server could not do that, its log says why"))
-            return False
-        return True
+            return
+        for job in jobs if not sure else ():
+            job.reply.hold()
+        for job in jobs:
+            self._do(job)
+        if not sure:
+            self._release(shelf, jobs)
+
+    def _release(self, shelf: Shelf, jobs: list[_Taken]) -> None:
+        failure: Exception | None = None
+        try:
+            shelf.secure()
+        except Exception as error:
+            failure = error
+            if not isinstance(error, BrambleError):
+                log.exception("jobs failed; nothing else is affected")
+                failure = InternalError("the server could not do that, its log says why")
+        for job in jobs:
+            job.reply.release(failure)
 
     def _write(self, jobs: list[_Stored]) -> None:
         try:

@@ -51,6 +51,18 @@ def test_as_many_run_at_once_as_there_are_threads_and_the_others_wait_in_their_o
     assert order == list(range(20))
 
 
+def test_what_is_handed_over_is_done_in_its_turn_and_if_it_fails_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    threads, order, may_begin = Threads(1), list[str](), threading.Event()
+    threads.hand_over(may_begin.wait, 30)
+    threads.hand_over(order.append, "beside")
+    threads.hand_over(divmod, 7, 0)
+    assert order == [], "nobody waited"
+    may_begin.set()
+    threads.run(order.append, "offloaded")
+    assert order == ["beside", "offloaded"]
+    assert [str(record.exc_info and record.exc_info[1]) for record in caplog.records] == ["integer division or modulo by zero"]
+
+
 def test_who_gave_up_waiting_is_in_nobody_s_way() -> None:
     threads, may_end = Threads(1), threading.Event()
     with gevent.Timeout(0.01, False):

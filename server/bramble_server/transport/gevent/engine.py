@@ -100,6 +100,10 @@ class GeventLoop:
         """Do blocking work (a database, large arrays) in a thread, while heartbeats go on; return its result or raise its error."""
         return self._threads.run(work, *arguments)
 
+    def hand_over(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """Do blocking work in a thread, once that is done which was asked of it before, and do not wait."""
+        self._threads.hand_over(work, *arguments)
+
 
 class Listener:
     """The listening server.

@@ -6,6 +6,7 @@ round costs. Here both ways are queues in C, and one watcher wakes the loop for 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import gevent  # type: ignore[import-untyped]
 from gevent.hub import Waiter  # type: ignore[import-untyped]
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -42,6 +44,10 @@ class Threads:
         finally:
             del error  # else it would hold on to this call, and with it to what was handed over
 
+    def hand_over(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """Run something in a thread, and do not wait for it."""
+        self._calls.put((None, work, arguments))
+
     def _work(self) -> None:
         while True:
             self._attempt(*self._calls.get())  # apart, so that nothing large is held on to until the next call
@@ -51,6 +57,10 @@ class Threads:
             outcome = [work(*arguments), None]
         except BaseException as error:
             outcome = [None, error]
+            if waiter is None:
+                log.exception("what was to be done beside failed; nothing else is affected")
+        if waiter is None:
+            return
         self._done.append((waiter, outcome))
         self._wake.send()
 
