@@ -45,7 +45,7 @@ class Memory:
 
 UNKNOWN = Memory(None, {})
 
-_SAVE = Statement(models.insert(), ("task", "round", "weights", "strategy", "parameters"))
+_SAVE = models.insert()
 _REMEMBER = Statement(strategy_state.insert(), ("round", "name", "dtype", "shape", "data"))
 _THEIRS = models.c.task == bindparam("whose")
 _NEWEST = select(models.c.round).where(_THEIRS).order_by(models.c.round.desc())
@@ -55,7 +55,7 @@ _LET_GO = Statement(delete(models).where(_THEIRS, models.c.round <= _NEWEST.offs
 def save(connection: Connection, task: str, number: int, weights: Weights, memory: Memory, keep: int) -> None:
     """Keep the model of a round, shape (parameters,), with what belongs to it, and only the task's newest ``keep`` (at least one)."""
     values = {"weights": _pack(weights), "strategy": memory.strategy, "parameters": dict(memory.parameters)}
-    _SAVE.run(connection, {"task": task, "round": number, **values})
+    connection.execute(_SAVE, {"task": task, "round": number, **values})
     for name, array in memory.state.items():
         plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         described = {"dtype": plain.dtype.str, "shape": list(array.shape)}
