@@ -9,10 +9,29 @@ from typing import Literal, TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[..., T | Literal[False] | None], what: str, within: float = 60.0) -> T:
-    """Return the condition's first true value; fail, saying what was waited for, if there is none in time."""
-    until = time.monotonic() + within
-    while not (value := condition()):
-        assert time.monotonic() < until, f"waited {within:g} s in vain: {what}"
-        time.sleep(0.01)
-    return value
+def wait_for(
+    condition: Callable[..., T | Literal[False] | None],
+    what: str,
+    within: float = 60.0,
+    every: float = 0.01,
+    despite: tuple[type[BaseException], ...] = (),
+) -> T:
+    """Return the condition's first true value; fail, saying what was waited for, if there is none in time.
+
+    Parameters
+    ----------
+    every
+        Seconds between two looks.
+    despite
+        Errors of the condition that mean: not yet.
+    """
+    end, problem = time.monotonic() + within, ""
+    while True:
+        try:
+            value, problem = condition(), ""
+        except despite as error:
+            value, problem = None, f" (last: {error})"
+        if value:
+            return value
+        assert time.monotonic() < end, f"waited {within:g} s in vain: {what}{problem}"
+        time.sleep(every)

@@ -35,7 +35,7 @@ from bramble_client.learn.memory import Memory
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.trainer import Result, Trainer
 from bramble_client.learn.training_queue import TrainingQueue
-from bramble_client.machine import disk, memory
+from bramble_client.machine import allocator, disk
 from bramble_client.machine.frontpanel import open_panel
 from bramble_client.machine.report import Reporter
 from bramble_protocol import BrambleError
@@ -314,7 +314,7 @@ def run(settings: ClientSettings) -> int:
     BrambleError
         If a setting turns out to be unusable. A server that does not answer is no reason to end.
     """
-    memory.frugal()
+    allocator.frugal()
     asked_to_stop: queue.SimpleQueue[int] = queue.SimpleQueue()  # its `put` may be called from a signal handler
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, frame: asked_to_stop.put(received))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from bramble_client.acquire.database import verdict
 from bramble_client.commands import rehearsal, startup
-from bramble_client.deliver import route, trust
+from bramble_client.deliver import certificates, route
 from bramble_client.learn.graph_trust import GraphTrust, read_keys
 from bramble_client.machine import disk
 from bramble_client.machine.frontpanel import open_pins
@@ -123,7 +123,7 @@ def _server(settings: ClientSettings) -> str:
             raise BrambleError(f"{settings.server} answers with HTTP {error.code}; is it a Bramble server?") from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
-            raise BrambleError(f"{settings.server} cannot be believed: {trust.refusal(error.reason)}") from None
+            raise BrambleError(f"{settings.server} cannot be believed: {certificates.refusal(error.reason)}") from None
         raise BrambleError(f"{settings.server} cannot be reached ({error.reason}); is it running, and is --ca right?") from None
     except HTTPException:
         raise BrambleError(f"{settings.server}: {route.NOT_HTTP}") from None

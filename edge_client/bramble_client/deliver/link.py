@@ -16,7 +16,7 @@ from typing import Any
 import websocket
 from socketio.exceptions import SocketIOError  # type: ignore[import-untyped, unused-ignore]
 
-from bramble_client.deliver import route, trust
+from bramble_client.deliver import certificates, route
 from bramble_client.deliver.socketio_client import Connection
 from bramble_client.worker import Worker
 from bramble_protocol import BrambleError
@@ -294,7 +294,7 @@ def _cause(error: BaseException) -> str:
         link = link.__cause__ or link.__context__
     for item in reversed(chain):
         if isinstance(item, ssl.SSLCertVerificationError):
-            return trust.refusal(item)
+            return certificates.refusal(item)
         if isinstance(item, websocket.WebSocketBadStatusException):
             return _status(item.status_code)
         if isinstance(item, websocket.WebSocketProxyException):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bramble_client.learn.frames import Frames, Malformed
 from bramble_client.learn.runtime import Runtime
-from bramble_client.machine import memory
+from bramble_client.machine import allocator
 from bramble_protocol.errors import BrambleError
 
 MOST = 1 << 31
@@ -73,6 +73,6 @@ def limit(parent: int, most: int) -> None:
 
 
 if __name__ == "__main__":
-    memory.frugal()
+    allocator.frugal()
     limit(int(sys.argv[1]), int(sys.argv[2]))
     serve(Frames(socket.socket(fileno=0)))
