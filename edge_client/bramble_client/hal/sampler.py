@@ -12,6 +12,7 @@ from typing import Protocol
 
 from bramble_client.hal.clock import Clock, SystemClock
 from bramble_client.hal.readings import Reading
+from bramble_client.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,52 @@ class Deadlines:
         return missed
 
 
+class SourceSampler(Worker):
+    """Samples one source in a thread of its own: see :class:`Sampler`, whose parameters these are."""
+
+    def __init__(self, source: Source, interval: float, sink: Sink, clock: Clock, wait: Callable[[float], bool] | None) -> None:
+        super().__init__(f"sample {source.name}")
+        self.source, self.interval, self.stats = source, interval, Stats()
+        self._sink, self._clock, self._wait = sink, clock, wait or self._stopping.wait
+        self._turned = clock.now()
+        self._failing = False
+
+    def stuck(self, patience: float) -> bool:
+        """Whether nobody samples the source any more, or three intervals and so many seconds have passed since."""
+        return not self.alive or self._clock.now() - self._turned > 3 * self.interval + patience
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._turned = self._clock.now()
+        super().start()
+
+    def run(self) -> None:
+        """Sample until told to stop."""
+        deadlines, stats = Deadlines(self._clock.now(), self.interval), self.stats
+        while not self._wait(max(0.0, deadlines.due - self._clock.now())):
+            now = self._clock.now()
+            stats.missed += deadlines.take(now)
+            stats.latest = max(stats.latest, now - (deadlines.due - self.interval))
+            self._sample()
+            stats.taken += 1
+            self._turned = self._clock.now()
+
+    def _sample(self) -> None:
+        try:
+            readings = self.source.read()
+            if readings:
+                self._sink(readings)
+        except Exception:
+            # A driver's mistake or a closed database must not end the sampling of this sensor, nor of the others
+            if not self._failing:
+                logger.exception("sampling sensor %s failed; trying again at its pace", self.source.name)
+            self._failing = True
+            return
+        if self._failing:
+            logger.warning("sampling sensor %s works again", self.source.name)
+        self._failing = False
+
+
 class Sampler:
     """Takes samples until it is stopped.
 
@@ -99,36 +146,33 @@ class Sampler:
     def __init__(
         self, sources: Sequence[tuple[Source, float]], sink: Sink, clock: Clock | None = None, wait: Callable[[float], bool] | None = None
     ) -> None:
-        self._sources = list(sources)
-        self._sink = sink
-        self._clock = clock or SystemClock()
-        self._stop = threading.Event()
-        self._wait = wait or self._stop.wait
-        self._turn = threading.Lock()
-        self._threads: dict[str, threading.Thread] = {}
-        self._turned: dict[str, float] = {}
-        self._failing: set[str] = set()
-        self.stats: dict[str, Stats] = {source.name: Stats() for source, _ in self._sources}
+        self._sink, self._turn = sink, threading.Lock()
+        clock = clock or SystemClock()
+        self.parts = [SourceSampler(source, interval, self._take, clock, wait) for source, interval in sources]
+        """One for each source, in their order."""
+        self.stats: dict[str, Stats] = {part.source.name: part.stats for part in self.parts}
+
+    def _take(self, readings: list[Reading]) -> None:
+        with self._turn:
+            self._sink(readings)
 
     @property
     def shortest(self) -> float:
         """The shortest interval of any source, in seconds."""
-        return min(interval for _, interval in self._sources)
+        return min(part.interval for part in self.parts)
 
     def start(self) -> None:
         """Begin."""
-        for source, interval in self._sources:
-            self._turned[source.name] = self._clock.now()
-            thread = threading.Thread(target=self.run, args=(source, interval), name=f"sample {source.name}", daemon=True)
-            thread.start()
-            self._threads[source.name] = thread
+        for part in self.parts:
+            part.start()
 
     def stop(self, timeout: float = 5.0) -> None:
         """End within so many seconds; samples that are under way are finished first, if they do not take longer."""
-        self._stop.set()
         deadline = time.monotonic() + timeout
-        for thread in self._threads.values():
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for part in self.parts:  # all are told before any is waited for
+            part.stop(0)
+        for part in self.parts:
+            part.stop(max(0.0, deadline - time.monotonic()))
 
     def stuck(self, patience: float) -> str | None:
         """Return the name of a source that nobody samples any more, or None.
@@ -138,38 +182,7 @@ class Sampler:
         patience
             Seconds beyond three intervals after which a source that does not come back is given up; a bus with time-outs is slow, not dead.
         """
-        now = self._clock.now()
-        for source, interval in self._sources:
-            if not self._threads[source.name].is_alive() or now - self._turned[source.name] > 3 * interval + patience:
-                return source.name
-        return None
-
-    def run(self, source: Source, interval: float) -> None:
-        """Sample one source until told to stop."""
-        deadlines, stats = Deadlines(self._clock.now(), interval), self.stats[source.name]
-        while not self._wait(max(0.0, deadlines.due - self._clock.now())):
-            now = self._clock.now()
-            stats.missed += deadlines.take(now)
-            stats.latest = max(stats.latest, now - (deadlines.due - interval))
-            self._sample(source)
-            stats.taken += 1
-            self._turned[source.name] = self._clock.now()
-
-    def _sample(self, source: Source) -> None:
-        try:
-            readings = source.read()
-            if readings:
-                with self._turn:
-                    self._sink(readings)
-        except Exception:
-            # A driver's mistake or a closed database must not end the sampling of this sensor, nor of the others
-            if source.name not in self._failing:
-                logger.exception("sampling sensor %s failed; trying again at its pace", source.name)
-            self._failing.add(source.name)
-            return
-        if source.name in self._failing:
-            logger.warning("sampling sensor %s works again", source.name)
-        self._failing.discard(source.name)
+        return next((part.source.name for part in self.parts if part.stuck(patience)), None)
 
 
 class Dated:

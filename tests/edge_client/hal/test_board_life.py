@@ -42,7 +42,7 @@ def test_what_does_not_answer_is_gone_by_its_name_sensors_and_streams_alike(cloc
     sampler = board.sampler(lambda readings: None)
     board.read()
     assert board.gone == ["cellar"]
-    for source, _ in sampler._sources:
+    for source in (part.source for part in sampler.parts):
         source.read()
     assert board.gone == ["cellar", "motion"]
 
@@ -50,7 +50,7 @@ def test_what_does_not_answer_is_gone_by_its_name_sensors_and_streams_alike(cloc
 def test_only_a_queue_with_a_rate_is_emptied_as_a_stream(clock: VirtualClock, bus: SimulatedBus) -> None:
     sensors = [Sensor(Scripted(clock, 20.0), "a"), Sensor(ScriptedQueue(clock, []), "b"), Sensor(ScriptedQueue(clock, []), "c")]
     board = Board(sensors, [bus], clock=clock, paces=[Pace(7, 100.0), Pace(9), Pace(0.01, 100.0)])
-    sources = [(type(source), interval) for source, interval in board.sampler(lambda readings: None)._sources]
+    sources = [(type(part.source), part.interval) for part in board.sampler(lambda readings: None).parts]
     assert sources == [(Sensor, 7), (Sensor, 9), (Stream, 0.1)]
 
 

