@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.edge_client.process import ClientProcess
 from tests.server.process import ServerProcess
 
 
 def bramble(*arguments: str, within: float = 120.0) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")}
-    command = [sys.executable, "-m", "bramble", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=within, env=clean, check=False)
+    return warm.run("bramble", *arguments, within=within)
 
 
 @pytest.fixture
@@ -28,8 +25,8 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 def test_one_command_waits_for_clients_readings_and_the_round(server: ServerProcess, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bramble", "round", "start", "--server", server.url, "--generate", "100", "--wait"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starting:  # before there is any client
+    command = ["round", "start", "--server", server.url, "--generate", "100", "--wait"]
+    with warm.Popen("bramble", *command, stdout=subprocess.PIPE, text=True) as starting:  # before there is any client
         with ClientProcess(server.url, tmp_path):
             out, _ = starting.communicate(timeout=120)
     assert starting.returncode == 0, out
@@ -45,8 +42,7 @@ def test_one_command_waits_for_clients_readings_and_the_round(server: ServerProc
 def test_it_waits_for_a_server_that_is_still_starting(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as first:
         port = first.port
-    command = [sys.executable, "-m", "bramble", "round", "start", "--server", f"http://127.0.0.1:{port}", "--wait", "--within", "1s"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = bramble("round", "start", "--server", f"http://127.0.0.1:{port}", "--wait", "--within", "1s")
     assert done.returncode == 1
     assert "Waited 1 s for enough clients in vain: No server answers at" in done.stderr
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,8 @@ from bramble_inspector.settings import InspectorSettings
 from bramble_protocol import BrambleError
 from bramble_server import foundation
 from bramble_server.settings import ServerSettings
-from tests.edge_client.process import CLIMATE, ROOT, environment
+from tests import warm
+from tests.edge_client.process import CLIMATE
 
 assert cli.app, "its import tells which commands read which table"
 
@@ -222,9 +221,8 @@ def test_a_releases_files_are_judged_where_they_lie(release: Path) -> None:
 def test_the_command_tells_by_its_code_and_as_json(tmp_path: Path, every: str, code: int) -> None:
     path = tmp_path / "server.toml"
     path.write_text(f'[server]\nevery = "{every}"\n')
-    command = [sys.executable, "-m", "bramble", "settings", "check", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False)
+    done = warm.run("bramble", "settings", "check", str(path))
     assert done.returncode == code, done.stderr
     assert done.stderr.splitlines() == [f"{path}: [server] every: expected a duration such as 90s, 10m or 1h, got 'soon'"][:code]
-    listed = subprocess.run([*command, "--json"], capture_output=True, text=True, cwd=ROOT, env=environment(), check=False)
+    listed = warm.run("bramble", "settings", "check", str(path), "--json")
     assert [problem["key"] for problem in json.loads(listed.stdout)] == ["every"][:code]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +14,7 @@ import pytest
 
 from bramble.api import Server
 from bramble.watch import Finding, Watch
+from tests.bramble.test_round import bramble
 from tests.server.pi import Closed, Pi, hello, update
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
@@ -192,13 +190,6 @@ def test_a_server_that_cannot_commit_is_named_even_in_its_first_round(tmp_path: 
         clients.append(Client(server, "pi-1"))
         assert "the server failed to commit it" in watch(server).failed[""]
         clients.pop().close()
-
-
-def bramble(*arguments: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("BRAMBLE_")}
-    return subprocess.run(
-        [sys.executable, "-m", "bramble", *arguments], capture_output=True, text=True, timeout=120, env=clean, check=False
-    )
 
 
 def test_the_command_tells_by_its_code_and_as_json(server: ServerProcess, clients: list[Client]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import numpy as np
 from bramble_client.acquire.recorder import Recorder
 from bramble_client.hal.sim import recordings
 from bramble_protocol.graph import GraphFile
-from tests.edge_client.process import CLIMATE, ROOT, ClientProcess, environment
+from tests import warm
+from tests.edge_client.process import CLIMATE, ClientProcess
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
 
@@ -119,7 +118,8 @@ def test_a_private_server_takes_a_mock_client_only_if_it_is_told_to_and_never_as
 
 
 def bramble(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "bramble", *arguments], cwd=ROOT, env=environment(), check=True, capture_output=True)
+    done = warm.run("bramble", *arguments)
+    assert done.returncode == 0, done.stderr
 
 
 def private(server: ServerProcess, folder: Path, name: str, *flags: str) -> ClientProcess:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +10,8 @@ import pytest
 
 from bramble.api import Server
 from bramble_server.fleet.tokens import hash_of
-from tests.edge_client.process import CLIMATE, ROOT, ClientProcess, environment
+from tests import warm
+from tests.edge_client.process import CLIMATE, ClientProcess
 from tests.ports import kept
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
@@ -75,8 +74,8 @@ BAD: dict[str, tuple[Callable[[Path], list[str]], str]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_setting_is_one_sentence_on_stderr_and_an_exit_code(tmp_path: Path, case: str) -> None:
     flags, named = BAD[case]
-    command = [sys.executable, "-m", "bramble_client", "--id", "pi-1", "--sensors", "mock", "--data-dir", str(tmp_path / "data")]
-    done = subprocess.run([*command, *flags(tmp_path)], capture_output=True, text=True, timeout=60, cwd=ROOT, env=environment())
+    command = ["--id", "pi-1", "--sensors", "mock", "--data-dir", str(tmp_path / "data")]
+    done = warm.run("bramble_client", *command, *flags(tmp_path))
     assert done.returncode != 0
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -85,8 +84,7 @@ def test_a_bad_setting_is_one_sentence_on_stderr_and_an_exit_code(tmp_path: Path
 
 
 def test_sensors_have_to_be_named(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bramble_client", "--data-dir", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, env=environment())
+    done = warm.run("bramble_client", "--data-dir", str(tmp_path))
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "--sensors is missing" in done.stderr
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.e2e.readme import BLOCKS, README, ROOT, paste, script
 
 
@@ -61,11 +61,9 @@ def documented_flags() -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize(("command", "flag"), sorted(documented_flags()))
 def test_a_flag_that_the_readme_names_exists(command: str, flag: str) -> None:
-    text = subprocess.run(
-        [sys.executable, "-m", "bramble", *command.split(), "--help"],
-        capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "300", "NO_COLOR": "1"},
-    ).stdout  # fmt: skip
-    assert flag in text
+    done = warm.run("bramble", *command.split(), "--help", COLUMNS="300", NO_COLOR="1")
+    assert done.returncode == 0, done.stderr
+    assert flag in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from tests import warm
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 CLIMATE = ROOT / "server/bramble_server/tasks/climate.tflite"
 
 
-def environment(bramble: Path | None = None, **other: str) -> dict[str, str]:
-    """The tests' environment without anybody's settings, and with these sources unless another release's command is run."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("BRAMBLE_", "PYTHONPATH"))}
-    return {**clean, **({} if bramble else {"PYTHONPATH": str(ROOT)}), **other}
-
-
 class ClientProcess:
     """``python -m bramble_client``, another script like it, or another release's client; its data survive in ``folder``."""
+
+    process: subprocess.Popen[Any]
 
     def __init__(
         self,
@@ -40,12 +36,15 @@ class ClientProcess:
         self.folder = folder / name
         self.errors = folder / f"{name}.log"
         self._before = len(self.errors.read_text()) if self.errors.exists() else 0
-        ours = [sys.executable, *([str(script)] if script else ["-m", "bramble_client"])]
-        command = [*([str(bramble), "client"] if bramble else ours), "--server", url, "--id", name, "--sensors", "mock"]
-        command += ["--data-dir", str(self.folder), "--reconnect-max", "0.2", *flags]
+        arguments = ["--server", url, "--id", name, "--sensors", "mock", "--data-dir", str(self.folder), "--reconnect-max", "0.2", *flags]
         self.output = folder / f"{name}.out"
         with self.errors.open("ab") as errors, self.output.open("wb") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=ROOT, env=environment(bramble, **variables))
+            options: dict[str, Any] = {"stdout": output, "stderr": errors, "cwd": ROOT, "env": warm.environment(**variables)}
+            if bramble:
+                del options["env"]["PYTHONPATH"]
+                self.process = subprocess.Popen([str(bramble), "client", *arguments], **options)
+            else:
+                self.process = warm.Popen("bramble_client", *arguments, script=script, **options)
 
     def log(self) -> str:
         """What this process has written to its log so far."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from bramble_client.commands import check, startup
 from bramble_client.settings import ClientSettings
 from bramble_server.fleet.tokens import new_token
-from tests.edge_client.process import ROOT, environment
+from tests import warm
 from tests.server.process import ServerProcess
 
 
@@ -100,8 +99,8 @@ def test_pins_are_tried_out_if_they_are_used(secured: tuple[str, Path], monkeypa
 
 @pytest.mark.parametrize(("flags", "code"), [([], 0), (["--server", "http://127.0.0.1:1"], 1)], ids=["good", "bad"])
 def test_the_command_says_so_by_its_code(secured: tuple[str, Path], flags: list[str], code: int) -> None:
-    command = [sys.executable, "-m", "bramble", "client", "check", "--sensors", "mock", "--id", "pi-1", "--token-file", str(secured[1])]
-    done = subprocess.run([*command, "--server", secured[0], *flags], capture_output=True, text=True, cwd=ROOT, env=environment())
+    command = ["client", "check", "--sensors", "mock", "--id", "pi-1", "--token-file", str(secured[1])]
+    done = warm.run("bramble", *command, "--server", secured[0], *flags)
     assert done.returncode == code, done.stderr
     assert "ok   sensors:" in done.stdout
     assert ("FAIL server:" in done.stderr) == bool(code)

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from bramble_client.commands.startup import StartError, exclusive, read_token, tls_context
-from tests.edge_client.process import environment
+from tests.warm import environment
 
 
 def test_a_token_is_the_one_word_in_its_file(tmp_path: Path) -> None:

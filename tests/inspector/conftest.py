@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,9 +19,11 @@ from werkzeug.serving import make_server
 from bramble.api import Server
 from bramble_inspector.app import create_app
 from bramble_inspector.settings import InspectorSettings
+from tests import warm
 from tests.inspector.fleet import Pi
 from tests.inspector.standin import Standin
 from tests.ports import kept
+from tests.server.database import migrated
 from tests.waiting import wait_for
 
 
@@ -30,14 +31,14 @@ class RealServer:
     """``bramble server`` as its own process, which can be killed and started again on the same port."""
 
     def __init__(self, folder: Path, *flags: str) -> None:
-        self._command = [sys.executable, "-m", "bramble_server", "--data-dir", str(folder), *flags]
+        self._folder, self._flags = folder, flags
         self.port = kept()
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [*self._command, "--port", str(self.port)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-        )
+        migrated(self._folder)
+        arguments = ["--data-dir", str(self._folder), *self._flags, "--port", str(self.port)]
+        self.process = warm.Popen("bramble_server", *arguments, stdout=subprocess.PIPE, text=True, cwd=warm.ROOT)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.endswith(f"ready on http://127.0.0.1:{self.port}\n"), line

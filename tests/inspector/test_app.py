@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,17 +15,14 @@ import requests
 from bramble_inspector.app import create_app, run
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol import BrambleError
+from tests import warm
 from tests.http_proxy import HttpProxy
 from tests.inspector.standin import Standin
-
-ROOT = Path(__file__).parents[2]
 
 
 def start(cleanup: ExitStack, *flags: str) -> tuple[subprocess.Popen[str], str]:
     """Run the inspector as a process; return it and its address as it says it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bramble_inspector", "--port", "0", *flags], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
+    process = warm.Popen("bramble_inspector", "--port", "0", *flags, stdout=subprocess.PIPE, text=True, cwd=warm.ROOT)
     cleanup.enter_context(process)
     cleanup.callback(process.kill)
     assert process.stdout is not None
@@ -63,8 +59,7 @@ def test_it_serves_ipv6_where_it_is_told_to(cleanup: ExitStack) -> None:
 
 def test_a_taken_port_is_one_sentence_and_code_1() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        command = [sys.executable, "-m", "bramble_inspector", "--port", str(taken.getsockname()[1])]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+        done = warm.run("bramble_inspector", "--port", str(taken.getsockname()[1]))
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1

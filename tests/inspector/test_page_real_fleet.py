@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests import warm
 from tests.inspector.conftest import RealServer, Watched, traces
 from tests.waiting import wait_for
 
@@ -25,8 +25,8 @@ def test_two_real_clients_sample_forecast_and_learn_before_the_readers_eyes(
 ) -> None:
     server = start_server("--min-clients", "2", "--min-updates", "2")
     for name in NAMES:
-        command = [sys.executable, "-m", "bramble_client", "--server", server.url, "--id", name, "--sensors", "mock"]
-        client = subprocess.Popen([*command, "--data-dir", str(tmp_path / name)], stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
+        command = ["--server", server.url, "--id", name, "--sensors", "mock", "--data-dir", str(tmp_path / name)]
+        client = warm.Popen("bramble_client", *command, stdout=subprocess.DEVNULL, cwd=warm.ROOT)
         cleanup.callback(client.wait, 20)
         cleanup.callback(client.terminate)
     page = watched.open(inspect(server.url))

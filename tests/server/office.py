@@ -37,6 +37,7 @@ from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.rounds.machine import Machine
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store, models, rounds
+from tests.server.database import migrated
 from tests.server.process import LAYOUT, write_graph
 
 T = TypeVar("T")
@@ -136,7 +137,7 @@ class Office:
         tracks = foundation.read(self.settings)
         if machine:
             tracks = tuple(track._replace(machine=machine) for track in tracks)
-        self.store = Store(database or folder / "bramble.db")
+        self.store = Store(database or migrated(folder))
         # Its clients are of version 1: what the first task's strategy needs of them, those who test strategies leave aside.
         needs = {track.task: track.needs for track in tracks}
         first = tracks[0].task

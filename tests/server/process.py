@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +16,9 @@ from bramble.api import Server
 from bramble_protocol.graph import GraphFile, Manifest, Metric
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import Channel, TrainConfig
-from tests import wire
+from tests import warm, wire
 from tests.ports import kept
+from tests.server.database import migrated
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -51,24 +50,32 @@ class NotReady(Exception):
 
 
 class ServerProcess:
-    """``python -m bramble_server``, or another script or another release's ``bramble server``, in its own process."""
+    """``python -m bramble_server``, or another script or another release's ``bramble server``, in its own process.
+
+    It finds an empty database, unless it is to begin ``fresh``.
+    """
+
+    process: subprocess.Popen[str]
 
     def __init__(
         self, folder: Path, *flags: str, port: int = 0, layout: Layout = LAYOUT, script: Path | None = None, bramble: Path | None = None,
-        **environment: str,
+        fresh: bool = False, **environment: str,
     ) -> None:  # fmt: skip
         self.folder = folder
         self.errors = folder / "server.log"
-        command = [str(bramble), "server"] if bramble else [sys.executable, *([str(script)] if script else ["-m", "bramble_server"])]
-        command += ["--port", str(port or kept()), "--data-dir", str(folder / "data")]
-        command += [] if "--task" in flags else ["--task", str(write_graph(folder, layout))]
-        command += [*PATIENT, *flags]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("BRAMBLE_", "PYTHONPATH"))}
-        sources = {} if bramble else {"PYTHONPATH": str(ROOT)}
+        arguments = ["--port", str(port or kept()), "--data-dir", str(folder / "data")]
+        arguments += [] if "--task" in flags else ["--task", str(write_graph(folder, layout))]
+        arguments += [*PATIENT, *flags]
         with self.errors.open("ab") as errors:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env={**clean, **sources, **environment}
-            )
+            env = warm.environment(**environment)
+            options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": errors, "text": True, "cwd": ROOT, "env": env}
+            if bramble:
+                del env["PYTHONPATH"]
+                self.process = subprocess.Popen([str(bramble), "server", *arguments], **options)
+            else:
+                if not fresh:
+                    migrated(folder / "data")
+                self.process = warm.Popen("bramble_server", *arguments, script=script, **options)
         assert self.process.stdout
         ready = self.process.stdout.readline()
         if not ready.startswith("bramble server ready on "):

@@ -10,13 +10,14 @@ import pytest
 from bramble_protocol.messages import GenerateData
 from bramble_server.rounds.cycles import Cycles
 from bramble_server.store import Store
+from tests.server.database import migrated
 
 HOUR = 3600.0
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "bramble.db")
+    opened = Store(migrated(tmp_path))
     yield opened
     opened.close()
 

@@ -20,6 +20,7 @@ from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, RoundFile
 from bramble_server.store import Store, models, rounds
 from bramble_server.store.models import UNKNOWN
+from tests.server.database import migrated
 
 LAYOUT = Layout.of([("w", [4])])
 OLD = np.zeros(4, np.float32)
@@ -59,7 +60,7 @@ def commit(open_round: OpenRound, store: Store, needed: int = 1) -> tuple[Weight
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "bramble.db")
+    opened = Store(migrated(tmp_path))
     yield opened
     opened.close()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 
 from bramble_server.fleet.tokens import hash_of
+from tests import warm
 from tests.server.pi import Pi, Refused, hello
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
@@ -150,6 +149,5 @@ def test_the_list_outlives_the_server_and_a_reset_and_names_who_was_never_seen(t
 
 def forget(server: ServerProcess, folder: Path, client: str) -> tuple[str, str]:
     (folder / "me.token").write_text("me")
-    command = [sys.executable, "-m", "bramble", "fleet", "forget", client, "--server", server.url]
-    done = subprocess.run([*command, "--token-file", str(folder / "me.token")], capture_output=True, text=True, timeout=120, check=False)
+    done = warm.run("bramble", "fleet", "forget", client, "--server", server.url, "--token-file", str(folder / "me.token"))
     return done.stdout, done.stderr

@@ -15,6 +15,7 @@ from bramble_server.fleet.plausibility import Needs
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.registry_store import LATER, SOON, RegistryStore
 from bramble_server.store import Store, StoreError, clients, mirror, models
+from tests.server.database import migrated
 
 CHANNELS = (Channel("temperature", "°C"),)
 
@@ -44,7 +45,7 @@ class Kept:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Any:
-    opened = Store(tmp_path / "bramble.db")
+    opened = Store(migrated(tmp_path))
     yield opened
     opened.close()
 

@@ -75,7 +75,7 @@ def test_a_killed_server_goes_on_with_its_momentum_from_a_table_of_its_file(tmp_
 )
 def test_what_cannot_be_is_refused_in_one_sentence_before_anything_is_made(tmp_path: Path, flags: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(NotReady) as refused:
-        ServerProcess(tmp_path, *flags)
+        ServerProcess(tmp_path, *flags, fresh=True)
     assert refused.value.code == 1
     assert refused.value.said.strip().splitlines() == [f"bramble: {sentence}"]
     assert not (tmp_path / "data").exists()

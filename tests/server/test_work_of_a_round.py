@@ -21,6 +21,7 @@ from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, RoundFile
 from bramble_server.store import Store
 from bramble_server.store.models import UNKNOWN
+from tests.server.database import migrated
 
 SLOPE = 1.05
 """Of the logarithm of the work over that of what there is to do."""
@@ -30,7 +31,7 @@ def work(folder: Path, monkeypatch: pytest.MonkeyPatch, clients: int, parameters
     """Count what the second of two rounds does, from its opening to its commit: the first one warms up."""
     folder.mkdir()
     counted = Counter[str]()
-    store, layout, model = Store(folder / "bramble.db"), Layout.of([("w", [parameters])]), np.zeros(parameters, np.float32)
+    store, layout, model = Store(migrated(folder)), Layout.of([("w", [parameters])]), np.zeros(parameters, np.float32)
     names = tuple(f"pi-{index}" for index in range(clients))
     write = os.pwrite
 

@@ -14,6 +14,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_server.rounds import writer as writers
 from bramble_server.rounds.writer import InternalError, Reply, Writer
 from bramble_server.store import Store, meta
+from tests.server.database import migrated
 from tests.server.office import Threads
 from tests.waiting import wait_for
 
@@ -57,7 +58,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    store = Store(tmp_path / "bramble.db")
+    store = Store(migrated(tmp_path))
     house = House(store)
     house.writer.start()
     yield house
@@ -175,7 +176,7 @@ def test_clock_work_that_fails_is_logged_and_tried_again_without_a_rush(
 
 
 def test_what_comes_after_the_end_is_refused_instead_of_waiting_for_ever(tmp_path: Path) -> None:
-    store = Store(tmp_path / "bramble.db")
+    store = Store(migrated(tmp_path))
     house = House(store)
     house.writer.start()
     ended: list[str] = []

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from bramble_server.store import Store, migrate
+from tests.server.database import migrated
 
 Migrations = Callable[..., Path]
 
@@ -46,7 +47,9 @@ def reopen(target: Path | str) -> Iterator[Callable[[], Store]]:
 
 
 @pytest.fixture
-def store(reopen: Callable[[], Store]) -> Store:
+def store(target: Path | str, reopen: Callable[[], Store]) -> Store:
+    if isinstance(target, Path):
+        migrated(target.parent)
     return reopen()
 
 

@@ -19,7 +19,7 @@ from bramble_client.hal.sim.faults import Faults, Kind
 from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.conftest import Still
 from tests.edge_client.hal.kernel import Kernel
-from tests.edge_client.process import ROOT, environment
+from tests.warm import ROOT, environment
 
 LIBRARIES = {
     "adafruit_mcp9808.MCP9808": ("mcp9808", 0x18, {"temperature": 0.3}),
