@@ -15,13 +15,14 @@ demo: $(VENV)/.demo
 # With CI set, nothing may be skipped: TensorFlow and the browser must be there.
 test: test-main test-runtimes $(if $(CI),test-authoring)
 
-# Several files at a time, those that take longest first, unless there is something else to say to pytest.
+# Several files at a time, those that take longest first, unless there is something else to say to pytest. Half of the time a test waits for
+# what it started, so there are more at work than an ordinary machine has processors.
 test-main: $(VENV)/.dev
-	$(BIN)/python -m pytest $(or $(ARGS),-n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder)
+	$(BIN)/python -m pytest $(or $(ARGS),-n 4 --dist loadfile --no-loadscope-reorder)
 
 # Tests that start no process and take little time: what to run while one works, and what another Python would break first.
 fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -m "not process and not browser and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal --hypothesis-profile fast -m "not process and not browser and not slow" $(ARGS)
 
 # The same on each other Python that is installed, in an environment of its own. A name may be a shim that refuses, so pyenv's and uv's
 # own folders are looked into too.

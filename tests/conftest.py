@@ -19,6 +19,8 @@ with contextlib.suppress(ImportError):  # the environments of the other runtimes
 
     # An example that a busy machine delays is no failure: no test asserts a speed.
     settings.register_profile("patient", deadline=None)
+    # `make fast` tries a fifth of them, of every test: see tests/examples.py.
+    settings.register_profile("fast", deadline=None, max_examples=20)
     settings.load_profile("patient")
 
 # `make test` tells what it is told to every make below it; those that tests start are a user's own.

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bramble_client.learn.frames import LONGEST, Frames, Malformed
+from tests.examples import examples
 
 Ends = tuple[socket.socket, Frames]
 
@@ -75,7 +76,7 @@ def test_what_is_no_frame_or_too_large_is_refused_unread(ends: Ends, sent: bytes
         frames.receive(1000)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_frame_or_refused(sent: bytes) -> None:
     ours, theirs = socket.socketpair()

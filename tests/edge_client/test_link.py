@@ -74,6 +74,7 @@ def test_it_sends_no_origin_header_which_only_browsers_need(serve: Callable[...,
     assert server.origins == [None]
 
 
+@pytest.mark.slow
 def test_events_arrive_in_order_with_their_attachments_whole(serve: Callable[..., Server], connect: Callable[..., Link]) -> None:
     server = serve()
     link = connect(server.url, start=False)

@@ -17,6 +17,7 @@ from bramble_protocol.errors import ProtocolError
 from bramble_protocol.graph import GraphFile, Manifest, Metric, digest
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import Channel
+from tests.examples import examples
 
 MANIFEST = Manifest(
     task="climate",
@@ -140,7 +141,7 @@ def test_a_file_beyond_the_largest_is_refused(monkeypatch: pytest.MonkeyPatch) -
         GraphFile.read(data)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.data())
 def test_a_damaged_file_is_refused_or_read_and_nothing_else(choose: st.DataObject) -> None:
     data = bytearray(GraphFile.pack(b"flatbuffer", MANIFEST, INITIAL).data)

@@ -18,6 +18,7 @@ from bramble_protocol.errors import ProtocolError
 from bramble_protocol.graph import GraphFile, Manifest
 from bramble_protocol.interface import Input, Interface, Target, Value
 from bramble_protocol.layout import Layout
+from tests.examples import examples
 from tests.protocol.test_graph import MANIFEST as FORMER
 
 USUAL = dataclasses.replace(
@@ -228,7 +229,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, part in items for place in places(part, (*path, key)))]
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.data())
 def test_whatever_stands_in_any_place_is_read_or_refused_and_nothing_else(choose: st.DataObject) -> None:
     wire = {"manifest": copy.deepcopy(SEVERAL.to_wire())}
@@ -252,7 +253,7 @@ def test_whatever_stands_in_any_place_is_read_or_refused_and_nothing_else(choose
     assert 10 < len(said) < 400
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_a_damaged_file_is_refused_or_read_and_nothing_else(choose: st.DataObject) -> None:
     manifest, state = choose.draw(st.sampled_from([(USUAL, None), (SEVERAL, STATE)]))

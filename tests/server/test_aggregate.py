@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import MAX_SAMPLES
 from bramble_server.learning.aggregate import BLOCK, SHORT, AggregateError, WeightedMean, finite, pool_metrics
+from tests.examples import examples
 
 EPS = 2.0**-24
 """Half the distance from 1 to the next float32: what one rounding costs, relative."""
@@ -61,7 +62,7 @@ def test_agrees_with_numpy_whatever_the_number_of_updates_and_the_size(count: in
     assert (error <= (SHORT + 2) * EPS * magnitude(vectors, weights)).all()
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.lists(
         st.tuples(st.floats(-(2.0**100), 2.0**100, width=32).filter(lambda x: x == 0 or abs(x) > 1e-25), st.integers(1, MAX_SAMPLES)),

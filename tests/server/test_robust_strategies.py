@@ -20,6 +20,7 @@ from bramble_protocol.messages import TrainConfig
 from bramble_server.learning.aggregate import AggregateError
 from bramble_server.learning.strategies import Context, Update, blocks, choose, conclude, create, planned
 from bramble_server.rounds import headroom
+from tests.examples import examples
 from tests.server.office import Office
 from tests.server.pi import Pi, update
 from tests.server.process import LAYOUT, ServerProcess
@@ -130,7 +131,7 @@ class TestLiars:
     """What each promises while no more lie than it is made for, and that this is the end of it."""
 
     @given(rows=honest, lie=lies, data=st.data())
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60), deadline=None)
     @pytest.mark.parametrize("name", ["median", "trimmedmean"])
     def test_each_parameter_stays_between_honest_ones(self, name: str, rows: list[list[float]], lie: list[float], data: Any) -> None:
         liars = data.draw(st.integers(0, len(rows) - 1))
@@ -147,7 +148,7 @@ class TestLiars:
         assert result(name, [*rows, *[lie] * falls], **options).min() > FAR / 20
 
     @given(rows=st.lists(st.lists(st.floats(-3, 3, width=32), min_size=4, max_size=4), min_size=7, max_size=9), data=st.data())
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60), deadline=None)
     @pytest.mark.parametrize("name", ["krum", "multikrum"])
     def test_what_krum_chooses_lies_near_an_honest_one(self, name: str, rows: list[list[float]], data: Any) -> None:
         liars = (len(rows) - 3) // 2  # of which each may send something else
@@ -170,7 +171,7 @@ class TestLiars:
         assert result(name, [*rows[:3], *[[FAR] * 4] * 4], **options).min() == FAR
 
     @given(rows=honest, data=st.data())
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60), deadline=None)
     def test_the_geometric_median_is_drawn_no_further_than_the_share_of_samples_allows(self, rows: list[list[float]], data: Any) -> None:
         true, far = [10] * len(rows), data.draw(st.integers(0, 9 * len(rows)))
         centre = np.mean(rows, axis=0)
@@ -186,7 +187,7 @@ class TestLiars:
         assert result("rfa", [*rows, [FAR, FAR]], [10, 10, 10, 40], iterations=1000).min() > FAR / 2
 
     @given(rows=honest, lie=lies, bound=st.floats(0.01, 5), liars=st.integers(1, 6))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60), deadline=None)
     def test_liars_move_a_bounded_mean_by_their_share_of_the_bound(
         self, rows: list[list[float]], lie: list[float], bound: float, liars: int
     ) -> None:

@@ -33,6 +33,7 @@ from bramble_server.rounds.machine import (
     Update,
 )
 from bramble_server.rounds.synchronous import State, step
+from tests.examples import examples
 from tests.server import quorum
 from tests.server.promises import Promises
 
@@ -74,9 +75,9 @@ class Quorum(Promises):
 
 
 TestSynchronous = Synchronous.TestCase
-TestSynchronous.settings = settings(max_examples=150, stateful_step_count=60)
+TestSynchronous.settings = settings(max_examples=examples(150), stateful_step_count=60)
 TestQuorum = Quorum.TestCase
-TestQuorum.settings = settings(max_examples=50, stateful_step_count=60)
+TestQuorum.settings = settings(max_examples=examples(50), stateful_step_count=60)
 
 
 def broken(**other: Callable[..., Any]) -> Machine[Any]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import Control, TrainConfig
 from bramble_server.learning.strategies import STRATEGIES, Context, Strategy, Update, conclude, create, planned
+from tests.examples import examples
 from tests.server.quadratics import CONFIG, RATE, Play, Quadratic, fleet, optimum
 
 Vector = NDArray[np.float64]
@@ -43,6 +44,7 @@ class TestUnequalSteps:
         np.testing.assert_allclose(found, fixed_point(clients, RATE), atol=1e-5)
         assert np.abs(found - optimum(clients, by_samples=True)).max() > 0.1
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("momentum", [0.0, 0.8])
     def test_fednova_comes_to_the_optimum_as_near_as_the_rate_is_small(self, momentum: float) -> None:
         clients = fleet(steps=(2, 40, 11, 80))
@@ -55,6 +57,7 @@ class TestUnequalSteps:
         biased = np.abs(fixed_point(clients, 2e-3) - aim).max()
         assert off[2] < 0.2 * biased
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", CONTROLLED)
     @pytest.mark.parametrize("scale", [1.0, 100.0, 10_000.0])
     def test_scaffold_and_feddyn_reach_the_optimum_whatever_the_dissimilarity(self, name: str, scale: float) -> None:
@@ -62,6 +65,7 @@ class TestUnequalSteps:
         found = Play(making(name)).rounds(600, clients)
         np.testing.assert_allclose(found / scale, optimum(clients, by_samples=False) / scale, atol=2e-5)
 
+    @pytest.mark.slow
     def test_scaffold_does_so_with_unequal_steps_too(self) -> None:
         clients = fleet()
         np.testing.assert_allclose(Play(making("scaffold")).rounds(800, clients), optimum(clients, by_samples=False), atol=2e-5)
@@ -83,6 +87,7 @@ class TestControls:
         total = sum(client.controls[since[client.name]] for client in clients)
         np.testing.assert_allclose(state["controls"], total, atol=1e-5)
 
+    @pytest.mark.slow
     def test_scaffold_reaches_the_optimum_with_some_of_the_clients_a_round(self) -> None:
         clients, play = fleet(), Play(making("scaffold"))
         rng = np.random.default_rng(3)
@@ -90,6 +95,7 @@ class TestControls:
             play.round([clients[i] for i in rng.choice(4, 2, replace=False)])
         np.testing.assert_allclose(play.aggregate.weights, optimum(clients, by_samples=False), atol=1e-3)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", CONTROLLED)
     def test_a_client_that_lost_its_own_has_all_begin_anew_and_the_log_says_so(self, name: str, caplog: pytest.LogCaptureFixture) -> None:
         clients, play = fleet(steps=(8, 8, 8, 8)), Play(making(name))
@@ -102,6 +108,7 @@ class TestControls:
         np.testing.assert_allclose(found, optimum(clients, by_samples=False), atol=2e-5)
         assert len(caplog.messages) == 1
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", CONTROLLED)
     def test_so_has_an_older_model_that_was_brought_back(self, name: str) -> None:
         clients, play = fleet(steps=(8, 8, 8, 8)), Play(making(name))
@@ -113,6 +120,7 @@ class TestControls:
         assert play.aggregate.state == {}
         np.testing.assert_allclose(play.rounds(600, clients), optimum(clients, by_samples=False), atol=2e-5)
 
+    @pytest.mark.slow
     def test_so_has_one_that_is_gone_for_good(self, caplog: pytest.LogCaptureFixture) -> None:
         clients, play = fleet(), Play(making("scaffold", patience=7))
         play.rounds(20, clients)
@@ -123,6 +131,7 @@ class TestControls:
         found = play.rounds(800, clients[1:])
         np.testing.assert_allclose(found, optimum(clients[1:], by_samples=False), atol=2e-5)
 
+    @pytest.mark.slow
     def test_who_joins_later_belongs_to_them(self) -> None:
         clients, play = fleet(), Play(making("scaffold"))
         play.rounds(30, clients[:3])
@@ -299,7 +308,7 @@ class TestInvariants:
     """What holds of each strategy on any fleet, in rounds of which the first made it remember something."""
 
     @given(clients=fleets(), order=st.randoms(use_true_random=False))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30), deadline=None)
     def test_the_order_of_arrival_is_rounding_at_most(self, name: str, clients: list[Quadratic], order: Any) -> None:
         assume(len(clients) >= least(name))
         one, other = any_of(name), any_of(name)
@@ -311,7 +320,7 @@ class TestInvariants:
             np.testing.assert_allclose(one.aggregate.weights, other.aggregate.weights, rtol=1e-4, atol=1e-4)
 
     @given(clients=fleets(), factor=st.integers(2, 50))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30), deadline=None)
     def test_more_samples_for_all_alike_change_nothing(self, name: str, clients: list[Quadratic], factor: int) -> None:
         assume(len(clients) >= least(name))
         one, other = any_of(name), any_of(name)
@@ -320,7 +329,7 @@ class TestInvariants:
             np.testing.assert_allclose(one.round(clients), other.round(more), rtol=1e-4, atol=1e-4)
 
     @given(count=st.integers(1, 5), at=vectors)
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30), deadline=None)
     def test_clients_that_are_at_their_optimum_stay_there(self, name: str, count: int, at: Vector) -> None:
         there = at.astype(np.float32).astype(np.float64)
         clients = [Quadratic(f"pi-{i}", there, np.ones(3), 1 + i) for i in range(count + least(name) - 1)]
@@ -330,7 +339,7 @@ class TestInvariants:
         np.testing.assert_allclose(play.rounds(3, clients), at, rtol=1e-5, atol=2e-3 if name.endswith(ADAPTIVE) else 1e-5)
 
     @given(clients=fleets(), count=st.integers(2, 4))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30), deadline=None)
     def test_identical_clients_are_as_one(self, name: str, clients: list[Quadratic], count: int) -> None:
         alone, many, few = any_of(name), any_of(name), least(name)
         same = [replace(clients[0], name=f"pi-{i}") for i in range(count + few - 1)]

@@ -26,8 +26,9 @@ from bramble_client.hal.sim.scene import Scene
 from bramble_protocol.errors import BrambleError
 from tests.edge_client.hal.conftest import Still
 from tests.edge_client.hal.kernel import Kernel
+from tests.examples import examples
 
-ANY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY = settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 T0 = 1672531200.0
 
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from bramble_client.hal.clock import VirtualClock
 from bramble_client.hal.readings import Quality, Reading
 from bramble_client.hal.sampler import Dated, Deadlines, Sampler, Stats
+from tests.examples import examples
 
-ARBITRARY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ARBITRARY = settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def one(t: float, utc: float | None = None, channel: str = "temperature") -> Reading:

@@ -19,11 +19,12 @@ from bramble_client.hal.sensor import ATTEMPTS, CONFIRMATIONS, Sensor
 from bramble_client.hal.sim.faults import Faults, Kind
 from tests.edge_client.hal.bench import Bench
 from tests.edge_client.hal.scripted import Scripted, said
+from tests.examples import examples
 
 ERROR = st.sampled_from([NoAcknowledge("silent"), SettingsLost("brown-out"), ChecksumError("damaged"), WrongChip("stranger"), OSError("?")])
 VALUE = st.one_of(st.floats(-70, 95), st.floats(19.9, 20.1), st.just(float("nan")))
 STEP = st.one_of(VALUE, VALUE, ERROR)
-ARBITRARY = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ARBITRARY = settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def alternates(lines: list[str], first: str, second: str) -> bool:
@@ -223,7 +224,7 @@ WEATHER = {
         "vl53l0x",
     ],
 )
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(st.lists(RULE, max_size=5), st.integers(0, 99), st.lists(st.floats(0, 90), min_size=1, max_size=6))
 def test_an_arbitrary_script_of_faults_is_survived(
     name: str, rules: list[tuple[Kind, float, float, float, bool]], seed: int, pauses: list[float]

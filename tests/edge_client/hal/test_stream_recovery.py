@@ -16,6 +16,7 @@ from bramble_client.hal.sim.faults import Faults, Kind
 from bramble_client.hal.stream import Stream
 from tests.edge_client.hal.bench import WORLD, Bench
 from tests.edge_client.hal.scripted import ScriptedQueue, said
+from tests.examples import examples
 
 FULL, GONE = Overrun("full"), NoAcknowledge("nothing answers")
 
@@ -240,7 +241,7 @@ def test_a_queue_is_emptied_well_before_it_is_full(name: str, hertz: float) -> N
 STEP = st.one_of(st.integers(0, 12), st.sampled_from([FULL, GONE, SettingsLost("brown-out"), ValueError("a mistake")]))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEP, max_size=60), st.lists(st.floats(0.001, 3), min_size=1, max_size=10))
 def test_whatever_happens_nothing_is_raised_lost_silently_or_said_twice(
     caplog: pytest.LogCaptureFixture, drains: list[int | Exception], pauses: list[float]

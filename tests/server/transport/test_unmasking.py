@@ -15,6 +15,7 @@ from wsproto.events import BytesMessage, CloseConnection
 from wsproto.frame_protocol import XorMaskerSimple
 
 from bramble_server.transport import unmasking
+from tests.examples import examples
 
 BOUNDARIES = (0, 1, 2, 3, 4, 5, 125, 126, 127, 1023, 1024, 1025, 1027, 4099, 65_535, 65_536, 65_539, 200_001)
 CONTINUATION, TEXT, BINARY, CLOSE, PING = 0x0, 0x1, 0x2, 0x8, 0x9
@@ -104,7 +105,7 @@ sizes = st.lists(st.one_of(st.integers(1, 9), st.sampled_from([1021, 1 << 12, 1 
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(sent=st.lists(st.one_of(frames.map(lambda frame: [frame]), wholes), min_size=1, max_size=4), sizes=sizes)
 @example([[Frame(TEXT, b"\xc3", final=False), Frame(CONTINUATION, b"\x28")]], [1])
 @example([[Frame(PING, b"x", final=False)]], [1 << 16])

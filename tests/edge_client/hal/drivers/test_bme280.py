@@ -19,6 +19,7 @@ from bramble_client.hal.sim.chips import bme280 as chips
 from bramble_client.hal.sim.chips import bmp280 as chips_bmp
 from bramble_client.hal.sim.scene import Scene
 from tests.edge_client.hal.conftest import Still
+from tests.examples import examples
 
 WORKED = Calibration((27504, 26435, -1000), (36477, -10685, 3024, 2855, 140, -7, 15500, -14600, 6000))
 
@@ -124,7 +125,7 @@ def test_it_agrees_with_an_independent_driver_over_random_calibrations(seed: int
     assert ours["humidity"] == pytest.approx(theirs["humidity"], abs=0.05)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.floats(-40, 84), st.floats(1, 99), st.floats(310, 1090), st.integers(0, 10**6))
 def test_what_the_chip_feels_is_what_is_read(temperature: float, humidity: float, pressure: float, seed: int) -> None:
     world, _, bus, clock = open_chip(seed=seed)

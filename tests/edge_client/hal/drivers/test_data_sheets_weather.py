@@ -15,6 +15,7 @@ from bramble_client.hal.drivers.bmp280 import Calibration
 from bramble_client.hal.errors import ChecksumError, SettingsLost
 from bramble_client.hal.sim.chips.sensirion import packed
 from tests.edge_client.hal.bench import stopped
+from tests.examples import examples
 
 SENSIRION = [  # SHT3x-DIS section 4.12; SCD4x sections 3.5 to 3.10, each word with the check sum printed beside it
     (0xBEEF, 0x92),
@@ -47,7 +48,7 @@ def test_the_check_sum_of_nothing_is_its_initial_value() -> None:
     assert checked_words(b"", "the chip") == []
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.integers(1, 0xFFFE), st.integers(1, 0xFFFE))  # the ends are no readings
 def test_sensirions_words_are_converted_by_their_published_formulas(t: int, rh: int) -> None:
     for name, percent in (("sht3x", 100 * rh / 65535), ("sht4x", min(max(-6 + 125 * rh / 65535, 0), 100)), ("scd4x", 100 * rh / 65535)):
