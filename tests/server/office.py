@@ -155,7 +155,7 @@ class Office:
     def close(self) -> None:
         self.full(False)
         self.coordinator.stop()
-        self._shut()
+        self.shut()
 
     def _done(self, done: threading.Event, _: object) -> None:
         done.set()
@@ -166,9 +166,9 @@ class Office:
         writer = self.coordinator._writer
         writer.post(lambda _: setattr(writer, "_stopping", True))
         writer._task.join()
-        self._shut()
+        self.shut()
 
-    def _shut(self) -> None:
+    def shut(self) -> None:
         self.archive.close()
         self.store.close()
 

@@ -375,9 +375,22 @@ def test_the_schedule_outlives_a_round_that_cannot_start(open_office: Open) -> N
     assert office.coordinator.view.tasks["small"].running == 1
 
 
+def test_a_round_whose_number_cannot_be_kept_comes_to_nothing_and_the_next_one_opens(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mend = fail(monkeypatch, Openings, "secure", StoreError("the disk is full"))
+    with pytest.raises(StoreError, match="the disk is full"):
+        office.coordinator.start_round()
+    mend()
+    assert office.coordinator.view.tasks["small"].running is None
+    assert (office.record(1)["state"], office.record(1)["reason"]) == ("abandoned", "it is not on record: the disk is full")
+    assert office.committed("a", "b") == 2
+
+
 def test_what_is_stopped_leaves_its_round_open_for_the_next_start(office: Office) -> None:
     number = office.coordinator.start_round().round
     office.coordinator.stop()
     assert office.record(number)["state"] == "running"
     with pytest.raises(InternalError, match="stopping"):
         office.coordinator.start_round()
+    office.shut()

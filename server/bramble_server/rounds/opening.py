@@ -35,6 +35,8 @@ class Openings:
     def begin(self, number: int, clients: tuple[str, ...], model: Model, ways: Collection[tuple[str, ...]]) -> tuple[OpenRound, Request]:
         """Open a round and record it as running; return it with what its clients are asked, encoded for these sets of their features.
 
+        That it runs is sure to stay on the disk after :meth:`secure`. What it costs to wait for the disk they can train meanwhile.
+
         Raises
         ------
         BrambleError
@@ -47,13 +49,24 @@ class Openings:
         header = Header(number, self._graph.sha256, settings.mode, size, clients, started, started + settings.deadline)
         open_round = OpenRound(self._graph.manifest.task, self._archive.create(header), model.weights, strategy, self._clock)
         try:
-            with self._store.writing() as connection:
+            with self._store.writing(synced=False) as connection:
                 open_round.opened(connection, settings.keep_rounds)
         except BaseException:
             open_round.close()
             self._archive.discard(number)
             raise
         return open_round, request
+
+    def secure(self, number: int) -> None:
+        """Have it survive a power cut that a round is open, and its number in use.
+
+        Raises
+        ------
+        StoreError
+            If the store refuses.
+        """
+        with self._store.writing() as connection:
+            rounds.number_used(connection, number)
 
     def resume(self, file: RoundFile, records: list[Record], model: Model) -> tuple[OpenRound, Request, list[Noted]] | None:
         """Take a round up that a former process left open; return what is noted of it as the machine's events, too.

@@ -193,6 +193,7 @@ class Track:
                 log.info("round %d: asking %d clients", number, len(clients))
                 for alike, message in self._request:
                     self._shared.downlink.ask(alike, message)
+                self._secure(number)
                 reply.answer(action)
             case machine.Ask(number, client):
                 self._shared.limited_log.about(client, f"round {number}: asking it again", logging.INFO)
@@ -211,6 +212,15 @@ class Track:
                 self._commit()
             case machine.Abandon(_, reason):
                 self._abandon(reason)
+
+    def _secure(self, number: int) -> None:
+        """Bring onto the disk that a round is open, before anything of it is taken, and while its clients train."""
+        self._shared.changed()
+        try:
+            self._shared.loop.offload(self._openings.secure, number)
+        except StoreError as error:
+            self.end_unused(f"it is not on record: {error}")
+            raise
 
     def _commit(self) -> None:
         open_round = self._open

@@ -50,6 +50,7 @@ class Store:
         self._lock = threading.Lock()
         with explained(self.where):
             self._writer, self._readers = dialect.engine(url, writer=True), dialect.engine(url, writer=False)
+            self._unsynced = self._writer.execution_options(**{dialect.SYNCED: False})
             self._claim = dialect.claim(url)
             try:
                 with self._readers.connect() as connection:
@@ -65,15 +66,21 @@ class Store:
             log.info("database %s was upgraded from version %d to %d", self.where, former, migrate.newest())
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, synced: bool = True) -> Iterator[Connection]:
         """Open the one write transaction; it commits at the end of the block, and rolls back if the block raises.
+
+        Parameters
+        ----------
+        synced
+            Whether it is on the disk then. Otherwise it outlives this process, but a power cut only once a later one that is synced ends.
 
         Raises
         ------
         StoreError
             If the database refuses: a full disk, a lock, damage. Nothing of the block is then kept.
         """
-        with self._lock, self.trouble.noted("write"), explained(self.where), self._writer.begin() as connection:
+        engine = self._writer if synced else self._unsynced
+        with self._lock, self.trouble.noted("write"), explained(self.where), engine.begin() as connection:
             yield connection
 
     @contextmanager

@@ -31,6 +31,8 @@ _PATIENCE = {
     "tcp_user_timeout": 20_000,
 }
 """How long PostgreSQL may be silent, in its own words (libpq's): a network that went away must not keep the writer for minutes."""
+SYNCED = "bramble_synced"
+"""Option of the writer's engine: whether what it commits is on the disk when that returns, or with the next commit that is."""
 _LOCK_KEY = 0x6272616D626C65
 """PostgreSQL's advisory locks have numbers for names; this one spells "bramble"."""
 
@@ -87,6 +89,7 @@ def engine(url: URL, writer: bool) -> Engine:
             made = create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=dict(_PATIENCE), **pool)
             if writer:
                 event.listen(made, "connect", _claim_postgresql)
+                event.listen(made, "begin", _ease_postgresql)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(f"database: the driver for {url.drivername} is not installed ({error})") from error
     return made
@@ -135,6 +138,11 @@ def _tune_sqlite(made: Engine, writer: bool) -> None:
 
     @event.listens_for(made, "begin")
     def start(connection: Connection) -> None:
+        if writer:
+            synced = connection.get_execution_options().get(SYNCED, True)
+            if connection.info.get(SYNCED, True) != synced:
+                connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+                connection.info[SYNCED] = synced
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
 
 
@@ -206,6 +214,11 @@ def _claim_postgresql(connection: Any, record: Any) -> None:
     if not mine:
         connection.close()
         raise StoreError("database: it is in use by another server: stop that one, or choose another database")
+
+
+def _ease_postgresql(connection: Connection) -> None:
+    if not connection.get_execution_options().get(SYNCED, True):
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
 
 
 def erase_what_is_deleted(connection: Connection) -> None:

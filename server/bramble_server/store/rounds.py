@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from bramble_server.store import meta
 from bramble_server.store.dialect import Statement, upsert
@@ -28,6 +28,10 @@ def opened(connection: Connection, task: str, number: int, started: float, clien
     _OPEN.run(connection, {"task": task, "round": number, **values})
     if clients:
         _ASK.run(connection, *({"round": number, "client": client, "sent": sent} for client in clients))
+
+
+def number_used(connection: Connection, number: int) -> None:
+    """Record that a round's number is in use, whatever becomes of the round."""
     meta.put(connection, "last_round", number)
 
 
@@ -82,7 +86,7 @@ def recover(
     """
     left = update(rounds).where(rounds.c.task == task, rounds.c.state == "running", rounds.c.round != (but or 0))
     connection.execute(left.values(state="abandoned", ended=now, reason=reason))
-    last = int(meta.get(connection, "last_round", 0))
+    last = max(int(meta.get(connection, "last_round", 0)), connection.scalar(select(func.max(rounds.c.round))) or 0)
     newest = list(connection.scalars(select(rounds.c.round).where(rounds.c.task == task).order_by(rounds.c.round.desc()).limit(remember)))
     delivered = updates.c.replied.is_not(None)  # also of one that was left out: its update was taken
     answered: dict[int, set[str]] = {}
@@ -96,7 +100,7 @@ def rolled_back(connection: Connection, task: str, number: int, to: int, now: fl
     values = {"state": "committed", "started": now, "ended": now, "selected": 0, "updates": 0, "metrics": {}}
     reason = f"rolled back to the model of round {to}"
     connection.execute(rounds.insert().values(task=task, round=number, rollback_of=to, reason=reason, **values))
-    meta.put(connection, "last_round", number)
+    number_used(connection, number)
 
 
 def lineage(connection: Connection, task: str, limit: int) -> list[dict[str, Any]]:

@@ -257,3 +257,13 @@ class TestPasswordFile:
             Store(url, file)
         assert str(caught.value).startswith("--database-password-file: ")
         assert sentence in str(caught.value)
+
+
+def test_a_commit_is_on_the_disk_unless_it_may_wait_for_the_next(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bramble.db")
+    modes = []
+    for synced in (True, False, False, True):
+        with store.writing(synced) as connection:
+            modes.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+    store.close()
+    assert modes == [2, 1, 1, 2]  # FULL and NORMAL

@@ -16,6 +16,7 @@ METRICS = {"loss_before": 2.0, "loss_after": 1.0}
 def finished(store: Store, number: int, clients: tuple[str, ...] = ("a", "b"), state: str = "committed") -> None:
     with store.writing() as connection:
         rounds.opened(connection, "climate", number, 100.0 * number, clients, sent=100.0 * number + 1)
+        rounds.number_used(connection, number)
         for client in clients:
             rounds.parts(connection, number, [{"client": client, "reason": None, "replied": 100.0 * number + 2, "samples": 7}])
         if state == "committed":
@@ -247,6 +248,15 @@ class TestRecovery:
             finished(store, number)
         with store.writing() as connection:
             assert sorted(rounds.recover(connection, "climate", 1.0, 2)[1]) == [4, 5]
+
+    def test_a_round_that_was_open_when_the_server_was_killed_has_its_number_whether_that_was_noted_or_not(
+        self, store: Store, reopen: Callable[[], Store]
+    ) -> None:
+        finished(store, 1)
+        with store.writing(synced=False) as connection:
+            rounds.opened(connection, "climate", 2, 200.0, ["a"])
+        with reopen().writing() as connection:
+            assert rounds.recover(connection, "climate", 1.0, 16, but=2)[0] == 2
 
     def test_numbers_go_on_after_a_reset(self, store: Store, reopen: Callable[[], Store]) -> None:
         finished(store, 1)
