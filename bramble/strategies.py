@@ -8,7 +8,7 @@ from typing import Any
 from bramble_protocol import BrambleError
 from bramble_protocol.printable import printable
 from bramble_server.learning import strategies
-from bramble_server.learning.strategies import parameters
+from bramble_server.learning.strategies import combining, parameters
 
 
 def run(as_json: bool) -> int:
@@ -21,6 +21,7 @@ def run(as_json: bool) -> int:
 def _one(name: str) -> dict[str, Any]:
     try:
         kind, needs = strategies.kind(name), strategies.choose(name, {}).needs
+        combines = combining.combinations(kind())
     except BrambleError as error:
         return {"name": name, "error": str(error)}
     return {
@@ -29,7 +30,9 @@ def _one(name: str) -> dict[str, Any]:
         "linear": kind.linear,
         "streams": kind.streams,
         "copies": kind.copies,
+        "least": kind().least,
         "needs": list(needs),
+        "combines": combines,
         "parameters": parameters.listed(kind.takes),
     }
 

@@ -70,6 +70,7 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
         codecs.encoded_size(graph.manifest.layout, own.encoding)
         try:
             strategy = strategies.choose(own.strategy, own.strategy_option)
+            strategy.suit(own.mode, own.min_clients, own.min_updates)
         except BrambleError as error:
             where = f"track: {task}." if {"strategy", "strategy_option"} & settings.track.get(task, {}).keys() else ""
             raise BrambleError(f"{where}{error}") from None

@@ -55,7 +55,7 @@ ENDS = [
     (
         "[server]\nstrategy = 'fedavrg'",
         "strategy",
-        "is not one of fedavg, fedprox, fedavgm, fedadagrad, fedadam, fedyogi, fednova, scaffold, feddyn, did you mean 'fedavg'?",
+        ", normbound, did you mean 'fedavg'?",
     ),
     ("[server.strategy]\nname = 'fedavrg'", "strategy", "is not one of fedavg"),
     (

@@ -208,13 +208,12 @@ class TestCohorts:
 
     @pytest.mark.parametrize("name", ["krum", "multikrum", "normbound+krum"])
     def test_krum_takes_twice_its_liars_and_three(self, name: str, tmp_path: Path) -> None:
-        office = Office(tmp_path, strategy=name, strategy_option={"liars": 2})
+        clients = list("abcdef")
+        with pytest.raises(BrambleError, match=r"makes nothing of fewer than 7 clients, and 6 would be asked"):
+            planned(create(name, liars=2), Context(1, np.zeros(3, np.float32), TrainConfig()), clients)
+        office = Office(tmp_path, strategy=name, strategy_option={"liars": 2}, min_clients=7)
         try:
-            office.join(*"abcdef")
-            with pytest.raises(BrambleError, match=r"makes nothing of fewer than 7 clients, and 6 would be asked"):
-                office.coordinator.start_round()
-            assert (office.coordinator.view.tasks["small"].running, office.transport.said) == (None, [])
-            office.join("g")
+            office.join(*"abcdefg")
             assert office.committed(*"abcdefg") == 1
         finally:
             office.close()
@@ -252,7 +251,7 @@ class TestCohorts:
             office.close()
 
     def test_too_few_that_answered_are_no_model_and_the_round_says_so(self, tmp_path: Path) -> None:
-        office = Office(tmp_path, strategy="krum", strategy_option={"liars": 0})
+        office = Office(tmp_path, strategy="krum", strategy_option={"liars": 0}, min_clients=3)
         try:
             office.join("a", "b", "c")
             number = office.coordinator.start_round().round
@@ -265,7 +264,7 @@ class TestCohorts:
             office.close()
 
     def test_a_liar_whom_the_judge_left_out_is_one_of_those_that_it_was_set_for(self, tmp_path: Path) -> None:
-        office = Office(tmp_path, strategy="krum", strategy_option={"liars": 1})
+        office = Office(tmp_path, strategy="krum", strategy_option={"liars": 1}, min_clients=5)
         try:
             office.join(*"abcde")
             number = office.coordinator.start_round().round
@@ -329,7 +328,7 @@ class TestReadingBack:
             with ExitStack() as stack:
 
                 def opened() -> Office:
-                    office = Office(folder, strategy=name, strategy_option=options)
+                    office = Office(folder, strategy=name, strategy_option=options, min_clients=7)
                     stack.callback(office.close)
                     office.join(*values)
                     return office

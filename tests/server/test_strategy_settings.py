@@ -274,3 +274,54 @@ def test_the_page_on_strategies_has_them_all_with_their_ranges() -> None:
         [row] = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
         for item in listed(kind.takes):
             assert f"`{item['name']}` ({item['range']}, default {item['default']:g})" in row
+
+
+def test_the_page_has_what_combines_as_the_server_refuses_it() -> None:
+    found = listing()
+    kinds = {axis: list(values) for axis, values in found["fedavg"]["combines"].items()}
+    head = ["strategy", *(f"{axis}: {value}" for axis, values in kinds.items() for value in values)]
+    lines = [head, ["---"] * len(head)]
+    for name in strategies.STRATEGIES:
+        combines = found[name]["combines"]
+        lines.append([name, *("yes" if combines[axis][value] else "no" for axis, values in kinds.items() for value in values)])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    page = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text("utf-8")
+    assert f"\n{table}\n" in page, f"the page lacks\n{table}"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"strategy": "krum"}, "krum makes nothing of fewer than 5 clients, and a round would start with 2; say --min-clients 5"),
+        ({"strategy": "krum", "min_clients": 5}, None),
+        ({"strategy": "multikrum", "strategy_option": ["liars=4"], "min_clients": 10}, "fewer than 11 clients"),
+        ({"strategy": "normbound+krum"}, "normbound\\+krum makes nothing of fewer than 5"),
+        ({"strategy": "krum", "min_clients": 5, "mode": "private"}, "krum may make numbers of the model of one client's weights alone"),
+        ({"strategy": "median", "mode": "private"}, "median may make"),
+        ({"strategy": "normbound+median", "mode": "private"}, "normbound\\+median may make"),
+        ({"strategy": "median"}, None),
+        ({"strategy": "trimmedmean", "mode": "private"}, None),
+        ({"strategy": "trimmedmean", "strategy_option": ["share=0.4"], "mode": "private"}, "trimmedmean may make"),
+        ({"strategy": "multikrum", "strategy_option": ["chosen=1"], "min_clients": 5, "mode": "private"}, "multikrum may make"),
+        ({"strategy": "multikrum", "min_clients": 5, "mode": "private"}, None),
+        ({"strategy": "rfa", "mode": "private"}, None),
+        ({"track": ["climate.strategy=krum"]}, r"^track: climate.strategy: krum makes nothing"),
+    ],
+)
+def test_what_does_not_combine_ends_a_server_before_it_starts(given: dict[str, Any], sentence: str | None) -> None:
+    if sentence is None:
+        chosen(given)
+        return
+    with pytest.raises(BrambleError, match=sentence):
+        chosen(given)
+
+
+def test_all_that_combines_is_refused_nowhere_and_nothing_else_is() -> None:
+    for name, item in listing().items():
+        for mode, combines in item["combines"]["mode"].items():
+            settings = {"strategy": name, "mode": mode, "min_clients": 10}
+            if combines:
+                chosen(settings)
+            else:
+                with pytest.raises(BrambleError, match=mode):
+                    chosen(settings)

@@ -9,9 +9,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from bramble_protocol.errors import BrambleError
-from bramble_protocol.features import CONTROL, CORRECTION, EXTRAS, MOMENTUM, SECTIONS
+from bramble_protocol.features import EXTRAS, SECTIONS
 from bramble_protocol.graph import Manifest
-from bramble_server.learning.strategies import parameters
+from bramble_server.learning.strategies import combining, parameters
 from bramble_server.learning.strategies.base import (
     Aggregate,
     Aside,
@@ -25,6 +25,7 @@ from bramble_server.learning.strategies.base import (
     shorten,
     shortened,
 )
+from bramble_server.learning.strategies.combining import Surroundings
 from bramble_server.learning.strategies.fedadagrad import FedAdagrad
 from bramble_server.learning.strategies.fedadam import FedAdam
 from bramble_server.learning.strategies.fedavg import FedAvg
@@ -141,12 +142,35 @@ class Choice:
         BrambleError
             If it is of format 1, whose steps cannot be corrected, or as for ``needs``.
         """
-        needs = set(self.needs)
-        if manifest.format == 1 and {MOMENTUM, CORRECTION, CONTROL} & needs:
+        self._combine(Surroundings(graph=f"format {manifest.format}"), manifest.task)
+
+    def suit(self, mode: str, clients: int, updates: int) -> None:
+        """Check that a server's settings and the strategy combine.
+
+        Parameters
+        ----------
+        mode
+            The server's.
+        clients, updates
+            With how many a round starts, and of how many it makes a model at least.
+
+        Raises
+        ------
+        BrambleError
+            If they do not, or as for ``needs``.
+        """
+        self._combine(Surroundings(mode=mode, clients=clients, updates=updates))
+
+    def _combine(self, around: Surroundings, task: str = "") -> None:
+        _ = self.needs
+        try:
+            combining.check(self.name, self.make(), around, task)
+        except BrambleError:
+            raise
+        except Exception as error:  # of a third party
             raise BrambleError(
-                f"strategy: {self.name} changes a client's single steps, which the graph of task {manifest.task} does not let it, for it "
-                "is of format 1; export it again with this version of Bramble"
-            )
+                f"strategy: {self.name} does not say how much it blends ({type(error).__name__}: {error}); ask its author"
+            ) from error
 
     def __str__(self) -> str:
         return described(self.name, self.set)

@@ -1,0 +1,103 @@
+"""What a strategy combines with: the table by which a server refuses at its start what would come to nothing, or say too much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.features import CONTROL, CORRECTION, MOMENTUM
+from bramble_server.learning.strategies.base import Strategy
+
+PRIVATE_BLEND = 2
+"""Clients of whose weights a number of a private fleet's model is made at least: that of one would be that client's own."""
+_MOST = 1000
+"""Updates up to which it is looked at how many of them a model is made of."""
+
+AXES: Mapping[str, tuple[str, ...]] = {
+    "codec": ("float32", "float16", "delta-float16"),
+    "selection": ("all that are able",),
+    "discipline": ("synchronous",),
+    "mode": ("evaluation", "private"),
+    "graph": ("format 2", "format 1"),
+}
+"""What a strategy may meet, by kind, as far as a server has it to offer."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a server has a strategy work with: a value of each kind, and how many clients and updates make a round."""
+
+    codec: str = "float32"
+    selection: str = "all that are able"
+    discipline: str = "synchronous"
+    mode: str = "evaluation"
+    graph: str = "format 2"
+    clients: int = _MOST
+    updates: int = 3
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that does not combine."""
+
+    axis: str
+    """The kind that it is about; empty for the size of a round."""
+    broken: Callable[[Strategy, Surroundings], bool]
+    sentence: str
+    """Why, and what to do, after the strategy's name."""
+
+
+def _own_weights_shown(strategy: Strategy, around: Surroundings) -> bool:
+    first = max(around.updates, strategy.least)
+    return around.mode == "private" and min(map(strategy.blends, range(first, first + _MOST))) < PRIVATE_BLEND
+
+
+def _steps_uncorrected(strategy: Strategy, around: Surroundings) -> bool:
+    return around.graph == "format 1" and bool({MOMENTUM, CORRECTION, CONTROL} & set(strategy.needs))
+
+
+RULES = (
+    Rule(
+        "graph",
+        _steps_uncorrected,
+        "changes a client's single steps, which the graph of task {task} does not let it, for it is of format 1; export it again with this "
+        "version of Bramble",
+    ),
+    Rule(
+        "mode",
+        _own_weights_shown,
+        "may make numbers of the model of one client's weights alone, and private mode shows nobody's; go by one that blends more, such as "
+        "rfa",
+    ),
+    Rule(
+        "",
+        lambda strategy, around: strategy.least > around.clients,
+        "makes nothing of fewer than {least} clients, and a round would start with {clients}; say --min-clients {least}",
+    ),
+)
+
+
+def check(name: str, strategy: Strategy, around: Surroundings, task: str = "") -> None:
+    """Refuse what does not combine.
+
+    Raises
+    ------
+    BrambleError
+        With the reason and the remedy.
+    """
+    for rule in RULES:
+        if rule.broken(strategy, around):
+            raise BrambleError(f"strategy: {name} {rule.sentence.format(task=task, least=strategy.least, clients=around.clients)}")
+
+
+def combinations(strategy: Strategy) -> dict[str, dict[str, bool]]:
+    """Return for each kind and value whether a strategy combines with it, all else being as it is by default."""
+    return {
+        axis: {value: not _broken(axis, strategy, replace(Surroundings(), **{axis: value})) for value in values}  # type: ignore[arg-type]
+        for axis, values in AXES.items()
+    }
+
+
+def _broken(axis: str, strategy: Strategy, around: Surroundings) -> bool:
+    return any(rule.axis == axis and rule.broken(strategy, around) for rule in RULES)
