@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.learning import SITES, Site, rmse
 from bench.table import Row
 from bramble_client.hal.channels import quantity
-from bramble_client.learn.doubt import Doubts, Unbelievable
+from bramble_client.learn.plausibility import Unbelievable, WindowDoubts
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.runtime import Graph, Runtime
 from bramble_client.learn.trainer import NotEnoughData, Trainer, TrainingFault
@@ -80,7 +80,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-class Trusting(Doubts):
+class Trusting(WindowDoubts):
     """A client of release 0.1: it believes whatever its sensors say."""
 
     def believable(self, graph: Graph, data: Windows) -> Windows:

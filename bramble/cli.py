@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bramble import flags, logs, private, task
+from bramble import flags, logs, permissions, task
 from bramble.settings import (
     DemoSettings,
     FleetSettings,
@@ -57,7 +57,7 @@ def _room(module: str, extra: str, verb: str = "run") -> Callable[[Any], int]:
             room = importlib.import_module(module)
         except ModuleNotFoundError as error:
             raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[{extra}]'") from error
-        private.own(getattr(settings, "folder", None) or getattr(settings, "data_dir", None))
+        permissions.own(getattr(settings, "folder", None) or getattr(settings, "data_dir", None))
         code: int = getattr(room, verb)(settings)
         return code
 

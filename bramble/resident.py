@@ -1,4 +1,4 @@
-"""A client for the months that it runs: the process that read its settings is replaced by one without what that took, 12 MB.
+"""Replaces the process that read a client's settings by a smaller one, for the months that it runs: what reads settings takes 12 MB.
 
 Typer and pydantic are needed for a moment and would stay; a Pi has little memory, and a client two processes. The process keeps
 its number, so that systemd and a terminal see one client from its start to its end.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bramble import logs
 from bramble_protocol import BrambleError
-from bramble_protocol.finding import python_path
+from bramble_protocol.python_path import python_path
 
 if TYPE_CHECKING:
     from bramble_client.settings import ClientSettings

@@ -15,8 +15,8 @@ import numpy as np
 from bramble.simulation.places import Place, Stretch
 from bramble.simulation.scenario import Scenario
 from bramble.simulation.workers import Workers
-from bramble_client.learn.doubt import Doubts
 from bramble_client.learn.fitting import Model as Numbers
+from bramble_client.learn.plausibility import WindowDoubts
 from bramble_client.learn.trainer import Ready, Result, local_run, measure
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import FEATURES
@@ -79,7 +79,7 @@ class Device:
     """A simulated client: its stretch of a place's readings, and what it remembers from round to round."""
 
     stretch: Stretch
-    doubts: Doubts = field(default_factory=Doubts)
+    doubts: WindowDoubts = field(default_factory=WindowDoubts)
     tested_until: float | None = None
     local_state: str | None = None
 

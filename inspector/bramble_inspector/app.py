@@ -12,7 +12,7 @@ from dash import Dash
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from bramble.api import Server
-from bramble_inspector import actions, alive, callbacks, guard, page, prefix
+from bramble_inspector import actions, callbacks, guard, page, prefix, watchdog
 from bramble_inspector.feed import Feeds
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol import BrambleError
@@ -63,7 +63,7 @@ def create_app(settings: InspectorSettings) -> Dash:
     app.layout = page.layout(settings.server, settings.interval)
     drawn = callbacks.register(app, Feeds(client, settings.interval, settings.history), settings.server)
     actions.register(app, client)
-    alive.answer(app.server, drawn)
+    watchdog.answer(app.server, drawn)
     prefix.install(app.server, settings.prefix)
     guard.install(app.server, KnownHosts(f"{settings.host},{settings.allowed_hosts}"), app.csp_hashes())
     return app
@@ -89,7 +89,7 @@ def run(settings: InspectorSettings) -> int:
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     host = f"[{server.host}]" if ":" in server.host else server.host
     print(f"bramble inspector ready on http://{host}:{server.port}{settings.prefix}", flush=True)
-    alive.start(server.host, server.port)
+    watchdog.start(server.host, server.port)
     server.serve_forever()
     server.server_close()
     return 0

@@ -10,7 +10,7 @@ import dash_mantine_components as dmc  # type: ignore[import-untyped]
 from dash import ClientsideFunction, Dash, Input, Output, Patch, State, html, no_update
 
 from bramble.api import JSON
-from bramble_inspector import fleet, header
+from bramble_inspector import client_table, header
 from bramble_inspector.feed import Feeds, Snapshot
 from bramble_inspector.figures import divergence, forecast, style
 from bramble_inspector.page import HIDDEN, SPANS
@@ -92,10 +92,10 @@ def register(app: Dash, feeds: Feeds, server: str) -> Callable[[], str | None]:
         new["chips"] = candidates(snapshot)
         if new["chips"] != drawn.get("chips"):
             answer["chips"] = _chips(snapshot)
-        new["fleet"] = fleet.mark(snapshot)
+        new["fleet"] = client_table.mark(snapshot)
         if new["fleet"] != drawn.get("fleet"):
-            answer["rows"] = fleet.rows(snapshot)
-            answer["table_style"] = fleet.height(len(answer["rows"]))
+            answer["rows"] = client_table.rows(snapshot)
+            answer["table_style"] = client_table.height(len(answer["rows"]))
         for panel in PANELS:
             mark, (old_mark, empty, view) = panel.mark(snapshot, choice), drawn.get(panel.name, ["", True, None])
             if mark != old_mark:
@@ -120,12 +120,12 @@ def register(app: Dash, feeds: Feeds, server: str) -> Callable[[], str | None]:
 def _of_task(snapshot: Snapshot) -> JSON:
     """Return what depends on which tasks there are, and which of them is shown; nothing says so while there is one alone."""
     if not snapshot.several:
-        return {"chooser": [[], None, HIDDEN], "resets": [None, "", HIDDEN], "columns": fleet.columns(several=False)}
+        return {"chooser": [[], None, HIDDEN], "resets": [None, "", HIDDEN], "columns": client_table.columns(several=False)}
     one = f"Or only task {snapshot.task} begins anew: its rounds and its model are forgotten, readings and the other tasks stay."
     return {
         "chooser": [snapshot.tasks, snapshot.task, {}],
         "resets": [one, f"Reset {snapshot.task} alone", {}],
-        "columns": fleet.columns(several=True),
+        "columns": client_table.columns(several=True),
     }
 
 

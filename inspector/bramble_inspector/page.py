@@ -7,7 +7,7 @@ from typing import Any
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
 from dash import dcc, html
 
-from bramble_inspector import fleet
+from bramble_inspector import client_table
 from bramble_inspector.figures import divergence
 
 SPANS = {"last 100": 100, "last 500": 500, "all": None}
@@ -118,7 +118,7 @@ def _panels() -> list[Any]:
         _panel("forecast", "Forecast against measurement", "newest readings; dotted: the model's forecast"),
         _panel("loss", "Training loss", "thick: all clients", [_pick("when", ["before", "after"], "before")]),
         _panel("divergence", "Divergence", "from the global model", [_pick("measure", _MEASURES, "distance")]),
-        dmc.Paper([html.H2("Fleet"), fleet.table()], className="panel fleet", withBorder=True),
+        dmc.Paper([html.H2("Fleet"), client_table.table()], className="panel fleet", withBorder=True),
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from bramble import resident
 from bramble_client.settings import ClientSettings
-from bramble_protocol.finding import python_path
+from bramble_protocol.python_path import python_path
 from tests.edge_client.process import ClientProcess
 
 NAMES = [*ClientSettings.model_fields, *(name for name, member in vars(ClientSettings).items() if isinstance(member, property))]

@@ -24,7 +24,7 @@ from bramble.simulation.engine import Device, Played, Simulation
 from bramble.simulation.places import Stretch
 from bramble.simulation.scenario import Scenario
 from bramble.simulation.workers import Workers
-from bramble_client.learn.doubt import Doubts
+from bramble_client.learn.plausibility import WindowDoubts
 from bramble_client.learn.trainer import Ready, local_run
 from bramble_protocol import BrambleError, reasons
 from bramble_protocol.messages import ClientUpdate, Timing
@@ -87,7 +87,7 @@ def test_a_round_of_fedavg_is_the_mean_of_what_the_clients_own_code_trains() -> 
     workers = Workers(base.graph, 1)
     trained = []
     for stretch in map(shorter, stretches(2)):
-        ready = Ready(MANIFEST, base.graph.state, stretch.windows, Doubts(), stretch.client)
+        ready = Ready(MANIFEST, base.graph.state, stretch.windows, WindowDoubts(), stretch.client)
         trained.append(local_run(workers, ready, update, None, None, Timing(0.0, 0.0, 0.0)).complete)
     workers.close()
     mean = np.average([each.weights for each in trained], axis=0, weights=[each.samples for each in trained])

@@ -20,7 +20,7 @@ from bramble.api import Server
 from bramble_inspector.app import create_app
 from bramble_inspector.settings import InspectorSettings
 from tests import warm
-from tests.inspector.fleet import Pi
+from tests.inspector.pi import Pi
 from tests.inspector.standin import Standin
 from tests.ports import kept
 from tests.server.database import migrated

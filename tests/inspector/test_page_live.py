@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from bramble.api import ServerRefused
 from tests.inspector.conftest import RealServer, Watched, traces
-from tests.inspector.fleet import Pi, measures
+from tests.inspector.pi import Pi, measures
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser

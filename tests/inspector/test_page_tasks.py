@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from bramble_protocol.messages import Channel
 from tests.inspector.conftest import RealServer, Watched, traces
-from tests.inspector.fleet import CHANNELS, Pi, measures
+from tests.inspector.pi import CHANNELS, Pi, measures
 from tests.server.process import write_graph
 from tests.waiting import wait_for
 

@@ -12,9 +12,9 @@ import pytest
 
 from bramble_client.learn import fitting
 from bramble_client.learn import trainer as module
-from bramble_client.learn.doubt import Unbelievable
 from bramble_client.learn.fitting import BrokenOff, Model, minibatches
 from bramble_client.learn.graphs import GraphRejected
+from bramble_client.learn.plausibility import Unbelievable
 from bramble_client.learn.runtime import Runtime
 from bramble_client.learn.trainer import NotEnoughData, Result, Trainer, TrainingFault, measure, shuffles
 from bramble_client.learn.windows import windows

@@ -69,7 +69,7 @@ class TestWhereItIsSet:
     def test_on_a_command_line_again_and_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[ServerSettings] = []
         monkeypatch.setattr("bramble_server.app.run", lambda settings: seen.append(settings) or 0)
-        monkeypatch.setattr("bramble.private.own", lambda folder: None)
+        monkeypatch.setattr("bramble.permissions.own", lambda folder: None)
         options = ["--strategy-option", "momentum=0.2", "--strategy-option", "learning_rate=3"]
         result = CliRunner().invoke(cli.app, ["server", "--strategy", "fedavgm", *options])
         assert result.exit_code == 0, result.output

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bramble_client.learn.frames import Arrays, Frames, Malformed
 from bramble_client.learn.runtime import GraphFailed, RuntimeMissing
-from bramble_protocol.finding import python_path
+from bramble_protocol.python_path import python_path
 
 SMALL = 4096
 """Bytes that any graph may answer beyond those it was given: a loss, an error, a baseline."""

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bramble_client.learn import controls, local_state
-from bramble_client.learn.doubt import Doubts, improved
 from bramble_client.learn.fitting import BrokenOff, Model, Shuffle, TrainingFault, fit
 from bramble_client.learn.graphs import GraphCache, GraphRejected
+from bramble_client.learn.plausibility import WindowDoubts, improved
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.runtime import Graph, GraphFailed, result
 from bramble_client.learn.windows import Windows, windows
@@ -86,7 +86,7 @@ class Trainer:
         self._client_id = client_id
         self._runner = runner or Runner()
         self._loaded: tuple[Manifest, Weights] | None = None
-        self._doubts = Doubts()
+        self._doubts = WindowDoubts()
 
     @property
     def doubtful(self) -> int | None:
@@ -169,7 +169,7 @@ class Ready:
     """What the state of the graph's layers begins with."""
     data: Windows
     """All windows that can be built of its readings; at least one."""
-    doubts: Doubts
+    doubts: WindowDoubts
     """Its own, from run to run."""
     client_id: str
     """Makes this client's shuffles its own."""

@@ -1,4 +1,4 @@
-"""What a room writes is its user's own: readings, models and histories are nobody else's to read on a shared machine."""
+"""Permissions of what a component writes: readings, models and histories are nobody else's to read on a shared machine."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Unbelievable(BrambleError):
     """There is nothing to send: the readings cannot be true, or training on them made the model worse."""
 
 
-class Doubts:
+class WindowDoubts:
     """Takes doubtful windows out, says so once, and once when it is over.
 
     ``windows`` is how many there were the last time, None before the first.
