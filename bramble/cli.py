@@ -16,6 +16,7 @@ import typer
 from bramble import flags, logs, permissions, task
 from bramble.settings import (
     DemoSettings,
+    ExperimentSettings,
     FleetSettings,
     ForgetSettings,
     ListClientsSettings,
@@ -96,6 +97,7 @@ rounds.command("list")(flags.command(ListRoundsSettings, "fleet", _room("bramble
 model.command("list")(flags.command(ListModelsSettings, "fleet", _room("bramble.model", "server", "listed")))
 model.command("rollback")(flags.command(RollbackSettings, "fleet", _room("bramble.model", "server", "rollback")))
 app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulate", "server,client")))
+app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room("bramble.experiment", "server,client")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))
 
 

@@ -78,6 +78,22 @@ class SimulateSettings(BaseSettings):
     )
 
 
+class ExperimentSettings(BaseSettings):
+    """Run a grid of simulations from one TOML file, each with several seeds, and write one report: a table, curves, and how to repeat it.
+
+    What was run is kept: after Ctrl-C, or with values added to the grid, the same command runs what is left.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_EXPERIMENT_", extra="ignore")
+
+    file: str = Field(description="The experiment: a title, [simulate] for all of its simulations, and [grid] with lists of what differs.")
+    out: Path | None = Field(None, description="Folder for the results; by default the file's name without its ending.")
+    workers: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=256, description="Clients that train at once.",
+        json_schema_extra={"shown": "one a processor"},
+    )  # fmt: skip
+
+
 class OperatorSettings(BaseSettings):
     """How a command reaches the server over HTTP."""
 

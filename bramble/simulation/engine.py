@@ -140,6 +140,7 @@ class Simulation:
         self._config = replace(self._settings.training(self.graph.manifest.config), seed=seed)
         self._devices = {stretch.client: Device(stretch) for stretch in stretches}
         self._joins = {client: scenario.joins(client, seed) for client in self._devices}
+        self._liars = scenario.liars(self._devices, seed)
         self._places = list({stretch.place.name: stretch.place for stretch in stretches}.values())
         self._clock, self._judge = Clock(), Judge()
         self._memory: State = {}
@@ -218,11 +219,18 @@ class Simulation:
         ready = Ready(manifest, self.graph.state, device.stretch.windows, device.doubts, client)
         came, answered = (EPOCH + t for t in (begun, arrives))
         try:
-            return local_run(
+            result = local_run(
                 self._workers, ready, update, device.tested_until, device.local_state, Timing(came, came, came), clock=lambda: answered
             )
         except BrambleError as error:
             return error
+        return self._turned(result, update) if client in self._liars else result
+
+    def _turned(self, result: Result, update: ClientUpdate) -> Result:
+        """Return what a hostile client sends in place of what it trained."""
+        moved = result.complete.weights - update.weights
+        weights = update.weights - np.float32(self._scenario.hostile_times) * moved
+        return replace(result, complete=replace(result.complete, weights=weights))
 
     def _delivered(self, open_round: OpenRound, result: Result | BrambleError, asked: ClientUpdate, event: Update) -> Event:
         """Bring an answer through the wire's form and put it aside; it becomes a failure if there is none, or it cannot be read."""

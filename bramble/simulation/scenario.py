@@ -6,6 +6,7 @@ import hashlib
 import math
 import re
 import tomllib
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
@@ -39,6 +40,10 @@ class Scenario(BaseModel):
     """Part of the clients that are not there when a round opens."""
     lost: float = Part
     """Part of those asked whose connection breaks while they train, and that are there again for the next round."""
+    hostile: float = Part
+    """Part of the clients, the same always, that send how far their training moved them turned round and longer."""
+    hostile_times: float = Field(5.0, gt=0, le=1e4)
+    """How many times longer."""
     joining_s: float = Field(0.0, ge=0, le=1e9)
     """The fleet comes together over so many seconds."""
 
@@ -56,6 +61,11 @@ class Scenario(BaseModel):
         whose = {"round": (client, round_number), "client": (client,), "place": (place,)}[self.slow_by]
         slow = _drawn(seed, "slow", *whose) < self.slow
         return self.network_s + self.training_s * usual * (self.slow_times if slow else 1.0)
+
+    def liars(self, clients: Collection[str], seed: int) -> frozenset[str]:
+        """Return who is hostile: as many of a fleet as the part says, rounded."""
+        order = sorted(clients, key=lambda client: _drawn(seed, "hostile", client))
+        return frozenset(order[: round(self.hostile * len(order))])
 
     def breaks(self, client: str, round_number: int, seed: int) -> bool:
         """Return whether its connection breaks before it has answered."""

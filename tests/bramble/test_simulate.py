@@ -184,20 +184,37 @@ def test_no_round_opens_with_too_few_clients() -> None:
         simulated(3, 1, min_clients=5)
 
 
+def test_a_round_that_cannot_open_ends_it_with_what_there_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "strike.toml").write_text("away = 0.5\n")
+    bramble(*FEW, "--rounds", 50, "--min-updates", 6, "--scenario", tmp_path / "strike.toml", "--out", tmp_path / "out", code=1)
+    assert "clients are connected, a round needs 6; lower --min-clients, or let fewer be away" in capfd.readouterr().err
+    kept = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert not kept["finished"]
+    assert kept["stopped"]
+
+
+def test_who_lies_sends_the_opposite_of_what_it_learnt() -> None:
+    honest, _ = simulated(2, 1)
+    liars, [played] = simulated(2, 1, Scenario(hostile=1.0, hostile_times=2.0))
+    start = honest.graph.initial
+    assert liars.model.weights - start == pytest.approx(-2 * (honest.model.weights - start), abs=1e-5)
+    assert played.delivered == 2
+    assert len(Scenario(hostile=0.2).liars([f"pi-{n}" for n in range(20)], 3)) == 4
+
+
 # Where readings come from
 
 
-def recorded(path: Path, hours: int = 200, columns: str = "temperature,humidity,pressure") -> None:
-    rows = [f"{1_700_000_000 + 3600 * hour},{20 + 5 * np.sin(hour / 4):.2f},50,1000".split(",") for hour in range(hours)]
+def recorded(path: Path, hours: int = 200, columns: str = "temperature,humidity,pressure", phase: float = 0.0) -> None:
+    rows = [f"{1_700_000_000 + 3600 * hour},{20 + 5 * np.sin(phase + hour / 4):.2f},50,1000".split(",") for hour in range(hours)]
     wide = 1 + columns.count(",") + 1
     path.write_text(f"time,{columns}\n" + "\n".join(",".join(row[:wide]) for row in rows) + "\n")
 
 
 def test_places_of_a_folder(tmp_path: Path) -> None:
-    for name in ("attic", "cellar"):
-        recorded(tmp_path / f"{name}.csv")
-    recorded(tmp_path / "shed.csv", columns="temperature")
-    found = places.read(str(tmp_path), MANIFEST)
+    folder = tmp_path / "weather"
+    recorded(folder / "shed.csv", columns="temperature")
+    found = places.read(str(folder), MANIFEST)
     assert [place.name for place in found] == ["attic", "cellar"]
     assert len(found[0].known) > 100
 
@@ -251,7 +268,16 @@ def test_a_function_that_is_of_no_use(monkeypatch: pytest.MonkeyPatch, function:
 
 # The command
 
-FEW = ("--clients", 7, "--rounds", 2, "--windows", 60, "--workers", 2)
+FEW = ("--clients", 7, "--rounds", 2, "--workers", 2)
+
+
+@pytest.fixture(autouse=True)
+def weather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the command find three small places, unless it is told of others."""
+    (tmp_path / "weather").mkdir()
+    for name in ("attic", "cellar", "shed"):
+        recorded(tmp_path / "weather" / f"{name}.csv", phase=len(name))
+    monkeypatch.setenv("BRAMBLE_SIMULATE_DATA", str(tmp_path / "weather"))
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -291,7 +317,7 @@ def test_results_are_not_written_over_those_of_another_simulation(tmp_path: Path
 def test_a_line_for_each_round(capfd: pytest.CaptureFixture[str]) -> None:
     bramble(*FEW)
     out, err = capfd.readouterr()
-    assert "7 clients at 7 places" in out
+    assert "7 clients at 3 places" in out
     assert sum(line.startswith("round ") for line in out.splitlines()) == 2
     assert "held out: RMSE" in out
     assert err == ""
@@ -331,7 +357,7 @@ def test_a_scenario_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[st
         (("--strategy-option", "mu=1"), "fedavg has no parameter 'mu'"),
         (("--clients", "0"), "--clients: input should be greater than or equal to 1, got '0'"),
         (("--task", "weather"), "task: 'weather' is not one of climate"),
-        (("--min-updates", "9"), "7 clients are connected, a round needs 9"),
+        (("--min-updates", "9"), "min_updates: 7 clients never give 9 updates; lower --min-updates"),
         (("--data", "nowhere"), "nowhere is not a folder of CSV files"),
     ],
 )
@@ -349,9 +375,10 @@ def test_ctrl_c_keeps_what_there_is(tmp_path: Path) -> None:
         while not (line := process.stdout.readline()).startswith("round   2"):
             assert line, "it ended by itself"
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "bramble: simulate: stopped before its end\n"
+    assert err == ""
     kept = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert not kept["finished"]
+    assert "Stopped before its end." in out
+    assert (kept["finished"], kept["stopped"]) == (False, "interrupted")
     assert len(table(tmp_path / "out" / "rounds.csv")) == kept["committed"] >= 2

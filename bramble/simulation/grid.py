@@ -1,0 +1,147 @@
+"""An experiment's file: what all of its simulations have in common, and the grid of what differs."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from bramble import flags
+from bramble.settings import SimulateSettings
+from bramble.simulation.run import Run
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.graph import Metric
+
+TABLES = ("title", "simulate", "grid")
+OWN = ("workers", "out", "as_json", "seed")
+"""Settings of a simulation that are not a cell's: where and how it runs, and the seed, by which cells are repeated."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid: simulations that differ by their seed alone."""
+
+    values: Mapping[str, Any]
+    """What the grid says of it, by setting."""
+    settings: Mapping[int, SimulateSettings]
+    """By seed."""
+
+    @property
+    def label(self) -> str:
+        """What a table and a figure call it."""
+        return ", ".join(_shown(name, value) for name, value in self.values.items()) or "all alike"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a file says."""
+
+    path: Path
+    title: str
+    cells: tuple[Cell, ...]
+    metric: Metric
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of every cell."""
+        return tuple(self.cells[0].settings)
+
+
+def read(path: Path, workers: int) -> Experiment:
+    """Read an experiment's file, and see that each of its simulations could begin.
+
+    Parameters
+    ----------
+    path
+        A TOML file with ``title``, ``[simulate]`` and ``[grid]``.
+    workers
+        Of each simulation.
+
+    Raises
+    ------
+    BrambleError
+        Naming the line of what is unknown, wrong, or there twice.
+    """
+    content = flags.document(path)
+    text = path.read_text("utf-8")
+    for name in content:
+        if name not in TABLES:
+            raise _error(path, text, name, f"nothing is called {name}{_near(name, TABLES)}")
+    title, common, grid = content.get("title", path.stem), content.get("simulate", {}), content.get("grid", {})
+    if not isinstance(title, str) or not title.strip() or not isinstance(common, dict) or not isinstance(grid, dict):
+        raise BrambleError(f"experiment: {path}: title is a text, and simulate and grid are tables, written [simulate] and [grid]")
+    common, grid = _named(path, text, common), _named(path, text, grid)
+    for name, values in grid.items():
+        if not isinstance(values, list) or not values:
+            raise _error(path, text, name, f"{name}: expected a list of values, such as {name} = [{json.dumps(values)}]")
+        if twice := next((value for index, value in enumerate(values) if value in values[:index]), None):
+            raise _error(path, text, name, f"{name}: {json.dumps(twice)} is there twice; leave one of them out")
+        if name in common:
+            raise _error(path, text, name, f"{name} is in both [simulate] and [grid]; leave one of them out")
+    seeds = grid.pop("seed", [common.pop("seed", 0)])
+    points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    cells = []
+    for point in points:
+        built = {seed: _settings(path, text, {**common, **point, "seed": seed, "workers": workers}) for seed in seeds}
+        cells.append(Cell(point, {settings.seed: settings for settings in built.values()}))
+    runs = [Run(next(iter(cell.settings.values()))) for cell in cells]
+    metrics = {run.metric for run in runs}
+    if len(metrics) > 1:
+        raise _error(path, text, "task", "task: the errors of these tasks cannot be compared; write an experiment for each")
+    return Experiment(path, title, tuple(cells), metrics.pop())
+
+
+def folder_name(run: Run) -> str:
+    """Return where the results of a simulation lie: by its strategy and seed for a reader, and by all its settings for safety."""
+    digest = hashlib.sha256(json.dumps(run.about, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    return f"{run.choice.name}-seed{run.settings.seed}-{digest}"
+
+
+def _named(path: Path, text: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    known = [name for name in SimulateSettings.model_fields if name not in OWN or name == "seed"]
+    named = {name.replace("-", "_"): value for name, value in table.items()}
+    for name in named:
+        if name not in known:
+            raise _error(path, text, name, f"nothing is called {name}{_near(name, known)}")
+    return named
+
+
+def _settings(path: Path, text: str, values: Mapping[str, Any]) -> SimulateSettings:
+    given = dict(values)
+    if isinstance(given.get("strategy"), dict):
+        options = dict(given["strategy"])
+        given["strategy"] = options.pop("name", "fedavg")
+        given["strategy_option"] = {**given.get("strategy_option", {}), **options}
+    if "scenario" in given:
+        given["scenario"] = path.parent / str(given["scenario"])
+    if "data" in given and (path.parent / str(given["data"])).exists():
+        given["data"] = str(path.parent / str(given["data"]))
+    try:
+        return flags.of_file(SimulateSettings, "simulate", path, {"simulate": given})
+    except flags.SettingError as error:
+        fault = error.faults[0]
+        raise _error(path, text, fault.key, f"{fault.key}: {fault.sentence}") from None
+
+
+def _error(path: Path, text: str, name: str, sentence: str) -> BrambleError:
+    pattern = rf"\s*\[?\"?{re.escape(name).replace('_', '[-_]')}\b"
+    line = next((number for number, item in enumerate(text.splitlines(), 1) if re.match(pattern, item)), 1)
+    return BrambleError(f"experiment: {path}, line {line}: {sentence}")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, list(known), 1)
+    return f", did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        options = ", ".join(f"{key}={item}" for key, item in value.items() if key != "name")
+        return f"{value.get('name', 'fedavg')}{f' ({options})' if options else ''}"
+    return str(value) if name == "strategy" else f"{name}={Path(value).stem if name == 'scenario' else value}"

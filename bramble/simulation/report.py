@@ -1,0 +1,163 @@
+"""What an experiment came to: a table of its cells, curves, and a page of Markdown that says how to repeat it."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import platform
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bramble.simulation.grid import Cell, Experiment
+from bramble_protocol.errors import BrambleError
+
+COLUMNS = ("cell", "seed", "error", "baseline", "unit", "committed", "simulated_s", "trainings", "bytes", "digest")
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """A cell with what each of its seeds came to."""
+
+    cell: Cell
+    summaries: Mapping[int, Mapping[str, Any]]
+    """By seed, as a simulation's ``summary.json`` has them."""
+    rounds: Mapping[int, Sequence[Mapping[str, str]]]
+    """By seed, as its ``rounds.csv`` has them."""
+
+    def of(self, name: str) -> list[float]:
+        """Return one figure of the summaries, by seed."""
+        return [float(summary[name]) for _, summary in sorted(self.summaries.items())]
+
+    @property
+    def error(self) -> str:
+        """Mean and standard deviation of the last model's error over the seeds."""
+        found = self.of("error")
+        return f"{statistics.mean(found):.3f}" + (f" ± {statistics.stdev(found):.3f}" if len(found) > 1 else "")
+
+    @property
+    def gain(self) -> float:
+        """How far the error is below the baseline's, in percent; mean over the seeds."""
+        return statistics.mean(100 * (1 - e / b) if b else 0.0 for e, b in zip(self.of("error"), self.of("baseline"), strict=True))
+
+    def curve(self, column: str) -> tuple[list[float], list[float], list[float], list[float]]:
+        """Return a column's mean, and mean, least and greatest error over the seeds, round by round."""
+        along = list(zip(*(self.rounds[seed] for seed in sorted(self.rounds)), strict=False))
+        errors = [[float(row["error"]) for row in rows] for rows in along]
+        xs = [statistics.mean(float(row[column]) for row in rows) for rows in along]
+        return xs, [statistics.mean(each) for each in errors], [min(each) for each in errors], [max(each) for each in errors]
+
+
+def write(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metric: str) -> list[Path]:
+    """Write ``cells.csv``, ``curves.png`` and ``.svg``, and ``report.md``; return them.
+
+    Parameters
+    ----------
+    metric
+        What the error is called, with its unit.
+
+    Raises
+    ------
+    BrambleError
+        If they cannot be written.
+    """
+    try:
+        table = folder / "cells.csv"
+        with table.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            for each in cells:
+                for seed, summary in sorted(each.summaries.items()):
+                    writer.writerow({"cell": each.cell.label, "seed": seed, **{name: summary[name] for name in COLUMNS[2:]}})
+        curves = _drawn(experiment, cells, folder, metric)
+        page = folder / "report.md"
+        page.write_text(_page(experiment, cells, metric, curves), "utf-8")
+    except OSError as error:
+        raise BrambleError(f"out: {folder} cannot be written to ({error.strerror})") from error
+    return [page, table, *curves]
+
+
+def _drawn(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metric: str) -> list[Path]:
+    try:
+        import matplotlib as mpl
+    except ModuleNotFoundError:
+        return []
+    mpl.use("Agg")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    panes = figure.subplots(1, 2, sharey=True)
+    for pane, column, name in zip(panes, ("round", "ended"), ("round", "simulated seconds"), strict=True):
+        for each in cells:
+            xs, mean, low, high = each.curve(column)
+            [line] = pane.plot(xs, mean, label=each.cell.label, linewidth=1.5)
+            pane.fill_between(xs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        pane.axhline(statistics.mean(cells[0].of("baseline")), color="0.5", linestyle="--", linewidth=1, label="baseline")
+        pane.set_xlabel(name)
+        pane.xaxis.set_major_locator(MaxNLocator(integer=True))
+        pane.grid(alpha=0.25)
+    panes[0].set_ylabel(f"held-out {metric}")
+    figure.suptitle(experiment.title)
+    handles, labels = panes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize="small")
+    paths = [folder / f"curves.{kind}" for kind in ("png", "svg")]
+    with mpl.rc_context({"svg.hashsalt": "bramble"}):  # the same results give the same file
+        figure.savefig(paths[0], dpi=150)
+        figure.savefig(paths[1], metadata={"Date": None})
+    return paths
+
+
+def _page(experiment: Experiment, cells: Sequence[Repeats], metric: str, curves: Sequence[Path]) -> str:
+    many, first = len(experiment.seeds) > 1, experiment.cells[0].settings[experiment.seeds[0]]
+    best = max(cells, key=lambda each: each.gain)
+    lines = [
+        f"# {experiment.title}",
+        "",
+        f"{first.clients if 'clients' not in experiment.cells[0].values else 'Several numbers of'} clients, simulated, "
+        f"{len(experiment.cells)} cells of {len(experiment.seeds)} seed{'s' * many} ({', '.join(map(str, experiment.seeds))}). "
+        f"The error is the last model's on what no client trained on{', mean and standard deviation over the seeds' * many}.",
+        "",
+        f"| cell | held-out {metric} | below the baseline | simulated time | sent by clients |",
+        "|---|---|---|---|---|",
+    ]
+    for each in cells:
+        name = f"**{each.cell.label}**" if each is best and len(cells) > 1 else each.cell.label
+        seconds, sent = statistics.mean(each.of("simulated_s")), statistics.mean(each.of("bytes")) / 1e6
+        lines.append(_row(name, each.error, f"{each.gain:.1f} %", f"{seconds:,.0f} s", f"{sent:,.2f} MB"))
+    baseline, unit = statistics.mean(cells[0].of("baseline")), cells[0].summaries[experiment.seeds[0]]["unit"]
+    lines += ["", f"Baseline: {baseline:.3f} {unit}.", ""]
+    if curves:
+        band = "; the bands go from the least to the greatest of the seeds" if many else ""
+        lines += [
+            f"![Held-out error by round and by simulated time]({curves[0].name})",
+            "",
+            f"Curves by round and by simulated time{band}.",
+            "",
+        ]
+    runtime = next(iter(cells[0].summaries.values()))["machine"]["runtime"]
+    lines += [
+        "## To repeat it",
+        "",
+        "```console",
+        f"bramble experiment {shlex.quote(experiment.path.name)}",
+        "```",
+        "",
+        f"Bramble {version('bramble-fl')}, {runtime} {version(runtime.replace('_', '-'))}, numpy {version('numpy')}, "
+        f"Python {platform.python_version()}, {platform.machine()}. The same seeds give these models, bit by bit:",
+        "",
+        _row("cell", *(f"seed {seed}" for seed in experiment.seeds)),
+        "|---" * (1 + len(experiment.seeds)) + "|",
+        *(_row(each.cell.label, *(f"`{each.summaries[seed]['digest']}`" for seed in experiment.seeds)) for each in cells),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

@@ -1,0 +1,137 @@
+"""One simulation from its settings to its results, for the command and for every cell of an experiment."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from bramble.settings import SimulateSettings
+from bramble.simulation import places, scenario
+from bramble.simulation.engine import Played, Simulation
+from bramble.simulation.scenario import Scenario
+from bramble.simulation.workers import Workers
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.graph import Metric
+from bramble_server import foundation
+from bramble_server.learning import strategies
+from bramble_server.settings import Alone
+
+SERVERS = ("strategy", "strategy_option", "deadline", "epochs", "batch_size", "learning_rate", "encoding", "reply_encoding", "min_updates")
+"""Settings that mean what they mean to a server."""
+INTERRUPTED = "interrupted"
+"""Why a run stopped that somebody stopped."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a simulation came to."""
+
+    played: list[Played]
+    stopped: str | None
+    """Why it ended before its last round; None if it did not."""
+    seconds: float
+    """That it took here."""
+    runtime: str
+    """Name of the TensorFlow Lite runtime."""
+    unit: str
+    digest: str
+    """What tells the last model from any other."""
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The same with the same settings, on any machine of one kind."""
+        played = self.played
+        return {
+            "finished": self.stopped is None,
+            "stopped": self.stopped,
+            "committed": sum(each.state == "committed" for each in played),
+            "simulated_s": played[-1].ended if played else 0.0,
+            "trainings": sum(part["samples"] is not None for each in played for part in each.parts.values()),
+            "bytes": sum(part["bytes"] or 0 for each in played for part in each.parts.values()),
+            "error": played[-1].error if played else None,
+            "baseline": played[-1].baseline if played else None,
+            "unit": self.unit,
+            "digest": self.digest,
+        }
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """What depends on where it ran."""
+        return {"seconds": round(self.seconds, 3), "runtime": self.runtime}
+
+
+class Run:
+    """A simulation that could begin: all that its settings name is there.
+
+    Raises
+    ------
+    BrambleError
+        If it could not, in one sentence.
+    """
+
+    def __init__(self, settings: SimulateSettings) -> None:
+        self.settings = settings
+        given = {name: getattr(settings, name) for name in SERVERS}
+        [self._built] = foundation.read(Alone(task=(settings.task,), horizon=settings.horizon, min_clients=settings.min_updates, **given))
+        self._scenario = Scenario() if settings.scenario is None else scenario.read(settings.scenario)
+        if settings.clients < settings.min_updates:
+            raise BrambleError(f"min_updates: {settings.clients} clients never give {settings.min_updates} updates; lower --min-updates")
+        self.stretches, self.overlap = places.share(
+            places.read(settings.data, self._built.graph.manifest), settings.clients, settings.windows
+        )
+        self.metric: Metric = self._built.graph.manifest.metric
+        self.choice = strategies.choose(settings.strategy, settings.strategy_option)
+        if settings.clients < (least := self.choice.make().least):
+            raise BrambleError(f"clients: {self.choice} makes nothing of fewer than {least}, and there are {settings.clients}")
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """All that its results depend on."""
+        settings = self.settings
+        return {
+            "version": version("bramble-fl"),
+            "task": self._built.task,
+            "graph": self._built.graph.sha256,
+            **{name: getattr(settings, name) for name in ("clients", "rounds", "seed", "windows", "data", *SERVERS)},
+            "scenario": self._scenario.model_dump(),
+        }
+
+    def play(self, told: Callable[[Played], None]) -> Outcome:
+        """Play its rounds, or until Ctrl-C, or until no round can open.
+
+        Parameters
+        ----------
+        told
+            Called with each round as it ends.
+        """
+        played: list[Played] = []
+        stopped = None
+        began = time.monotonic()
+        with _silent_clients(), closing(Workers(self._built.graph, self.settings.workers)) as workers:
+            simulation = Simulation(self._built, self.stretches, self._scenario, self.settings.seed, workers)
+            try:
+                for each in simulation.play(self.settings.rounds):
+                    played.append(each)
+                    told(each)
+            except KeyboardInterrupt:
+                stopped = INTERRUPTED
+            except BrambleError as error:
+                stopped = str(error)
+        return Outcome(played, stopped, time.monotonic() - began, workers.name, self.metric.unit, simulation.digest)
+
+
+@contextmanager
+def _silent_clients() -> Iterator[None]:
+    """Have clients log errors alone: a thousand have much to say, and it is in the results."""
+    logger = logging.getLogger("bramble_client")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,160 @@
+"""``bramble experiment``: a grid of simulations that can be stopped and gone on with, and a report that says how to repeat it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bramble import cli
+from bramble.simulation import grid
+from tests.bramble.test_simulate import recorded
+
+SMALL = """title = "Two of them"
+
+[simulate]
+clients = 7
+rounds = 3
+data = "weather"
+
+[grid]
+strategy = ["fedavg", { name = "fedprox", mu = 0.5 }]
+seed = [1, 2]
+"""
+EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "experiments").glob("*.toml"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "weather").mkdir()
+    for name in ("attic", "cellar", "shed"):
+        recorded(tmp_path / "weather" / f"{name}.csv", phase=len(name))
+    path = tmp_path / "two.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def bramble(*arguments: object, code: int = 0) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["experiment", *map(str, arguments)])
+    assert end.value.code == code
+
+
+def cells(folder: Path) -> list[dict[str, str]]:
+    with (folder / "cells.csv").open(newline="") as table:
+        return list(csv.DictReader(table))
+
+
+def test_a_grid_becomes_a_table_curves_and_a_page(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bramble(file)
+    out, folder = capfd.readouterr().out, file.with_suffix("")
+    rows = cells(folder)
+    assert [(row["cell"], row["seed"]) for row in rows] == [(cell, seed) for cell in ("fedavg", "fedprox (mu=0.5)") for seed in ("1", "2")]
+    assert len({row["digest"] for row in rows}) == 4
+    page = (folder / "report.md").read_text()
+    assert page.startswith("# Two of them\n\n7 clients, simulated, 2 cells of 2 seeds (1, 2).")
+    assert "bramble experiment two.toml" in page
+    assert all(f"`{row['digest']}`" in page for row in rows)
+    mean = sum(float(row["error"]) for row in rows[:2]) / 2
+    assert f"| {mean:.3f} ± " in page
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "curves.svg").read_text().startswith("<?xml")
+    assert all(f"{folder}/{name}" in out for name in ("report.md", "cells.csv", "curves.png", "curves.svg"))
+
+
+def test_what_was_run_is_kept_and_what_is_new_is_run(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bramble(file)
+    before = {row["seed"]: row["digest"] for row in cells(file.with_suffix("")) if row["cell"] == "fedavg"}
+    svg = (file.with_suffix("") / "curves.svg").read_bytes()
+    capfd.readouterr()
+    bramble(file)
+    assert capfd.readouterr().out.count("(kept)") == 4
+    assert (file.with_suffix("") / "curves.svg").read_bytes() == svg
+    file.write_text(SMALL.replace("[1, 2]", "[1, 2, 3]"))
+    bramble(file)
+    assert capfd.readouterr().out.count("(kept)") == 4
+    rows = cells(file.with_suffix(""))
+    assert len(rows) == 6
+    assert before.items() <= {row["seed"]: row["digest"] for row in rows if row["cell"] == "fedavg"}.items()
+
+
+def test_ctrl_c_keeps_what_ended_and_the_same_command_goes_on(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file.write_text(SMALL.replace("rounds = 3", "rounds = 60"))
+    with subprocess.Popen([sys.executable, "-m", "bramble", "experiment", str(file)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        first = process.stdout.readline()
+        assert first.startswith("fedavg, seed 1: ")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopped. The same command goes on with what is left." in out
+    ended = len({line for line in (first + out).splitlines() if "seed" in line})
+    bramble(file)
+    assert capfd.readouterr().out.count("(kept)") == ended
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[grid]", "[gird]"), "line 8: nothing is called gird, did you mean grid?"),
+        (("data =", "date ="), "line 6: nothing is called date, did you mean data?"),
+        (("rounds = 3", "rounds = 0"), "line 5: rounds: input should be greater than or equal to 1, got '0'"),
+        (("seed = [1, 2]", "seed = [1, 1]"), "line 10: seed: 1 is there twice; leave one of them out"),
+        (("seed = [1, 2]", "seed = 1"), "line 10: seed: expected a list of values, such as seed = [1]"),
+        (("seed = [1, 2]", "seed = []"), "line 10: seed: expected a list of values"),
+        (("seed = [1, 2]", "seed = [1, -2]"), "line 10: seed: input should be greater than or equal to 0, got '-2'"),
+        (("seed = [1, 2]", "clients = [7, 8]"), "clients is in both [simulate] and [grid]; leave one of them out"),
+        (("rounds = 3", "workers = 2"), "line 5: nothing is called workers"),
+        (("mu = 0.5", "mu = -1"), "mu of fedprox is a number, 0 to 1000, got '-1'"),
+        (('"fedavg"', '"fedavgg"'), "did you mean 'fedavg'?"),
+        (("rounds = 3", 'scenario = "storm.toml"'), "scenario: cannot read"),
+        (("title =", "title ="), "is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line_before_anything_is_run(
+    file: Path, capfd: pytest.CaptureFixture[str], change: tuple[str, str], said: str
+) -> None:
+    wrong = SMALL.replace(*change) if change[0] != change[1] else "title = \n"
+    file.write_text(wrong)
+    bramble(file, code=1)
+    assert said in capfd.readouterr().err
+    assert not file.with_suffix("").exists()
+
+
+def test_no_others_results_are_touched(file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    (thesis / "chapter.tex").touch()
+    bramble(file, "--out", thesis, code=1)
+    assert "is not empty, and holds no experiment; name another folder with --out" in capfd.readouterr().err
+    bramble(file, "--out", tmp_path / "results")
+    file.write_text(SMALL.replace("Two of them", "Two others"))
+    bramble(file, "--out", tmp_path / "results", code=1)
+    assert "holds another experiment, 'Two of them'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("example", [path for path in EXAMPLES if "[grid]" in path.read_text()], ids=lambda path: path.stem)
+def test_the_examples_can_begin(example: Path) -> None:
+    found = grid.read(example, 1)
+    assert len(found.seeds) == 3
+    assert len(found.cells) >= 3
+
+
+def test_an_example_runs_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in EXAMPLES:
+        shutil.copy(path, tmp_path)
+    file = tmp_path / "attackers.toml"
+    file.write_text(file.read_text().replace("rounds = 20", "rounds = 1").replace("[1, 2, 3]", "[1]"))
+    monkeypatch.chdir("/")
+    bramble(file, "--out", tmp_path / "out")
+    rows: list[dict[str, Any]] = [*cells(tmp_path / "out")]
+    assert {row["cell"].partition(",")[0] for row in rows} == {"scenario=all-is-well", "scenario=a-fifth-lies"}
+    summaries = [json.loads(path.read_text()) for path in (tmp_path / "out" / "runs").glob("*/summary.json")]
+    assert {summary["settings"]["scenario"]["hostile"] for summary in summaries} == {0.0, 0.2}
