@@ -20,6 +20,7 @@ SETTINGS = {"server_mode": "evaluation", "client_sensors": "mock", "server_deadl
 CLIENT_RUN = "def run(settings: ClientSettings) -> int:"
 TRAINER_RUN = "        start = time.time()\n        (manifest, initial), runtime = self._load(update), self._runner\n"
 AGENT, TRAINER = "edge_client/bramble_client/agent.py", "edge_client/bramble_client/learn/trainer.py"
+CLIENT = "edge_client/bramble_client/commands/run.py"
 FITTING = "edge_client/bramble_client/learn/fitting.py"
 COMMITS = "server/bramble_server/rounds/commits.py"
 COMMIT = "        aggregate, pooled = open_round.aggregate("
@@ -38,7 +39,7 @@ class Wrong(NamedTuple):
 
 
 WRONGS = (
-    Wrong("a client that ends at its start", {AGENT: (CLIENT_RUN, f"{CLIENT_RUN}\n    raise SystemExit(9)")}),
+    Wrong("a client that ends at its start", {CLIENT: (CLIENT_RUN, f"{CLIENT_RUN}\n    raise SystemExit(9)")}),
     Wrong("training raises", {TRAINER: (TRAINER_RUN, f"        raise ZeroDivisionError('wrong')\n{TRAINER_RUN}")}),
     Wrong("training raises in rounds alone", {
         AGENT: (

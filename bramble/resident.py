@@ -69,9 +69,9 @@ def main(descriptor: int, level: int) -> int:
     try:
         for package in CLIENTS_OF:
             _only_the_client_of(package)
-        from bramble_client import agent
+        from bramble_client.commands import run
 
-        return agent.run(settings)
+        return run.run(settings)
     except ModuleNotFoundError as error:
         print(f"bramble: {error.name} is not installed; get it with: pip install 'bramble-fl[client]'", file=sys.stderr)
     except BrambleError as error:

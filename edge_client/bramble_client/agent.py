@@ -1,32 +1,28 @@
-"""The client: wires its parts together, and says what to do about each event."""
+"""The client: wires its parts together, and says what one does with what another hands over."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import queue
 import secrets
-import signal
-import sqlite3
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import bramble_protocol
-from bramble_client.acquire import belonging, data_updates
+from bramble_client.acquire import data_updates
 from bramble_client.acquire.cycles import Cycles
 from bramble_client.acquire.recorder import Recorder, to_the_minute
 from bramble_client.acquire.self_paced import SelfPaced
-from bramble_client.commands import startup
 from bramble_client.deliver.courier import Courier
-from bramble_client.deliver.download import DownloadFailed, GraphDownload
+from bramble_client.deliver.download import GraphDownload, patiently
+from bramble_client.deliver.inbox import Inbox
 from bramble_client.deliver.link import Link
 from bramble_client.deliver.outbox import Item, Outbox
+from bramble_client.forgetting import Forgetting
 from bramble_client.hal import Board
 from bramble_client.hal.gpio import Status
 from bramble_client.learn.graph_trust import GraphTrust, read_keys
@@ -35,15 +31,9 @@ from bramble_client.learn.memory import Memory
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.trainer import Result, Trainer
 from bramble_client.learn.training_queue import TrainingQueue
-from bramble_client.machine import allocator, disk
-from bramble_client.machine.frontpanel import open_panel
 from bramble_client.machine.report import Reporter
-from bramble_protocol import BrambleError
 from bramble_protocol.features import FEATURES
-from bramble_protocol.fields import CLIENT_ID
-from bramble_protocol.graph import GraphFile
-from bramble_protocol.messages import Channel, ClientUpdate, GenerateData, Handshake, Notice, Reset, forecast_of
-from bramble_protocol.notify import notify, watchdog_interval
+from bramble_protocol.messages import Channel, ClientUpdate, Handshake, forecast_of
 
 if TYPE_CHECKING:
     from bramble_client.settings import ClientSettings
@@ -52,8 +42,6 @@ log = logging.getLogger(__name__)
 
 STALL_S = 60.0
 """Seconds beyond three sampling intervals after which a sensor that does not come back hangs; a bus with time-outs is slow, not dead."""
-FETCHES, FETCH_WAIT_S = 3, 60.0
-"""Attempts to fetch a graph, and seconds that each waits for the link."""
 
 
 class Agent:
@@ -81,10 +69,6 @@ class Agent:
         self._private = settings.mode == "private"
         self._recorder = Recorder(folder / "readings.db", settings.keep_samples)
         self._outbox = Outbox(folder / "outbox.db")
-        self._download = GraphDownload(settings.server, token, tls, proxy=settings.proxy)
-        self._trust = GraphTrust(read_keys(settings.trust_graphs)) if settings.graphs_are_checked else None
-        self._runner = Runner(settings.training_memory)
-        self._trainer = Trainer(folder, self._fetch, settings.id, self._runner, self._approve)
         hello = Handshake(
             bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, settings.version, FEATURES, secrets.token_hex(8)
         )
@@ -96,8 +80,13 @@ class Agent:
             proxy=settings.proxy,
             longest_pause=settings.reconnect_max,
         )
+        download = GraphDownload(settings.server, token, tls, proxy=settings.proxy)
+        graphs, signatures = (patiently(fetch, self._link.wait_up) for fetch in (download, download.signatures))
+        trust = GraphTrust(read_keys(settings.trust_graphs)) if settings.graphs_are_checked else None
+        self._runner = Runner(settings.training_memory)
+        self._trainer = Trainer(folder, graphs, settings.id, self._runner, lambda graph: trust.check(graph, signatures) if trust else None)
         self._courier = Courier(self._outbox, self._link, self._accepted)
-        self._training = TrainingQueue(self._train, self._outbox, self._trained)
+        self._training = TrainingQueue(self._train, self._outbox, self._trained, download.serves)
         self._cycles = Cycles(board, self._recorder, self._outbox, utc=board.utc)
         self._paced = SelfPaced(board, self._recorder, None if self._private else self._outbox) if settings.self_paced else None
         self._reporter = Reporter(
@@ -111,13 +100,11 @@ class Agent:
         )
         self._workers = (self._training, self._cycles, self._courier, self._link, self._reporter)
         self._memory = Memory(self._recorder)
-        self._noting = threading.Lock()
-        """Held while a reset forgets, and while an acceptance is noted: the one must not come in between the other."""
+        self.reset = Forgetting(folder, self._recorder, self._outbox, self._memory, self._training, self._cycles, self._paced)
+        self._inbox = Inbox(self._training, None if self._private else self._cycles.ask, self.reset)
+        for event, handler in self._inbox.events.items():
+            self._link.on(event, handler)
         self._greeted = False
-        self._declined = False
-        self._noticed: dict[str, str] = {}
-        for handler in (self.client_update, self.generate_data, self.reset, self.notice):
-            self._link.on(handler.__name__, handler)
         self._link.on_up(self._came_up)
 
     def start(self) -> None:
@@ -132,7 +119,7 @@ class Agent:
         """Answer a request as in a round, with no server and nothing else started; return the answer, or None if it takes too long."""
         until = time.monotonic() + within
         self._training.start()
-        self.client_update(request)
+        self._inbox.client_update(request)
         while (answer := self._outbox.answer()) is None and (left := until - time.monotonic()) > 0:
             self._outbox.wait(left)
         return answer
@@ -191,93 +178,12 @@ class Agent:
         self._recorder.close()
         self._outbox.close()
 
-    def client_update(self, payload: Any) -> None:
-        """Train from the weights that came."""
-        try:
-            update = ClientUpdate.from_wire(payload)
-        except BrambleError as error:
-            number, task = (payload.get("round"), payload.get("task")) if isinstance(payload, dict) else (None, None)
-            if type(number) is int and number >= 1:
-                named = task if isinstance(task, str) and CLIENT_ID.fullmatch(task) else ""
-                self._training.fail(number, f"the request cannot be read: {error}", named)
-            else:
-                log.error("a client_update cannot be read: %s", error)
-            return
-        self._training.ask(update)
-
-    def generate_data(self, payload: Any) -> None:
-        """Take a synchronised batch of readings and mirror it; in private mode do neither."""
-        if self._private:
-            if not self._declined:
-                log.warning("the server asks for readings; this client runs in private mode and sends none")
-            self._declined = True
-            return
-        try:
-            self._cycles.ask(GenerateData.from_wire(payload))
-        except BrambleError as error:
-            log.error("a generate_data cannot be read: %s", error)
-
-    def notice(self, payload: Any) -> None:
-        """Log what the server has to say to whoever looks after this client; the same at every connection only once."""
-        try:
-            notice = Notice.from_wire(payload)
-        except BrambleError as error:
-            log.error("a notice cannot be read: %s", error)
-            return
-        if self._noticed.get(notice.about) != notice.sentence:
-            self._noticed[notice.about] = notice.sentence
-            log.warning("the server says: %s", notice.sentence)
-
-    def reset(self, payload: Any = None) -> None:
-        """Forget readings, labels, results, and how far they were tested; where one task is named, what belongs to it, and no reading."""
-        try:
-            task = Reset.from_wire({} if payload is None else payload).task
-        except BrambleError as error:
-            log.error("a reset cannot be read: %s", error)
-            return
-
-        def clear() -> None:
-            with self._noting:
-                self._outbox.clear(task)
-                if task is None:
-                    self._recorder.clear()
-                self._memory.forget(task)
-
-        paced = self._paced
-        everything = clear if paced is None else lambda: paced.forget(clear)
-        try:
-            self._training.forget(clear if task else lambda: self._cycles.forget(everything), task)
-        except sqlite3.Error as error:
-            why = disk.remedy(self._folder, error)
-            log.error("reset: what is on the disk cannot be forgotten (%s); reset again when it takes changes", why)
-            return
-        log.info("reset: %s forgotten", f"results of task {task} are" if task else "local readings and results are")
-
     def _train(self, update: ClientUpdate, received: float) -> Result:
         if self._board.simulated:  # readings that the server asked for before this round belong into it
             self._cycles.wait(update.config.deadline_s / 2)
         noted, until = self._memory.local_state(update.task), self._memory.tested_until(update.task)
         result = self._trainer.run(update, self._recorder.columns, until, received, noted, lambda: self._training.wanted)
         return guarded(result, self._memory.untold(update.task)) if self._private else result
-
-    def _fetch(self, sha256: str) -> bytes:
-        return self._patiently(self._download, sha256)
-
-    def _approve(self, graph: GraphFile) -> None:
-        if self._trust is not None:
-            self._trust.check(graph, lambda sha256: self._patiently(self._download.signatures, sha256))
-
-    def _patiently(self, fetch: Callable[[str], bytes], sha256: str) -> bytes:
-        """Fetch what belongs to a graph; when the network fails meanwhile, again once it is back."""
-        for _ in range(FETCHES - 1):
-            self._link.wait_up(FETCH_WAIT_S)
-            try:
-                return fetch(sha256)
-            except DownloadFailed as error:
-                if not error.passing:
-                    raise
-                log.info("%s; fetching it again", error)
-        return fetch(sha256)
 
     def _trained(self, update: ClientUpdate, result: Result) -> None:
         """Mirror the forecasts, stamped with the time they are for."""
@@ -292,7 +198,7 @@ class Agent:
     def _accepted(self, item: Item) -> None:
         if item.event == "training_complete":
             log.info("round %d%s: the server took this client's update", item.payload["round"], item.task and f" of {item.task}")
-            with self._noting:
+            with self._memory.lock:
                 if self._outbox.holds(item):
                     # only now: what a lost or late result was tested on may be tested again, by the next global model
                     self._memory.note(item.task, item.note)
@@ -303,57 +209,5 @@ class Agent:
                 print(f"bramble client {self._settings.id} connected to {self._settings.server}", flush=True)
         self._greeted = True
         self._reporter.wake()
+        self._training.look_again()
         self._outbox.wake()
-
-
-def run(settings: ClientSettings) -> int:
-    """Run a client until SIGINT or SIGTERM; return the exit code.
-
-    Raises
-    ------
-    BrambleError
-        If a setting turns out to be unusable. A server that does not answer is no reason to end.
-    """
-    allocator.frugal()
-    asked_to_stop: queue.SimpleQueue[int] = queue.SimpleQueue()  # its `put` may be called from a signal handler
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, frame: asked_to_stop.put(received))
-    token = startup.read_token(settings.token_file) if settings.token_file else None
-    tls = startup.Authorities(settings.ca) if settings.server.startswith("https:") else None
-    if token and tls is None and urlsplit(settings.server).hostname not in ("127.0.0.1", "localhost", "::1"):
-        log.warning("the token goes to %s unencrypted; anyone on the network can read it", settings.server)
-    with startup.exclusive(settings.folder) as folder:
-        if settings.fleet_file and (fleet := belonging.read_fleet(settings.fleet_file)):
-            belonging.claim(folder, fleet, settings.keep_samples, settings.adopt_readings)
-        board = startup.open_sensors(settings)
-        try:
-            agent = Agent(settings, board, folder, token, tls)
-            panel = open_panel(settings, folder, agent.status, agent.label, agent.reset)
-            agent.start()
-            if panel is not None:
-                panel.start()
-            notify(READY=1)
-            _watch(agent, asked_to_stop)
-            notify(STOPPING=1)
-            if panel is not None:
-                panel.stop(0.5)
-            agent.stop()
-        finally:
-            board.close()
-    return 0
-
-
-def _watch(agent: Agent, asked_to_stop: queue.SimpleQueue[int]) -> None:
-    """Feed systemd's watchdog, if it wants to be, until somebody asks to stop or a part hangs: then systemd starts the client again."""
-    interval = watchdog_interval()
-    said = False
-    while True:
-        with contextlib.suppress(queue.Empty):
-            asked_to_stop.get(timeout=interval)
-            return
-        hanging = agent.hangs()
-        if hanging is None:
-            notify(WATCHDOG=1)
-        elif not said:
-            log.error("the %s hangs; systemd will restart this client", hanging)
-            said = True

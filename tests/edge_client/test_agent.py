@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from bramble_client import agent as agent_module
 from bramble_client.acquire import self_paced
 from bramble_client.acquire.recorder import TESTED_UNTIL
 from bramble_client.agent import Agent
-from bramble_client.deliver.download import DownloadFailed
+from bramble_client.deliver.download import FETCHES, DownloadFailed, GraphDownload
 from bramble_client.hal import Quality, Reading, open_board
 from bramble_client.learn.local_state import LOCAL_STATE
 from bramble_client.learn.measures import UNTOLD
@@ -228,7 +227,7 @@ def test_a_graph_that_the_server_does_not_have_is_an_honest_no(server: Server, m
 
 @pytest.mark.process
 def test_a_graph_is_fetched_again_when_the_network_failed(server: Server, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = make(graph=False)
+    make(graph=False)
     give_data(server)
     failures = [DownloadFailed("graph: timed out", True)] * 2
 
@@ -237,24 +236,24 @@ def test_a_graph_is_fetched_again_when_the_network_failed(server: Server, make: 
             raise failures.pop()
         return GRAPH.data
 
-    monkeypatch.setattr(agent, "_download", download)
+    monkeypatch.setattr(GraphDownload, "__call__", lambda _, sha256: download(sha256))
     server.sio.emit("client_update", update())
     heard(server, "training_complete")
     assert failures == []
 
 
 def test_a_graph_that_the_network_keeps_from_coming_is_an_honest_no(server: Server, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = make(graph=False)
+    make(graph=False)
     attempts: list[str] = []
 
     def download(sha256: str) -> bytes:
         attempts.append(sha256)
         raise DownloadFailed("graph: timed out", True)
 
-    monkeypatch.setattr(agent, "_download", download)
+    monkeypatch.setattr(GraphDownload, "__call__", lambda _, sha256: download(sha256))
     server.sio.emit("client_update", update())
     assert heard(server, "training_failed")[0]["reason"] == "graph: timed out"
-    assert attempts == [GRAPH.sha256] * agent_module.FETCHES
+    assert attempts == [GRAPH.sha256] * FETCHES
 
 
 def test_real_sensors_in_evaluation_are_sampled_by_the_clock_and_mirrored_without_a_cycle(

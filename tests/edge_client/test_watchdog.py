@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bramble_client import agent
 from bramble_client.agent import Agent
+from bramble_client.commands import run
 from tests.edge_client.process import ClientProcess
 from tests.waiting import wait_for
 
@@ -47,7 +47,7 @@ class Fake:
 def test_a_part_that_hangs_starves_the_watchdog_and_is_named_once(systemd: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
     fake, asked_to_stop = Fake(), queue.SimpleQueue[int]()
     fake.hanging = "sampling of sensor roof"
-    watch: Any = agent._watch
+    watch: Any = run._watch
     thread = threading.Thread(target=watch, args=(fake, asked_to_stop))
     thread.start()
     for _ in range(3):

@@ -16,9 +16,9 @@ from tests.fleet.fleet import Fleet
 from tests.fleet.wait import until
 
 RUN = "def run(settings: ClientSettings) -> int:"
-AGENT = "edge_client/bramble_client/agent.py"
+AGENT, CLIENT = "edge_client/bramble_client/agent.py", "edge_client/bramble_client/commands/run.py"
 BROKEN = "\n    if os.uname().nodename == 'pi-2':\n        raise SystemExit(9)"
-CLIENT_BROKEN = {AGENT: (RUN, f"import os\n\n\n{RUN}{BROKEN}")}
+CLIENT_BROKEN = {CLIENT: (RUN, f"import os\n\n\n{RUN}{BROKEN}")}
 """On one host alone."""
 TRAINING = "        result = self._trainer.run("
 TRAINING_BROKEN = {

@@ -20,7 +20,7 @@ import numpy as np
 
 from bramble import resident
 from bramble.cli import main
-from bramble_client import agent
+from bramble_client.commands import run
 from bramble_server.transport.gevent.engine import GeventLoop
 
 ROOT = f"{Path(__file__).parents[2]}/"
@@ -138,7 +138,7 @@ if __name__ == "__main__":
     role = os.environ["ROLE"]
     begins = BEGINS[role]
     if role == "client":  # stays the process that it is, for the other would not be watched
-        resident.run = agent.run
+        resident.run = run.run
     GeventLoop.offload = watched(GeventLoop.offload)  # type: ignore[method-assign]
     threading.setprofile(look)
     sys.setprofile(look)

@@ -1,1 +1,1 @@
-"""What the command line runs on a client, beside the client itself."""
+"""What the command line runs on a client: the client itself, and what looks at one beside it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 import urllib.error
@@ -15,6 +16,12 @@ from bramble_protocol.graph import LARGEST
 
 PATIENCE_S = 600.0
 """Seconds for a whole download."""
+
+
+FETCHES, FETCH_WAIT_S = 3, 60.0
+"""Attempts to fetch a graph, and seconds that each waits for the link."""
+
+log = logging.getLogger(__name__)
 
 
 class DownloadFailed(BrambleError):
@@ -75,6 +82,18 @@ class GraphDownload:
                 return b""
             raise
 
+    def serves(self, sha256: str) -> bool:
+        """Return whether the server has a graph; where it does not say, it may."""
+        request = urllib.request.Request(f"{self._server}/graphs/{sha256}.tflite", headers=self._headers, method="HEAD")
+        try:
+            with route.opener(self._tls and self._tls(), self._proxy).open(request, timeout=self._timeout):
+                return True
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code != 404
+        except (OSError, ValueError, HTTPException):
+            return True
+
     def _get(self, path: str, name: str, most: int) -> bytes:
         request = urllib.request.Request(f"{self._server}/graphs/{path}", headers=self._headers)
         end, data = time.monotonic() + PATIENCE_S, bytearray()
@@ -97,3 +116,26 @@ class GraphDownload:
         if expected is not None and len(data) != int(expected):
             raise DownloadFailed(f"{name}: broke off after {len(data)} of {expected} bytes", True)
         return bytes(data)
+
+
+def patiently(fetch: Callable[[str], bytes], wait_up: Callable[[float], object]) -> Callable[[str], bytes]:
+    """Return what fetches the same, and again when the network failed meanwhile and is back.
+
+    Parameters
+    ----------
+    wait_up
+        Waits so many seconds at most for the link to be up.
+    """
+
+    def fetched(sha256: str) -> bytes:
+        for _ in range(FETCHES - 1):
+            wait_up(FETCH_WAIT_S)
+            try:
+                return fetch(sha256)
+            except DownloadFailed as error:
+                if not error.passing:
+                    raise
+                log.info("%s; fetching it again", error)
+        return fetch(sha256)
+
+    return fetched

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,10 +24,12 @@ _VALUES = (TESTED_UNTIL, UNTOLD, LOCAL_STATE)
 
 
 class Memory:
-    """What the runs of each task left behind, in the recorder; whoever uses it sees to it that one thread changes it at a time."""
+    """What the runs of each task left behind, in the recorder."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self.lock = threading.Lock()
+        """Held by whoever notes or forgets, with all that belongs together: the one must not come in between the other."""
 
     def tested_until(self, task: str) -> float | None:
         """Return up to when a task was tested, in seconds since 1970-01-01 UTC."""

@@ -60,6 +60,8 @@ class TrainingQueue(Worker):
         Takes the answers.
     trained
         Called with each result that was put into the outbox.
+    serves
+        Asks whether a graph, by its digest, is still the server's.
     """
 
     def __init__(
@@ -67,17 +69,22 @@ class TrainingQueue(Worker):
         train: Train,
         outbox: Outbox,
         trained: Callable[[ClientUpdate, Result], None] = lambda update, result: None,
+        serves: Callable[[str], bool] = lambda graph: True,
     ) -> None:
         super().__init__("training")
         self._train = train
         self._outbox = outbox
         self._trained = trained
+        self._serves = serves
         self._changed = threading.Condition()
         self._waiting: dict[str, _Job] = {}
         """The newest request of each task, in the order in which the tasks came."""
         self._running: _Job | None = None
         self._valid = True
-        self._failing: set[str] = set()
+        self._failing: dict[str, str] = {}
+        """Tasks whose last run failed, with the graph that it ran."""
+        self._unsure: dict[str, str] = {}
+        """Those of them of which it is to be found out whether the server has them still."""
 
     def wake(self) -> None:
         """Look whether there is something to train."""
@@ -93,6 +100,12 @@ class TrainingQueue(Worker):
     def failing(self) -> bool:
         """Whether the last run of any task failed; one that had too little data to begin with did not."""
         return bool(self._failing)
+
+    def look_again(self) -> None:
+        """Find out which tasks whose runs failed are still served: a server that was started anew may be without them."""
+        with self._changed:
+            self._unsure = dict(self._failing)
+            self._changed.notify_all()
 
     @property
     def wanted(self) -> bool:
@@ -134,7 +147,7 @@ class TrainingQueue(Worker):
         with self._changed:
             for name in [*self._waiting] if task is None else [task]:
                 self._waiting.pop(name, None)
-            self._failing = set() if task is None else self._failing - {task}
+            self._failing = {} if task is None else self._without(task)
             if task is None or (self._running is not None and self._running.task == task):
                 self._valid = False
             clear()
@@ -147,16 +160,28 @@ class TrainingQueue(Worker):
         while True:
             with self._changed:
                 self._running = None
-                while not self._waiting and not self._stopping.is_set():
+                while not (self._waiting or self._unsure or self._stopping.is_set()):
                     self._changed.wait()
                 if self._stopping.is_set():
                     return
-                job = self._waiting.pop(next(iter(self._waiting)))
-                self._running, self._valid = job, True
+                job = self._waiting.pop(next(iter(self._waiting))) if self._waiting else None
+                if job is not None:
+                    self._running, self._valid = job, True
+            if job is None:
+                self._let_go()
+                continue
             try:
                 self._answer(job)
             except Exception:
                 log.exception("%s: the answer was lost", job)
+
+    def _let_go(self) -> None:
+        """Hold no failure against a graph that nobody serves any more."""
+        with self._changed:
+            unsure, self._unsure = self._unsure, {}
+        gone = {task: graph for task, graph in unsure.items() if not self._serves(graph)}
+        with self._changed:
+            self._failing = {task: graph for task, graph in self._failing.items() if gone.get(task) != graph}
 
     def _answer(self, job: _Job) -> None:
         log.info("%s: training", job)
@@ -194,7 +219,10 @@ class TrainingQueue(Worker):
                 self._trained(job.update, result)
         finally:
             with self._changed:
-                self._failing = self._failing | {job.task} if failing and self._valid else self._failing - {job.task}
+                self._failing = self._without(job.task) | ({job.task: job.update.graph} if failing and self._valid else {})
+
+    def _without(self, task: str) -> dict[str, str]:
+        return {name: graph for name, graph in self._failing.items() if name != task}
 
     def _failed(self, job: _Job, reason: str) -> None:
         self._put(job, "training_failed", TrainingFailed(job.update.round, reason[:SENTENCE]).to_wire(), {})

@@ -1,0 +1,75 @@
+"""Runs a client until it is told to stop, and tells systemd that all of it gets on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import signal
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from bramble_client.acquire import belonging
+from bramble_client.agent import Agent
+from bramble_client.commands import startup
+from bramble_client.machine import allocator
+from bramble_client.machine.frontpanel import open_panel
+from bramble_protocol.notify import notify, watchdog_interval
+
+if TYPE_CHECKING:
+    from bramble_client.settings import ClientSettings
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: ClientSettings) -> int:
+    """Run a client until SIGINT or SIGTERM; return the exit code.
+
+    Raises
+    ------
+    BrambleError
+        If a setting turns out to be unusable. A server that does not answer is no reason to end.
+    """
+    allocator.frugal()
+    asked_to_stop: queue.SimpleQueue[int] = queue.SimpleQueue()  # its `put` may be called from a signal handler
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, frame: asked_to_stop.put(received))
+    token = startup.read_token(settings.token_file) if settings.token_file else None
+    tls = startup.Authorities(settings.ca) if settings.server.startswith("https:") else None
+    if token and tls is None and urlsplit(settings.server).hostname not in ("127.0.0.1", "localhost", "::1"):
+        log.warning("the token goes to %s unencrypted; anyone on the network can read it", settings.server)
+    with startup.exclusive(settings.folder) as folder:
+        if settings.fleet_file and (fleet := belonging.read_fleet(settings.fleet_file)):
+            belonging.claim(folder, fleet, settings.keep_samples, settings.adopt_readings)
+        board = startup.open_sensors(settings)
+        try:
+            agent = Agent(settings, board, folder, token, tls)
+            panel = open_panel(settings, folder, agent.status, agent.label, agent.reset)
+            agent.start()
+            if panel is not None:
+                panel.start()
+            notify(READY=1)
+            _watch(agent, asked_to_stop)
+            notify(STOPPING=1)
+            if panel is not None:
+                panel.stop(0.5)
+            agent.stop()
+        finally:
+            board.close()
+    return 0
+
+
+def _watch(agent: Agent, asked_to_stop: queue.SimpleQueue[int]) -> None:
+    """Feed systemd's watchdog, if it wants to be, until somebody asks to stop or a part hangs: then systemd starts the client again."""
+    interval = watchdog_interval()
+    said = False
+    while True:
+        with contextlib.suppress(queue.Empty):
+            asked_to_stop.get(timeout=interval)
+            return
+        hanging = agent.hangs()
+        if hanging is None:
+            notify(WATCHDOG=1)
+        elif not said:
+            log.error("the %s hangs; systemd will restart this client", hanging)
+            said = True
