@@ -154,7 +154,8 @@ class WatchRoundSettings(TaskSettings):
     """See clients, or the server itself, through the next round, as after an upgrade.
 
     Each client that is named must be connected, with the version behind its @ if one is given, and have a fresh sample.
-    Then the round that runs is watched, or one is started: none of them may fail in it, be silent, or have its update left out.
+    Then the round that runs is watched, or one is started, of each task that is served: none of them may fail in it, be silent, or have its
+    update left out.
 
     Without a name it is the server that is watched: a fleet that committed rounds before must commit this one.
 

@@ -46,7 +46,7 @@ def run(settings: WatchRoundSettings) -> int:
     """
     server = Server.of(settings)
     wanted = {name: version for name, _, version in (client.partition("@") for client in settings.clients)}
-    found = Watch(server, settings.within, settings.seen_within, settings.task).see(wanted)
+    found = see_each(server, settings, wanted)
     if settings.as_json:
         clients = {name: found.failed.get(name) for name in wanted or [""]}
         print(json.dumps({"round": found.round, "clients": clients, "notes": found.notes}))
@@ -58,6 +58,26 @@ def run(settings: WatchRoundSettings) -> int:
         if found.round and not found.failed:
             print(f"round {found.round}: all is well")
     return 1 if found.failed else 0
+
+
+def see_each(server: Server, settings: WatchRoundSettings, wanted: dict[str, str]) -> Finding:
+    """Watch rounds of the task that is named, or else of each that is served: who takes no part in a further one is well without it."""
+    tasks = [settings.task] if settings.task else [task["task"] for task in server.status().get("tasks", ())] or [None]
+    found = Finding()
+    for place, task in enumerate(tasks):
+        clients = server.clients() if place and wanted else {}
+        asked = {
+            name: version
+            for name, version in wanted.items()
+            if name not in found.failed and clients.get(name, {}).get("tasks", {}).get(task) is None
+        }
+        if wanted and not asked:
+            continue
+        seen = Watch(server, settings.within, settings.seen_within, task).see(asked)
+        found.round = seen.round or found.round
+        found.failed |= seen.failed
+        found.notes += [f"{task}: {note}" if len(tasks) > 1 else note for note in seen.notes]
+    return found
 
 
 class Watch:

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from bramble.api import Server
-from bramble.watch import Finding, Watch
+from bramble.settings import WatchRoundSettings
+from bramble.watch import Finding, Watch, see_each
+from bramble_protocol.features import TRACKS
+from bramble_protocol.layout import Layout
 from tests.bramble.test_round import bramble
 from tests.server.pi import Closed, Pi, hello, update
-from tests.server.process import ServerProcess
+from tests.server.process import ServerProcess, write_graph
 from tests.waiting import wait_for
 
 YOUNG = "no training window yet: 3 readings; task small needs 5"
@@ -30,9 +33,11 @@ REPORT = {
 class Client:
     """A client in a thread of its own that answers each round as told: with ``well``, ``far``, ``gone``, ``silent`` or a reason."""
 
-    def __init__(self, server: ServerProcess, name: str, answer: str = "well", version: str = "2", sample_age: float = 2.0) -> None:
+    def __init__(
+        self, server: ServerProcess, name: str, answer: str = "well", version: str = "2", sample_age: float = 2.0, **other: Any
+    ) -> None:
         self.answer, self.asked = answer, 0
-        self._server, self._hello, self._age = server, hello(name, version=version), sample_age
+        self._server, self._hello, self._age = server, hello(name, version=version, **other), sample_age
         self._ending = threading.Event()
         self._pi = self._join()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -190,6 +195,22 @@ def test_a_server_that_cannot_commit_is_named_even_in_its_first_round(tmp_path: 
         clients.append(Client(server, "pi-1"))
         assert "the server failed to commit it" in watch(server).failed[""]
         clients.pop().close()
+
+
+def test_a_further_task_that_nobody_learns_is_noticed_and_who_takes_no_part_in_it_is_well(tmp_path: Path, clients: list[Client]) -> None:
+    tasks = [str(write_graph(tmp_path)), str(write_graph(tmp_path, Layout.of([("w", [3, 3])]), "damp"))]
+    with ServerProcess(tmp_path, "--task", tasks[0], "--task", tasks[1], "--min-clients", "1") as server:
+        clients += [Client(server, "pi-1", protocol=2, features=[TRACKS]), Client(server, "pi-2")]  # whose updates fit the first task alone
+        settings = WatchRoundSettings(server=server.url, seen_within=0)
+        found = see_each(server.api, settings, {"pi-1": "", "pi-2": ""})
+        assert found.failed == {"pi-1": found.failed["pi-1"]}
+        assert found.failed["pi-1"].startswith("round 2: ")
+        assert server.api.round(2)["task"] == "damp"
+        assert see_each(server.api, settings.model_copy(update={"task": "small"}), {"pi-1": ""}).failed == {}
+        found = see_each(server.api, settings, {})
+        assert any(note.startswith("damp: round ") for note in found.notes), "none was committed before either"
+        while clients:
+            clients.pop().close()
 
 
 def test_the_command_tells_by_its_code_and_as_json(server: ServerProcess, clients: list[Client]) -> None:
