@@ -26,7 +26,7 @@ TRIES = 2
 
 @dataclass
 class Finding:
-    """What came of it."""
+    """What a watch ends with."""
 
     round: int | None = None
     """The last round that was watched."""

@@ -126,7 +126,7 @@ class Agent:
 
     @property
     def recorder(self) -> Recorder:
-        """What keeps its readings."""
+        """The local store of its readings."""
         return self._recorder
 
     def _say_what_is_here(self) -> None:

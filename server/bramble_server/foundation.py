@@ -20,7 +20,7 @@ from bramble_server.store import dialect
 
 
 class Foundation(NamedTuple):
-    """What a track is built on."""
+    """What a track is made from: a task's graph, its signatures, its settings."""
 
     graph: GraphFile
     signatures: bytes

@@ -134,7 +134,7 @@ class Link(Worker):
         return super().stop(timeout)
 
     def wake(self) -> None:
-        """Say goodbye, if it is time to."""
+        """Have ``run`` end its connection, if it is told to stop."""
         connection = self._connection
         if connection is not None and self._stopping.is_set():
             # closing waits for the server's own goodbye, which after a silent cut never comes

@@ -104,7 +104,7 @@ class Connection(SocketClient):  # type: ignore[misc, unused-ignore]
 
     @property
     def failure(self) -> Exception | None:
-        """What ended it, or None after a goodbye."""
+        """The error that ended it; None if it was closed on purpose."""
         return None if self._socket is None else self._socket.failure
 
     def discard(self) -> None:

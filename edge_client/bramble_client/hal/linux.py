@@ -113,7 +113,7 @@ class LinuxBus(BaseBus):
 
     @contextmanager
     def _turn(self, address: int) -> Iterator[None]:
-        """Hold the bus against other processes."""
+        """Lock the bus, so that no other process uses it meanwhile."""
         deadline = self._clock.now() + LOCK_S
         while True:
             try:

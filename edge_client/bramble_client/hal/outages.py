@@ -46,7 +46,7 @@ class Outages:
         self._judge.forget()
 
     def _back(self) -> None:
-        """Note that it works."""
+        """Note that the sensor works again."""
         if self.error is not None:
             logger.warning("sensor %s is back", self.name)
         self.error, self._failures = None, 0

@@ -253,7 +253,7 @@ class Dated:
             note(monotonic + shift)
 
     def forget(self) -> None:
-        """Drop what waits."""
+        """Drop readings that wait for a date."""
         self._undated.clear()
         self._moments.clear()
         self.held = 0

@@ -33,7 +33,7 @@ class TrainingFault(BrambleError):
 
 
 class BrokenOff(BrambleError):
-    """Nobody wants the result of this run any more."""
+    """A run was cancelled, since a newer request or a reset made its result useless."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class NotEnoughData(BrambleError):
 
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves behind."""
+    """What one training run gives: the answer to the server, and what the client keeps for itself."""
 
     complete: TrainingComplete
     forecasts: list[tuple[float, float]]

@@ -29,13 +29,13 @@ class _Bucket:
         self.unsaid = 0
 
     def has(self, now: float) -> bool:
-        """Whether one more may be said."""
+        """Whether one more line may be logged."""
         self._tokens = min(self._burst, self._tokens + (now - self._when) / self._interval)
         self._when = now
         return self._tokens >= 1
 
     def take(self) -> int:
-        """Say one; return how many were not said before it."""
+        """Spend a token on one line; return how many lines were not logged since the last one."""
         unsaid, self.unsaid = self.unsaid, 0
         self._tokens -= 1
         return unsaid

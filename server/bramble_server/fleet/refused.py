@@ -1,4 +1,4 @@
-"""Who knocked of late and was not let in, for want of the right token: a client that was taken out, or whose card was copied."""
+"""Recent refusals for a wrong token: of a client that was taken out, or whose card was copied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is connected, on what terms."""
+"""The registry of clients: who is connected or was, which channels and features each has, and which tasks it can train."""
 
 from __future__ import annotations
 

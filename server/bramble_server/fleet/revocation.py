@@ -29,7 +29,7 @@ def sweep(registry: Registry, tokens: Tokens, disconnect: Callable[[str], None])
 
 
 def start(loop: Loop, registry: Registry, tokens: Tokens, disconnect: Callable[[str], None]) -> None:
-    """Sweep from now on."""
+    """Look for revoked tokens every few seconds, from now on."""
 
     def watch() -> None:
         pause = loop.event()

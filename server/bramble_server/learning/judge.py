@@ -53,7 +53,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of an update."""
+    """How much an update counts, and if it does not, why."""
 
     reason: str | None
     """Why it is left out; None if it counts."""

@@ -127,7 +127,7 @@ class Archive:
             yield Latest(files)
 
     def close(self) -> None:
-        """Let another server have the folder."""
+        """Unlock the folder, so that another server may use it."""
         os.close(self._claim)
 
     def _path(self, number: int) -> Path:

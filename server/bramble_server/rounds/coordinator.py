@@ -83,7 +83,7 @@ class Coordinator:
 
     @property
     def view(self) -> View:
-        """What is the case now."""
+        """The state that everybody may see."""
         return self._view
 
     def layout(self, number: int) -> Layout:

@@ -27,7 +27,7 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Left:
-    """What there is of one task."""
+    """What a former process left of one task."""
 
     last: int
     """The highest round number in use by any task."""

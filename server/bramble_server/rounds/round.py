@@ -195,7 +195,7 @@ class OpenRound:
 
     @property
     def clients(self) -> tuple[str, ...]:
-        """Who was asked."""
+        """The clients that were asked."""
         return tuple(self._parts)
 
     @property

@@ -285,7 +285,7 @@ def _named(about: Mapping[str, Any]) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the disk know the file by its name."""
+    """Sync the folder, so that the file's name survives a power cut too."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

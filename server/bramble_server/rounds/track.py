@@ -100,7 +100,7 @@ class Track:
 
     @property
     def view(self) -> Progress:
-        """How far it is."""
+        """The task's model and open round, as others may see them."""
         return Progress(self.model, self._state.running)
 
     @property
@@ -151,7 +151,7 @@ class Track:
             self._shared.loop.offload(unsure.secure)
 
     def feed(self, event: machine.Event, reply: Reply, to: int = 0) -> None:
-        """Let the machine step, and do what it says."""
+        """Give the machine an event, and carry out the actions that it returns."""
         if self._state.last != self._shared.last:
             self._state, _ = self._machine.step(self._state, machine.Numbered(self._shared.last))
         state, actions = self._machine.step(self._state, event)
@@ -262,7 +262,7 @@ class Track:
         return self._schedule.due(now) if self._shared.registry.ready(self.task) >= self.settings.min_clients else None
 
     def tick(self, now: float) -> None:
-        """Do what is due."""
+        """End a round whose deadline has passed, or start one that is due."""
         due, running = self.due(now), self._state.running
         if due is None or due > 0:
             return

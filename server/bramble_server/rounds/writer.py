@@ -38,7 +38,7 @@ class RefusedError(BrambleError):
 
 
 class Reply:
-    """The answer to a job. The first one counts."""
+    """The answer to a job, and whoever waits for it. Only the first answer counts."""
 
     def __init__(self, event: Any) -> None:
         self._event = event

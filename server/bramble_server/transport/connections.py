@@ -139,12 +139,12 @@ class Connections:
         return True
 
     def forget(self, stranger: Connection) -> None:
-        """Strike a connection off the strangers."""
+        """Take a connection off the list of strangers."""
         self.strangers.pop(stranger.number, None)
         stranger.address.strangers.pop(stranger.number, None)
 
     def left(self, address: _Address) -> None:
-        """Count one less of an address."""
+        """Note that a connection from an address is closed."""
         self._open -= 1
         address.open -= 1
         if not address.open:

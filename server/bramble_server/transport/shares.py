@@ -86,6 +86,6 @@ class Share:
             self._sleep(0)
 
     def rest(self, seconds: float) -> None:
-        """Let everybody else run for so long."""
+        """Sleep for so many seconds, in which everybody else runs."""
         self._turns = 0
         self._sleep(seconds)

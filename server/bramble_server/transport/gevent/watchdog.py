@@ -18,8 +18,8 @@ def start(loop: Loop, answer: Callable[[], object]) -> None:
     Parameters
     ----------
     answer
-        Returns once the writer has come to it, and raises ``BrambleError`` when the server stops. A writer that hangs lets the
-        watchdog bite.
+        Returns once the writer has come to it, and raises ``BrambleError`` when the server stops. Where a
+        writer hangs it does not, and systemd starts the server anew.
     """
     notify(READY=1)
     interval = watchdog_interval()

@@ -47,7 +47,7 @@ _TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
 
 @dataclass(frozen=True)
 class Limits:
-    """What is taken from a client."""
+    """How large and how slow a client's messages may be."""
 
     message: int
     """Bytes of a binary message, once it is admitted."""

@@ -97,7 +97,7 @@ class TimeColumn:
 
 @dataclass(frozen=True)
 class Columns:
-    """All of them."""
+    """What every column of a recording is."""
 
     time: TimeColumn
     channels: list[Column]
