@@ -66,6 +66,18 @@ class TestWhereItIsSet:
         monkeypatch.setenv("BRAMBLE_SERVER_STRATEGY_OPTION", "mu=1e-3")
         assert chosen() == ("fedprox", {"mu": 0.001})
 
+    def test_for_one_task_in_a_table_or_by_flags(self, tmp_path: Path) -> None:
+        path = tmp_path / "tracks.toml"
+        path.write_text('[server.strategy]\nname = "fedprox"\n[server.track.climate.strategy]\nname = "trimmedmean"\nshare = 0.3\n')
+        flagged = {"track": ["climate.strategy=trimmedmean", "climate.strategy_option=share=0.3"]}
+        for settings in (flags.load(ServerSettings, "server", {}, path), flags.load(ServerSettings, "server", flagged, None)):
+            [own] = [track.settings for track in foundation.read(settings)]
+            choice = strategies.choose(own.strategy, own.strategy_option)
+            assert (choice.name, choice.set) == ("trimmedmean", {"share": 0.3})
+        path.write_text('[server.track.climate.strategy]\nname = "trimmedmean"\nsahre = 0.3\n')
+        with pytest.raises(BrambleError, match=r"climate.*no parameter 'sahre', did you mean 'share'"):
+            foundation.read(flags.load(ServerSettings, "server", {}, path))
+
     def test_on_a_command_line_again_and_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[ServerSettings] = []
         monkeypatch.setattr("bramble_server.app.run", lambda settings: seen.append(settings) or 0)
