@@ -1,4 +1,4 @@
-"""When sensors are read. The sensors are real drivers on a simulated bus, or ones whose pace the test sets."""
+"""Cycles that the server asks for. The sensors are real drivers on a simulated bus, or ones whose pace the test sets."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ class WebSocket:
             self._connection.take(0)
             if self._parts:
                 self._check_pace()
-                self._keep_company()
+                self._keep_alive()
             return data
 
     def _await_reader(self) -> None:
@@ -262,7 +262,7 @@ class WebSocket:
         """Read on only when there is a place; until then the client's bytes wait in its own memory."""
         while not self._limits.places.acquire(timeout=1.0):
             self._sign_of_life()
-            self._keep_company()
+            self._keep_alive()
         self._placed = True
 
     def _give_place_back(self) -> None:
@@ -270,8 +270,8 @@ class WebSocket:
             self._placed = False
             self._limits.places.release()
 
-    def _keep_company(self) -> None:
-        """Let a client that has been sending for long hear something.
+    def _keep_alive(self) -> None:
+        """Send an empty packet, now and then, to a client that has been sending for long.
 
         Its answers to pings queue behind what it sends, so it gets no further pings. It would soon think the server dead, and
         Engine.IO's writer, too, ends a connection over which nothing goes out.
