@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 from typing import Any
@@ -40,6 +41,9 @@ TEXT = 1 << 20
 
 READERS = 4
 """HTTP answers that are read and rendered at once."""
+
+GARBAGE = (50_000, 20, 50)
+"""When Python looks for garbage that refers to itself; what it usually does took a fifth of the time of a round of a thousand clients."""
 
 
 class Server:
@@ -130,6 +134,7 @@ def run(settings: ServerSettings) -> int:
         print(f"bramble server ready on {settings.scheme}://{host}:{listener.port}", flush=True)
         _say_what_is_here(server)
         watchdog.start(server.loop, server.coordinator.drain)
+        _look_for_garbage_seldom()
         engine.wait_for_signal()
         log.info("stopping")
         notify(STOPPING=1)
@@ -138,6 +143,13 @@ def run(settings: ServerSettings) -> int:
     finally:
         server.close()
     return 0
+
+
+def _look_for_garbage_seldom() -> None:
+    """Never look through what is here from the start, and rarely through all that came with clients: no message is in it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
 
 
 def warn_if_open(settings: ServerSettings) -> None:
