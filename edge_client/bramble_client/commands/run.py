@@ -48,6 +48,7 @@ def run(settings: ClientSettings) -> int:
             agent.start()
             if panel is not None:
                 panel.start()
+            allocator.let_go()
             notify(READY=1)
             _watch(agent, asked_to_stop)
             notify(STOPPING=1)

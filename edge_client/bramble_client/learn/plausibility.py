@@ -56,7 +56,7 @@ class WindowDoubts:
         self._told(count, len(data))
         if count > MOST * len(data):
             raise Unbelievable(f"{count} of {len(data)} {DOUBTED}: check this client's sensors and their units")
-        return data[good]
+        return data[good] if count else data
 
     def _told(self, count: int, of: int) -> None:
         self.windows, former, self._many = count, self._many, count > FEW * of

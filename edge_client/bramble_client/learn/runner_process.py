@@ -43,6 +43,7 @@ def serve(frames: Frames) -> None:
             else:
                 runtime = None  # not two at once
                 runtime = Runtime(arrays.pop("graph").tobytes())
+                allocator.let_go()
             arrays.clear()
             frames.send({"runtime": runtime.name, "signatures": sorted(runtime.signatures)}, results)
         except MemoryError:

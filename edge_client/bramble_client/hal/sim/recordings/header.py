@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta, timezone, tzinfo
-from difflib import get_close_matches
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from bramble_client.hal.channels import TABLE, known, quantity
 from bramble_client.hal.errors import RecordingError
@@ -184,6 +182,8 @@ def _time_column(path: Path, line: int, index: int, label: str, unit: str) -> Ti
         minutes = int(offset[2] or 0) * 60 + int(offset[3] or 0)
         return TimeColumn((index,), label, zone=timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes)))
     try:
+        from zoneinfo import ZoneInfo  # here, for a client that replays none has no use for it
+
         return TimeColumn((index,), label, zone=ZoneInfo(unit))
     except (KeyError, ValueError, OSError):
         remedy = "write a count's unit, as time (ms), or a zone, as time (UTC), time (+01:00) or time (Europe/Berlin)"
@@ -226,6 +226,8 @@ def _folded(unit: str) -> str:
 def _nothing(path: Path, header: Header, ignored: list[str]) -> str:
     if not ignored:
         return f"{path}, line {header.line}, column 2: missing; name at least one channel after 'time', such as temperature"
+    from difflib import get_close_matches
+
     near = get_close_matches(_normal(ignored[0]), [*TABLE, *NAMES], 1)
     meant = f" (did you mean {NAMES.get(near[0], near[0])}?)" if near else ""
     column = header.names.index(ignored[0]) + 1
