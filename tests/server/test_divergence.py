@@ -40,3 +40,19 @@ def test_extreme_weights_do_not_overflow() -> None:
     found = measure(top, -top, top)
     assert np.isfinite(found.update_norm)
     assert found.cosine == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e-12, 1e-3, 1.0, 1e3, 1e12, 1e18])
+@pytest.mark.parametrize("size", [7, 1000, 3 * BLOCK + 5])
+def test_what_is_summed_in_float32_is_as_near_to_the_truth_as_is_said(size: int, scale: float) -> None:
+    rng = np.random.default_rng(size)
+    for spread in (1e-3, 1.0):
+        old = (scale * rng.standard_normal(size)).astype(np.float32)
+        weights = (old + scale * spread * rng.standard_normal(size)).astype(np.float32)
+        new = (old + (weights - old) / 2 + scale * spread * rng.standard_normal(size) / 10).astype(np.float32)
+        found, exact = measure(weights, old, new), [array.astype(np.float64) for array in (weights, old, new)]
+        update, step, rest = exact[0] - exact[1], exact[2] - exact[1], exact[0] - exact[2]
+        assert found.update_norm == pytest.approx(np.linalg.norm(update), rel=1e-7)
+        assert length(weights, old) == pytest.approx(np.linalg.norm(update), rel=1e-7)
+        assert found.distance == pytest.approx(np.linalg.norm(rest), rel=1e-7)
+        assert found.cosine == pytest.approx(update @ step / np.linalg.norm(update) / np.linalg.norm(step), abs=2e-7)
