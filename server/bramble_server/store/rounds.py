@@ -86,7 +86,10 @@ def recover(
     """
     left = update(rounds).where(rounds.c.task == task, rounds.c.state == "running", rounds.c.round != (but or 0))
     connection.execute(left.values(state="abandoned", ended=now, reason=reason))
-    last = max(int(meta.get(connection, "last_round", 0)), connection.scalar(select(func.max(rounds.c.round))) or 0)
+    last, newest_of_all = int(meta.get(connection, "last_round", 0)), connection.scalar(select(func.max(rounds.c.round))) or 0
+    if newest_of_all > last:  # it had been opened, and the server was killed before it noted the number
+        last = newest_of_all
+        number_used(connection, last)
     newest = list(connection.scalars(select(rounds.c.round).where(rounds.c.task == task).order_by(rounds.c.round.desc()).limit(remember)))
     delivered = updates.c.replied.is_not(None)  # also of one that was left out: its update was taken
     answered: dict[int, set[str]] = {}

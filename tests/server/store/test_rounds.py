@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from bramble_server.store import Store, models, reset, reset_task, rounds
+from bramble_server.store import Store, meta, models, reset, reset_task, rounds
 from bramble_server.store.schema import updates
 
 METRICS = {"loss_before": 2.0, "loss_after": 1.0}
@@ -257,6 +257,7 @@ class TestRecovery:
             rounds.opened(connection, "climate", 2, 200.0, ["a"])
         with reopen().writing() as connection:
             assert rounds.recover(connection, "climate", 1.0, 16, but=2)[0] == 2
+            assert meta.get(connection, "last_round") == 2
 
     def test_numbers_go_on_after_a_reset(self, store: Store, reopen: Callable[[], Store]) -> None:
         finished(store, 1)
