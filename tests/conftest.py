@@ -87,9 +87,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _longest_first(items: list[pytest.Item]) -> None:
-    """Put files that start processes before all others: they take longest, and what is short fills the gaps at the end."""
-    long = {item.path for item in items if item.get_closest_marker("process") or item.get_closest_marker("browser")}
-    items.sort(key=lambda item: item.path not in long and item.path.parent.name != "fleet")  # whose files have an order of their own
+    """Put files first that need a browser, then those that meet real deadlines, then others that start processes.
+
+    They take longest, in this order, and what is short fills the gaps at the end.
+    """
+    kinds = ("browser", "load", "process")
+    place: dict[Path, int] = {}
+    for item in items:
+        own = next((at for at, kind in enumerate(kinds) if item.get_closest_marker(kind)), len(kinds))
+        place[item.path] = min(own, place.get(item.path, len(kinds)))
+    items.sort(key=lambda item: place[item.path] if item.path.parent.name != "fleet" else 0)  # whose files have an order of their own
 
 
 @pytest.hookimpl(tryfirst=True)
