@@ -13,22 +13,26 @@ from typing import Any
 
 from flask import Flask
 from flask_socketio import SocketIO  # type: ignore[import-untyped]
+from gevent.lock import BoundedSemaphore, RLock  # type: ignore[import-untyped]
 
 from bench.loopback import write_graph
 from bramble_protocol.features import FEATURES
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import ClientUpdate
 from bramble_server.transport.gevent import engine
-from bramble_server.transport.gevent.websocket import Limits
+from bramble_server.transport.sessions import OPTIONS
+from bramble_server.transport.websocket import Limits, WebSockets
 
 
 def serve(clients: int, rounds: int, parameters: int, websocket: str) -> None:
     """Run so many rounds with so many clients, one after the other, then stay."""
     app = Flask("echo")
-    sio = SocketIO(app, **engine.OPTIONS, max_http_buffer_size=8 * parameters + (1 << 20), async_handlers=False)
+    largest = 8 * parameters + (1 << 20)
+    sio = SocketIO(app, async_mode="gevent", max_http_buffer_size=largest, **OPTIONS)
     if websocket == "own":
-        largest = 8 * parameters + (1 << 20)
-        engine.attach(sio, Limits(largest, 1 << 20, 60.0, lambda _: True, engine.places(largest)), lambda *_: None)
+        WebSockets(Limits(largest, 1 << 20, 30.0, 30.0, BoundedSemaphore(16)), lambda _: True, lambda *_: None, RLock).attach(
+            sio.server.eio
+        )
     with tempfile.TemporaryDirectory() as folder:
         graph = GraphFile.read(write_graph(Path(folder), parameters).read_bytes())
     manifest = graph.manifest

@@ -5,10 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import logging
-from typing import Any
 
 from flask import Flask
-from flask_socketio import SocketIO  # type: ignore[import-untyped]
 
 from bramble_protocol import codecs, released
 from bramble_protocol.errors import BrambleError
@@ -28,8 +26,8 @@ from bramble_server.settings import ServerSettings
 from bramble_server.store import Store
 from bramble_server.transport.emitter import Emitter
 from bramble_server.transport.gevent import engine, watchdog
-from bramble_server.transport.gevent.websocket import Limits
 from bramble_server.transport.handlers import Handlers
+from bramble_server.transport.port import Transport
 
 log = logging.getLogger(__name__)
 
@@ -70,22 +68,21 @@ class Server:
         self.archive = Archive(settings.data_dir)
         self.flask = Flask("bramble_server", static_folder=None)
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
-        self.sio = SocketIO(self.flask, **engine.OPTIONS, **_socketio_options(settings))
         self.registry, self.limited_log = Registry({track.task: track.needs for track in tracks}), RateLimitedLog()
         metrics = {manifest.task: manifest.metric for manifest in manifests}
         self.metrics = Metrics(metrics, self.registry, lambda: self.registry.strangers(tokens.clients() if tokens else ()))
         self.metrics.database(lambda: bool(self.store.trouble))
-        loop = self.loop = engine.GeventLoop(self.sio, threads=1)
-        emitter = Emitter(self.sio, self.registry, loop.offload)
+        largest = 2 * max(codecs.encoded_size(manifest.layout, "float32") for manifest in manifests) + HEADROOM
+        text = max(TEXT, *(2 * len(json.dumps(manifest.layout.to_wire())) for manifest in manifests))
+        transport = engine.GeventTransport(self.flask, largest, text, settings.ping_interval, settings.ping_timeout)
+        self.transport: Transport = transport
+        self.metrics.watch(transport.traffic)
+        loop = self.loop = transport.loop(threads=1)
+        emitter = Emitter(transport, self.registry, loop.offload)
         self.coordinator = Coordinator(settings, tracks, self.store, self.registry, emitter, loop, self.metrics, self.archive)
         admission = Admission(self.registry, tokens, settings.simulated_welcome)
-        handlers = self.handlers = Handlers(self.sio, admission, self.registry, self.coordinator, emitter, self.metrics, self.limited_log)
-        largest = 2 * max(codecs.encoded_size(manifest.layout, "float32") for manifest in manifests) + HEADROOM
-        patience = settings.ping_interval + settings.ping_timeout
-        text = max(TEXT, *(2 * len(json.dumps(manifest.layout.to_wire())) for manifest in manifests))
-        limits = Limits(largest, text, patience, handlers.admitted, engine.places(largest))
-        self.metrics.watch(engine.attach(self.sio, limits, handlers.complain))
-        readers = engine.GeventLoop(self.sio, threads=READERS)
+        transport.attach(Handlers(transport, loop, admission, self.registry, self.coordinator, emitter, self.metrics, self.limited_log))
+        readers = transport.loop(threads=READERS)
         services = http.Services(
             settings, tracks, self.store, self.archive, self.registry, self.coordinator, readers, self.metrics, self.limited_log,
             tokens,
@@ -114,7 +111,7 @@ class Server:
         self.coordinator.start()
         listener.start()
         if self.tokens:
-            revocation.start(self.loop, self.registry, self.tokens, self.handlers.hang_up)
+            revocation.start(self.loop, self.registry, self.tokens, self.transport.close)
         return listener
 
     def close(self) -> None:
@@ -177,17 +174,3 @@ def _say_what_is_here(server: Server) -> None:
     if last or view.cycle:
         left = f"round {last}" + (f" and cycle {view.cycle}" if view.cycle else "")
         log.info("going on after %s of %s; POST /reset, or another --data-dir, begins anew", left, server.store.where)
-
-
-def _socketio_options(settings: ServerSettings) -> dict[str, Any]:
-    # Their loggers would write messages, and with them readings and tokens, at level INFO.
-    quiet = logging.getLogger("bramble_server.socketio")
-    quiet.setLevel(logging.ERROR)
-    return {
-        "ping_interval": settings.ping_interval,
-        "ping_timeout": settings.ping_timeout,
-        "async_handlers": False,  # one message of a client at a time: a flood of one is its own problem
-        "manage_session": False,
-        "logger": quiet,
-        "engineio_logger": quiet,
-    }

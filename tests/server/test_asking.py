@@ -19,20 +19,10 @@ from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.transport.emitter import Emitter
 from tests.server.office import CHANNELS, Office, Threads
 from tests.server.process import LAYOUT
+from tests.server.test_handlers import Wire
 
 CLIENTS = 20
 COMMON = np.ones(LAYOUT.size, np.float32)
-
-
-class Emitted:
-    """Notes what went out."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[dict[str, Any], list[str]]] = []
-
-    def emit(self, event: str, payload: dict[str, Any], to: list[str]) -> None:
-        assert event == "client_update"
-        self.asked.append((payload, to))
 
 
 class Counted:
@@ -72,8 +62,8 @@ def each_since_another_round(self: FedAvg, context: Context, clients: Sequence[s
 
 def ask(folder: Path, *features: tuple[str, ...]) -> list[tuple[dict[str, Any], list[str]]]:
     """Open a round for so many clients, of these features in turn; return what each is asked."""
-    emitted = Emitted()
-    office = Office(folder, downlink=lambda registry: Emitter(emitted, registry, Threads().offload))
+    wire = Wire()
+    office = Office(folder, downlink=lambda registry: Emitter(wire, registry, Threads().offload))
     for index in range(CLIENTS):
         knows = features[index % len(features)]
         hello = Handshake(2 if knows else 1, f"pi-{index:02}", channels=CHANNELS, features=knows)
@@ -81,7 +71,7 @@ def ask(folder: Path, *features: tuple[str, ...]) -> list[tuple[dict[str, Any], 
         office.coordinator.joined(hello.client_id)
     office.coordinator.start_round()
     office.drain()
-    asked = list(emitted.asked)
+    asked = [(payload, to) for event, payload, to in wire.emitted if event == "client_update"]
     office.close()
     return asked
 

@@ -267,8 +267,8 @@ def test_connections_without_a_handshake_cost_nobody_else_anything(tmp_path: Pat
 def test_who_does_not_shake_hands_in_time_is_hung_up_on(tmp_path: Path) -> None:
     script = tmp_path / "hasty.py"
     script.write_text(
-        "import sys\nfrom bramble.cli import main\nimport bramble_server.transport.gevent.websocket\n"
-        "bramble_server.transport.gevent.websocket.HELLO_S = 0.2\nmain(['server', *sys.argv[1:]])\n"
+        "import sys\nfrom bramble.cli import main\nimport bramble_server.transport.websocket\n"
+        "bramble_server.transport.websocket.HELLO_S = 0.2\nmain(['server', *sys.argv[1:]])\n"
     )
     with ServerProcess(tmp_path, "--ping-interval", "1", script=script) as server, Pi(server.url, "quick") as quick:
         stranger = Pi(server.url, connect=False)

@@ -2,107 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]
 
 from bramble_protocol import sections
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import ClientUpdate, Notice, Timing, TrainConfig, TrainingComplete
 from bramble_server.fleet.admission import Admission
 from bramble_server.fleet.rate_limited_log import RateLimitedLog
+from bramble_server.loop import Loop
 from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 from bramble_server.transport.emitter import Emitter
 from bramble_server.transport.handlers import Handlers
+from bramble_server.transport.port import UNANSWERED, NotAdmittedError, Receiver
 from tests.server.office import Office, Threads
 from tests.server.process import LAYOUT
 
-NOT_HANDLED = object()
-"""What Socket.IO takes for no acknowledgement."""
 
-
-class Sockets:
-    """Flask-SocketIO and what hangs on it, as far as the links use it: ``emitted`` is what went out."""
+class Wire(Threads):
+    """The port without a socket: ``emitted`` is what went out, ``ended`` whose connections were closed."""
 
     def __init__(self) -> None:
-        self.server = self.manager = self.eio = self
-        self.handlers: dict[str, Any] = {"message": self._packet}
+        self.receiver: Receiver
         self.emitted: list[tuple[str, Any, list[str]]] = []
-        self.packets: list[tuple[str, Any]] = []
-        self.open: set[str] = set()
         self.ended: list[str] = []
         self.broken = False
-        self.not_handled = NOT_HANDLED
 
-    @property
-    def environ(self) -> dict[str, Any]:
-        return {sid: {"REMOTE_ADDR": "192.0.2.7"} for sid in self.open}
+    def attach(self, receiver: Receiver) -> None:
+        self.receiver = receiver
 
-    @property
-    def sockets(self) -> dict[str, Any]:
-        return {sid: SimpleNamespace(close=lambda wait, sid=sid: self.ended.append(sid)) for sid in self.open}
-
-    def on(self, event: str, handler: Callable[..., Any]) -> None:
-        self.handlers[event] = handler
-
-    def emit(self, event: str, payload: Any, to: list[str]) -> None:
+    def send(self, sessions: Collection[str], event: str, payload: Any) -> None:
         if self.broken:
             raise OSError("the transport is broken")
-        self.emitted.append((event, payload, sorted(to)))
+        if sessions:
+            self.emitted.append((event, payload, sorted(sessions)))
 
-    def disconnect(self, sid: str) -> None:
-        self.handlers["disconnect"](sid, "server disconnect")
+    def close(self, session: str) -> None:
+        self.ended.append(session)
+        self.receiver.disconnect(session, "server disconnect")
 
-    def is_connected(self, sid: str, namespace: str) -> bool:
-        return sid in self.open
+    def pending(self, session: str) -> int:
+        return 0
 
-    def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str:
-        return eio_sid
+    def loop(self, threads: int) -> Loop:
+        return self
 
-    def eio_sid_from_sid(self, sid: str, namespace: str) -> str:
-        return sid
-
-    def start_background_task(self, work: Callable[..., None], *arguments: Any) -> None:
-        work(*arguments)
-
-    def _packet(self, eio_sid: str, data: Any) -> None:
-        if data == "what is no packet":
-            raise ValueError(data)
-        self.packets.append((eio_sid, data))
+    def spawn(self, work: Callable[[], None]) -> Any:
+        work()
 
 
 class Links:
-    """The links between such sockets and a coordinator with a real store."""
+    """The handlers between such a transport and a coordinator with a real store."""
 
     def __init__(self, folder: Path) -> None:
-        self.sockets = Sockets()
-        self.office = Office(folder, downlink=lambda registry: Emitter(self.sockets, registry, Threads().offload))
-        admission, limited_log = Admission(self.office.registry, None, True), RateLimitedLog()
-        self.handlers = Handlers(
-            self.sockets, admission, self.office.registry, self.office.coordinator, self.office.transport, self.office.metrics, limited_log
-        )
+        self.wire = Wire()
+        self.office = Office(folder, downlink=lambda registry: Emitter(self.wire, registry, self.wire.offload))
+        admission, registry = Admission(self.office.registry, None, True), self.office.registry
+        self.wire.attach(
+            Handlers(
+                self.wire, self.wire, admission, registry, self.office.coordinator, self.office.transport, self.office.metrics,
+                RateLimitedLog(),
+            )
+        )  # fmt: skip
 
     def connect(self, client: str, sid: str = "", address: str = "192.0.2.7", **hello: Any) -> str:
         sid = sid or f"sid of {client}"
         channels = [{"key": "temperature", "unit": "°C"}, {"key": "humidity", "unit": "%"}]
-        auth = {"protocol": 1, "client_id": client, "channels": channels, **hello}
-        self.sockets.handlers["connect"](sid, {"REMOTE_ADDR": address}, auth)
-        self.sockets.open.add(sid)
+        self.wire.receiver.connect(sid, address, {"protocol": 1, "client_id": client, "channels": channels, **hello})
         self.office.drain()
         return sid
 
     def say(self, sid: str, event: str, *payload: Any) -> Any:
-        answer = self.sockets.handlers[event](sid, *payload)
+        answer = self.wire.receiver.receive(sid, event, payload)
         self.office.drain()
         return answer
 
     def heard(self, event: str) -> list[list[str]]:
-        return [to for what, _, to in self.sockets.emitted if what == event]
+        return [to for what, _, to in self.wire.emitted if what == event]
 
 
 @pytest.fixture
@@ -126,7 +106,7 @@ def update(number: int, value: float = 1.0, layout: Layout = LAYOUT, **other: An
 
 def test_who_shakes_hands_is_in_the_fleet_and_who_does_not_gets_the_reason(links: Links, caplog: pytest.LogCaptureFixture) -> None:
     links.connect("a")
-    with pytest.raises(ConnectionRefusedError, match="protocol: 99 is not spoken here"):
+    with pytest.raises(NotAdmittedError, match="protocol: 99 is not spoken here"):
         links.connect("b", protocol=99)
     assert links.office.registry.connected() == ["a"]
     assert "b (192.0.2.7): handshake refused: protocol: 99" in caplog.text
@@ -137,7 +117,7 @@ def test_a_new_connection_takes_the_place_of_the_old_one_which_is_hung_up_on_and
 ) -> None:
     _, _, number = two
     new = links.connect("a", sid="another")
-    assert links.sockets.ended == ["sid of a"]
+    assert links.wire.ended == ["sid of a"]
     assert links.heard("client_update") == [["sid of a", "sid of b"], ["another"]], "it is asked again"
     gone = links.say("sid of a", "training_complete", update(number))
     assert gone == {"accepted": False, "reason": "this connection was replaced by a newer one"}
@@ -147,9 +127,9 @@ def test_a_new_connection_takes_the_place_of_the_old_one_which_is_hung_up_on_and
 
 def test_one_from_another_address_is_refused_and_the_one_who_is_there_stays(links: Links) -> None:
     links.connect("a")
-    with pytest.raises(ConnectionRefusedError, match="a is connected from another address"):
+    with pytest.raises(NotAdmittedError, match="a is connected from another address"):
         links.connect("a", sid="another", address="192.0.2.8")
-    assert links.sockets.ended == []
+    assert links.wire.ended == []
     assert links.office.registry.name("sid of a") == "a"
 
 
@@ -157,7 +137,7 @@ def test_one_that_does_not_fit_is_told_so_if_it_can_hear_that(links: Links) -> N
     links.connect("old", channels=[])
     assert links.heard("notice") == []
     links.connect("new", protocol=2, channels=[])
-    ((_, notice, to),) = [said for said in links.sockets.emitted if said[0] == "notice"]
+    ((_, notice, to),) = [said for said in links.wire.emitted if said[0] == "notice"]
     assert (to, notice["about"]) == (["sid of new"], "channels")
     assert "does not measure temperature, humidity" in notice["sentence"]
 
@@ -174,7 +154,7 @@ def test_updates_are_acknowledged_and_make_the_next_model(links: Links, two: tup
 
 def in_sections(links: Links, number: int, **other: Any) -> dict[str, Any]:
     """Return an answer to what a client of today was asked."""
-    request = next(payload for event, payload, _ in reversed(links.sockets.emitted) if event == "client_update" and "model" in payload)
+    request = next(payload for event, payload, _ in reversed(links.wire.emitted) if event == "client_update" and "model" in payload)
     weights = np.full(LAYOUT.size, 2.0, np.float32)
     complete = TrainingComplete(number, LAYOUT, "float32", weights, 10, {}, Timing(1.0, 2.0, 3.0))
     return {**complete.to_wire(ClientUpdate.from_wire(request)), **other}
@@ -185,7 +165,7 @@ def test_each_is_asked_in_its_own_way_and_what_is_said_to_many_alike_is_encoded_
         links.connect(name, protocol=2, features=features)
     links.office.coordinator.start_round()
     links.connect("c", sid="another", protocol=2, features=["sections"])
-    asked = [(payload, to) for event, payload, to in links.sockets.emitted if event == "client_update"]
+    asked = [(payload, to) for event, payload, to in links.wire.emitted if event == "client_update"]
     assert [to for _, to in asked] == [["sid of a"], ["sid of b", "sid of c"], ["sid of d"], ["another"]]
     assert [payload["encoding"] for payload, _ in asked] == ["float32", "sections", "sections", "sections"]
     assert asked[3][0]["weights"] is asked[1][0]["weights"] is asked[2][0]["weights"]
@@ -259,7 +239,7 @@ def test_what_is_the_servers_own_fault_is_not_acknowledged_so_that_it_comes_agai
 
     with monkeypatch.context() as patch:
         patch.setattr(RoundFile, "append", fails)
-        assert links.say(a, "training_complete", update(number, 2.0)) is NOT_HANDLED
+        assert links.say(a, "training_complete", update(number, 2.0)) is UNANSWERED
     assert links.say(a, "training_complete", update(number, 2.0)) == {"accepted": True}
     assert links.say(b, "training_complete", update(number, 4.0)) == {"accepted": True}
     assert links.office.stored() == (number, [3.0] * LAYOUT.size)
@@ -278,7 +258,7 @@ def test_readings_are_acknowledged_once_they_are_stored(links: Links) -> None:
     links.office.coordinator.generate(2)
     data = {"cycle": 1, "t": [1.0, 2.0], "channels": {"temperature": {"unit": "°C", "value": [20.0, None]}}}
     links.office.full()
-    assert links.say(a, "data_update", data) is NOT_HANDLED
+    assert links.say(a, "data_update", data) is UNANSWERED
     links.office.full(False)
     assert links.say(a, "data_update", data) == {"accepted": 2}
     foreign = {**data, "channels": {"pressure": {"unit": "hPa", "value": [1.0, 2.0]}}}
@@ -286,13 +266,13 @@ def test_readings_are_acknowledged_once_they_are_stored(links: Links) -> None:
     for key, taken in {"temperature.forecast": True, "temperature.small.forecast": True, "temperature.other.forecast": False}.items():
         told = links.say(a, "data_update", {**data, "cycle": None, "channels": {key: data["channels"]["temperature"]}})  # type: ignore[index]
         assert told["accepted"] == (2 if taken else 0), f"{key}: forecasts are those of a task that is served"
-    links.sockets.broken = True
+    links.wire.broken = True
     assert links.say(a, "data_update", data) == {"accepted": 2}, "what others do not hear is not its matter"
 
 
 def test_an_event_that_is_not_in_the_contract_is_refused_and_the_client_stays(links: Links) -> None:
     a = links.connect("a")
-    assert "unknown event 'drop'" in links.sockets.handlers["*"]("drop", a, {})["reason"]
+    assert "unknown event 'drop'" in links.say(a, "drop", {})["reason"]
     for event in ("connect", "disconnect"):
         assert f"unknown event '{event}'" in links.say(a, event, {})["reason"], "an event that a client sent by this name"
     assert links.office.registry.connected() == ["a"]
@@ -301,40 +281,37 @@ def test_an_event_that_is_not_in_the_contract_is_refused_and_the_client_stays(li
 def test_a_bug_costs_one_message_and_is_logged(links: Links, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     a = links.connect("a")
     monkeypatch.setattr(links.office.registry, "report", lambda *_: 1 // 0)
-    assert links.say(a, "health", {"sent": 1.0}) is NOT_HANDLED
+    assert links.say(a, "health", {"sent": 1.0}) is UNANSWERED
     assert "a: its health failed" in caplog.text
     assert links.say(a, "training_failed", {"round": 1, "reason": "no"})["reason"] == "unknown round 1"
 
 
 def test_who_leaves_is_not_waited_for(links: Links, two: tuple[str, str, int]) -> None:
     a, b, number = two
-    links.sockets.open.discard(a)
-    links.say(a, "disconnect", "transport close")
+    links.wire.receiver.disconnect(a, "transport close")
     links.say(b, "training_complete", update(number))
     assert links.office.record(number)["clients"]["a"]["reason"] == "disconnected"
     assert links.office.registry.connected() == ["b"]
 
 
-@pytest.mark.parametrize("data", ["what is no packet", '52-["training_complete"]', '69999999999-["x"]'])
-def test_what_is_no_packet_ends_its_connection_and_the_log_says_whose(links: Links, data: str, caplog: pytest.LogCaptureFixture) -> None:
-    a, _ = links.connect("a"), links.connect("b")
-    links.handlers.message(a, data)
-    assert links.sockets.ended == [a]
+def test_whose_fault_ended_a_connection_stands_in_the_log(links: Links, caplog: pytest.LogCaptureFixture) -> None:
+    a = links.connect("a")
+    links.wire.receiver.complain(a, "192.0.2.7", "a message is not a Socket.IO packet")
+    links.wire.receiver.complain(None, "192.0.2.8", "no handshake within 30 s")
     assert "a: a message is not a Socket.IO packet" in caplog.text
-    links.handlers.message(a, '51-["training_complete"]')
-    assert links.sockets.packets == [(a, '51-["training_complete"]')]
+    assert "a connection from 192.0.2.8: no handshake within 30 s" in caplog.text
 
 
 def test_to_nobody_is_not_to_everybody(links: Links) -> None:
     links.connect("a")
-    emitter = Emitter(links.sockets, links.office.registry, Threads().offload)
+    emitter = Emitter(links.wire, links.office.registry, links.wire.offload)
     update = ClientUpdate(1, "small", "0" * 64, LAYOUT, "float32", "float32", np.zeros(LAYOUT.size, np.float32), TrainConfig())
     emitter.ask([], update)
     emitter.ask(["gone"], update)
     emitter.notice("a", Notice("name", "two"))  # which its version does not know
-    assert links.sockets.emitted == []
+    assert links.wire.emitted == []
     emitter.reset()
-    assert links.sockets.emitted == [("reset", {}, ["sid of a"])]
+    assert links.wire.emitted == [("reset", {}, ["sid of a"])]
 
 
 @pytest.mark.parametrize(("parameters", "hops"), [(100, 0), (1 << 18, 1)])
@@ -349,11 +326,11 @@ def test_a_large_model_is_encoded_beside_the_loop_and_whoever_left_meanwhile_is_
         links.office.registry.leave(a)  # the loop goes on while it is encoded
         return work(*arguments)
 
-    emitter = Emitter(links.sockets, links.office.registry, offload)
+    emitter = Emitter(links.wire, links.office.registry, offload)
     layout = Layout.of([("dense/kernel", [parameters])])
     update = ClientUpdate(1, "small", "0" * 64, layout, "float32", "float32", np.zeros(parameters, np.float32), TrainConfig())
     emitter.ask(["a", "b"], update)
     emitter.ask(["b"], update)  # once more: it is encoded already
     assert offloaded == ["pack"] * hops
-    sids = [sids for event, _, sids in links.sockets.emitted if event == "client_update"]
+    sids = [sids for event, _, sids in links.wire.emitted if event == "client_update"]
     assert sids == [["sid of b"] if hops else ["sid of a", "sid of b"], ["sid of b"]]

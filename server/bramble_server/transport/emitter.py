@@ -1,15 +1,14 @@
-"""What the server sends to clients over Socket.IO."""
+"""What the server sends to clients, by their ids."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask_socketio import SocketIO  # type: ignore[import-untyped]
-
 from bramble_protocol.features import TRACKS
 from bramble_protocol.messages import ClientUpdate, GenerateData, Notice, Reset
 from bramble_server.fleet.registry import Registry
+from bramble_server.transport.port import Transport
 
 LARGE = 1 << 20
 """Bytes of a model from which on it is encoded in a thread, while heartbeats go on; a smaller one takes less time than asking a thread."""
@@ -18,8 +17,8 @@ LARGE = 1 << 20
 class Emitter:
     """Sends messages to clients by their ids. A model that goes to many is encoded once for all who read it alike."""
 
-    def __init__(self, sio: SocketIO, registry: Registry, offload: Callable[..., Any]) -> None:
-        self._sio, self._registry, self._offload = sio, registry, offload
+    def __init__(self, transport: Transport, registry: Registry, offload: Callable[..., Any]) -> None:
+        self._transport, self._registry, self._offload = transport, registry, offload
 
     def ask(self, clients: Iterable[str], update: ClientUpdate) -> None:
         """Send ``client_update`` to those of the clients that are connected, to each as it reads it."""
@@ -31,7 +30,7 @@ class Emitter:
                     self._offload(update.pack, features)
         for features, sids in self._registry.by_features(clients).items():  # anew: meanwhile some may have left
             if features in ways:  # who came meanwhile is asked by itself
-                self._sio.emit("client_update", update.to_wire(features), to=sids)
+                self._transport.send(sids, "client_update", update.to_wire(features))
 
     def notice(self, client: str, notice: Notice) -> None:
         """Tell a client what a person who reads its log should know."""
@@ -49,6 +48,5 @@ class Emitter:
     def _to(self, clients: Iterable[str], event: str, payload: dict[str, Any], *, since: int = 1, feature: str | None = None) -> int:
         """Send an event to those of the clients that are connected and speak at least this version of the contract."""
         sids = self._registry.sids(clients, since, feature)
-        if sids:  # to nobody would mean to everybody
-            self._sio.emit(event, payload, to=sids)
+        self._transport.send(sids, event, payload)
         return len(sids)

@@ -1,15 +1,12 @@
-"""The handlers of Socket.IO's events. Who may connect is decided by admission, what happens by the coordinator."""
+"""The handlers of what clients say: the port's receiver. Who may connect is decided by admission, what happens by the coordinator."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
-
-from flask_socketio import SocketIO  # type: ignore[import-untyped]
-from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]
 
 from bramble_protocol import health
 from bramble_protocol.errors import BrambleError, StaleError
@@ -20,108 +17,70 @@ from bramble_server.fleet import plausibility
 from bramble_server.fleet.admission import Admission
 from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import TWO, Client, Registry
+from bramble_server.loop import Loop
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.rounds.roundfile import RoundFileError
 from bramble_server.rounds.writer import InternalError, RefusedError
 from bramble_server.store import StoreError
 from bramble_server.transport.emitter import Emitter
+from bramble_server.transport.port import UNANSWERED, NotAdmittedError, Transport
 
 _NAMESAKE = Notice("name", TWO)
 _NEWCOMER = Notice("name", "another client with this name has just taken this one's place; if both are to run, give each an id of its own")
 OURS = (InternalError, StoreError, RoundFileError)
 """Errors that are not the client's fault, and perhaps over soon."""
-_ATTACHMENTS = re.compile(r"[56](\d+)-")
 
 
 class Handlers:
     """One handler for each event that a client sends. Every one answers, whatever comes, and names what it refuses."""
 
     def __init__(
-        self, sio: SocketIO, admission: Admission, registry: Registry, coordinator: Coordinator, emitter: Emitter, metrics: Metrics,
-        limited_log: RateLimitedLog,
+        self, transport: Transport, loop: Loop, admission: Admission, registry: Registry, coordinator: Coordinator, emitter: Emitter,
+        metrics: Metrics, limited_log: RateLimitedLog,
     ) -> None:  # fmt: skip
-        self._server, self._admission, self._registry, self._coordinator, self._emitter = (
-            sio.server,
-            admission,
-            registry,
-            coordinator,
-            emitter,
-        )
+        self._transport, self._loop = transport, loop
+        self._admission, self._registry, self._coordinator, self._emitter = admission, registry, coordinator, emitter
         self._metrics, self._limited_log, self._arrivals = metrics, limited_log, RateLimitedLog()
-        # Past Flask-SocketIO's own decorators: these match a URL for each message and leave the failure, whose traceback
-        # holds the message, to the garbage collector. With large models that is gigabytes until it comes round.
-        self._server.on("connect", self.connect)
-        self._server.on("disconnect", self.disconnect)
-        self._server.on("training_complete", self.training_complete)
-        self._server.on("training_failed", self.training_failed)
-        self._server.on("data_update", self.data_update)
-        self._server.on(health.EVENT, self.health)
-        self._server.on("*", lambda event, sid, *payload: self.unknown(sid, event))
-        self._deeper = self._server.eio.handlers["message"]
-        self._server.eio.on("message", self.message)
+        self._events: dict[str, Callable[..., Any]] = {
+            "training_complete": self.training_complete,
+            "training_failed": self.training_failed,
+            "data_update": self.data_update,
+            health.EVENT: self.health,
+        }
 
-    def message(self, eio_sid: str, data: Any) -> None:
-        """Pass an Engine.IO message on to Socket.IO, and end the connection if it is not one of its packets."""
-        try:
-            count = _ATTACHMENTS.match(data) if isinstance(data, str) else None
-            if count and int(count[1]) > 1:
-                raise ValueError("more than one attachment")
-            self._deeper(eio_sid, data)
-        except Exception as error:
-            self.complain(eio_sid, f"a message is not a Socket.IO packet ({type(error).__name__}); the connection is closed")
-            self._close(eio_sid)
+    def complain(self, session: str | None, address: str, sentence: str) -> None:
+        """Log a client's fault that ended its connection."""
+        name = session and self._registry.name(session)
+        self._limited_log.about(name or f"a connection from {address}", sentence, address=address)
 
-    def hang_up(self, sid: str) -> None:
-        """End a client's connection: say so, and close it whether the client listens or not."""
-        eio_sid = self._server.manager.eio_sid_from_sid(sid, "/")
-        self._server.disconnect(sid)
-        self._close(eio_sid)
+    def receive(self, session: str, event: str, payload: tuple[Any, ...]) -> Any:
+        """Take what a client says."""
+        handler = self._events.get(event)
+        return handler(session, *payload) if handler else self.unknown(session, event)
 
-    def _close(self, eio_sid: str | None) -> None:
-        connection = self._server.eio.sockets.get(eio_sid)
-        if connection:
-            connection.close(wait=False)
-
-    def complain(self, eio_sid: str, sentence: str) -> None:
-        """Log a client's fault; the Engine.IO session says whose."""
-        sid = self._server.manager.sid_from_eio_sid(eio_sid, "/")
-        environ = self._server.environ.get(eio_sid, {})
-        address = str(environ.get("REMOTE_ADDR", "?"))
-        self._limited_log.about(self._registry.name(sid) or f"a connection from {address}", sentence, address=address)
-
-    def admitted(self, eio_sid: str) -> bool:
-        """Whether a client has shaken hands over this Engine.IO session."""
-        sid = self._server.manager.sid_from_eio_sid(eio_sid, "/")
-        return sid is not None and self._registry.name(sid) is not None
-
-    def connect(self, sid: str, *details: Any) -> Any:
+    def connect(self, session: str, address: str, auth: Any) -> None:
         """Take a client in, or refuse it with a sentence."""
-        if self._server.manager.is_connected(sid, "/"):
-            return self.unknown(sid, "connect")  # an event that a client sent by this name
-        environ, auth = details
-        address = str(environ.get("REMOTE_ADDR", "?"))
         try:
             hello = self._admission.check(auth, address)
         except BrambleError as error:
             self._limited_log.about(self._admission.name_of(auth, address), f"handshake refused: {error}", address=address)
             for name in self._found(address):
                 self._emitter.notice(name, _NAMESAKE)
-            raise ConnectionRefusedError(printable(str(error))) from None
+            raise NotAdmittedError(printable(str(error))) from None
         before = self._registry.get(hello.client_id)
         if before and before.sid and before.mark != (hello.instance or address):
             # Heard by whoever still runs under this id, and by nobody where the client itself was restarted.
             self._emitter.notice(hello.client_id, _NEWCOMER)
-        former = self._registry.join(hello, sid, address)
+        former = self._registry.join(hello, session, address)
         if former:
             self._limited_log.about(hello.client_id, "a new connection takes the place of the one it had", address=address)
-            self.hang_up(former)
+            self._transport.close(former)
         self._arrivals.about(hello.client_id, f"connected from {address}", logging.INFO, address=address)
         self._coordinator.joined(hello.client_id)
         self._found(address)
         # beside this, for it goes out only once the handshake is accepted
-        self._server.start_background_task(self._greet, hello.client_id)
-        return None
+        self._loop.spawn(partial(self._greet, hello.client_id))
 
     def _found(self, address: str) -> list[str]:
         """Return the ids that two clients were just found to share; it is logged once."""
@@ -140,16 +99,13 @@ class Handlers:
         if client and self._registry.namesakes.since(name, self._registry.clock.time()):
             self._emitter.notice(name, _NAMESAKE)
 
-    def disconnect(self, sid: str, *reason: Any) -> Any:
+    def disconnect(self, session: str, reason: str) -> None:
         """Note that a connection ended."""
-        if self._server.manager.is_connected(sid, "/"):
-            return self.unknown(sid, "disconnect")  # an event that a client sent by this name
-        client = self._registry.leave(sid)
+        client = self._registry.leave(session)
         if client:
             known = self._registry.get(client)
-            self._arrivals.about(client, f"left ({', '.join(map(str, reason))})", logging.INFO, address=known.address if known else None)
+            self._arrivals.about(client, f"left ({reason})", logging.INFO, address=known.address if known else None)
             self._coordinator.left(client)
-        return None
 
     def training_complete(self, sid: str, *payload: Any) -> Any:
         """Take an update."""
@@ -231,7 +187,7 @@ class Handlers:
             # Without an acknowledgement it keeps what it has, and comes again.
             if not isinstance(error, StoreError):  # which the store says itself, once for all
                 self._limited_log.about(client.id, f"its {event} could not be taken: {error}", logging.ERROR, address=client.address)
-            return self._server.not_handled
+            return UNANSWERED
         except BrambleError as error:
             reason = printable(str(error))
             self._limited_log.about(client.id, f"{event} refused: {reason}", address=client.address)
@@ -239,4 +195,4 @@ class Handlers:
         except Exception as error:
             sentence = f"its {event} failed; nothing else is affected"
             self._limited_log.about(client.id, sentence, logging.ERROR, address=client.address, error=error)
-            return self._server.not_handled
+            return UNANSWERED

@@ -18,21 +18,19 @@ from flask import Flask
 from flask_socketio import SocketIO  # type: ignore[import-untyped]
 from gevent import socket, ssl
 from gevent.event import Event  # type: ignore[import-untyped]
-from gevent.lock import BoundedSemaphore  # type: ignore[import-untyped]
+from gevent.lock import BoundedSemaphore, RLock  # type: ignore[import-untyped]
 from gevent.pool import Pool  # type: ignore[import-untyped]
 
 from bramble_protocol.errors import BrambleError
-from bramble_server.metrics import Traffic
 from bramble_server.transport import connections
 from bramble_server.transport.gevent.threads import Threads
-from bramble_server.transport.gevent.websocket import Limits, WebSocket
 from bramble_server.transport.gevent.wsgi import Server
+from bramble_server.transport.sessions import Sessions
+from bramble_server.transport.websocket import Limits
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-OPTIONS: dict[str, Any] = {"async_mode": "gevent", "transports": ["websocket"], "allow_upgrades": False}
-"""Options of Flask-SocketIO that belong to the engine. The mode is always named: left to itself it would try others first."""
 BACKLOG = 1024
 """Connections that may wait to be accepted: a whole fleet comes back at once after a restart."""
 MESSAGE_MEMORY = 1 << 27
@@ -45,30 +43,25 @@ class EngineError(BrambleError):
     """The server cannot listen; the text names the setting."""
 
 
-def attach(sio: SocketIO, limits: Limits, complain: Callable[[str, str], None]) -> Traffic:
-    """Have Engine.IO use our WebSocket, and return the traffic that it counts.
+class GeventTransport(Sessions):
+    """The port on gevent.
 
     Parameters
     ----------
-    sio
-        Made with ``OPTIONS``.
-    limits, complain
-        See :class:`bramble_server.transport.gevent.websocket.WebSocket`.
+    app
+        Answers what is no WebSocket.
+    message, text, ping_interval, ping_timeout
+        See :class:`bramble_server.transport.websocket.Limits`. There are places for an eighth of a gigabyte's worth of the largest
+        messages, but never fewer than four.
     """
-    traffic = Traffic()
-    eio = sio.server.eio
 
-    def websocket(handler: Callable[[WebSocket], Any], _server: Any) -> WebSocket:
-        return WebSocket(handler, limits, traffic, complain)
+    def __init__(self, app: Flask, message: int, text: int, ping_interval: float, ping_timeout: float) -> None:
+        places = BoundedSemaphore(max(4, MESSAGE_MEMORY // message))
+        super().__init__(app, "gevent", Limits(message, text, ping_interval, ping_timeout, places), RLock)
 
-    eio._async = {**eio._async, "websocket": websocket}
-    eio.max_http_buffer_size = limits.message
-    return traffic
-
-
-def places(largest: int) -> Any:
-    """Return the semaphore for large messages, given the largest: an eighth of a gigabyte's worth of them, but never fewer than four."""
-    return BoundedSemaphore(max(4, MESSAGE_MEMORY // largest))
+    def loop(self, threads: int) -> GeventLoop:
+        """Return what runs work beside the connections."""
+        return GeventLoop(self._sio, threads)
 
 
 class GeventLoop:

@@ -57,6 +57,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
     def __init__(self, sock: Any, address: Any, server: Server, connection: Connection) -> None:
         super().__init__(sock, address, server)
         self.connection = connection
+        self._end = sock  # the base class forgets it when the last request is done
         self.wsgi_input: Any = None
         self.close_connection: bool = False
         self._unread = False
@@ -71,6 +72,13 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
             super().handle()
         except OSError as error:  # it hung up
             log.debug("a connection from %s ended: %r", self.client_address[0], error)
+
+    def hang_up(self) -> None:
+        """Wake whoever reads or writes; the socket is closed when the connection is."""
+        try:
+            socket.socket.shutdown(self._end, socket.SHUT_RDWR)  # of TLS too: it would wait for the peer's goodbye
+        except OSError:
+            pass
 
     def handle_one_request(self) -> Any:
         """Serve one request; see the base class for what this returns."""

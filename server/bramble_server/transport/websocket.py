@@ -1,4 +1,4 @@
-"""One client's WebSocket, as Engine.IO wants it: ``send``, ``wait`` and ``close`` over a gevent socket.
+"""One client's WebSocket, as Engine.IO wants it: ``send``, ``wait`` and ``close`` over a socket of whichever engine.
 
 What this does that Engine.IO's own wrapper does not, each held by a test: a message larger than the socket's buffer is
 sent whole; a broadcast is not copied for each receiver; a client is read no faster than its messages are handled, than
@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from engineio.packet import NOOP, Packet  # type: ignore[import-untyped]
-from gevent import socket  # type: ignore[import-untyped]
-from gevent.lock import RLock  # type: ignore[import-untyped]
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
@@ -53,12 +51,17 @@ class Limits:
     """Bytes of a binary message, once it is admitted."""
     text: int
     """Characters of a text message: JSON, which has to be parsed and checked."""
-    patience: float
-    """Seconds without a byte in either direction after which it counts as gone."""
-    admitted: Callable[[str], bool]
-    """Whether a client has shaken hands over this Engine.IO session."""
+    ping_interval: float
+    """Seconds from one answer to a ping to the next ping."""
+    ping_timeout: float
+    """Seconds within which it is answered."""
     places: Any
     """A semaphore: how many large messages may be in memory at once."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds without a byte in either direction after which a client counts as gone."""
+        return self.ping_interval + self.ping_timeout
 
 
 class BadMessageError(Exception):
@@ -69,30 +72,69 @@ class BadMessageError(Exception):
         self.code = code
 
 
+class WebSockets:
+    """All that are open: Engine.IO's ``websocket`` driver, which makes one for each connection.
+
+    Parameters
+    ----------
+    limits
+        What is taken from a client.
+    admitted
+        Says whether a client has shaken hands over an Engine.IO session.
+    complain
+        Told the Engine.IO session and a sentence when a client's own fault ends its connection.
+    lock
+        Makes a lock that its holder may take again.
+    """
+
+    def __init__(
+        self, limits: Limits, admitted: Callable[[str], bool], complain: Callable[[str, str], None], lock: Callable[[], Any]
+    ) -> None:
+        self.limits, self.admitted, self.complain, self.lock = limits, admitted, complain, lock
+        self.traffic = Traffic()
+        self.open: dict[str, WebSocket] = {}
+        """By Engine.IO session."""
+
+    def attach(self, eio: Any) -> None:
+        """Have an Engine.IO server use these."""
+        eio._async = {**eio._async, "websocket": lambda handler, _: WebSocket(handler, self)}
+        eio.max_http_buffer_size = self.limits.message
+
+    def pending(self, eio_sid: str | None) -> int:
+        """Return about how many bytes wait for a client to take them."""
+        websocket = self.open.get(eio_sid) if eio_sid else None
+        return websocket.pending if websocket else 0
+
+    def end(self, eio_sid: str | None) -> None:
+        """End a connection whose session is closed, though its client takes nothing."""
+        websocket = self.open.get(eio_sid) if eio_sid else None
+        if websocket:
+            websocket.end()
+
+
 class WebSocket:
-    """Engine.IO's ``websocket`` driver, made once for each connection.
+    """One of them.
 
     Parameters
     ----------
     handler
         The bound method of the Engine.IO socket that reads and writes through this object until the connection ends.
-    limits
-        What is taken from a client.
-    traffic
-        Where bytes are counted.
-    complain
-        Told the Engine.IO session and a sentence when a client's own fault ends its connection.
+    all_of_them
+        What it shares with all others.
     """
 
-    def __init__(self, handler: Callable[[WebSocket], Any], limits: Limits, traffic: Traffic, complain: Callable[[str, str], None]) -> None:
+    def __init__(self, handler: Callable[[WebSocket], Any], all_of_them: WebSockets) -> None:
         self._handler = handler
         self._session: Any = handler.__self__  # type: ignore[attr-defined]
-        self._limits, self._traffic, self._complain = limits, traffic, complain
+        self._all = all_of_them
+        self._limits, self._traffic, self._complain = all_of_them.limits, all_of_them.traffic, all_of_them.complain
+        self.pending = 0
+        """About how many bytes wait for the client to take them: what was handed over, less what has gone out."""
         self._frames = unmasking.connection()
         self._events: Iterator[Any] = iter(())
         self._parts: list[str | bytes] = []
         self._size = 0
-        self._sending = RLock()
+        self._sending = all_of_them.lock()
         self._opened = self._alive = self._spoken = self._begun = time.monotonic()
         self._admitted = self._placed = self._handed = False
 
@@ -102,15 +144,17 @@ class WebSocket:
         if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13" or not key:
             start_response("426 Upgrade Required", [("Sec-WebSocket-Version", "13"), ("Content-Type", "application/json")])
             return [b'{"error": "only WebSocket version 13 is spoken here"}']
-        http = environ["bramble.http"]
-        http.close_connection = True
-        self._socket: Any = http.socket
-        self._connection: Entry = http.connection
+        self._http = environ["bramble.http"]
+        self._http.close_connection = True
+        self._socket: Any = self._http.socket
+        self._connection: Entry = self._http.connection
         self._socket.settimeout(self._limits.patience)
         accept = generate_accept_token(key.encode("latin-1")).decode()
         upgrade = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}"
         try:
             self._socket.sendall(f"HTTP/1.1 101 Switching Protocols\r\n{upgrade}\r\n\r\n".encode())
+            self._all.open[self._session.sid] = self
+            self._session.send = self._counting(self._session.send)
             self._handler(self)
         except OSError:
             pass
@@ -118,10 +162,19 @@ class WebSocket:
             self._complain(self._session.sid, f"a message is not an Engine.IO packet ({type(error).__name__}); the connection is closed")
         finally:
             self._hang_up()
+            self._all.open.pop(self._session.sid, None)
             self._give_place_back()
             # Where Engine.IO gave up on a message midway, the client would otherwise stay on its books as a ghost.
             self._session.close(wait=False, abort=True, reason=self._session.server.reason.TRANSPORT_ERROR)
         return []
+
+    def _counting(self, send: Callable[[Packet], None]) -> Callable[[Packet], None]:
+        def counted(packet: Packet) -> None:
+            if isinstance(packet.data, str | bytes):
+                self.pending += len(packet.data)
+            send(packet)
+
+        return counted
 
     def send(self, message: str | bytes) -> None:
         """Send a whole message; waits for a slow receiver as long as it takes anything at all."""
@@ -188,6 +241,13 @@ class WebSocket:
             pass
         self._hang_up()
 
+    def end(self) -> None:
+        """Hang up while something is on its way. Otherwise the goodbyes go out first, and who sends them hangs up."""
+        if self._sending.acquire(blocking=False):
+            self._sending.release()
+        else:
+            self._hang_up()
+
     def _receive(self) -> bytes:
         self._await_reader()
         while True:
@@ -214,7 +274,7 @@ class WebSocket:
     def _check_admission(self) -> None:
         """Let nobody stay for long, or send much, who has not been let in."""
         if not self._admitted:
-            if self._limits.admitted(self._session.sid):
+            if self._all.admitted(self._session.sid):
                 self._admitted = True
                 self._connection.admit()
             elif time.monotonic() - self._opened > HELLO_S:
@@ -296,6 +356,7 @@ class WebSocket:
                     count = self._socket.send(view[:WRITE])
                     view = view[count:]
                     self._traffic.sent += count
+                    self.pending = max(0, self.pending - count)
                     if count:
                         self._sign_of_life()
 
@@ -306,10 +367,7 @@ class WebSocket:
 
     def _hang_up(self) -> None:
         """Wake whoever reads or writes; the HTTP server closes the socket afterwards."""
-        try:
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-        except OSError:
-            pass
+        self._http.hang_up()
 
 
 def frame_header(opcode: int, size: int) -> bytes:
