@@ -11,6 +11,9 @@ from bramble_server.learning.aggregate import AggregateError
 from bramble_server.learning.strategies.blocks import Blockwise, Kept, Vector, mean
 from bramble_server.learning.strategies.parameters import Parameters, parameter
 
+NARROW = 1 << 12
+"""Columns of which products are taken at a time, in float64: a few clients' stay in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class Liars(Parameters):
@@ -64,10 +67,14 @@ class Krum(Blockwise):
     def _scores(self, updates: list[Kept]) -> Vector:
         count = len(updates)
         products = np.zeros((count, count))
+        space = np.empty((count, min(NARROW, len(self._model))))
         for where, table in self.blocks(updates):
-            table -= self._model[where]  # or what all have in common would round their distances away
-            moved = table.astype(np.float64)
-            products += moved @ moved.T
+            model = self._model[where]
+            for start in range(0, len(model), NARROW):
+                part = slice(start, start + NARROW)
+                moved = space[:, : len(model[part])]
+                np.subtract(table[:, part], model[part], out=moved)  # or what all have in common would round their distances away
+                products += moved @ moved.T
         squares = products.diagonal()
         distances = squares[:, None] + squares - 2 * products
         np.fill_diagonal(distances, np.inf)
