@@ -62,8 +62,15 @@ def test_variables_of_somebody_elses_are_left_alone() -> None:
         ({"client_settings": {1: "a"}}, ["client_settings has the name 1, which is no text: write it in quotes"]),
         ({"server_names": ["hub", None]}, ["value of server_names must be a list of texts, one of which is None"]),
         ({"client_labels": ["a", ["b"]]}, ["value of client_labels must be a list of texts, one of which is ['b']"]),
-        ({"server_tasks": []}, ["server_tasks names no task: name one, or delete the line"]),
-        ({"server_tasks": ["climate"], "server_task": "climate"}, ["server_tasks and server_task both say what the fleet learns"]),
+        ({"base_journal_max": "lots"}, ["value of base_journal_max must be a size such as 100M, got lots"]),
+        ({"client_graph_keys": ["ed25519:short"]}, ["value of client_graph_keys must be public keys as bramble task key writes them"]),
+        ({"release_port": 80}, ["value of release_port must be 1024 to 65535, got 80"]),
+        ({"client_memory": -3}, ["value of client_memory must be 64 to 1048576, got -3"]),
+        ({"client_replay": ""}, ["client_replay is empty: give it a value, or delete the line"]),
+        ({"inspector_host": "::1\nport = 1"}, ["inspector_host has a line break, a tab or the like in it, '::1\\nport = 1'"]),
+        ({"client_labels": ["a\tb"]}, ["a text in client_labels has a line break"]),
+        ({"uninstall_data": "ture"}, ["value of uninstall_data must be true or false, got the text: ture"]),
+        ({"server_names": ["hub", 7], "server_settings": {"allow": [1], "strategy": {"name": "fedprox", "mu": 0.1}}}, []),
         ({"server_mode": "private", "server_port": 5001, "client_gpio": True, "client_sample_every": 60, "uninstall_data": "true"}, []),
     ],
     ids=lambda value: next(iter(value), "all well") if isinstance(value, dict) else "",
@@ -71,3 +78,51 @@ def test_variables_of_somebody_elses_are_left_alone() -> None:
 def test_a_value_that_its_variable_cannot_have_is_named(values: dict[str, Any], said: list[str]) -> None:
     sentences = variables.unfit(values, variables.known_variables(PLUGINS.parent / "roles"))
     assert [sentence[: len(begin)] for sentence, begin in zip(sentences, said, strict=True)] == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "has no value"),
+        ([["a"]], ""),
+        ({1: 2}, ""),
+        ([None], ""),
+        ("", ""),
+        (" \n", ""),
+        (float("nan"), ""),
+        (-1, ""),
+        (True, ""),
+        (b"a", ""),
+    ],
+    ids=str,
+)
+def test_whatever_a_variable_is_given_there_is_at_most_one_sentence_which_names_it(value: Any, said: str) -> None:
+    known = variables.known_variables(PLUGINS.parent / "roles")
+    for name in known:
+        sentences = variables.unfit({name: value}, known)
+        assert len(sentences) <= 1, sentences
+        assert all(name in sentence and said in sentence for sentence in sentences)
+        assert sentences or not said
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"server_tasks": []}, "server_tasks names no task: name one, or delete the line"),
+        (
+            {"server_tasks": ["climate"], "server_task": "climate"},
+            "server_tasks and server_task both say what the fleet learns: say all of it",
+        ),
+        ({"server_graph": "mine.tflite", "server_task": "climate"}, ""),  # as ever: the graph it is
+    ],
+)
+def test_what_the_fleet_learns_is_said_once(values: dict[str, Any], said: str) -> None:
+    sentences = variables.torn(values)
+    assert sentences[:1] == ([sentences[0]] if said else [])
+    assert all(sentence.startswith(said) for sentence in sentences)
+
+
+def test_a_name_of_another_kind_is_named_once() -> None:
+    for odd in (None, ["a"], {"a": 1}, True):
+        assert variables.misnamed({"pi-1": {"client_id": odd}}) == []
+    assert "client_id of pi-1 names 7" in variables.misnamed({"pi-1": {"client_id": 7}})[0]

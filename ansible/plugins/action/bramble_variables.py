@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.bramble.fleet.plugins.plugin_utils.names import CLIENT_ID, client_id
-from ansible_collections.bramble.fleet.plugins.plugin_utils.variables import known_variables
+from ansible_collections.bramble.fleet.plugins.plugin_utils.variables import known_variables, unfit
 
 from ansible.plugins.action import ActionBase
 
 PREFIXES = ("preflight_", "wheelhouse_", "identity_", "base_", "release_", "server_", "inspector_", "client_")
-KINDS: dict[str, tuple[Any, str, str]] = {
-    "bool": (bool, "true or false", "true"),
-    "int": (int, "a whole number", "1"),
-    "list": (Sequence, "a list", '["a", "b"]'),
-    "dict": (Mapping, "a table of names and values", '{"a": 1}'),
-    "str": ((str, int, float), "a text", '"a"'),
-    "path": (str, "a path", '"a"'),
-}
-"""What a variable of a type may be, how that is called, and an example of it."""
 INSTEAD = "server_tasks"
 TAKES_THE_PLACE_OF = ("server_task", "server_graph")
 NEAR = 0.85
@@ -41,49 +31,12 @@ def misspelt(names: set[str], known: Iterable[str]) -> list[str]:
     return sentences
 
 
-def unfit(values: Mapping[str, Any], known: Mapping[str, dict[str, Any]]) -> list[str]:
-    """Return one sentence for each value that its variable cannot have.
-
-    A specification would turn a text into a number or a list; templates and conditions use the value as it is.
-    """
-    sentences = []
-    for name in sorted(values.keys() & known.keys()):
-        kind, value = known[name].get("type", "str"), values[name]
-        fits, called, example = KINDS.get(kind, (object, "", ""))
-        if value is None:
-            sentences.append(f"{name} has no value: give it one, or delete the line")
-        elif (
-            not isinstance(value, fits)
-            or (kind == "list" and isinstance(value, str))
-            or (isinstance(value, bool) and kind not in ("bool", "raw"))
-        ):
-            text = f"the text: {value}; -e takes it as '{{\"{name}\": {example}}}'" if isinstance(value, str) else str(value)
-            sentences.append(f"value of {name} must be {called}, got {text}")
-        elif within := list(_within(name, value)):
-            sentences += within
-        else:
-            sentences += ArgumentSpecValidator({name: known[name]}).validate({name: value}).error_messages
-    if INSTEAD in values and (given := [name for name in TAKES_THE_PLACE_OF if name in values]):
-        sentences.append(f"{INSTEAD} and {' and '.join(given)} both say what the fleet learns: say all of it in {INSTEAD}")
-    if values.get(INSTEAD) == []:
-        sentences.append(f"{INSTEAD} names no task: name one, or delete the line")
-    return sentences
-
-
-def _within(name: str, value: Any) -> Iterator[str]:
-    """Say what is wrong inside a list of texts, or anywhere in a table of settings."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                yield f"{name} has the name {key!r}, which is no text: write it in quotes"
-            elif item is None:
-                yield f"{name}.{key} has no value: give it one, or delete the line"
-            elif not isinstance(item, str):
-                yield from _within(f"{name}.{key}", item)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for item in value:
-            if isinstance(item, bool) or not isinstance(item, str | int | float):
-                yield f"value of {name} must be a list of texts, one of which is {item!r}"
+def torn(values: Mapping[str, Any]) -> list[str]:
+    """Return a sentence if it is said twice what the fleet learns, or that it learns nothing."""
+    given = [name for name in TAKES_THE_PLACE_OF if name in values]
+    if INSTEAD in values and given:
+        return [f"{INSTEAD} and {' and '.join(given)} both say what the fleet learns: say all of it in {INSTEAD}"]
+    return [f"{INSTEAD} names no task: name one, or delete the line"] if values.get(INSTEAD) == [] else []
 
 
 def misnamed(clients: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -92,7 +45,9 @@ def misnamed(clients: Mapping[str, Mapping[str, Any]]) -> list[str]:
     owners: dict[str, str] = {}
     for host, values in clients.items():
         named = values.get("client_instances") or [values.get("client_id", client_id(host))]
-        for name in named if isinstance(named, list) else ():  # another kind of value is refused as such
+        for name in named if isinstance(named, list) else ():
+            if name is None or isinstance(name, bool | list | dict):
+                continue  # another kind of value is refused as such
             if not isinstance(name, str) or not CLIENT_ID.fullmatch(name):
                 variable = "client_instances" if values.get("client_instances") else "client_id"
                 sentences.append(f"{variable} of {host} names {name!r}: an id has 1 to 63 of a-z, 0-9 and '-', the first no '-'")
@@ -127,7 +82,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         seen: dict[str, list[str]] = {}
         for host in groups.get("all", []):
             values = self._inventory(task_vars["hostvars"], host, known)
-            for sentence in misspelt(set(values), known) + unfit(values, known):
+            for sentence in misspelt(set(values), known) + unfit(values, known) + torn(values):
                 seen.setdefault(sentence, []).append(host)
         problems += [f"{sentence} (set for {', '.join(hosts[:3])}{' ...' if len(hosts) > 3 else ''})" for sentence, hosts in seen.items()]
         if problems:

@@ -37,7 +37,9 @@ def bramble_reach(url: str, also: Sequence[str] = ()) -> list[str]:
 
 def bramble_unknown_hosts(names: Sequence[str]) -> list[str]:
     """Return the names that a server answers to only if it is told so: neither addresses nor loopback's nor ones in ``.local``."""
-    return sorted({name.lower() for name in names if name != "localhost" and not name.endswith(".local") and not _is_address(name)})
+    return sorted(
+        {name.lower() for name in map(str, names) if name != "localhost" and not name.endswith(".local") and not _is_address(name)}
+    )
 
 
 def _is_address(text: str) -> bool:
@@ -56,14 +58,14 @@ def bramble_networks(given: Sequence[str]) -> str:
     ValueError
         For a text that is none.
     """
-    for text in given:
+    for text in map(str, given):
         try:
             _ = text in ("any", "localhost", "link-local", "multicast") or ipaddress.ip_network(text, strict=False)
         except ValueError:
             raise ValueError(
                 f"{text!r} is neither an address nor a network: write client_reach and inspector_reach as [192.168.1.10, 10.0.0.0/8]"
             ) from None
-    return " ".join(given)
+    return " ".join(map(str, given))
 
 
 def bramble_memory(base: int, graphs: Sequence[Mapping[str, str]], times: int) -> int:
