@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.table import Row
 from bramble.simulation import places
-from bramble.simulation.engine import Simulation
+from bramble.simulation.rounds import Simulation
 from bramble.simulation.scenario import Scenario
 from bramble.simulation.workers import Workers
 from bramble_client.learn.runtime import Runtime

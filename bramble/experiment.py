@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bramble.settings import ExperimentSettings
 from bramble.simulation import grid, report
-from bramble.simulation.engine import Played
 from bramble.simulation.results import SUMMARY, Folder
+from bramble.simulation.rounds import Played
 from bramble.simulation.run import INTERRUPTED, Run
 from bramble_protocol import BrambleError
 

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bramble.settings import SimulateSettings
-from bramble.simulation.engine import Played
 from bramble.simulation.results import Folder, round_row
+from bramble.simulation.rounds import Played
 from bramble.simulation.run import INTERRUPTED, Outcome, Run
 from bramble_protocol import BrambleError
 from bramble_protocol.graph import Metric

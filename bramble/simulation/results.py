@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bramble.simulation.engine import EPOCH, Played
+from bramble.simulation.rounds import EPOCH, Played
 from bramble_protocol.errors import BrambleError
 
 SUMMARY = "summary.json"

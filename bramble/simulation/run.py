@@ -12,7 +12,7 @@ from typing import Any
 
 from bramble.settings import SimulateSettings
 from bramble.simulation import places, scenario
-from bramble.simulation.engine import Played, Simulation
+from bramble.simulation.rounds import Played, Simulation
 from bramble.simulation.scenario import Scenario
 from bramble.simulation.workers import Workers
 from bramble_protocol.errors import BrambleError

@@ -20,8 +20,8 @@ import pytest
 
 from bramble import cli
 from bramble.simulation import places
-from bramble.simulation.engine import Device, Played, Simulation
 from bramble.simulation.places import Stretch
+from bramble.simulation.rounds import Device, Played, Simulation
 from bramble.simulation.scenario import Scenario
 from bramble.simulation.workers import Workers
 from bramble_client.learn.plausibility import WindowDoubts
