@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Set
 
-BITS = 5
-WIDTH = 1 << BITS
-"""Branches of a node."""
-FULL = 16
-"""Names in a leaf beyond which it is split."""
-DEEPEST = 55 // BITS
-"""Levels of branches; names with the same hash share a leaf below them, however many they are."""
 
-_Node = frozenset[str] | tuple["_Node", ...]
-_EMPTY: frozenset[str] = frozenset()
+class _History:
+    """What sets that came of each other share: for each name the versions with which it came or went, in turns."""
+
+    __slots__ = ("latest", "turns")
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.latest = 0
+        self.turns: dict[str, tuple[int, ...]] = dict.fromkeys(names, (0,))
 
 
 class Members(Set[str]):
-    """A persistent set, as a tree whose branches are chosen by the bits of a name's hash (Bagwell 2001, "Ideal Hash Trees").
+    """A persistent set: sets that differ by one name share all but that name's history (Driscoll et al. 1989, "fat nodes").
 
-    Sets that differ by one name share all nodes but those on its way.
+    To change the latest costs the same however many names there are; to change one that was changed before copies it.
     """
 
-    __slots__ = ("_root", "_size")
+    __slots__ = ("_history", "_size", "_version")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        whole = frozenset(names)
-        self._root, self._size = _made(whole, 0), len(whole)
+        self._history = _History(names)
+        self._size, self._version = len(self._history.turns), 0
 
     def __contains__(self, name: object) -> bool:
-        node, rest = self._root, hash(name)
-        while isinstance(node, tuple):
-            node, rest = node[rest % WIDTH], rest >> BITS
-        return name in node
+        return self._has(self._history.turns.get(name, ()))  # type: ignore[call-overload]
 
     def __iter__(self) -> Iterator[str]:
-        waiting: list[_Node] = [self._root]
-        while waiting:
-            node = waiting.pop()
-            if isinstance(node, tuple):
-                waiting += node
-            else:
-                yield from node
+        # A copy in one step: another thread may add names meanwhile.
+        return (name for name, turns in list(self._history.turns.items()) if self._has(turns))
 
     def __len__(self) -> int:
         return self._size
@@ -53,29 +45,19 @@ class Members(Set[str]):
 
     def including(self, name: str) -> Members:
         """Return the set with this name, too."""
-        return self if name in self else self._other(_changed(self._root, name, hash(name), 0, True), 1)
+        return self if name in self else self._turned(name, 1)
 
     def excluding(self, name: str) -> Members:
         """Return the set without this name."""
-        return self._other(_changed(self._root, name, hash(name), 0, False), -1) if name in self else self
+        return self._turned(name, -1) if name in self else self
 
-    def _other(self, root: _Node, more: int) -> Members:
+    def _has(self, turns: tuple[int, ...]) -> bool:
+        return bisect_right(turns, self._version) % 2 == 1
+
+    def _turned(self, name: str, more: int) -> Members:
+        history = self._history if self._version == self._history.latest else _History(self)
+        history.latest += 1
+        history.turns[name] = (*history.turns.get(name, ()), history.latest)
         other = Members.__new__(Members)
-        other._root, other._size = root, self._size + more
+        other._history, other._version, other._size = history, history.latest, self._size + more
         return other
-
-
-def _made(names: frozenset[str], level: int) -> _Node:
-    if len(names) <= FULL or level == DEEPEST:
-        return names
-    branches: list[list[str]] = [[] for _ in range(WIDTH)]
-    for name in names:
-        branches[(hash(name) >> BITS * level) % WIDTH].append(name)
-    return tuple(_made(frozenset(branch) if branch else _EMPTY, level + 1) for branch in branches)
-
-
-def _changed(node: _Node, name: str, rest: int, level: int, there: bool) -> _Node:
-    if isinstance(node, frozenset):
-        return _made(node | {name}, level) if there else node - {name}
-    branch = rest % WIDTH
-    return (*node[:branch], _changed(node[branch], name, rest >> BITS, level + 1, there), *node[branch + 1 :])

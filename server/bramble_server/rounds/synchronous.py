@@ -202,7 +202,7 @@ def _close(state: State, reason: str = "") -> Outcome:
     arrived, needed = len(running.updated), max(1, state.rules.min_updates)
     if not reason and arrived < needed:
         reason = f"{arrived} of {len(running.selected)} clients delivered, a round needs {needed}"
-    recent = sorted((*state.answered, running.number))[-REMEMBERED:]
-    answered = {number: state.answered.get(number, running.updated) for number in recent}
+    known = {**state.answered, running.number: frozenset(running.updated)}
+    answered = {number: known[number] for number in sorted(known)[-REMEMBERED:]}
     ending = Abandon(running.number, reason) if reason else Commit(running.number)
     return replace(state, running=None, answered=answered), (ending,)
