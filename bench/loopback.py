@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+import bramble_protocol
 from bramble import api
 from bramble_protocol.graph import GraphFile, Manifest, Metric
 from bramble_protocol.layout import Layout
@@ -43,11 +44,11 @@ def write_graph(folder: Path, parameters: int) -> Path:
 class Process:
     """A Python process that says one line when it is ready, and ends when its input does or it is asked to."""
 
-    def __init__(self, *arguments: str, log: Path, python: Path | str = sys.executable) -> None:
+    def __init__(self, *arguments: str, log: Path, python: Path | str = sys.executable, tree: Path = ROOT) -> None:
         command, clean = [python, *arguments], {k: v for k, v in os.environ.items() if not k.startswith("BRAMBLE_")}
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env=clean
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=tree, env=clean
             )
         self.log = log
 
@@ -88,17 +89,19 @@ class Process:
 class Server(Process):
     """``python -m bramble_server``, or another program that says where it is ready in the same words."""
 
-    def __init__(self, *arguments: str, log: Path, python: Path | str = sys.executable) -> None:
-        super().__init__(*arguments, log=log, python=python)
+    def __init__(self, *arguments: str, log: Path, python: Path | str = sys.executable, tree: Path = ROOT) -> None:
+        super().__init__(*arguments, log=log, python=python, tree=tree)
         self.url = self.line().rsplit(" ", 1)[1]
         self.port = int(self.url.rsplit(":", 1)[1])
         self.api = api.Server(self.url, timeout=60)
 
 
 @contextmanager
-def serve(folder: Path, *arguments: str) -> Iterator[Server]:
-    """Run a real server in its own process, with its data in this folder and these flags."""
-    server = Server("-m", "bramble_server", "--port", "0", "--data-dir", str(folder / "server"), *arguments, log=folder / "server.log")
+def serve(folder: Path, *arguments: str, tree: Path = ROOT) -> Iterator[Server]:
+    """Run a real server in its own process, of this tree or of an earlier commit's, with its data in this folder and these flags."""
+    module = "bramble_server" if (tree / "server" / "bramble_server").is_dir() else "server"
+    flags = ("--port", "0", "--data-dir", str(folder / "server"), *arguments)
+    server = Server("-m", module, *flags, log=folder / "server.log", tree=tree)
     try:
         yield server
     finally:
@@ -106,20 +109,36 @@ def serve(folder: Path, *arguments: str) -> Iterator[Server]:
 
 
 @contextmanager
-def running(*arguments: str, parameters: int) -> Iterator[Server]:
+def running(*arguments: str, parameters: int, tree: Path = ROOT) -> Iterator[Server]:
     """Run a server with these flags, and a model of this size that no client needs to understand."""
-    with tempfile.TemporaryDirectory() as name, serve(Path(name), "--task", str(write_graph(Path(name), parameters)), *arguments) as server:
-        yield server
+    with tempfile.TemporaryDirectory() as name:
+        # by a process of the tree's own, which may know another format
+        write = f"from pathlib import Path; from bench import loopback; print(loopback.write_graph(Path({name!r}), {parameters}))"
+        command = [sys.executable, "-c", write]
+        graph = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True).stdout.strip()
+        with serve(Path(name), "--task", graph, *arguments, tree=tree) as server:
+            yield server
 
 
 @contextmanager
-def fleet(url: str, clients: int, processes: int = 1) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Connect clients that answer at once, spread over processes; yields what asks them for their reports."""
+def fleet(
+    url: str, clients: int, processes: int = 1, protocol: int = bramble_protocol.VERSION, addresses: bool = False
+) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Connect clients that answer at once, spread over processes; yields what asks them for their reports.
+
+    Parameters
+    ----------
+    protocol
+        Version of the contract that they speak.
+    addresses
+        Whether each process has an address of its own.
+    """
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         shares = [len(range(index, clients, processes)) for index in range(processes)]
         members = []
         for index, share in enumerate(shares):
-            member = Process("-m", "bench.answering", url, str(share), f"p{index}", log=Path(name, f"{index}.log"))
+            how = [str(protocol), *([f"127.0.1.{index + 1}"] if addresses else [])]
+            member = Process("-m", "bench.answering", url, str(share), f"p{index}", *how, log=Path(name, f"{index}.log"))
             stack.callback(member.end)
             members.append(member)
         for member in members:
