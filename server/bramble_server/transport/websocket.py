@@ -1,10 +1,10 @@
-"""One client's WebSocket, as Engine.IO wants it: ``send``, ``wait`` and ``close`` over a socket of whichever engine.
+"""One client's WebSocket, in place of Engine.IO's own: it hands on what the client says and sends what waits for it, over any engine.
 
-What this does that Engine.IO's own wrapper does not, each held by a test: a message larger than the socket's buffer is
-sent whole; a broadcast is not copied for each receiver; a client is read no faster than its messages are handled, than
-its share of the loop allows, and than it takes its answers; an oversized or malformed message is named in the log; whoever
-moves bytes counts as alive, so that a large model on a slow link does not look like a dead client, nor the server to it;
-and however many clients send large messages at once, only so many are in memory.
+What this does that Engine.IO's own does not, each held by a test: a message larger than the socket's buffer is sent whole; a
+broadcast is not copied for each receiver, and what waits for one goes out together; a message is let go of once it is handled; a
+client is read no faster than its messages are handled, than its share of the loop allows, and than it takes its answers; an oversized
+or malformed message is named in the log; whoever moves bytes counts as alive, so that a large model on a slow link does not look like a
+dead client, nor the server to it; and however many clients send large messages at once, only so many are in memory.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from engineio.exceptions import QueueEmpty, SocketIsClosedError, UnknownPacketError  # type: ignore[import-untyped]
 from engineio.packet import NOOP, Packet  # type: ignore[import-untyped]
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping
@@ -118,25 +119,24 @@ class WebSocket:
     Parameters
     ----------
     handler
-        The bound method of the Engine.IO socket that reads and writes through this object until the connection ends.
+        A bound method of the Engine.IO socket, which is that of this connection.
     all_of_them
         What it shares with all others.
     """
 
     def __init__(self, handler: Callable[[WebSocket], Any], all_of_them: WebSockets) -> None:
-        self._handler = handler
         self._session: Any = handler.__self__  # type: ignore[attr-defined]
         self._all = all_of_them
         self._limits, self._traffic, self._complain = all_of_them.limits, all_of_them.traffic, all_of_them.complain
         self.pending = 0
         """About how many bytes wait for the client to take them: what was handed over, less what has gone out."""
-        self._frames = unmasking.connection()
+        self._frames = unmasking.ServerEnd()
         self._events: Iterator[Any] = iter(())
         self._parts: list[str | bytes] = []
         self._size = 0
         self._sending = all_of_them.lock()
         self._opened = self._alive = self._spoken = self._begun = time.monotonic()
-        self._admitted = self._placed = self._handed = False
+        self._admitted = self._placed = False
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Upgrade the HTTP connection and serve it until it ends (RFC 6455, section 4.2.2)."""
@@ -155,7 +155,7 @@ class WebSocket:
             self._socket.sendall(f"HTTP/1.1 101 Switching Protocols\r\n{upgrade}\r\n\r\n".encode())
             self._all.open[self._session.sid] = self
             self._session.send = self._counting(self._session.send)
-            self._handler(self)
+            self._serve()
         except OSError:
             pass
         except Exception as error:  # Engine.IO reads packets outside its own error handling
@@ -176,24 +176,48 @@ class WebSocket:
 
         return counted
 
-    def send(self, message: str | bytes) -> None:
-        """Send a whole message; waits for a slow receiver as long as it takes anything at all."""
-        text = isinstance(message, str)
-        self._send_frame(_TEXT if text else _BINARY, message.encode() if isinstance(message, str) else message)
+    def _serve(self) -> None:
+        """Hand on what comes, and send what waits beside it, until either ends."""
+        session = self._session
+        session.connected = session.upgraded = True
+        writer = session.server.start_background_task(self._write)
+        try:
+            while (message := self.wait()) is not None:
+                packet = Packet(encoded_packet=message)
+                try:
+                    session.receive(packet)
+                except UnknownPacketError:
+                    pass
+                except SocketIsClosedError:
+                    break
+                # nothing of it is kept until the next one comes, which may take minutes
+                del message, packet
+        except Exception:  # what the client sent is no packet: whatever is on its way to it need not arrive
+            self._hang_up()
+            raise
+        finally:
+            session.queue.put(None)
+            writer.join()
+        session.close(wait=False, abort=True, reason=session.server.reason.TRANSPORT_CLOSE)
+
+    def _write(self) -> None:
+        """Send the packets that wait, those of one moment together, until there is nothing for longer than a client may be silent."""
+        try:
+            while packets := self._session.poll():
+                self._send_raw(*_parts(packets))
+                del packets
+        except (QueueEmpty, OSError):
+            pass
+        finally:
+            self.close()
 
     def wait(self) -> str | bytes | None:
         """Return the next message, or ``None`` once the connection has ended."""
         try:
             self._check_admission()  # what came last was perhaps the handshake
-            if self._placed and not self._parts:
-                if self._handed:
-                    # Engine.IO's loop holds on to a message until it has the next one: it gets a small one at once.
-                    self._handed = False
-                    return str(NOOP)
+            if not self._parts:
                 self._give_place_back()
-            message = self._next()
-            self._handed = self._placed
-            return message
+            return self._next()
         except BadMessageError as error:
             self._complain(self._session.sid, str(error))
             self.close(error.code, str(error))
@@ -340,13 +364,6 @@ class WebSocket:
             self._spoken = time.monotonic()
             self._session.send(Packet(NOOP))
 
-    def _send_frame(self, opcode: int, payload: bytes) -> None:
-        header = frame_header(opcode, len(payload))
-        if len(payload) < WRITE:
-            self._send_raw(header + payload)
-        else:
-            self._send_raw(header, payload)
-
     def _send_raw(self, *parts: bytes) -> None:
         with self._sending:
             for part in parts:
@@ -368,6 +385,25 @@ class WebSocket:
     def _hang_up(self) -> None:
         """Wake whoever reads or writes; the HTTP server closes the socket afterwards."""
         self._http.hang_up()
+
+
+def _parts(packets: Iterable[Any]) -> Iterator[bytes]:
+    """Yield the frames of Engine.IO's packets, small ones joined, and the payload of a large one as it is."""
+    small: list[bytes] = []
+    size = 0
+    for packet in packets:
+        message = packet.encode()
+        payload = message.encode() if isinstance(message, str) else message
+        small.append(frame_header(_TEXT if isinstance(message, str) else _BINARY, len(payload)))
+        size += len(payload)
+        if size < WRITE:
+            small.append(payload)
+            continue
+        yield b"".join(small)
+        yield payload
+        small, size = [], 0
+    if small:
+        yield b"".join(small)
 
 
 def frame_header(opcode: int, size: int) -> bytes:

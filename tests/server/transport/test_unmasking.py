@@ -75,7 +75,7 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
 
 def assert_alike(data: bytes, sizes: list[int]) -> list[Any]:
     pieces = cut(data, sizes)
-    ours = heard(unmasking.connection(), pieces)
+    ours = heard(unmasking.ServerEnd(), pieces)
     assert ours == heard(Connection(ConnectionType.SERVER), pieces)
     return ours
 
@@ -152,5 +152,5 @@ def test_large_payloads_go_past_wsprotos_own_masker(monkeypatch: pytest.MonkeyPa
     unmasked: list[int] = []
     process = XorMaskerSimple.process
     monkeypatch.setattr(XorMaskerSimple, "process", lambda masker, data: (unmasked.append(len(data)), process(masker, data))[1])
-    heard(unmasking.connection(), cut(bytes(Frame(payload=bytes(1_000_003))), [1 << 16]))
+    heard(unmasking.ServerEnd(), cut(bytes(Frame(payload=bytes(1_000_003))), [1 << 16]))
     assert sum(unmasked) < 1000
