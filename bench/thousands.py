@@ -31,6 +31,8 @@ MANY, FEW = 10_000, 1_000
 PROCESSES = 4
 PAUSE = 0.25
 """Seconds between two questions over HTTP."""
+AFTERWARDS = 12
+"""Seconds after which the server has given back what the last round's messages took."""
 CALM = ("--deadline", "1h", "--ping-interval", "60s", "--ping-timeout", "60s")
 """Ten thousand clients that share two cores with their server answer late; none of them is gone."""
 
@@ -125,6 +127,7 @@ class Connected:
             asked = everything(report, rounds * clients)
             self.cpu = (server.cpu() - began) / rounds / clients
             wait_for(lambda: server.api.status()["running"] is None, "the last commit")
+            time.sleep(AFTERWARDS)
             self.memory = (server.memory() - alone) / clients
             self.still = server.api.status()["clients"]
         self.each = median(np.diff(asked).tolist()) / clients

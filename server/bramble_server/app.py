@@ -11,7 +11,7 @@ from flask import Flask
 from bramble_protocol import codecs, released
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.notify import TIMESYNCD, notify
-from bramble_server import foundation
+from bramble_server import foundation, memory
 from bramble_server import web as http
 from bramble_server.fleet import revocation
 from bramble_server.fleet.admission import Admission
@@ -76,7 +76,8 @@ class Server:
         text = max(TEXT, *(2 * len(json.dumps(manifest.layout.to_wire())) for manifest in manifests))
         transport = engine.GeventTransport(self.flask, largest, text, settings.ping_interval, settings.ping_timeout)
         self.transport: Transport = transport
-        self.metrics.watch(transport.traffic)
+        self.traffic = transport.traffic
+        self.metrics.watch(self.traffic)
         loop = self.loop = transport.loop(threads=1)
         emitter = Emitter(transport, self.registry, loop.offload)
         self.coordinator = Coordinator(settings, tracks, self.store, self.registry, emitter, loop, self.metrics, self.archive)
@@ -132,6 +133,7 @@ def run(settings: ServerSettings) -> int:
         _say_what_is_here(server)
         watchdog.start(server.loop, server.coordinator.drain)
         _look_for_garbage_seldom()
+        memory.start(server.loop, server.traffic)
         engine.wait_for_signal()
         log.info("stopping")
         notify(STOPPING=1)

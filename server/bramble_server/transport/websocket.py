@@ -25,10 +25,9 @@ from wsproto.utilities import LocalProtocolError, generate_accept_token
 from bramble_server.metrics import Traffic
 from bramble_server.transport import unmasking
 from bramble_server.transport.connections import Connection as Entry
+from bramble_server.transport.frames import CLOSE, WRITE, frame_header, outgoing
 
 READ = 1 << 16
-WRITE = 1 << 18
-"""Bytes offered to the socket at a time."""
 LARGE = 1 << 20
 """Bytes beyond which a message takes one of the places for large ones."""
 HELLO_BYTES, HELLO_S = 1 << 16, 30
@@ -41,7 +40,6 @@ UNREAD = 256
 """Packets that may wait for a client to take them before it is heard again."""
 SLOW_S, SLOWEST = 60, 1000
 """Seconds after which a message that is not whole must have come at so many bytes a second."""
-_TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
 
 
 @dataclass(frozen=True)
@@ -204,7 +202,7 @@ class WebSocket:
         """Send the packets that wait, those of one moment together, until there is nothing for longer than a client may be silent."""
         try:
             while packets := self._session.poll():
-                self._send_raw(*_parts(packets))
+                self._send_raw(*outgoing(packets))
                 del packets
         except (QueueEmpty, OSError):
             pass
@@ -257,7 +255,7 @@ class WebSocket:
                 try:
                     self._socket.settimeout(0)
                     self._socket.send(
-                        frame_header(_CLOSE, min(2 + len(reason[:100].encode()), 125)) + struct.pack("!H", code) + reason[:100].encode()
+                        frame_header(CLOSE, min(2 + len(reason[:100].encode()), 125)) + struct.pack("!H", code) + reason[:100].encode()
                     )
                 finally:
                     self._sending.release()
@@ -385,31 +383,3 @@ class WebSocket:
     def _hang_up(self) -> None:
         """Wake whoever reads or writes; the HTTP server closes the socket afterwards."""
         self._http.hang_up()
-
-
-def _parts(packets: Iterable[Any]) -> Iterator[bytes]:
-    """Yield the frames of Engine.IO's packets, small ones joined, and the payload of a large one as it is."""
-    small: list[bytes] = []
-    size = 0
-    for packet in packets:
-        message = packet.encode()
-        payload = message.encode() if isinstance(message, str) else message
-        small.append(frame_header(_TEXT if isinstance(message, str) else _BINARY, len(payload)))
-        size += len(payload)
-        if size < WRITE:
-            small.append(payload)
-            continue
-        yield b"".join(small)
-        yield payload
-        small, size = [], 0
-    if small:
-        yield b"".join(small)
-
-
-def frame_header(opcode: int, size: int) -> bytes:
-    """Return the header of an unmasked final frame (RFC 6455, section 5.2)."""
-    if size < 126:
-        return struct.pack("!BB", 0x80 | opcode, size)
-    if size < 1 << 16:
-        return struct.pack("!BBH", 0x80 | opcode, 126, size)
-    return struct.pack("!BBQ", 0x80 | opcode, 127, size)
