@@ -236,3 +236,21 @@ def test_what_came_beside_the_weights_is_read_back_by_its_name(make: Make, path:
     file.close()
     with path.open("rb") as opened:
         np.testing.assert_array_equal(roundfile.read(path, opened.fileno(), record, 5), weights)
+
+
+def test_what_is_small_is_written_in_one_go_and_what_is_large_is_not_copied(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, sizes, write = make(), list[int](), os.pwrite
+
+    def written(handle: int, data: bytes | memoryview, at: int) -> int:
+        sizes.append(len(data))
+        return write(handle, data, at)
+
+    monkeypatch.setattr(os, "pwrite", written)
+    small = file.append(about("a"), np.ones(5, np.float32))
+    assert len(sizes) == 1
+    file.append(about("b"), np.ones(1 << 20, np.float32))
+    assert len(sizes) == 3
+    assert sizes[2] == 4 << 20
+    found = np.empty(5, np.float32)
+    file.read(small, found)
+    assert found.tolist() == [1.0] * 5

@@ -27,6 +27,8 @@ _HEAD = _LENGTHS.size + _CHECKS.size
 _MAGIC = b"bram"
 _PIECE = 1 << 20
 """Bytes read at a time to see whether a record is whole."""
+_SMALL = 1 << 16
+"""Bytes up to which it costs less to copy vectors than to write each by itself."""
 
 
 class RoundFileError(BrambleError):
@@ -163,12 +165,13 @@ class RoundFile:
         for part in parts:
             check = zlib.crc32(part, check)
         lengths = _LENGTHS.pack(_MAGIC, len(text), length)
-        start = at = self._end + _HEAD + len(text)
+        head = lengths + _CHECKS.pack(zlib.crc32(lengths + text), check) + text
+        start, at = self._end + len(head), self._end
         try:
-            self._write(lengths + _CHECKS.pack(zlib.crc32(lengths + text), check) + text, self._end)
-            for part in parts:
-                self._write(part, at)
-                at += len(part)
+            pieces: list[bytes | memoryview] = [head, *parts] if length > _SMALL else [b"".join((head, *parts))]
+            for piece in pieces:
+                self._write(piece, at)
+                at += len(piece)
         except OSError as error:
             self._cut(self._end)
             raise RoundFileError(f"round file: {_named(about)} could not be put aside ({error.strerror})") from error
