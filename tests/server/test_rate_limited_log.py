@@ -9,19 +9,14 @@ import pytest
 from bramble_protocol.printable import printable
 from bramble_server.fleet import rate_limited_log
 from bramble_server.fleet.rate_limited_log import BURST, INTERVAL, RateLimitedLog
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.server.office import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    clock = Clock()
+    clock.now = 0.0
+    return clock
 
 
 def test_a_complaint_is_logged_once_with_the_clients_name(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,22 +16,17 @@ from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.registry_store import LATER, SOON, RegistryStore
 from bramble_server.store import Store, StoreError, clients, mirror, models
 from tests.server.database import migrated
+from tests.server.office import Clock
 
 CHANNELS = (Channel("temperature", "°C"),)
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Kept:
     """A fleet, its registry and its database."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.clock, self.registry = store, Clock(), Registry({"climate": Needs(CHANNELS)})
+        self.store, self.clock = store, Clock()
+        self.registry = Registry({"climate": Needs(CHANNELS)}, self.clock)
         with store.reading() as connection:
             self.registry_store = RegistryStore(self.registry, clients.load(connection), self.clock)
 
@@ -118,14 +113,12 @@ def test_with_a_disk_that_refuses_nothing_is_lost(store: Store) -> None:
 def test_a_list_of_invented_names_is_bounded_and_pushes_nobody_off_who_stayed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bramble_server.fleet.registry.REMEMBERED", 20)
     kept = Kept(store)
-    now = 0.0
-    monkeypatch.setattr("bramble_server.fleet.registry.time.time", lambda: now)
     kept.join("pi-kitchen")
-    now = 3600.0
+    kept.clock.now += 3600.0
     kept.registry.seen("s-pi-kitchen")
     kept.registry.leave("s-pi-kitchen")
     for number in range(100):
-        now += 1
+        kept.clock.now += 1
         kept.join(f"invented-{number}")
         kept.registry.leave(f"s-invented-{number}")
         kept.registry_store.keep(kept.write)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 
 from bramble_protocol.printable import printable
+from bramble_server.clock import Clock
 from bramble_server.fleet.addresses import owner
 
 log = logging.getLogger(__name__)
@@ -65,14 +65,14 @@ class RateLimitedLog:
     Parameters
     ----------
     clock
-        Returns seconds that only grow.
+        Tells what time it is.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Clock = time) -> None:
         self._clock = clock
         self._names = _Buckets(BURST, INTERVAL)
         self._addresses = _Buckets(ADDRESS_BURST, ADDRESS_INTERVAL)
-        self._total = _Bucket(TOTAL_BURST, TOTAL_INTERVAL, clock())
+        self._total = _Bucket(TOTAL_BURST, TOTAL_INTERVAL, clock.monotonic())
 
     def about(
         self, name: str, sentence: str, level: int = logging.WARNING, *, address: str | None = None, error: BaseException | None = None
@@ -88,7 +88,7 @@ class RateLimitedLog:
         error
             What happened, if its traceback is of use to whoever mends this server.
         """
-        now = self._clock()
+        now = self._clock.monotonic()
         buckets = [(self._names.of(name, now), "about it")]
         if address is not None:
             home = owner(address)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel
+from bramble_server.clock import Clock
 from bramble_server.fleet.registry import Client, Registry
 from bramble_server.store import StoreError, clients, mirror, models
 
@@ -30,17 +31,17 @@ class RegistryStore:
         What :func:`bramble_server.store.clients.load` returned.
     """
 
-    def __init__(self, registry: Registry, known: list[dict[str, Any]], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, registry: Registry, known: list[dict[str, Any]], clock: Clock = time) -> None:
         self._registry, self._clock = registry, clock
-        self._at = clock() + LATER
+        self._at = clock.monotonic() + LATER
         self._failing = False
         registry.restore(_client(row) for row in known)
 
     def due(self) -> float:
         """Return seconds until the next write."""
         if self._registry.moved and not self._failing:
-            self._at = min(self._at, self._clock() + SOON)
-        return max(0.0, self._at - self._clock())
+            self._at = min(self._at, self._clock.monotonic() + SOON)
+        return max(0.0, self._at - self._clock.monotonic())
 
     def keep(self, write: Callable[[Callable[[Connection], None]], None]) -> bool:
         """Write what changed, by a function that gives its argument a transaction. What fails is tried again later.
@@ -50,7 +51,7 @@ class RegistryStore:
         bool
             Whether clients were forgotten.
         """
-        self._at = self._clock() + LATER
+        self._at = self._clock.monotonic() + LATER
         moved, changed = self._registry.moved, self._registry.moved | self._registry.touched
         if not changed:
             return False

@@ -56,7 +56,7 @@ class Coordinator:
         self._downlink, self._loop, self._clock = downlink, loop, clock
         self._writer = Writer(store, loop, self._due, self._tick, clock)
         self._endings = Endings(self._write, lambda: bool(store.trouble))
-        limited_log = RateLimitedLog(clock.monotonic)
+        limited_log = RateLimitedLog(clock)
         self._shared = Shared(store, archive, registry, downlink, loop, metrics, clock, limited_log, self._endings, self._changed)
         self._tracks = {track.task: track for track in (Track(foundation, self._shared) for foundation in foundations)}
         self._first = next(iter(self._tracks.values()))
@@ -71,7 +71,7 @@ class Coordinator:
             recovery.hold(connection, self._tracks, self._settings.mode, self._archive)
             cycles, known = Cycles.load(connection), clients.load(connection)
             self._missed_resets = MissedResets(connection)
-        self._registry_store = RegistryStore(self._registry, known, self._clock.monotonic)
+        self._registry_store = RegistryStore(self._registry, known, self._clock)
         self._cycles = Cycles(cycles, self._settings.data_start.timestamp(), self._first.graph.manifest.step_s)
         self._view = View(0, {})
         for track, its in left.items():
@@ -181,7 +181,7 @@ class Coordinator:
                 raise RefusedError("reset", f"cycle {update.cycle} was before the last reset")
             if update.cycle is not None and update.cycle > self._cycles.cycle:
                 raise RefusedError("unknown cycle", f"cycle {update.cycle} has not been started")
-            return mirror.add(connection, client, update, self._settings.keep_readings, self._settings.keep_per_client)
+            return mirror.add(connection, client, update, self._settings.keep_readings, self._settings.keep_per_client, self._clock)
 
         return self._writer.write(work, lambda: self._mirrored(client, update))
 

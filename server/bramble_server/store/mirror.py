@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, String, Table, UniqueConstraint, delete, func, select
 
 from bramble_protocol.messages import MAX_CHANNELS, DataUpdate
+from bramble_server.clock import Clock
 from bramble_server.store.dialect import upsert
 from bramble_server.store.schema import metadata
 
@@ -44,7 +45,9 @@ readings = Table(
 )
 
 
-def add(connection: Connection, client: str, update: DataUpdate, keep: float = math.inf, most: float = math.inf) -> int:
+def add(
+    connection: Connection, client: str, update: DataUpdate, keep: float = math.inf, most: float = math.inf, clock: Clock = time
+) -> int:
     """Keep the readings of a message; return how many it brought. One that is there already, by time, is replaced.
 
     Nothing of a channel is kept that would be one too many.
@@ -57,7 +60,7 @@ def add(connection: Connection, client: str, update: DataUpdate, keep: float = m
     most
         Readings that are kept of one client, give or take a hundredth; the oldest of its channels make room, each for its own.
     """
-    oldest = min(update.t[-1], time.time()) - keep if update.t else -math.inf
+    oldest = min(update.t[-1], clock.time()) - keep if update.t else -math.inf
     for key, column in update.channels.items():
         number = _series(connection, client, key, column.unit)
         if number is None:
