@@ -47,8 +47,11 @@ def test_every_play_begins_with_that_look(playbook: str) -> None:
 @pytest.mark.parametrize(
     ("limit", "sentence"),
     [
-        ("pi-1", "leaves out localhost and hub, without which nothing can be deployed"),
-        ("pi-1", "type --limit 'localhost,hub,pi-1'"),
+        (
+            "pi-1",
+            "leaves out localhost and hub, without which nothing can be deployed (the release is made on localhost, and the server "
+            "must know its clients): type --limit 'localhost,hub,pi-1'",
+        ),
         ("!pi-3", "type --limit 'localhost,all,!pi-3'"),
         ("localhost,hub,pi1", "--limit names pi1, which is neither a host nor a group of the inventory: did you mean pi-1?"),
     ],
@@ -57,10 +60,14 @@ def test_a_limit_that_would_not_do_what_was_meant_is_said_to_be_one(tmp_path: Pa
     assert sentence in typed(tmp_path, "deploy.yml", "--limit", limit).replace("''", "'")
 
 
-@pytest.mark.parametrize("playbook", ["rollback.yml", "reset.yml", "uninstall.yml"])
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_every_play_looks_at_the_inventory_first_whatever_the_limit(tmp_path: Path, playbook: str) -> None:
-    said = typed(tmp_path, playbook, "--limit", "pi-1", client_senors="mock")
+    """Whatever is wrong in it, all of it is said at once; what can be is in test_variables.py."""
+    two = {**FLEET, "clients": {"hosts": {"pi-1": NOWHERE, "Pi_1": NOWHERE}}}
+    said = typed(tmp_path, playbook, "--limit", "localhost,hub,pi-1", groups=two, client_senors="mock", server_mode="evalution")
     assert "client_senors is not a variable of any role: did you mean client_sensors?" in said
+    assert "server_mode must be one of: private, evaluation, got: evalution" in said
+    assert "pi-1 and Pi_1 would both be pi-1 in the fleet" in said
 
 
 @pytest.mark.parametrize(("playbook", "variable"), [("reset.yml", "reset_confirmed"), ("uninstall.yml", "uninstall_confirmed")])
@@ -79,8 +86,7 @@ def test_what_deletes_asks_also_for_one_host(tmp_path: Path, playbook: str, vari
     ],
     ids=["a truth of INI", "no clients", "two servers", "a misspelt group", "nothing"],
 )
-@pytest.mark.parametrize("playbook", ["deploy.yml", "uninstall.yml"])
-def test_an_inventory_in_ini_form_is_read_and_judged_alike(tmp_path: Path, playbook: str, hosts: str, sentence: str) -> None:
+def test_an_inventory_in_ini_form_is_read_and_judged_alike(tmp_path: Path, hosts: str, sentence: str) -> None:
     inventory = tmp_path / "hosts"
     inventory.write_text(hosts)
-    assert sentence in typed(tmp_path, playbook, "-i", str(inventory), groups={})
+    assert sentence in typed(tmp_path, "deploy.yml", "-i", str(inventory), groups={})

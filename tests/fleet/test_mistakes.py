@@ -25,56 +25,6 @@ def refused(controller: Controller, source: Path, **variables: Any) -> Play:
     return play
 
 
-def test_a_misspelt_variable_is_refused_before_any_host_is_touched(controller: Controller, source: Path) -> None:
-    controller.variables["client_senors"] = "mock"
-    try:
-        play = controller.deploy(source=source)
-    finally:
-        del controller.variables["client_senors"]
-    assert play.code != 0
-    assert "client_senors is not a variable of any role: did you mean client_sensors?" in said(play)
-    assert "Look at every host" not in play.output
-
-
-def test_a_value_that_is_not_one_of_the_choices_is_refused_by_name(controller: Controller, source: Path) -> None:
-    play = refused(controller, source, server_mode="evalution")
-    assert "server_mode must be one of: private, evaluation, got: evalution" in said(play)
-    assert "Look at every host" not in play.output
-
-
-def test_an_inventory_without_clients_or_with_two_servers_is_refused(controller: Controller, source: Path, tmp_path: Path) -> None:
-    inventory = tmp_path / "hosts.yml"
-    hub = {"hub": {"ansible_host": "10.77.0.10"}}
-    groups = {"server": {"hosts": {**hub, "other": {}}}, "client": {"hosts": {"pi-1": {}}}}
-    inventory.write_text(json.dumps({"all": {"children": groups}}))
-    play = controller.play("deploy.yml", source=source, inventory=inventory)
-    assert play.code != 0
-    assert "the group server has 2 hosts" in said(play)
-    assert "client is not a group of Bramble's: did you mean clients?" in said(play)
-
-
-@pytest.mark.parametrize(
-    ("hosts", "sentence"),
-    [
-        ({"Weide_2": {}, "weide-2": {}}, "Weide_2 and weide-2 would both be weide-2 in the fleet: give one of them another client_id"),
-        ({"pi-1": {"client_id": "Küche"}}, "client_id of pi-1 names 'Küche': an id has 1 to 63 of a-z"),
-        ({"pi-1": {"client_instances": ["a", "b c"]}}, "client_instances of pi-1 names 'b c': an id has"),
-        ({"pi-1": {"client_instances": ["a"]}, "pi-2": {"client_id": "a"}}, "pi-1 and pi-2 would both be a in the fleet"),
-    ],
-    ids=["two of one name", "no id", "an instance of no id", "an instance and a host"],
-)
-def test_names_that_no_fleet_may_have_are_refused_before_any_host_is_touched(
-    controller: Controller, source: Path, tmp_path: Path, hosts: dict[str, Any], sentence: str
-) -> None:
-    inventory = tmp_path / "hosts.yml"
-    groups = {"server": {"hosts": {"hub": {"ansible_host": "10.77.0.10"}}}, "clients": {"hosts": hosts}}
-    inventory.write_text(json.dumps({"all": {"children": groups}}))
-    play = controller.play("deploy.yml", source=source, inventory=inventory)
-    assert play.code != 0
-    assert sentence in said(play)
-    assert "Look at every host" not in play.output
-
-
 def test_a_host_whose_clock_is_off_is_refused_with_the_remedy(controller: Controller, source: Path, api: Api) -> None:
     play = refused(controller, source, preflight_clock_seconds=-1)
     assert "off the controller's: set it" in said(play)

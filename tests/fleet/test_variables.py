@@ -126,3 +126,18 @@ def test_a_name_of_another_kind_is_named_once() -> None:
     for odd in (None, ["a"], {"a": 1}, True):
         assert variables.misnamed({"pi-1": {"client_id": odd}}) == []
     assert "client_id of pi-1 names 7" in variables.misnamed({"pi-1": {"client_id": 7}})[0]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "sentence"),
+    [
+        ({"Weide_2": {}, "weide-2": {}}, "Weide_2 and weide-2 would both be weide-2 in the fleet: give one of them another client_id"),
+        ({"pi-1": {"client_id": "Küche"}}, "client_id of pi-1 names 'Küche': an id has 1 to 63 of a-z"),
+        ({"pi-1": {"client_instances": ["a", "b c"]}}, "client_instances of pi-1 names 'b c': an id has"),
+        ({"pi-1": {"client_instances": ["a"]}, "pi-2": {"client_id": "a"}}, "pi-1 and pi-2 would both be a in the fleet"),
+    ],
+    ids=["two of one name", "no id", "an instance of no id", "an instance and a host"],
+)
+def test_names_that_no_fleet_may_have_are_named(hosts: dict[str, Any], sentence: str) -> None:
+    (said,) = variables.misnamed(hosts)
+    assert said.startswith(sentence)
