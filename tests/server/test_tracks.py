@@ -273,6 +273,15 @@ class TestSettings:
         with pytest.raises((ValueError, BrambleError), match=sentence.replace("?", r"\?")):
             self.read(tasks, track=track)
 
+    @pytest.mark.parametrize("name", ["n" * 10_000, "n" * 10_000 + ".tflite", "a\0b", "a\0b.tflite", "none.tflite", "."], ids=range(6))
+    def test_what_is_no_task_is_named_at_no_more_length_than_it_needs(self, tasks: list[str], name: str) -> None:
+        with pytest.raises(BrambleError, match=r"^task: ") as refused:
+            self.read([*tasks, name])
+        assert len(str(refused.value)) < 300
+        with pytest.raises(BrambleError, match=r"^track: damp\.strategy: ") as refused:
+            self.read(tasks, track={"damp": {"strategy": name}})
+        assert len(str(refused.value)) < 500
+
     def test_a_name_means_one_task(self, tasks: list[str], tmp_path: Path) -> None:
         with pytest.raises(BrambleError, match="task: small is given twice; leave one of them out"):
             self.read([tasks[0], tasks[0]])

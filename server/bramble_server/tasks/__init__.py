@@ -32,7 +32,7 @@ def create(name: str, horizon: int | None = None) -> Task:
     """
     if name not in TASKS:
         raise TaskError(
-            f"task: {name!r} is not one of {', '.join(sorted(TASKS))}; for a graph of your own, give the path of its .tflite file"
+            f"task: {name[:100]!r} is not one of {', '.join(sorted(TASKS))}; for a graph of your own, give the path of its .tflite file"
         )
     return TASKS[name]() if horizon is None else TASKS[name](horizon=horizon)
 
@@ -68,11 +68,12 @@ def load(name: str, horizon: int | None = None) -> GraphFile:
     if horizon is not None:
         raise TaskError(f"horizon: the graph in {name} has its own; export it again to change it")
     try:
-        return GraphFile.read(Path(name).read_bytes())
-    except OSError as error:
-        raise TaskError(
-            f"task: cannot read {name} ({error.strerror}); give the path of a graph that 'bramble task export' wrote"
-        ) from error
+        data = Path(name).read_bytes()
+    except (OSError, ValueError) as error:  # a path with a zero in it is none
+        why = getattr(error, "strerror", None) or error
+        raise TaskError(f"task: cannot read {name[-100:]} ({why}); give the path of a graph that 'bramble task export' wrote") from error
+    try:
+        return GraphFile.read(data)
     except ProtocolError as error:  # of several it is said which
         raise TaskError(f"task: {name}: {str(error).removeprefix('graph: ')}") from error
 

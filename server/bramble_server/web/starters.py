@@ -50,7 +50,7 @@ def blueprint(services: Services) -> Blueprint:
     @needs("admin")
     def reset() -> Response:
         task = query.read(task=query.text)["task"]
-        return jsonify(clients=services.coordinator.reset(task and services.track(task).task))
+        return jsonify(clients=services.coordinator.reset(None if task is None else services.track(task).task))
 
     @part.route("/generate", methods=BOTH)
     @needs("operate")

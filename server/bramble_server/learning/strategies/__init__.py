@@ -201,7 +201,7 @@ def kind(name: str) -> type[Strategy]:
     points = tuple(entry_points(group=GROUP, name=name))
     if not points:
         known = names()
-        raise BrambleError(f"strategy: {name!r} is not one of {', '.join(known)}{parameters.close(name, known)}")
+        raise BrambleError(f"strategy: {name[:100]!r} is not one of {', '.join(known)}{parameters.close(name, known)}")
     if len(points) > 1:
         owners = " and ".join(sorted(_owner(point) for point in points))
         raise BrambleError(f"strategy: {name!r} is offered by {owners}; remove all but one of them")
