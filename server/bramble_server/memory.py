@@ -9,7 +9,7 @@ from bramble_server.loop import Loop
 from bramble_server.metrics import Traffic
 
 EVERY_S = 10.0
-ENOUGH = 1 << 26
+ENOUGH = 1 << 22
 """Bytes that came in since, below which there is little to give back."""
 
 
