@@ -78,6 +78,7 @@ class Server:
         self.transport: Transport = transport
         self.traffic = transport.traffic
         self.metrics.watch(self.traffic)
+        self.metrics.waiting(lambda: sum(map(transport.pending, self.registry.sids(self.registry.connected()))))
         loop = self.loop = transport.loop(threads=1)
         emitter = Emitter(transport, self.registry, loop.offload)
         self.coordinator = Coordinator(settings, tracks, self.store, self.registry, emitter, loop, self.metrics, self.archive)

@@ -69,6 +69,10 @@ class Metrics:
         """Show these byte counts too."""
         self._collectors.register(_Bytes(traffic))
 
+    def waiting(self, total: Callable[[], float]) -> None:
+        """Show how many bytes wait for clients to take them."""
+        Gauge("bramble_waiting_bytes", "Bytes that wait for clients to take them.", registry=self._collectors).set_function(total)
+
     def database(self, trouble: Callable[[], object]) -> None:
         """Show whether there is trouble with the database."""
         gauge = Gauge("bramble_database_up", "1 while the database can be used, 0 while it cannot.", registry=self._collectors)

@@ -110,6 +110,7 @@ def test_promtool_finds_nothing() -> None:
     registry, traffic = Registry(TASKS), Traffic()
     metrics = Metrics({"small": METRIC}, registry, lambda: ["pi-never"])
     metrics.watch(traffic)
+    metrics.waiting(lambda: 1)
     registry.join(Handshake(2, "pi-1"), "s1", "10.0.0.1")
     measured = {name: 50.0 for name in ("sample_age", "sample_every", "soc_temperature", "memory_free", "disk_free")}
     told = Health.from_wire(
@@ -142,8 +143,12 @@ def test_a_kind_of_refusal_that_is_not_on_the_list_makes_no_series_of_its_own() 
 def test_bytes_are_those_of_the_moment() -> None:
     metrics, traffic = made(), Traffic()
     metrics.watch(traffic)
+    waiting = [5.0]
+    metrics.waiting(lambda: sum(waiting))
     traffic.received, traffic.sent = 7, 9
+    waiting.append(6.0)
     seen = values(metrics)
+    assert seen["bramble_waiting_bytes", ()] == 11
     assert (seen["bramble_received_bytes_total", ()], seen["bramble_sent_bytes_total", ()]) == (7, 9)
 
 
