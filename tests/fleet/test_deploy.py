@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.fleet.api import Api
 from tests.fleet.conftest import CLIENTS
-from tests.fleet.controller import MANUAL_LOOK, Controller, Play
+from tests.fleet.controller import MANUAL, MANUAL_LOOK, Controller, Play
 from tests.fleet.fleet import Fleet
 
+COMMANDS = re.findall(r"```sh\n(.*?)\n```", MANUAL.split("## How is everybody?")[1].split("\n## ")[0], re.DOTALL)
+"""As an operator pastes them: about the fleet, and about one client."""
 UNITS = {
     "hub": ["bramble-server", "bramble-inspector"], "pi-1": ["bramble-client"], "pi-2": ["bramble-client"],
     "pi-3": ["bramble-client@pi-3a", "bramble-client@pi-3b"],
@@ -85,7 +88,10 @@ def test_the_inspector_shows_its_page(fleet: Fleet, first_play: Play) -> None:
 
 
 def test_the_status_of_the_fleet_names_everybody_with_version_round_and_clock(api: Api, fleet: Fleet) -> None:
-    command = "/opt/bramble/server/current/bin/bramble fleet status --config /etc/bramble/fleet.toml"
+    command, check = COMMANDS
+    said = fleet["pi-1"].output(check)
+    assert "ok   server: " in said
+    assert "bramble-data" not in said, "it looks at what the unit measures"
     status = json.loads(fleet.server.output(f"{command} --json"))
     assert set(status["clients"]) == CLIENTS
     for client in status["clients"].values():
@@ -93,7 +99,7 @@ def test_the_status_of_the_fleet_names_everybody_with_version_round_and_clock(ap
         assert client["last_round"] >= 1
         assert abs(client["health"]["clock_offset"]) < 30
         assert client["health"]["disk_free"] > 0
-    table = fleet.server.output(f"COLUMNS=140 {command}")
+    table = fleet.server.output(command)  # whole, in a pipe too
     assert all(name in table for name in CLIENTS)
 
 
