@@ -38,20 +38,20 @@ def columns(several: bool) -> list[dict[str, Any]]:
     unit = " + ' ' + params.data.unit"
     part = {"field": "tasks", "headerName": "Takes part in", "minWidth": 130, "tooltipField": "tasks"}
     return [
-        {"field": "client", "headerName": "Client", "pinned": "left", "width": 140, "flex": None, "cellRenderer": "Swatch"},
+        {"field": "client", "headerName": "Client", "pinned": "left", "width": 130, "flex": None, "cellRenderer": "Swatch"},
         {"field": "state", "headerName": "State", "cellRenderer": "State", "minWidth": 110},
         *([part] if several else []),
         {"field": "sensors", "headerName": "Sensors", "minWidth": 90},
         {"field": "seen", "headerName": "Last seen", "minWidth": 84, "sortable": False},
         _number("round", "Last round", form="d", minWidth=66),
-        _number("samples", "Samples", form=",d"),
+        _number("samples", "Samples", form=",d", minWidth=86),
         _number("before", "Loss before"),
         _number("after", "Loss after"),
         _number("error", "Test error", unit, headerTooltip="On readings that came since the round before, with the model it was sent"),
-        _number("baseline", "Baseline", unit, headerTooltip="What the test error is to beat"),
-        _number("distance", "Distance", headerTooltip="Of its last update from the new global model"),
-        _number("protocol", "Contract", form="d", headerTooltip="Version of the contract that it speaks"),
-        {"field": "remark", "headerName": "Remark", "flex": 3, "minWidth": 140, "tooltipField": "remark"},
+        _number("baseline", "Baseline", unit, minWidth=88, headerTooltip="What the test error is to beat"),
+        _number("distance", "Distance", minWidth=88, headerTooltip="Of its last update from the new global model"),
+        _number("protocol", "Contract", form="d", minWidth=88, headerTooltip="Version of the contract that it speaks"),
+        {"field": "remark", "headerName": "Remark", "flex": 3, "minWidth": 120, "tooltipField": "remark"},
     ]
 
 
