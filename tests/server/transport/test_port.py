@@ -39,7 +39,9 @@ class Carrier:
     def __init__(self, engine: str, interval: float, timeout: float) -> None:
         script = str(ROOT / "tests" / "server" / "transport" / "carrier.py")
         command = [sys.executable, script, engine, str(interval), str(timeout)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": ""})
+        # One heap for all threads: what a heap of each keeps is the C library's, and no engine's.
+        environment = {"PYTHONPATH": str(ROOT), "PATH": "", "MALLOC_ARENA_MAX": "1"}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
         assert self.process.stdout
         self.port = int(self.process.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
