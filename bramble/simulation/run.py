@@ -77,17 +77,18 @@ class Run:
     def __init__(self, settings: SimulateSettings) -> None:
         self.settings = settings
         given = {name: getattr(settings, name) for name in SERVERS}
-        [self._built] = foundation.read(Alone(task=(settings.task,), horizon=settings.horizon, min_clients=settings.min_updates, **given))
+        self.choice = strategies.choose(settings.strategy, settings.strategy_option)
+        needed = max(settings.min_updates, self.choice.make().least)
+        [self._built] = foundation.read(Alone(task=(settings.task,), horizon=settings.horizon, min_clients=needed, **given))
         self._scenario = Scenario() if settings.scenario is None else scenario.read(settings.scenario)
+        if settings.clients < needed > settings.min_updates:
+            raise BrambleError(f"clients: {self.choice} makes nothing of fewer than {needed}, and there are {settings.clients}")
         if settings.clients < settings.min_updates:
             raise BrambleError(f"min_updates: {settings.clients} clients never give {settings.min_updates} updates; lower --min-updates")
         self.stretches, self.overlap = places.share(
             places.read(settings.data, self._built.graph.manifest), settings.clients, settings.windows
         )
         self.metric: Metric = self._built.graph.manifest.metric
-        self.choice = strategies.choose(settings.strategy, settings.strategy_option)
-        if settings.clients < (least := self.choice.make().least):
-            raise BrambleError(f"clients: {self.choice} makes nothing of fewer than {least}, and there are {settings.clients}")
 
     @property
     def about(self) -> Mapping[str, Any]:

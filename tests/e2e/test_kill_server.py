@@ -6,6 +6,7 @@ The last committed round is there, the open one goes on with what was acknowledg
 from __future__ import annotations
 
 import contextlib
+import http.client
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ class House:
     def start_round(self) -> None:
         """Start a round as soon as both clients are back; the server may die before it answers."""
         wait_for(lambda: self.server.api.status()["clients"] == 2, "both clients to come back by themselves")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, http.client.HTTPException):
             self.server.request("POST", "/")
 
     def files(self) -> list[Path]:

@@ -149,7 +149,7 @@ def test_a_machine_that_breaks_a_promise_is_found_out(fault: str) -> None:
         machine: ClassVar[Machine[Any]] = BROKEN[fault]
 
     tries = settings(
-        max_examples=300, stateful_step_count=30, phases=[Phase.generate], derandomize=True, database=None,
+        max_examples=3000, stateful_step_count=30, phases=[Phase.generate], derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     with pytest.raises(AssertionError):

@@ -72,7 +72,9 @@ def spawn(path: Path) -> Iterator[Spawn]:
 def kill(process: subprocess.Popen[str]) -> list[str]:
     """Kill it as a power cut would; return what it had still answered."""
     process.send_signal(signal.SIGKILL)
-    rest, _ = process.communicate()
+    assert process.stdout
+    rest = process.stdout.read()  # behind what was read ahead, which communicate() would pass over
+    process.wait()
     return [line for line in rest.split("\n")[:-1] if line]
 
 
