@@ -375,5 +375,5 @@ def test_the_key_that_signs_graphs_is_made_once_and_signs_as_the_command_does(tm
     (raw,) = signatures.read_keys(graph_key.public_text(key), "key")
     (signed,) = signatures.read_signatures(graph_key.signature(key, graph), "signature")
     Ed25519PublicKey.from_public_bytes(raw).verify(signed, signatures.message(hashlib.sha256(b"a graph").hexdigest()))
-    with pytest.raises(AnsibleActionFail, match=r"server_graph: .*missing cannot be read on the controller"):
+    with pytest.raises(AnsibleActionFail, match=r"the graph .*missing cannot be read on the controller"):
         graph_key.signature(key, tmp_path / "missing")

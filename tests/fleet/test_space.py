@@ -47,7 +47,7 @@ def test_a_next_release_takes_little_and_a_host_without_room_or_read_only_is_lef
     good.run(f"mkdir -p {LEFT} && touch /opt/bramble/incoming/half.tar")
     good.run(f"systemd-run --unit=bramble-install sh -c 'while sleep 0.1; do mkdir -p {HOME}/packages/half; done'")
     read_only.run("mount --bind /opt /opt && mount -o remount,ro,bind /opt")
-    controller.host_variables["pi-3"]["preflight_free_mb"] = 10_000_000
+    controller.host_variables["pi-3"]["preflight_free_mb"] = 1_000_000
     before = {host.name: folders(host) for host in (read_only, small)}
     room, sent = taken(good), received(good)
     try:
