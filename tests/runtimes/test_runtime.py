@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy import testing
 
 from bramble_client.learn import runtime as module
 from bramble_client.learn.runtime import RUNTIMES, GraphFailed, Runtime, RuntimeMissing
@@ -48,7 +49,7 @@ def test_the_graph_has_the_signatures_of_the_manifest(runtime: Runtime) -> None:
 
 def test_the_whole_graph_file_loads_as_its_flatbuffer_does(runtime: Runtime) -> None:
     whole = Runtime(GRAPH.data)
-    np.testing.assert_array_equal(whole("infer", x=X, **WEIGHTS)["y"], runtime("infer", x=X, **WEIGHTS)["y"])
+    testing.assert_array_equal(whole("infer", x=X, **WEIGHTS)["y"], runtime("infer", x=X, **WEIGHTS)["y"])
 
 
 def test_numbers_and_other_types_become_what_the_graph_takes(runtime: Runtime) -> None:
@@ -56,7 +57,7 @@ def test_numbers_and_other_types_become_what_the_graph_takes(runtime: Runtime) -
     other = {"idx": [[0, 1, 2, 3, 4]], "sw": np.ones((1, 5), bool), "mu": 0}
     loose = runtime("fit", x=X[:, ::-1][:, ::-1].astype(np.float64), y=[1] * 5, lr=1, **other, **WEIGHTS)
     for name in exact:
-        np.testing.assert_array_equal(loose[name], exact[name])
+        testing.assert_array_equal(loose[name], exact[name])
 
 
 def test_no_runtime_is_told_the_shape_of_a_scalar(runtime: Runtime) -> None:
@@ -116,7 +117,7 @@ def test_a_wrong_call_is_refused_by_name_and_the_next_one_works(runtime: Runtime
     before = runtime("infer", x=X, **WEIGHTS)["y"]
     with pytest.raises(GraphFailed, match=text):
         runtime(signature, **{**WEIGHTS, **inputs})
-    np.testing.assert_array_equal(runtime("infer", x=X, **WEIGHTS)["y"], before)
+    testing.assert_array_equal(runtime("infer", x=X, **WEIGHTS)["y"], before)
 
 
 @pytest.mark.parametrize("data", [b"not a graph" * 50, b""], ids=["garbage", "empty"])
