@@ -26,10 +26,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def pi(server: ServerProcess) -> Iterator[Pi]:
-    """A client, so that a round would start if it were not refused."""
+    """A client, so that a round would start if it were not refused. Its coming and its going are in the revision that a test compares."""
+
+    def noted(clients: int, since: int) -> bool:
+        status = server.api.status()
+        return bool(status["clients"] == clients and status["revision"] > since)
+
+    before = server.api.status()["revision"]
     with Pi(server.url) as client:
+        wait_for(lambda: noted(1, before), "it to join")
         yield client
-    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
+        before = server.api.status()["revision"]
+    wait_for(lambda: noted(0, before), "it to leave")
 
 
 def error(answer: tuple[int, Any, Any]) -> tuple[int, str]:
