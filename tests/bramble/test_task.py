@@ -19,7 +19,7 @@ from bramble_client.learn.graph_trust import GraphTrust, read_keys
 from bramble_client.learn.graphs import GraphRejected
 from bramble_protocol.graph import GraphFile
 from bramble_server import tasks
-from tests.edge_client.test_graph_trust import OWN
+from tests.edge_client.learn.test_graph_trust import OWN
 
 
 def bramble(*arguments: object, code: int = 0) -> None:

@@ -204,7 +204,7 @@ S = TypeVar("S")
 class Machine(Protocol[S]):
     """One discipline of rounds; :mod:`bramble_server.rounds.synchronous` is one. ``S`` is its kind of :class:`State`.
 
-    Whatever order of events it is fed, these hold, and ``tests/server/promises.py`` has hypothesis look for one that breaks them:
+    Whatever order of events it is fed, these hold, and ``tests/server/rounds/promises.py`` has hypothesis look for one that breaks them:
 
     * An event that somebody waits on (``Start``, ``Update``, ``Failed``, ``Rollback``) yields exactly one reply: ``Open``, ``Accept``,
       ``Restore`` or ``Refuse``; no other event yields any. A ``Refuse`` is all that there is then, and the state as it was.

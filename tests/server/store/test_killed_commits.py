@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from bramble_server.store import models
+from tests.server.learning.test_strategy_memory import play
 from tests.server.office import Office
 from tests.server.postgres import Cluster
 from tests.server.store.killed import working
-from tests.server.test_strategy_memory import play
 
 OTHERS = ("fedyogi", "scaffold")
 """With a memory of two vectors, and of one that belongs to what clients keep."""
@@ -25,7 +25,7 @@ WORK = """
 from pathlib import Path
 from bramble_server.store import models
 from tests.server.office import Office
-from tests.server.test_strategy_memory import play
+from tests.server.learning.test_strategy_memory import play
 
 target = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
 

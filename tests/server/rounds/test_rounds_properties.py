@@ -34,8 +34,8 @@ from bramble_server.rounds.machine import (
 )
 from bramble_server.rounds.synchronous import State, step
 from tests.examples import examples
-from tests.server import quorum
-from tests.server.promises import Promises
+from tests.server.rounds import quorum
+from tests.server.rounds.promises import Promises
 
 
 class Synchronous(Promises):

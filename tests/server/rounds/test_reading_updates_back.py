@@ -16,10 +16,10 @@ from bramble_server.learning.judge import REACH, Judge
 from bramble_server.learning.strategies import Context, blocks, create, planned
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, RoundFile
+from tests.server.learning.test_robust_strategies import ROBUST, result
 from tests.server.office import Office
 from tests.server.pi import Pi, update
 from tests.server.process import LAYOUT, ServerProcess
-from tests.server.test_robust_strategies import ROBUST, result
 from tests.waiting import wait_for
 
 

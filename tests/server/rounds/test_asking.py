@@ -19,7 +19,7 @@ from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.transport.emitter import Emitter
 from tests.server.office import CHANNELS, Office, Threads
 from tests.server.process import LAYOUT
-from tests.server.test_handlers import Wire
+from tests.server.transport.test_handlers import Wire
 
 CLIENTS = 20
 COMMON = np.ones(LAYOUT.size, np.float32)

@@ -9,7 +9,7 @@ import pytest
 from tests.server.pi import Pi, hello, update
 from tests.server.process import ROOT, ServerProcess
 
-SLOW_DISK = ROOT / "tests" / "server" / "slow_disk.py"
+SLOW_DISK = ROOT / "tests" / "server" / "rounds" / "slow_disk.py"
 ROUNDS = 5
 MOST = 4
 """Syncs of a round of two clients, with what it takes to tell each that its update is kept."""

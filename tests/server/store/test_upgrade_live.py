@@ -15,8 +15,8 @@ from bramble_server.store import Store, rounds
 from bramble_server.tasks import load
 from tests.server.process import NotReady, ServerProcess
 
-OLD = GraphFile.read((Path(__file__).parents[1] / "runtimes" / "references" / "climate-0.1.tflite").read_bytes())
-SCHEMA = Path(__file__).parent / "store" / "release-0.1.sql"
+OLD = GraphFile.read((Path(__file__).parents[2] / "runtimes" / "references" / "climate-0.1.tflite").read_bytes())
+SCHEMA = Path(__file__).parent / "release-0.1.sql"
 
 
 def database(path: Path, graph: str = OLD.sha256) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 
 from bramble_client.learn.trainer import BrokenOff
 from bramble_client.learn.training_queue import MOST_WAITING
-from tests.edge_client.training_bench import Bench, request
+from tests.edge_client.learn.training_bench import Bench, request
 
 
 @pytest.fixture

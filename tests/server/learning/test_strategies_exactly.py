@@ -17,7 +17,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import Control, TrainConfig
 from bramble_server.learning.strategies import STRATEGIES, Context, Strategy, Update, conclude, create, planned
 from tests.examples import examples
-from tests.server.quadratics import CONFIG, RATE, Play, Quadratic, fleet, optimum
+from tests.server.learning.quadratics import CONFIG, RATE, Play, Quadratic, fleet, optimum
 
 Vector = NDArray[np.float64]
 CONTROLLED = ("scaffold", "feddyn")

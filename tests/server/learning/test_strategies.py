@@ -97,7 +97,7 @@ def example(page: list[str]) -> type[Strategy]:
 
 
 def blocks() -> list[str]:
-    page = Path(__file__).parents[2] / "docs" / "add-a-strategy.md"
+    page = Path(__file__).parents[3] / "docs" / "add-a-strategy.md"
     return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 

@@ -281,7 +281,7 @@ def test_the_command_lists_them_for_people() -> None:
 
 
 def test_the_page_on_strategies_has_them_all_with_their_ranges() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "strategies.md").read_text("utf-8")
     for name, kind in strategies.STRATEGIES.items():
         [row] = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
         for item in listed(kind.takes):
@@ -297,7 +297,7 @@ def test_the_page_has_what_combines_as_the_server_refuses_it() -> None:
         combines = found[name]["combines"]
         lines.append([name, *("yes" if combines[axis][value] else "no" for axis, values in kinds.items() for value in values)])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    page = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "strategies.md").read_text("utf-8")
     assert f"\n{table}\n" in page, f"the page lacks\n{table}"
 
 

@@ -16,8 +16,8 @@ from tests.server.pi import Pi, hello, update
 from tests.server.process import ROOT, ServerProcess
 from tests.waiting import wait_for
 
-STALLING = ROOT / "tests" / "server" / "stalling.py"
-DIFFERING = ROOT / "tests" / "server" / "differing.py"
+STALLING = ROOT / "tests" / "server" / "transport" / "stalling.py"
+DIFFERING = ROOT / "tests" / "server" / "transport" / "differing.py"
 BEFORE = ["an update is decoded", "an update is measured", "an update is put aside", "the disk is told to keep it"]
 AFTER = [
     "an update is folded",

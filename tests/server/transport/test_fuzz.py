@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.server.malformed import message, request
 from tests.server.pi import Closed, Pi, update
 from tests.server.process import ServerProcess
+from tests.server.transport.malformed import message, request
 from tests.waiting import wait_for
 
 REQUESTS, MESSAGES = 4000, 6000

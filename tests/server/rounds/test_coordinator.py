@@ -18,9 +18,9 @@ from bramble_server.rounds.roundfile import RoundFile, RoundFileError
 from bramble_server.rounds.track import Track
 from bramble_server.rounds.writer import InternalError, RefusedError
 from bramble_server.store import StoreError
-from tests.server import quorum
 from tests.server.office import Office
 from tests.server.process import LAYOUT
+from tests.server.rounds import quorum
 
 Open = Callable[..., Office]
 ONES = [1.0] * LAYOUT.size

@@ -15,7 +15,7 @@ from bramble_client.learn.trainer import BrokenOff, NotEnoughData
 from bramble_client.learn.training_queue import TrainingQueue
 from bramble_protocol import BrambleError
 from bramble_protocol.messages import ClientUpdate
-from tests.edge_client.training_bench import Bench, request
+from tests.edge_client.learn.training_bench import Bench, request
 from tests.waiting import wait_for
 
 

@@ -17,7 +17,7 @@ from tests.server.process import ROOT, ServerProcess
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.load
-STRAINED = ROOT / "tests" / "server" / "strained.py"
+STRAINED = ROOT / "tests" / "server" / "transport" / "strained.py"
 
 
 @pytest.fixture(autouse=True)
