@@ -14,6 +14,8 @@ SECTIONS = "sections"
 """Vectors travel in one attachment with named sections (:mod:`bramble_protocol.sections`)."""
 TRACKS = "tracks"
 """Several tasks are learnt side by side: a client keeps a request and an answer for each, and a ``reset`` may name one."""
+ROUND_OVER = "round_over"
+"""A client that is told that a round goes on without it stops training for it."""
 STEPS = "steps"
 """An answer says how many steps the client took."""
 MOMENTUM = "momentum"
@@ -24,7 +26,7 @@ CONTROL = "control"
 """A client keeps a control of its own from round to round (:class:`bramble_protocol.messages.extras.Control`)."""
 EXTRAS = (STEPS, MOMENTUM, CORRECTION, CONTROL)
 """What a strategy may need of clients; each comes in sections alone."""
-FEATURES = (SECTIONS, TRACKS, *codecs.NAMED, *EXTRAS)
+FEATURES = (SECTIONS, TRACKS, ROUND_OVER, *codecs.NAMED, *EXTRAS)
 """All that this version knows."""
 
 

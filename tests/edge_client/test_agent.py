@@ -330,6 +330,25 @@ def test_another_configuration_of_a_round_is_trained_as_it_says(server: Server, 
     assert result.weights == pytest.approx(GRAPH.initial, abs=1e-3)
 
 
+@pytest.mark.process
+def test_a_round_that_is_over_ends_its_training_and_the_next_is_trained(
+    server: Server, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    agent = make()
+    give_data(server, 300)
+    endless = {**vars(GRAPH.manifest.config), "epochs": 1000, "batch_size": 1, "deadline_s": 600.0}
+    server.sio.emit("client_update", update(1, config=endless))
+    wait_for(lambda: agent._training.running, "the run")
+    server.sio.emit("round_over", {"round": "one"})
+    server.sio.emit("round_over", {"round": 1})
+    wait_for(lambda: not agent._training.running, "its end")
+    server.sio.emit("client_update", update(2))
+    assert [data["round"] for data in heard(server, "training_complete")] == [2]
+    assert "a round_over cannot be read: round_over.round: expected an integer" in caplog.text
+    assert [name for name, _ in server.heard if name == "training_failed"] == []
+
+
 def hourly(first: int, count: int) -> list[tuple[float, dict[str, float]]]:
     return [(START + 3600.0 * n, {"temperature": 10 + n % 24, "humidity": 50.0, "pressure": 1000.0}) for n in range(first, first + count)]
 

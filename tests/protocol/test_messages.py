@@ -181,6 +181,13 @@ def test_forecasts_of_tasks_with_one_target_have_a_channel_each_however_long_the
         assert m.DataUpdate.from_wire(m.DataUpdate(None, (1.0,), {key: m.Column("°C", (2.0,))}).to_wire()).channels.keys() == {key}
 
 
+def test_that_a_round_is_over_is_said_by_its_number() -> None:
+    assert m.RoundOver.from_wire(m.RoundOver(7).to_wire()) == m.RoundOver(7)
+    for wrong in (None, {}, {"round": 0}, {"round": 7, "why": "late"}):
+        with pytest.raises(ProtocolError, match="round_over"):
+            m.RoundOver.from_wire(wrong)
+
+
 def test_of_a_peers_features_those_are_used_that_are_known_here() -> None:
     assert common(["tomorrow", "delta-float16", "sections", "sections"]) == ("sections", "delta-float16")
     assert common([]) == ()

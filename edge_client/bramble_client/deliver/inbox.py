@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from bramble_protocol import BrambleError
 from bramble_protocol.fields import CLIENT_ID
-from bramble_protocol.messages import ClientUpdate, GenerateData, Notice, Reset
+from bramble_protocol.messages import ClientUpdate, GenerateData, Notice, Reset, RoundOver
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,9 @@ class Rounds(Protocol):
 
     def fail(self, round_number: int, reason: str, task: str = "") -> None:
         """Answer a request that cannot even be tried."""
+
+    def over(self, round_number: int) -> None:
+        """Do no more for a round."""
 
 
 class Inbox:
@@ -44,7 +47,7 @@ class Inbox:
     @property
     def events(self) -> Mapping[str, Callable[[Any], None]]:
         """What takes each event."""
-        handlers = (self.client_update, self.generate_data, self.reset, self.notice)
+        handlers = (self.client_update, self.round_over, self.generate_data, self.reset, self.notice)
         return {handler.__name__: handler for handler in handlers}
 
     def client_update(self, payload: Any) -> None:
@@ -60,6 +63,15 @@ class Inbox:
                 log.error("a client_update cannot be read: %s", error)
             return
         self._rounds.ask(update)
+
+    def round_over(self, payload: Any) -> None:
+        """Stop training for a round that goes on without this client."""
+        try:
+            over = RoundOver.from_wire(payload)
+        except BrambleError as error:
+            log.error("a round_over cannot be read: %s", error)
+            return
+        self._rounds.over(over.round)
 
     def generate_data(self, payload: Any) -> None:
         """Take a synchronised batch of readings and mirror it; in private mode do neither."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sqlite3
@@ -175,6 +176,19 @@ class Outbox:
             else:
                 self._held.pop(task, None)
                 self._db.run(lambda db: db.execute("DELETE FROM outbox WHERE lane = ? AND key = ?", (_ANSWER, task)))
+
+    def forget_answer(self, round_number: int) -> None:
+        """Forget the answer to a round, which nobody takes any more."""
+
+        def of_the_round(db: sqlite3.Connection) -> list[tuple[int]]:
+            waiting = db.execute("SELECT seq, body FROM outbox WHERE lane = ?", (_ANSWER,))
+            return [(seq,) for seq, body in waiting if json.loads(body).get("round") == round_number]
+
+        with self._changed:
+            self._held = {task: held for task, held in self._held.items() if held.payload.get("round") != round_number}
+            with contextlib.suppress(sqlite3.Error):  # what the disk does not forget is sent, and refused
+                found = self._db.run(of_the_round)
+                self._db.run(lambda db: db.executemany("DELETE FROM outbox WHERE seq = ?", found))
 
     def forget_from(self, t: float) -> int:
         """Forget messages that hold readings of a time or later; return how many there were."""

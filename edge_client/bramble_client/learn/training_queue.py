@@ -49,8 +49,8 @@ class _Job:
 class TrainingQueue(Worker):
     """Trains in a thread of its own, so that the link's heartbeat goes on, and puts each answer into the outbox.
 
-    When a newer request of the same task comes meanwhile, that round is over: the run is broken off as soon as it asks, and its result is
-    dropped. Requests of other tasks wait in the order in which they came.
+    When a newer request of the same task comes meanwhile, or the server says that the round is over, the run is broken off as soon as it
+    asks, and its result is dropped. Requests of other tasks wait in the order in which they came.
 
     Parameters
     ----------
@@ -80,7 +80,8 @@ class TrainingQueue(Worker):
         self._waiting: dict[str, _Job] = {}
         """The newest request of each task, in the order in which the tasks came."""
         self._running: _Job | None = None
-        self._valid = True
+        self._void = ""
+        """Why nobody waits for the run that is going on; empty while somebody may."""
         self._failing: dict[str, str] = {}
         """Tasks whose last run failed, with the graph that it ran."""
         self._unsure: dict[str, str] = {}
@@ -111,7 +112,7 @@ class TrainingQueue(Worker):
     def wanted(self) -> bool:
         """Whether anybody waits for the run that is going on."""
         job = self._running
-        return self._valid and (job is None or job.task not in self._waiting) and not self._stopping.is_set()
+        return not self._void and (job is None or job.task not in self._waiting) and not self._stopping.is_set()
 
     def ask(self, update: ClientUpdate) -> None:
         """Train as the server asks, unless that is going on, or done and only not yet delivered; does not block.
@@ -124,7 +125,7 @@ class TrainingQueue(Worker):
             if answer is not None and answer.note.get("request") == job.request:
                 self._outbox.wake()
                 return
-            running = self._running if self._valid else None
+            running = None if self._void else self._running
             latest = self._waiting.get(job.task) or running
             if latest is not None and latest.request == job.request:
                 return
@@ -142,6 +143,14 @@ class TrainingQueue(Worker):
         log.warning("round %d: not trained: %s", round_number, reason)
         self._outbox.put_answer("training_failed", TrainingFailed(round_number, reason[:SENTENCE]).to_wire(), {}, task)
 
+    def over(self, round_number: int) -> None:
+        """Do no more for a round that goes on without this client: neither train for it nor send what came of it."""
+        with self._changed:
+            self._waiting = {task: job for task, job in self._waiting.items() if job.update.round != round_number}
+            if self._running is not None and self._running.update.round == round_number:
+                self._void = "the round is over"
+            self._outbox.forget_answer(round_number)
+
     def forget(self, clear: Callable[[], None], task: str | None = None) -> None:
         """Drop what is asked and what is being trained, of all tasks or of one, and run ``clear`` before any later result can be kept."""
         with self._changed:
@@ -149,7 +158,7 @@ class TrainingQueue(Worker):
                 self._waiting.pop(name, None)
             self._failing = {} if task is None else self._without(task)
             if task is None or (self._running is not None and self._running.task == task):
-                self._valid = False
+                self._void = "a reset came"
             clear()
 
     def run(self) -> None:
@@ -166,7 +175,7 @@ class TrainingQueue(Worker):
                     return
                 job = self._waiting.pop(next(iter(self._waiting))) if self._waiting else None
                 if job is not None:
-                    self._running, self._valid = job, True
+                    self._running, self._void = job, ""
             if job is None:
                 self._let_go()
                 continue
@@ -199,7 +208,7 @@ class TrainingQueue(Worker):
             with self._changed:
                 if self.wanted:  # the server came back to it while it was being put down
                     self._waiting = {job.task: job, **self._waiting}
-                self._valid = False
+                self._void = self._void or "it was broken off"
         except MemoryError:
             log.error("%s: not trained: out of memory", job)
             self._failed(job, "out of memory")
@@ -219,7 +228,7 @@ class TrainingQueue(Worker):
                 self._trained(job.update, result)
         finally:
             with self._changed:
-                self._failing = self._without(job.task) | ({job.task: job.update.graph} if failing and self._valid else {})
+                self._failing = self._without(job.task) | ({job.task: job.update.graph} if failing and not self._void else {})
 
     def _without(self, task: str) -> dict[str, str]:
         return {name: graph for name, graph in self._failing.items() if name != task}
@@ -229,8 +238,8 @@ class TrainingQueue(Worker):
 
     def _put(self, job: _Job, event: str, payload: dict[str, Any], note: dict[str, Any]) -> bool:
         with self._changed:
-            if not self._valid or job.task in self._waiting:
-                log.info("%s: the result is dropped: %s", job, "a newer round came" if self._valid else "a reset came")
+            if self._void or job.task in self._waiting:
+                log.info("%s: the result is dropped: %s", job, self._void or "a newer round came")
                 return False
             self._outbox.put_answer(event, payload, note, job.task)
             return True

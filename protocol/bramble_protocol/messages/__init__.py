@@ -8,6 +8,7 @@ from bramble_protocol.messages.extras import Control, Extras
 from bramble_protocol.messages.handshake import MAX_CHANNELS, MAX_FEATURES, NOTICES, Channel, Handshake, Notice
 from bramble_protocol.messages.readings import FORECAST, MAX_READINGS, Column, DataUpdate, GenerateData, forecast_of
 from bramble_protocol.messages.reset import Reset
+from bramble_protocol.messages.round_over import RoundOver
 from bramble_protocol.messages.training import MAX_SAMPLES, ClientUpdate, Delivery, Timing, TrainConfig, TrainingComplete, TrainingFailed
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Handshake",
     "Notice",
     "Reset",
+    "RoundOver",
     "Timing",
     "TrainConfig",
     "TrainingComplete",

@@ -194,6 +194,44 @@ def test_the_request_of_a_voided_run_is_trained_anew_from_what_is_there_then(ben
     assert bench.answer().note["tested_until"] == 0.75
 
 
+def test_a_round_that_is_over_is_neither_trained_nor_sent_and_others_are(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bench.training.ask(request(1))
+    bench.wait_begun(1)
+    bench.training.ask(request(2, task="other"))
+    bench.training.ask(request(3, task="third"))
+    bench.training.over(1)
+    bench.training.over(2)
+    assert not bench.training.wanted
+    bench.outcome.put(BrokenOff("broken off with 5 steps to go"))
+    bench.wait_begun(3)
+    assert bench.outbox.answer() is None
+    assert not bench.training.failing
+    bench.outcome.put(0.5)
+    assert bench.answer().payload["round"] == 3
+    bench.wait_idle()
+    bench.training.over(2)
+    assert bench.answer().payload["round"] == 3
+    bench.training.over(3)
+    assert bench.outbox.answer() is None
+    assert bench.runs == 2
+
+
+def test_what_came_of_a_round_that_is_over_is_dropped(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bench.training.ask(request(1))
+    bench.wait_begun(1)
+    bench.training.over(1)
+    bench.outcome.put(0.5)
+    bench.wait_idle()
+    assert bench.outbox.answer() is None
+    assert "round 1 of small: the result is dropped: the round is over" in caplog.text
+    bench.training.ask(request(1))
+    bench.wait_begun(1)
+    bench.outcome.put(0.5)
+    assert bench.answer().payload["round"] == 1, "a server that began anew may ask for it again"
+
+
 def test_a_request_that_cannot_be_read_is_answered_too(bench: Bench) -> None:
     bench.training.fail(5, "the request cannot be read: layout: expected a list")
     assert bench.answer().payload == {"round": 5, "reason": "the request cannot be read: layout: expected a list"}
