@@ -27,7 +27,7 @@ SHARED = ("server", "ca")
 """What means the same to every command, and so is one variable for all of them: ``BRAMBLE_SERVER``, ``BRAMBLE_CA``."""
 
 SECRETIVE = ("token", "proxy", "database", "password")
-"""Words in the names of settings whose value may hold a secret, and so is not shown."""
+"""Words in the names of settings whose value may hold a secret, and so is not shown; nor is an address with a password in it."""
 
 _tables: dict[str, list[type[BaseSettings]]] = {table: [] for table in ("server", "client", "inspector", "fleet", "demo")}
 """Tables of a TOML file that some command reads, and the settings that they may hold."""
@@ -255,7 +255,9 @@ def _message(item: Any) -> str:
     message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not item["loc"]:
         return message
-    shown = "" if any(word in str(item["loc"][0]) for word in SECRETIVE) else f", got {str(item['input'])[:60]!r}"
+    given = str(item["input"])
+    secret = any(word in str(item["loc"][0]) for word in SECRETIVE) or ("@" in given and "//" in given)
+    shown = "" if secret else f", got {given[:60]!r}"
     return f"{message[:1].lower()}{message[1:]}{shown}"
 
 
@@ -282,7 +284,7 @@ def command(cls: type[S], table: str, run: Callable[[S], int]) -> Callable[..., 
         raise typer.Exit(run(load(cls, table, flags, config)))
 
     _tables.setdefault(table, []).append(cls)
-    parameters = [_option(cls, name, field) for name, field in cls.model_fields.items()]
+    parameters = [_option(cls, name, field) for name, field in _fields(cls)]
     config = Annotated[
         Path | None, typer.Option("--config", help=f"TOML file; its table \\[{table}] may set any of these.", envvar="BRAMBLE_CONFIG")
     ]
@@ -291,6 +293,12 @@ def command(cls: type[S], table: str, run: Callable[[S], int]) -> Callable[..., 
     body.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     body.__doc__ = inspect.cleandoc(cls.__doc__ or "")
     return body
+
+
+def _fields(cls: type[BaseSettings]) -> list[tuple[str, FieldInfo]]:
+    """Return the fields as help lists them: a class's own before those that it shares with others."""
+    own = [name for each in cls.__mro__ for name in inspect.get_annotations(each)]
+    return sorted(cls.model_fields.items(), key=lambda item: own.index(item[0]))
 
 
 def _option(cls: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Parameter:

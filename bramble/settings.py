@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bramble_protocol.durations import seconds
-from bramble_server.settings import pairs
-
-Seconds = Annotated[float, BeforeValidator(seconds)]
+from bramble.reach import ReachSettings
+from bramble_server.round_settings import RoundSettings, Seconds
 
 
 class DemoSettings(BaseSettings):
@@ -30,7 +27,16 @@ class DemoSettings(BaseSettings):
     data_dir: Path | None = Field(None, description="Keep data and logs here; without it a temporary folder is removed at the end.")
 
 
-class SimulateSettings(BaseSettings):
+class WorkersSettings(BaseSettings):
+    """How much of this machine a simulation takes."""
+
+    workers: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=256, description="Clients that train at once.",
+        json_schema_extra={"shown": "one a processor"},
+    )  # fmt: skip
+
+
+class SimulateSettings(RoundSettings, WorkersSettings):
     """Let a whole fleet learn in simulated time: the strategies, rounds and local runs that server and clients have, without either.
 
     Each client knows a stretch of a place's readings; the last tenth of every place is held out, and each model is tried on it. The same
@@ -43,42 +49,18 @@ class SimulateSettings(BaseSettings):
     rounds: int = Field(20, ge=1, le=100_000, description="How many rounds.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of everything that is drawn.")
     task: str = Field("climate", description="Built-in task, or the path of an exported graph.")
-    horizon: int | None = Field(None, ge=1, description="Bins to forecast ahead, instead of the built-in task's own number.")
-    strategy: str = Field("fedavg", description="How updates become the next model; bramble strategies lists all.")
-    strategy_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
-        {},
-        description="A parameter of the strategy, such as mu=0.1; may be given more than once.",
-        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "KEY=VALUE"},
-    )
     scenario: Path | None = Field(None, description="TOML file that says who is slow, away or lost; without it all is well.")
     data: str | None = Field(
         None, description="Folder of CSV files, one a place, or the name of a function that a package offers; without it the recordings."
     )
     windows: int = Field(500, ge=1, description="Windows that each client knows at least; where places are few, they overlap.")
-    workers: int = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=256, description="Clients that train at once.",
-        json_schema_extra={"shown": "one a processor"},
-    )  # fmt: skip
-    epochs: int | None = Field(None, ge=1, le=1000, description="Local epochs in a round, instead of the task's own number.")
-    batch_size: int | None = Field(None, ge=1, le=65536, description="Windows in a minibatch, instead of the task's own number.")
-    learning_rate: float | None = Field(None, gt=0, le=1000, description="Clients' learning rate, instead of the task's own.")
-    deadline: Seconds = Field(
-        60.0,
-        gt=0,
-        le=1e6,
-        description="Longest that a round may take, in simulated time.",
-        json_schema_extra={"cli": "str", "shown": "60s"},
-    )
-    min_updates: int = Field(1, ge=1, description="Updates below which a round is abandoned.")
-    encoding: Literal["float32", "float16"] = Field("float32", description="How weights travel to the clients.")
-    reply_encoding: Literal["float32", "float16", "delta-float16"] = Field("float32", description="How weights travel back.")
     out: Path | None = Field(None, description="Folder for the results: rounds and clients as CSV, and as Parquet with pyarrow installed.")
     as_json: bool = Field(
         False, description="Print the results as JSON on stdout, and the progress on stderr.", json_schema_extra={"flags": "--json"}
     )
 
 
-class ExperimentSettings(BaseSettings):
+class ExperimentSettings(WorkersSettings):
     """Run a grid of simulations from one TOML file, each with several seeds, and write one report: a table, curves, and how to repeat it.
 
     What was run is kept: after Ctrl-C, or with values added to the grid, the same command runs what is left.
@@ -88,21 +70,12 @@ class ExperimentSettings(BaseSettings):
 
     file: str = Field(description="The experiment: a title, [simulate] for all of its simulations, and [grid] with lists of what differs.")
     out: Path | None = Field(None, description="Folder for the results; by default the file's name without its ending.")
-    workers: int = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=256, description="Clients that train at once.",
-        json_schema_extra={"shown": "one a processor"},
-    )  # fmt: skip
 
 
-class OperatorSettings(BaseSettings):
+class OperatorSettings(ReachSettings):
     """How a command reaches the server over HTTP."""
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_FLEET_", extra="ignore")
-
-    server: str = Field("http://127.0.0.1:5000", description="Address of the server.")
-    token_file: Path | None = Field(None, description="File with a token of the http section.")
-    ca: Path | None = Field(None, description="Certificate (PEM) of the authority that signed the server's.")
-    timeout: float = Field(10.0, gt=0, le=300, description="Seconds to wait for an answer.")
 
 
 class TaskSettings(OperatorSettings):
@@ -128,10 +101,14 @@ class ForgetSettings(OperatorSettings):
     client: str = Field(description="Its id. With tokens on, take its token away first: whoever has one and is not there is missing.")
 
 
-class ListClientsSettings(OperatorSettings):
-    """Show every client that the server has ever seen: where it is, what it speaks, which tasks it takes part in, or why not."""
+class ListSettings(BaseSettings):
+    """How a list is printed."""
 
-    as_json: bool = Field(False, description="Print JSON instead of a table.", json_schema_extra={"flags": "--json"})
+    as_json: bool = Field(False, description="Print JSON instead of lines.", json_schema_extra={"flags": "--json"})
+
+
+class ListClientsSettings(ListSettings, OperatorSettings):
+    """Show every client that the server has ever seen: where it is, what it speaks, which tasks it takes part in, or why not."""
 
 
 class StartRoundSettings(TaskSettings):
@@ -177,17 +154,14 @@ class WatchRoundSettings(TaskSettings):
     )
 
 
-class ListRoundsSettings(TaskSettings):
+class ListRoundsSettings(ListSettings, TaskSettings):
     """Show the newest rounds, one in a line."""
 
     limit: int = Field(20, ge=1, le=1000, description="How many.")
-    as_json: bool = Field(False, description="Print JSON instead of a table.", json_schema_extra={"flags": "--json"})
 
 
-class ListModelsSettings(TaskSettings):
+class ListModelsSettings(ListSettings, TaskSettings):
     """Show the global models that the server keeps, one in a line: any of them can be brought back."""
-
-    as_json: bool = Field(False, description="Print JSON instead of lines.", json_schema_extra={"flags": "--json"})
 
 
 class RollbackSettings(TaskSettings):

@@ -115,9 +115,7 @@ def _named(path: Path, text: str, table: Mapping[str, Any]) -> dict[str, Any]:
 def _settings(path: Path, text: str, values: Mapping[str, Any]) -> SimulateSettings:
     given = dict(values)
     if isinstance(given.get("strategy"), dict):
-        options = dict(given["strategy"])
-        given["strategy"] = options.pop("name", "fedavg")
-        given["strategy_option"] = {**given.get("strategy_option", {}), **options}
+        given["strategy"] = {**given.pop("strategy_option", {}), **given["strategy"]}
     if "scenario" in given:
         given["scenario"] = path.parent / str(given["scenario"])
     if "data" in given and (path.parent / str(given["data"])).exists():

@@ -19,10 +19,9 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Metric
 from bramble_server import foundation
 from bramble_server.learning import strategies
+from bramble_server.round_settings import RoundSettings
 from bramble_server.settings import Alone
 
-SERVERS = ("strategy", "strategy_option", "deadline", "epochs", "batch_size", "learning_rate", "encoding", "reply_encoding", "min_updates")
-"""Settings that mean what they mean to a server."""
 INTERRUPTED = "interrupted"
 """Why a run stopped that somebody stopped."""
 
@@ -76,10 +75,10 @@ class Run:
 
     def __init__(self, settings: SimulateSettings) -> None:
         self.settings = settings
-        given = {name: getattr(settings, name) for name in SERVERS}
+        given = {name: getattr(settings, name) for name in RoundSettings.model_fields}
         self.choice = strategies.choose(settings.strategy, settings.strategy_option)
         needed = max(settings.min_updates, self.choice.make().least)
-        [self._built] = foundation.read(Alone(task=(settings.task,), horizon=settings.horizon, min_clients=needed, **given))
+        [self._built] = foundation.read(Alone(task=(settings.task,), min_clients=needed, **given))
         self._scenario = Scenario() if settings.scenario is None else scenario.read(settings.scenario)
         if settings.clients < needed > settings.min_updates:
             raise BrambleError(f"clients: {self.choice} makes nothing of fewer than {needed}, and there are {settings.clients}")
@@ -98,7 +97,7 @@ class Run:
             "version": version("bramble-fl"),
             "task": self._built.task,
             "graph": self._built.graph.sha256,
-            **{name: getattr(settings, name) for name in ("clients", "rounds", "seed", "windows", "data", *SERVERS)},
+            **{name: getattr(settings, name) for name in ("clients", "rounds", "seed", "windows", "data", *RoundSettings.model_fields)},
             "scenario": self._scenario.model_dump(),
         }
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bramble_protocol import durations, fields
+from bramble_protocol.server_address import server_address
 
 Seconds = Annotated[float, BeforeValidator(durations.seconds)]
 
@@ -29,7 +30,7 @@ class ClientSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_CLIENT_", extra="ignore", validate_default=True)
 
-    server: str = Field("http://127.0.0.1:5000", description="Where the server listens.")
+    server: Annotated[str, AfterValidator(server_address)] = Field("http://127.0.0.1:5000", description="Address of the server.")
     id: str = Field(
         default_factory=hostname_id, description="This client's name in the fleet.", json_schema_extra={"shown": "the machine's name"}
     )
@@ -92,18 +93,6 @@ class ClientSettings(BaseSettings):
         description="Longest pause between two attempts to reach the server.",
         json_schema_extra={"cli": "str", "shown": "30s"},
     )
-
-    @field_validator("server")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        try:
-            url = urlsplit(value)
-            usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and "@" not in url.netloc
-        except ValueError:
-            usable = False
-        if not usable or url.query or url.fragment:
-            raise ValueError("expected the server's address, such as http://192.168.1.10:5000 or https://host.example/bramble")
-        return value.rstrip("/")
 
     @field_validator("proxy")
     @classmethod

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from bramble.reach import ReachSettings, Timeout
 
 
-class InspectorSettings(BaseSettings):
+class InspectorSettings(ReachSettings):
     """Serve the inspector: a page in the browser that shows the whole fleet learning, and starts its rounds."""
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_INSPECTOR_", extra="ignore")
 
-    server: str = Field("http://127.0.0.1:5000", description="Address of the Bramble server.")
     host: str = Field("127.0.0.1", description="Address to serve the page on. The page has no login: keep it on loopback.")
     port: int = Field(8050, ge=0, le=65535, description="Port to serve the page on; 0 takes a free one.")
     prefix: str = Field("", description="Path under which a proxy in front offers the page, such as /fleet.")
-    token_file: Path | None = Field(None, description="File with the token that the server asks for.")
-    ca: Path | None = Field(None, description="Certificate authority (PEM) that signed the server's certificate.")
     allowed_hosts: str = Field("", description="More names browsers may open the page under, comma-separated.")
     interval: float = Field(1.0, ge=0.2, le=60, description="Seconds between two looks at the server.")
-    timeout: float = Field(5.0, gt=0, le=120, description="Seconds to wait for an answer of the server.")
+    timeout: Timeout = 5.0
     history: int = Field(2000, ge=10, le=10_000, description="Newest readings of each channel to keep and show.")
 
     @field_validator("prefix")
@@ -31,14 +28,4 @@ class InspectorSettings(BaseSettings):
     def _path(cls, value: str) -> str:
         if value.strip("/") and not re.fullmatch(r"/[A-Za-z0-9._~/-]+", value):
             raise ValueError(f"{value!r} is not a path; write it like /fleet")
-        return value.rstrip("/")
-
-    @field_validator("server")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"{value!r} is not a server's address; write it like http://127.0.0.1:5000")
-        if parts.username or parts.password:
-            raise ValueError("the address holds a password; give a token with --token-file instead")
         return value.rstrip("/")

@@ -5,40 +5,14 @@ from __future__ import annotations
 import difflib
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bramble_protocol.durations import seconds
-
-if TYPE_CHECKING:
-    from bramble_protocol.messages import TrainConfig
-
-Seconds = Annotated[float, BeforeValidator(seconds)]
-
-
-def pairs(value: Any) -> dict[str, Any]:
-    """Read what is given as ``key=value``, one or a list or, in an environment variable, several with commas between; or as a table."""
-    if isinstance(value, Mapping):
-        return {str(name).replace("-", "_"): item for name, item in value.items()}
-    wanted = "a parameter of a strategy is written key=value, such as mu=0.1"
-    if not isinstance(value, str | list | tuple):
-        raise ValueError(wanted)
-    found: dict[str, Any] = {}
-    for item in value.split(",") if isinstance(value, str) else value:
-        name, given, text = str(item).partition("=")
-        name = name.strip().replace("-", "_")
-        if not name or not given:
-            raise ValueError(wanted)
-        if name in found:
-            raise ValueError(f"{name} is given twice")
-        found[name] = text.strip()
-    return found
-
+from bramble_server.round_settings import RoundSettings, Seconds
 
 TRACKED = (
     *("rounds", "every", "deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate"),
@@ -91,7 +65,7 @@ PRIVATE_UPDATES = 3
 """Updates that make a round in private mode: a mean of two is, to one of the two, the other's."""
 
 
-class ServerSettings(BaseSettings):
+class ServerSettings(RoundSettings):
     """Run the central server: it asks clients to train, averages what they return, and serves the model over HTTP."""
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_SERVER_", extra="ignore")
@@ -119,13 +93,6 @@ class ServerSettings(BaseSettings):
         "tables, such as server.track.climate. May be given more than once.",
         json_schema_extra={"cli": "repeat", "shown": "", "metavar": "TASK.SETTING=VALUE"},
     )
-    horizon: int | None = Field(None, ge=1, description="Bins to forecast ahead, instead of the built-in task's own number.")
-    strategy: str = Field("fedavg", description="How updates become the next model; bramble strategies lists all.")
-    strategy_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
-        {},
-        description="A parameter of the strategy, such as mu=0.1; may be given more than once.",
-        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "KEY=VALUE"},
-    )
     min_clients: int = Field(
         2,
         ge=1,
@@ -138,24 +105,9 @@ class ServerSettings(BaseSettings):
         description="Updates below which a round is abandoned; in private mode 2 is the least.",
         json_schema_extra={"shown": "1, in private mode 3"},
     )
-    deadline: Seconds = Field(
-        60.0,
-        gt=0,
-        le=1e6,
-        description="Longest that a round may take, such as 90s or 10m.",
-        json_schema_extra={"cli": "str", "shown": "60s"},
-    )
     rounds: int | None = Field(None, ge=1, description="Run so many rounds one after the other, then only serve.")
     every: Seconds | None = Field(
         None, gt=0, le=1e8, description="Start a round at this interval, such as 10m.", json_schema_extra={"cli": "str"}
-    )
-    epochs: int | None = Field(None, ge=1, le=1000, description="Local epochs in a round, instead of the task's own number.")
-    batch_size: int | None = Field(None, ge=1, le=65536, description="Windows in a minibatch, instead of the task's own number.")
-    learning_rate: float | None = Field(None, gt=0, le=1000, description="Clients' learning rate, instead of the task's own.")
-    encoding: Literal["float32", "float16"] = Field("float32", description="How weights travel to the clients.")
-    reply_encoding: Literal["float32", "float16", "delta-float16"] = Field(
-        "float32",
-        description="How weights travel back; delta-float16 is how far they moved, which a client of release 0.1 sends as float16.",
     )
     tokens: Path | None = Field(None, description="File of tokens; with it, clients and HTTP requests must show one.")
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS with.")
@@ -201,17 +153,6 @@ class ServerSettings(BaseSettings):
         description="Where the simulated world's clock starts.",
         json_schema_extra={"shown": "2023-01-01T00:00Z"},
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _strategy_as_a_table(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Take ``[server.strategy]`` apart: its name, and the parameters that flags may change one by one."""
-        table = given.get("strategy")
-        if isinstance(table, Mapping):
-            options = {name: value for name, value in table.items() if name != "name"}
-            given["strategy"] = table.get("name", cls.model_fields["strategy"].default)
-            given["strategy_option"] = {**pairs(options), **pairs(given.get("strategy_option", {}))}
-        return given
 
     @model_validator(mode="before")
     @classmethod
@@ -292,11 +233,6 @@ class ServerSettings(BaseSettings):
     def scheme(self) -> str:
         """``https`` with a certificate, else ``http``."""
         return "https" if self.tls_cert else "http"
-
-    def training(self, task: TrainConfig) -> TrainConfig:
-        """Return how clients train: as the task says, but for what is set here."""
-        chosen = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
-        return replace(task, deadline_s=self.deadline, **{name: value for name, value in chosen.items() if value is not None})
 
 
 class Alone(ServerSettings):

@@ -1,0 +1,80 @@
+"""Settings of rounds, which mean the same to a server and to a simulation: each with its range and its sentence, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+from bramble_protocol.durations import seconds
+
+if TYPE_CHECKING:
+    from bramble_protocol.messages import TrainConfig
+
+Seconds = Annotated[float, BeforeValidator(seconds)]
+
+
+def pairs(value: Any) -> dict[str, Any]:
+    """Read what is given as ``key=value``, one or a list or, in an environment variable, several with commas between; or as a table."""
+    if isinstance(value, Mapping):
+        return {str(name).replace("-", "_"): item for name, item in value.items()}
+    wanted = "a parameter of a strategy is written key=value, such as mu=0.1"
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(wanted)
+    found: dict[str, Any] = {}
+    for item in value.split(",") if isinstance(value, str) else value:
+        name, given, text = str(item).partition("=")
+        name = name.strip().replace("-", "_")
+        if not name or not given:
+            raise ValueError(wanted)
+        if name in found:
+            raise ValueError(f"{name} is given twice")
+        found[name] = text.strip()
+    return found
+
+
+class RoundSettings(BaseSettings):
+    """How a round goes: what clients are asked, how long it may take, and what becomes of their updates."""
+
+    horizon: int | None = Field(None, ge=1, description="Bins to forecast ahead, instead of the task's own number.")
+    strategy: str = Field("fedavg", description="How updates become the next model; bramble strategies lists all.")
+    strategy_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
+        {},
+        description="A parameter of the strategy, such as mu=0.1; may be given more than once.",
+        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "KEY=VALUE"},
+    )
+    min_updates: int = Field(1, ge=1, description="Updates below which a round is abandoned.")
+    deadline: Seconds = Field(
+        60.0,
+        gt=0,
+        le=1e6,
+        description="Longest that a round may take, such as 90s or 10m.",
+        json_schema_extra={"cli": "str", "shown": "60s"},
+    )
+    epochs: int | None = Field(None, ge=1, le=1000, description="Local epochs in a round, instead of the task's own number.")
+    batch_size: int | None = Field(None, ge=1, le=65536, description="Windows in a minibatch, instead of the task's own number.")
+    learning_rate: float | None = Field(None, gt=0, le=1000, description="Clients' learning rate, instead of the task's own.")
+    encoding: Literal["float32", "float16"] = Field("float32", description="How weights travel to the clients.")
+    reply_encoding: Literal["float32", "float16", "delta-float16"] = Field(
+        "float32",
+        description="How weights travel back; delta-float16 is how far they moved, which a client of release 0.1 sends as float16.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strategy_as_a_table(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Take a table such as ``[server.strategy]`` apart: its name, and the parameters that flags may change one by one."""
+        table = given.get("strategy")
+        if isinstance(table, Mapping):
+            options = {name: value for name, value in table.items() if name != "name"}
+            given["strategy"] = table.get("name", cls.model_fields["strategy"].default)
+            given["strategy_option"] = {**pairs(options), **pairs(given.get("strategy_option", {}))}
+        return given
+
+    def training(self, task: TrainConfig) -> TrainConfig:
+        """Return how clients train: as the task says, but for what is set here."""
+        chosen = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
+        return replace(task, deadline_s=self.deadline, **{name: value for name, value in chosen.items() if value is not None})
