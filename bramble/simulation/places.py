@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from bramble_client.hal.sim import recordings
 from bramble_client.learn.windows import Windows, windows
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Manifest
+from bramble_protocol.plugins import entry_points, loaded, one
 
 GROUP = "bramble.readings"
 """Entry points of functions that take a manifest and return, by place, times of shape (n,), in seconds since 1970 UTC, and values of shape
@@ -129,12 +129,13 @@ def _place(name: str, all_windows: Windows, manifest: Manifest) -> Place | None:
 def _readings(source: str | None, manifest: Manifest) -> Mapping[str, Readings]:
     if source is None:
         return dict(_recorded(recordings.builtin(), manifest))
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if source in points:
-        return _of_function(source, points[source], manifest)
+    points = entry_points(group=GROUP)
+    if named := [point for point in points if point.name == source]:
+        what = f"data: {source}"
+        return _of_function(source, loaded(one(named, what), what), manifest)
     folder = Path(source)
     if not folder.is_dir():
-        others = f", nor one of the functions that packages offer ({', '.join(points)})" if points else ""
+        others = f", nor one of the functions that packages offer ({', '.join(point.name for point in points)})" if points else ""
         raise BrambleError(f"data: {source} is not a folder of CSV files{others}")
     files = {path.name.partition(".")[0]: path for path in sorted(folder.iterdir()) if path.name.endswith((".csv", ".csv.gz"))}
     if not files:
@@ -158,9 +159,9 @@ def _recorded(files: Mapping[str, Path], manifest: Manifest) -> Iterator[tuple[s
         raise RecordingError(f"data: task {manifest.task} needs {', '.join(keys)}; {'; '.join(without[:5])}")
 
 
-def _of_function(name: str, point: Any, manifest: Manifest) -> Mapping[str, Readings]:
+def _of_function(name: str, function: Any, manifest: Manifest) -> Mapping[str, Readings]:
     try:
-        given = point.load()(manifest)
+        given = function(manifest)
         found = {str(place): (np.asarray(times, np.float64), np.asarray(values, np.float64)) for place, (times, values) in given.items()}
     except Exception as error:  # of a third party
         raise BrambleError(f"data: {name} failed ({type(error).__name__}: {' '.join(str(error).split())[:200]}); ask its author") from error

@@ -41,13 +41,13 @@ class Chip(RegisterChip):
 """
 
 
-def install(folder: Path, module: str = MODULE, **groups: str) -> Path:
+def install(folder: Path, module: str = MODULE, package: str = "radon-plugin", **groups: str) -> Path:
     """Put the package into a folder, registered as told (``sensors="radon1 = radon_plugin:Radon"``), and return the folder."""
     groups = groups or {"sensors": "radon1 = radon_plugin:Radon", "chips": "radon1 = radon_plugin:Chip"}
     sys.modules.pop("radon_plugin", None)  # another test's
-    info = folder / "radon_plugin-1.0.dist-info"
+    info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True)
     (folder / "radon_plugin.py").write_text(module, "utf-8")
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: radon-plugin\nVersion: 1.0\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("".join(f"[bramble.{group}]\n{line}\n" for group, line in groups.items()))
     return folder

@@ -12,8 +12,9 @@ from importlib import import_module
 from bramble_client.hal import declared
 from bramble_client.hal.drivers.base import Driver
 from bramble_client.hal.errors import UnknownSensor
-from bramble_client.hal.plugins import entry_points
 from bramble_client.hal.sim.chips.base import Chip
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.plugins import entry_points, loaded, one
 
 SENSORS_GROUP, CHIPS_GROUP = "bramble.sensors", "bramble.chips"
 
@@ -105,10 +106,8 @@ def _load(name: str, package: str, group: str) -> object:
         raise UnknownSensor(
             f"there is no {'driver' if group == SENSORS_GROUP else 'simulated chip'} {name!r}; there are {', '.join(sorted(own))}"
         )
+    what = f"{'sensor' if group == SENSORS_GROUP else 'simulated chip'} {name!r}"
     try:
-        return points[0].load()
-    except (Exception, SystemExit) as cause:
-        # Whatever a third party's module does while it is imported
-        raise UnknownSensor(
-            f"sensor {name!r}: {points[0].value} does not import ({type(cause).__name__}: {cause}); repair or remove that package"
-        ) from cause
+        return loaded(one(points, what), what)
+    except BrambleError as error:
+        raise UnknownSensor(str(error)) from error

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bramble_client.hal.errors import ChannelRefused
-from bramble_client.hal.plugins import entry_points
+from bramble_protocol import plugins
 from bramble_protocol.messages import Channel
+from bramble_protocol.plugins import entry_points
 
 logger = logging.getLogger(__name__)
 
@@ -177,13 +178,13 @@ def _ask() -> None:
         _asked.add(point.value)
         try:
             offered = point.load()
-            add([offered] if isinstance(offered, Quantity) else offered, point.value)
+            add([offered] if isinstance(offered, Quantity) else offered, plugins.owner(point))
         except ChannelRefused as error:
             logger.error("%s", error)
         except (Exception, SystemExit) as error:  # whatever a third party's module does while it is imported
             logger.error(
                 "channels of %s cannot be had (%s: %s); repair or remove that package",
-                point.value,
+                plugins.owner(point),
                 type(error).__name__,
                 " ".join(str(error).split()),
             )

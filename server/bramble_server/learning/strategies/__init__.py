@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from bramble_protocol import plugins
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import EXTRAS, SECTIONS
 from bramble_protocol.graph import Manifest
@@ -183,7 +183,7 @@ def described(name: str, values: Mapping[str, Any]) -> str:
 
 def names() -> list[str]:
     """Return the names of all strategies, Bramble's and other packages'; nothing is imported for it."""
-    return [*STRATEGIES, *sorted({point.name for point in entry_points(group=GROUP)} - STRATEGIES.keys())]
+    return [*STRATEGIES, *sorted({point.name for point in plugins.entry_points(GROUP)} - STRATEGIES.keys())]
 
 
 def kind(name: str) -> type[Strategy]:
@@ -198,14 +198,17 @@ def kind(name: str) -> type[Strategy]:
         return STRATEGIES[name]
     if name.startswith(AROUND):
         return around(kind(name.removeprefix(AROUND)))
-    points = tuple(entry_points(group=GROUP, name=name))
+    points = plugins.entry_points(GROUP, name)
     if not points:
         known = names()
         raise BrambleError(f"strategy: {name[:100]!r} is not one of {', '.join(known)}{parameters.close(name, known)}")
-    if len(points) > 1:
-        owners = " and ".join(sorted(_owner(point) for point in points))
-        raise BrambleError(f"strategy: {name!r} is offered by {owners}; remove all but one of them")
-    return _loaded(points[0])
+    what = f"strategy: {name!r}"
+    point = plugins.one(points, what)
+    found = plugins.loaded(point, what)
+    if wrong := _fault(found):
+        raise BrambleError(f"{what} of {plugins.owner(point)} cannot be used: {wrong}; ask its author")
+    strategy: type[Strategy] = found  # type: ignore[assignment]
+    return strategy
 
 
 def choose(name: str, options: Mapping[str, Any]) -> Choice:
@@ -236,20 +239,6 @@ def create(name: str, **options: Any) -> Strategy:
     return choose(name, options).make()
 
 
-def _loaded(point: EntryPoint) -> type[Strategy]:
-    whose = f"strategy: {point.name!r} of {_owner(point)}"
-    try:
-        found = point.load()
-    except (Exception, SystemExit) as error:  # whatever a third party's module does while it is imported
-        said = " ".join(str(error).split())[:200]
-        raise BrambleError(f"{whose} does not import ({type(error).__name__}: {said}); repair or remove that package") from error
-    wrong = _fault(found)
-    if wrong:
-        raise BrambleError(f"{whose} cannot be used: {wrong}; ask its author")
-    strategy: type[Strategy] = found
-    return strategy
-
-
 def _fault(found: object) -> str | None:
     if not (isinstance(found, type) and issubclass(found, Strategy)):
         return f"{' '.join(repr(found).split())[:80]} is not a Strategy"
@@ -260,7 +249,3 @@ def _fault(found: object) -> str | None:
     if (found.extras is Strategy.extras) != (found.needs is Strategy.needs):
         return f"{found.__name__} overrides one of extras and needs, and they go together"
     return parameters.fault(found.takes)
-
-
-def _owner(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
