@@ -69,7 +69,7 @@ class StandIn(ThreadingHTTPServer):
 @pytest.fixture
 def server() -> Iterator[StandIn]:
     with StandIn() as stand_in:
-        threading.Thread(target=stand_in.serve_forever, daemon=True).start()
+        threading.Thread(target=stand_in.serve_forever, args=(0.02,), daemon=True).start()
         yield stand_in
         stand_in.shutdown()
 

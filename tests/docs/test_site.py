@@ -181,7 +181,7 @@ def test_a_browser_shows_and_searches_them_and_asks_nobody_else(site: Path, brow
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/"
     page, asked, errors = browser.new_page(), [], []
     page.on("request", lambda request: asked.append(request.url))

@@ -35,7 +35,7 @@ def round_of_two(server: ServerProcess, request: pytest.FixtureRequest) -> Itera
             assert bad.call("training_complete", update(number, 3.0)) == {"accepted": True}
         record = server.ended(number)
         assert record["state"] == "committed"
-    wait_for(lambda: server.api.status()["clients"] == 0, "both to leave")
+    server.empty()
 
 
 def nan_at(index: int, value: float) -> bytes:
@@ -131,7 +131,7 @@ def test_a_round_does_not_wait_for_one_whose_update_was_refused(server: ServerPr
         assert pi.call("training_complete", update(number, samples=0))["accepted"] is False
         record = server.ended(number)
         assert (record["state"], record["reason"]) == ("abandoned", "0 of 1 clients delivered, a round needs 1")
-    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
+    server.empty()
 
 
 OTHER_ROUNDS = ("a round yet to come", "a round long over")

@@ -32,7 +32,7 @@ def good(server: ServerProcess) -> Iterator[Pi]:
         assert server.api.clients()["good"]["connected"]
         assert pi.train() == {"accepted": True}
         wait_for(lambda: server.api.round(number)["state"] == "committed", "the round to commit")
-    wait_for(lambda: server.api.status()["clients"] == 0, "all to leave")
+    server.empty()
 
 
 BAD_FRAMES: dict[str, tuple[list[str | bytes], str]] = {
@@ -225,5 +225,5 @@ def test_bytes_that_are_not_http_are_answered_and_forgotten(server: ServerProces
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
             connection.sendall(garbage)
             assert connection.recv(100).startswith(b"HTTP/1.1 400")
-    assert server.logged("127.0.0.1: a request is not HTTP") == 3
+    assert server.logged("127.0.0.1: a request is not HTTP", times=3) == 3
     assert "Traceback" not in server.log()

@@ -60,7 +60,7 @@ def test_a_refused_client_may_try_again_over_the_same_connection(server: ServerP
     pi.connect(hello("second-try"))
     assert server.api.clients()["second-try"]["connected"]
     pi.close()
-    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
+    server.empty()
 
 
 def test_a_second_connection_from_the_same_place_takes_the_first_ones(server: ServerProcess) -> None:
@@ -76,16 +76,16 @@ def test_a_second_connection_from_the_same_place_takes_the_first_ones(server: Se
     wait_for(lambda: server.api.round(number)["state"] == "committed", "the commit")
     assert server.logged("pi-1: a new connection takes the place of the one it had") == 1
     new.close()
-    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
+    server.empty()
 
 
 def test_the_same_id_from_another_address_is_refused(server: ServerProcess) -> None:
     with Pi(server.url, "pi-1"), pytest.raises(Refused, match="pi-1 is connected from another address; give each client an id of its own"):
         Pi(server.url, "pi-1", source=("127.0.0.2", 0))
-    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
+    server.empty()
     with Pi(server.url, "pi-1", source=("127.0.0.2", 0)):
         assert server.api.status()["clients"] == 1, "free again, the id may come from anywhere"
-    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
+    server.empty()
 
 
 def test_private_mode_refuses_simulated_data_unless_told_otherwise(tmp_path: Path) -> None:

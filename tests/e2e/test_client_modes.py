@@ -47,7 +47,9 @@ def test_each_stretch_is_tested_once_before_anybody_trains_on_it(tmp_path: Path)
         client.wait_connected()
         server.measure(100)
         first = server.play()["clients"]["pi-1"]
+        client.delivered()
         second = server.play()["clients"]["pi-1"]
+        client.delivered()
         server.measure(40)
         third = server.play()["clients"]["pi-1"]
         assert first["test_samples"] == first["samples"]
@@ -61,7 +63,7 @@ def test_a_reset_makes_it_forget_its_readings_and_how_far_it_was_tested(tmp_path
         client.wait_connected()
         server.measure(100)
         before = server.play()["clients"]["pi-1"]
-        wait_for(lambda: not client.waiting(), "the forecasts to be delivered")
+        client.delivered()
         server.api.reset()
         wait_for(lambda: client.samples == 0, "the client to forget")
         assert "consecutive bins" in server.play()["clients"]["pi-1"]["reason"]
@@ -101,7 +103,7 @@ def test_in_private_mode_it_trains_on_what_it_sampled_and_no_reading_leaves_it(t
         assert record["clients"]["pi-1"]["test_samples"] > 100
         assert server.api.readings() == {}
         assert client.logged("private mode") == 1
-        assert client.waiting() == []
+        client.delivered()
         assert client.stop() == 0
 
 

@@ -80,7 +80,7 @@ def test_no_data_yet_is_an_honest_no_with_its_reason(tmp_path: Path) -> None:
         record = server.play()
         assert record["state"] == "abandoned"
         assert "consecutive bins" in record["clients"]["pi-1"]["reason"]
-        wait_for(lambda: not client.waiting(), "the outbox to empty")
+        client.delivered()
         server.measure(60)
         assert server.play()["state"] == "committed"
 
@@ -106,7 +106,7 @@ def test_a_silent_cut_while_it_trains_is_noticed_and_the_update_is_delivered_onc
             assert record["clients"]["pi-1"]["reason"] is None
             assert client.logged("trained on") == 1
             assert client.logged("the server took") == 1
-            wait_for(lambda: not client.waiting(), "the outbox to forget everything")
+            client.delivered()
 
 
 def test_a_killed_server_costs_neither_the_round_nor_the_work_for_it(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_client_killed_with_an_unsent_update_delivers_it_when_it_is_back_and_f
             proxy.mend()
             with ClientProcess(url, tmp_path) as client:
                 client.wait_log("the server refused training_complete: round over" if late else "round 1 of climate: the server took")
-                wait_for(lambda: not client.waiting(), "the outbox to forget everything")
+                client.delivered()
                 assert client.logged("round 1 of climate: training") == 0
                 if not late:
                     assert server.api.status()["waiting_for"] == ["companion"]

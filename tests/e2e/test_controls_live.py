@@ -50,6 +50,8 @@ def test_a_server_killed_at_any_point_of_a_round_and_its_clients_have_the_same_c
         record = server.play()
         assert (record["round"], record["state"], record["updates"]) == (len(POINTS) + 2, "committed", 2)
         assert "begin anew" not in server.log()
+        for client in clients:
+            client.delivered()
     finally:
         for client in clients:
             client.stop()

@@ -124,7 +124,7 @@ def test_a_page_of_another_origin_starts_resets_and_joins_nothing(
     for method, url, status, kind in there:
         harmless = method == "GET" and kind.startswith("text/html")
         assert status == 403 or method == "OPTIONS" or (status == 200 and harmless), (method, url, status)
-    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
+    server.empty()
 
 
 def test_a_name_that_is_made_to_mean_this_server_is_refused(page: Page, server: ServerProcess) -> None:
@@ -175,7 +175,7 @@ def test_the_servers_own_page_has_the_buttons(name: str, page: Page, server: Ser
         assert pi.next("reset") == {}
         assert server.api.status()["round"] == 0
     assert errors == []
-    wait_for(lambda: server.api.status()["clients"] == 0, "it to leave")
+    server.empty()
 
 
 def test_with_tokens_a_browser_shows_one_as_its_password_and_no_other_page_can_use_it(

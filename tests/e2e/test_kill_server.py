@@ -105,7 +105,7 @@ def test_a_server_that_dies_at_a_point_of_a_round_goes_on_with_it(house: House, 
         record = house.server.api.round(doomed)
         assert {client: part["samples"] for client, part in record["clients"].items()} == {"pi-0": 5, "pi-1": 5}
         assert house.server.api.status()["running"] is None
-        assert [path.name for path in house.files()] == [f"{doomed}.round"], "of the latest updates, and no other"
+        wait_for(lambda doomed=doomed: [path.name for path in house.files()] == [f"{doomed}.round"], "no other file")
         shown = house.server.api.updates(weights=True)
         assert {name: (update["round"], update["weights"]["dense/bias"]) for name, update in shown.items()} == {
             name: (doomed, house.server.api.model()["weights"]["dense/bias"]) for name in ("pi-0", "pi-1")
@@ -175,6 +175,7 @@ def test_a_server_killed_again_and_again_at_any_moment_loses_no_committed_round(
     with Worker(server.url, "pi-0"), Worker(server.url, "pi-1"):
         for _ in range(4):
             moment = chance.randint(4, 30)
+            wait_for(lambda server=server, known=known: server.api.status()["round"] > known, "one more commit")
             wait_for(lambda server=server, moment=moment: server.api.status()["revision"] >= moment, "rounds to go on")
             seen = server.api.status()["round"]
             server.kill()

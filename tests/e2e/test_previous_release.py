@@ -59,7 +59,8 @@ def test_its_client_learns_beside_one_of_today_and_hears_nothing_new(tmp_path: P
             parts = record["clients"]
             assert [parts[name]["bytes"] for name in ("pi-old", "pi-new")] == [2 * size, 2 * size]
             assert all(part["samples"] == parts["pi-new"]["samples"] > 0 and part["update_norm"] > 0 for part in parts.values())
-            wait_for(lambda: not (old.waiting() or new.waiting()), "all that was sent to be acknowledged")
+            for client in (old, new):
+                client.delivered()
             server.api.reset()
             wait_for(lambda: old.samples == new.samples == 0, "both to forget their readings")
         assert "refused" not in server.log()

@@ -83,6 +83,10 @@ class ClientProcess:
         with contextlib.closing(sqlite3.connect(path)) as db:
             return [row[0] for row in db.execute("SELECT event FROM outbox ORDER BY lane, seq")]
 
+    def delivered(self) -> None:
+        """Wait until the server has taken all that it had to say; what is to be noted of an answer that counts is noted then."""
+        wait_for(lambda: not self.waiting(), f"the outbox of {self.name} to empty")
+
     def children(self) -> list[int]:
         """Processes that it has started and that are alive."""
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")

@@ -130,7 +130,6 @@ def test_a_certificate_of_an_unknown_authority_is_refused_and_a_known_one_taken(
 
 def test_a_connection_that_breaks_off_is_a_server_that_is_down() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
         client = Server(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.2)
         with pytest.raises(ServerDown):
             client.status()

@@ -34,9 +34,9 @@ def start(cleanup: ExitStack, *flags: str) -> tuple[subprocess.Popen[str], str]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_its_address_serves_and_ends_cleanly_when_told(number: int, cleanup: ExitStack) -> None:
     process, url = start(cleanup)
-    assert requests.get(url, timeout=10).ok
+    assert requests.get(url, timeout=60).ok
     process.send_signal(number)
-    assert process.wait(5) == 0
+    assert process.wait(60) == 0
     assert process.stdout is not None
     assert process.stdout.read() == "", "the address is the only thing on stdout"
 
@@ -44,9 +44,9 @@ def test_it_says_its_address_serves_and_ends_cleanly_when_told(number: int, clea
 def test_it_ends_within_seconds_though_a_page_keeps_its_connection_open(cleanup: ExitStack) -> None:
     process, url = start(cleanup)
     with requests.Session() as page:
-        page.get(url, timeout=10)
+        page.get(url, timeout=60)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
 
 
 def test_it_serves_ipv6_where_it_is_told_to(cleanup: ExitStack) -> None:
@@ -54,7 +54,7 @@ def test_it_serves_ipv6_where_it_is_told_to(cleanup: ExitStack) -> None:
         pytest.skip("this machine has no IPv6")
     _, url = start(cleanup, "--host", "::1")
     assert url.startswith("http://[::1]:")
-    assert requests.get(url, timeout=10).ok
+    assert requests.get(url, timeout=60).ok
 
 
 def test_a_taken_port_is_one_sentence_and_code_1() -> None:
@@ -160,17 +160,17 @@ def test_it_serves_under_a_path_of_its_host(cleanup: ExitStack, strip: bool) -> 
     assert url.endswith("/labs/fleet")
     port = int(url.rsplit(":", 1)[1].partition("/")[0])
     front = cleanup.enter_context(HttpProxy(port, prefix="/labs/fleet", strip=strip))
-    page = requests.get(f"{front.url}/labs/fleet/", timeout=10)
+    page = requests.get(f"{front.url}/labs/fleet/", timeout=60)
     assert page.ok
     scripts = re.findall(r'<script src="([^"]+)"', page.text)
     assert scripts
     assert all(script.startswith("/labs/fleet/") for script in scripts)
-    assert requests.get(front.url + scripts[0], timeout=10).ok
-    assert requests.get(f"{front.url}/labs/fleet/assets/bramble.svg", timeout=10).ok
-    assert requests.get(f"{front.url}/labs/fleet/_dash-layout", timeout=10).ok
+    assert requests.get(front.url + scripts[0], timeout=60).ok
+    assert requests.get(f"{front.url}/labs/fleet/assets/bramble.svg", timeout=60).ok
+    assert requests.get(f"{front.url}/labs/fleet/_dash-layout", timeout=60).ok
 
 
 def test_a_prefix_without_its_slash_leads_to_the_page(cleanup: ExitStack) -> None:
     _, url = start(cleanup, "--prefix", "/fleet")
-    moved = requests.get(url, timeout=10, allow_redirects=False)
+    moved = requests.get(url, timeout=60, allow_redirects=False)
     assert (moved.status_code, moved.headers["Location"]) == (308, "/fleet/")

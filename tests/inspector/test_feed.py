@@ -13,7 +13,7 @@ from tests.waiting import wait_for
 NAMES = ("a", "b", "c")
 
 
-def feed_of(standin: Standin, history: int = 1000, timeout: float = 5.0) -> Feed:
+def feed_of(standin: Standin, history: int = 1000, timeout: float = 60.0) -> Feed:
     """A feed that looks every time it is asked."""
     return Feed(Server(standin.url, timeout=timeout), interval=0.0, history=history)
 

@@ -54,7 +54,7 @@ def points(page: Page, graph: str, name: str) -> dict[float, float | None]:
 def wait_points(page: Page, graph: str, name: str, expected: dict[Any, Any]) -> None:
     close = pytest.approx(expected, rel=1e-9)
     try:
-        wait_for(lambda: points(page, graph, name) == close, f"{name} in {graph}", 20)
+        wait_for(lambda: points(page, graph, name) == close, f"{name} in {graph}")
     except AssertionError:
         assert points(page, graph, name) == close
         raise

@@ -11,7 +11,6 @@ import pytest
 from tests.server.pi import Pi
 from tests.server.postgres import Cluster, programs
 from tests.server.process import ServerProcess
-from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="session")
@@ -54,4 +53,4 @@ def join(server: ServerProcess) -> Iterator[Callable[..., Pi]]:
     yield connect
     for pi in there:
         pi.close()
-    wait_for(lambda: server.api.status()["clients"] == 0 and server.api.status()["running"] is None, "an empty server")
+    server.empty()

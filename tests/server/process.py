@@ -88,10 +88,14 @@ class ServerProcess:
         """What the server has written to its log so far."""
         return self.errors.read_text()
 
-    def logged(self, text: str) -> int:
-        """How many lines of the log contain a text; waits until there is one."""
-        wait_for(lambda: text in self.log(), f"{text!r} in the log")
-        return sum(text in line for line in self.log().splitlines())
+    def logged(self, text: str, times: int = 1) -> int:
+        """How many lines of the log contain a text; waits until there are so many."""
+
+        def count() -> int:
+            return sum(text in line for line in self.log().splitlines())
+
+        wait_for(lambda: count() >= times, f"{text!r} in the log, {times} times")
+        return count()
 
     def request(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> wire.Answer:
         """Return status, body (parsed if it is JSON) and headers of one raw request."""
@@ -109,8 +113,22 @@ class ServerProcess:
         wait_for(lambda: not self.api.status()["cycle_waiting_for"], "everybody's readings")
 
     def ended(self, number: int) -> Any:
-        """Wait for the end of a round; return its record."""
-        return wait_for(lambda: (found := self.api.round(number))["state"] != "running" and found, f"the end of round {number}")
+        """Wait for the end of a round; return its record. It is on the disk a moment before status and model show it: wait for both."""
+
+        def over() -> Any:
+            found = self.api.round(number)
+            shown = [task["running"] for task in self.api.status()["tasks"]]
+            return found["state"] != "running" and number not in shown and found
+
+        return wait_for(over, f"the end of round {number}")
+
+    def empty(self) -> None:
+        """Wait until nobody is there, no round is open, and the status tells of whoever left.
+
+        The list of clients knows that at once, and the rest in its turn: what is asked for behind it, and refused, was after it.
+        """
+        wait_for(lambda: (found := self.api.status())["clients"] == 0 and found["running"] is None, "an empty server")
+        assert self.request("POST", "/generate")[0] == 503
 
     def play(self) -> Any:
         """Start a round, wait for its end, and return its record."""

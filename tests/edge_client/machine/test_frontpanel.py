@@ -67,10 +67,16 @@ def factory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-def front(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+def hold() -> float:
+    """Seconds for which a button is to be held."""
+    return 0.05
+
+
+@pytest.fixture
+def front(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hold: float) -> Iterator[Front]:
     for name in ("GPIOZERO_PIN_FACTORY", "LG_WD"):
         monkeypatch.setenv(name, "unset")
-    monkeypatch.setattr(gpio, "HOLD_S", 0.05)
+    monkeypatch.setattr(gpio, "HOLD_S", hold)
     monkeypatch.setattr(gpio, "TICK_S", 0.005)
     made = Front(tmp_path, server, monkeypatch)
     made.agent.start()
@@ -153,7 +159,8 @@ def test_holding_the_reset_button_forgets_what_a_reset_by_the_server_does(front:
     assert front.agent._outbox.next() is None
 
 
-def test_a_short_press_of_the_reset_button_forgets_nothing(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hold", [60.0])
+def test_a_short_press_of_the_reset_button_forgets_nothing(front: Front) -> None:
     front.agent.label("walking", START)
     pin = front.pins.pin(RESET)
     pin.drive_low()

@@ -129,6 +129,7 @@ def test_the_list_outlives_the_server_and_a_reset_and_names_who_was_never_seen(t
     with ServerProcess(tmp_path, *flags) as server, Pi(server.url, auth=hello("pi-1", token="pi-1")):
         with Pi(server.url, auth=hello("pi-2", token="pi-2")):
             assert seen(server) == ({"pi-1": True, "pi-2": True}, ["pi-3"])
+        wait_for(lambda: seen(server)[0] == {"pi-1": True, "pi-2": False}, "pi-2 to leave")
         assert server.request("POST", "/reset", me)[0] == 200
         before = server.request("GET", "/clients", me)[1]["clients"]
     with ServerProcess(tmp_path, *flags) as server:

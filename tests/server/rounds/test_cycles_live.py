@@ -115,7 +115,7 @@ def test_the_worlds_clock_goes_on_after_a_restart_and_starts_where_it_is_told(tm
         asked = GenerateData.from_wire(pi.next("generate_data"))
         assert asked.t == datetime(2020, 6, 1, 12, tzinfo=UTC).timestamp()
         assert server.logged("cycle 1: no readings came from pi-1") == 1
-        assert server.api.status()["cycle_waiting_for"] == []
+        wait_for(lambda: server.api.status()["cycle_waiting_for"] == [], "nobody to be waited for")
     with ServerProcess(tmp_path, *flags) as server, Pi(server.url) as pi:
         assert server.api.status()["cycle"] == 1
         assert server.api.generate(5)["cycle"] == 2
