@@ -128,7 +128,7 @@ def lost(encodings: Sequence[str]) -> dict[str, float]:
     for weights in trained:
         changes += float(np.square(weights - base).sum())
         for encoding in encodings:
-            came = codecs.decode(codecs.encode(weights, encoding, base), manifest.layout, encoding, base)
+            came = codecs.decode(codecs.encode(weights, manifest.layout, encoding, base), manifest.layout, encoding, base)
             errors[encoding] += float(np.square(came - weights).sum())
     return {encoding: float(np.sqrt(error / changes)) for encoding, error in errors.items()}
 

@@ -17,6 +17,7 @@ from bramble.settings import SimulateSettings
 from bramble.simulation.run import Run
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Metric
+from bramble_server.round_settings import OPTIONED
 
 TABLES = ("title", "simulate", "grid")
 OWN = ("workers", "out", "as_json", "seed")
@@ -114,8 +115,9 @@ def _named(path: Path, text: str, table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings(path: Path, text: str, values: Mapping[str, Any]) -> SimulateSettings:
     given = dict(values)
-    if isinstance(given.get("strategy"), dict):
-        given["strategy"] = {**given.pop("strategy_option", {}), **given["strategy"]}
+    for name in OPTIONED:
+        if isinstance(given.get(name), dict):
+            given[name] = {**given.pop(f"{name}_option", {}), **given[name]}
     if "scenario" in given:
         given["scenario"] = path.parent / str(given["scenario"])
     if "data" in given and (path.parent / str(given["data"])).exists():
@@ -141,5 +143,5 @@ def _near(name: str, known: Iterable[str]) -> str:
 def _shown(name: str, value: Any) -> str:
     if isinstance(value, dict):
         options = ", ".join(f"{key}={item}" for key, item in value.items() if key != "name")
-        return f"{value.get('name', 'fedavg')}{f' ({options})' if options else ''}"
-    return str(value) if name == "strategy" else f"{name}={Path(value).stem if name == 'scenario' else value}"
+        return f"{value.get('name', name)}{f' ({options})' if options else ''}"
+    return str(value) if name in OPTIONED else f"{name}={Path(value).stem if name == 'scenario' else value}"

@@ -29,9 +29,10 @@ from bramble_client.learn.graph_trust import GraphTrust, read_keys
 from bramble_client.learn.measures import guarded
 from bramble_client.learn.memory import Memory
 from bramble_client.learn.runner import Runner
-from bramble_client.learn.trainer import Result, Trainer
+from bramble_client.learn.trainer import BrokenOff, Result, Trainer
 from bramble_client.learn.training_queue import TrainingQueue
 from bramble_client.machine.report import Reporter
+from bramble_protocol import codecs
 from bramble_protocol.features import FEATURES
 from bramble_protocol.messages import Channel, ClientUpdate, Handshake, forecast_of
 
@@ -181,6 +182,10 @@ class Agent:
     def _train(self, update: ClientUpdate, received: float) -> Result:
         if self._board.simulated:  # readings that the server asked for before this round belong into it
             self._cycles.wait(update.config.deadline_s / 2)
+        # What is added to this answer is known only when it is known whether the server took the last one, which is on its way.
+        while codecs.find(update.reply_encoding).partial and not self._outbox.settled(update.task, 1.0):
+            if not self._training.wanted:
+                raise BrokenOff("put off until the server says whether it took the last update")
         noted, until = self._memory.local_state(update.task), self._memory.tested_until(update.task)
         result = self._trainer.run(update, self._recorder.columns, until, received, noted, lambda: self._training.wanted)
         return guarded(result, self._memory.untold(update.task)) if self._private else result

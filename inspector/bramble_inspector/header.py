@@ -15,6 +15,8 @@ from bramble_protocol.printable import printable
 
 MOST_REMARKS = 4
 """Remarks on clients above everything else; the table has all of them."""
+PLAIN = "float32"
+"""The codec that is not worth a word."""
 
 
 def rich(text: str) -> Any:
@@ -53,14 +55,18 @@ def _pressing(info: JSON, task: str | None) -> list[str]:
 
 
 def badges(snapshot: Snapshot) -> list[Any]:
-    """Return connection, mode, task and strategy in a word each; a task that can be chosen stands beside them."""
+    """Return connection, mode, task and strategy in a word each, and a codec that saves bytes; a task that can be chosen is beside them."""
     if not snapshot.status:
         return [dmc.Badge("no server", color="red", variant="dot")]
     link = dmc.Badge("server down", color="red", variant="dot") if snapshot.down else dmc.Badge("live", color="teal", variant="dot")
     mode = dmc.Badge(f"{snapshot.status['mode']} mode", color="gray", variant="light")
     task = [] if snapshot.several else [dmc.Badge(f"task {snapshot.task}", color="gray", variant="light")]
-    strategy = snapshot.status.get("strategy")
-    how = [dmc.Badge(sentences.strategy(strategy), color="gray", variant="light", id="strategy")] if strategy else []
+    chosen = {kind: snapshot.status.get(kind) for kind in ("strategy", "codec")}
+    how = [
+        dmc.Badge(sentences.chosen(each), color="gray", variant="light", id=kind)
+        for kind, each in chosen.items()
+        if each and each["name"] != PLAIN
+    ]
     return [link, mode, *task, *how]
 
 

@@ -21,9 +21,9 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def strategy(chosen: Mapping[str, Any]) -> str:
-    """Name a strategy with what was set of it: ``fedprox, mu 0.1``."""
-    return ", ".join([str(chosen["name"]), *(f"{name} {value}" for name, value in chosen.get("parameters", {}).items())])
+def chosen(what: Mapping[str, Any]) -> str:
+    """Name a strategy, or a codec, with what was set of it: ``fedprox, mu 0.1``."""
+    return ", ".join([str(what["name"]), *(f"{name} {value}" for name, value in what.get("parameters", {}).items())])
 
 
 def full_stop(text: str) -> str:

@@ -232,9 +232,9 @@ class GraphFile:
         with zipfile.ZipFile(tail, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, told in texts.items():
                 archive.writestr(zipfile.ZipInfo(name, _EPOCH), json.dumps(told.to_wire(), indent=1, ensure_ascii=False))
-            archive.writestr(zipfile.ZipInfo(_WEIGHTS, _EPOCH), codecs.encode(initial, "float32"))
+            archive.writestr(zipfile.ZipInfo(_WEIGHTS, _EPOCH), codecs.encode(initial, manifest.layout, "float32"))
             if state is not None and state.size:
-                archive.writestr(zipfile.ZipInfo(_STATE, _EPOCH), codecs.encode(state, "float32"))
+                archive.writestr(zipfile.ZipInfo(_STATE, _EPOCH), codecs.encode(state, manifest.interface.state, "float32"))
         return cls.read(flatbuffer + tail.getvalue())
 
     @classmethod

@@ -12,7 +12,7 @@ from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import forecast_of
 from bramble_server import tasks
 from bramble_server.fleet.plausibility import Needs
-from bramble_server.learning import strategies
+from bramble_server.learning import codec, strategies
 from bramble_server.rounds import synchronous
 from bramble_server.rounds.machine import Machine
 from bramble_server.settings import ServerSettings
@@ -70,9 +70,12 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
         codecs.encoded_size(graph.manifest.layout, own.encoding)
         try:
             strategy = strategies.choose(own.strategy, own.strategy_option)
-            strategy.suit(own.mode, own.min_clients, own.min_updates)
+            chosen = codec.choose(own.codec, own.codec_option)
+            strategy.suit(own.mode, own.min_clients, own.min_updates, chosen.name)
         except BrambleError as error:
-            where = f"track: {task}." if {"strategy", "strategy_option"} & settings.track.get(task, {}).keys() else ""
+            where = (
+                f"track: {task}." if {"strategy", "strategy_option", "codec", "codec_option"} & settings.track.get(task, {}).keys() else ""
+            )
             raise BrambleError(f"{where}{error}") from None
         needs = Needs(tuple(graph.manifest.channels), (*([TRACKS] if found else []), *strategy.needs))
         found[task] = Foundation(graph, signatures, own, needs, synchronous, first=not found)

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from bramble_protocol.messages import TrainConfig
 
 Seconds = Annotated[float, BeforeValidator(seconds)]
+OPTIONED = ("strategy", "codec")
+"""Settings that name something of which more can be set: by options, or in a table with its name."""
 
 
 def pairs(value: Any) -> dict[str, Any]:
     """Read what is given as ``key=value``, one or a list or, in an environment variable, several with commas between; or as a table."""
     if isinstance(value, Mapping):
         return {str(name).replace("-", "_"): item for name, item in value.items()}
-    wanted = "a parameter of a strategy is written key=value, such as mu=0.1"
+    wanted = "a parameter is written key=value, such as mu=0.1"
     if not isinstance(value, str | list | tuple):
         raise ValueError(wanted)
     found: dict[str, Any] = {}
@@ -58,20 +60,27 @@ class RoundSettings(BaseSettings):
     batch_size: int | None = Field(None, ge=1, le=65536, description="Windows in a minibatch, instead of the task's own number.")
     learning_rate: float | None = Field(None, gt=0, le=1000, description="Clients' learning rate, instead of the task's own.")
     encoding: Literal["float32", "float16"] = Field("float32", description="How weights travel to the clients.")
-    reply_encoding: Literal["float32", "float16", "delta-float16"] = Field(
+    codec: str = Field(
         "float32",
-        description="How weights travel back; delta-float16 is how far they moved, which a client of release 0.1 sends as float16.",
+        description="How weights travel back: float32, float16, delta-float16, int8, delta-int8 or topk. A client that does not know it "
+        "sends float32, and in place of delta-float16 float16.",
+    )
+    codec_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
+        {},
+        description="A parameter of the codec, such as share=0.01 of topk; may be given more than once.",
+        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "KEY=VALUE"},
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _strategy_as_a_table(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _tables_taken_apart(cls, given: dict[str, Any]) -> dict[str, Any]:
         """Take a table such as ``[server.strategy]`` apart: its name, and the parameters that flags may change one by one."""
-        table = given.get("strategy")
-        if isinstance(table, Mapping):
-            options = {name: value for name, value in table.items() if name != "name"}
-            given["strategy"] = table.get("name", cls.model_fields["strategy"].default)
-            given["strategy_option"] = {**pairs(options), **pairs(given.get("strategy_option", {}))}
+        for setting in OPTIONED:
+            table = given.get(setting)
+            if isinstance(table, Mapping):
+                options = {name: value for name, value in table.items() if name != "name"}
+                given[setting] = table.get("name", cls.model_fields[setting].default)
+                given[f"{setting}_option"] = {**pairs(options), **pairs(given.get(f"{setting}_option", {}))}
         return given
 
     def training(self, task: TrainConfig) -> TrainConfig:

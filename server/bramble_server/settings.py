@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bramble_server.round_settings import RoundSettings, Seconds
+from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
 
 TRACKED = (
     *("rounds", "every", "deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate"),
-    *("strategy", "strategy_option", "keep_models", "keep_rounds"),
+    *("strategy", "strategy_option", "codec", "codec_option", "keep_models", "keep_rounds"),
 )
 """Settings that may differ from task to task."""
 
@@ -46,7 +46,7 @@ def by_task(value: Any) -> dict[str, dict[str, Any]]:
             if not given or not dot or not task:
                 raise ValueError(wanted)
             settings = found.setdefault(task, {})
-            if name == "strategy_option":
+            if name in (f"{each}_option" for each in OPTIONED):
                 settings.setdefault(name, []).append(text.strip())
             elif name in settings:
                 raise ValueError(f"{task}.{name} is given twice")
@@ -109,6 +109,7 @@ class ServerSettings(RoundSettings):
     every: Seconds | None = Field(
         None, gt=0, le=1e8, description="Start a round at this interval, such as 10m.", json_schema_extra={"cli": "str"}
     )
+    reply_encoding: Literal["float32", "float16", "delta-float16"] | None = Field(None, description="The former name of --codec.")
     tokens: Path | None = Field(None, description="File of tokens; with it, clients and HTTP requests must show one.")
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS with.")
     tls_key: Path | None = Field(None, description="Private key (PEM) of the certificate.")
@@ -153,6 +154,19 @@ class ServerSettings(RoundSettings):
         description="Where the simulated world's clock starts.",
         json_schema_extra={"shown": "2023-01-01T00:00Z"},
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name_of_the_codec(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if given.get("reply_encoding") is not None and "codec" in given:
+            raise ValueError("--reply-encoding is the former name of --codec: give --codec alone")
+        return given
+
+    @model_validator(mode="after")
+    def _by_its_name_of_today(self) -> ServerSettings:
+        if self.reply_encoding is not None:
+            self.codec, self.reply_encoding = self.reply_encoding, None
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -202,8 +216,9 @@ class ServerSettings(RoundSettings):
         common = {name: getattr(self, name) for name in type(self).model_fields if name not in (*chosen, "track")}
         if "rounds" in chosen or "every" in chosen:  # one takes the place of the other
             common.update(dict.fromkeys({"rounds", "every"} - set(chosen)))
-        if "strategy" in chosen:
-            common.pop("strategy_option", None)  # those of another strategy mean nothing to it
+        for name in OPTIONED:
+            if name in chosen:
+                common.pop(f"{name}_option", None)  # those of another strategy mean nothing to it
         if "min_clients" not in chosen and str(chosen.get("min_updates", "")).strip().isdecimal():
             common["min_clients"] = max(self.min_clients, int(chosen["min_updates"]))
         try:

@@ -68,7 +68,7 @@ ENDS = [
     ("[server.strategy]\nname = 'fedprox'\nmu = [1]", "strategy_option", "mu of fedprox is a number, 0 to 1000, got '[1]'"),
     ("[server.strategy]\nmu = 0.1", "strategy_option", "fedavg has no parameter 'mu', for it has none"),
     ("[server.strategy]\nname = 3", "strategy", "input should be a valid string"),
-    ("[server]\nstrategy_option = ['mu']", "strategy_option", "a parameter of a strategy is written key=value, such as mu=0.1"),
+    ("[server]\nstrategy_option = ['mu']", "strategy_option", "a parameter is written key=value, such as mu=0.1"),
     ("[server]\nstrategy_option = 5", "strategy_option", "is written key=value"),
     ("[server]\nstrategy_option = ['mu=1', 'mu=2']", "strategy_option", "mu is given twice"),
     ("[server]\ntask = 'climat'", "task", "is not one of climate"),

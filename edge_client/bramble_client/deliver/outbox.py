@@ -145,6 +145,11 @@ class Outbox:
         with self._changed:
             self._changed.notify_all()
 
+    def settled(self, task: str, timeout: float) -> bool:
+        """Wait up to so many seconds until no answer of a task waits any more; return whether none does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.answer(task) is None, timeout)
+
     def holds(self, item: Item) -> bool:
         """Return whether an item is still here."""
         with self._changed:
@@ -166,6 +171,8 @@ class Outbox:
                 if lane is None:
                     raise
                 self._sent[lane[0]] = max(self._sent[lane[0]], item.seq)
+            finally:
+                self._changed.notify_all()
 
     def clear(self, task: str | None = None) -> None:
         """Forget everything, or the answer of one task alone."""

@@ -73,4 +73,4 @@ def moved(update: ClientUpdate, own: Held | None, controls: Controls, trained: W
 
 def _as_sent(vector: Weights, layout: Layout, encoding: str) -> Weights:
     """Return a vector as the server will have it, so that both go on with the same."""
-    return codecs.decode(codecs.encode(vector, encoding, what=DELTA), layout, encoding, what=DELTA)
+    return codecs.decode(codecs.encode(vector, layout, encoding, what=DELTA), layout, encoding, what=DELTA)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble_client.learn import controls, local_state
+from bramble_client.learn import controls, feedback, local_state
 from bramble_client.learn.fitting import BrokenOff, Model, Shuffle, TrainingFault, fit
 from bramble_client.learn.graphs import GraphCache, GraphRejected
 from bramble_client.learn.plausibility import WindowDoubts, improved
@@ -196,8 +196,8 @@ def local_run(
     """
     manifest, client_id, config = ready.manifest, ready.client_id, update.config
     data = ready.doubts.believable(runtime, ready.data)
-    state, kept = local_state.read(noted, manifest, ready.initial)
-    model, own = Model(update.weights, state), controls.held(update, kept)
+    kept = local_state.read(noted, manifest, ready.initial)
+    model, own = Model(update.weights, kept.state), controls.held(update, kept.controls)
     before = model.arguments(manifest)
     fresh = data.since(tested_until)
     metrics = {}
@@ -213,7 +213,9 @@ def local_run(
     metrics["loss_after"] = measure(runtime, data, trained.arguments(manifest))["loss"]
     _check(np.concatenate([trained.weights, trained.state]), metrics, config)
     improved(metrics["loss_before"], metrics["loss_after"])
-    moved = controls.moved(update, own, kept, trained.weights, run.done)
+    moved = controls.moved(update, own, kept.controls, trained.weights, run.done)
+    seed = f"{config.seed} {client_id} {update.round} rounding"
+    shared = feedback.share(update, trained.weights, kept.left, seed)
     forecasts = forecast(runtime, manifest, fresh, before)
     logger.info(
         "round %d: trained on %d windows, loss %.4g to %.4g", update.round, len(data), metrics["loss_before"], metrics["loss_after"]
@@ -223,17 +225,18 @@ def local_run(
             round=update.round,
             layout=update.layout,
             encoding=update.reply_encoding,
-            weights=trained.weights,
+            weights=shared.sent,
             samples=len(data),
             metrics=metrics,
             timing=replace(timing, train_end=clock()),
             steps=run.done if update.extras.steps else None,
             since=own.since if own else None,
             sections=moved.sections,
+            seed=seed,
         ),
         forecasts=list(zip(fresh.time.tolist(), forecasts.tolist(), strict=False)),
         tested_until=float(data.time[-1]),
-        local_state=local_state.written(manifest, trained.state, moved.controls),
+        local_state=local_state.written(manifest, local_state.Kept(trained.state, moved.controls, shared.left)),
     )
 
 

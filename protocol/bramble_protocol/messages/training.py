@@ -79,7 +79,7 @@ class Packed:
         """
         which = _which(in_sections, beside)
         if which not in self._made:  # the vectors are kept, so that no other array gets their identity
-            self._made[which] = _attachment(in_sections, self.weights, self.encoding, beside=beside), dict(beside)
+            self._made[which] = _attachment(in_sections, self.layout, self.weights, self.encoding, beside=beside), dict(beside)
         return self._made[which][0], self.digest if in_sections else None
 
     def made(self, in_sections: bool, beside: Mapping[str, Weights]) -> bool:
@@ -91,7 +91,7 @@ class Packed:
         """The weights as a client has them, shape (layout.size,): the base of an answer that says how far it moved from them."""
         if self.encoding == "float32":
             return self.weights
-        return codecs.decode(codecs.encode(self.weights, self.encoding), self.layout, self.encoding)
+        return codecs.decode(codecs.encode(self.weights, self.layout, self.encoding), self.layout, self.encoding)
 
     @cached_property
     def digest(self) -> str:
@@ -229,6 +229,8 @@ class TrainingComplete:
     """The round whose control it began with, where it keeps one."""
     sections: Mapping[str, Weights] = field(default_factory=dict, repr=False)
     """The vectors beside the weights that it was asked for, by name."""
+    seed: str = ""
+    """Of what the encoding draws while it rounds; it is not sent."""
 
     @classmethod
     def from_wire(cls, value: Any, layout: Layout, asked: ClientUpdate | None = None) -> TrainingComplete:
@@ -242,7 +244,9 @@ class TrainingComplete:
             "round": self.round,
             **({"model": asked.model} if asked and in_sections else {"layout": self.layout.to_wire()}),
             "encoding": sections.ENCODING if in_sections else self.encoding,
-            "weights": _attachment(in_sections, self.weights, self.encoding, asked.base if asked else None, self.sections),
+            "weights": _attachment(
+                in_sections, self.layout, self.weights, self.encoding, asked.base if asked else None, self.sections, self.seed
+            ),
             "samples": self.samples,
             "metrics": dict(self.metrics),
             "timing": asdict(self.timing),
@@ -344,13 +348,14 @@ def _which(in_sections: bool, beside: Mapping[str, Weights]) -> tuple[Any, ...]:
 
 
 def _attachment(
-    in_sections: bool, weights: Weights, encoding: str, base: Weights | None = None, beside: Mapping[str, Weights] | None = None
-) -> bytes:
+    in_sections: bool, layout: Layout, weights: Weights, encoding: str, base: Weights | None = None,
+    beside: Mapping[str, Weights] | None = None, seed: str = "",
+) -> bytes:  # fmt: skip
     if not in_sections:
-        return codecs.encode(weights, encoding, base)
+        return codecs.encode(weights, layout, encoding, base, seed=seed)
     plain = codecs.plain(encoding)
-    others = [(name, plain, codecs.numbers(vector, plain, what=name).data) for name, vector in (beside or {}).items()]
-    return sections.pack([("weights", encoding, codecs.numbers(weights, encoding, base).data), *others])
+    others = [(name, plain, codecs.numbers(vector, layout, plain, what=name).data) for name, vector in (beside or {}).items()]
+    return sections.pack([("weights", encoding, codecs.numbers(weights, layout, encoding, base, seed=seed).data), *others])
 
 
 def _vectors(
@@ -358,7 +363,7 @@ def _vectors(
 ) -> tuple[tuple[str, Any], dict[str, sections.Section]]:
     """Return encoding and bytes of a message's weights, and of what may come with them; their number is checked and none of them read."""
     if not in_sections:
-        if codecs.find(item["encoding"]).based:
+        if codecs.find(item["encoding"]).instead:
             raise ProtocolError(f"encoding: {item['encoding']} travels in sections alone")
         codecs.fits(item["weights"], layout, item["encoding"])
         return (item["encoding"], item["weights"]), {}
@@ -366,8 +371,8 @@ def _vectors(
     if "weights" not in found:
         raise ProtocolError("sections: there is no section weights")
     for name, (encoding, data) in found.items():
-        if name != "weights" and codecs.find(encoding, f"sections.{name}").based:
-            raise ProtocolError(f"sections.{name}: only weights have a base, and {encoding} needs one")
+        if name != "weights" and codecs.find(encoding, f"sections.{name}").instead:
+            raise ProtocolError(f"sections.{name}: only weights travel as {encoding}")
         codecs.fits(data, layout, encoding, name)
     return found.pop("weights"), found
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import ClientUpdate, TrainConfig
+from bramble_server.learning import codec
 from bramble_server.learning.strategies import Plan
 from bramble_server.rounds.view import Model
 from bramble_server.settings import ServerSettings
@@ -26,11 +27,10 @@ class Request:
     def __init__(
         self, number: int, graph: GraphFile, model: Model, settings: ServerSettings, plan: Mapping[str, Plan], forecast: str | None = None
     ) -> None:
-        manifest = graph.manifest
+        manifest, back = graph.manifest, codec.choose(settings.codec, settings.codec_option).encoding
         update = ClientUpdate(
-            number, manifest.task, graph.sha256, manifest.layout, settings.encoding, settings.reply_encoding, model.weights,
-            manifest.config, forecast=forecast,
-        )  # fmt: skip
+            number, manifest.task, graph.sha256, manifest.layout, settings.encoding, back, model.weights, manifest.config, forecast=forecast
+        )
         self._kinds = {client: (its.config, id(its.extras)) for client, its in plan.items()}
         self._updates = {(its.config, id(its.extras)): replace(update, config=its.config, extras=its.extras) for its in plan.values()}
 

@@ -13,7 +13,7 @@ from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
 from bramble_server.clock import Clock
 from bramble_server.fleet.registry import Registry
-from bramble_server.learning import strategies
+from bramble_server.learning import codec, strategies
 from bramble_server.learning.judge import RECENT, Judge
 from bramble_server.learning.strategies import Context, Plan, Strategy
 from bramble_server.metrics import Metrics
@@ -36,6 +36,7 @@ class Commits:
     ) -> None:
         self._settings, self._task, self._store, self._registry, self._metrics = settings, task, store, registry, metrics
         self.strategy = strategies.choose(settings.strategy, settings.strategy_option)
+        self.codec = codec.choose(settings.codec, settings.codec_option)
         self._judge, self._clock = Judge(), clock
         self._left_out: set[str] = set()
 
@@ -59,6 +60,13 @@ class Commits:
         strategy = self._remembering(model.round) if self.strategy.remembers else self.strategy.make()
         headroom.check(strategy, len(clients), len(model.weights))
         return strategy, strategies.planned(strategy, Context(number, model.weights, config), clients)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What rounds go by, as JSON can hold it: it is stored with each."""
+        return {
+            kind: {"name": chosen.name, "parameters": chosen.set} for kind, chosen in (("strategy", self.strategy), ("codec", self.codec))
+        }
 
     def finish(self, open_round: OpenRound) -> Model:
         """Make a round's updates the next model.

@@ -50,7 +50,7 @@ class Openings:
         open_round = OpenRound(self._graph.manifest.task, self._archive.create(header), model.weights, strategy, self._clock)
         try:
             with self._store.writing(synced=False) as connection:
-                open_round.opened(connection, settings.keep_rounds)
+                open_round.opened(connection, settings.keep_rounds, self._commits.how)
         except BaseException:
             open_round.close()
             self._archive.discard(number)

@@ -85,10 +85,10 @@ class OpenRound:
                     self.attempts += 1
         return events
 
-    def opened(self, connection: Connection, keep: int) -> None:
-        """Record the round as running, and keep only so many of its task."""
+    def opened(self, connection: Connection, keep: int, how: Mapping[str, Any] | None = None) -> None:
+        """Record the round as running, and what it goes by, and keep only so many of its task."""
         rounds.trim(connection, self._task, self.number, keep)
-        rounds.opened(connection, self._task, self.number, self.started, list(self._parts), sent=self.started)
+        rounds.opened(connection, self._task, self.number, self.started, list(self._parts), self.started, how)
 
     def asked_again(self, client: str) -> None:
         """Note that the model was sent to a client once more."""

@@ -12,7 +12,7 @@ from bramble_server.store.dialect import Statement, upsert
 from bramble_server.store.schema import MEASURES, rounds, updates
 
 _THEIRS, _UNTIL = rounds.c.task == bindparam("whose"), rounds.c.round <= bindparam("until")
-_OPEN = Statement(rounds.insert(), ("task", "round", "state", "started", "selected", "updates", "metrics"))
+_OPEN = Statement(rounds.insert(), ("task", "round", "state", "started", "selected", "updates", "metrics", "how"))
 _ASK = Statement(updates.insert(), ("round", "client", "sent"))
 _OLD, _TRIM = Statement(select(rounds.c.round).where(_THEIRS, _UNTIL).limit(1)), Statement(delete(rounds).where(_THEIRS, _UNTIL))
 _BEFORE = select(rounds.c.round).where(_THEIRS, rounds.c.round < bindparam("number")).order_by(rounds.c.round.desc())
@@ -22,9 +22,12 @@ _COMMITTED = Statement(_END, ("state", "ended", "updates", "metrics", "reason"))
 _ABANDONED = Statement(_END, ("state", "ended", "updates", "reason"))
 
 
-def opened(connection: Connection, task: str, number: int, started: float, clients: Sequence[str], sent: float | None = None) -> None:
-    """Record a round as running, and that these clients were sent the model."""
-    values = {"state": "running", "started": started, "selected": len(clients), "updates": 0, "metrics": {}}
+def opened(
+    connection: Connection, task: str, number: int, started: float, clients: Sequence[str], sent: float | None = None,
+    how: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Record a round as running, what it goes by, and that these clients were sent the model."""
+    values = {"state": "running", "started": started, "selected": len(clients), "updates": 0, "metrics": {}, "how": how and dict(how)}
     _OPEN.run(connection, {"task": task, "round": number, **values})
     if clients:
         _ASK.run(connection, *({"round": number, "client": client, "sent": sent} for client in clients))
@@ -130,7 +133,7 @@ def history(connection: Connection, task: str, since: int = 0, limit: int = 100,
     With ``clients`` each has the measures of its clients by id.
     """
     newest = select(rounds).where(rounds.c.task == task, rounds.c.round > since).order_by(rounds.c.round.desc()).limit(limit)
-    found = [dict(row) for row in connection.execute(newest).mappings()][::-1]
+    found = [_shown(row) for row in connection.execute(newest).mappings()][::-1]
     if clients and found:
         _add_clients(connection, found)
     return found
@@ -141,7 +144,7 @@ def one(connection: Connection, number: int, clients: bool = True) -> dict[str, 
     row = connection.execute(select(rounds).where(rounds.c.round == number)).mappings().first()
     if row is None:
         return None
-    found = dict(row)
+    found = _shown(row)
     if clients:
         _add_clients(connection, [found])
     return found
@@ -150,6 +153,12 @@ def one(connection: Connection, number: int, clients: bool = True) -> dict[str, 
 def clear(connection: Connection, task: str | None = None) -> None:
     """Forget all rounds, or those of one task, their clients' parts included, but not which numbers are in use."""
     connection.execute(delete(rounds) if task is None else delete(rounds).where(rounds.c.task == task))
+
+
+def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a round in the form that HTTP serves: what it went by stands beside the rest."""
+    found = dict(row)
+    return {"strategy": None, "codec": None, **(found.pop("how") or {}), **found}
 
 
 def _add_clients(connection: Connection, found: Sequence[dict[str, Any]]) -> None:

@@ -21,6 +21,7 @@ rounds = Table(
     Column("metrics", JSON, nullable=False),
     Column("rollback_of", Integer),  # the older round whose model this one brought back; NULL for one that clients trained
     Column("task", String(63), nullable=False),  # by its name; the numbers go through all tasks
+    Column("how", JSON(none_as_null=True)),  # what it went by, by kind; NULL before release 0.2, and of a rollback
     Index("rounds_task", "task", "round"),
 )
 

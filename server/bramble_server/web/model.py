@@ -88,7 +88,7 @@ def _kept(services: Services, task: str) -> list[dict[str, Any]]:
 
 def _render(graph: GraphFile, model: Model, kind: str) -> bytes:
     if kind == RAW:
-        return codecs.encode(model.weights, "float32")
+        return codecs.encode(model.weights, graph.manifest.layout, "float32")
     if kind == NPZ:
         file = io.BytesIO()
         layout = graph.manifest.layout

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify
 
-from bramble_server.learning import strategies
+from bramble_server.learning import codec, strategies
 from bramble_server.web import query
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def blueprint(services: Services) -> Blueprint:
         task, view = track.task, services.coordinator.view
         known = {name: (each.model.round, each.running) for name, each in view.tasks.items()}
         mine, chosen = view.tasks[task], strategies.choose(track.settings.strategy, track.settings.strategy_option)
+        back = codec.choose(track.settings.codec, track.settings.codec_option)
         return jsonify(
             revision=view.revision,
             version=release(),
@@ -36,6 +37,7 @@ def blueprint(services: Services) -> Blueprint:
             forecast=track.forecast,
             mode=services.settings.mode,
             strategy={"name": chosen.name, "parameters": chosen.set},
+            codec={"name": back.name, "parameters": back.set},
             round=mine.model.round,
             running=mine.running,
             waiting_for=mine.waiting_for,

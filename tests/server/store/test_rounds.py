@@ -11,6 +11,7 @@ from bramble_server.store import Store, meta, models, reset, reset_task, rounds
 from bramble_server.store.schema import updates
 
 METRICS = {"loss_before": 2.0, "loss_after": 1.0}
+HOW = {"strategy": {"name": "fedprox", "parameters": {"mu": 0.1}}, "codec": {"name": "topk", "parameters": {"share": 0.02}}}
 
 
 def finished(store: Store, number: int, clients: tuple[str, ...] = ("a", "b"), state: str = "committed") -> None:
@@ -34,7 +35,7 @@ def read(store: Store, number: int) -> dict[str, Any]:
 
 def test_a_round_is_read_back_as_it_went(store: Store) -> None:
     with store.writing() as connection:
-        rounds.opened(connection, "climate", 1, 10.0, ["a", "b"], sent=11.0)
+        rounds.opened(connection, "climate", 1, 10.0, ["a", "b"], sent=11.0, how=HOW)
     assert read(store, 1)["state"] == "running"
     with store.writing() as connection:
         rounds.parts(
@@ -69,6 +70,7 @@ def test_a_round_is_read_back_as_it_went(store: Store) -> None:
         "metrics": METRICS,
         "rollback_of": None,
         "task": "climate",
+        **HOW,
     }
     assert clients["a"] == {
         "sent": 11.0,

@@ -144,7 +144,7 @@ class Choice:
         """
         self._combine(Surroundings(graph=f"format {manifest.format}"), manifest.task)
 
-    def suit(self, mode: str, clients: int, updates: int) -> None:
+    def suit(self, mode: str, clients: int, updates: int, codec: str = "float32") -> None:
         """Check that a server's settings and the strategy combine.
 
         Parameters
@@ -153,13 +153,15 @@ class Choice:
             The server's.
         clients, updates
             With how many a round starts, and of how many it makes a model at least.
+        codec
+            By which updates travel.
 
         Raises
         ------
         BrambleError
             If they do not, or as for ``needs``.
         """
-        self._combine(Surroundings(mode=mode, clients=clients, updates=updates))
+        self._combine(Surroundings(mode=mode, clients=clients, updates=updates, codec=codec))
 
     def _combine(self, around: Surroundings, task: str = "") -> None:
         _ = self.needs

@@ -94,10 +94,10 @@ class Strategy(ABC):
     round's object begins with what belongs to the model that is.
 
     Must override: ``begin``, ``fold``, ``finish``. May override: ``plan``, ``extras`` and ``needs`` (both or neither), ``state`` and
-    ``restore`` (both or neither), and what the class says of itself: ``takes``, ``linear``, ``streams``, ``copies``, and ``least``,
-    ``blends`` and ``memory``, which go by what was set. The methods are called
-    in the order ``restore`` (if there is something), ``plan``, ``extras``, ``begin``, ``fold`` for each update that counts, ``finish``,
-    ``state``; one at a time, though not all by one thread. The first line of the docstring is what ``bramble strategies`` says.
+    ``restore`` (both or neither), and what the class says of itself: ``takes``, ``linear``, ``streams``, ``partial``, ``copies``, and
+    ``least``, ``blends`` and ``memory``, which go by what was set. The methods are called in the order ``restore`` (if there is
+    something), ``plan``, ``extras``, ``begin``, ``fold`` for each update that counts, ``finish``, ``state``; one at a time,
+    though not all by one thread. The first line of the docstring is what ``bramble strategies`` says.
     """
 
     takes: ClassVar[type[Parameters]] = Parameters
@@ -106,6 +106,9 @@ class Strategy(ABC):
     """Whether the next model depends on the updates through ``sum(samples * weights)`` and ``sum(samples)`` alone: a secure sum will do."""
     streams: ClassVar[bool] = True
     """Whether an update is done with when ``fold`` returns; otherwise what a round takes grows with its clients."""
+    partial: ClassVar[bool] = True
+    """Whether updates will do of which only the largest changes came, the others later: not where the next model goes by what most clients
+    say of a number, or by a few clients, for each says nothing of most numbers, and what was not counted never comes again."""
     copies: ClassVar[float] = 4
     """Vectors as long as the model, in float32, that a round takes beside the model; see ``memory`` for one that does not stream."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from bramble_protocol import codecs
+from bramble_protocol.codecs import topk
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import CONTROL, CORRECTION, MOMENTUM
 from bramble_server.learning.strategies.base import Strategy
@@ -15,7 +17,7 @@ _MOST = 1000
 """Updates up to which it is looked at how many of them a model is made of."""
 
 AXES: Mapping[str, tuple[str, ...]] = {
-    "codec": ("float32", "float16", "delta-float16"),
+    "codec": (*codecs.CODECS, topk.NAME),
     "selection": ("all that are able",),
     "discipline": ("synchronous",),
     "mode": ("evaluation", "private"),
@@ -46,6 +48,8 @@ class Rule:
     broken: Callable[[Strategy, Surroundings], bool]
     sentence: str
     """Why, and what to do, after the strategy's name."""
+    setting: str = "strategy"
+    """The setting that is to be changed."""
 
 
 def _own_weights_shown(strategy: Strategy, around: Surroundings) -> bool:
@@ -58,6 +62,20 @@ def _steps_uncorrected(strategy: Strategy, around: Surroundings) -> bool:
 
 
 RULES = (
+    Rule(
+        "codec",
+        lambda strategy, around: around.codec == topk.NAME and not strategy.partial,
+        f"goes by what most clients say of a number, or by a few clients, and with {topk.NAME} each says something of few numbers; go by "
+        "delta-int8",
+        "codec",
+    ),
+    Rule(
+        "",
+        lambda strategy, around: around.codec == topk.NAME and around.mode == "private",
+        f"would make numbers of the model of what one client alone sent, for with {topk.NAME} each sends others, and private mode shows "
+        "nobody's weights; go by delta-int8",
+        "codec",
+    ),
     Rule(
         "graph",
         _steps_uncorrected,
@@ -88,7 +106,7 @@ def check(name: str, strategy: Strategy, around: Surroundings, task: str = "") -
     """
     for rule in RULES:
         if rule.broken(strategy, around):
-            raise BrambleError(f"strategy: {name} {rule.sentence.format(task=task, least=strategy.least, clients=around.clients)}")
+            raise BrambleError(f"{rule.setting}: {name} {rule.sentence.format(task=task, least=strategy.least, clients=around.clients)}")
 
 
 def combinations(strategy: Strategy) -> dict[str, dict[str, bool]]:

@@ -30,6 +30,7 @@ class Krum(Blockwise):
     """
 
     takes = Liars
+    partial = False
     parameters: Liars
 
     @property

@@ -118,6 +118,7 @@ def around(kind: type[Strategy]) -> type[NormBound]:
         "takes": takes,
         "inner": kind,
         "streams": kind.streams,
+        "partial": kind.partial,
         "copies": kind.copies + 2,
         "__doc__": NormBound.__doc__,
     }

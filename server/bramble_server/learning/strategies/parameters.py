@@ -65,17 +65,19 @@ def parameter(
     return field(default=default, metadata={"description": description, "range": Range(least, most, above, below)})
 
 
-def read(kind: type[P], given: Mapping[str, Any], owner: str) -> P:
+def read(kind: type[P], given: Mapping[str, Any], owner: str, setting: str = "strategy_option") -> P:
     """Build parameters from settings: numbers as TOML has them, or as text.
 
     Parameters
     ----------
     kind
-        What the strategy takes.
+        What the strategy takes, or whatever else is chosen by name.
     given
         Values by name.
     owner
-        The strategy's name.
+        Its name.
+    setting
+        What a refusal calls the setting that has them.
 
     Raises
     ------
@@ -86,8 +88,8 @@ def read(kind: type[P], given: Mapping[str, Any], owner: str) -> P:
     values = {}
     for name, value in given.items():
         if name not in known:
-            raise BrambleError(f"strategy_option: {owner} has no parameter {name!r}{_instead(name, known, types)}")
-        values[name] = _value(f"strategy_option: {name} of {owner}", value, types[name], known[name])
+            raise BrambleError(f"{setting}: {owner} has no parameter {name!r}{_instead(name, known, types)}")
+        values[name] = _value(f"{setting}: {name} of {owner}", value, types[name], known[name])
     return kind(**values)
 
 

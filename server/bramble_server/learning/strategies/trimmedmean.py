@@ -28,6 +28,7 @@ class TrimmedMean(Blockwise):
     """
 
     takes: ClassVar[type[Parameters]] = Trim
+    partial = False
     parameters: Trim
 
     def trimmed(self, updates: int) -> int:

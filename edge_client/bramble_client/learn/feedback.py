@@ -1,0 +1,44 @@
+"""What a codec that sends only part of a run's work leaves for the next one, which adds it to what it sends: nothing is lost, only late.
+
+That is error feedback (Stich et al. 2018, algorithm 1). It is kept beside the answer that it belongs to, and holds once the server took
+that: an answer that was refused, or never arrived, leaves what was there before. One in an encoding that sends everything leaves nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bramble_protocol import codecs
+from bramble_protocol.layout import Weights
+from bramble_protocol.messages import ClientUpdate
+
+
+class Shared(NamedTuple):
+    """What a run's work comes to between server and client."""
+
+    sent: Weights
+    """What is to be encoded, shape (layout.size,)."""
+    left: Weights | None
+    """How far that is from what the server will have; None where nothing is to be kept."""
+
+
+def share(update: ClientUpdate, trained: Weights, left: Weights | None, seed: str) -> Shared:
+    """Add what the last answer left to what was trained.
+
+    Parameters
+    ----------
+    update
+        What was asked.
+    trained
+        Shape (layout.size,).
+    left
+        Of the last answer that the server took; None for nothing.
+    seed
+        With which the answer will be encoded.
+    """
+    encoding, layout = update.reply_encoding, update.layout
+    if not codecs.find(encoding).partial:
+        return Shared(trained, None)
+    sent = trained if left is None else trained + left
+    came = codecs.decode(codecs.encode(sent, layout, encoding, update.base, seed=seed), layout, encoding, update.base)
+    return Shared(sent, sent - came)
