@@ -48,7 +48,7 @@ class SimulateSettings(RoundSettings, WorkersSettings):
     clients: int = Field(100, ge=1, le=100_000, description="How many clients.")
     rounds: int = Field(20, ge=1, le=100_000, description="How many rounds.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of everything that is drawn.")
-    task: str = Field("climate", description="Built-in task, or the path of an exported graph.")
+    task: str = Field("climate", description="Task by its name (bramble task list), or the path of an exported graph.")
     scenario: Path | None = Field(None, description="TOML file that says who is slow, away or lost; without it all is well.")
     data: str | None = Field(
         None, description="Folder of CSV files, one a place, or the name of a function that a package offers; without it the recordings."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bramble_protocol import BrambleError
+from bramble_protocol import BrambleError, plugins
 from bramble_protocol.printable import printable
 from bramble_server.learning import strategies
 from bramble_server.learning.strategies import combining, parameters
@@ -13,7 +13,8 @@ from bramble_server.learning.strategies import combining, parameters
 
 def run(as_json: bool) -> int:
     """Print all strategies; one that its package spoilt says so, and hides no other."""
-    found = [_one(name) for name in strategies.names()]
+    taken = plugins.taken(strategies.GROUP, strategies.STRATEGIES, "strategy")
+    found = [*map(_one, strategies.names()), *({"name": name, "error": sentence} for name, sentence in taken)]
     print(json.dumps(found, indent=1) if as_json else "\n".join(line for item in found for line in _lines(item)))
     return 0
 

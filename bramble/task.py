@@ -1,17 +1,19 @@
-"""``bramble task``: export a task's graph, and sign graphs for the clients that ask for a signature."""
+"""``bramble task``: list tasks, export a task's graph, and sign graphs for the clients that ask for a signature."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bramble_protocol import BrambleError, released, signatures
+from bramble_protocol import BrambleError, plugins, released, signatures
 from bramble_protocol.graph import GraphFile
+from bramble_protocol.printable import printable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,11 +21,56 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The tasks that a fleet can learn.", no_args_is_help=True)
 
 
+@app.command("list")
+def listed(as_json: Annotated[bool, typer.Option("--json", help="Print a list, with channels, metric and digest apart.")] = False) -> None:
+    """List the tasks that a server here can be given by name, and the package that brings each; one that cannot be used says why."""
+    from bramble_server import tasks
+
+    taken = [{"name": name, "error": sentence} for name, sentence in plugins.taken(tasks.GROUP, tasks.TASKS, "task")]
+    found = [*map(_listed, tasks.names()), *taken]
+    typer.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else "\n".join(line for item in found for line in _lines(item)))
+
+
+def _listed(name: str) -> dict[str, Any]:
+    from bramble_server import tasks
+
+    try:
+        task = tasks.find(name)
+        graph, signed = task.graph(), bool(tasks.signatures_of(name))
+    except BrambleError as error:
+        return {"name": name, "error": str(error)}
+    told = graph.manifest.to_wire()
+    return {
+        "name": name,
+        "package": task.owner or f"bramble-fl {version('bramble-fl')}",
+        **{key: told[key] for key in ("description", "channels", "window", "step_s", "horizon", "target", "metric")},
+        "weights": graph.manifest.layout.size,
+        "graph": str(task.path),
+        "sha256": graph.sha256,
+        "signed": signed,
+    }
+
+
+def _lines(item: dict[str, Any]) -> list[str]:
+    if "error" in item:
+        return [printable(f"{item['name']:16}{item['error']}", None)]
+    channels = ", ".join(f"{channel['key']} ({channel['unit']})" for channel in item["channels"])
+    told = (
+        item["description"],
+        f"of {item['package']}{', signed' * item['signed']}: {item['graph']}",
+        f"takes {channels} in {item['window']} bins of {item['step_s']:g} s; {item['weights']} weights",
+    )
+    return [printable(f"{'' if index else item['name']:16}{line}", None) for index, line in enumerate(told)]
+
+
 @app.command("export")
 def export(
-    name: Annotated[str, typer.Argument(help="The task to export; without it all of them, in place.")] = "",
+    name: Annotated[str, typer.Argument(help="The task to export, Bramble's or another package's; without it all of Bramble's.")] = "",
     horizon: Annotated[int | None, typer.Option(min=0, help="Bins to forecast ahead, instead of the task's own number.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the graph here, for bramble server --task FILE.tflite.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the graph here, for bramble server --task FILE.tflite; without it beside the task's own file."),
+    ] = None,
 ) -> None:
     """Export a task's Keras model as the graph that clients train. Needs TensorFlow, the extra 'authoring'."""
     from bramble_server import tasks
@@ -34,13 +81,16 @@ def export(
         from bramble_server.authoring.export import export as exported
     except ModuleNotFoundError as error:
         raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[authoring]'") from error
-    for chosen in [name] if name else sorted(tasks.TASKS):
-        graph = exported(tasks.create(chosen, horizon))
-        path = out or tasks.FOLDER / f"{chosen}.tflite"
-        path.write_bytes(graph.data)
-        path.with_suffix(".json").write_text(json.dumps(graph.manifest.to_wire(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    for chosen in map(tasks.find, [name] if name else sorted(tasks.TASKS)):
+        graph = exported(chosen.make(horizon))
+        path = out or chosen.path
+        try:
+            path.write_bytes(graph.data)
+            path.with_suffix(".json").write_text(json.dumps(graph.manifest.to_wire(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        except OSError as error:
+            raise BrambleError(f"task export: {error.filename} cannot be written ({error.strerror}); say where with --out") from None
         typer.echo(f"{path}: {len(graph.data)} bytes, sha256 {graph.sha256}")
-        if out is None and horizon is None and released.add(graph.fingerprint, chosen):
+        if out is None and horizon is None and not chosen.owner and released.add(graph.fingerprint, chosen.name):
             typer.echo(f"{released.FILE}: it is among the released ones now")
 
 

@@ -55,11 +55,11 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
     BrambleError
         If a server could not start with them, in one sentence.
     """
-    builtin = [name for name in settings.task if not name.endswith(".tflite")]
+    by_name = [name for name in settings.task if not name.endswith(".tflite")]
     found: dict[str, Foundation] = {}
     called: dict[str, str] = {}
     for name in settings.task:
-        horizon = settings.horizon if name in builtin or not builtin else None  # where no task could take it, one says so
+        horizon = settings.horizon if name in by_name or not by_name else None  # where no task could take it, one says so
         graph, signatures = tasks.load(name, horizon), tasks.signatures_of(name)
         task = graph.manifest.task
         if task in found:

@@ -83,8 +83,8 @@ class ServerSettings(RoundSettings):
     task: Annotated[tuple[str, ...], NoDecode, BeforeValidator(names)] = Field(
         ("climate",),
         min_length=1,
-        description="Built-in task, or the path of an exported graph; may be given more than once, and the first is the one that is meant "
-        "where none is named.",
+        description="Task by its name (bramble task list), or the path of an exported graph; may be given more than once, and the first is "
+        "the one that is meant where none is named.",
         json_schema_extra={"cli": "repeat", "shown": "climate", "metavar": "TEXT"},
     )
     track: Annotated[dict[str, dict[str, Any]], NoDecode, BeforeValidator(by_task)] = Field(

@@ -19,6 +19,7 @@ from tests.edge_client.plugin import install
 MANIFEST = tasks.load("climate").manifest
 KINDS: dict[str, tuple[str, Callable[[str], object]]] = {
     "strategies": ("strategy: 'mine'", strategies.kind),
+    "tasks": ("task: 'mine'", tasks.find),
     "sensors": ("sensor 'mine'", catalogue.driver),
     "chips": ("simulated chip 'mine'", catalogue.chip),
     "readings": ("data: mine", lambda name: places.read(name, MANIFEST)),

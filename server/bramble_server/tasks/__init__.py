@@ -1,40 +1,27 @@
-"""The tasks that come with Bramble, each with its graph exported and committed, so that serving needs no TensorFlow."""
+"""What fleets learn: tasks by name, each with its exported graph beside it, so that serving needs no TensorFlow, and graphs by path."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from bramble_protocol import signatures
-from bramble_protocol.errors import BrambleError, ProtocolError
+from bramble_protocol.errors import ProtocolError
 from bramble_protocol.graph import GraphFile
 from bramble_server.tasks.base import Task
-from bramble_server.tasks.climate import Climate
+from bramble_server.tasks.named import FOLDER, GROUP, TASKS, Named, TaskError, find, names
 
-FOLDER = Path(__file__).parent
-TASKS: dict[str, Callable[..., Task]] = {"climate": Climate}
-"""Every built-in task by name. A new one is one file, its exported graph beside it, and one row here."""
-
-__all__ = ["TASKS", "Task", "TaskError", "create", "load", "signatures_of"]
-
-
-class TaskError(BrambleError):
-    """A task cannot be found or read."""
+__all__ = ["FOLDER", "GROUP", "TASKS", "Named", "Task", "TaskError", "create", "find", "load", "names", "signatures_of"]
 
 
 def create(name: str, horizon: int | None = None) -> Task:
-    """Return the built-in task of this name, with another horizon than its own if one is given.
+    """Return the task of this name, with another horizon than its own if one is given.
 
     Raises
     ------
-    TaskError
-        If there is no such task.
+    BrambleError
+        If there is no such task, or the package that offers it is broken.
     """
-    if name not in TASKS:
-        raise TaskError(
-            f"task: {name[:100]!r} is not one of {', '.join(sorted(TASKS))}; for a graph of your own, give the path of its .tflite file"
-        )
-    return TASKS[name]() if horizon is None else TASKS[name](horizon=horizon)
+    return find(name).make(horizon)
 
 
 def former(task: str, horizon: int) -> frozenset[str]:
@@ -44,27 +31,23 @@ def former(task: str, horizon: int) -> frozenset[str]:
 
 
 def load(name: str, horizon: int | None = None) -> GraphFile:
-    """Read the graph of a built-in task, or of a file that ``bramble task export`` wrote.
+    """Read the graph of a task by its name, or of a file that ``bramble task export`` wrote.
 
     Parameters
     ----------
     name
-        A built-in task's name, or the path of a ``.tflite`` file.
+        A task's name, or the path of a ``.tflite`` file.
     horizon
-        Bins to forecast ahead, instead of the task's own number; only for a built-in task, whose graph does not depend on it.
+        Bins to forecast ahead, instead of the task's own number; only for a task by its name, whose graph does not depend on it.
 
     Raises
     ------
-    TaskError
-        If there is no such task or file, the file is not a graph with a manifest, or a horizon is given for a file.
+    BrambleError
+        If there is no such task or file, the file is not a graph with a manifest, a horizon is given for a file, or the package that
+        offers the task is broken.
     """
     if not name.endswith(".tflite"):
-        task = create(name, horizon)
-        graph = GraphFile.read((FOLDER / f"{name}.tflite").read_bytes())
-        if horizon is None:
-            return graph
-        manifest = task.manifest(graph.manifest.layout, graph.manifest.interface.state)
-        return GraphFile.pack(graph.flatbuffer, manifest, graph.initial, graph.state)
+        return find(name).graph(horizon)
     if horizon is not None:
         raise TaskError(f"horizon: the graph in {name} has its own; export it again to change it")
     try:
@@ -79,7 +62,7 @@ def load(name: str, horizon: int | None = None) -> GraphFile:
 
 
 def signatures_of(name: str) -> bytes:
-    """Return the file of signatures that lies beside a graph of one's own; empty if there is none, or the task is built in.
+    """Return the file of signatures that lies beside a task's graph; empty if there is none, as for those that come with Bramble.
 
     Raises
     ------
@@ -88,8 +71,9 @@ def signatures_of(name: str) -> bytes:
     ProtocolError
         Naming the line that is no signature.
     """
-    path = Path(name + ".sig")
-    if not name.endswith(".tflite") or not path.exists():
+    graph = name if name.endswith(".tflite") else find(name).path
+    path = Path(f"{graph}.sig")
+    if not path.exists():
         return b""
     try:
         data = path.read_bytes()

@@ -271,6 +271,7 @@ class TestOtherPackages:
     def test_none_takes_the_name_of_one_of_bramble_s(self, plug: Plug) -> None:
         plug("raise SystemExit", "fedavg = radon_plugin:Shy")
         assert chosen() == ("fedavg", {})
+        assert listing()["fedavg"]["error"].startswith("strategy: 'fedavg' of radon-plugin 1.0 is never used, for Bramble has one")
 
 
 def test_the_command_lists_them_for_people() -> None:
