@@ -182,13 +182,19 @@ class Agent:
     def _train(self, update: ClientUpdate, received: float) -> Result:
         if self._board.simulated:  # readings that the server asked for before this round belong into it
             self._cycles.wait(update.config.deadline_s / 2)
-        # What is added to this answer is known only when it is known whether the server took the last one, which is on its way.
-        while codecs.find(update.reply_encoding).partial and not self._outbox.settled(update.task, 1.0):
-            if not self._training.wanted:
-                raise BrokenOff("put off until the server says whether it took the last update")
+        if codecs.find(update.reply_encoding).partial:
+            self._settle(update)
         noted, until = self._memory.local_state(update.task), self._memory.tested_until(update.task)
         result = self._trainer.run(update, self._recorder.columns, until, received, noted, lambda: self._training.wanted)
         return guarded(result, self._memory.untold(update.task)) if self._private else result
+
+    def _settle(self, update: ClientUpdate) -> None:
+        """Wait for what the server says of the last answer, which is on its way: by that is known what is to be added to the next one."""
+        if not self._outbox.settled(update.task, 0.0):
+            log.info("round %d of %s: waits until the server says whether it took the last answer", update.round, update.task)
+        while not self._outbox.settled(update.task, 1.0):
+            if not self._training.wanted:
+                raise BrokenOff("broken off before it began")
 
     def _trained(self, update: ClientUpdate, result: Result) -> None:
         """Mirror the forecasts, stamped with the time they are for."""

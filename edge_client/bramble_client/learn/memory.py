@@ -76,8 +76,8 @@ class Memory:
         self._recorder.update(dict.fromkeys([*names, TASKS] if task is None else names))
 
     def forget_untold(self) -> None:
-        """Forget the measures of all tasks that wait: they were to be told to another fleet's server."""
-        self._recorder.update({self._name(UNTOLD, task): None for task in self._tasks() or [""]})
+        """Forget what of all tasks waits to be told, or goes on with answers that were: it is another fleet's server's."""
+        self._recorder.update({self._name(value, task): None for task in self._tasks() or [""] for value in (UNTOLD, LOCAL_STATE)})
 
     def _tasks(self) -> list[str]:
         with contextlib.suppress(ValueError):  # a damaged page's

@@ -76,3 +76,11 @@ def test_of_too_many_tasks_those_that_were_noted_longest_ago_are_forgotten_and_n
         memory.note(f"t{number}", note(float(number)))
     kept = [number for number in range(MOST + 3) if memory.tested_until(f"t{number}") is not None]
     assert kept == [0, *range(4, MOST + 3)]
+
+
+def test_what_was_for_another_fleet_s_server_is_forgotten_and_what_was_tested_is_not(recorder: Recorder) -> None:
+    memory = Memory(recorder)
+    memory.note("a", note(10.0))
+    memory.note("b", note(20.0))
+    memory.forget_untold()
+    assert [remembered(memory, task) for task in "ab"] == [(10.0, None, None), (20.0, None, None)]
