@@ -17,7 +17,7 @@ from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import Delivery, Timing, TrainingComplete
 from bramble_server.learning.aggregate import BLOCK
 from bramble_server.learning.judge import Judge
-from bramble_server.learning.strategies import Update, create
+from bramble_server.learning.strategies import Aside, Update, create
 from bramble_server.rounds.divergence import measure
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, RoundFile
@@ -47,6 +47,15 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
+def read_from(weights: Weights) -> Aside:
+    """Return what reads weights part by part, as if they had been put aside."""
+
+    def read(start: int, part: Weights) -> None:
+        part[:] = weights[start : start + len(part)]
+
+    return read
+
+
 def main() -> list[Row]:
     rng = np.random.default_rng(0)
     updates = [rng.standard_normal(PARAMETERS, np.float32) for _ in range(CLIENTS)]
@@ -65,7 +74,7 @@ def main() -> list[Row]:
     peak = tracemalloc.get_traced_memory()[1] / updates[0].nbytes
     tracemalloc.stop()
 
-    measuring = seconds(lambda: [measure(weights, updates[0], updates[1]) for weights in updates])
+    measuring = seconds(lambda: measure({str(index): read_from(weights) for index, weights in enumerate(updates)}, updates[0], updates[1]))
     tracemalloc.start()
     with tempfile.TemporaryDirectory() as name:
         header = Header(1, "", "evaluation", PARAMETERS, tuple(f"pi-{index}" for index in range(CLIENTS)), time.time(), time.time() + 60)

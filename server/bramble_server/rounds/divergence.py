@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bramble_protocol.layout import Weights
+from bramble_server.learning.strategies import Aside
 
 _BLOCK = 1 << 13
 """Values measured at a time: three such rows fit into a processor's cache, and BLAS starts no threads for so few."""
+_PART = 4 * _BLOCK
+"""Values read at a time."""
 _LEAST, _MOST = 1e-25, 1e38
 """Between these a block's sum of squares in float32 is right."""
 
@@ -33,37 +38,60 @@ def length(weights: Weights, old: Weights) -> float:
     total = 0.0
     space = np.empty(min(len(weights), _BLOCK), np.float32)
     for start in range(0, len(weights), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        moved = np.subtract(weights[part], old[part], out=space[: len(weights[part])])
-        square = float(moved @ moved)
-        total += square if _told(square, moved) else _exactly(weights[part], old[part], weights[part], old[part])
+        mine, before = weights[start : start + _BLOCK], old[start : start + _BLOCK]
+        total += _square(mine, before, np.subtract(mine, before, out=space[: len(mine)]))
     return math.sqrt(total)
 
 
 @np.errstate(over="ignore")
-def measure(weights: Weights, old: Weights, new: Weights) -> Divergence:
-    """Compare one client's weights with the old and the new global model.
+def measure(updates: Mapping[str, Aside], old: Weights, new: Weights) -> dict[str, Divergence]:
+    """Compare each client's weights with the old and the new global model.
 
-    Blocks are summed in float32 and their sums in float64, so that lengths are right to 1e-7 of themselves, and the cosine to 2e-7.
+    They are read part by part, all clients' of a part one after the other: both models' part then stays in the processor's cache. Blocks
+    are summed in float32 and their sums in float64, so that lengths are right to 1e-7 of themselves, and the cosine to 2e-7.
+
+    Parameters
+    ----------
+    updates
+        By client, what fills an array with its weights from one of them on.
+    old, new
+        Shape (parameters,).
     """
-    update = step = along = apart = 0.0
-    space = np.empty((3, min(len(weights), _BLOCK)), np.float32)
-    for start in range(0, len(weights), _BLOCK):
-        mine, before, after = weights[start : start + _BLOCK], old[start : start + _BLOCK], new[start : start + _BLOCK]
-        moved, wanted, rest = space[:, : len(mine)]
-        np.subtract(mine, before, out=moved)
-        np.subtract(after, before, out=wanted)
-        np.subtract(mine, after, out=rest)
-        squares = float(moved @ moved), float(wanted @ wanted), float(rest @ rest)
-        if all(map(_told, squares, (moved, wanted, rest))):
-            along += float(moved @ wanted)
-        else:
-            squares = _exactly(mine, before, mine, before), _exactly(after, before, after, before), _exactly(mine, after, mine, after)
-            along += _exactly(mine, before, after, before)
-        update, step, apart = update + squares[0], step + squares[1], apart + squares[2]
+    size, step, sums = len(old), 0.0, {client: np.zeros(3) for client in updates}
+    row, way = (np.empty(min(size, _PART), np.float32) for _ in range(2))
+    for start in range(0, size, _PART):
+        before, after = old[start : start + _PART], new[start : start + _PART]
+        wanted, mine = np.subtract(after, before, out=way[: len(before)]), row[: len(before)]
+        blocks = [slice(at, at + _BLOCK) for at in range(0, len(before), _BLOCK)]
+        lengths = [_square(after[block], before[block], wanted[block]) for block in blocks]
+        step += sum(lengths)
+        for client, read in updates.items():
+            read(start, mine)
+            for block, square in zip(blocks, lengths, strict=True):
+                sums[client] += _products(mine[block], before[block], after[block], wanted[block], square)
+    return {client: _divergence(total, step) for client, total in sums.items()}
+
+
+def _products(mine: Weights, before: Weights, after: Weights, wanted: Weights, square: float) -> tuple[float, float, float]:
+    """Return of one block ``|mine - before|**2``, ``(mine - before) @ wanted`` and ``|mine - after|**2``."""
+    moved, rest = mine - before, mine - after
+    update, apart = float(moved @ moved), float(rest @ rest)
+    if _told(update, moved) and _told(apart, rest) and _told(square, wanted):
+        return update, float(moved @ wanted), apart
+    return _exactly(mine, before, mine, before), _exactly(mine, before, after, before), _exactly(mine, after, mine, after)
+
+
+def _divergence(sums: NDArray[np.float64], step: float) -> Divergence:
+    update, along, apart = map(float, sums)
     norms = math.sqrt(update) * math.sqrt(step)
     cosine = min(1.0, max(-1.0, along / norms)) if norms else None
     return Divergence(math.sqrt(update), cosine, math.sqrt(apart))
+
+
+def _square(a: Weights, b: Weights, apart: Weights) -> float:
+    """Return ``|a - b|**2`` of one block, whose difference is known."""
+    square = float(apart @ apart)
+    return square if _told(square, apart) else _exactly(a, b, a, b)
 
 
 def _told(square: float, moved: Weights) -> bool:

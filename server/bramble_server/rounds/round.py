@@ -310,7 +310,7 @@ class OpenRound:
             except BrambleError as error:
                 self._verdicts[client] = replace(verdict, reason=str(error))
 
-    def _aside(self, record: Record, reach: float) -> Aside:
+    def _aside(self, record: Record, reach: float = 1.0) -> Aside:
         def read(start: int, part: Weights) -> None:
             self._file.read(record, part, start=start)
 
@@ -333,8 +333,9 @@ class OpenRound:
         """
         with store.writing() as connection:
             latest = []
-            for client, weights in self._updates():
-                report, found = self._reports[client], vars(measure(weights, self._model, model))
+            aside = {client: self._aside(record) for client, record in sorted(self._records.items())}
+            for client, divergence in measure(aside, self._model, model).items():
+                report, found = self._reports[client], vars(divergence)
                 self._parts[client].update(found)
                 latest.append(LatestUpdate(self._task, client, self.number, report.samples, report.metrics, **found))
             models.save_updates(connection, *latest)

@@ -3,8 +3,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bramble_protocol.layout import Weights
 from bramble_server.learning.aggregate import BLOCK
-from bramble_server.rounds.divergence import length, measure
+from bramble_server.rounds import divergence
+from bramble_server.rounds.divergence import Divergence, length
+
+
+def measure(weights: Weights, old: Weights, new: Weights) -> Divergence:
+    """Return one client's, of two that are measured together."""
+
+    def read(start: int, part: Weights) -> None:
+        part[:] = weights[start : start + len(part)]
+
+    def other(start: int, part: Weights) -> None:
+        part[:] = 1 + old[start : start + len(part)]
+
+    return divergence.measure({"other": other, "mine": read}, old, new)["mine"]
 
 
 def test_agrees_with_its_definitions() -> None:
