@@ -18,7 +18,7 @@ from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store
-from bramble_server.web import clients, errors, guards, model, monitor, readings, rounds, starters, status
+from bramble_server.web import clients, errors, guards, model, monitor, query, readings, rounds, starters, status
 
 
 @dataclass(frozen=True)
@@ -59,5 +59,6 @@ def register(app: Flask, services: Services) -> None:
     """Give an application every endpoint, behind the guards."""
     errors.register(app, services.limited_log)
     guards.register(app, services)
+    query.register(app)
     for part in (starters, status, clients, rounds, model, readings, monitor):
         app.register_blueprint(part.blueprint(services))

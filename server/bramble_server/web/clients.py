@@ -20,8 +20,9 @@ def blueprint(services: Services) -> Blueprint:
     part = Blueprint("clients", __name__)
 
     @part.get("/clients")
+    @query.takes(task=query.text)
     def clients() -> Response:
-        task = services.track(query.read(task=query.text)["task"]).task
+        task = services.track(query.asked()["task"]).task
         found = services.registry.to_json(services.coordinator.view.tasks[task].waiting_for, task)
         return jsonify(
             clients=found, never_seen=services.never_seen(), refused=services.registry.refused.to_json(services.registry.clock.time())
@@ -30,7 +31,6 @@ def blueprint(services: Services) -> Blueprint:
     @part.delete("/clients/<name>")
     @needs("admin")
     def forget(name: str) -> Response:
-        query.read()
         known = services.registry.get(name)
         if known is None:
             raise RequestError(404, f"there is no client {printable(name)[:63]}")

@@ -10,6 +10,7 @@ from flask import Response, g, request
 from jinja2 import Environment
 
 from bramble_server.fleet.tokens import SCOPES
+from bramble_server.web import query
 from bramble_server.web.status import release
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _sentence(path: str, said: dict[str, Any]) -> str:
         return f"Round {said['round']} is running with {_clients(len(said['clients']))}."
     if path == "/generate":
         return f"Cycle {said['cycle']} has begun with {_clients(said['clients'])}."
-    if task := request.args.get("task"):
+    if task := query.asked()["task"]:
         return f"Task {task} is back at its initial model; told were {_clients(said['clients'])}."
     return f"The server is back at the initial model and told {_clients(said['clients'])}."
 
@@ -139,7 +140,7 @@ def _render(services: Services, said: str | None, status: int) -> Response:
         path=request.path,
         release=release(),
         mode=services.settings.mode,
-        task=services.track(request.args.get("task")).task if request.args.get("task") and not said else None,
+        task=None if said or (task := query.asked().get("task")) is None else services.track(task).task,
         tasks=[_task(services, track, view.tasks[track.task]) for track in services.tracks],
         opens=visitor.opens if visitor else frozenset(SCOPES),
         readings=READINGS,

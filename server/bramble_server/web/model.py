@@ -32,8 +32,9 @@ def blueprint(services: Services) -> Blueprint:
     served = {track.graph.sha256: track for track in services.tracks}
 
     @part.get("/model")
+    @query.takes(task=query.text)
     def model() -> Response:
-        track = services.track(query.read(task=query.text)["task"])
+        track = services.track(query.asked()["task"])
         current = services.coordinator.view.tasks[track.task].model
         kind = request.accept_mimetypes.best_match([JSON, RAW, NPZ], JSON)
         tag = f"{track.graph.sha256[:12]}-{current.round}-{kind.rpartition('/')[2]}"
@@ -45,22 +46,25 @@ def blueprint(services: Services) -> Blueprint:
         return response
 
     @part.get("/models")
+    @query.takes(task=query.text)
     def kept() -> Response:
-        track = services.track(query.read(task=query.text)["task"])
+        track = services.track(query.asked()["task"])
         return jsonify(models=services.loop.offload(_kept, services, track.task))
 
     @part.post("/model/rollback")
     @needs("admin")
+    @query.takes(round=query.integer(1, 2**53), task=query.text)
     def rollback() -> Response:
-        asked = query.read(round=query.integer(1, 2**53), task=query.text)
+        asked = query.asked()
         number, track = asked["round"], services.track(asked["task"])
         if number is None:
             raise RequestError(400, "round: say which, as in /model/rollback?round=7; /models lists those that are kept")
         return jsonify(round=services.coordinator.rollback(number, track.task), rollback_of=number)
 
     @part.get("/model/clients")
+    @query.takes(weights=query.switch, task=query.text)
     def model_clients() -> Response:
-        asked = query.read(weights=query.switch, task=query.text)
+        asked = query.asked()
         track = services.track(asked["task"])
         return Response(services.loop.offload(_render_clients, services, track.graph, asked["weights"] is not False), mimetype=JSON)
 

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, jsonify
 
 from bramble_server.metrics import CONTENT_TYPE
 from bramble_server.store import StoreError
+from bramble_server.web import query
 from bramble_server.web.scopes import needs
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ def blueprint(services: Services) -> Blueprint:
     part = Blueprint("monitor", __name__)
 
     @part.get("/healthz")
+    @query.ignored
     def healthz() -> Response:
         return jsonify(ok=True)
 
     @part.get("/readyz")
+    @query.ignored
     def readyz() -> tuple[Response, int]:
         with suppress(StoreError):
             services.loop.offload(services.store.probe)

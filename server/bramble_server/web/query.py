@@ -3,35 +3,64 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from flask import request
+from flask import Flask, g, request
 
 from bramble_protocol.fields import CLIENT_ID
+from bramble_protocol.printable import printable
 from bramble_server.web.errors import RequestError
 
 Reader = Callable[[str, str], Any]
+"""Makes a value of a parameter's text, or refuses it; its name is for the sentence."""
+View = TypeVar("View", bound=Callable[..., Any])
 
 
-def read(**readers: Reader) -> dict[str, Any]:
-    """Return each parameter's value, ``None`` for one that is not given.
+def takes(**readers: Reader) -> Callable[[View], View]:
+    """Say which parameters a view takes, and what makes a value of each one's text; a view that does not say so takes none.
 
-    Parameters
-    ----------
-    **readers
-        Parameter -> what makes a value of its text.
-
-    Raises
-    ------
-    RequestError
-        400 for an unknown parameter, one given twice, or a value that its reader refuses.
+    It goes below the route's own decorator, and the view finds the values in :func:`asked`.
     """
+
+    def mark(view: View) -> View:
+        view.__dict__["takes"] = readers
+        return view
+
+    return mark
+
+
+def ignored(view: View) -> View:
+    """Mark a view that answers whatever is asked of it."""
+    view.__dict__["takes"] = None
+    return view
+
+
+def register(app: Flask) -> None:
+    """Have every query read before its view is called, so that none goes unread.
+
+    A parameter that the view does not take, one given twice, or a value that its reader refuses is a 400.
+    """
+
+    @app.before_request
+    def read() -> None:
+        view = app.view_functions.get(request.endpoint or "")
+        readers = getattr(view, "takes", {}) if view else None
+        g.asked = {} if readers is None else _read(readers)
+
+
+def asked() -> dict[str, Any]:
+    """Return each parameter's value of the request that is answered, ``None`` for one that is not given."""
+    values: dict[str, Any] = g.asked
+    return values
+
+
+def _read(readers: Mapping[str, Reader]) -> dict[str, Any]:
     values: dict[str, Any] = dict.fromkeys(readers)
     for name, given in request.args.lists():
         if name not in readers:
             known = ", ".join(sorted(readers)) or "none"
-            raise RequestError(400, f"{name[:40]}: not a parameter of {request.path[:100]}; it knows {known}")
+            raise RequestError(400, f"{printable(name)[:40]}: not a parameter of {request.path[:100]}; it knows {known}")
         if len(given) > 1:
             raise RequestError(400, f"{name}: given {len(given)} times")
         values[name] = readers[name](given[0], name)

@@ -25,10 +25,11 @@ def blueprint(services: Services) -> Blueprint:
     part = Blueprint("readings", __name__)
 
     @part.get("/data/all")
+    @query.takes(since=query.seconds, limit=query.integer(1, MOST), client=query.client_id)
     def data_all() -> Response:
         if services.settings.mode == "private":
             raise RequestError(403, "readings stay on the clients: the server runs in private mode")
-        asked = query.read(since=query.seconds, limit=query.integer(1, MOST), client=query.client_id)
+        asked = query.asked()
         body = services.loop.offload(_render, services, asked["since"], asked["limit"] or MOST, asked["client"])
         return Response(body, mimetype="application/json")
 

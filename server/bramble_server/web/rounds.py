@@ -23,15 +23,15 @@ def blueprint(services: Services) -> Blueprint:
     part = Blueprint("rounds", __name__)
 
     @part.get("/rounds")
+    @query.takes(since=query.integer(0, 2**53), limit=query.integer(1, MOST), clients=query.switch, task=query.text)
     def all_rounds() -> Response:
-        asked = query.read(since=query.integer(0, 2**53), limit=query.integer(1, MOST), clients=query.switch, task=query.text)
+        asked = query.asked()
         task = services.track(asked["task"]).task
         found = services.loop.offload(_history, services, task, asked["since"] or 0, asked["limit"] or 100, bool(asked["clients"]))
         return jsonify(rounds=[_live(services, item) for item in found])
 
     @part.get("/rounds/<int:number>")
     def one_round(number: int) -> Response:
-        query.read()
         found = services.loop.offload(_one, services, number) if number < 2**53 else None
         if found is None:
             raise RequestError(404, f"there is no round {number}")

@@ -42,20 +42,23 @@ def blueprint(services: Services) -> Blueprint:
 
     @part.route("/", methods=BOTH)
     @needs("operate")
+    @query.takes(task=query.text)
     def start() -> tuple[Response, int]:
-        opened = services.coordinator.start_round(services.track(query.read(task=query.text)["task"]).task)
+        opened = services.coordinator.start_round(services.track(query.asked()["task"]).task)
         return jsonify(round=opened.round, clients=list(opened.clients)), 202
 
     @part.route("/reset", methods=BOTH)
     @needs("admin")
+    @query.takes(task=query.text)
     def reset() -> Response:
-        task = query.read(task=query.text)["task"]
+        task = query.asked()["task"]
         return jsonify(clients=services.coordinator.reset(None if task is None else services.track(task).task))
 
     @part.route("/generate", methods=BOTH)
     @needs("operate")
+    @query.takes(count=query.integer(1, MAX_READINGS))
     def generate() -> tuple[Response, int]:
-        count = query.read(count=query.integer(1, MAX_READINGS))["count"] or landing.READINGS
+        count = query.asked()["count"] or landing.READINGS
         cycle, clients = services.coordinator.generate(count)
         return jsonify(cycle=cycle, clients=clients), 202
 

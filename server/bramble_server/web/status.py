@@ -23,8 +23,9 @@ def blueprint(services: Services) -> Blueprint:
     shown = {each["task"]: {name: value for name, value in each.items() if name != "layout"} for each in manifests}
 
     @part.get("/status")
+    @query.takes(task=query.text)
     def status() -> Response:
-        track = services.track(query.read(task=query.text)["task"])
+        track = services.track(query.asked()["task"])
         task, view = track.task, services.coordinator.view
         known = {name: (each.model.round, each.running) for name, each in view.tasks.items()}
         mine, chosen = view.tasks[task], strategies.choose(track.settings.strategy, track.settings.strategy_option)

@@ -18,8 +18,10 @@ from tests.server.process import ServerProcess, write_graph
 WIDER = Layout.of([("w", [3, 3])])
 READ = ("/status", "/clients", "/rounds", "/model", "/models", "/model/clients")
 START = ("/", "/reset", "/model/rollback?round=1")
-ALIKE = ("/generate", "/data/all", "/rounds/1")
+ALIKE = ("/generate", "/data/all", "/rounds/1", "/metrics", "/graphs/{graph}.tflite", "/graphs/{graph}.sig")
 """Paths that are about no task."""
+PROBES = ("/healthz", "/readyz")
+PAGE = {"Accept": "text/html", "User-Agent": "Mozilla/5.0"}
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,42 @@ def test_what_is_no_task_is_a_sentence_and_starts_nothing(server: ServerProcess,
 
 
 @pytest.mark.parametrize("path", ALIKE)
-def test_what_is_about_no_task_takes_no_name_of_one(server: ServerProcess, path: str) -> None:
-    code, said, _ = server.request("GET", f"{path}?task=damp")
-    assert (code, said["error"].split(":")[0]) == (400, "task"), said
+@pytest.mark.parametrize("asked", ["task=damp", "task=", "task=nothing", "task=damp&task=damp", "x"])
+def test_what_is_about_no_task_takes_no_name_of_one(server: ServerProcess, path: str, asked: str) -> None:
+    at = path.format(graph=server.get("/status")["graph"])
+    code, said, _ = server.request("GET", f"{at}?{asked}")
+    assert (code, said["error"].split(":")[0]) == (400, asked[:4].rstrip("=")), said
+
+
+def test_forgetting_a_client_is_about_no_task_either(server: ServerProcess) -> None:
+    assert server.request("DELETE", "/clients/pi-1?task=damp")[:2] == (
+        400,
+        {"error": "task: not a parameter of /clients/pi-1; it knows none"},
+    )
+
+
+@pytest.mark.parametrize("path", PROBES)
+@pytest.mark.parametrize("asked", ["", "?", "?task=damp", "?task=", "?task=nothing", "?x=1&x=1", "?1764244800"])
+def test_a_probe_is_answered_whatever_it_appends(server: ServerProcess, path: str, asked: str) -> None:
+    for method in ("GET", "HEAD"):
+        assert server.request(method, path + asked)[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/reset"])
+@pytest.mark.parametrize(
+    ("asked", "code", "sentence"),
+    [
+        ("task=", 404, b"is not served here; there is small, damp"),
+        ("task=nothing", 404, b"is not served here; there is small, damp"),
+        ("task=damp&amp;task=small", 400, b"not a parameter of"),
+        ("task=damp&task=small", 400, b"Task: given 2 times"),
+        ("now=1", 400, b"not a parameter of"),
+    ],
+)
+def test_a_browser_is_told_on_a_page_that_starts_nothing(server: ServerProcess, path: str, asked: str, code: int, sentence: bytes) -> None:
+    before = seen(server, "damp")
+    answered, page, headers = server.request("GET", f"{path}?{asked}", PAGE)
+    assert (answered, headers["Content-Type"]) == (code, "text/html; charset=utf-8")
+    assert sentence in page
+    assert b"<form" not in page
+    assert seen(server, "damp") == before
