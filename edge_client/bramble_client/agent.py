@@ -28,10 +28,12 @@ from bramble_client.hal.gpio import Status
 from bramble_client.learn.graph_trust import GraphTrust, read_keys
 from bramble_client.learn.measures import guarded
 from bramble_client.learn.memory import Memory
+from bramble_client.learn.pace import BrokenOff, Pace
 from bramble_client.learn.runner import Runner
-from bramble_client.learn.trainer import BrokenOff, Result, Trainer
+from bramble_client.learn.trainer import Result, Trainer
 from bramble_client.learn.training_queue import TrainingQueue
 from bramble_client.machine.report import Reporter
+from bramble_client.machine.strain import Strain
 from bramble_protocol import codecs
 from bramble_protocol.features import FEATURES
 from bramble_protocol.messages import Channel, ClientUpdate, Handshake, forecast_of
@@ -98,7 +100,9 @@ class Agent:
             lambda: self._recorder.trouble,
             lambda: board.doubted,
             lambda: self._trainer.doubtful,
+            lambda: self._strain.slow,
         )
+        self._strain = Strain(folder, self._reporter.wake)
         self._workers = (self._training, self._cycles, self._courier, self._link, self._reporter)
         self._memory = Memory(self._recorder)
         self.reset = Forgetting(folder, self._recorder, self._outbox, self._memory, self._training, self._cycles, self._paced)
@@ -185,7 +189,10 @@ class Agent:
         if codecs.find(update.reply_encoding).partial:
             self._settle(update)
         noted, until = self._memory.local_state(update.task), self._memory.tested_until(update.task)
-        result = self._trainer.run(update, self._recorder.columns, until, received, noted, lambda: self._training.wanted)
+        try:
+            result = self._trainer.run(update, self._recorder.columns, until, received, noted, self._pace())
+        finally:
+            self._strain.over()
         return guarded(result, self._memory.untold(update.task)) if self._private else result
 
     def _settle(self, update: ClientUpdate) -> None:
@@ -195,6 +202,10 @@ class Agent:
         while not self._outbox.settled(update.task, 1.0):
             if not self._training.wanted:
                 raise BrokenOff("broken off before it began")
+
+    def _pace(self) -> Pace:
+        training = self._training
+        return Pace(lambda: training.wanted, strained=self._strain, rest=training.rest, until=training.until)
 
     def _trained(self, update: ClientUpdate, result: Result) -> None:
         """Mirror the forecasts, stamped with the time they are for."""

@@ -24,9 +24,13 @@ THROTTLED = {
     19: "hot before",
 }
 """Bits of the Pi firmware's ``get_throttled``: what is, and what has been since the boot."""
+NOW = 0xF
+"""Those bits that tell what is."""
+HOT = 80.0
+"""Degrees Celsius from which on a Pi's firmware slows it down."""
 DISK = {"ok": "", "full": "disk full", "read-only": "disk read-only", "failing": "disk fails"}
 """What a client's disk does, and the words for it: whether it takes readings, and if not, why."""
-SINCE_2 = ("sensors_doubted", "windows_doubtful", "disk")
+SINCE_2 = ("sensors_doubted", "windows_doubtful", "disk", "slow")
 """Fields that version 1 of the contract does not have."""
 MOST_SENSORS = 32
 """How many sensors one report names at most."""
@@ -65,11 +69,13 @@ class Health:
     """MiB where the client keeps its data."""
     disk: str | None = None
     """Whether the disk takes readings: one of ``DISK``."""
+    slow: bool | None = None
+    """Whether it trains at half its pace just now, for it is hot or throttled."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Health:
         """Read and check the wire form."""
-        others = ("samples_missed", "sensors_gone", "sensors_doubted", "windows_doubtful", "throttled", "disk")
+        others = ("samples_missed", "sensors_gone", "sensors_doubted", "windows_doubtful", "throttled", "disk", "slow")
         item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, *others))
         numbers = {
             name: fields.optional(fields.number, item.get(name), f"health.{name}", low=low, high=high)
@@ -86,6 +92,7 @@ class Health:
             windows_doubtful=fields.optional(fields.integer, item.get("windows_doubtful"), "health.windows_doubtful"),
             throttled=fields.optional(fields.integer, item.get("throttled"), "health.throttled", high=2**32 - 1),
             disk=disk,
+            slow=fields.optional(fields.flag, item.get("slow"), "health.slow"),
             **numbers,
         )
 

@@ -12,8 +12,9 @@ import pytest
 
 from bramble_client.learn import fitting
 from bramble_client.learn import trainer as module
-from bramble_client.learn.fitting import BrokenOff, Model, minibatches
+from bramble_client.learn.fitting import Model, minibatches
 from bramble_client.learn.graphs import GraphRejected
+from bramble_client.learn.pace import BrokenOff, Pace
 from bramble_client.learn.plausibility import Unbelievable
 from bramble_client.learn.runtime import Runtime
 from bramble_client.learn.trainer import NotEnoughData, Result, Trainer, TrainingFault, measure, shuffles
@@ -308,7 +309,7 @@ def test_a_run_that_nobody_wants_any_more_is_broken_off_between_two_calls(traine
     monkeypatch.setattr(fitting, "CALL_S", 1e-9)
     answers = iter([True, True, False])
     with pytest.raises(BrokenOff, match="broken off with 34 steps to go"):
-        trainer.run(update(epochs=2), Site(300).columns, None, wanted=lambda: next(answers))
+        trainer.run(update(epochs=2), Site(300).columns, None, pace=Pace(lambda: next(answers)))
     assert run(trainer).complete.samples == 273
 
 

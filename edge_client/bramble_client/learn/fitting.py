@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bramble_client.learn.pace import UNBOUND, BrokenOff, NotNow, Pace
 from bramble_client.learn.runtime import Graph, result
 from bramble_client.learn.windows import Windows
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Manifest
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import TrainConfig
+
+logger = logging.getLogger(__name__)
 
 MOST_VISITS = 4_000_000
 """Window visits in one run: epochs times windows. Their shuffled order takes 8 bytes each."""
@@ -24,16 +29,17 @@ CALL_S = 0.25
 FIRST, FIRST_WEIGHTS = 1000, 8_000_000
 """Most steps of a run's first call, by which the others are measured; and as many weights as they may move in all."""
 
+STEP_OVER_TEST = 3
+"""How much longer a window takes in a training step than in a test, at least: by that the first call is made no longer than the others."""
+HOPELESS = 2.0
+"""Times the seconds that are left which a run must seem to take yet to be given up, where only a whole one is of use."""
+
 Shuffle = Callable[[int], NDArray[np.intp]]
 """Returns the numbers below its argument in another order each time."""
 
 
 class TrainingFault(BrambleError):
     """A run cannot be done as configured, or came to nothing; the text names the setting to change."""
-
-
-class BrokenOff(BrambleError):
-    """A run was cancelled, since a newer request or a reset made its result useless."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +161,10 @@ def fit(
     start: Model,
     config: TrainConfig,
     shuffle: Shuffle,
-    wanted: Callable[[], bool] = lambda: True,
+    pace: Pace = UNBOUND,
     *,
+    tested: float = 0.0,
+    part_counts: bool = False,
     correction: Weights | None = None,
     momentum: float = 0.0,
 ) -> Run:
@@ -164,29 +172,63 @@ def fit(
 
     Parameters
     ----------
+    pace
+        What it goes by between them.
+    tested
+        Seconds that a test of all windows took, and will take once more afterwards.
+    part_counts
+        Whether a run that must end before its last step is of use.
     correction, momentum
         As a :class:`Run` takes them.
 
     Raises
     ------
     TrainingFault
-        If that is more than a client does in one run.
+        If that is more than a client does in one run, or in the time that it has.
     BrokenOff
         If it is no longer wanted.
+    NotNow
+        If it may not go on.
     """
     visits = config.epochs * len(data)
     if visits > MOST_VISITS:
         raise TrainingFault(f"{config.epochs} epochs of {len(data)} windows are more than {MOST_VISITS} visits in one run; lower epochs")
     run = Run(graph, manifest, data, start, minibatches(len(data), config, shuffle), config, correction=correction, momentum=momentum)
-    steps = max(1, min(FIRST, FIRST_WEIGHTS // manifest.layout.size))
+    steps, each = _first(tested * config.batch_size / len(data), manifest.layout), 0.0
     while run.left:
-        if not wanted():
+        if not pace.wanted():
             raise BrokenOff(f"broken off with {run.left} steps to go")
+        seconds, to_go = pace.left - tested, run.left * each
+        in_time = seconds > each if part_counts else seconds > to_go / HOPELESS
+        halted = pace.halted()
+        if halted or not in_time:
+            if part_counts and run.done:
+                logger.info("ended after %d of %d steps: %s", run.done, run.done + run.left, halted or "its time is up")
+                return run
+            raise NotNow(halted) if halted else TrainingFault(_too_long(run, to_go, seconds))
         before, began = run.left, time.perf_counter()
-        run.advance(steps)
-        each = (time.perf_counter() - began) / (before - run.left)
+        run.advance(min(steps, int(seconds / each)) if part_counts and to_go > seconds else steps)
+        worked = time.perf_counter() - began
+        each = worked / (before - run.left)
         steps = run.left if run.left * each <= 2 * CALL_S else max(1, round(CALL_S / each))
+        if run.left:
+            pace.breathe(worked, seconds - worked - (0.0 if part_counts else run.left * each))
     return run
+
+
+def _first(tested: float, layout: Layout) -> int:
+    """Return how many steps the first call does: how long they take can only be guessed, by the seconds of a test of as many windows."""
+    by_time = CALL_S / (STEP_OVER_TEST * tested) if tested else math.inf
+    return max(1, int(min(FIRST, FIRST_WEIGHTS // layout.size, by_time)))
+
+
+def _too_long(run: Run, to_go: float, seconds: float) -> str:
+    steps = run.done + run.left
+    takes = f", and the others would take {to_go:.0f} s" if to_go else ""
+    return (
+        f"{run.done} of {steps} steps are done with {max(0.0, seconds):.0f} s left of the round{takes}; lower epochs, raise the deadline, "
+        "or go by a strategy that takes part of a run, such as fednova"
+    )
 
 
 def arguments(layout: Layout, values: Weights, kind: str = "w") -> dict[str, NDArray[np.float32]]:

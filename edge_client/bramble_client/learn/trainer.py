@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bramble_client.learn import controls, feedback, local_state
-from bramble_client.learn.fitting import BrokenOff, Model, Shuffle, TrainingFault, fit
+from bramble_client.learn.fitting import Model, Shuffle, TrainingFault, fit
 from bramble_client.learn.graphs import GraphCache, GraphRejected
+from bramble_client.learn.pace import UNBOUND, BrokenOff, NotNow, Pace
 from bramble_client.learn.plausibility import WindowDoubts, improved
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.runtime import Graph, GraphFailed, result
@@ -100,11 +101,12 @@ class Trainer:
         tested_until: float | None,
         received: float | None = None,
         noted: str | None = None,
-        wanted: Callable[[], bool] = lambda: True,
+        pace: Pace = UNBOUND,
     ) -> Result:
         """Test the weights that came on what is new here, then train them on what is here.
 
-        Blocks for the whole run, and no longer than the round's ``deadline_s``. Done twice with the same update, readings and
+        Blocks for the whole run, and no longer than the round's ``deadline_s``. Where the strategy can use a part of it, a run whose
+        time is up, or that may not go on, ends with the steps that it has done. Done twice with the same update, readings and
         state of layers, it gives the same weights.
 
         Parameters
@@ -119,8 +121,8 @@ class Trainer:
             When the update came, seconds since 1970-01-01 UTC; now by default.
         noted
             The last result's state of layers, None if there is none.
-        wanted
-            Asked now and then whether anybody still waits for the result.
+        pace
+            What it goes by: asked now and then.
 
         Raises
         ------
@@ -132,6 +134,8 @@ class Trainer:
             If the run is too long, or its weights grew beyond all bounds.
         BrokenOff
             If it is no longer wanted.
+        NotNow
+            If it may not go on, and no part of it is of use.
         Unbelievable
             If most readings cannot be true, or the loss ends far above where it began.
         GraphFailed, RuntimeMissing
@@ -144,7 +148,7 @@ class Trainer:
             raise NotEnoughData(_missing(manifest, columns))
         ready = Ready(manifest, initial, data, self._doubts, self._client_id)
         timing = Timing(start if received is None else received, start, start)
-        return local_run(self._runner, ready, update, tested_until, noted, timing, wanted)
+        return local_run(self._runner, ready, update, tested_until, noted, timing, pace)
 
     def _load(self, update: ClientUpdate) -> tuple[Manifest, Weights]:
         """Return the manifest of the graph that was named, and what its layers' state begins with."""
@@ -182,7 +186,7 @@ def local_run(
     tested_until: float | None,
     noted: str | None,
     timing: Timing,
-    wanted: Callable[[], bool] = lambda: True,
+    pace: Pace = UNBOUND,
     clock: Callable[[], float] = time.time,
 ) -> Result:
     """Do what :meth:`Trainer.run` says, on windows that are there and with a graph that is loaded.
@@ -200,13 +204,14 @@ def local_run(
     model, own = Model(update.weights, kept.state), controls.held(update, kept.controls)
     before = model.arguments(manifest)
     fresh = data.since(tested_until)
-    metrics = {}
+    metrics, began = {}, pace.clock.monotonic()
     if len(fresh):
         tested = measure(runtime, fresh, before)
         metrics = {"test_samples": float(len(fresh)), "test_error": tested["error"], "test_baseline": tested["baseline"]}
     metrics["loss_before"] = measure(runtime, data, before)["loss"]
     run = fit(
-        runtime, manifest, data, model, config, shuffles(config.seed, client_id, update.round), wanted,
+        runtime, manifest, data, model, config, shuffles(config.seed, client_id, update.round), pace,
+        tested=pace.clock.monotonic() - began, part_counts=update.extras.steps,
         correction=controls.correction(update, own), momentum=update.extras.momentum,
     )  # fmt: skip
     trained = run.model
@@ -289,4 +294,4 @@ def _missing(manifest: Manifest, columns: Columns) -> str:
     return f"{NO_WINDOW}: {len(times)} readings; task {manifest.task} needs {need}"
 
 
-__all__ = ["BrokenOff", "Columns", "GraphFailed", "GraphRejected", "NotEnoughData", "Result", "Trainer", "TrainingFault"]
+__all__ = ["BrokenOff", "Columns", "GraphFailed", "GraphRejected", "NotEnoughData", "NotNow", "Result", "Trainer", "TrainingFault"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from dataclasses import astuple, dataclass
 from typing import Any, Protocol
 
 from bramble_client.deliver.outbox import Outbox
-from bramble_client.learn.trainer import BrokenOff, NotEnoughData, Result
+from bramble_client.learn.trainer import BrokenOff, NotEnoughData, NotNow, Result
 from bramble_client.worker import Worker
 from bramble_protocol import BrambleError
 from bramble_protocol.fields import SENTENCE
@@ -19,6 +20,8 @@ from bramble_protocol.messages import ClientUpdate, TrainingFailed
 
 log = logging.getLogger(__name__)
 
+HOMEWARD = 0.1
+"""Part of a round's time that is left for the request to come and the answer to go."""
 MOST_WAITING = 16
 """Tasks of which a request may wait; each holds a model in memory."""
 
@@ -34,6 +37,8 @@ class Train(Protocol):
 class _Job:
     update: ClientUpdate
     received: float
+    until: float
+    """When its answer must be on its way, on the monotonic clock."""
     request: str
     """Digest of all that was asked. A round's number alone is no identity: a server that was wiped counts from 1 again."""
 
@@ -98,8 +103,18 @@ class TrainingQueue(Worker):
         return self._running is not None
 
     @property
+    def until(self) -> float:
+        """When the result of the run that is going on must be on its way, on the monotonic clock."""
+        return math.inf if self._running is None else self._running.until
+
+    def rest(self, seconds: float) -> None:
+        """Have the run that is going on wait, while it is wanted."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.wanted, seconds)
+
+    @property
     def failing(self) -> bool:
-        """Whether the last run of any task failed; one that had too little data to begin with did not."""
+        """Whether the last run of any task failed; one that had too little data to begin with, or was not allowed, did not."""
         return bool(self._failing)
 
     def look_again(self) -> None:
@@ -119,7 +134,8 @@ class TrainingQueue(Worker):
 
         One who answered no and is asked again tries again.
         """
-        job = _Job(update, time.time(), _digest(update))
+        until = time.monotonic() + (1 - HOMEWARD) * update.config.deadline_s
+        job = _Job(update, time.time(), until, _digest(update))
         with self._changed:
             answer = self._outbox.answer(job.task)
             if answer is not None and answer.note.get("request") == job.request:
@@ -149,6 +165,7 @@ class TrainingQueue(Worker):
             self._waiting = {task: job for task, job in self._waiting.items() if job.update.round != round_number}
             if self._running is not None and self._running.update.round == round_number:
                 self._void = "the round is over"
+            self._changed.notify_all()
             self._outbox.forget_answer(round_number)
 
     def forget(self, clear: Callable[[], None], task: str | None = None) -> None:
@@ -159,6 +176,7 @@ class TrainingQueue(Worker):
             self._failing = {} if task is None else self._without(task)
             if task is None or (self._running is not None and self._running.task == task):
                 self._void = "a reset came"
+            self._changed.notify_all()
             clear()
 
     def run(self) -> None:
@@ -198,7 +216,7 @@ class TrainingQueue(Worker):
         try:
             result = self._train(job.update, job.received)
             payload = result.complete.to_wire(job.update)  # what cannot be sent is as little an update as what was not trained
-        except NotEnoughData as error:
+        except (NotEnoughData, NotNow) as error:
             failing = False
             log.info("%s: not trained: %s", job, error)
             self._failed(job, str(error))

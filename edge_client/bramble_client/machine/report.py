@@ -55,6 +55,8 @@ class Reporter(Worker):
         Returns why the disk takes nothing, in the words of ``disk``, or None while it does.
     doubtful
         Returns how many training windows cannot be true, or None if that is not known.
+    slow
+        Returns whether it trains slowly.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Reporter(Worker):
         trouble: Callable[[], str | None] = lambda: None,
         doubted: Callable[[], Sequence[str]] = lambda: (),
         doubtful: Callable[[], int | None] = lambda: None,
+        slow: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__("reporter")
         self._link = link
@@ -73,7 +76,7 @@ class Reporter(Worker):
         self._sampling = sampling
         self._gone, self._doubted = gone, doubted
         self._trouble = trouble
-        self._doubtful = doubtful
+        self._doubtful, self._slow = doubtful, slow
         self._due = threading.Event()
 
     def wake(self) -> None:
@@ -98,6 +101,7 @@ class Reporter(Worker):
             memory_free=found.get("health_memory_available"),
             disk_free=found.get("health_disk_free"),
             disk=self._trouble() or disk.state(self._folder) or "ok",
+            slow=self._slow(),
         )
 
     def run(self) -> None:

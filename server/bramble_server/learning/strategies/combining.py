@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from bramble_protocol import codecs
 from bramble_protocol.codecs import topk
 from bramble_protocol.errors import BrambleError
-from bramble_protocol.features import CONTROL, CORRECTION, MOMENTUM
+from bramble_protocol.features import CONTROL, CORRECTION, MOMENTUM, STEPS
 from bramble_server.learning.strategies.base import Strategy
 
 PRIVATE_BLEND = 2
@@ -22,6 +22,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "discipline": ("synchronous",),
     "mode": ("evaluation", "private"),
     "graph": ("format 2", "format 1"),
+    "run": ("whole", "in part"),
 }
 """What a strategy may meet, by kind, as far as a server has it to offer."""
 
@@ -35,6 +36,8 @@ class Surroundings:
     discipline: str = "synchronous"
     mode: str = "evaluation"
     graph: str = "format 2"
+    run: str = "whole"
+    """Whether a client's run is of use that had to end before its last step."""
     clients: int = _MOST
     updates: int = 3
 
@@ -61,6 +64,10 @@ def _steps_uncorrected(strategy: Strategy, around: Surroundings) -> bool:
     return around.graph == "format 1" and bool({MOMENTUM, CORRECTION, CONTROL} & set(strategy.needs))
 
 
+def _steps_untold(strategy: Strategy, around: Surroundings) -> bool:
+    return around.run == "in part" and STEPS not in strategy.needs
+
+
 RULES = (
     Rule(
         "codec",
@@ -81,6 +88,11 @@ RULES = (
         _steps_uncorrected,
         "changes a client's single steps, which the graph of task {task} does not let it, for it is of format 1; export it again with this "
         "version of Bramble",
+    ),
+    Rule(
+        "run",
+        _steps_untold,
+        "does not ask how many steps a client took, so one whose time is up hands in nothing; go by one that does, such as fednova",
     ),
     Rule(
         "mode",
