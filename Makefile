@@ -20,9 +20,10 @@ test: test-main test-runtimes $(if $(CI),test-authoring)
 test-main: $(VENV)/.dev
 	$(BIN)/python -m pytest $(or $(ARGS),-n 4 --dist loadfile --no-loadscope-reorder)
 
-# Tests that start no process and take little time: what to run while one works, and what another Python would break first.
+# Tests that start no process and take little time: what to run while one works, and what another Python would break first. Each of
+# pytest's processes reads all tests, so on a machine of two processors a fourth would cost more than it brings.
 fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal --hypothesis-profile fast -m "not process and not browser and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal --hypothesis-profile fast -m "not process and not browser and not slow" $(ARGS)
 
 # The same on each other Python that is installed, in an environment of its own. A name may be a shim that refuses, so pyenv's and uv's
 # own folders are looked into too.

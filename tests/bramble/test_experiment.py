@@ -28,6 +28,8 @@ data = "weather"
 strategy = ["fedavg", { name = "fedprox", mu = 0.5 }]
 seed = [1, 2]
 """
+draws = pytest.mark.process
+"""The first plot that is drawn on a machine asks it, in a process, which fonts there are."""
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "experiments").glob("*.toml"))
 
 
@@ -52,6 +54,7 @@ def cells(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(table))
 
 
+@draws
 def test_a_grid_becomes_a_table_curves_and_a_page(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     bramble(file)
     out, folder = capfd.readouterr().out, file.with_suffix("")
@@ -69,6 +72,7 @@ def test_a_grid_becomes_a_table_curves_and_a_page(file: Path, capfd: pytest.Capt
     assert all(f"{folder}/{name}" in out for name in ("report.md", "cells.csv", "curves.png", "curves.svg"))
 
 
+@draws
 def test_what_was_run_is_kept_and_what_is_new_is_run(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     bramble(file)
     before = {row["seed"]: row["digest"] for row in cells(file.with_suffix("")) if row["cell"] == "fedavg"}
@@ -128,6 +132,7 @@ def test_what_is_wrong_is_named_with_its_line_before_anything_is_run(
     assert not file.with_suffix("").exists()
 
 
+@draws
 def test_no_others_results_are_touched(file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     thesis = tmp_path / "thesis"
     thesis.mkdir()
@@ -140,6 +145,7 @@ def test_no_others_results_are_touched(file: Path, tmp_path: Path, capfd: pytest
     assert "holds another experiment, 'Two of them'" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", [path for path in EXAMPLES if "[grid]" in path.read_text()], ids=lambda path: path.stem)
 def test_the_examples_can_begin(example: Path) -> None:
     found = grid.read(example, 1)
@@ -147,6 +153,7 @@ def test_the_examples_can_begin(example: Path) -> None:
     assert len(found.cells) >= 3
 
 
+@draws
 def test_an_example_runs_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in EXAMPLES:
         shutil.copy(path, tmp_path)

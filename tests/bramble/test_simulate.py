@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import itertools
 import json
 import signal
@@ -20,7 +21,7 @@ import pytest
 
 from bramble import cli
 from bramble.simulation import places
-from bramble.simulation.places import Stretch
+from bramble.simulation.places import Place, Stretch
 from bramble.simulation.rounds import Device, Played, Simulation
 from bramble.simulation.scenario import Scenario
 from bramble.simulation.workers import Workers
@@ -33,7 +34,12 @@ from bramble_server.foundation import Foundation
 from bramble_server.settings import Alone
 
 MANIFEST = tasks.load("climate").manifest
-PLACES = places.read(None, MANIFEST)
+
+
+@functools.cache
+def everywhere() -> list[Place]:
+    """The places that come with Bramble: read once, and not by who runs none of these tests."""
+    return places.read(None, MANIFEST)
 
 
 def built(**settings: Any) -> Foundation:
@@ -42,7 +48,7 @@ def built(**settings: Any) -> Foundation:
 
 
 def stretches(clients: int) -> list[Stretch]:
-    return places.share(PLACES, clients, 60)[0]
+    return places.share(everywhere(), clients, 60)[0]
 
 
 def simulated(
@@ -100,24 +106,24 @@ def test_a_fleet_learns_what_it_never_trained_on() -> None:
     _, played = simulated(14, 4)
     assert played[-1].error < played[0].error
     assert {each.baseline for each in played} == {played[0].baseline}
-    assert set(played[0].by_place) == {place.name for place in PLACES}
+    assert set(played[0].by_place) == {place.name for place in everywhere()}
 
 
 def test_nothing_that_is_held_out_is_known_or_shares_a_reading_with_it() -> None:
     reach = (MANIFEST.window + MANIFEST.horizon) * MANIFEST.step_s
-    for place in PLACES:
+    for place in everywhere():
         assert place.held_out.time[0] - place.known.time[-1] >= reach
         assert len(place.held_out) / (len(place.known) + len(place.held_out)) == pytest.approx(0.1, abs=0.01)
 
 
 def test_stretches_lie_side_by_side_until_there_are_too_many() -> None:
-    apart, overlap = places.share(PLACES, 21, 500)
+    apart, overlap = places.share(everywhere(), 21, 500)
     assert not overlap
     assert len({each.client for each in apart}) == 21
-    for place in PLACES:
+    for place in everywhere():
         mine = [each for each in apart if each.place is place]
         assert all(first.stop <= second.start for first, second in itertools.pairwise(mine))
-    many, overlap = places.share(PLACES, 700, 500)
+    many, overlap = places.share(everywhere(), 700, 500)
     assert overlap
     assert {each.stop - each.start for each in many} == {500}
     assert many[0].windows.time.base is not None  # all share one array
