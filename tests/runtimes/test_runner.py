@@ -57,6 +57,20 @@ def state(pid: int) -> str:
         return ""
 
 
+def ticks(pid: int) -> int:
+    """How long a process has computed, in hundredths of a second; that it is gone counts as for ever."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+    except FileNotFoundError:
+        return sys.maxsize
+
+
+def in_the_middle(pid: int, then: Callable[[], object]) -> None:
+    """Do something once a process is busy with what it is given next."""
+    began = ticks(pid)
+    threading.Thread(target=lambda: (wait_for(lambda: ticks(pid) > began + 20, "run"), then())).start()
+
+
 def wait_for(condition: Callable[[], object], what: str) -> None:
     end = time.monotonic() + 60
     while not condition():
@@ -101,7 +115,7 @@ def test_a_graph_that_does_not_load_is_said(runner: Runner) -> None:
 def test_a_process_that_dies_in_the_middle_of_a_run_costs_that_run_alone(runner: Runner, number: signal.Signals) -> None:
     dying = runner.pid
     assert dying is not None
-    threading.Timer(0.3, os.kill, (dying, number)).start()
+    in_the_middle(dying, lambda: os.kill(dying, number))
     with pytest.raises(GraphFailed, match=rf"fit ended its process \({number.name}.*\); the next round starts another"):
         endless(runner)
     assert works(runner)
@@ -148,7 +162,8 @@ def test_what_wants_more_memory_than_it_may_have_is_refused() -> None:
 
 
 def test_closing_it_breaks_a_run_off_and_starts_none_again(runner: Runner) -> None:
-    threading.Timer(0.3, runner.close).start()
+    assert runner.pid is not None
+    in_the_middle(runner.pid, runner.close)
     with pytest.raises(GraphFailed, match="SIGKILL"):
         endless(runner)
     with pytest.raises(GraphFailed, match="stopping"):
@@ -192,12 +207,8 @@ def test_it_ends_with_a_client_that_is_killed_even_in_the_middle_of_a_run() -> N
     with parent.stdout:
         child = int(parent.stdout.readline())
 
-    def ticks() -> int:
-        fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11])
-
-    began = ticks()
-    wait_for(lambda: ticks() > began + 20, "run")
+    began = ticks(child)
+    wait_for(lambda: ticks(child) > began + 20, "run")
     assert "litert" not in (maps := Path(f"/proc/{parent.pid}/maps").read_text())
     assert "tflite_runtime" not in maps, "the client itself loads no runtime"
     parent.kill()

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from bramble.cli import main
+from bramble_server.fleet import registry_store
 
 SYNC_S = 0.02
 FULL = 2
@@ -35,6 +36,7 @@ def commit_waits(_: object, connection: Any) -> bool:
     return bool(connection.execute("PRAGMA synchronous").fetchone()[0] == FULL)
 
 
+registry_store.SOON = registry_store.LATER  # who came is written seconds later, which may be in the midst of a round, and is no part of it
 os.fsync = slow(os.fsync, "folder", lambda *_: True)
 os.fdatasync = slow(os.fdatasync, "file", lambda *_: True)
 SQLiteDialect_pysqlite.do_commit = slow(SQLiteDialect_pysqlite.do_commit, "commit", commit_waits)  # type: ignore[method-assign]

@@ -195,6 +195,7 @@ def test_what_is_no_message_ends_its_connection_alone_and_says_whose(carrier: Ca
         pi.send(frame)
         pi.wait_closed()
         assert "is not a" in carrier.noted(name, "complaint")
+        carrier.noted(name, "gone")
         assert len(carrier.notes(name, "gone")) == 1
         assert beside.call("echo", 1) == 1
 
