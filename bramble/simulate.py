@@ -17,6 +17,9 @@ from bramble_protocol import BrambleError
 from bramble_protocol.graph import Metric
 from bramble_protocol.printable import printable
 
+PLAIN = "float32"
+"""The codec that is not worth a word."""
+
 
 def run(settings: SimulateSettings) -> int:
     """Run a simulation to its end, or until Ctrl-C; return the exit code.
@@ -64,7 +67,8 @@ def _head(ready: Run) -> str:
     least, most, at = min(lengths), max(lengths), len({stretch.place.name for stretch in ready.stretches})
     windows = f"{least if least == most else f'{least} to {most}'} windows each{', which overlap' if ready.overlap else ''}"
     seed = f"seed {settings.seed}, {settings.workers} worker{'s' * (settings.workers > 1)}"
-    return f"[bold]{settings.clients} clients[/] at {at} place{'s' * (at > 1)}, {windows}; {ready.choice}, {seed}"
+    how = ready.choice if ready.codec.name == PLAIN else f"{ready.choice}, {ready.codec}"
+    return f"[bold]{settings.clients} clients[/] at {at} place{'s' * (at > 1)}, {windows}; {how}, {seed}"
 
 
 def _tail(outcome: Outcome) -> str:

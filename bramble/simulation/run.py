@@ -18,7 +18,7 @@ from bramble.simulation.workers import Workers
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Metric
 from bramble_server import foundation
-from bramble_server.learning import strategies
+from bramble_server.learning import codec, strategies
 from bramble_server.round_settings import RoundSettings
 from bramble_server.settings import Alone
 
@@ -77,6 +77,7 @@ class Run:
         self.settings = settings
         given = {name: getattr(settings, name) for name in RoundSettings.model_fields}
         self.choice = strategies.choose(settings.strategy, settings.strategy_option)
+        self.codec = codec.choose(settings.codec, settings.codec_option)
         needed = max(settings.min_updates, self.choice.make().least)
         [self._built] = foundation.read(Alone(task=(settings.task,), min_clients=needed, **given))
         self._scenario = Scenario() if settings.scenario is None else scenario.read(settings.scenario)

@@ -25,7 +25,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """Two tasks; two clients that take part in both and one in the second alone; a round of the first and two of the second."""
     folder = tmp_path_factory.mktemp("server")
     damp = write_graph(folder, task="damp", channels=DAMP)
-    option = ("--track", "damp.strategy=fedprox", "--track", "damp.strategy_option=mu=0.25")
+    own = ("strategy=fedprox", "strategy_option=mu=0.25", "codec=topk", "codec_option=share=0.5")
+    option = [part for each in own for part in ("--track", f"damp.{each}")]
     with ExitStack() as stack:
         server = RealServer(folder / "data", "--task", "climate", "--task", str(damp), *option)
         stack.callback(lambda: server.process.poll() is None and server.stop())
@@ -43,6 +44,7 @@ def shows(page: Page, task: str, rounds: list[int], strategy: str) -> None:
     expect(page.get_by_role("textbox", name="Task")).to_have_value(task)
     expect(page.locator("#card-round")).to_have_text(str(rounds[-1]))
     expect(page.locator("#strategy")).to_have_text(strategy)
+    expect(page.locator("#codec")).to_have_text(["topk, share 0.5"] if task == "damp" else [])
     for graph, measure in (("loss", "loss_before"), ("error", None)):
         wait_for(lambda graph=graph: traces(page, graph).get("attic", {}).get("x") == rounds, f"{graph} of {task}")
         if measure:

@@ -9,7 +9,7 @@ from typing import Any
 from bramble_protocol import codecs
 from bramble_protocol.codecs import topk
 from bramble_protocol.errors import BrambleError
-from bramble_server.learning.strategies import parameters
+from bramble_server.learning.strategies import described, parameters
 from bramble_server.learning.strategies.parameters import Parameters, parameter
 
 
@@ -40,6 +40,9 @@ class Choice:
     def encoding(self) -> str:
         """What messages call it."""
         return topk.spelt(self.parameters.share) if isinstance(self.parameters, Share) else self.name
+
+    def __str__(self) -> str:
+        return described(self.name, self.set)
 
 
 def choose(name: str, options: Mapping[str, Any]) -> Choice:
