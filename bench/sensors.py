@@ -155,16 +155,15 @@ def _errors(taken: list[Reading], made: dict[bytes, float]) -> list[float]:
 RECORD = """
 import os
 from pathlib import Path
-from unittest import mock
-from bramble_client.acquire import recorder
-now = [0.0]
+from bramble_client.acquire.recorder import Recorder
+from bramble_client.hal.clock import VirtualClock
+now = VirtualClock()
 clock = open({clock!r}, "wb", buffering=0)
-with mock.patch.object(recorder.time, "monotonic", lambda: now[0]):
-    store = recorder.Recorder(Path({path!r}), 1_000_000, {commit})
-    for second in range({seconds}):
-        now[0] += 1.0
-        clock.write(b"%d" % second)
-        store.append(float(second), {{"temperature": 20.0 + second, "humidity": 50.0, "pressure": 1000.0}})
+store = Recorder(Path({path!r}), 1_000_000, {commit}, now)
+for second in range({seconds}):
+    now.advance(1.0)
+    clock.write(b"%d" % second)
+    store.append(float(second), {{"temperature": 20.0 + second, "humidity": 50.0, "pressure": 1000.0}})
 os._exit(0)
 """
 

@@ -217,10 +217,10 @@ class Simulation:
     def _train(self, update: ClientUpdate, client: str, begun: float, arrives: float) -> Result | BrambleError:
         device, manifest = self._devices[client], self.graph.manifest
         ready = Ready(manifest, self.graph.state, device.stretch.windows, device.doubts, client)
-        came, answered = (EPOCH + t for t in (begun, arrives))
+        came = Clock(begun).time()
         try:
             result = local_run(
-                self._workers, ready, update, device.tested_until, device.local_state, Timing(came, came, came), clock=lambda: answered
+                self._workers, ready, update, device.tested_until, device.local_state, Timing(came, came, came), clock=Clock(arrives)
             )
         except BrambleError as error:
             return error

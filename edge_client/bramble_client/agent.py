@@ -35,6 +35,7 @@ from bramble_client.learn.training_queue import TrainingQueue
 from bramble_client.machine.report import Reporter
 from bramble_client.machine.strain import Strain
 from bramble_protocol import codecs
+from bramble_protocol.clock import Clock
 from bramble_protocol.features import FEATURES
 from bramble_protocol.messages import Channel, ClientUpdate, Handshake, forecast_of
 
@@ -62,16 +63,24 @@ class Agent:
         Shown to the server.
     tls
         Returns what verifies the server, for ``https``.
+    clock
+        What time it is for all of its parts; the sensors have their own.
     """
 
     def __init__(
-        self, settings: ClientSettings, board: Board, folder: Path, token: str | None, tls: Callable[[], ssl.SSLContext] | None
+        self,
+        settings: ClientSettings,
+        board: Board,
+        folder: Path,
+        token: str | None,
+        tls: Callable[[], ssl.SSLContext] | None,
+        clock: Clock = time,
     ) -> None:
-        self._settings = settings
+        self._settings, self._clock = settings, clock
         self._board, self._folder = board, folder
         self._private = settings.mode == "private"
-        self._recorder = Recorder(folder / "readings.db", settings.keep_samples)
-        self._outbox = Outbox(folder / "outbox.db")
+        self._recorder = Recorder(folder / "readings.db", settings.keep_samples, clock=clock)
+        self._outbox = Outbox(folder / "outbox.db", clock=clock)
         hello = Handshake(
             bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, settings.version, FEATURES, secrets.token_hex(8)
         )
@@ -82,16 +91,20 @@ class Agent:
             tls=tls,
             proxy=settings.proxy,
             longest_pause=settings.reconnect_max,
+            clock=clock,
         )
-        download = GraphDownload(settings.server, token, tls, proxy=settings.proxy)
+        download = GraphDownload(settings.server, token, tls, proxy=settings.proxy, clock=clock)
         graphs, signatures = (patiently(fetch, self._link.wait_up) for fetch in (download, download.signatures))
         trust = GraphTrust(read_keys(settings.trust_graphs)) if settings.graphs_are_checked else None
-        self._runner = Runner(settings.training_memory)
-        self._trainer = Trainer(folder, graphs, settings.id, self._runner, lambda graph: trust.check(graph, signatures) if trust else None)
+        self._runner = Runner(settings.training_memory, clock)
+        self._trainer = Trainer(
+            folder, graphs, settings.id, self._runner, lambda graph: trust.check(graph, signatures) if trust else None, clock
+        )
         self._courier = Courier(self._outbox, self._link, self._accepted)
-        self._training = TrainingQueue(self._train, self._outbox, self._trained, download.serves)
-        self._cycles = Cycles(board, self._recorder, self._outbox, utc=board.utc)
-        self._paced = SelfPaced(board, self._recorder, None if self._private else self._outbox) if settings.self_paced else None
+        self._training = TrainingQueue(self._train, self._outbox, self._trained, download.serves, clock)
+        self._cycles = Cycles(board, self._recorder, self._outbox)
+        mirrored = None if self._private else self._outbox
+        self._paced = SelfPaced(board, self._recorder, mirrored, clock) if settings.self_paced else None
         self._reporter = Reporter(
             self._link,
             folder,
@@ -101,6 +114,7 @@ class Agent:
             lambda: board.doubted,
             lambda: self._trainer.doubtful,
             lambda: self._strain.slow,
+            clock,
         )
         self._strain = Strain(folder, self._reporter.wake)
         self._workers = (self._training, self._cycles, self._courier, self._link, self._reporter)
@@ -122,10 +136,10 @@ class Agent:
 
     def rehearse(self, request: Any, within: float) -> Item | None:
         """Answer a request as in a round, with no server and nothing else started; return the answer, or None if it takes too long."""
-        until = time.monotonic() + within
+        until = self._clock.monotonic() + within
         self._training.start()
         self._inbox.client_update(request)
-        while (answer := self._outbox.answer()) is None and (left := until - time.monotonic()) > 0:
+        while (answer := self._outbox.answer()) is None and (left := until - self._clock.monotonic()) > 0:
             self._outbox.wait(left)
         return answer
 
@@ -205,7 +219,7 @@ class Agent:
 
     def _pace(self) -> Pace:
         training = self._training
-        return Pace(lambda: training.wanted, strained=self._strain, rest=training.rest, until=training.until)
+        return Pace(lambda: training.wanted, strained=self._strain, rest=training.rest, until=training.until, clock=self._clock)
 
     def _trained(self, update: ClientUpdate, result: Result) -> None:
         """Mirror the forecasts, stamped with the time they are for."""

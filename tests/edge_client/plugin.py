@@ -27,7 +27,7 @@ class Radon(Driver):
         self._chip = Device(self.bus, self.address)
 
     def read(self):
-        return Measurement(self.clock.now(), {"radon": float(self._chip.read(VALUE))})
+        return Measurement(self.clock.monotonic(), {"radon": float(self._chip.read(VALUE))})
 
 
 class Chip(RegisterChip):

@@ -37,7 +37,6 @@ class Calls:
         monkeypatch.setattr(Run, "advance", counted)
         monkeypatch.setattr(fitting, "FIRST", 7)
         monkeypatch.setattr(fitting, "CALL_S", 1.0)
-        monkeypatch.setattr("bramble_client.learn.fitting.time.perf_counter", self.monotonic)
 
     def monotonic(self) -> float:
         return len(self.done) + sum(self.rests)
@@ -81,7 +80,7 @@ def test_a_run_whose_time_is_up_hands_in_the_steps_that_it_did(trainer: Trainer,
 
 
 def test_a_run_that_may_not_go_on_hands_in_the_steps_that_it_did(trainer: Trainer, calls: Calls) -> None:
-    complete = run(trainer, Pace(halted=lambda: "not now: it is five o'clock" if len(calls.done) == 3 else None)).complete
+    complete = run(trainer, Pace(halted=lambda: "not now: it is five o'clock" if len(calls.done) == 3 else None, clock=calls)).complete
     assert complete.steps == sum(calls.done)
     assert len(calls.done) == 3
     np.testing.assert_array_equal(complete.weights, after(complete.steps))
@@ -101,12 +100,12 @@ def test_where_part_of_a_run_is_of_no_use_it_is_given_up_as_soon_as_its_end_is_o
         run(trainer, Pace(until=4.0, clock=calls), whole)
     assert calls.done == [7]
     with pytest.raises(NotNow, match="five"):
-        run(trainer, Pace(halted=lambda: "it is five o'clock" if len(calls.done) == 3 else None), whole)
+        run(trainer, Pace(halted=lambda: "it is five o'clock" if len(calls.done) == 3 else None, clock=calls), whole)
     np.testing.assert_array_equal(run(trainer, Pace(until=1000.0, clock=calls), whole).complete.weights, after(STEPS))
 
 
 def test_a_strained_machine_rests_as_long_as_it_works_and_gives_the_same_bits(trainer: Trainer, calls: Calls) -> None:
-    slow = run(trainer, Pace(strained=lambda: len(calls.done) > 1, rest=calls.rests.append)).complete
+    slow = run(trainer, Pace(strained=lambda: len(calls.done) > 1, rest=calls.rests.append, clock=calls)).complete
     assert calls.rests == [1.0] * (len(calls.done) - 2), "not after the first call, when it was well, nor after the last"
     np.testing.assert_array_equal(slow.weights, after(STEPS))
 

@@ -13,11 +13,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from bramble_client.acquire.database import set_aside
 from bramble_client.acquire.recorder import Recorder
 from bramble_client.commands.startup import StartError
 from bramble_client.deliver.outbox import Outbox
 from bramble_client.learn.memory import Memory
 from bramble_client.machine import disk
+from bramble_protocol.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ def read_fleet(path: Path) -> str | None:
     return name
 
 
-def claim(folder: Path, fleet: str, cap: int, adopt: bool) -> None:
+def claim(folder: Path, fleet: str, cap: int, adopt: bool, clock: Clock = time) -> None:
     """Make the readings in a folder those of a fleet, before anybody uses them.
 
     Parameters
@@ -54,6 +56,8 @@ def claim(folder: Path, fleet: str, cap: int, adopt: bool) -> None:
         Samples that the recorder keeps.
     adopt
         Whether to take along what was measured for another fleet, instead of setting it aside.
+    clock
+        Names what is set aside.
 
     Raises
     ------
@@ -77,7 +81,7 @@ def claim(folder: Path, fleet: str, cap: int, adopt: bool) -> None:
                 log.warning("moved from fleet %s to %s: its %d samples come along, as --adopt-readings says", before, fleet, span[0])
             return
     # Closed, it is one file: what was not in it yet has been written there.
-    aside = path.with_name(f"{path.name}.of-{_file_name(before)}-{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}")
+    aside = set_aside(path, f"of-{_file_name(before)}", clock)
     try:
         path.rename(aside)
     except OSError as error:

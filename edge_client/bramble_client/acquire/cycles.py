@@ -6,7 +6,6 @@ import logging
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -28,6 +27,9 @@ class Sensors(Protocol):
     def sample(self, t: float | None = None) -> dict[str, float | None]:
         """Read every sensor once."""
 
+    def utc(self) -> float | None:
+        """Date readings of real sensors; None until the wall clock is known, for which a cycle waits."""
+
 
 class Cycles(Worker):
     """Takes the batches of readings that the server asks for, one cycle after the other, and mirrors them.
@@ -36,15 +38,10 @@ class Cycles(Worker):
     ----------
     pause
         Seconds between two readings of a real sensor. Simulated ones are set to the world's time and need none.
-    utc
-        Dates readings of real sensors; None until the wall clock is known, for which a cycle waits.
     """
 
-    def __init__(
-        self, sensors: Sensors, recorder: Recorder, outbox: Outbox, pause: float = 1.0, utc: Callable[[], float | None] = time.time
-    ) -> None:
+    def __init__(self, sensors: Sensors, recorder: Recorder, outbox: Outbox, pause: float = 1.0) -> None:
         super().__init__("cycles")
-        self._utc = utc
         self._sensors = sensors
         self._recorder = recorder
         self._outbox = outbox
@@ -127,7 +124,7 @@ class Cycles(Worker):
             else:
                 if index == 0:
                     self._await_clock(request.cycle)
-                now, values = self._utc(), self._sensors.sample()
+                now, values = self._sensors.utc(), self._sensors.sample()
                 if now is None:  # asked to stop
                     return
                 yield now, values
@@ -135,9 +132,9 @@ class Cycles(Worker):
                     self._stopping.wait(self._pause)
 
     def _await_clock(self, cycle: int) -> None:
-        if self._utc() is None:
+        if self._sensors.utc() is None:
             log.warning("cycle %d waits until this machine's clock is synchronised; see `timedatectl` if that lasts", cycle)
-        while self._utc() is None and not self._stopping.wait(self._pause):
+        while self._sensors.utc() is None and not self._stopping.wait(self._pause):
             pass
 
     def _keep(self, cycle: int, part: list[Sample], resets: int) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from bramble_client.acquire.salvage import Saved, Table, salvage
 from bramble_client.machine import disk
 from bramble_protocol import BrambleError
+from bramble_protocol.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class Database:
         card: commit seldom.
     began
         Called with the connection to a new file, also the first time.
+    clock
+        Says when the file was replaced last, and names those that are set aside.
 
     Raises
     ------
@@ -69,8 +72,10 @@ class Database:
         tables: Sequence[Table],
         flushed: bool = False,
         began: Callable[[sqlite3.Connection], None] = lambda connection: None,
+        clock: Clock = time,
     ) -> None:
         self._path, self._schema, self._tables, self._flushed, self._began = path, schema, tables, flushed, began
+        self._clock = clock
         self._replaced_at = -PAUSE_S
         self._connection: sqlite3.Connection | None = None
         try:
@@ -122,9 +127,9 @@ class Database:
         sqlite3.Error
             The one given, if that cannot be done: the disk takes nothing, or the file in use is hardly a minute old.
         """
-        if time.monotonic() - self._replaced_at < PAUSE_S:
+        if self._clock.monotonic() - self._replaced_at < PAUSE_S:
             raise error
-        aside = self._path.with_name(f"{self._path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}")
+        aside = set_aside(self._path, "damaged", self._clock)
         fresh = self._path.with_name(f"{self._path.name}.new")
         try:
             _remove(fresh)
@@ -141,7 +146,7 @@ class Database:
             with contextlib.suppress(OSError):
                 _remove(fresh)
             raise error from failure
-        self._replaced_at = time.monotonic()
+        self._replaced_at = self._clock.monotonic()
         log.error(
             "%s is damaged (%s): it was set aside as %s, and a new one goes on with what could be read of it: %s",
             self._path, error, aside.name, ", ".join(_told(table.name, saved[table.name]) for table in self._tables),
@@ -166,6 +171,12 @@ class Database:
         finally:
             target.close()
         return saved
+
+
+def set_aside(path: Path, why: str, clock: Clock) -> Path:
+    """Return the name under which a file stays beside the one that takes its place; those of one kind sort by their time."""
+    now = clock.time()
+    return path.with_name(f"{path.name}.{why}-{time.strftime('%Y%m%dT%H%M%S', time.localtime(now))}-{int(now % 1 * 10**9):09d}")
 
 
 def damaged(error: sqlite3.Error) -> bool:

@@ -19,6 +19,7 @@ from bramble_client.acquire.database import Database, damaged
 from bramble_client.acquire.salvage import Table
 from bramble_client.machine import disk
 from bramble_protocol import fields
+from bramble_protocol.clock import Clock
 from bramble_protocol.fields import YEAR_3000
 
 log = logging.getLogger(__name__)
@@ -33,16 +34,6 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWI
 """
 TESTED_UNTIL = "tested_until"
 """First word of the names under which is kept up to what time each task's forecasts were tested, in seconds since 1970-01-01 UTC."""
-_TABLES = (
-    Table(
-        "samples",
-        "t",
-        lambda row: all(value is None or isinstance(value, float | int) for value in row.values()) and 0 <= row["t"] < YEAR_3000,
-        top=time.time,
-    ),
-    Table("labels", "t", lambda row: isinstance(row["label"], str), top=time.time),
-    Table("meta", "name", lambda row: row["value"] is None or isinstance(row["value"], str), numbered=False),
-)
 _HELD = 10_000
 """Samples held in memory while the disk takes none; at one a minute, a week."""
 
@@ -59,12 +50,14 @@ class Recorder:
     commit_every
         Seconds for which samples may gather in memory before they are committed together. A killed process or a power cut
         loses at most that much; each commit flushes the disk once.
+    clock
+        Says when that is, and up to when samples in a damaged file may be dated.
     """
 
-    def __init__(self, path: Path, cap: int, commit_every: float = 10.0) -> None:
+    def __init__(self, path: Path, cap: int, commit_every: float = 10.0, clock: Clock = time) -> None:
         self._path = path
         self._cap = cap
-        self._commit_every = commit_every
+        self._commit_every, self._clock = commit_every, clock
         self._lock = threading.RLock()
         self._columns: set[str] = set()
         self._rows = 0
@@ -73,10 +66,10 @@ class Recorder:
         self._labels: list[tuple[float, str]] = []
         """Labels that the disk does not have yet."""
         self._pending: list[Sample] = []
-        self._committed_at = time.monotonic() - commit_every
+        self._committed_at = self._clock.monotonic() - commit_every
         self.trouble: str | None = None
         """Why the disk takes nothing, in the words of ``disk``, or None while it does."""
-        self._db = Database(path, _SCHEMA, _TABLES, flushed=True, began=self._look)
+        self._db = Database(path, _SCHEMA, _tables(clock), flushed=True, began=self._look, clock=clock)
 
     def _look(self, db: sqlite3.Connection) -> None:
         """Find out what a file holds."""
@@ -87,7 +80,7 @@ class Recorder:
         """Add one sample, or complete the one at the same time; it is committed together with its neighbours."""
         with self._lock:
             self._pending.append(_checked(t, values))
-            if time.monotonic() - self._committed_at >= self._commit_every or len(self._pending) >= 1000:
+            if self._clock.monotonic() - self._committed_at >= self._commit_every or len(self._pending) >= 1000:
                 self._commit()
 
     def append_many(self, samples: Iterable[Sample]) -> None:
@@ -235,7 +228,7 @@ class Recorder:
         if self.trouble is not None:
             log.warning("%s takes samples again", self._path)
         self.trouble = None
-        self._committed_at = time.monotonic()
+        self._committed_at = self._clock.monotonic()
         self._rows = rows
         self._pending.clear()
         self._labels.clear()
@@ -293,6 +286,20 @@ class Recorder:
 def to_the_minute(t: float) -> str:
     """Return a sample's time as the log says it, in UTC."""
     return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _tables(clock: Clock) -> tuple[Table, ...]:
+    """Return what is saved of a damaged file."""
+    return (
+        Table(
+            "samples",
+            "t",
+            lambda row: all(value is None or isinstance(value, float | int) for value in row.values()) and 0 <= row["t"] < YEAR_3000,
+            top=clock.time,
+        ),
+        Table("labels", "t", lambda row: isinstance(row["label"], str), top=clock.time),
+        Table("meta", "name", lambda row: row["value"] is None or isinstance(row["value"], str), numbered=False),
+    )
 
 
 def _checked(t: float, values: Mapping[str, float | None]) -> Sample:

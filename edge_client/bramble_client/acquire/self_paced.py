@@ -13,6 +13,7 @@ from bramble_client.acquire.recorder import Recorder, Sample, to_the_minute
 from bramble_client.deliver.outbox import Outbox
 from bramble_client.hal import Board, Reading
 from bramble_client.hal.sampler import AHEAD_S
+from bramble_protocol.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +30,20 @@ class SelfPaced:
         Takes each reading, with no value where there is reason to doubt it.
     outbox
         Takes what is mirrored to the server, or None to mirror nothing.
+    clock
+        That of the board's readings.
     """
 
-    def __init__(self, board: Board, recorder: Recorder, outbox: Outbox | None) -> None:
+    def __init__(self, board: Board, recorder: Recorder, outbox: Outbox | None, clock: Clock = time) -> None:
         self._channels = board.channels
         self._recorder = recorder
         self._outbox = outbox
+        self._clock = clock
         self._dated = board.dated(self._keep, self._pull_back)
         self._sampler = board.sampler(self._take)
         self._lock = threading.Lock()
         self._unmirrored: list[Sample] = []
-        self._mirrored_at = time.monotonic()
+        self._mirrored_at = self._clock.monotonic()
         self.sampled: float | None = None
         """When a good reading was taken last, on the monotonic clock."""
 
@@ -82,7 +86,7 @@ class SelfPaced:
     def label(self, t: float, label: str) -> None:
         """Note what is being measured from a time on, by the wall clock as it is; once that is synchronised the label is dated anew."""
         with self._lock:
-            self._dated.at(time.monotonic() - (time.time() - t), lambda dated: self._recorder.label(dated, label))
+            self._dated.at(self._clock.monotonic() - (self._clock.time() - t), lambda dated: self._recorder.label(dated, label))
 
     def _pull_back(self, utc: float) -> None:
         """Drop what a clock that ran ahead has dated, beyond a good clock's time."""
@@ -100,7 +104,7 @@ class SelfPaced:
     def _take(self, readings: list[Reading]) -> None:
         with self._lock:
             if any(reading.good for reading in readings):
-                self.sampled = time.monotonic()
+                self.sampled = self._clock.monotonic()
             self._dated(readings)
 
     def _keep(self, t: float, values: dict[str, float | None]) -> None:
@@ -108,7 +112,7 @@ class SelfPaced:
         if self._outbox is None:
             return
         self._unmirrored.append((t, values))
-        if time.monotonic() - self._mirrored_at >= MIRROR_S or len(self._unmirrored) * len(self._channels) >= data_updates.PART:
+        if self._clock.monotonic() - self._mirrored_at >= MIRROR_S or len(self._unmirrored) * len(self._channels) >= data_updates.PART:
             self._mirror(self._outbox)
 
     def _mirror(self, outbox: Outbox) -> None:
@@ -117,7 +121,7 @@ class SelfPaced:
         for sample in self._unmirrored:
             groups.setdefault(frozenset(sample[1]), []).append(sample)
         self._unmirrored = []
-        self._mirrored_at = time.monotonic()
+        self._mirrored_at = self._clock.monotonic()
         for keys, samples in groups.items():
             channels = [channel for channel in self._channels if channel.key in keys]
             for message in data_updates.parts(None, samples, channels):

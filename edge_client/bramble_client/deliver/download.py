@@ -12,6 +12,7 @@ from http.client import HTTPException
 
 from bramble_client.deliver import route
 from bramble_protocol import BrambleError, signatures
+from bramble_protocol.clock import Clock
 from bramble_protocol.graph import LARGEST
 
 PATIENCE_S = 600.0
@@ -47,14 +48,22 @@ class GraphDownload:
         Seconds without a byte after which the server counts as gone.
     proxy
         The one HTTP proxy to use, or None.
+    clock
+        Says when a whole download has taken too long.
     """
 
     def __init__(
-        self, server: str, token: str | None, tls: Callable[[], ssl.SSLContext] | None, timeout: float = 30.0, proxy: str | None = None
+        self,
+        server: str,
+        token: str | None,
+        tls: Callable[[], ssl.SSLContext] | None,
+        timeout: float = 30.0,
+        proxy: str | None = None,
+        clock: Clock = time,
     ) -> None:
         self._server = server
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._timeout = timeout
+        self._timeout, self._clock = timeout, clock
         self._tls, self._proxy = tls, proxy
 
     def __call__(self, sha256: str) -> bytes:
@@ -96,12 +105,12 @@ class GraphDownload:
 
     def _get(self, path: str, name: str, most: int) -> bytes:
         request = urllib.request.Request(f"{self._server}/graphs/{path}", headers=self._headers)
-        end, data = time.monotonic() + PATIENCE_S, bytearray()
+        end, data = self._clock.monotonic() + PATIENCE_S, bytearray()
         try:
             with route.opener(self._tls and self._tls(), self._proxy).open(request, timeout=self._timeout) as response:
                 while len(data) <= most and (part := response.read1(most + 1 - len(data))):
                     data += part
-                    if time.monotonic() > end:
+                    if self._clock.monotonic() > end:
                         raise DownloadFailed(f"{name}: only {len(data)} bytes came in {PATIENCE_S:g} s", True)
                 expected = response.headers.get("Content-Length")
         except urllib.error.HTTPError as error:

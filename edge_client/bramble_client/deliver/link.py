@@ -20,6 +20,7 @@ from bramble_client.deliver import certificates, route
 from bramble_client.deliver.socketio_client import Connection
 from bramble_client.worker import Worker
 from bramble_protocol import BrambleError
+from bramble_protocol.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,8 @@ class Link(Worker):
         Longest pause between two attempts, seconds. After a refusal, which only a person can mend, it is ten times that.
     timeout
         Seconds for a connection to come about.
+    clock
+        Says how long a connection held.
     """
 
     STEADY_S = 10.0
@@ -101,6 +104,7 @@ class Link(Worker):
         proxy: str | None = None,
         longest_pause: float = 30.0,
         timeout: float = 20.0,
+        clock: Clock = time,
     ) -> None:
         super().__init__("link")
         self.url = url
@@ -109,7 +113,7 @@ class Link(Worker):
         self.protocol: int = handshake.get("protocol", 1)
         """Version of the contract that is spoken over this connection, or was over the last."""
         self._tls, self._proxy = tls, proxy
-        self._timeout = timeout
+        self._timeout, self._clock = timeout, clock
         self._unreachable = Backoff(min(1.0, longest_pause), longest_pause)
         self._refused = Backoff(min(5.0, 10 * longest_pause), 10 * longest_pause)
         self._handlers: dict[str, Handler] = {}
@@ -214,15 +218,15 @@ class Link(Worker):
                     return 0.0
                 self._say_once(f"the server at {self.url} refuses this client: {sentence}")
                 return self._refused.next() + self._unreachable.next()
-            self._say_once(f"cannot reach the server at {self.url} ({_cause(error)}); trying again until it answers")
+            self._say_once(f"cannot reach the server at {self.url} ({_cause(error, self._clock)}); trying again until it answers")
             return self._unreachable.next()
-        began = time.monotonic()
+        began = self._clock.monotonic()
         self.wake()  # whoever asked to stop meanwhile found no connection to say goodbye over
         connection.closed.wait()
         self._went_down(connection)
         if self._stopping.is_set():
             return 0.0
-        if time.monotonic() - began >= self.STEADY_S:
+        if self._clock.monotonic() - began >= self.STEADY_S:
             self._unreachable.reset()
         self._say_once(f"lost the connection to the server at {self.url} ({connection.failure or 'it said goodbye'}); connecting again")
         return self._unreachable.next()
@@ -285,7 +289,7 @@ def _refusal(data: Any) -> str:
     return str(text or "without a reason")[:500]
 
 
-def _cause(error: BaseException) -> str:
+def _cause(error: BaseException, clock: Clock) -> str:
     """Return what is behind a failed attempt, in words."""
     chain: list[BaseException] = []
     link: BaseException | None = error
@@ -294,7 +298,7 @@ def _cause(error: BaseException) -> str:
         link = link.__cause__ or link.__context__
     for item in reversed(chain):
         if isinstance(item, ssl.SSLCertVerificationError):
-            return certificates.refusal(item)
+            return certificates.refusal(item, clock)
         if isinstance(item, websocket.WebSocketBadStatusException):
             return _status(item.status_code)
         if isinstance(item, websocket.WebSocketProxyException):

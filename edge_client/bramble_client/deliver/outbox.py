@@ -7,6 +7,7 @@ import json
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from bramble_client.acquire.database import Database
 from bramble_client.acquire.salvage import Row, Table
 from bramble_client.machine import disk
+from bramble_protocol.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -67,15 +69,17 @@ class Outbox:
         The database file.
     cap_bytes
         Room for readings; when it is used up the oldest are dropped, which is logged. (They stay in the local store.)
+    clock
+        As a database takes it.
     """
 
-    def __init__(self, path: Path, cap_bytes: int = 32 << 20) -> None:
+    def __init__(self, path: Path, cap_bytes: int = 32 << 20, clock: Clock = time) -> None:
         self._path = path
         self._cap = cap_bytes
         self._top = 0
         self._sent = {_ANSWER: 0, _READINGS: 0}
         """The last number of each lane that was answered while the disk could not forget it."""
-        self._db = Database(path, _SCHEMA, _TABLES, began=self._count_on)
+        self._db = Database(path, _SCHEMA, _TABLES, began=self._count_on, clock=clock)
         self._changed = threading.Condition()
         self._held: dict[str, Item] = {}
         """Answers by task that the disk did not take."""

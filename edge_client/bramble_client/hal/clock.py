@@ -1,4 +1,4 @@
-"""Time as drivers see it, so that a simulated year need not take one."""
+"""Time as drivers see it, so that a simulated year need not take one: whether the date is right, too, and a way to wait."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from functools import cache
 from typing import Protocol
 
+from bramble_protocol import clock
 from bramble_protocol.notify import TIMESYNCD
 
 logger = logging.getLogger(__name__)
@@ -16,11 +17,8 @@ _TIME_ERROR = 5
 """What adjtimex(2) returns while the clock is not synchronised."""
 
 
-class Clock(Protocol):
-    """A monotonic clock in seconds, the wall clock beside it, and a way to wait."""
-
-    def now(self) -> float:
-        """Return monotonic seconds."""
+class Clock(clock.Clock, Protocol):
+    """A clock that knows whether its date is right, and can be waited for."""
 
     def utc(self) -> float | None:
         """Return seconds since 1970-01-01 UTC, or None until the wall clock is synchronised."""
@@ -35,9 +33,15 @@ class SystemClock:
     def __init__(self) -> None:
         self._synchronised = False
 
-    def now(self) -> float:
-        """Return monotonic seconds."""
+    def monotonic(self) -> float:
+        """Return seconds that only grow."""
         return time.monotonic()
+
+    now = monotonic  # drivers that were written for release 0.1 call it so
+
+    def time(self) -> float:
+        """Return the wall clock, right or wrong."""
+        return time.time()
 
     def utc(self) -> float | None:
         """Return the wall clock once it is known that something keeps it; a Pi has no battery and boots in the past."""
@@ -46,7 +50,7 @@ class SystemClock:
             if synchronised is None:
                 _say_unknown()
             self._synchronised = synchronised is True
-        return time.time() if self._synchronised else None
+        return self.time() if self._synchronised else None
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -58,7 +62,7 @@ class HostClock(SystemClock):
 
     def utc(self) -> float:
         """Return the wall clock."""
-        return time.time()
+        return self.time()
 
 
 class VirtualClock:
@@ -67,12 +71,18 @@ class VirtualClock:
     def __init__(self, start: float = 0.0) -> None:
         self._now = start
 
-    def now(self) -> float:
+    def monotonic(self) -> float:
         """Return the seconds that have been slept or advanced."""
         return self._now
 
-    def utc(self) -> float | None:
+    now = monotonic
+
+    def time(self) -> float:
         """Return the same time; whoever advances the clock says what it means."""
+        return self._now
+
+    def utc(self) -> float | None:
+        """Return it, too: what it means is known."""
         return self._now
 
     def sleep(self, seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from bramble_client.hal.linux import LinuxBus
 from bramble_client.hal.opening import open_board
 from bramble_client.hal.readings import Reading
 from bramble_client.hal.sampler import Stats
+from bramble_protocol.clock import Clock
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,7 @@ class Line:
     stats: Stats
 
 
-def thinned(
-    rows: Iterable[tuple[list[Reading], dict[str, Stats]]], every: float, now: Callable[[], float] = time.monotonic
-) -> Iterator[Line]:
+def thinned(rows: Iterable[tuple[list[Reading], dict[str, Stats]]], every: float, clock: Clock = time) -> Iterator[Line]:
     """Make lines that a person can follow: one a sensor in so many seconds, however fast it is; 0 makes one of each row."""
     due: dict[str, float] = {}
     taken: dict[str, list[Reading]] = {}
@@ -126,9 +125,9 @@ def thinned(
         name = batch[0].sensor
         since = taken.setdefault(name, [])
         since += batch
-        if now() < due.get(name, 0.0):
+        if clock.monotonic() < due.get(name, 0.0):
             continue
-        due[name] = now() + every
+        due[name] = clock.monotonic() + every
         latest = list({reading.channel: reading for reading in since}.values())
         yield Line(latest, len({item.sequence for item in since}), sum(not item.good for item in since), stats[name])
         since.clear()

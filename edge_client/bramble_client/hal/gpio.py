@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bramble_client.hal.errors import SensorError
+from bramble_protocol.clock import Clock
 
 if TYPE_CHECKING:
     from gpiozero.pins import Factory  # type: ignore[import-untyped]
@@ -118,6 +119,8 @@ class Panel:
         Takes a class and the time (seconds since 1970-01-01 UTC) when the button was pressed.
     on_reset
         Called once when the reset button has been held.
+    clock
+        Dates labels.
     """
 
     def __init__(
@@ -128,11 +131,12 @@ class Panel:
         classes: Sequence[str] = (),
         on_label: Callable[[str, float], None] = lambda label, t: None,
         on_reset: Callable[[], None] = lambda: None,
+        clock: Clock = time,
     ) -> None:
         from gpiozero import LED, Button  # type: ignore[import-untyped]
 
         self._factory = factory
-        self._on_label, self._on_reset = on_label, on_reset
+        self._on_label, self._on_reset, self._clock = on_label, on_reset, clock
         self._next = cycle(classes) if classes else None
         self._opened: list[Any] = []
         self._led: Any = None
@@ -176,7 +180,7 @@ class Panel:
             return
         label = next(self._next)
         logger.info("label: %s", label)
-        self._on_label(label, time.time())
+        self._on_label(label, self._clock.time())
 
     def _reset(self) -> None:
         logger.warning("the reset button was held: forgetting local data and model")

@@ -114,13 +114,13 @@ class LinuxBus(BaseBus):
     @contextmanager
     def _turn(self, address: int) -> Iterator[None]:
         """Lock the bus, so that no other process uses it meanwhile."""
-        deadline = self._clock.now() + LOCK_S
+        deadline = self._clock.monotonic() + LOCK_S
         while True:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if self._clock.now() >= deadline:
+                if self._clock.monotonic() >= deadline:
                     raise BusBusy(
                         f"{self.name}: another process has held the bus for {LOCK_S:.0f} s; find it with `fuser {self.name}`"
                     ) from None

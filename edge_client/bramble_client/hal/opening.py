@@ -101,7 +101,7 @@ def _sensors(
         try:
             with guarded(item.driver.chip):
                 driver = item.driver(bus(item.bus), item.address, clock, **item.options)
-                driver.clock.now()  # one that forgets to hand its clock on to the base class must not be met later
+                driver.clock.monotonic()  # one that forgets to hand its clock on to the base class must not be met later
                 corrections = {"offset": item.offset, "gain": item.gain}
                 sensors.append(Sensor(driver, item.name, simulated=simulated, humidity_follows=item.humidity_follows, **corrections))
             paces.append(Pace(item.every, item.rate))
@@ -251,7 +251,7 @@ def _pin(scene: Scene, clock: Clock) -> Callable[[float | None], None]:
 
     def prepare(t: float | None) -> None:
         nonlocal last
-        t = (SystemClock().utc() or clock.now()) if t is None else t
+        t = (SystemClock().utc() or clock.monotonic()) if t is None else t
         # Back-off and rates of change mean what they say only if the drivers' clock moves as the world does
         if last is not None and t > last:
             clock.sleep(t - last)

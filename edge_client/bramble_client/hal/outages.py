@@ -39,7 +39,7 @@ class Outages:
     def _gone(self, error: SensorError) -> None:
         """Note a failure: the sensor is left alone for a while, and what was known of its values is forgotten."""
         self._failures += 1
-        self._again_at = self.driver.clock.now() + back_off(self._failures) * self._jitter.uniform(0.75, 1.25)
+        self._again_at = self.driver.clock.monotonic() + back_off(self._failures) * self._jitter.uniform(0.75, 1.25)
         if self.error is None:
             logger.warning("sensor %s is gone: %s", self.name, error, exc_info=isinstance(error, DriverFailure))
         self.error = error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,28 +86,28 @@ class SourceSampler(Worker):
         super().__init__(f"sample {source.name}")
         self.source, self.interval, self.stats = source, interval, Stats()
         self._sink, self._clock, self._wait = sink, clock, wait or self._stopping.wait
-        self._turned = clock.now()
+        self._turned = clock.monotonic()
         self._failing = False
 
     def stuck(self, patience: float) -> bool:
         """Whether nobody samples the source any more, or three intervals and so many seconds have passed since."""
-        return not self.alive or self._clock.now() - self._turned > 3 * self.interval + patience
+        return not self.alive or self._clock.monotonic() - self._turned > 3 * self.interval + patience
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._turned = self._clock.now()
+        self._turned = self._clock.monotonic()
         super().start()
 
     def run(self) -> None:
         """Sample until told to stop."""
-        deadlines, stats = Deadlines(self._clock.now(), self.interval), self.stats
-        while not self._wait(max(0.0, deadlines.due - self._clock.now())):
-            now = self._clock.now()
+        deadlines, stats = Deadlines(self._clock.monotonic(), self.interval), self.stats
+        while not self._wait(max(0.0, deadlines.due - self._clock.monotonic())):
+            now = self._clock.monotonic()
             stats.missed += deadlines.take(now)
             stats.latest = max(stats.latest, now - (deadlines.due - self.interval))
             self._sample()
             stats.taken += 1
-            self._turned = self._clock.now()
+            self._turned = self._clock.monotonic()
 
     def _sample(self) -> None:
         try:
@@ -147,7 +146,7 @@ class Sampler:
         self, sources: Sequence[tuple[Source, float]], sink: Sink, clock: Clock | None = None, wait: Callable[[float], bool] | None = None
     ) -> None:
         self._sink, self._turn = sink, threading.Lock()
-        clock = clock or SystemClock()
+        self._clock = clock = clock or SystemClock()
         self.parts = [SourceSampler(source, interval, self._take, clock, wait) for source, interval in sources]
         """One for each source, in their order."""
         self.stats: dict[str, Stats] = {part.source.name: part.stats for part in self.parts}
@@ -168,11 +167,11 @@ class Sampler:
 
     def stop(self, timeout: float = 5.0) -> None:
         """End within so many seconds; samples that are under way are finished first, if they do not take longer."""
-        deadline = time.monotonic() + timeout
+        deadline = self._clock.monotonic() + timeout
         for part in self.parts:  # all are told before any is waited for
             part.stop(0)
         for part in self.parts:
-            part.stop(max(0.0, deadline - time.monotonic()))
+            part.stop(max(0.0, deadline - self._clock.monotonic()))
 
     def stuck(self, patience: float) -> str | None:
         """Return the name of a source that nobody samples any more, or None.
@@ -241,7 +240,7 @@ class Dated:
         if self._waiting:
             logger.info("the clock is synchronised: %d readings that waited for it are dated", self.held)
             self._waiting = False
-        shift = utc - self._clock.now()
+        shift = utc - self._clock.monotonic()
         if self._shift is None or shift < self._shift - AHEAD_S:
             self._known(utc)
         self._shift = shift

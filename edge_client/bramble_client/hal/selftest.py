@@ -81,11 +81,11 @@ def _reads(driver: Driver) -> tuple[list[Measurement], list[SensorError], float]
     errors: list[SensorError] = []
     longest = 0.0
     for _ in range(READS if driver.fastest < 1 else 2):
-        start = driver.clock.now()
+        start = driver.clock.monotonic()
         try:
             with guarded(driver):
                 measurements.append(driver.read())
-            longest = max(longest, driver.clock.now() - start)
+            longest = max(longest, driver.clock.monotonic() - start)
         except SensorError as error:
             errors.append(error)
     return measurements, errors, longest
@@ -120,11 +120,11 @@ def _rate(sensor: Sensor, pace: Pace, seconds: float) -> Check:
 
 def _stream(driver: Streaming, hertz: float) -> str:
     driver.start(hertz)
-    began, count = driver.clock.now(), 0
-    while driver.clock.now() - began < STREAM_S:
+    began, count = driver.clock.monotonic(), 0
+    while driver.clock.monotonic() - began < STREAM_S:
         driver.clock.sleep(driver.patience(hertz))
         count += len(driver.drain())
-    wanted = (driver.clock.now() - began) * hertz
+    wanted = (driver.clock.monotonic() - began) * hertz
     if count < ON_TIME * wanted - 1:
         raise SensorError(
             f"{count} of {wanted:.0f} conversions came at {hertz:g} Hz; speed the bus up with dtparam=i2c_arm_baudrate=400000"

@@ -80,15 +80,15 @@ class Sensor(Outages):
     def _read(self) -> list[Reading]:
         clock = self.driver.clock
         self.sequence += 1
-        if self.error is not None and clock.now() < self._again_at:
+        if self.error is not None and clock.monotonic() < self._again_at:
             self.lost += 1
-            return self._missing(clock.now(), clock.utc(), self.driver.channels)
+            return self._missing(clock.monotonic(), clock.utc(), self.driver.channels)
         try:
             measurement, confirmed = self._measure_and_confirm()
         except SensorError as error:
             self.lost += 1
             self._gone(error)
-            return self._missing(clock.now(), clock.utc(), self.driver.channels)
+            return self._missing(clock.monotonic(), clock.utc(), self.driver.channels)
         self._back()
         return self._readings(measurement, confirmed)
 
@@ -125,7 +125,7 @@ class Sensor(Outages):
         qualities = self._judge.judge(measurement, confirmed)
         self.doubts.report(qualities, self._judge.doubt)
         clock = self.driver.clock
-        now, utc = clock.now(), clock.utc()
+        now, utc = clock.monotonic(), clock.utc()
         stamp = None if utc is None else utc - (now - measurement.at)
         found = Reading.of(self.name, measurement, qualities, stamp, self.sequence, self.simulated)
         return found + self._missing(measurement.at, stamp, [key for key in self.driver.channels if self.absent(key)])

@@ -68,7 +68,7 @@ class Stream(Outages):
 
     def read(self) -> list[Reading]:
         """Fetch what is in the queue; start it, or start it anew, where that is needed."""
-        now = self.driver.clock.now()
+        now = self.driver.clock.monotonic()
         if self.error is not None and now < self._again_at:
             return []
         try:
@@ -99,7 +99,7 @@ class Stream(Outages):
         if measurements:
             self._back()
         utc = self.driver.clock.utc()
-        shift = None if utc is None else utc - self.driver.clock.now()
+        shift = None if utc is None else utc - self.driver.clock.monotonic()
         readings: list[Reading] = []
         for measurement in measurements:
             self.sequence += 1
@@ -117,13 +117,13 @@ class Stream(Outages):
         self.driver.start(self.hertz)
         self._running = True
         if self._since is None:
-            self._since = self.driver.clock.now()
+            self._since = self.driver.clock.monotonic()
         self._account()
         self._latest = self._since
 
     def _account(self) -> None:
         """Count what should have come and did not, absences included, and count from now on."""
-        now = self.driver.clock.now()
+        now = self.driver.clock.monotonic()
         if self._since is not None:
             self.lost += max(0, round((now - self._since) * self.hertz) - self._made)
             self._since, self._made = now, 0

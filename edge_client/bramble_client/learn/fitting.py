@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -206,9 +205,9 @@ def fit(
                 logger.info("ended after %d of %d steps: %s", run.done, run.done + run.left, halted or "its time is up")
                 return run
             raise NotNow(halted) if halted else TrainingFault(_too_long(run, to_go, seconds))
-        before, began = run.left, time.perf_counter()
+        before, began = run.left, pace.clock.monotonic()
         run.advance(min(steps, int(seconds / each)) if part_counts and to_go > seconds else steps)
-        worked = time.perf_counter() - began
+        worked = pace.clock.monotonic() - began
         each = worked / (before - run.left)
         steps = run.left if run.left * each <= 2 * CALL_S else max(1, round(CALL_S / each))
         if run.left:

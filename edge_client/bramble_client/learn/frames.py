@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bramble_protocol.clock import Clock
+
 Arrays = Mapping[str, NDArray[Any]]
 
 KINDS = frozenset({"bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64"})
@@ -35,10 +37,12 @@ class Frames:
     ----------
     sock
         The socket; closed by :meth:`close`.
+    clock
+        Says when sending and receiving give up.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, clock: Clock = time) -> None:
+        self._sock, self._clock = sock, clock
         self.until = math.inf
         """When sending and receiving give up, on the monotonic clock, with ``TimeoutError``."""
 
@@ -115,7 +119,7 @@ class Frames:
         if math.isinf(self.until):
             self._sock.settimeout(None)
             return
-        left = self.until - time.monotonic()
+        left = self.until - self._clock.monotonic()
         if left <= 0:
             raise TimeoutError
         self._sock.settimeout(min(left, _PATIENCE_S))

@@ -32,8 +32,8 @@ class Pace:
     """Why it may not go on for the time being, as :class:`NotNow` says it."""
     strained: Callable[[], bool] = lambda: False
     """Whether the machine is hot or throttled."""
-    rest: Callable[[float], object] = time.sleep
-    """Waits so many seconds at most."""
+    rest: Callable[[float], object] = lambda seconds: None
+    """Waits so many seconds at most; by default nobody does, for nothing is strained then."""
     until: float = math.inf
     """When its result must be on its way, on the monotonic clock."""
     clock: Clock = time

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bramble_client.learn.frames import Arrays, Frames, Malformed
 from bramble_client.learn.runtime import GraphFailed, RuntimeMissing
+from bramble_protocol.clock import Clock
 from bramble_protocol.python_path import python_path
 
 SMALL = 4096
@@ -37,9 +38,12 @@ class Runner:
     ----------
     memory_mb
         What that process may take, in MB; half of the machine's memory by default.
+    clock
+        Says when what was asked for has taken too long.
     """
 
-    def __init__(self, memory_mb: int | None = None) -> None:
+    def __init__(self, memory_mb: int | None = None, clock: Clock = time) -> None:
+        self._clock = clock
         self.memory_mb = memory_mb or half_of_the_machine()
         self.runtime = ""
         """Name of the runtime that it found, once it has loaded a graph."""
@@ -62,7 +66,7 @@ class Runner:
 
     def allow(self, seconds: float) -> None:
         """Let what is asked for from now on take so long in all; what takes longer is ended."""
-        self._seconds, self._until = seconds, time.monotonic() + seconds
+        self._seconds, self._until = seconds, self._clock.monotonic() + seconds
 
     @property
     def alive(self) -> bool:
@@ -140,7 +144,7 @@ class Runner:
                 cwd="/",
                 process_group=0,
             )
-            self._frames = Frames(ours)
+            self._frames = Frames(ours, self._clock)
             self._put_down = weakref.finalize(self, _put_down, self._process, self._frames)
 
     def _ask(self, what: str, head: dict[str, Any], arrays: Arrays) -> dict[str, NDArray[Any]]:

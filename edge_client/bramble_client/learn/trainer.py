@@ -20,6 +20,7 @@ from bramble_client.learn.plausibility import WindowDoubts, improved
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.runtime import Graph, GraphFailed, result
 from bramble_client.learn.windows import Windows, windows
+from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile, Manifest
 from bramble_protocol.interface import MEASURES
@@ -73,6 +74,8 @@ class Trainer:
         Runs them, one of its own by default.
     approve
         Raises ``GraphRejected`` for a graph that is not to be run; by default every graph is.
+    clock
+        Says when training began and ended.
     """
 
     def __init__(
@@ -82,10 +85,11 @@ class Trainer:
         client_id: str,
         runner: Runner | None = None,
         approve: Callable[[GraphFile], None] = lambda graph: None,
+        clock: Clock = time,
     ) -> None:
         self.graphs = GraphCache(data_dir / "graphs", fetch, approve)
         self._client_id = client_id
-        self._runner = runner or Runner()
+        self._runner, self._clock = runner or Runner(clock=clock), clock
         self._loaded: tuple[Manifest, Weights] | None = None
         self._doubts = WindowDoubts()
 
@@ -141,14 +145,14 @@ class Trainer:
         GraphFailed, RuntimeMissing
             If the graph cannot be loaded or run here, or not in time.
         """
-        start = time.time()
+        start = self._clock.time()
         manifest, initial = self._load(update)
         data = windows(*columns([channel.key for channel in manifest.channels], None), manifest)
         if not len(data):
             raise NotEnoughData(_missing(manifest, columns))
         ready = Ready(manifest, initial, data, self._doubts, self._client_id)
         timing = Timing(start if received is None else received, start, start)
-        return local_run(self._runner, ready, update, tested_until, noted, timing, pace)
+        return local_run(self._runner, ready, update, tested_until, noted, timing, pace, self._clock)
 
     def _load(self, update: ClientUpdate) -> tuple[Manifest, Weights]:
         """Return the manifest of the graph that was named, and what its layers' state begins with."""
@@ -187,7 +191,7 @@ def local_run(
     noted: str | None,
     timing: Timing,
     pace: Pace = UNBOUND,
-    clock: Callable[[], float] = time.time,
+    clock: Clock = time,
 ) -> Result:
     """Do what :meth:`Trainer.run` says, on windows that are there and with a graph that is loaded.
 
@@ -196,7 +200,7 @@ def local_run(
     timing
         When the update came and the work began; when it ended is filled in.
     clock
-        Seconds since 1970-01-01 UTC.
+        Says when that is.
     """
     manifest, client_id, config = ready.manifest, ready.client_id, update.config
     data = ready.doubts.believable(runtime, ready.data)
@@ -233,7 +237,7 @@ def local_run(
             weights=shared.sent,
             samples=len(data),
             metrics=metrics,
-            timing=replace(timing, train_end=clock()),
+            timing=replace(timing, train_end=clock.time()),
             steps=run.done if update.extras.steps else None,
             since=own.since if own else None,
             sections=moved.sections,

@@ -15,6 +15,7 @@ from bramble_client.deliver.outbox import Outbox
 from bramble_client.learn.trainer import BrokenOff, NotEnoughData, NotNow, Result
 from bramble_client.worker import Worker
 from bramble_protocol import BrambleError
+from bramble_protocol.clock import Clock
 from bramble_protocol.fields import SENTENCE
 from bramble_protocol.messages import ClientUpdate, TrainingFailed
 
@@ -67,6 +68,8 @@ class TrainingQueue(Worker):
         Called with each result that was put into the outbox.
     serves
         Asks whether a graph, by its digest, is still the server's.
+    clock
+        Says when a request came.
     """
 
     def __init__(
@@ -75,12 +78,13 @@ class TrainingQueue(Worker):
         outbox: Outbox,
         trained: Callable[[ClientUpdate, Result], None] = lambda update, result: None,
         serves: Callable[[str], bool] = lambda graph: True,
+        clock: Clock = time,
     ) -> None:
         super().__init__("training")
         self._train = train
         self._outbox = outbox
         self._trained = trained
-        self._serves = serves
+        self._serves, self._clock = serves, clock
         self._changed = threading.Condition()
         self._waiting: dict[str, _Job] = {}
         """The newest request of each task, in the order in which the tasks came."""
@@ -134,8 +138,8 @@ class TrainingQueue(Worker):
 
         One who answered no and is asked again tries again.
         """
-        until = time.monotonic() + (1 - HOMEWARD) * update.config.deadline_s
-        job = _Job(update, time.time(), until, _digest(update))
+        until = self._clock.monotonic() + (1 - HOMEWARD) * update.config.deadline_s
+        job = _Job(update, self._clock.time(), until, _digest(update))
         with self._changed:
             answer = self._outbox.answer(job.task)
             if answer is not None and answer.note.get("request") == job.request:

@@ -13,6 +13,7 @@ from bramble_client.deliver.link import Link, LinkDown, NoAnswer
 from bramble_client.machine import disk
 from bramble_client.machine import health as machine
 from bramble_client.worker import Worker
+from bramble_protocol.clock import Clock
 from bramble_protocol.health import EVENT, INTERVAL, MOST_SENSORS, Health
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class Reporter(Worker):
         Returns how many training windows cannot be true, or None if that is not known.
     slow
         Returns whether it trains slowly.
+    clock
+        Dates reports, and says how old the newest sample is.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Reporter(Worker):
         doubted: Callable[[], Sequence[str]] = lambda: (),
         doubtful: Callable[[], int | None] = lambda: None,
         slow: Callable[[], bool] = lambda: False,
+        clock: Clock = time,
     ) -> None:
         super().__init__("reporter")
         self._link = link
@@ -77,6 +81,8 @@ class Reporter(Worker):
         self._gone, self._doubted = gone, doubted
         self._trouble = trouble
         self._doubtful, self._slow = doubtful, slow
+        self._doubtful = doubtful
+        self._clock = clock
         self._due = threading.Event()
 
     def wake(self) -> None:
@@ -89,8 +95,8 @@ class Reporter(Worker):
         sampled = None if sampling is None else sampling.sampled
         throttled = found.get("health_throttled")
         return Health(
-            sent=time.time(),
-            sample_age=None if sampled is None else time.monotonic() - sampled,
+            sent=self._clock.time(),
+            sample_age=None if sampled is None else self._clock.monotonic() - sampled,
             sample_every=None if sampling is None else sampling.every,
             samples_missed=None if sampling is None else sampling.missed,
             sensors_gone=tuple(self._gone()[:MOST_SENSORS]),

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bramble_protocol.clock import Clock
 from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel, Handshake
-from bramble_server.clock import Clock
 from bramble_server.fleet import plausibility
 from bramble_server.fleet.namesakes import Namesakes
 from bramble_server.fleet.plausibility import Needs

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bramble_protocol.clock import Clock
 from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel
-from bramble_server.clock import Clock
 from bramble_server.fleet.registry import Client, Registry
 from bramble_server.store import StoreError, clients, mirror, models
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bramble_protocol.clock import Clock
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
-from bramble_server.clock import Clock
 from bramble_server.fleet.registry import Registry
 from bramble_server.learning import codec, strategies
 from bramble_server.learning.judge import RECENT, Judge

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bramble_protocol import privacy
+from bramble_protocol.clock import Clock
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import DataUpdate, Delivery, TrainingFailed
-from bramble_server.clock import Clock
 from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.registry_store import RegistryStore

@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Collection
 
+from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
-from bramble_server.clock import Clock
 from bramble_server.foundation import Foundation
 from bramble_server.learning.strategies import Strategy
 from bramble_server.rounds import recovery

@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bramble_protocol.clock import Clock
 from bramble_protocol.graph import GraphFile
 from bramble_server import tasks
-from bramble_server.clock import Clock
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.machine import REMEMBERED
 from bramble_server.rounds.roundfile import Record, RoundFile

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
+from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import ClientUpdate, Delivery
 from bramble_protocol.reasons import GONE, LEFT_OUT
-from bramble_server.clock import Clock
 from bramble_server.learning.aggregate import pool_metrics
 from bramble_server.learning.judge import Judge, Report, Verdict, cap
 from bramble_server.learning.strategies import Aggregate, Aside, Strategy, conclude, shorten, shortened

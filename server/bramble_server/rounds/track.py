@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bramble_protocol import reasons
+from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import Delivery
-from bramble_server.clock import Clock
 from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
 from bramble_server.foundation import Foundation

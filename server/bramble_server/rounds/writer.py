@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
-from bramble_server.clock import Clock
 from bramble_server.loop import Loop
 from bramble_server.store import Store, StoreError
 from bramble_server.store.errors import AwayError

@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, String, Table, UniqueConstraint, delete, func, select
 
+from bramble_protocol.clock import Clock
 from bramble_protocol.messages import MAX_CHANNELS, DataUpdate
-from bramble_server.clock import Clock
 from bramble_server.store.dialect import upsert
 from bramble_server.store.schema import metadata
 

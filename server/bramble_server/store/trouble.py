@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from bramble_protocol.clock import Clock
 from bramble_server.store.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -21,10 +22,12 @@ class Trouble:
     ----------
     where
         What the log calls the database.
+    clock
+        Says how long it lasted.
     """
 
-    def __init__(self, where: str) -> None:
-        self._where = where
+    def __init__(self, where: str, clock: Clock = time) -> None:
+        self._where, self._clock = where, clock
         self._matter: dict[Way, str] = {}
         self._since = 0.0
 
@@ -41,9 +44,9 @@ class Trouble:
             yield
         except StoreError as error:
             if not self._matter:
-                self._since = time.monotonic()
+                self._since = self._clock.monotonic()
                 log.error("%s; it is tried again", error)
             self._matter[way] = str(error)
             raise
         if way in self._matter and self._matter.pop(way) and not self._matter:
-            log.warning("database %s works again, after %.0f s", self._where, time.monotonic() - self._since)
+            log.warning("database %s works again, after %.0f s", self._where, self._clock.monotonic() - self._since)

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bramble_protocol.clock import Clock
+
 TURN = 4
 """Shares after which all others get their turn."""
 
@@ -64,10 +66,10 @@ class Share:
     sleep
         Lets everybody else run for so many seconds; for 0 seconds, until all that are ready had their turn.
     clock
-        Returns seconds that only grow.
+        Says how much was earned meanwhile.
     """
 
-    def __init__(self, own: Bucket, address: Bucket, sleep: Callable[[float], object], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, own: Bucket, address: Bucket, sleep: Callable[[float], object], clock: Clock = time) -> None:
         self.own, self.address, self._sleep, self._clock = own, address, sleep, clock
         self._turns = 0
 
@@ -75,7 +77,7 @@ class Share:
         """Take so many shares, and wait until that is fair. Nothing at all still counts for the turns."""
         self._turns += 1
         if amount:
-            now = self._clock()
+            now = self._clock.monotonic()
             wait = max(self.own.take(amount, now), self.address.take(amount, now))
             if wait:
                 self._turns = 0

@@ -22,6 +22,7 @@ from wsproto.events import BytesMessage, CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, generate_accept_token
 
+from bramble_protocol.clock import Clock
 from bramble_server.metrics import Traffic
 from bramble_server.transport import unmasking
 from bramble_server.transport.connections import Connection as Entry
@@ -84,12 +85,19 @@ class WebSockets:
         Told the Engine.IO session and a sentence when a client's own fault ends its connection.
     lock
         Makes a lock that its holder may take again.
+    clock
+        Says who was silent, or slow, for how long.
     """
 
     def __init__(
-        self, limits: Limits, admitted: Callable[[str], bool], complain: Callable[[str, str], None], lock: Callable[[], Any]
+        self,
+        limits: Limits,
+        admitted: Callable[[str], bool],
+        complain: Callable[[str, str], None],
+        lock: Callable[[], Any],
+        clock: Clock = time,
     ) -> None:
-        self.limits, self.admitted, self.complain, self.lock = limits, admitted, complain, lock
+        self.limits, self.admitted, self.complain, self.lock, self.clock = limits, admitted, complain, lock, clock
         self.traffic = Traffic()
         self.open: dict[str, WebSocket] = {}
         """By Engine.IO session."""
@@ -133,7 +141,8 @@ class WebSocket:
         self._parts: list[str | bytes] = []
         self._size = 0
         self._sending = all_of_them.lock()
-        self._opened = self._alive = self._spoken = self._begun = time.monotonic()
+        self._clock = all_of_them.clock
+        self._opened = self._alive = self._spoken = self._begun = self._clock.monotonic()
         self._admitted = self._placed = False
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -276,7 +285,7 @@ class WebSocket:
             try:
                 data: bytes = self._socket.recv(READ)
             except TimeoutError:
-                if time.monotonic() - self._alive < self._limits.patience:
+                if self._clock.monotonic() - self._alive < self._limits.patience:
                     continue  # it has been taking what it is being sent
                 raise
             self._traffic.received += len(data)
@@ -299,19 +308,19 @@ class WebSocket:
             if self._all.admitted(self._session.sid):
                 self._admitted = True
                 self._connection.admit()
-            elif time.monotonic() - self._opened > HELLO_S:
+            elif self._clock.monotonic() - self._opened > HELLO_S:
                 raise BadMessageError(f"no handshake within {HELLO_S} s", CloseReason.POLICY_VIOLATION)
 
     def _check_pace(self) -> None:
         """Let nobody keep a message, and with it a place for large ones, without end."""
-        seconds = time.monotonic() - self._begun
+        seconds = self._clock.monotonic() - self._begun
         if seconds > SLOW_S and self._size < SLOWEST * seconds:
             raise BadMessageError(f"a message comes more slowly than {SLOWEST} bytes a second", CloseReason.POLICY_VIOLATION)
 
     def _assemble(self, event: Message[Any]) -> str | bytes | None:
         """Add a part of a message; return the message once it is whole."""
         if not self._parts:
-            self._begun = time.monotonic()
+            self._begun = self._clock.monotonic()
         self._size += len(event.data)
         if self._size > HELLO_BYTES:
             self._check_size(isinstance(event, BytesMessage))
@@ -358,8 +367,8 @@ class WebSocket:
         Its answers to pings queue behind what it sends, so it gets no further pings. It would soon think the server dead, and
         Engine.IO's writer, too, ends a connection over which nothing goes out.
         """
-        if time.monotonic() - self._spoken > self._limits.patience / 4:
-            self._spoken = time.monotonic()
+        if self._clock.monotonic() - self._spoken > self._limits.patience / 4:
+            self._spoken = self._clock.monotonic()
             self._session.send(Packet(NOOP))
 
     def _send_raw(self, *parts: bytes) -> None:
@@ -376,9 +385,9 @@ class WebSocket:
                         self._sign_of_life()
 
     def _sign_of_life(self) -> None:
-        self._alive = time.monotonic()
+        self._alive = self._clock.monotonic()
         if self._session.last_ping:
-            self._session.last_ping = time.time()
+            self._session.last_ping = self._clock.time()
 
     def _hang_up(self) -> None:
         """Wake whoever reads or writes; the HTTP server closes the socket afterwards."""

@@ -110,7 +110,10 @@ def test_a_cycle_of_real_sensors_waits_for_the_clock(room: Room, caplog: pytest.
         def sample(self, t: float | None = None) -> dict[str, float | None]:
             return {"temperature": 20.0}
 
-    cycles = Cycles(Sensors(), room.recorder, room.outbox, pause=0.01, utc=lambda: room.utc)
+        def utc(self) -> float | None:
+            return room.utc
+
+    cycles = Cycles(Sensors(), room.recorder, room.outbox, pause=0.01)
     cycles.start()
     cycles.ask(GenerateData(1, 1000.0, 60.0, 3))
     wait_for(lambda: "cycle 1 waits until this machine's clock is synchronised" in caplog.text, "the sentence")

@@ -80,6 +80,6 @@ def stopped(name: str, **options: Any) -> Bench:
 
 def active(faults: Faults, address: int) -> set[Kind]:
     """Return the faults that an address suffers now: those that last, and a spike that the next conversion will feel."""
-    now = faults._clock.now()
+    now = faults._clock.monotonic()
     lasting = {kind for (kind, where), until in faults._until.items() if until > now and where in (address, -1)}
     return lasting | ({Kind.SPIKE} if address in faults._spiking else set())

@@ -32,15 +32,15 @@ class Scripted(Driver):
         return True
 
     def setup(self) -> None:
-        self.calls.append((self.clock.now(), "setup"))
+        self.calls.append((self.clock.monotonic(), "setup"))
 
     def read(self) -> Measurement:
-        self.calls.append((self.clock.now(), "read"))
+        self.calls.append((self.clock.monotonic(), "read"))
         step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(step, Exception):
             raise type(step)(*step.args)  # anew, or its traceback would grow from test to test
         self.measured.append(step)
-        return Measurement(self.clock.now(), dict.fromkeys(self.channels, step))
+        return Measurement(self.clock.monotonic(), dict.fromkeys(self.channels, step))
 
 
 class ScriptedQueue(Streaming):
@@ -71,7 +71,7 @@ class ScriptedQueue(Streaming):
         raise AssertionError("a queue is drained, not read")
 
     def start(self, hertz: float) -> None:
-        self.starts.append(self.clock.now())
+        self.starts.append(self.clock.monotonic())
         if self.failing is not None:
             raise type(self.failing)(*self.failing.args)
 
@@ -79,7 +79,7 @@ class ScriptedQueue(Streaming):
         step = self.drains.pop(0) if self.drains else 0
         if isinstance(step, Exception):
             raise type(step)(*step.args)  # anew, or its traceback would grow from test to test
-        now = self.clock.now()
+        now = self.clock.monotonic()
         self.made += step
         self.clock.sleep(self.takes)
         # Each value tells its number, so that none can be taken for another

@@ -235,23 +235,22 @@ def test_a_fast_sensor_is_shown_at_a_rate_for_people_and_no_doubt_is_hidden() ->
     def reading(sensor: str, sequence: int, value: float, quality: Quality = Quality.GOOD) -> Reading:
         return Reading(sensor, "acceleration_x", value, "m/s²", sequence / 200, None, sequence, quality, False)
 
-    now = 0.0
+    clock = VirtualClock()
 
     def rows() -> Iterator[tuple[list[Reading], dict[str, Stats]]]:
-        nonlocal now
         stats = {"fast": Stats(), "slow": Stats()}
         for step in range(500):  # ten readings each 50 ms are 200 Hz
-            now = step * 0.05
+            clock.sleep(step * 0.05 - clock.monotonic())
             batch = [reading("fast", 10 * step + i, float(i), Quality.JUMP if step == 30 else Quality.GOOD) for i in range(10)]
             yield batch, stats
             if step % 60 == 0:
                 yield [reading("slow", step, 1.0)], stats
 
-    lines = list(commands.thinned(rows(), 1.0, lambda: now))
+    lines = list(commands.thinned(rows(), 1.0, clock))
     fast = [line for line in lines if line.latest[0].sensor == "fast"]
     assert len(fast) == 25, "25 seconds"
     assert [line.latest[0].value for line in fast] == [9.0] * 25, "the newest of each stretch"
     assert sum(line.readings for line in fast) == 10 * 481
     assert [line.doubtful for line in fast if line.doubtful] == [10]
     assert [line.readings for line in lines if line.latest[0].sensor == "slow"] == [1] * 9
-    assert len(list(commands.thinned(rows(), 0.0, lambda: now))) == 509, "all, for who asks for all"
+    assert len(list(commands.thinned(rows(), 0.0, clock))) == 509, "all, for who asks for all"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bramble_client.hal.clock import VirtualClock
 from bramble_client.hal.gpio import PATTERNS, TICK_S, GpioError, Panel, Pins, Status, open_factory
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sensors.md").read_text(encoding="utf-8")
@@ -126,11 +127,17 @@ def test_pins_that_may_not_be_opened_say_what_to_do(monkeypatch: pytest.MonkeyPa
         open_factory("lgpio")
 
 
-def test_a_label_is_logged_and_given_with_its_time(factory: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_label_is_logged_and_given_with_its_time(factory: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     labels: list[tuple[str, float]] = []
-    panel = Panel(factory, Pins(None, None, None), classes=("walking", "sitting"), on_label=lambda label, t: labels.append((label, t)))
-    monkeypatch.setattr("time.time", lambda: 1234.5)
+    note = labels.append
+    panel = Panel(
+        factory,
+        Pins(None, None, None),
+        classes=("walking", "sitting"),
+        on_label=lambda label, t: note((label, t)),
+        clock=VirtualClock(1234.5),
+    )
     for _ in range(3):
         panel._labelled()
     assert labels == [("walking", 1234.5), ("sitting", 1234.5), ("walking", 1234.5)]

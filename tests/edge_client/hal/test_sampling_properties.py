@@ -31,7 +31,7 @@ class Busy:
         self.asked: list[float] = []
 
     def read(self) -> list[Reading]:
-        self.asked.append(self.clock.now())
+        self.asked.append(self.clock.monotonic())
         self.clock.sleep(self.takes[len(self.asked) % len(self.takes)])
         return []
 
@@ -72,7 +72,7 @@ def test_a_punctual_sampler_is_not_late(clock: VirtualClock) -> None:
 
     def wait(seconds: float) -> bool:
         clock.sleep(seconds)
-        return clock.now() >= 100
+        return clock.monotonic() >= 100
 
     sampler = Sampler([(source, 1.0)], lambda readings: None, clock, wait)
     sampler.parts[0].run()
@@ -100,7 +100,7 @@ def test_an_interval_that_is_none_is_refused(interval: float) -> None:
 
 def test_a_source_that_gives_nothing_does_not_trouble_the_sink(clock: VirtualClock) -> None:
     source = Busy(clock, [1.0])
-    sampler = Sampler([(source, 1.0)], lambda readings: pytest.fail("nothing to take"), clock, lambda seconds: clock.now() > 3)
+    sampler = Sampler([(source, 1.0)], lambda readings: pytest.fail("nothing to take"), clock, lambda seconds: clock.monotonic() > 3)
     clock.sleep(2)
     sampler.parts[0]._sample()
     assert not sampler.parts[0]._failing
@@ -119,8 +119,8 @@ def test_every_reading_is_dated_once_and_in_order(caplog: pytest.LogCaptureFixtu
     waiting, changes = False, 0
     for known, count in steps:
         clock.sleep(1.0)
-        clock.utc = lambda known=known: boot + clock.now() if known else None  # type: ignore[misc, method-assign]
-        now = clock.now()
+        clock.utc = lambda known=known: boot + clock.monotonic() if known else None  # type: ignore[misc, method-assign]
+        now = clock.monotonic()
         batch = [one(now - i / 8, boot + now - i / 8 if known else None) for i in reversed(range(count))]
         sink(batch)
         given_ += count
@@ -147,7 +147,7 @@ def test_what_waits_for_a_clock_is_the_newest_that_fits(sizes: list[int], hold: 
         sink([one(at) for at in times[-1]])
         t += size
         assert sink.held <= max(hold, size)
-    clock.utc = lambda: clock.now()  # type: ignore[method-assign]
+    clock.utc = lambda: clock.monotonic()  # type: ignore[method-assign]
     sink([one(t)])
     flat = [at for batch in times for at in batch] + [t]
     assert rows == flat[-len(rows) :], "in order, without a gap, to the newest"

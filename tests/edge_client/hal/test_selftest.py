@@ -34,15 +34,15 @@ class Steady(ScriptedQueue):
     single = 0.5
 
     def setup(self) -> None:
-        self.since = self.clock.now()
+        self.since = self.clock.monotonic()
 
     start = lambda self, hertz: self.setup()  # noqa: E731
 
     def read(self) -> Measurement:
-        return Measurement(self.clock.now(), {"acceleration_x": self.single})
+        return Measurement(self.clock.monotonic(), {"acceleration_x": self.single})
 
     def drain(self) -> list[Measurement]:
-        since, self.since = self.since, self.clock.now()
+        since, self.since = self.since, self.clock.monotonic()
         return [self.read()] * round((self.since - since) * 100 * self.part)
 
 

@@ -48,7 +48,7 @@ class Script(Driver):
         step = self.script.pop(0)
         if isinstance(step, Exception):
             raise step
-        return Measurement(self.clock.now(), {"temperature": step})
+        return Measurement(self.clock.monotonic(), {"temperature": step})
 
 
 def read(sensor: Sensor) -> Reading:
@@ -71,7 +71,7 @@ def test_utc_is_none_until_the_clock_is_synchronised(clock: VirtualClock, monkey
 
 def test_utc_is_the_conversions_not_the_reads(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = Script(clock)
-    monkeypatch.setattr(driver, "read", lambda: Measurement(clock.now() - 0.25, {"temperature": 1.0}))
+    monkeypatch.setattr(driver, "read", lambda: Measurement(clock.monotonic() - 0.25, {"temperature": 1.0}))
     clock.sleep(10)
     assert read(Sensor(driver)).utc == 9.75
 
@@ -133,8 +133,8 @@ def test_quarantine_grows_to_a_bound_and_ends_by_itself(clock: VirtualClock, cap
             read(sensor)
             if driver.reads > before:
                 if last is not None:
-                    waits.append(clock.now() - last)
-                last = clock.now()
+                    waits.append(clock.monotonic() - last)
+                last = clock.monotonic()
             clock.sleep(0.05)
     assert waits[0] == pytest.approx(0.05, abs=0.06)
     assert waits[4] == pytest.approx(0.8, abs=0.3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bramble_server.fleet.addresses import owner
 from bramble_server.transport.connections import REMEMBERED, Connections
 from bramble_server.transport.shares import CLIENT, STRANGER, TURN, Bucket, Rate, Share
+from tests.server.office import Clock
 
 
 class Peer:
@@ -101,7 +102,7 @@ def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
 
 def test_everybody_else_gets_a_turn_every_few_shares() -> None:
     slept: list[float] = []
-    share = Share(Bucket(CLIENT.connection), Bucket(CLIENT.address), slept.append, clock=lambda: 0.0)
+    share = Share(Bucket(CLIENT.connection), Bucket(CLIENT.address), slept.append, Clock())
     for _ in range(10 * TURN):
         share.take()
     assert slept == [0.0] * 10

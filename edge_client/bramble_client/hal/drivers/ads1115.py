@@ -67,7 +67,7 @@ class ADS1115(Driver):
             If the bytes were damaged on the way.
         """
         values = {key: self._convert(MUX.put(self._settings, SINGLE_ENDED + i)) for i, key in enumerate(self.channels)}
-        return Measurement(self.clock.now(), values)
+        return Measurement(self.clock.monotonic(), values)
 
     def _convert(self, settings: int) -> float:
         self._chip.write(CONFIG, OS.put(settings, 1))

@@ -85,7 +85,7 @@ class ADXL345(Streaming):
         else:
             raise NotReady(f"{self} has not measured for 40 ms, four times what it was set to")
         block = one_conversion(lambda: self._chip.block(WINDOW, SIZE), lambda block: bool(DATA_READY.get(block[4])), slice(6, 12), self)
-        at = self.clock.now()
+        at = self.clock.monotonic()
         self._check(block)
         return self._measurement(at, struct.unpack("<3h", block[6:12]))
 
@@ -100,10 +100,10 @@ class ADXL345(Streaming):
     def drain(self) -> list[Measurement]:
         """Fetch what is in the queue; see ``Streaming.drain``."""
         overrun = OVERRUN.get(self._chip.read(INT_SOURCE))
-        before = self.clock.now()
+        before = self.clock.monotonic()
         count = self._entries()
-        after = self.clock.now()
-        if not count <= self._entries() <= count + self._pacer.most(self.clock.now() - before):
+        after = self.clock.monotonic()
+        if not count <= self._entries() <= count + self._pacer.most(self.clock.monotonic() - before):
             raise UnsteadyRead(f"{self}: the fill level of its queue was damaged on the way; shorten the wires or slow the bus down")
         # Each read of the six data registers takes one entry out; over I2C the next one is ready by the time it is asked for
         raw = [struct.unpack("<3h", self._chip.take(DATA, 6)) for _ in range(count)]

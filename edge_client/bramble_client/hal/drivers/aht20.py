@@ -75,7 +75,7 @@ class AHT20(Driver):
         if not BUSY.get(self._status()):
             raise NotReady(f"{self} did not begin to measure; shorten the wires or slow the bus down")
         self.clock.sleep(CONVERSION_S)
-        at = self.clock.now()
+        at = self.clock.monotonic()
         data = self.bus.transfer(self.address, b"", SIZE)
         if crc8(data[:-1]) != data[-1]:
             raise ChecksumError(f"{self} sent data that do not match their check sum; an AHT10 has none, else shorten the wires")

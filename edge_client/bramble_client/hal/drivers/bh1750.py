@@ -66,7 +66,7 @@ class BH1750(Driver):
             if difference > 1 + 0.005 * max(count, last):
                 # Light moves like this, and so does a value measured by a slightly damaged order: the middle of three is true
                 count = sorted((last, count, self._convert()))[1]
-            return Measurement(self.clock.now() - CONVERSION_S / 2, {"illuminance": within(count, *LIMITS, count * self._lux)})
+            return Measurement(self.clock.monotonic() - CONVERSION_S / 2, {"illuminance": within(count, *LIMITS, count * self._lux)})
         raise UnsteadyRead(f"{self}: no two measurements agree; the light flickers, or the wires are too long")
 
     def _convert(self) -> int:

@@ -91,7 +91,7 @@ class BME680(Driver):
         self._transport.fields.clear()
         if not self._call(self._package.get_sensor_data):
             raise NotReady(f"{self} has not measured in time; take its power away for a moment")
-        at = self.clock.now()
+        at = self.clock.monotonic()
         if self._read_settings() != self._settings:
             raise self._settings_lost()
         last = self._transport.fields[-1]

@@ -145,7 +145,7 @@ class BMP280(Driver):
         transfer, address = self.bus.transfer, self.address
         transfer(address, self._start)
         self.clock.sleep(self.conversion_s)
-        self._done = self.clock.now()
+        self._done = self.clock.monotonic()
         block = steady(lambda: transfer(address, self._window, self._size), self)
         status = block[STATUS.address - self._first]
         control = block[CTRL_MEAS.address - self._first]

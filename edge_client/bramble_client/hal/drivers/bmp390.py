@@ -128,7 +128,7 @@ class BMP390(Driver):
         """
         self._chip.write(PWR_CTRL, MODE.put(BOTH, FORCED))
         self.clock.sleep(CONVERSION_S)
-        at = self.clock.now()
+        at = self.clock.monotonic()
         first, second = self._chip.block(FIRST, SIZE), self._chip.block(FIRST, SIZE)
         settings = self._chip.block(SETTINGS, SETTINGS_SIZE)
         self._check(first, second, settings)

@@ -123,7 +123,7 @@ class CircuitPython(Driver):
         with self._calls():
             properties = {prop.partition(".")[0] for prop in self.inputs.values()}
             found = {prop: getattr(self._chip, prop) for prop in sorted(properties)}
-            at = self.clock.now()
+            at = self.clock.monotonic()
         return Measurement(at, {channel: self._value(found, channel, prop) for channel, prop in self.inputs.items()})
 
     def _value(self, found: Mapping[str, Any], channel: str, prop: str) -> float:

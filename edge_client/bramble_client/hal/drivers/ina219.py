@@ -87,7 +87,7 @@ class INA219(Driver):
         read = self._chip.read
         self._chip.write(CONFIGURATION, SETTINGS)
         self.clock.sleep(CONVERSION_S)
-        at = self.clock.now()
+        at = self.clock.monotonic()
         bus, shunt, current = read(BUS_VOLTAGE), read(SHUNT_VOLTAGE), read(CURRENT)
         power = read(POWER)  # clears the flag that a conversion is ready
         if VOLTS.get(read(BUS_VOLTAGE)) != VOLTS.get(bus):  # with little current, the power below tells little of the voltage

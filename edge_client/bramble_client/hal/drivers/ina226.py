@@ -85,7 +85,7 @@ class INA226(Driver):
         self._chip.read(MASK_ENABLE)  # clears the flag of the last conversion
         self._chip.write(CONFIGURATION, SETTINGS)
         self.clock.sleep(CONVERSION_S)
-        at = self.clock.now()
+        at = self.clock.monotonic()
         ready = READY.get(self._chip.read(MASK_ENABLE))
         shunt, bus = steady(lambda: (self._chip.read(SHUNT_VOLTAGE), self._chip.read(BUS_VOLTAGE)), self)
         if self._chip.read(CONFIGURATION) != SETTINGS:

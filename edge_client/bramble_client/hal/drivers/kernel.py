@@ -154,7 +154,7 @@ class KernelSensor(Driver):
         values = {channel: self._value(found.folder, stem) * self._factors[channel] for channel, stem in self.inputs.items()}
         self._doubt_power_on(POWER_ON.get(found.kernel), values)
         self._last = values
-        return Measurement(self.clock.now(), values)
+        return Measurement(self.clock.monotonic(), values)
 
     def _doubt_power_on(self, usual: float | None, values: Mapping[str, float]) -> None:
         """Refuse what a chip shows before its first conversion, unless it has been near that before."""

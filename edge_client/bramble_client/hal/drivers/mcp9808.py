@@ -56,7 +56,7 @@ class MCP9808(Driver):
         self.identity.prove(self)
         self._chip.write(CONFIGURATION, SETTINGS)
         self._chip.write(RESOLUTION, FINEST)
-        self._fresh_at = self.clock.now() + CONVERSION_S
+        self._fresh_at = self.clock.monotonic() + CONVERSION_S
 
     def read(self) -> Measurement:
         """Return the latest measurement; one that was returned before is not returned again.
@@ -68,11 +68,11 @@ class MCP9808(Driver):
         UnsteadyRead
             If the bytes were damaged on the way.
         """
-        self.clock.sleep(max(0.0, self._fresh_at - self.clock.now()))
+        self.clock.sleep(max(0.0, self._fresh_at - self.clock.monotonic()))
         raw = latest(lambda: self._chip.read(TEMPERATURE), self)
         if self._chip.read(CONFIGURATION) != SETTINGS or self._chip.read(RESOLUTION) != FINEST:
             raise self._settings_lost()
-        now = self.clock.now()
+        now = self.clock.monotonic()
         self._fresh_at = now + CONVERSION_S
         steps = CELSIUS.get(raw)
         return Measurement(now - CONVERSION_S / 2, {"temperature": within(steps, *LIMITS, steps * STEP)})

@@ -118,7 +118,7 @@ class MPU6050(Streaming):
         block = one_conversion(
             lambda: self._chip.block(INT_STATUS.address, 15), lambda block: bool(DATA_RDY.get(block[0])), slice(1, 15), self
         )
-        at = self.clock.now()
+        at = self.clock.monotonic()
         self._check()
         values = struct.unpack(">7h", block[1:])
         return self._measurement(at, values[:3] + values[4:])
@@ -137,16 +137,16 @@ class MPU6050(Streaming):
 
     def drain(self) -> list[Measurement]:
         """Fetch what is in the queue; see ``Streaming.drain``."""
-        before = self.clock.now()
+        before = self.clock.monotonic()
         level = self._level()
-        after = self.clock.now()
+        after = self.clock.monotonic()
         if level > self._queue - FRAME or level % FRAME:
             self._restart_queue()
             self._pacer.restart()
             raise Overrun(f"{self}: its queue was full and conversions were lost; fetch them more often")
         if level == 0:
             return []
-        if not level <= self._level() <= level + FRAME * self._pacer.most(self.clock.now() - before):
+        if not level <= self._level() <= level + FRAME * self._pacer.most(self.clock.monotonic() - before):
             raise UnsteadyRead(f"{self}: the fill level of its queue was damaged on the way; shorten the wires or slow the bus down")
         data = self._chip.take(FIFO_R_W.address, level)
         self._level()  # once more: a brown-out in between would have left zeros to be read

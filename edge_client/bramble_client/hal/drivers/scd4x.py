@@ -79,7 +79,7 @@ class SCD4x(CommandDriver):
             if self._ask(read_back, COMMAND_S, 1) != [value]:
                 raise SettingsLost(f"{self} does not keep its settings; check its power supply")
         self._send(START, COMMAND_S)
-        self._due = self.clock.now() + PERIOD_S
+        self._due = self.clock.monotonic() + PERIOD_S
 
     def read(self) -> Measurement:
         """Return the measurement that came since the last call, or wait for it.
@@ -91,13 +91,13 @@ class SCD4x(CommandDriver):
         NotReady
             If none comes in time, as after a brown-out, when the chip no longer measures by itself.
         """
-        self.clock.sleep(max(0.0, min(self._due - self.clock.now(), PERIOD_S)))
-        deadline = self.clock.now() + 1.2 * PERIOD_S
+        self.clock.sleep(max(0.0, min(self._due - self.clock.monotonic(), PERIOD_S)))
+        deadline = self.clock.monotonic() + 1.2 * PERIOD_S
         while not self._ask(DATA_READY, COMMAND_S, 1)[0] & READY:
-            if self.clock.now() >= deadline:
+            if self.clock.monotonic() >= deadline:
                 raise NotReady(f"{self} has not measured for {1.2 * PERIOD_S:.0f} s; check its power supply, it draws 200 mA at its peak")
             self.clock.sleep(PERIOD_S / 50)
-        at = self.clock.now()
+        at = self.clock.monotonic()
         self._due = at + 0.98 * PERIOD_S  # a little early: the chip's clock is not ours
         dioxide, temperature, humidity = self._ask(READ, COMMAND_S, 3)
         # Section 3.5.2

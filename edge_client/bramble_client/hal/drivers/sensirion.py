@@ -50,7 +50,7 @@ class Hygrometer(CommandDriver):
             If the chip has no measurement to give, as after a brown-out.
         """
         self._send(self.measure, self.conversion_s)
-        at = self.clock.now()
+        at = self.clock.monotonic()
         temperature, humidity = self._fetch(2)
         return Measurement(at, dict(zip(self.channels, self._convert(temperature, humidity), strict=True)))
 

@@ -72,7 +72,7 @@ class SGP40(CommandDriver):
         for _ in range(4):
             values = [*values[-2:], self._measure()]
             if max(values) - min(values) <= CALM:
-                return Measurement(self.clock.now(), {"voc_raw": within(values[-1], *LIMITS, float(values[-1]))})
+                return Measurement(self.clock.monotonic(), {"voc_raw": within(values[-1], *LIMITS, float(values[-1]))})
         raise UnsteadyRead(f"{self}: no three measurements agree; check its power supply, the heater draws 4 mA")
 
     def _measure(self) -> int:

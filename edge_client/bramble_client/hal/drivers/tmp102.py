@@ -59,7 +59,7 @@ class LM75(Driver):
     def setup(self) -> None:
         """Write the settings and wait for the first conversion."""
         self._chip.write(self.configuration, self.settings)
-        self._fresh_at = self.clock.now() + self.conversion_s
+        self._fresh_at = self.clock.monotonic() + self.conversion_s
 
     def read(self) -> Measurement:
         """Return the latest measurement; one that was returned before is not returned again.
@@ -71,11 +71,11 @@ class LM75(Driver):
         UnsteadyRead
             If the bytes were damaged on the way.
         """
-        self.clock.sleep(max(0.0, self._fresh_at - self.clock.now()))
+        self.clock.sleep(max(0.0, self._fresh_at - self.clock.monotonic()))
         raw = latest(lambda: self._chip.read(TEMPERATURE), self)
         if self._chip.read(self.configuration) != self.settings:
             raise self._settings_lost()
-        now = self.clock.now()
+        now = self.clock.monotonic()
         self._fresh_at = now + self.conversion_s
         return Measurement(now - self.conversion_s / 2, {"temperature": within(raw, *self.limits, raw * CELSIUS)})
 
@@ -133,7 +133,7 @@ class TMP102(LM75):
         if self._state() != 0:  # reads 0 during a conversion
             raise NotReady(f"{self} did not begin to measure; shorten the wires or slow the bus down")
         self.clock.sleep(self.conversion_s)
-        at = self.clock.now()
+        at = self.clock.monotonic()
         if self._state() != 1:
             raise NotReady(f"{self} is still measuring after {self.conversion_s * 1000:.0f} ms, longer than its data sheet allows")
         raw = steady(lambda: self._chip.read(TEMPERATURE), self)

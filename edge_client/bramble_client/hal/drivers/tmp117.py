@@ -73,7 +73,7 @@ class TMP117(Driver):
         """
         self._chip.write(CONFIGURATION, self._order)
         self.clock.sleep(CONVERSION_S)
-        at = self.clock.now()
+        at = self.clock.monotonic()
         # Reading clears Data_Ready, so a conversion that was never ordered is not taken for a new one
         state = self._chip.read(CONFIGURATION)
         raw = steady(lambda: self._chip.read(TEMPERATURE), self)

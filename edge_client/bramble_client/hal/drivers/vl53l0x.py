@@ -124,7 +124,7 @@ class VL53L0X(Driver):
         self._chip.write(START, ONCE)
         self.clock.sleep(RANGING_S)
         self._wait()
-        at = self.clock.now()
+        at = self.clock.monotonic()
         result = steady(lambda: self._chip.block(RESULT, RESULT_SIZE), self)
         self._chip.write(CLEAR, 1)
         if PENDING.get(self._chip.read(STATE)) or not kept:
@@ -227,8 +227,8 @@ class VL53L0X(Driver):
         return different
 
     def _wait(self, register: Register = STATE, field: Field = PENDING) -> None:
-        deadline = self.clock.now() + PATIENCE_S
+        deadline = self.clock.monotonic() + PATIENCE_S
         while not field.get(self._chip.read(register)):
-            if self.clock.now() >= deadline:
+            if self.clock.monotonic() >= deadline:
                 raise NotReady(f"{self} has not finished for {PATIENCE_S * 1000:.0f} ms; check its power supply, the laser draws 40 mA")
             self.clock.sleep(STEP_S)

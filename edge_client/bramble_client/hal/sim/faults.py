@@ -130,7 +130,7 @@ class Faults:
 
     def transfer(self, address: int, chip: Chip | None, write: bytes, read: int) -> bytes:
         """Carry a transfer out, or let it fail as the kernel does."""
-        now = self._clock.now()
+        now = self._clock.monotonic()
         if self._until:
             for key in [key for key, until in self._until.items() if until <= now]:
                 self._end(*key)
@@ -187,7 +187,7 @@ class Faults:
             chip.frozen = True
         elif rule.kind is Kind.DRIFT:
             sign = self._random.choice((-1, 1))
-            chip.disturb = lambda key, value: value + sign * rule.size * _span(key) * (self._clock.now() - now) / rule.seconds
+            chip.disturb = lambda key, value: value + sign * rule.size * _span(key) * (self._clock.monotonic() - now) / rule.seconds
         elif rule.kind is Kind.SPIKE and chip.disturb is None:
             sign = self._random.choice((-1, 1))
             felt: set[str] = set()

@@ -43,12 +43,12 @@ class Scene:
         """Set the time and let it move on with the clock."""
         self._moment = None
         self._seen: float | None = None
-        self._start, self._since = t, self._clock.now()
+        self._start, self._since = t, self._clock.monotonic()
 
     @property
     def time(self) -> float:
         """The world's time, seconds since 1970-01-01 UTC."""
-        return self._start + self._clock.now() - self._since if self._moment is None else self._moment
+        return self._start + self._clock.monotonic() - self._since if self._moment is None else self._moment
 
     @contextmanager
     def shifted(self, seconds: float) -> Iterator[None]:

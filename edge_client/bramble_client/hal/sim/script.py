@@ -26,7 +26,7 @@ def load(path: Path, clock: Clock) -> Faults:
     """
     top, entries = tables.read(path, "fault", FaultScriptError, ("seed",))
     faults = Faults(clock, str(top.get("seed", 0)))
-    now = clock.now()
+    now = clock.monotonic()
     for entry in entries:
         entry.only(*KEYS)
         kind = entry.text("kind", ".*")

@@ -159,9 +159,9 @@ def test_it_sits_where_its_siblings_do_and_is_read_once_a_second_at_most() -> No
     kind = catalogue.driver("bme680")
     assert (set(kind.addresses), kind.certain, kind.fastest) == ({0x76, 0x77}, True, 1.0)
     bench = ready()
-    before = bench.clock.now()
+    before = bench.clock.monotonic()
     bench.read()
-    assert 0.15 < bench.clock.now() - before < 1.0, "the heater's time is in it"
+    assert 0.15 < bench.clock.monotonic() - before < 1.0, "the heater's time is in it"
 
 
 @pytest.mark.parametrize("pressure", [330.0, 700.0, 1090.0])

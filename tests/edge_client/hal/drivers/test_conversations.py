@@ -182,9 +182,9 @@ def test_one_measurement_takes_no_longer_than_the_fastest_pace_allows(name: str)
     bench.driver.setup()
     for _ in range(5):
         bench.clock.sleep(kind.interval)
-        before = bench.clock.now()
+        before = bench.clock.monotonic()
         bench.driver.read()
-        assert bench.clock.now() - before <= kind.fastest
+        assert bench.clock.monotonic() - before <= kind.fastest
     assert kind.fastest <= kind.interval
     assert (kind.interval == 60) is not issubclass(kind, Streaming)
 

@@ -182,13 +182,13 @@ SHOTS: dict[str, dict[tuple[int, ...], float]] = {  # data sheets SHT3x-DIS, tab
 def test_sensirions_chips_acknowledge_no_read_and_no_command_while_they_measure(name: str, order: tuple[int, ...], seconds: float) -> None:
     bench = Bench(name, **WORLD)
     bench.send(*order)
-    before = bench.clock.now()
+    before = bench.clock.monotonic()
     bench.chip.clock.advance(seconds - 5e-4)
     with pytest.raises(OSError, match="Remote I/O"):
         bench.chip.read(6)
     with pytest.raises(OSError, match="Remote I/O"):
         bench.chip.write(bytes(order))
-    bench.clock.sleep(seconds + 1e-6 - (bench.clock.now() - before))
+    bench.clock.sleep(seconds + 1e-6 - (bench.clock.monotonic() - before))
     assert len(bench.chip.read(6)) == 6
 
 

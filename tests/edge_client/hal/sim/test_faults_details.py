@@ -60,7 +60,7 @@ def test_a_lasting_fault_ends_to_the_moment(kind: Kind) -> None:
 
 def test_a_fault_begins_within_its_time_and_not_outside() -> None:
     bench, faults = faulty()
-    faults.on(Kind.NACK, start=bench.clock.now() + 9.5, end=bench.clock.now() + 20.5)
+    faults.on(Kind.NACK, start=bench.clock.monotonic() + 9.5, end=bench.clock.monotonic() + 20.5)
     seen = []
     for _ in range(30):
         seen.append(errno_of(bench) is not None)

@@ -30,11 +30,11 @@ class ADS1115(WordChip):
     def written(self, address: int, value: int) -> None:
         """Begin a conversion: always in continuous mode, by the OS bit in single-shot mode."""
         if address == 1 and (value & 0x8000 or not value & 0x0100):
-            self._done_at = self.clock.now() + self._period()
+            self._done_at = self.clock.monotonic() + self._period()
 
     def refresh(self) -> None:
         """Show the conversion that ended by now."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         if self._done_at is not None and now >= self._done_at:
             if not self.frozen:
                 self._measure()

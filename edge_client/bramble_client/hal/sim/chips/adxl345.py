@@ -46,7 +46,7 @@ class ADXL345(PacedChip):
 
     def convert(self, at: float) -> None:
         """Measure into the data registers, or into the queue ("FIFO")."""
-        now, previous = self.clock.now(), bytes(self.memory[0x32:0x38])
+        now, previous = self.clock.monotonic(), bytes(self.memory[0x32:0x38])
         data = previous if self.frozen else self._measure(at - now)
         if self.memory[0x38] >> 6 == 2:
             if len(self.queue) == LEVELS:

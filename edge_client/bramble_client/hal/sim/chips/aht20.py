@@ -22,11 +22,11 @@ class AHT20(Chip):
         self.status = 0x10 | CALIBRATED
         self._raw = EMPTY
         self._done_at: float | None = None
-        self._deaf_until = self.clock.now()
+        self._deaf_until = self.clock.monotonic()
 
     def write(self, data: bytes) -> None:
         """Take a command of table 9; what is none, or comes while the chip works, is not heard."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         self._refresh()
         if self._done_at is not None or now < self._deaf_until:
             return
@@ -49,7 +49,7 @@ class AHT20(Chip):
         return (data + b"\xff" * length)[:length]
 
     def _refresh(self) -> None:
-        if self._done_at is None or self.clock.now() < self._done_at:
+        if self._done_at is None or self.clock.monotonic() < self._done_at:
             return
         self._done_at = None
         if not self.frozen:  # sections 6.1 and 6.2, backwards; table 1 and 2: resolution

@@ -43,7 +43,7 @@ class BH1750(Chip):
             self._once = code in ONE_TIME
             self._mode = (ONE_TIME if self._once else CONTINUOUS)[code]
             self.powered = True
-            self._done_at = self.clock.now() + self._duration(self._mode)
+            self._done_at = self.clock.monotonic() + self._duration(self._mode)
         elif code & 0xF8 == 0x40:
             self.time = self.time & 0x1F | (code & 0x07) << 5
         elif code & 0xE0 == 0x60:
@@ -62,7 +62,7 @@ class BH1750(Chip):
         return clamp(self.time, LEAST_TIME, MOST_TIME)
 
     def _refresh(self) -> None:
-        now = self.clock.now()
+        now = self.clock.monotonic()
         if self._done_at is None or self._mode is None or now < self._done_at:
             return
         if not self.frozen:

@@ -56,12 +56,12 @@ class BME680(PairChip):
         """Reset, or begin to measure."""
         super().written(address, value)
         if address == 0x74 and value & 3 == 1:
-            self._done_at = self.clock.now() + self._duration()
+            self._done_at = self.clock.monotonic() + self._duration()
             self.memory[0x1D] = 0x20
 
     def refresh(self) -> None:
         """Show the measurement that ended by now."""
-        if self._done_at is not None and self.clock.now() >= self._done_at:
+        if self._done_at is not None and self.clock.monotonic() >= self._done_at:
             self._done_at = None
             self.memory[0x74] &= ~3
             self.memory[0x1D] = 0x80

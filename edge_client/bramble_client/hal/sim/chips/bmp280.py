@@ -43,18 +43,18 @@ class BMP280(PairChip):
         """Reset the registers and copy the trimming parameters from the chip's memory, which takes 2 ms."""
         super().power_on()
         self.memory[0x88:0xA0] = struct.pack("<HhhHhhhhhhhh", *self.trim_t, *self.trim_p)
-        self._ready_at = self.clock.now() + START_S
+        self._ready_at = self.clock.monotonic() + START_S
         self._done_at: float | None = None
 
     def written(self, address: int, value: int) -> None:
         """Reset, or start measuring."""
         super().written(address, value)
         if address == 0xF4:
-            self._done_at = self.clock.now() + self._conversion() if value & 3 else None
+            self._done_at = self.clock.monotonic() + self._conversion() if value & 3 else None
 
     def refresh(self) -> None:
         """Show what the conversions that ended by now have measured."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         mode = self.memory[0xF4] & 3
         if self._done_at is not None and now >= self._done_at:
             if not self.frozen:

@@ -50,18 +50,18 @@ class BMP390(PairChip):
         """Reset the registers, load the trimming coefficients, and set the event that tells of it."""
         super().power_on()
         self.memory[0x31:0x46] = struct.pack("<HHbhhbbHHbbhbb", *self.trim)
-        self._ready_at = self.clock.now() + START_S
+        self._ready_at = self.clock.monotonic() + START_S
         self._done_at: float | None = None
 
     def written(self, address: int, value: int) -> None:
         """Reset, or start measuring."""
         super().written(address, value)
         if address == 0x1B:
-            self._done_at = self.clock.now() + self._conversion() if value & 0x30 and value & 3 else None
+            self._done_at = self.clock.monotonic() + self._conversion() if value & 0x30 and value & 3 else None
 
     def refresh(self) -> None:
         """Show what the conversions that ended by now have measured."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         self.memory[0x03] = self.memory[0x03] & ~0x10 | (now >= self._ready_at) << 4
         self.memory[0x0C:0x0F] = (int(now * 25_600) & FULL).to_bytes(3, "little")  # section 4.3.7: the sensor's time
         if self._done_at is None or now < self._done_at:

@@ -22,7 +22,7 @@ class INA219(WordChip):
     def power_on(self) -> None:
         """Reset, and begin to measure continuously."""
         super().power_on()
-        self._done_at: float | None = self.clock.now() + 2 * CONVERSION_S
+        self._done_at: float | None = self.clock.monotonic() + 2 * CONVERSION_S
 
     def written(self, address: int, value: int) -> None:
         """Reset, or begin to measure."""
@@ -32,13 +32,13 @@ class INA219(WordChip):
             self.power_on()
             return
         mode = value & 7
-        self._done_at = self.clock.now() + 2 * CONVERSION_S if mode not in (0, 4) else None
+        self._done_at = self.clock.monotonic() + 2 * CONVERSION_S if mode not in (0, 4) else None
         if mode not in (0, 4):
             self.words[2] &= ~0x0002
 
     def refresh(self) -> None:
         """Show the conversions that ended by now, and what follows from them."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         if self._done_at is None or now < self._done_at:
             return
         period = 2 * CONVERSION_S

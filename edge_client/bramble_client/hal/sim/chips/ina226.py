@@ -42,7 +42,7 @@ class INA226(WordChip):
             self.words[6] &= ~0x0008
 
     def _begin(self) -> None:
-        self._done_at = self.clock.now() + self._period() if self.words[0] & 3 else None
+        self._done_at = self.clock.monotonic() + self._period() if self.words[0] & 3 else None
 
     def _period(self) -> float:
         """Return the time of one conversion, averages included, by what the mode measures."""
@@ -53,7 +53,7 @@ class INA226(WordChip):
 
     def refresh(self) -> None:
         """Show the conversions that ended by now, and what follows from them."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         if self._done_at is None or now < self._done_at:
             return
         period = self._period()

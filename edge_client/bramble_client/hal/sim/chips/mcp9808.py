@@ -23,7 +23,7 @@ class MCP9808(WordChip):
     def power_on(self) -> None:
         """Reset, and begin to measure: until the first conversion has ended, the register says 0 °C (section 5.1.3)."""
         super().power_on()
-        self._done_at: float | None = self.clock.now() + CONVERSION_S[3]
+        self._done_at: float | None = self.clock.monotonic() + CONVERSION_S[3]
 
     def write(self, data: bytes) -> None:
         """Take a register, once the conversions that ended before are shown; that of the resolution has one byte."""
@@ -38,7 +38,7 @@ class MCP9808(WordChip):
             if value & 0x0100:
                 self._done_at = None
             elif self._done_at is None:
-                self._done_at = self.clock.now() + CONVERSION_S[self._resolution()]
+                self._done_at = self.clock.monotonic() + CONVERSION_S[self._resolution()]
 
     def read(self, length: int) -> bytes:
         """Read a register, over and over if more is asked for."""
@@ -48,7 +48,7 @@ class MCP9808(WordChip):
 
     def refresh(self) -> None:
         """Show the conversion that ended by now."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         if self._done_at is None or now < self._done_at:
             return
         period = CONVERSION_S[self._resolution()]

@@ -50,7 +50,7 @@ class MPU6050(PacedChip):
     def convert(self, at: float) -> None:
         """Measure, and put it into the queue (sections 4.17 to 4.19)."""
         if not self.frozen:
-            now = self.clock.now()
+            now = self.clock.monotonic()
             g = 16384 >> (self.memory[0x1C] >> 3 & 3)
             dps = 131 / (1 << (self.memory[0x1B] >> 3 & 3))
             with self.scene.shifted(at - now):

@@ -20,14 +20,14 @@ class PacedChip(RegisterChip):
     def run(self, hertz: float | None) -> None:
         """Convert at this rate from now on, or no more."""
         self._period = 1.0 / hertz if hertz else 0.0
-        self._since = self.clock.now() if hertz else None
+        self._since = self.clock.monotonic() if hertz else None
         self._made = 0
 
     def refresh(self) -> None:
         """Make the conversions that are due, each with the world as it was at its time."""
         if self._since is None:
             return
-        due = int((self.clock.now() - self._since) / self._period + 1e-9)
+        due = int((self.clock.monotonic() - self._since) / self._period + 1e-9)
         missed = due - self._made
         for number in range(max(self._made, due - self.depth) + 1, due + 1):
             self.convert(self._since + number * self._period)

@@ -34,7 +34,7 @@ class SCD4x(CommandChip):
         duration = 0.001
         if code in PERIOD_S:
             self._period = PERIOD_S[code]
-            self._next = self.clock.now() + self._period
+            self._next = self.clock.monotonic() + self._period
             duration = 0.0
         elif code == 0x3F86:
             self._period, self._fresh, duration = None, False, 0.5
@@ -58,11 +58,11 @@ class SCD4x(CommandChip):
                 self.settings[SETTINGS[code]] = word
         else:
             raise nack()
-        self.ready_at = self.clock.now() + duration
+        self.ready_at = self.clock.monotonic() + duration
 
     def _advance(self) -> None:
         """Measure, if a period has ended since the last look."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         if self._period is None or now < self._next:
             return
         self._next += ((now - self._next) // self._period + 1) * self._period

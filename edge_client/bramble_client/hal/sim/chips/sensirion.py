@@ -39,13 +39,13 @@ class CommandChip(Chip):
     def power_on(self) -> None:
         """Forget everything."""
         self.answer: bytes | None = None
-        self.ready_at = self.clock.now()
+        self.ready_at = self.clock.monotonic()
 
     def write(self, data: bytes) -> None:
         """Take a command, with its parameters."""
         if not data:
             return
-        if len(data) < self.command_bytes or (self.busy_nacks and self.clock.now() < self.ready_at):
+        if len(data) < self.command_bytes or (self.busy_nacks and self.clock.monotonic() < self.ready_at):
             raise nack()
         self.answer = None
         self.command(int.from_bytes(data[: self.command_bytes], "big"), data[self.command_bytes :])
@@ -56,7 +56,7 @@ class CommandChip(Chip):
 
     def read(self, length: int) -> bytes:
         """Give the answer, once: a chip that works, or has none, does not acknowledge."""
-        if self.clock.now() < self.ready_at:
+        if self.clock.monotonic() < self.ready_at:
             raise nack()
         self.finish()
         if self.answer is None:

@@ -32,7 +32,7 @@ class SGP40(CommandChip):
             raise nack()
         if any(check_sum(int.from_bytes(parameters[i : i + 2], "big")) != parameters[i + 2] for i in range(0, len(parameters), 3)):
             raise nack()
-        self.ready_at = self.clock.now() + SECONDS[code]
+        self.ready_at = self.clock.monotonic() + SECONDS[code]
         if code == MEASURE:
             self._measuring = True
         elif code == SELF_TEST:

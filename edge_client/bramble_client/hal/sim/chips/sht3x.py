@@ -26,7 +26,7 @@ class SHT3x(CommandChip):
         """Carry out a command of section 4."""
         self._measuring = False
         if code in SINGLE_SHOT:
-            self.ready_at = self.clock.now() + SINGLE_SHOT[code]
+            self.ready_at = self.clock.monotonic() + SINGLE_SHOT[code]
             self._measuring = True
         elif code == 0xF32D:
             self.answer = packed(self.status)
@@ -34,7 +34,7 @@ class SHT3x(CommandChip):
             self.status &= ~0x8C10
         elif code == 0x30A2:
             self.power_on()
-            self.ready_at = self.clock.now() + 0.0005
+            self.ready_at = self.clock.monotonic() + 0.0005
         elif code == 0x3093:
             pass  # section 4.8: ends periodic measuring, which single shots never begin
         elif code in (0x306D, 0x3066):

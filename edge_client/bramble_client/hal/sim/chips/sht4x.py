@@ -27,13 +27,13 @@ class SHT4x(CommandChip):
         if parameters:
             raise nack()
         if code in MEASURE:
-            self.ready_at = self.clock.now() + MEASURE[code]
+            self.ready_at = self.clock.monotonic() + MEASURE[code]
             self._measuring = True
         elif code == 0x89:
             self.answer = packed(0x0F4A, 0x91C3)
         elif code == 0x94:
             self.power_on()
-            self.ready_at = self.clock.now() + 0.0006
+            self.ready_at = self.clock.monotonic() + 0.0006
         else:
             raise nack()
 

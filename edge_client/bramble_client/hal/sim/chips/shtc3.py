@@ -31,19 +31,19 @@ class SHTC3(CommandChip):
         """Carry out a command of section 5; asleep, the chip hears one alone."""
         self._first = None
         if code == WAKE_UP:
-            self.ready_at = self.clock.now() + START_S if self.asleep else self.ready_at
+            self.ready_at = self.clock.monotonic() + START_S if self.asleep else self.ready_at
             self.asleep = False
         elif self.asleep or parameters:
             raise nack()
         elif code in TEMPERATURE_FIRST or code in HUMIDITY_FIRST:
             seconds = {**TEMPERATURE_FIRST, **HUMIDITY_FIRST}[code]
-            self.ready_at = self.clock.now() + seconds
+            self.ready_at = self.clock.monotonic() + seconds
             self._first = (seconds, code in HUMIDITY_FIRST)
         elif code == SLEEP:
             self.asleep = True
         elif code == SOFT_RESET:
             self.power_on()
-            self.ready_at = self.clock.now() + START_S
+            self.ready_at = self.clock.monotonic() + START_S
         elif code == IDENTITY:
             self.answer = packed(KIND)
         else:

@@ -22,7 +22,7 @@ class LM75(WordChip):
     def power_on(self) -> None:
         """Reset, and begin to measure."""
         super().power_on()
-        self._done_at = self.clock.now() + self.typical_s
+        self._done_at = self.clock.monotonic() + self.typical_s
 
     def write(self, data: bytes) -> None:
         """Take the configuration, which is one byte, or anything else as two."""
@@ -39,7 +39,7 @@ class LM75(WordChip):
 
     def refresh(self) -> None:
         """Show the latest conversion, unless the chip is shut down."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         if now < self._done_at or self.words[1] & 1:
             return
         if not self.frozen:
@@ -79,18 +79,18 @@ class TMP102(WordChip):
     def power_on(self) -> None:
         """Reset, and begin to measure four times a second."""
         super().power_on()
-        self._done_at: float | None = self.clock.now() + self.typical_s
+        self._done_at: float | None = self.clock.monotonic() + self.typical_s
 
     def written(self, address: int, value: int) -> None:
         """Begin a conversion, or shut down."""
         if address == 1:
             one_shot, shut_down = value & 0x8000, value & 0x0100
-            self._done_at = self.clock.now() + self.typical_s if one_shot or not shut_down else None
+            self._done_at = self.clock.monotonic() + self.typical_s if one_shot or not shut_down else None
             self.words[1] &= ~0x8000
 
     def refresh(self) -> None:
         """Show the conversion that ended by now."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         if self._done_at is not None and now >= self._done_at:
             if not self.frozen:
                 extended = self.words[1] >> 4 & 1

@@ -36,7 +36,7 @@ class TMP117(WordChip):
 
     def refresh(self) -> None:
         """Show the conversion that ended by now."""
-        now = self.clock.now()
+        now = self.clock.monotonic()
         if self._done_at is None or now < self._done_at:
             return
         mode = self.words[1] >> 10 & 3
@@ -61,4 +61,4 @@ class TMP117(WordChip):
 
     def _begin(self) -> None:
         shut_down = self.words[1] >> 10 & 3 == 1
-        self._done_at = None if shut_down else self.clock.now() + self._conversion()
+        self._done_at = None if shut_down else self.clock.monotonic() + self._conversion()

@@ -42,7 +42,7 @@ class VL53L0X(Chip):
         self.pages[1][0x00], self.pages[1][0x91] = 1, STOP_VALUE
         self.pointer = 0
         self.held = False
-        self._ready_at = self.clock.now() + BOOT_S
+        self._ready_at = self.clock.monotonic() + BOOT_S
         self._memory_at: float | None = None
         self._done_at: float | None = None
         self._ranging = False
@@ -104,7 +104,7 @@ class VL53L0X(Chip):
         elif (page, register) == (0, 0x0B) and value & 1:
             self.pages[0][0x13] &= ~7
         elif (page, register) == (7, 0x83) and value == 0 and self.page[0x94] == 0x6B and self.page[0x81] == 1:
-            self._memory_at = self.clock.now() + MEMORY_S
+            self._memory_at = self.clock.monotonic() + MEMORY_S
 
     def _start(self, value: int) -> None:
         self._done_at = None
@@ -113,10 +113,10 @@ class VL53L0X(Chip):
         self._ranging = value & 0x40 == 0 and self.pages[0][0x01] & 0xC0 != 0
         if self._ranging and self.pages[1][0x91] != STOP_VALUE:
             return  # it begins, and never ends
-        self._done_at = self.clock.now() + (RANGING_S if self._ranging else CALIBRATION_S)
+        self._done_at = self.clock.monotonic() + (RANGING_S if self._ranging else CALIBRATION_S)
 
     def _refresh(self) -> None:
-        now = self.clock.now()
+        now = self.clock.monotonic()
         if now < self._ready_at:
             raise nack()
         if self._memory_at is not None and now >= self._memory_at:
