@@ -75,7 +75,7 @@ class Connection:
     def leave(self) -> None:
         """Note that it is closed."""
         self._table.forget(self)
-        self._table.left(self.address)
+        self._table.left(self)
 
 
 class Connections:
@@ -97,12 +97,12 @@ class Connections:
         self._most_strangers = max(FEWEST_STRANGERS, self.per_address // STRANGERS)
         self._sleep = sleep
         self._numbers = count()
-        self._open = 0
+        self._open: dict[int, Connection] = {}
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
         self._idle: OrderedDict[str, _Address] = OrderedDict()
 
     def __len__(self) -> int:
-        return self._open
+        return len(self._open)
 
     def enter(self, address: str, hang_up: Callable[[], None]) -> Connection | None:
         """Take a connection in, at the cost of the quietest stranger if need be; ``None`` where there is no place.
@@ -117,7 +117,7 @@ class Connections:
         if len(home.strangers) >= self._most_strangers or home.open >= self.per_address:
             made = self._make_room(home.strangers)
         else:
-            made = self._open < self.most or self._make_room(self.strangers)
+            made = len(self) < self.most or self._make_room(self.strangers)
         if not made:
             if not home.open:
                 self._rest(home)
@@ -127,7 +127,7 @@ class Connections:
         connection = Connection(self, next(self._numbers), home, hang_up, share)
         home.strangers[connection.number] = self.strangers[connection.number] = connection
         home.open += 1
-        self._open += 1
+        self._open[connection.number] = connection
         return connection
 
     def _make_room(self, strangers: OrderedDict[int, Connection]) -> bool:
@@ -143,9 +143,15 @@ class Connections:
         self.strangers.pop(stranger.number, None)
         stranger.address.strangers.pop(stranger.number, None)
 
-    def left(self, address: _Address) -> None:
-        """Note that a connection from an address is closed."""
-        self._open -= 1
+    def hang_up(self) -> None:
+        """End all connections without waiting."""
+        for connection in [*self._open.values()]:
+            connection.hang_up()
+
+    def left(self, connection: Connection) -> None:
+        """Note that a connection is closed."""
+        address = connection.address
+        del self._open[connection.number]
         address.open -= 1
         if not address.open:
             self._addresses.pop(address.name, None)

@@ -189,23 +189,27 @@ class WebSocket:
         session.connected = session.upgraded = True
         writer = session.server.start_background_task(self._write)
         try:
-            while (message := self.wait()) is not None:
-                packet = Packet(encoded_packet=message)
-                try:
-                    session.receive(packet)
-                except UnknownPacketError:
-                    pass
-                except SocketIsClosedError:
-                    break
-                # nothing of it is kept until the next one comes, which may take minutes
-                del message, packet
-        except Exception:  # what the client sent is no packet: whatever is on its way to it need not arrive
+            self._hand_on()
+            session.queue.put(None)  # what waits goes out first
+            writer.join()
+        finally:  # however it ended, nobody may wait at a socket that is closed next
             self._hang_up()
-            raise
-        finally:
             session.queue.put(None)
             writer.join()
         session.close(wait=False, abort=True, reason=session.server.reason.TRANSPORT_CLOSE)
+
+    def _hand_on(self) -> None:
+        """Hand on messages until there is none."""
+        while (message := self.wait()) is not None:
+            packet = Packet(encoded_packet=message)
+            try:
+                self._session.receive(packet)
+            except UnknownPacketError:
+                pass
+            except SocketIsClosedError:
+                break
+            # nothing of it is kept until the next one comes, which may take minutes
+            del message, packet
 
     def _write(self) -> None:
         """Send the packets that wait, those of one moment together, until there is nothing for longer than a client may be silent."""

@@ -111,6 +111,7 @@ def on_gevent(interval: float, timeout: float) -> None:
     print(listener.port, flush=True)
     engine.wait_for_signal()
     listener.stop()
+    print(len(listener._server.connections), "are left", flush=True)
 
 
 def on_threads(interval: float, timeout: float) -> None:

@@ -144,3 +144,8 @@ def serve(app: Flask, most: int, ready: Callable[[int], None]) -> None:
     ready(server.server_address[1])
     ended.wait()
     server.shutdown()
+    server.connections.hang_up()
+    until = time.monotonic() + 10
+    while server.connections and time.monotonic() < until:
+        time.sleep(0.01)
+    print(len(server.connections), "are left", flush=True)

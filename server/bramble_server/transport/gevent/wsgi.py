@@ -28,6 +28,8 @@ LARGEST_BODY = 1 << 16
 """Bytes of a body that are read. What is larger is left to the application to refuse, by its length."""
 UNIT = 1 << 13
 """Bytes of a request that cost its connection another share."""
+ENDED_S = 5.0
+"""Seconds in which a connection ends that was hung up on."""
 HANDSHAKE = 4
 """Shares that a TLS handshake costs."""
 WRITE = 1 << 18
@@ -242,11 +244,23 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
                 return accepted
         return None
 
+    def stop(self, timeout: float | None = None) -> None:
+        """Accept no more, give open requests some seconds, and hang up on whoever is left: each ends by itself then, in good order."""
+        self.close()
+        self.pool.join(timeout)
+        self.connections.hang_up()
+        self.pool.join(ENDED_S)
+        if self.connections:
+            log.warning("%d connections did not end within %g s", len(self.connections), ENDED_S)
+            self.pool.kill(timeout=1)
+
     def handle(self, sock: Any, address: Any, entry: Connection) -> None:
         """Serve a connection until it ends."""
         if not self.ssl_enabled:
             self._unheard -= 1
-        Handler(sock, address, self, entry).handle()
+        handler = Handler(sock, address, self, entry)
+        entry.hang_up = handler.hang_up  # over TLS the socket is not the one that was accepted
+        handler.handle()
 
     def wrap_socket_and_handle(self, client_socket: Any, address: Any, entry: Connection) -> None:
         """Shake hands over TLS, and serve the connection until it ends."""
