@@ -105,10 +105,13 @@ def test_an_answer_to_another_model_of_the_same_number_is_of_a_round_that_is_ove
         m.Delivery.from_wire(answer, LAYOUT).open(UPDATE)
 
 
-def test_an_encoding_with_a_base_travels_in_sections_alone() -> None:
-    plain = {**COMPLETE.to_wire(), "encoding": "delta-float16", "weights": bytes(12)}
-    with pytest.raises(ProtocolError, match="encoding: delta-float16 travels in sections alone"):
+@pytest.mark.parametrize("encoding", ["delta-float16", "int8", "delta-int8", "topk-0.5"])
+def test_an_encoding_that_version_1_does_not_have_travels_in_sections_alone(encoding: str) -> None:
+    plain = {**COMPLETE.to_wire(), "encoding": encoding, "weights": bytes(12)}
+    with pytest.raises(ProtocolError, match=f"^encoding: {encoding} travels in sections alone"):
         m.Delivery.from_wire(plain, LAYOUT)
+    with pytest.raises(ProtocolError, match=f"^reply_encoding: {encoding} travels in sections alone"):
+        m.ClientUpdate.from_wire({**UPDATE.to_wire(), "reply_encoding": encoding})
 
 
 IN_SECTIONS = COMPLETE.to_wire(asked())

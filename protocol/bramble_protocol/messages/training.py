@@ -134,7 +134,8 @@ class ClientUpdate:
         item = fields.mapping(value, "client_update", names, ("forecast", *(FIELDS if in_sections else ())))
         layout = Layout.from_wire(item["layout"])
         reply = fields.text(item["reply_encoding"], "reply_encoding", 40)
-        codecs.find(reply, "reply_encoding")
+        if codecs.find(reply, "reply_encoding").instead and not in_sections:
+            raise ProtocolError(f"reply_encoding: {reply} travels in sections alone")
         (encoding, data), beside = _vectors(item, layout, in_sections, ASKING)
         if CONTROL in beside and CONTROL not in item:
             raise ProtocolError(f"sections.{CONTROL}: the request has no field {CONTROL}")
