@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,12 @@ class Extras:
         """What a client must know to do it."""
         asked = {STEPS: self.steps, MOMENTUM: self.momentum, CORRECTION: self.correction is not None, CONTROL: self.control is not None}
         return tuple(name for name, given in asked.items() if given)
+
+    @property
+    def kind(self) -> Hashable:
+        """Equal for what asks for the same; vectors are the same where they are one object."""
+        control = self.control and (self.control.since, self.control.rate)
+        return self.steps, self.momentum, control, tuple((name, id(vector)) for name, vector in self.vectors.items())
 
     @property
     def vectors(self) -> dict[str, Weights]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import replace
 
 from bramble_protocol.graph import GraphFile
@@ -31,8 +31,8 @@ class Request:
         update = ClientUpdate(
             number, manifest.task, graph.sha256, manifest.layout, settings.encoding, back, model.weights, manifest.config, forecast=forecast
         )
-        self._kinds = {client: (its.config, id(its.extras)) for client, its in plan.items()}
-        self._updates = {(its.config, id(its.extras)): replace(update, config=its.config, extras=its.extras) for its in plan.values()}
+        self._kinds = {client: (its.config, its.extras.kind) for client, its in plan.items()}
+        self._updates = {(its.config, its.extras.kind): replace(update, config=its.config, extras=its.extras) for its in plan.values()}
 
     def pack(self, ways: Collection[tuple[str, ...]]) -> None:
         """Encode it for clients of these sets of features. Blocks; what goes out afterwards does not."""
@@ -46,7 +46,7 @@ class Request:
 
     def __iter__(self) -> Iterator[tuple[list[str], ClientUpdate]]:
         """Yield those clients that are asked alike, and what."""
-        alike: dict[tuple[TrainConfig, int], list[str]] = {}
+        alike: dict[tuple[TrainConfig, Hashable], list[str]] = {}
         for client, kind in self._kinds.items():
             alike.setdefault(kind, []).append(client)
         for kind, clients in alike.items():

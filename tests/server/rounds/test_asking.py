@@ -100,6 +100,38 @@ def test_a_vector_that_goes_with_the_model_is_encoded_once_too_whatever_else_eac
     assert (encoded.calls, hashed.calls) == (1, 1)
 
 
+def test_a_request_is_written_once_for_all_who_are_asked_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However a strategy comes by it: what it makes anew for each client may say the same."""
+
+    def in_two_ways(self: FedAvg, context: Context, clients: Sequence[str]) -> dict[str, TrainConfig]:
+        return {client: replace(context.config, epochs=1 + index % 2) for index, client in enumerate(clients)}
+
+    def made_for_each(self: FedAvg, context: Context, clients: Sequence[str]) -> Mapping[str, Extras]:
+        return {client: Extras(steps=True, control=Control(1, None, COMMON)) for client in clients}
+
+    written: list[training.ClientUpdate] = []
+    to_wire = training.ClientUpdate.to_wire
+    monkeypatch.setattr(training.ClientUpdate, "to_wire", lambda self, features=(): (written.append(self), to_wire(self, features))[1])
+    monkeypatch.setattr(FedAvg, "plan", in_two_ways)
+    monkeypatch.setattr(FedAvg, "extras", made_for_each)
+    monkeypatch.setattr(FedAvg, "needs", ("steps", "control"))
+    asked = ask(tmp_path, ("sections", "steps", "control"))
+    assert [len(to) for _, to in asked] == [CLIENTS // 2] * 2
+    assert len(written) == 2
+
+
+def test_what_differs_in_one_thing_is_not_the_same() -> None:
+    another = COMMON.copy()
+    asked = [
+        Extras(steps, momentum, correction, control)
+        for steps in (False, True)
+        for momentum in (0.0, 0.5)
+        for correction in (None, COMMON, another)
+        for control in (None, Control(0), Control(1), Control(1, 0.5), Control(1, None, COMMON), Control(1, None, another))
+    ]
+    assert len({each.kind for each in asked}) == len(asked)
+
+
 def test_another_model_is_never_taken_for_the_one_before() -> None:
     def asked(weights: Weights) -> training.ClientUpdate:
         return training.ClientUpdate(1, "small", "0" * 64, LAYOUT, "float32", "float32", weights, TrainConfig())

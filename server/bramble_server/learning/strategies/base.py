@@ -213,7 +213,7 @@ def planned(strategy: Strategy, context: Context, clients: Sequence[str]) -> dic
         )
     for config in set(configs.values()):
         TrainConfig.from_wire(asdict(config))
-    for asked in {id(each): each for each in extras.values()}.values():
+    for asked in {each.kind: each for each in extras.values()}.values():
         _check(asked, strategy, context.model)
     return {client: Plan(config, extras.get(client, NOTHING)) for client, config in configs.items()}
 
