@@ -14,6 +14,7 @@ from bramble_server import tasks
 from bramble_server.fleet.plausibility import Needs
 from bramble_server.learning import codec, strategies
 from bramble_server.rounds import synchronous
+from bramble_server.rounds.asynchronous import Asynchronous
 from bramble_server.rounds.machine import Machine
 from bramble_server.settings import ServerSettings
 from bramble_server.store import dialect
@@ -71,14 +72,14 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
         try:
             strategy = strategies.choose(own.strategy, own.strategy_option)
             chosen = codec.choose(own.codec, own.codec_option)
-            strategy.suit(own.mode, own.min_clients, own.min_updates, chosen.name)
+            strategy.suit(own.mode, own.min_clients, own.min_updates, chosen.name, own.discipline)
         except BrambleError as error:
             where = (
                 f"track: {task}." if {"strategy", "strategy_option", "codec", "codec_option"} & settings.track.get(task, {}).keys() else ""
             )
             raise BrambleError(f"{where}{error}") from None
         needs = Needs(tuple(graph.manifest.channels), (*([TRACKS] if found else []), *strategy.needs))
-        found[task] = Foundation(graph, signatures, own, needs, synchronous, first=not found)
+        found[task] = Foundation(graph, signatures, own, needs, _machine(own), first=not found)
     for task in settings.track:
         if task not in found:
             close = difflib.get_close_matches(task, found, 1)
@@ -87,3 +88,9 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
     if settings.database:
         dialect.parse(settings.database)
     return tuple(found.values())
+
+
+def _machine(settings: ServerSettings) -> Machine[Any]:
+    if settings.discipline == "asynchronous":
+        return Asynchronous(settings.buffer, settings.max_staleness, settings.concurrency)
+    return synchronous

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode
@@ -48,6 +48,20 @@ class RoundSettings(BaseSettings):
         description="A parameter of the strategy, such as mu=0.1; may be given more than once.",
         json_schema_extra={"cli": "repeat", "shown": "", "metavar": "KEY=VALUE"},
     )
+    discipline: Literal["synchronous", "asynchronous"] = Field(
+        "synchronous",
+        description="When a round is over: once all that it asked have answered, or, asynchronous, once any --buffer updates have come.",
+    )
+    buffer: int = Field(10, ge=1, le=100_000, description="Updates that make the next model in asynchronous rounds.")
+    max_staleness: int = Field(
+        20, ge=0, le=1000, description="Asynchronous rounds that may end while a client trains; what it then brings counts no more."
+    )
+    staleness_exponent: float = Field(
+        0.5, ge=0, le=10, description="An update that is s asynchronous rounds old counts 1 / (1 + s) to the power of this; 0: as any."
+    )
+    concurrency: int | None = Field(
+        None, ge=1, description="Clients that train at once in asynchronous rounds.", json_schema_extra={"shown": "all that are able"}
+    )
     min_updates: int = Field(1, ge=1, description="Updates below which a round is abandoned.")
     deadline: Seconds = Field(
         60.0,
@@ -82,6 +96,16 @@ class RoundSettings(BaseSettings):
                 given[setting] = table.get("name", cls.model_fields[setting].default)
                 given[f"{setting}_option"] = {**pairs(options), **pairs(given.get(f"{setting}_option", {}))}
         return given
+
+    @model_validator(mode="after")
+    def _asynchronous_rounds_can_end(self) -> Self:
+        if self.discipline == "synchronous":
+            return self
+        if self.buffer < self.min_updates:
+            raise ValueError(f"--buffer {self.buffer} is less than --min-updates {self.min_updates}: no round could ever commit")
+        if self.concurrency is not None and self.concurrency < self.buffer:
+            raise ValueError(f"--concurrency {self.concurrency} is less than --buffer {self.buffer}, which would never be full")
+        return self
 
     def training(self, task: TrainConfig) -> TrainConfig:
         """Return how clients train: as the task says, but for what is set here."""

@@ -17,6 +17,7 @@ from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
 TRACKED = (
     *("rounds", "every", "deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate"),
     *("strategy", "strategy_option", "codec", "codec_option", "keep_models", "keep_rounds"),
+    *("discipline", "buffer", "max_staleness", "staleness_exponent", "concurrency"),
 )
 """Settings that may differ from task to task."""
 
@@ -138,7 +139,9 @@ class ServerSettings(RoundSettings):
     ping_timeout: Seconds = Field(
         10.0, ge=0.1, le=3600, description="Silence after which a client counts as gone.", json_schema_extra={"cli": "str", "shown": "10s"}
     )
-    keep_models: int = Field(20, ge=1, description="Models of past rounds to keep.")
+    keep_models: int = Field(
+        20, ge=1, description="Models of past rounds to keep; in asynchronous rounds no fewer than one more than --max-staleness."
+    )
     keep_rounds: int = Field(10_000, ge=100, description="Rounds to keep in the history, with each client's part in them.")
     keep_readings: Seconds = Field(
         730 * 86400.0,
@@ -197,6 +200,12 @@ class ServerSettings(RoundSettings):
         return self
 
     @model_validator(mode="after")
+    def _asynchronous_rounds_follow_at_once(self) -> ServerSettings:
+        if self.discipline == "asynchronous" and self.every is not None:
+            raise ValueError("--every and --discipline asynchronous exclude each other: asynchronous rounds follow one another at once")
+        return self
+
+    @model_validator(mode="after")
     def _tracks_fit(self) -> ServerSettings:
         for task in self.track:
             self.of(task)
@@ -230,6 +239,11 @@ class ServerSettings(RoundSettings):
             for name in chosen:  # that of all says something else
                 sentence = sentence.replace(f"--{name.replace('_', '-')} ", f"{task}.{name} ")
             raise ValueError(f"--track {where}: {sentence}") from None
+
+    @property
+    def models_to_keep(self) -> int:
+        """How many models are kept: at least all that somebody may train from."""
+        return max(self.keep_models, self.max_staleness + 1) if self.discipline == "asynchronous" else self.keep_models
 
     @property
     def simulated_welcome(self) -> bool:

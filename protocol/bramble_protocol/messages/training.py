@@ -82,6 +82,10 @@ class Packed:
             self._made[which] = _attachment(in_sections, self.layout, self.weights, self.encoding, beside=beside), dict(beside)
         return self._made[which][0], self.digest if in_sections else None
 
+    def let_go(self) -> None:
+        """Forget the forms that were made; they are made again where they are asked for."""
+        self._made.clear()
+
     def made(self, in_sections: bool, beside: Mapping[str, Weights]) -> bool:
         """Whether these bytes are there already."""
         return _which(in_sections, beside) in self._made

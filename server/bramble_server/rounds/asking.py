@@ -40,6 +40,11 @@ class Request:
             for features in ways:
                 update.pack(features)
 
+    def let_go(self) -> None:
+        """Forget the encoded forms: the round is over, and the model is kept only for who trains from it still."""
+        for update in self._updates.values():
+            update.packed.let_go()
+
     def to(self, client: str) -> ClientUpdate:
         """Return what one client is asked."""
         return self._updates[self._kinds[client]]

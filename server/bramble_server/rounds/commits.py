@@ -59,7 +59,8 @@ class Commits:
         """
         strategy = self._remembering(model.round) if self.strategy.remembers else self.strategy.make()
         headroom.check(strategy, len(clients), len(model.weights))
-        return strategy, strategies.planned(strategy, Context(number, model.weights, config), clients)
+        plan = strategies.planned(strategy, Context(number, model.weights, config), clients) if clients else {}
+        return strategy, plan
 
     @property
     def how(self) -> dict[str, Any]:
@@ -68,8 +69,13 @@ class Commits:
             kind: {"name": chosen.name, "parameters": chosen.set} for kind, chosen in (("strategy", self.strategy), ("codec", self.codec))
         }
 
-    def finish(self, open_round: OpenRound) -> Model:
+    def finish(self, open_round: OpenRound, going: bool = False) -> Model:
         """Make a round's updates the next model.
+
+        Parameters
+        ----------
+        going
+            Whether another round follows at once, which is noted for a process that may have to start it.
 
         Raises
         ------
@@ -78,7 +84,7 @@ class Commits:
         """
         aggregate, pooled = open_round.aggregate(self._judge, max(1, self._settings.min_updates))
         memory = Memory(self.strategy.name, self.strategy.set, aggregate.state)
-        open_round.commit(self._store, aggregate.weights, memory, pooled, self._settings.keep_models)
+        open_round.commit(self._store, aggregate.weights, memory, pooled, self._settings.models_to_keep, going)
         self._judge.committed(pooled)
         return Model(open_round.number, aggregate.weights, pooled)
 
@@ -105,7 +111,7 @@ class Commits:
             rounds.trim(connection, self._task, number, self._settings.keep_rounds)
             rounds.rolled_back(connection, self._task, number, to, self._clock.time())
             memory = models.memory(connection, to)
-            models.save(connection, self._task, number, weights, memory, self._settings.keep_models)
+            models.save(connection, self._task, number, weights, memory, self._settings.models_to_keep)
             lineage = rounds.lineage(connection, self._task, RECENT)
         self._recalled(number, lineage, memory)  # not before it is committed
         self._metrics.forget(self._task)

@@ -135,7 +135,7 @@ class Coordinator:
         if self._settings.mode == "private":
             delivery = replace(delivery, metrics=privacy.told(delivery.samples, delivery.metrics))
         event = machine.Update(client, delivery.round)
-        self._writer.take((event, delivery), self._updates, lambda reply: self._of(event.round).feed(event, reply))
+        self._writer.take((event, delivery), self._updates, lambda reply: self._of(event.round).take(event, delivery, reply))
 
     def fail(self, client: str, failed: TrainingFailed) -> None:
         """Take the word of a client that it will not train, and why."""
@@ -153,7 +153,7 @@ class Coordinator:
         """
 
         def work(reply: Reply) -> None:
-            waiting = {track.number or 0: track for track in self._tracks.values() if track.waits_for(client)}
+            waiting = {asked: track for track in self._tracks.values() if (asked := track.waits_for(client)) is not None}
             meant = min(waiting, default=0) if number is None else number
             if meant in waiting:
                 waiting[meant].feed(machine.Failed(client, meant, reason), reply)
@@ -202,6 +202,14 @@ class Coordinator:
         track = self._named(task)
         restored: machine.Restore = self._writer.submit(lambda reply: track.feed(machine.Rollback(), reply, number))
         return restored.round
+
+    def stop_rounds(self, task: str | None = None) -> int | None:
+        """End the open round of a task with what has come, and have none follow; return its number, if there was one."""
+        track = self._named(task)
+        if track.settings.discipline == "synchronous":
+            raise RefusedError("synchronous", f"rounds of {track.task} are synchronous: each ends by itself, by its deadline at the latest")
+        ended: int | None = self._writer.submit(lambda _: track.stop())
+        return ended
 
     def _evaluation_only(self, reason: str) -> None:
         if self._settings.mode != "evaluation":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from bramble_server.rounds.members import Members
 
@@ -33,6 +33,14 @@ class Running:
     pending: Members
     updated: Members = field(default_factory=Members)
     failed: Members = field(default_factory=Members)
+
+
+class Earlier(NamedTuple):
+    """An earlier round, whose model somebody trains from."""
+
+    round: int
+    staleness: int
+    """How many rounds of the task have ended since it was opened."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +123,13 @@ class Open:
 
     round: int
     clients: tuple[str, ...]
+    under_way: Mapping[str, Earlier] = field(default_factory=dict)
+    """Clients that are not sent it, for they still train for an earlier round: their update may count in this one."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Send the model of the open round to this client once more."""
+    """Send a client once more what it was sent before: the model of the open round, or of the earlier one that it trains for."""
 
     round: int
     client: str
@@ -195,22 +205,30 @@ class State(Protocol):
 
     @property
     def answered(self) -> Mapping[int, Set[str]]:
-        """Round number -> clients whose update was accepted, for the last ``REMEMBERED`` closed rounds."""
+        """Round number -> clients that were asked in it and whose update was accepted, for the last closed rounds: at least
+        ``REMEMBERED``.
+        """
+
+    @property
+    def under_way(self) -> Mapping[str, int]:
+        """Clients whose update may still count though the round that they were asked in is over, and that round's number."""
 
 
 S = TypeVar("S")
 
 
 class Machine(Protocol[S]):
-    """One discipline of rounds; :mod:`bramble_server.rounds.synchronous` is one. ``S`` is its kind of :class:`State`.
+    """One discipline of rounds; :mod:`bramble_server.rounds.synchronous` is one, :mod:`~bramble_server.rounds.asynchronous` another.
+    ``S`` is its kind of :class:`State`.
 
     Whatever order of events it is fed, these hold, and ``tests/server/rounds/promises.py`` has hypothesis look for one that breaks them:
 
     * An event that somebody waits on (``Start``, ``Update``, ``Failed``, ``Rollback``) yields exactly one reply: ``Open``, ``Accept``,
-      ``Restore`` or ``Refuse``; no other event yields any. A ``Refuse`` is all that there is then, and the state as it was.
+      ``Restore`` or ``Refuse``; no other event yields any. A ``Refuse`` is all that there is then, and all that counts as it was.
     * Nothing acknowledged is lost: an ``Update`` that is accepted was folded into its round, now or when it first came, and its repeats
       are accepted for as long as its round is remembered, also over a restart.
-    * Nothing counts twice: ``Fold`` comes at most once for a round and a client, and only for a client that was asked.
+    * Nothing counts twice: ``Fold`` comes at most once for a round and a client, and what a client was asked once is folded into one
+      round at most.
     * Each round that opens ends exactly once, by ``Commit`` or ``Abandon``, and its ``Deadline`` always leads there. ``Commit`` has the
       updates that the rules ask for.
     * A round's number is higher than any in use before.
@@ -219,8 +237,13 @@ class Machine(Protocol[S]):
     def begin(self, rules: Rules, last: int = 0, answered: Mapping[int, Set[str]] = ..., /) -> S:
         """Return the state without an open round, given what a former process left."""
 
-    def replayed(self, state: S, number: int, clients: Collection[str], events: Iterable[Noted], /) -> S:
-        """Return the state with a round as a former process had it, from whom it asked and what changed something since, in that order.
+    @property
+    def remembered(self) -> int:
+        """How many closed rounds ``begin`` is to be told of."""
+
+    def replayed(self, state: S, number: int, clients: Mapping[str, int], events: Iterable[Noted], /) -> S:
+        """Return the state with a round as a former process had it, from who takes part, each with the round that it was asked in, and
+        what changed something since, in that order.
 
         Nobody is connected then, and who was waited for is still: it may come back before the deadline. Whether the round is over is
         asked by ``Resumed``.

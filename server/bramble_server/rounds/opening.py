@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
@@ -16,9 +16,9 @@ from bramble_server.rounds.asking import Request
 from bramble_server.rounds.commits import Commits
 from bramble_server.rounds.machine import Noted
 from bramble_server.rounds.round import OpenRound
-from bramble_server.rounds.roundfile import Header, Record, RoundFile
+from bramble_server.rounds.roundfile import Header, Record, RoundFile, UnderWay
 from bramble_server.rounds.view import Model
-from bramble_server.store import Store, rounds
+from bramble_server.store import Store, models, rounds
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,9 @@ class Openings:
         self._archive, self._commits, self._clock = archive, commits, clock
         self._config = self._settings.training(self._graph.manifest.config)
 
-    def begin(self, number: int, clients: tuple[str, ...], model: Model, ways: Collection[tuple[str, ...]]) -> tuple[OpenRound, Request]:
+    def begin(
+        self, number: int, clients: tuple[str, ...], model: Model, ways: Collection[tuple[str, ...]], under_way: Mapping[str, UnderWay]
+    ) -> tuple[OpenRound, Request]:
         """Open a round and record it as running; return it with what its clients are asked, encoded for these sets of their features.
 
         That it runs is sure to stay on the disk after :meth:`secure`. What it costs to wait for the disk they can train meanwhile.
@@ -46,8 +48,8 @@ class Openings:
         strategy, request = self._planned(number, clients, model)
         request.pack(ways)
         size = self._graph.manifest.layout.size
-        header = Header(number, self._graph.sha256, settings.mode, size, clients, started, started + settings.deadline)
-        open_round = OpenRound(self._graph.manifest.task, self._archive.create(header), model.weights, strategy, self._clock)
+        header = Header(number, self._graph.sha256, settings.mode, size, clients, started, started + settings.deadline, under_way)
+        open_round = self._made(self._archive.create(header), model, strategy)
         try:
             with self._store.writing(synced=False) as connection:
                 open_round.opened(connection, settings.keep_rounds, self._commits.how)
@@ -68,23 +70,43 @@ class Openings:
         with self._store.writing() as connection:
             rounds.number_used(connection, number)
 
-    def resume(self, file: RoundFile, records: list[Record], model: Model) -> tuple[OpenRound, Request, list[Noted]] | None:
-        """Take a round up that a former process left open; return what is noted of it as the machine's events, too.
+    def resume(self, file: RoundFile, records: list[Record], model: Model) -> tuple[OpenRound, dict[int, Request], list[Noted]] | None:
+        """Take a round up that a former process left open.
+
+        Return it with what its clients were asked, by the round in which they were, and what is noted of it as the machine's events.
 
         None if the strategy of today has no plan for it: it is abandoned then, for a server must start whatever a strategy does.
         """
+        header = file.header
         try:
-            strategy, request = self._planned(file.header.round, file.header.clients, model)
+            strategy, request = self._planned(header.round, header.clients, model)
+            requests = {header.round: request, **self._earlier(header.under_way)}
         except Exception as error:  # of a third party, perhaps
             file.close()
             self._archive.release(file.header.round)
             self._abandon(file.header.round, error)
             return None
-        open_round = OpenRound(self._graph.manifest.task, file, model.weights, strategy, self._clock)
+        open_round = self._made(file, model, strategy)
         noted = open_round.restore(records)
-        known = open_round.delivered, len(file.header.clients), max(0.0, open_round.left)
+        known = open_round.delivered, len(open_round.clients), max(0.0, open_round.left)
         log.info("round %d: goes on where a former process left it: %d of %d clients delivered, %.0f s are left", file.header.round, *known)
-        return open_round, request, noted
+        return open_round, requests, noted
+
+    def _earlier(self, under_way: Mapping[str, UnderWay]) -> dict[int, Request]:
+        """Return what those are asked that train for earlier rounds, by round."""
+        clients: dict[int, list[str]] = {}
+        for client, one in under_way.items():
+            clients.setdefault(one.round, []).append(client)
+        requests = {}
+        for number, names in clients.items():
+            with self._store.reading() as connection:
+                found = models.before(connection, self._graph.manifest.task, number)
+            began = Model(*found, {}) if found else Model(0, self._graph.initial, {})
+            _, requests[number] = self._planned(number, tuple(sorted(names)), began)
+        return requests
+
+    def _made(self, file: RoundFile, model: Model, strategy: Strategy) -> OpenRound:
+        return OpenRound(self._graph.manifest.task, file, model.weights, strategy, self._clock, self._settings.staleness_exponent)
 
     def _abandon(self, number: int, error: Exception) -> None:
         known = isinstance(error, BrambleError)

@@ -14,6 +14,7 @@ from bramble_protocol.graph import GraphFile
 from bramble_server import tasks
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.machine import REMEMBERED
+from bramble_server.rounds.round import GOING
 from bramble_server.rounds.roundfile import Record, RoundFile
 from bramble_server.rounds.view import Model
 from bramble_server.settings import ServerSettings
@@ -37,10 +38,19 @@ class Left:
     """The newest model; None before the first commit."""
     open_round: tuple[RoundFile, list[Record]] | None
     """The file of the round that was open, and what is noted in it."""
+    going: bool = False
+    """Whether the next round was to follow by itself, and is not open yet."""
 
 
-def recover(connection: Connection, settings: ServerSettings, graph: GraphFile, archive: Archive, clock: Clock) -> Left:
+def recover(
+    connection: Connection, settings: ServerSettings, graph: GraphFile, archive: Archive, clock: Clock, remember: int = REMEMBERED
+) -> Left:
     """Read what there is of one task, and close as abandoned what cannot go on.
+
+    Parameters
+    ----------
+    remember
+        Of how many rounds that are over it is wanted who delivered.
 
     Raises
     ------
@@ -52,10 +62,11 @@ def recover(connection: Connection, settings: ServerSettings, graph: GraphFile, 
         log.info("the graph of task %s was made anew, and the history of its models goes on", task)
     open_round, reason = _open_round(rounds.running(connection, task), settings, graph, archive)
     number = open_round[0].header.round if open_round else None
-    last, answered = rounds.recover(connection, task, clock.time(), REMEMBERED, number, reason)
+    last, answered = rounds.recover(connection, task, clock.time(), remember, number, reason)
     newest = models.latest(connection, task)
     history: Mapping[str, Any] = (newest and rounds.one(connection, newest[0], clients=False)) or {}
-    return Left(last, answered, Model(newest[0], newest[1], history.get("metrics", {})) if newest else None, open_round)
+    going = not open_round and bool(answered) and meta.get(connection, GOING, {}).get(task) == max(answered)
+    return Left(last, answered, Model(newest[0], newest[1], history.get("metrics", {})) if newest else None, open_round, going)
 
 
 def hold(connection: Connection, served: Collection[str], mode: str, archive: Archive) -> None:
@@ -102,6 +113,8 @@ def _open_round(
         reason = "server restarted with another graph"
     elif header.mode != settings.mode:
         reason = f"server restarted in {settings.mode} mode"
+    elif header.under_way and settings.discipline == "synchronous":
+        reason = "server restarted with synchronous rounds"
     elif sum(record.about["kind"] == "attempt" for record in records) >= ATTEMPTS:
         reason = f"server ended {ATTEMPTS} times while it made a model of it"
     if not reason:

@@ -18,17 +18,20 @@ from bramble_protocol.messages import ClientUpdate, Delivery
 from bramble_protocol.reasons import GONE, LEFT_OUT
 from bramble_server.learning.aggregate import pool_metrics
 from bramble_server.learning.judge import Judge, Report, Verdict, cap
+from bramble_server.learning.staleness import discount, moved
 from bramble_server.learning.strategies import Aggregate, Aside, Strategy, conclude, shorten, shortened
 from bramble_server.learning.strategies import Update as Contribution
 from bramble_server.rounds.divergence import length, measure
 from bramble_server.rounds.machine import Failed, Joined, Left, Noted, Update
 from bramble_server.rounds.roundfile import Record, RoundFile, RoundFileError
-from bramble_server.store import Store, models, rounds
+from bramble_server.store import Store, meta, models, rounds
 from bramble_server.store.models import LatestUpdate, Memory
 from bramble_server.store.schema import MEASURES
 
 SMALL = 1 << 20
 """Bytes of a round's file up to which all that it holds is judged, folded and committed in some milliseconds."""
+GOING = "going"
+"""Under which the store has, by task, the last round that another follows by itself."""
 
 
 class OpenRound:
@@ -44,9 +47,11 @@ class OpenRound:
         The global model that it starts from, shape (parameters,).
     strategy
         Made for this round.
+    exponent
+        How fast an update counts less that is of an earlier model.
     """
 
-    def __init__(self, task: str, file: RoundFile, model: Weights, strategy: Strategy, clock: Clock = time) -> None:
+    def __init__(self, task: str, file: RoundFile, model: Weights, strategy: Strategy, clock: Clock = time, exponent: float = 0.0) -> None:
         self._task = task
         self.number, self.started, self._deadline = file.header.round, file.header.started, file.header.deadline
         self._since, self._then, self._clock = self.started, clock.monotonic(), clock
@@ -55,7 +60,9 @@ class OpenRound:
         self._records: dict[str, Record] = {}
         self._reports: dict[str, Report] = {}
         self._verdicts: dict[str, Verdict] = {}
+        self._under_way, self._exponent = file.header.under_way, exponent
         self._parts: dict[str, dict[str, Any]] = {client: _blank(sent=self.started) for client in file.header.clients}
+        self._parts |= {client: _blank(sent=one.sent, asked=one.round) for client, one in self._under_way.items()}
         self.attempts = 0
         """How often it was tried to make a model of it, in former processes too."""
 
@@ -71,10 +78,10 @@ class OpenRound:
             match record.about:
                 case {"kind": "update", "client": client}:
                     self._count(record)
-                    events.append(Update(client, self.number))
+                    events.append(Update(client, self._asked(client)))
                 case {"kind": "failed", "client": client, "reason": reason}:
                     self.drop(client, reason)
-                    events.append(Failed(client, self.number, reason))
+                    events.append(Failed(client, self._asked(client), reason))
                 case {"kind": "left", "client": client}:
                     self.drop(client, GONE)
                     events.append(Left(client))
@@ -88,7 +95,7 @@ class OpenRound:
     def opened(self, connection: Connection, keep: int, how: Mapping[str, Any] | None = None) -> None:
         """Record the round as running, and what it goes by, and keep only so many of its task."""
         rounds.trim(connection, self._task, self.number, keep)
-        rounds.opened(connection, self._task, self.number, self.started, list(self._parts), self.started, how)
+        rounds.opened(connection, self._task, self.number, self.started, list(self._file.header.clients), self.started, how)
 
     def asked_again(self, client: str) -> None:
         """Note that the model was sent to a client once more."""
@@ -112,6 +119,10 @@ class OpenRound:
         for client, delivery, asked in delivered:
             if client not in self._taken:
                 self._taken[client] = self._append(client, delivery, asked)
+
+    def holds(self, client: str) -> bool:
+        """Return whether an update of this client was among those that were just taken."""
+        return client in self._taken
 
     def has_taken(self, clients: Iterable[str]) -> bool:
         """Whether good updates of all these clients were among those that were just taken."""
@@ -152,9 +163,12 @@ class OpenRound:
         }
         try:
             found = delivery.open(asked)
+            weights = found.weights
+            if asked is not None and asked.round != self.number:
+                weights = moved(weights, asked.base, self._model)
             beside = {"steps": found.steps, "since": found.since, "sections": list(found.sections) or None}
-            about |= {"norm": length(found.weights, self._model), **{name: told for name, told in beside.items() if told is not None}}
-            return self._file.append(about, found.weights, *found.sections.values())
+            about |= {"norm": length(weights, self._model), **{name: told for name, told in beside.items() if told is not None}}
+            return self._file.append(about, weights, *found.sections.values())
         except Exception as error:  # its own matter: the others go on
             return error
 
@@ -178,6 +192,7 @@ class OpenRound:
         self._reports[client] = Report(client, about["norm"], about["samples"], metrics)
         self._parts[client] = _blank(
             sent=self._parts[client]["sent"],
+            asked=self._parts[client]["asked"],
             **about["timing"],
             replied=about["replied"],
             bytes=about["bytes"],
@@ -194,9 +209,12 @@ class OpenRound:
         return {client: dict(part) for client, part in self._parts.items()}
 
     @property
-    def clients(self) -> tuple[str, ...]:
-        """The clients that were asked."""
-        return tuple(self._parts)
+    def clients(self) -> dict[str, int]:
+        """The clients that take part, each with the round that it was asked in."""
+        return {client: self._asked(client) for client in self._parts}
+
+    def _asked(self, client: str) -> int:
+        return self._parts[client]["asked"] or self.number
 
     @property
     def _now(self) -> float:
@@ -295,15 +313,17 @@ class OpenRound:
             verdict, record = self._verdicts[client], self._records[client]
             if verdict.reason is not None:
                 continue
-            if verdict.reach < 1:
-                shorten(weights, self._model, verdict.reach)
+            staleness = self._under_way[client].staleness if client in self._under_way else 0
+            reach = verdict.reach * discount(staleness, self._exponent)
+            if reach < 1:
+                shorten(weights, self._model, reach)
             for name in record.sections:
                 if name not in space:
                     space[name] = np.empty_like(weights)
                 self._file.read(record, space[name], name)
             update = Contribution(
                 client, verdict.samples, weights, record.about["metrics"], record.about.get("steps"), record.about.get("since"),
-                sections={name: space[name] for name in record.sections}, aside=self._aside(record, verdict.reach),
+                staleness, {name: space[name] for name in record.sections}, self._aside(record, reach),
             )  # fmt: skip
             try:
                 self._strategy.fold(update)
@@ -316,7 +336,7 @@ class OpenRound:
 
         return read if reach == 1 else shortened(read, self._model, reach)
 
-    def commit(self, store: Store, model: Weights, memory: Memory, pooled: dict[str, float], keep: int) -> None:
+    def commit(self, store: Store, model: Weights, memory: Memory, pooled: dict[str, float], keep: int, going: bool = False) -> None:
         """Write everything about the round, and its model with what belongs to it, in one transaction.
 
         Parameters
@@ -325,6 +345,8 @@ class OpenRound:
             What :meth:`aggregate` came to.
         keep
             How many models the store keeps of its task.
+        going
+            Whether another round follows at once.
 
         Raises
         ------
@@ -342,6 +364,8 @@ class OpenRound:
             self._write_parts(connection)
             rounds.committed(connection, self.number, self._clock.time(), self.delivered, pooled, self.remark)
             models.save(connection, self._task, self.number, model, memory, keep)
+            if going:
+                meta.put(connection, GOING, {**meta.get(connection, GOING, {}), self._task: self.number})
 
     def abandoned(self, reason: str) -> Callable[[Connection], None]:
         """Return what writes that the round came to nothing, now or later."""
@@ -364,7 +388,9 @@ class OpenRound:
         self._file.close()
 
     def _write_parts(self, connection: Connection) -> None:
-        rounds.parts(connection, self.number, [{"client": client, **part} for client, part in self._parts.items()])
+        # who trains on through it has its part in a later round
+        on = {client for client in self._under_way if (self._parts[client]["replied"], self._parts[client]["reason"]) == (None, None)}
+        rounds.parts(connection, self.number, [{"client": client, **part} for client, part in self._parts.items() if client not in on])
 
 
 def _blank(**known: Any) -> dict[str, Any]:

@@ -12,16 +12,17 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
 
-FORMAT = 1
+FORMAT, LATER = 1, 2
+"""Of the header: as release 0.1 has it, and where clients are under way, which that would not understand."""
 _LENGTHS, _CHECKS = struct.Struct("<4sIQ"), struct.Struct("<II")
 _HEAD = _LENGTHS.size + _CHECKS.size
 _MAGIC = b"bram"
@@ -33,6 +34,16 @@ _SMALL = 1 << 16
 
 class RoundFileError(BrambleError):
     """The file of a round could not be made, written or read back."""
+
+
+class UnderWay(NamedTuple):
+    """What a client is at that was asked in an earlier round."""
+
+    round: int
+    staleness: int
+    """How many rounds of the task had ended since, when this one opened."""
+    sent: float | None
+    """When it was asked."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,20 @@ class Header:
     clients: tuple[str, ...]
     started: float
     deadline: float
+    under_way: Mapping[str, UnderWay] = field(default_factory=dict)
+    """Clients that take part and were asked in an earlier round."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        about = asdict(self)
+        under_way = about.pop("under_way")
+        return {"format": LATER, **about, "under_way": under_way} if under_way else {"format": FORMAT, **about}
+
+    @classmethod
+    def from_json(cls, about: dict[str, Any]) -> Header:
+        """Read what :meth:`to_json` wrote."""
+        under_way = {client: UnderWay(*told) for client, told in about.pop("under_way", {}).items()}
+        return cls(**{**about, "clients": tuple(about["clients"])}, under_way=under_way)
 
 
 @dataclass(frozen=True)
@@ -103,7 +128,7 @@ class RoundFile:
             raise RoundFileError(f"round file: {path} cannot be made ({error.strerror})") from error
         made = cls(path, file, header)
         try:
-            made.append({"format": FORMAT, **asdict(header)})
+            made.append(header.to_json())
         except RoundFileError:
             made.close()
             path.unlink(missing_ok=True)
@@ -131,9 +156,9 @@ class RoundFile:
         try:
             found = [record for record in scan(file) if _whole(file, record)]
             about = dict(found[0].about) if found else {}
-            if about.pop("format", None) != FORMAT:
+            if about.pop("format", None) not in (FORMAT, LATER):
                 raise RoundFileError(f"round file: {path} does not begin as one of this version")
-            header = Header(**{**about, "clients": tuple(about["clients"])})
+            header = Header.from_json(about)
             end = found[-1].start + found[-1].length
             os.ftruncate(file, end)
         except OSError as error:

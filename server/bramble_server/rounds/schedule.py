@@ -9,7 +9,7 @@ PAUSE = 10.0
 
 
 class Schedule:
-    """Either so many rounds one after the other, or one at an interval, or none.
+    """Either so many rounds one after the other, or one at an interval, or none; or one after the other once somebody started one.
 
     Parameters
     ----------
@@ -17,19 +17,38 @@ class Schedule:
         Rounds to commit one after the other; one that came to nothing does not count.
     every
         Seconds from the start of one round to the start of the next.
+    lasting
+        Whether rounds that somebody started go on until :meth:`stop`.
     """
 
-    def __init__(self, rounds: int | None = None, every: float | None = None) -> None:
+    def __init__(self, rounds: int | None = None, every: float | None = None, lasting: bool = False) -> None:
         self._left = math.inf if every is not None else rounds or 0
         self._every = every or 0.0
         self._next = -math.inf
+        self._lasting = lasting
+
+    @property
+    def going(self) -> bool:
+        """Whether rounds follow by themselves, and at once."""
+        return self._lasting and self._left > 0
+
+    @property
+    def last(self) -> bool:
+        """Whether the round that is open is the last of so many."""
+        return self._left <= 1
+
+    def stop(self) -> None:
+        """Have no further round start by itself until somebody starts one."""
+        self._left = 0
 
     def due(self, now: float) -> float | None:
         """Return seconds until the next round should start, given enough clients and that none runs; ``None`` for never."""
         return max(0.0, self._next - now) if self._left > 0 else None
 
     def started(self, now: float) -> None:
-        """Note that a round started, by schedule or by hand."""
+        """Note that a round started, by schedule or by hand, or in a former process."""
+        if self._lasting and self._left <= 0:
+            self._left = math.inf
         self._next = now + self._every
 
     def ended(self, now: float, committed: bool) -> None:

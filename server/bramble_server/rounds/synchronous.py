@@ -48,8 +48,14 @@ class State:
     running: Running | None = None
     answered: Mapping[int, Set[str]] = field(default_factory=dict)
 
+    @property
+    def under_way(self) -> Mapping[str, int]:
+        """Nobody: who is late for a round is late."""
+        return {}
+
 
 Outcome = tuple[State, tuple[Action, ...]]
+remembered = REMEMBERED
 
 
 def begin(rules: Rules, last: int = 0, answered: Mapping[int, Set[str]] | None = None) -> State:

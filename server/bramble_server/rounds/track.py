@@ -26,6 +26,7 @@ from bramble_server.rounds.downlink import Downlink
 from bramble_server.rounds.endings import Endings
 from bramble_server.rounds.opening import Openings
 from bramble_server.rounds.round import OpenRound
+from bramble_server.rounds.roundfile import UnderWay
 from bramble_server.rounds.schedule import Schedule
 from bramble_server.rounds.view import Model, Progress
 from bramble_server.rounds.writer import RefusedError, Reply
@@ -68,7 +69,8 @@ class Track:
         self.graph, self.settings, self._shared = foundation.graph, foundation.settings, shared
         self.task = foundation.task
         self._initial = self.model = Model(0, self.graph.initial, {})
-        self._schedule = Schedule(self.settings.rounds, self.settings.every)
+        self._lasting = self.settings.discipline == "asynchronous"
+        self._schedule = Schedule(self.settings.rounds, self.settings.every, self._lasting)
         self._commits = Commits(self.settings, self.task, shared.store, shared.registry, shared.metrics, shared.clock)
         self._openings = Openings(foundation, shared.store, shared.archive, self._commits, shared.clock)
         self._machine = foundation.machine
@@ -76,12 +78,15 @@ class Track:
         self._state: machine.State = self._machine.begin(self._rules)
         self._open: OpenRound | None = None
         self._unsure: OpenRound | None = None
-        self._request: Request
+        self._requests: dict[int, Request] = {}
+        """What clients are asked, by round: of the open one, and of earlier ones that somebody still trains for."""
+        self._sent: dict[str, float | None] = {}
+        """When those were asked that train for earlier rounds."""
         self._deadline = 0.0
 
     def recover(self, connection: Connection) -> recovery.Left:
         """Read what a former process left of this task, and close what cannot go on."""
-        left = recovery.recover(connection, self.settings, self.graph, self._shared.archive, self._shared.clock)
+        left = recovery.recover(connection, self.settings, self.graph, self._shared.archive, self._shared.clock, self._machine.remembered)
         self._commits.recall(connection)
         self._shared.last = max(self._shared.last, left.last)
         self.model = left.model or self._initial
@@ -92,9 +97,11 @@ class Track:
     def resume(self, left: recovery.Left) -> None:
         """Go on with the round that a former process left open."""
         if left.open_round and (resumed := self._openings.resume(*left.open_round, self.model)):
-            self._open, self._request, noted = resumed
+            self._open, self._requests, noted = resumed
             self._state = self._machine.replayed(self._state, self._open.number, self._open.clients, noted)
             self._go_on(self._open)
+        elif left.going and self._lasting:
+            self._schedule.started(self._shared.clock.monotonic())
 
     # What others may know
 
@@ -112,9 +119,10 @@ class Track:
         """Return what is known of each client's part in the open round."""
         return self._open.parts() if self._open else {}
 
-    def waits_for(self, client: str) -> bool:
-        """Whether the open round waits for a client."""
-        return self._state.running is not None and client in self._state.running.pending
+    def waits_for(self, client: str) -> int | None:
+        """Return the round that a client was asked in, if the open one waits for it."""
+        running = self._state.running
+        return self._state.under_way.get(client, running.number) if running and client in running.pending else None
 
     def knows(self, number: int) -> bool:
         """Whether a round is this task's: the open one, or one of the last."""
@@ -137,12 +145,21 @@ class Track:
         running = self._state.running
         if self._open is None or running is None or not wanted:
             return True
-        self._open.take((client, delivery, self._request.to(client)) for client, delivery in wanted)
+        self._open.take((client, delivery, self._requests[delivery.round].to(client)) for client, delivery in wanted)
         if self._open.small and self._open.has_taken(running.pending):
             self._unsure = self._open
             return False
         self._open.sync()
         return True
+
+    def take(self, event: machine.Update, delivery: Delivery, reply: Reply) -> None:
+        """Take an update that was put aside; anew, if the round that it was put aside in ended with another that came at the same time."""
+        open_round = self._open
+        if open_round and not open_round.holds(event.client) and self._machine.counts(self._state, event):
+            asked = self._requests[delivery.round].to(event.client)
+            self._shared.loop.offload(open_round.take, [(event.client, delivery, asked)])
+            self._shared.loop.offload(open_round.sync)
+        self.feed(event, reply)
 
     def secure(self) -> None:
         """Bring onto the disk what was put aside and came into no commit."""
@@ -167,17 +184,22 @@ class Track:
         finally:  # whatever became of them: the machine has gone on, and everybody sees it
             if state is not before:
                 self._shared.changed()
+        if before.running and not self._state.running and self._schedule.going:
+            self.tick(self._shared.clock.monotonic())  # at once, for what came with the last update is for the next round
 
     def _prepare(self, action: machine.Action, to: int) -> None:
         match action:
-            case machine.Open(number, clients):
+            case machine.Open(number, clients, under_way):
                 ways = list(self._shared.registry.by_features(clients))
-                self._open, self._request = self._shared.loop.offload(self._openings.begin, number, clients, self.model, ways)
+                theirs = {client: UnderWay(*earlier, self._sent.get(client)) for client, earlier in under_way.items()}
+                self._open, request = self._shared.loop.offload(self._openings.begin, number, clients, self.model, ways, theirs)
+                self._requests[number] = request
             case machine.Fold(_, client):
                 assert self._open is not None
                 self._open.fold(client)
             case machine.Restore(number):
                 self.model = self._shared.loop.offload(self._commits.restore, number, to)
+                self._requests.clear()
 
     def _go_on(self, open_round: OpenRound) -> None:
         """Note when the open round ends."""
@@ -189,9 +211,11 @@ class Track:
         match action:
             case machine.Open(number, clients):
                 assert self._open is not None
+                needed = {number, *self._state.under_way.values()}  # of those that were too old to count somebody lets go now
+                self._requests = {asked: request for asked, request in self._requests.items() if asked in needed}
                 self._go_on(self._open)
                 log.info("round %d: asking %d clients", number, len(clients))
-                for alike, message in self._request:
+                for alike, message in self._requests[number]:
                     self._shared.downlink.ask(alike, message)
                 self._secure(number)
                 reply.answer(action)
@@ -199,7 +223,7 @@ class Track:
                 self._shared.limited_log.about(client, f"round {number}: asking it again", logging.INFO)
                 if self._open:
                     self._open.asked_again(client)
-                self._shared.downlink.ask([client], self._request.to(client))
+                self._shared.downlink.ask([client], self._requests[number].to(client))
             case machine.Drop(number, client, reason):
                 self._shared.limited_log.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
                 if self._open:
@@ -226,7 +250,7 @@ class Track:
         open_round = self._open
         assert open_round is not None
         try:
-            self.model = self._shared.loop.offload(self._commits.finish, open_round)
+            self.model = self._shared.loop.offload(self._commits.finish, open_round, self._schedule.going and not self._schedule.last)
         except Exception as error:
             if not isinstance(error, BrambleError):
                 log.exception("round %d: the commit failed", open_round.number)
@@ -244,7 +268,7 @@ class Track:
 
     def _closed(self, open_round: OpenRound, committed: bool) -> None:
         self._open = None
-        del self._request  # and with it the model as it went out
+        self._keep_requests(open_round)
         self._schedule.ended(self._shared.clock.monotonic(), committed)
         state = "committed" if committed else "abandoned"
         self._shared.metrics.round_ended(self.task, state, open_round.seconds, self.model.metrics)
@@ -252,6 +276,14 @@ class Track:
         if committed:
             self._shared.changed()  # before what takes its time, or the round would be seen as over and open
         self._shared.loop.hand_over(self._openings.let_go, open_round, committed)
+
+    def _keep_requests(self, open_round: OpenRound) -> None:
+        """Let go of the models that nobody trains from any more, and of the last one as it went out."""
+        needed, parts = self._state.under_way, open_round.parts()
+        self._requests = {number: request for number, request in self._requests.items() if number in set(needed.values())}
+        for request in self._requests.values():
+            request.let_go()
+        self._sent = {client: parts[client]["sent"] for client in needed if client in parts}
 
     # The clock, and ends
 
@@ -279,12 +311,23 @@ class Track:
     def end_unused(self, reason: str) -> None:
         """Abandon the open round, if there is one."""
         self._state, actions = self._machine.step(self._state, machine.Reset())
+        self._requests = {number: request for number, request in self._requests.items() if number == self.number}
         if actions:
             self._abandon(reason)
             self._shared.changed()
 
+    def stop(self) -> int | None:
+        """End the open round with what has come, and have none follow; return its number."""
+        number = self.number
+        self._schedule.stop()
+        if number is not None:
+            self.feed(machine.Deadline(number), Reply(self._shared.loop.event()))
+        return number
+
     def forget(self) -> None:
         """Return to the initial model, after a reset."""
+        if self._lasting and self.settings.rounds is None:
+            self._schedule.stop()
         self._commits.forget()
         self.model = self._initial
         self._shared.metrics.forget(self.task)

@@ -88,6 +88,13 @@ def get(connection: Connection, task: str, number: int) -> Weights | None:
     return None if data is None else _unpack(data)
 
 
+def before(connection: Connection, task: str, number: int) -> tuple[int, Weights] | None:
+    """Return round and weights of the model that a round of a task began with; None if that was the initial one."""
+    theirs = select(models.c.round, models.c.weights).where(models.c.task == task, models.c.round < number)
+    row = connection.execute(theirs.order_by(models.c.round.desc()).limit(1)).first()
+    return None if row is None else (row.round, _unpack(row.weights))
+
+
 def kept(connection: Connection, task: str) -> list[int]:
     """Return the rounds of a task whose models are there, ascending."""
     return list(connection.scalars(select(models.c.round).where(models.c.task == task).order_by(models.c.round)))

@@ -52,7 +52,8 @@ def parts(connection: Connection, number: int, known: Sequence[Mapping[str, Any]
 
     Those are any of ``schema.MEASURES``, and ``reason``, why it dropped; one that delivers after all is dropped no more.
     """
-    upsert(connection, updates, [{"round": number, **item} for item in known])
+    if known:
+        upsert(connection, updates, [{"round": number, **item} for item in known])
 
 
 def committed(
@@ -84,8 +85,8 @@ def recover(
     Returns
     -------
     tuple
-        The last round number in use by any task (0 for none), and who delivered in each of this one's last ``remember`` rounds: with
-        these the state machine answers a client whose acknowledgement got lost as it was answered before.
+        The last round number in use by any task (0 for none), and who delivered what it was asked in each of this one's last
+        ``remember`` rounds: with these the state machine answers a client whose acknowledgement got lost as it was answered before.
     """
     left = update(rounds).where(rounds.c.task == task, rounds.c.state == "running", rounds.c.round != (but or 0))
     connection.execute(left.values(state="abandoned", ended=now, reason=reason))
@@ -93,11 +94,14 @@ def recover(
     if newest_of_all > last:  # it had been opened, and the server was killed before it noted the number
         last = newest_of_all
         number_used(connection, last)
-    newest = list(connection.scalars(select(rounds.c.round).where(rounds.c.task == task).order_by(rounds.c.round.desc()).limit(remember)))
+    over = select(rounds.c.round).where(rounds.c.task == task, rounds.c.round != (but or 0), rounds.c.rollback_of.is_(None))
+    newest = list(connection.scalars(over.order_by(rounds.c.round.desc()).limit(remember)))
     delivered = updates.c.replied.is_not(None)  # also of one that was left out: its update was taken
-    answered: dict[int, set[str]] = {}
-    for number, client in connection.execute(select(updates.c.round, updates.c.client).where(delivered, updates.c.round.in_(newest))):
-        answered.setdefault(number, set()).add(client)
+    answered: dict[int, set[str]] = {number: set() for number in newest}
+    asked = func.coalesce(updates.c.asked, updates.c.round)
+    for number, client in connection.execute(select(asked, updates.c.client).where(delivered, updates.c.round.in_(newest))):
+        if number in answered:
+            answered[number].add(client)
     return last, {number: frozenset(clients) for number, clients in answered.items()}
 
 

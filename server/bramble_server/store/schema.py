@@ -27,16 +27,18 @@ rounds = Table(
 
 MEASURES = (
     *("sent", "received", "train_start", "train_end", "replied", "bytes", "samples"),
-    *("loss_before", "loss_after", "test_error", "test_baseline", "test_samples", "update_norm", "cosine", "distance"),
+    *("loss_before", "loss_after", "test_error", "test_baseline", "test_samples", "update_norm", "cosine", "distance", "asked"),
 )
-"""What is known of one client's part in a round: times as seconds since 1970 UTC, counts, and norms over all parameters."""
+"""What is known of one client's part in a round: times as seconds since 1970 UTC, counts, norms over all parameters, and ``asked``, the
+earlier round that it was asked in, if it was.
+"""
 
 updates = Table(
     "updates",
     metadata,
     Column("round", ForeignKey("rounds.round", ondelete="CASCADE"), primary_key=True),
     Column("client", String(63), primary_key=True),
-    *(Column(name, Integer if name in ("bytes", "samples", "test_samples") else Float) for name in MEASURES),
+    *(Column(name, Integer if name in ("bytes", "samples", "test_samples", "asked") else Float) for name in MEASURES),
     Column("reason", String(500)),  # why the round went on without this client
 )
 

@@ -125,6 +125,8 @@ def told(services: Services, answer: Response) -> Response:
 def _sentence(path: str, said: dict[str, Any]) -> str:
     if path == "/":
         return f"Round {said['round']} is running with {_clients(len(said['clients']))}."
+    if path == "/stop":
+        return "No round is running." if said["round"] is None else f"Round {said['round']} has ended, and no other follows."
     if path == "/generate":
         return f"Cycle {said['cycle']} has begun with {_clients(said['clients'])}."
     if task := query.asked()["task"]:

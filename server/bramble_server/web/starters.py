@@ -47,6 +47,12 @@ def blueprint(services: Services) -> Blueprint:
         opened = services.coordinator.start_round(services.track(query.asked()["task"]).task)
         return jsonify(round=opened.round, clients=list(opened.clients)), 202
 
+    @part.route("/stop", methods=BOTH)
+    @needs("operate")
+    @query.takes(task=query.text)
+    def stop() -> Response:
+        return jsonify(round=services.coordinator.stop_rounds(services.track(query.asked()["task"]).task))
+
     @part.route("/reset", methods=BOTH)
     @needs("admin")
     @query.takes(task=query.text)

@@ -5,6 +5,7 @@ To try one: a subclass with ``machine``, and its ``TestCase``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, get_args
 
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from bramble_server.rounds.machine import (
     Commit,
     Deadline,
     Drop,
+    Earlier,
     Event,
     Failed,
     Fold,
@@ -47,11 +49,17 @@ class Promises(RuleBasedStateMachine):
     """Performs the actions as the coordinator does, keeps books of its own, and holds the machine to what it promises."""
 
     machine: ClassVar[Machine[Any]]
+    staleness: ClassVar[int] = 0
+    """Rounds that may end while a client trains, and what it brings counts all the same."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: dict[int, set[str]] = {}
+        self.asked: dict[int, dict[str, int]] = {}
+        """By round who takes part in it, each with the round that it was asked in."""
         self.folded: dict[int, set[str]] = {}
+        """By round whose updates count in it."""
+        self.answers: set[tuple[str, int]] = set()
+        """Clients whose updates count, each with the round that it was asked in."""
         self.ended: dict[int, str] = {}
         self.accepted: set[tuple[str, int]] = set()
         self.noted: list[Noted] = []
@@ -71,32 +79,43 @@ class Promises(RuleBasedStateMachine):
         replies = [action for action in actions if isinstance(action, Open | Accept | Refuse | Restore)]
         assert len(replies) == isinstance(event, Start | Update | Failed | Rollback), "who waits gets one answer, and nobody else any"
         if replies and isinstance(replies[0], Refuse):
-            assert self.state == before, "a refusal changes nothing"
+            kept = [(state.last, state.running, state.answered) for state in (before, self.state)]
+            assert kept[0] == kept[1], "a refusal changes nothing that counts"
             assert len(actions) == 1
         assert counts == any(isinstance(action, Fold) for action in actions), "what is folded was put aside before, and nothing else"
         if isinstance(event, get_args(Noted)) and self.state is not before:
             self.noted.append(event)
         for action in actions:
-            self.perform(action)
+            self.perform(action, event)
         return actions
 
-    def perform(self, action: Action) -> None:
+    def perform(self, action: Action, event: Event) -> None:
         match action:
-            case Open(number, chosen):
+            case Open(number, chosen, under_way):
                 assert number > self.used, "a number is used once"
-                assert len(set(chosen)) == len(chosen) >= max(1, self.needed.min_clients)
-                self.used, self.asked[number], self.folded[number], self.noted = number, set(chosen), set(), []
+                assert len(set(chosen)) == len(chosen)
+                assert not under_way.keys() & set(chosen), "who trains is not asked for something else"
+                self.opens(chosen, under_way)
+                parts = dict.fromkeys(chosen, number) | {client: earlier.round for client, earlier in under_way.items()}
+                self.used, self.asked[number], self.folded[number], self.noted = number, parts, set(), []
             case Restore(number):
                 assert number > self.used, "a number is used once"
                 self.used = number
             case Fold(number, client):
                 assert self.is_open(number)
-                assert client in self.asked[number]
+                assert isinstance(event, Update)
+                assert self.asked[number].get(client) == event.round, "what counts was asked for"
                 assert client not in self.folded[number], "nothing counts twice"
+                assert (client, event.round) not in self.answers, "nor in two rounds"
                 self.folded[number].add(client)
-            case Ask(number, client) | Drop(number, client, _):
+                self.answers.add((client, event.round))
+            case Ask(number, client):
+                assert self.state.running
+                assert self.asked[self.state.running.number][client] == number, "asked again is what was asked"
+                assert client not in self.folded[self.state.running.number]
+            case Drop(number, client, _):
                 assert self.is_open(number)
-                assert client in self.asked[number] - self.folded[number]
+                assert client in self.asked[number].keys() - self.folded[number]
             case Commit(number):
                 assert self.is_open(number)
                 assert len(self.folded[number]) >= max(1, self.needed.min_updates)
@@ -105,6 +124,11 @@ class Promises(RuleBasedStateMachine):
                 assert self.is_open(number)
                 assert reason == "reset" or len(self.folded[number]) < max(1, self.needed.min_updates)
                 self.ended[number] = "abandoned"
+
+    def opens(self, chosen: tuple[str, ...], under_way: Mapping[str, Earlier]) -> None:
+        """Look at who takes part in a round that opens."""
+        assert len(chosen) >= max(1, self.needed.min_clients)
+        assert not under_way
 
     def is_open(self, number: int) -> bool:
         return number in self.asked and number not in self.ended
@@ -130,15 +154,15 @@ class Promises(RuleBasedStateMachine):
             self.deliver(*known[which % len(known)])
 
     def deliver(self, client: str, number: int) -> None:
-        is_open = self.is_open(number)
+        ended = sum(over >= number for over in self.ended)
         taken = Accept() in self.happen(Update(client, number))
-        if (client, number) in self.accepted and sum(ended >= number for ended in self.ended) <= REMEMBERED:
-            assert taken, "a repeat is answered as the first was"
-        elif not is_open:
+        if (client, number) in self.accepted:
+            assert taken or ended > REMEMBERED, "a repeat is answered as the first was"
+        elif ended > self.staleness or number not in self.asked:
             assert not taken, "nothing new counts once the round is over"
         if taken:
             self.accepted.add((client, number))
-            assert client in self.folded[number], "accepted means counted"
+            assert (client, number) in self.answers, "accepted means counted"
 
     @rule(client=clients, back=st.integers(-1, 3))
     def failed(self, client: str, back: int) -> None:
@@ -184,7 +208,7 @@ class Promises(RuleBasedStateMachine):
         running, answered = self.state.running, dict(self.state.answered)
         self.state = self.machine.begin(self.needed, self.state.last, answered)
         if running:
-            self.state = self.machine.replayed(self.state, running.number, sorted(running.selected), self.noted)
+            self.state = self.machine.replayed(self.state, running.number, self.asked[running.number], self.noted)
             assert self.state.running
             assert self.state.running.updated == self.folded[running.number], "what was acknowledged still counts"
             self.happen(Resumed())
@@ -195,7 +219,7 @@ class Promises(RuleBasedStateMachine):
         assert set(self.asked) - set(self.ended) == ({running.number} if running else set()), "what was opened ends, once"
         assert self.state.last == self.used
         if running:
-            assert running.selected == self.asked[running.number]
+            assert running.selected == self.asked[running.number].keys()
             assert running.updated == self.folded[running.number]
             parts = (running.pending, running.updated, running.failed)
             assert sum(map(len, parts)) == len(frozenset().union(*parts))
@@ -203,7 +227,8 @@ class Promises(RuleBasedStateMachine):
 
     @invariant()
     def memory_stays_bounded(self) -> None:
-        assert len(self.state.answered) <= REMEMBERED
+        assert len(self.state.answered) <= self.machine.remembered + (self.state.running is not None)
+        assert self.state.under_way.keys() <= set(CLIENTS)
 
     def teardown(self) -> None:
         """Whatever happened: the deadline ends the open round."""

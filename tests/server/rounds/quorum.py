@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable
 
 from bramble_server.rounds import synchronous
 from bramble_server.rounds.machine import Deadline, Drop, Event, Noted, Resumed, Update
-from bramble_server.rounds.synchronous import Outcome, State, begin, counts
+from bramble_server.rounds.synchronous import Outcome, State, begin, counts, remembered
 
-__all__ = ["begin", "counts", "replayed", "step"]
+__all__ = ["begin", "counts", "remembered", "replayed", "step"]
 
 
 def step(state: State, event: Event) -> Outcome:

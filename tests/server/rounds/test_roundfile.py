@@ -129,7 +129,7 @@ def test_what_does_not_begin_as_one_is_a_sentence(path: Path, content: bytes) ->
 
 def test_one_of_another_version_is_a_sentence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as then:
-        then.setattr(roundfile, "FORMAT", 2)
+        then.setattr(roundfile, "FORMAT", 9)
         RoundFile.create(path, HEADER).close()
     with pytest.raises(RoundFileError, match="of this version"):
         RoundFile.reopen(path)

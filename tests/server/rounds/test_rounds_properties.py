@@ -82,7 +82,7 @@ TestQuorum.settings = settings(max_examples=examples(50), stateful_step_count=60
 
 def broken(**other: Callable[..., Any]) -> Machine[Any]:
     """Return the synchronous machine with one of its parts replaced."""
-    return SimpleNamespace(**{name: getattr(synchronous, name) for name in ("begin", "replayed", "step", "counts")} | other)
+    return SimpleNamespace(**{name: getattr(synchronous, name) for name in ("begin", "remembered", "replayed", "step", "counts")} | other)
 
 
 def only(change: Callable[[State, Event, State, tuple[Action, ...]], Any]) -> Machine[Any]:

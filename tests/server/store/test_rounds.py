@@ -88,6 +88,7 @@ def test_a_round_is_read_back_as_it_went(store: Store) -> None:
         "update_norm": None,
         "cosine": None,
         "distance": None,
+        "asked": None,
         "reason": None,
     }
     assert clients["b"]["reason"] == "disconnected"
@@ -180,7 +181,7 @@ class TestSeveralTasks:
         assert (self.numbers(store, "climate"), self.numbers(store, "vibration")) == ([1, 3, 5, 7], [2, 4, 6, 8])
         with store.writing() as connection:
             assert (rounds.running(connection, "climate"), rounds.running(connection, "vibration")) == ((7, 700.0), (8, 800.0))
-            assert rounds.recover(connection, "climate", 9.0, 2) == (8, {5: {"a"}})
+            assert rounds.recover(connection, "climate", 9.0, 2) == (8, {5: {"a"}, 7: set()})
             assert rounds.running(connection, "vibration") == (8, 800.0), "which nobody has looked after yet"
             assert [item["round"] for item in rounds.lineage(connection, "vibration", 9)] == [2, 4, 6]
 

@@ -144,7 +144,7 @@ class Choice:
         """
         self._combine(Surroundings(graph=f"format {manifest.format}"), manifest.task)
 
-    def suit(self, mode: str, clients: int, updates: int, codec: str = "float32") -> None:
+    def suit(self, mode: str, clients: int, updates: int, codec: str = "float32", discipline: str = "synchronous") -> None:
         """Check that a server's settings and the strategy combine.
 
         Parameters
@@ -155,13 +155,15 @@ class Choice:
             With how many a round starts, and of how many it makes a model at least.
         codec
             By which updates travel.
+        discipline
+            Of its rounds.
 
         Raises
         ------
         BrambleError
             If they do not, or as for ``needs``.
         """
-        self._combine(Surroundings(mode=mode, clients=clients, updates=updates, codec=codec))
+        self._combine(Surroundings(mode=mode, clients=clients, updates=updates, codec=codec, discipline=discipline))
 
     def _combine(self, around: Surroundings, task: str = "") -> None:
         _ = self.needs

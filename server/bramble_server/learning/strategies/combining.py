@@ -19,7 +19,7 @@ _MOST = 1000
 AXES: Mapping[str, tuple[str, ...]] = {
     "codec": (*codecs.CODECS, topk.NAME),
     "selection": ("all that are able",),
-    "discipline": ("synchronous",),
+    "discipline": ("synchronous", "asynchronous"),
     "mode": ("evaluation", "private"),
     "graph": ("format 2", "format 1"),
     "run": ("whole", "in part"),
@@ -68,6 +68,10 @@ def _steps_untold(strategy: Strategy, around: Surroundings) -> bool:
     return around.run == "in part" and STEPS not in strategy.needs
 
 
+def _one_model_needed(strategy: Strategy, around: Surroundings) -> bool:
+    return around.discipline == "asynchronous" and CONTROL in strategy.needs
+
+
 RULES = (
     Rule(
         "codec",
@@ -82,6 +86,18 @@ RULES = (
         f"would make numbers of the model of what one client alone sent, for with {topk.NAME} each sends others, and private mode shows "
         "nobody's weights; go by delta-int8",
         "codec",
+    ),
+    Rule(
+        "discipline",
+        lambda strategy, around: around.discipline == "asynchronous" and not strategy.streams,
+        "compares all updates of a round, and those of asynchronous rounds were trained from different models; go by one that streams, "
+        "such as normbound+fedavg, or say --discipline synchronous",
+    ),
+    Rule(
+        "discipline",
+        _one_model_needed,
+        "keeps controls that belong to one model, and clients of asynchronous rounds train from different ones; go by fedprox or fednova, "
+        "or say --discipline synchronous",
     ),
     Rule(
         "graph",
