@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from bramble import flags, logs, permissions, task
 from bramble.settings import (
@@ -33,18 +34,34 @@ from bramble_protocol import BrambleError
 from bramble_protocol.printable import printable
 from bramble_server.settings import ServerSettings
 
+ORDER = (
+    *("demo", "server", "client", "inspector", "fleet", "round", "model", "task", "strategies"),
+    *("simulate", "experiment", "sensors", "settings", "token"),
+)
+"""In which help lists the commands: what runs, what a fleet is led with, what is tried out beforehand, and what is set up."""
+
+
+class InOrder(TyperGroup):
+    """The command, with its commands in an order for readers: typer's puts those last that have others below them."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return the names of the commands."""
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
 app = typer.Typer(
     help="Federated learning for fleets of Raspberry Pi sensor clients. Try it: bramble demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # its tables cut names and variables at the 80 columns of a terminal
+    cls=InOrder,
 )
 app.add_typer(task.app, name="task")
-fleet = typer.Typer(help="The whole fleet at a glance.", no_args_is_help=True)
+fleet = typer.Typer(help="How every client is, and taking one off the list.", no_args_is_help=True)
 app.add_typer(fleet, name="fleet")
-rounds = typer.Typer(help="Rounds of federated averaging.", no_args_is_help=True)
+rounds = typer.Typer(help="Rounds: start one, watch one, list them.", no_args_is_help=True)
 app.add_typer(rounds, name="round")
-settings = typer.Typer(help="Settings files.", no_args_is_help=True)
+settings = typer.Typer(help="Settings files, before anything is started with them.", no_args_is_help=True)
 app.add_typer(settings, name="settings")
 model = typer.Typer(help="The global models that are kept, and the way back to one.", no_args_is_help=True)
 app.add_typer(model, name="model")
@@ -83,7 +100,7 @@ def _without_subcommand(command: Callable[..., None]) -> Callable[..., None]:
 app.command("server")(flags.command(ServerSettings, "server", _room("bramble_server.app", "server")))
 client = typer.Typer(invoke_without_command=True)
 client.callback()(_without_subcommand(flags.command(ClientSettings, "client", _room("bramble.resident", "client"))))
-client.command("check", help="Try out sensors, training runtime and the way to the server, beside a client that may be running.")(
+client.command("check", help="Try out sensors, training and the way to the server. A client may be running beside it.")(
     flags.command(ClientSettings, "client", _room("bramble_client.commands.check", "client"))
 )
 client.command("list")(flags.command(ListClientsSettings, "fleet", _room("bramble.client", "server", "listed")))
@@ -109,7 +126,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def common(
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.", envvar="BRAMBLE_LOG_LEVEL")] = "info",
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.", metavar="LEVEL", envvar="BRAMBLE_LOG_LEVEL")] = "info",
     version: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)] = False,
 ) -> None:
     """Set up what every command shares."""
@@ -121,18 +138,21 @@ def common(
 
 @app.command()
 def token(
-    name: Annotated[str, typer.Argument(help="The client's id, or with --http a name for the log.")],
+    name: Annotated[str, typer.Argument(help="The client's id, or with --http a name for the log.", metavar="NAME")],
     http: Annotated[bool, typer.Option("--http", help="For HTTP: the inspector, a script or a person's browser.")] = False,
     scope: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="SCOPE",
             help="What an HTTP token opens: metrics (that path alone), read, operate (read, and start rounds and cycles) or admin "
-            "(everything, reset too). May be given more than once; operate without it."
+            "(everything, reset too). May be given more than once; operate without it.",
         ),
     ] = None,
-    add: Annotated[Path | None, typer.Option(help="Put the line into this token file; without it, the line goes to stderr.")] = None,
+    add: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Put the line into this token file; without it, the line goes to stderr.")
+    ] = None,
 ) -> None:
-    """Make a token: the secret on stdout, its hash into the server's --tokens file, which holds nothing else."""
+    """Make a token. The secret goes to stdout, and its hash into the server's --tokens file, which holds nothing else."""
     from bramble_server.fleet import tokenfile
     from bramble_server.fleet.tokens import client_entry, http_entry, new_token
 
@@ -159,7 +179,7 @@ def check_settings(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of file, table, key and sentence.")] = False,
 ) -> None:
-    """Judge settings by the very code that reads them at a start, and start nothing.
+    """Judge settings as a start would, and start nothing.
 
     Unknown settings, wrong types and ranges, what does not fit together, and the files that settings name: lists of sensors, recordings,
     graphs. The exit code is 0 if all is well and 1 if not; each thing that is wrong is a line with file, setting, reason and remedy.
@@ -173,7 +193,7 @@ def check_settings(
 def list_strategies(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list with parameters, ranges and defaults apart.")] = False,
 ) -> None:
-    """List the strategies that a server can go by, other packages' too, each with what can be set of it."""
+    """List the strategies that a server can go by. Other packages' are among them, and each has what can be set of it."""
     from bramble import strategies
 
     raise typer.Exit(strategies.run(as_json))

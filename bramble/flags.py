@@ -10,6 +10,7 @@ import tomllib
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
@@ -285,10 +286,9 @@ def command(cls: type[S], table: str, run: Callable[[S], int]) -> Callable[..., 
 
     _tables.setdefault(table, []).append(cls)
     parameters = [_option(cls, name, field) for name, field in _fields(cls)]
-    config = Annotated[
-        Path | None, typer.Option("--config", help=f"TOML file; its table \\[{table}] may set any of these.", envvar="BRAMBLE_CONFIG")
-    ]
-    parameters.append(inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=config))
+    told = f"TOML file; its table [{table}] may set any of these. [env: BRAMBLE_CONFIG]"
+    config = typer.Option("--config", help=told, envvar="BRAMBLE_CONFIG", show_envvar=False, metavar="PATH")
+    parameters.append(inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Path | None, config]))
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     body.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     body.__doc__ = inspect.cleandoc(cls.__doc__ or "")
@@ -303,21 +303,20 @@ def _fields(cls: type[BaseSettings]) -> list[tuple[str, FieldInfo]]:
 
 def _option(cls: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Parameter:
     if field.is_required():
-        argument = typer.Argument(help=field.description, metavar=_metavar(field.annotation), show_default=False)
+        metavar = name.upper() if _core(field.annotation) is str else _metavar(field.annotation)
+        argument = typer.Argument(help=field.description, metavar=metavar, show_default=False)
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[str, argument])
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     if extra.get("cli") == "list":
-        several: Any = Annotated[
-            list[str] | None, typer.Argument(help=field.description, metavar=f"[{name.upper()}]...", show_default=False)
-        ]
+        several: Any = Annotated[list[str] | None, typer.Argument(help=field.description, metavar=name.upper(), show_default=False)]
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=several)
-    shown = extra.get("shown", field.get_default(call_default_factory=True))
-    shown = "" if shown in (None, "") else f"default: {shown}, "
+    shown: object = extra.get("shown", field.get_default(call_default_factory=True))
+    shown = "" if shown in (None, "") or shown is False else f"default: {shown}, "
     option = typer.Option(
         str(extra.get("flags", flag_name(name))),
-        help=f"{field.description or ''} \\[{shown}env: {variable(cls, name)}]",
+        help=f"{field.description or ''} [{shown}env: {variable(cls, name)}]",
         show_default=False,
-        metavar=str(extra["metavar"]) if "metavar" in extra else _metavar(field.annotation),
+        metavar=str(extra["metavar"]) if "metavar" in extra else _metavar(field.annotation, extra),
     )
     kind: Any = Annotated[_flag_type(field.annotation, extra) | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
@@ -338,8 +337,10 @@ def _flag_type(annotation: Any, extra: dict[str, Any]) -> Any:
     return core if core in (bool, Path) and extra.get("cli") != "str" else str
 
 
-def _metavar(annotation: Any) -> str | None:
+def _metavar(annotation: Any, extra: Mapping[str, Any] | None = None) -> str | None:
     core = _core(annotation)
+    if core is float and (extra or {}).get("cli") == "str":
+        return "DURATION"
     if get_origin(core) is Literal:
         return "|".join(str(value) for value in get_args(core))
-    return {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH"}.get(core)
+    return {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH", datetime: "TIME"}.get(core)

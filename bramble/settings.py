@@ -13,7 +13,7 @@ from bramble_server.round_settings import RoundSettings, Seconds
 
 
 class DemoSettings(BaseSettings):
-    """Run the whole product on this machine: the server, mock-sensor clients as real processes, and the inspector."""
+    """Run the whole product on this machine. That is the server, mock-sensor clients as real processes, and the inspector."""
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_DEMO_", extra="ignore")
 
@@ -37,7 +37,7 @@ class WorkersSettings(BaseSettings):
 
 
 class SimulateSettings(RoundSettings, WorkersSettings):
-    """Let a whole fleet learn in simulated time: the strategies, rounds and local runs that server and clients have, without either.
+    """Let a whole fleet learn in simulated time. Strategies, rounds and local runs are those of server and clients; neither is started.
 
     Each client knows a stretch of a place's readings; the last tenth of every place is held out, and each model is tried on it. The same
     seed gives the same model, bit by bit, whatever the number of workers.
@@ -61,7 +61,7 @@ class SimulateSettings(RoundSettings, WorkersSettings):
 
 
 class ExperimentSettings(WorkersSettings):
-    """Run a grid of simulations from one TOML file, each with several seeds, and write one report: a table, curves, and how to repeat it.
+    """Run a grid of simulations from one file, and write a report. Each has several seeds, and it a table, curves and how to repeat it.
 
     What was run is kept: after Ctrl-C, or with values added to the grid, the same command runs what is left.
     """
@@ -85,7 +85,7 @@ class TaskSettings(OperatorSettings):
 
 
 class FleetSettings(OperatorSettings):
-    """Show every client: version, newest sample, last round, and how the machine is.
+    """Show how every client is. That is its version, newest sample, last round, and how its machine is.
 
     The exit code is 3 if a client is gone, does not measure or lacks a sensor, and 1 if the server does not answer.
     """
@@ -96,7 +96,7 @@ class FleetSettings(OperatorSettings):
 
 
 class ForgetSettings(OperatorSettings):
-    """Take a client that will not come back off the server's list, and with it off the alerts about who is missing."""
+    """Take a client that will not come back off the server's list. With it go the alerts about who is missing."""
 
     client: str = Field(description="Its id. With tokens on, take its token away first: whoever has one and is not there is missing.")
 
@@ -108,11 +108,11 @@ class ListSettings(BaseSettings):
 
 
 class ListClientsSettings(ListSettings, OperatorSettings):
-    """Show every client that the server has ever seen: where it is, what it speaks, which tasks it takes part in, or why not."""
+    """Show every client that the server has ever seen. It says where it is, what it speaks, which tasks it takes part in, or why not."""
 
 
 class StartRoundSettings(TaskSettings):
-    """Start a round of federated averaging; with --wait, from before the server is up until the round has ended."""
+    """Start a round of federated averaging. With --wait it goes on from before the server is up until the round has ended."""
 
     generate: int | None = Field(
         None, ge=1, le=10_000, description="First have every client take so many readings, and wait until all have (evaluation mode)."
@@ -128,7 +128,7 @@ class StartRoundSettings(TaskSettings):
 
 
 class WatchRoundSettings(TaskSettings):
-    """See clients, or the server itself, through the next round, as after an upgrade.
+    """See clients, or the server itself, through the next round. That is what a play does after an upgrade.
 
     Each client that is named must be connected, with the version behind its @ if one is given, and have a fresh sample.
     Then the round that runs is watched, or one is started, of each task that is served: none of them may fail in it, be silent, or have its
@@ -161,7 +161,7 @@ class ListRoundsSettings(ListSettings, TaskSettings):
 
 
 class ListModelsSettings(ListSettings, TaskSettings):
-    """Show the global models that the server keeps, one in a line: any of them can be brought back."""
+    """Show the global models that the server keeps, one in a line. Any of them can be brought back."""
 
 
 class RollbackSettings(TaskSettings):

@@ -18,12 +18,12 @@ from bramble_protocol.printable import printable
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-app = typer.Typer(help="The tasks that a fleet can learn.", no_args_is_help=True)
+app = typer.Typer(help="The tasks that a fleet can learn, and their graphs.", no_args_is_help=True)
 
 
 @app.command("list")
 def listed(as_json: Annotated[bool, typer.Option("--json", help="Print a list, with channels, metric and digest apart.")] = False) -> None:
-    """List the tasks that a server here can be given by name, and the package that brings each; one that cannot be used says why."""
+    """List the tasks that a server here can be given by name. Each has the package that brings it; one that cannot be used says why."""
     from bramble_server import tasks
 
     taken = [{"name": name, "error": sentence} for name, sentence in plugins.taken(tasks.GROUP, tasks.TASKS, "task")]
@@ -65,11 +65,17 @@ def _lines(item: dict[str, Any]) -> list[str]:
 
 @app.command("export")
 def export(
-    name: Annotated[str, typer.Argument(help="The task to export, Bramble's or another package's; without it all of Bramble's.")] = "",
-    horizon: Annotated[int | None, typer.Option(min=0, help="Bins to forecast ahead, instead of the task's own number.")] = None,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The task to export, Bramble's or another package's; without it all of Bramble's.")
+    ] = "",
+    horizon: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Bins to forecast ahead, instead of the task's own number.")
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the graph here, for bramble server --task FILE.tflite; without it beside the task's own file."),
+        typer.Option(
+            metavar="PATH", help="Write the graph here, for bramble server --task FILE.tflite; without it beside the task's own file."
+        ),
     ] = None,
 ) -> None:
     """Export a task's Keras model as the graph that clients train. Needs TensorFlow, the extra 'authoring'."""
@@ -96,9 +102,11 @@ def export(
 
 @app.command("key")
 def key(
-    file: Annotated[Path, typer.Argument(help="Where the private key goes; the public one goes beside it, with .pub behind its name.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where the private key goes; the public one goes beside it, with .pub behind its name.")
+    ],
 ) -> None:
-    """Make a key (Ed25519) to sign graphs with: the private half stays with you, the public one goes to clients (--trust-graphs)."""
+    """Make a key (Ed25519) to sign graphs with. The private half stays with you, the public one goes to clients (--trust-graphs)."""
     _needs_cryptography()
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -120,9 +128,12 @@ def key(
 
 @app.command("sign")
 def sign(
-    graph: Annotated[Path, typer.Argument(help="The graph, a .tflite that bramble task export wrote.")],
+    graph: Annotated[Path, typer.Argument(metavar="FILE", help="The graph, a .tflite that bramble task export wrote.")],
     key: Annotated[
-        Path, typer.Option(help="Your private key, as bramble task key made it; /dev/stdin for one that is decrypted on the way.")
+        Path,
+        typer.Option(
+            metavar="PATH", help="Your private key, as bramble task key made it; /dev/stdin for one that is decrypted on the way."
+        ),
     ],
 ) -> None:
     """Sign a graph: clients that trust the key run it. The signature goes beside it (FILE.sig), where the server finds it."""

@@ -26,7 +26,7 @@ def hostname_id() -> str:
 
 
 class ClientSettings(BaseSettings):
-    """Run a client: it samples sensors, trains on what they measured, and sends the server weights only."""
+    """Run a client. It samples sensors, trains on what they measured, and sends the server weights only."""
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_CLIENT_", extra="ignore", validate_default=True)
 

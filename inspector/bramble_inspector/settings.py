@@ -11,7 +11,7 @@ from bramble.reach import ReachSettings, Timeout
 
 
 class InspectorSettings(ReachSettings):
-    """Serve the inspector: a page in the browser that shows the whole fleet learning, and starts its rounds."""
+    """Serve the inspector, a page in the browser. It shows the whole fleet learning, and starts its rounds."""
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_INSPECTOR_", extra="ignore")
 

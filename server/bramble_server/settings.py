@@ -67,7 +67,7 @@ PRIVATE_UPDATES = 3
 
 
 class ServerSettings(RoundSettings):
-    """Run the central server: it asks clients to train, averages what they return, and serves the model over HTTP."""
+    """Run the central server. It asks clients to train, averages what they return, and serves the model over HTTP."""
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_SERVER_", extra="ignore")
 

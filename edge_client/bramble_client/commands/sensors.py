@@ -16,7 +16,9 @@ from bramble_client.hal.drivers import kernel
 from bramble_client.hal.errors import ConfigError, SensorError
 from bramble_client.hal.selftest import selftest as run_selftest
 
-app = typer.Typer(help="Find, read, watch and check this machine's sensors.", no_args_is_help=True)
+app = typer.Typer(
+    help="Find, read, watch and check this machine's sensors.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
 
 Kind = Annotated[
     Literal["mock", "linux"],
@@ -89,7 +91,7 @@ def scan(
     write: Annotated[Path | None, typer.Option(help="Write a configuration for what is found to this file.")] = None,
     sysfs: Annotated[str, typer.Option(help="Where the kernel's tree is.")] = kernel.SYSFS,
 ) -> None:
-    """Find the chips on the bus, by what they say of themselves and never by their address alone, and what the kernel reads."""
+    """Find the chips on the bus, and what the kernel reads. A chip is known by what it says of itself, never by its address alone."""
     if write is not None and write.exists():
         raise ConfigError(f"{write} exists; name another file, or move it away first")
     devices = commands.kernel_devices(sysfs) if sensors == "linux" else []
@@ -149,7 +151,7 @@ def watch(
     every: Annotated[float, typer.Option(min=0, help="Seconds between two lines of one sensor, however fast it is; 0 shows all.")] = 1.0,
     count: Annotated[int | None, typer.Option(min=1, help="End after so many lines.")] = None,
 ) -> None:
-    """Show the newest readings of each sensor, once a second at most, with the deadlines that were missed. Ends with Ctrl-C."""
+    """Show the newest readings of each sensor until Ctrl-C. That is once a second at most, with the deadlines that were missed."""
     board = open_board(sensors, replay=replay, seed=seed, bus=bus, configuration=config, faults=faults, live=True)
     try:
         for line in itertools.islice(commands.thinned(commands.watch(board), every), count):
@@ -165,7 +167,7 @@ def watch(
 
 @app.command()
 def selftest(sensors: Kind = "linux", bus: Bus = 1, seed: Seed = "client", config: Config = None, faults: Faults = None) -> None:
-    """Check every sensor: identity, bytes, plausibility, rate. Prints what to do, and ends with code 1 if a check fails."""
+    """Check every sensor's identity, bytes, plausibility and rate. Prints what to do, and ends with code 1 if a check fails."""
     board: Board = open_board(sensors, seed=seed, bus=bus, configuration=config, faults=faults)
     failed = False
     try:
