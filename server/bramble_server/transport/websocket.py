@@ -192,7 +192,7 @@ class WebSocket:
             self._hand_on()
             session.queue.put(None)  # what waits goes out first
             writer.join()
-        finally:  # however it ended, nobody may wait at a socket that is closed next
+        finally:  # however it ended, nobody may wait at a socket whose file is closed next: libev would end the process
             self._hang_up()
             session.queue.put(None)
             writer.join()

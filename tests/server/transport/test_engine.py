@@ -201,15 +201,21 @@ def test_a_client_that_floods_is_read_no_faster_than_it_is_answered(tmp_path: Pa
         assert len(server.log()) < 100_000
 
 
-def test_tls_is_spoken_with_a_certificate_and_only_tls(tmp_path: Path) -> None:
+def certified(folder: Path) -> tuple[list[str], ssl.SSLContext]:
+    """Make a certificate; return how a server is told of it, and what trusts it."""
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost", "127.0.0.1")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert, key = folder / "cert.pem", folder / "key.pem"
     cert.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
     key.write_bytes(certificate.private_key_pem.bytes())
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    with ServerProcess(tmp_path, "--tls-cert", str(cert), "--tls-key", str(key), "--min-clients", "1", layout=BIG) as server:
+    return ["--tls-cert", str(cert), "--tls-key", str(key)], context
+
+
+def test_tls_is_spoken_with_a_certificate_and_only_tls(tmp_path: Path) -> None:
+    flags, context = certified(tmp_path)
+    with ServerProcess(tmp_path, *flags, "--min-clients", "1", layout=BIG) as server:
         assert server.url.startswith("https://127.0.0.1:")
         with Pi(server.url, "pi-1", sslopt={"context": context}) as pi:
             request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -228,6 +234,31 @@ def test_tls_is_spoken_with_a_certificate_and_only_tls(tmp_path: Path) -> None:
             assert server.logged("127.0.0.1: a TLS handshake failed") == 1
             assert pi.call("training_failed", {"round": number, "reason": "no"}) == {"accepted": True}
         assert "Traceback" not in server.log()
+
+
+def test_over_tls_too_it_hangs_up_on_the_quietest_stranger_and_in_the_end_on_everybody(tmp_path: Path) -> None:
+    flags, context = certified(tmp_path)
+
+    def connection() -> ssl.SSLSocket:
+        return context.wrap_socket(small_buffer(server.url), server_hostname="127.0.0.1")
+
+    server = ServerProcess(tmp_path, *flags, "--max-connections", "200", "--max-per-address", "40", layout=BIG)
+    strangers = [connection() for _ in range(11)]  # one more than a quarter
+    strangers[0].settimeout(20.0)  # sooner than it would be hung up on for its silence
+    assert strangers[0].recv(1) == b""
+    pis = [Pi(server.url, f"slow-{number}", socket=connection()) for number in range(8)]
+    for end in strangers:
+        end.close()
+    with connection() as end:
+        end.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while part := end.recv(4096):
+            answer += part
+    assert b'"slow-7"' in answer, "all are sent the model"
+    assert server.stop() == 0
+    for pi in pis:
+        pi.close()
+    assert not any(word in server.log() for word in ("Traceback", "did not end", "libev"))
 
 
 @pytest.mark.parametrize("signal_number", [2, 15])

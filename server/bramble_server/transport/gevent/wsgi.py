@@ -251,8 +251,7 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
         self.connections.hang_up()
         self.pool.join(ENDED_S)
         if self.connections:
-            log.warning("%d connections did not end within %g s", len(self.connections), ENDED_S)
-            self.pool.kill(timeout=1)
+            log.warning("%d connections did not end within %g s; they end with the process", len(self.connections), ENDED_S)
 
     def handle(self, sock: Any, address: Any, entry: Connection) -> None:
         """Serve a connection until it ends."""
