@@ -71,5 +71,14 @@ class Worker:
         now = time.time()
         metrics = {"loss_before": 2.0, "loss_after": 1.0}
         answer = TrainingComplete(update.round, update.layout, update.reply_encoding, update.weights + 1, 5, metrics, Timing(now, now, now))
-        # short: the call does not notice that the connection is gone, and the server asks again anyway
-        self.acks.append((update.round, client.call("training_complete", answer.to_wire(update), timeout=3)))
+        self.acks.append((update.round, self._answer(client, answer.to_wire(update))))
+
+    @staticmethod
+    def _answer(client: Any, message: dict[str, Any]) -> Any:
+        """Return the acknowledgement, however long it takes, unless the connection ends: the library's own call would not notice that."""
+        answered, acknowledged = threading.Event(), list[Any]()
+        client.client.emit("training_complete", message, callback=lambda *answer: (acknowledged.extend(answer), answered.set()))
+        while not answered.wait(0.05):
+            if not client.connected:
+                raise socketio.exceptions.DisconnectedError
+        return acknowledged[0]
