@@ -202,7 +202,7 @@ class Simulation:
             else:
                 events.append((begun + takes, client, Update(client, number)))
         heapq.heapify(events)
-        asked = _on_the_wire(request)
+        asked = on_the_wire(request)
         timely = sorted((t, client) for t, client, event in events if isinstance(event, Update) and t < deadline)
         # Who is late trains as well, but nobody takes it: the server knows nothing of it, and neither does the client's memory.
         results = self._workers.map(lambda item: self._train(asked[item[1]], item[1], begun, item[0]), timely)
@@ -295,7 +295,7 @@ class Simulation:
         ).digest
 
 
-def _on_the_wire(request: Request) -> dict[str, ClientUpdate]:
+def on_the_wire(request: Request) -> dict[str, ClientUpdate]:
     """Return what each client is asked as it reads it: through the form and the codecs in which it travels."""
     return {client: came for alike, update in request for came in [ClientUpdate.from_wire(update.to_wire(FEATURES))] for client in alike}
 

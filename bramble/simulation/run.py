@@ -12,7 +12,8 @@ from typing import Any
 
 from bramble.settings import SimulateSettings
 from bramble.simulation import places, scenario
-from bramble.simulation.rounds import Played, Simulation
+from bramble.simulation.asynchronous import simulation_of
+from bramble.simulation.rounds import Played
 from bramble.simulation.scenario import Scenario
 from bramble.simulation.workers import Workers
 from bramble_protocol.errors import BrambleError
@@ -114,7 +115,7 @@ class Run:
         stopped = None
         began = time.monotonic()
         with _silent_clients(), closing(Workers(self._built.graph, self.settings.workers)) as workers:
-            simulation = Simulation(self._built, self.stretches, self._scenario, self.settings.seed, workers)
+            simulation = simulation_of(self._built)(self._built, self.stretches, self._scenario, self.settings.seed, workers)
             try:
                 for each in simulation.play(self.settings.rounds):
                     played.append(each)

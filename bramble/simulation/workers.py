@@ -74,6 +74,10 @@ class Workers:
             for future in waiting:
                 future.cancel()
 
+    def submit(self, work: Callable[[], R]) -> Future[R]:
+        """Have a thread do something as soon as one is free."""
+        return self._pool.submit(work)
+
     def close(self) -> None:
         """End the threads, once each has done what it is at."""
         self._pool.shutdown(cancel_futures=True)

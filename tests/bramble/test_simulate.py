@@ -21,6 +21,7 @@ import pytest
 
 from bramble import cli
 from bramble.simulation import places
+from bramble.simulation.asynchronous import simulation_of
 from bramble.simulation.places import Place, Stretch
 from bramble.simulation.rounds import Device, Played, Simulation
 from bramble.simulation.scenario import Scenario
@@ -57,7 +58,7 @@ def simulated(
     base = built(**settings)
     workers = Workers(base.graph, count)
     try:
-        simulation = Simulation(base, [shorter(each) for each in stretches(clients)], scenario or Scenario(), seed, workers)
+        simulation = simulation_of(base)(base, [shorter(each) for each in stretches(clients)], scenario or Scenario(), seed, workers)
         return simulation, list(simulation.play(rounds))
     finally:
         workers.close()
@@ -388,3 +389,36 @@ def test_ctrl_c_keeps_what_there_is(tmp_path: Path) -> None:
     assert "Stopped before its end." in out
     assert (kept["finished"], kept["stopped"]) == (False, "interrupted")
     assert len(table(tmp_path / "out" / "rounds.csv")) == kept["committed"] >= 2
+
+
+# Rounds that wait for nobody
+
+
+BUFFERED: dict[str, Any] = {"discipline": "asynchronous", "buffer": 3, "max_staleness": 4, "deadline": 500.0}
+
+
+def test_asynchronous_rounds_have_the_same_bits_whoever_trains_whom() -> None:
+    some_are_slow = Scenario(slow=0.3, lost=0.2, away=0.2)
+    once, thrice = (simulated(9, 6, some_are_slow, count=count, **BUFFERED) for count in (1, 3))
+    assert once[1] == thrice[1]
+    assert [each.delivered for each in once[1]] == [3] * 6
+    late = {client: part["asked"] for each in once[1] for client, part in each.parts.items() if part["asked"] and part["replied"]}
+    assert late, "what was slow counts in a later round"
+
+
+def test_nobody_waits_for_who_is_slow_in_asynchronous_rounds() -> None:
+    slow = Scenario(spread=0.0, slow=0.3, slow_by="client")
+    _, waiting = simulated(9, 3, slow, deadline=500.0)
+    _, buffered = simulated(9, 3, slow, **BUFFERED)
+    assert [each.ended - each.opened for each in waiting] == [100.5] * 3
+    assert next(each.ended - each.opened for each in buffered) == 10.5
+
+
+def test_who_is_too_slow_for_the_bound_never_counts_in_asynchronous_rounds() -> None:
+    slow = Scenario(slow=0.3, slow_by="client", slow_times=1000)
+    _, played = simulated(9, 12, slow, **{**BUFFERED, "deadline": 1e5})
+    parts = [(each.round, client, part) for each in played for client, part in each.parts.items()]
+    never = {client for _, client, _ in parts} - {client for _, client, part in parts if part["replied"]}
+    assert never
+    asked = [number for number, client, part in parts if client == min(never) and part["asked"] is None]
+    assert asked == [1, 6, 11], "it is asked anew once its work would not count any more"

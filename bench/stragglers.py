@@ -1,0 +1,108 @@
+"""What slow clients cost in simulated time: rounds that wait for all against rounds that wait for nobody."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.table import Row
+from bramble.simulation import places
+from bramble.simulation.asynchronous import simulation_of
+from bramble.simulation.places import Stretch
+from bramble.simulation.scenario import Scenario
+from bramble.simulation.workers import Workers
+from bramble_server import foundation
+from bramble_server.settings import Alone
+
+CLIENTS, SEEDS, TRIED = 50, (1, 2, 3, 4, 5), 0
+BELOW = 0.3
+"""How far below persistence's error the target is."""
+GRID = tuple(itertools.product((0.03, 0.1, 0.2), (1, 3)))
+"""Learning rates and local epochs, the same for both, tried with another seed than those that are shown."""
+MOST = {"synchronous": 40, "asynchronous": 400}
+"""Rounds after which it is given up."""
+SIDES: dict[str, dict[str, Any]] = {
+    "synchronous": {"deadline": 1e4},
+    "asynchronous": {"discipline": "asynchronous", "buffer": 10, "max_staleness": 100, "deadline": 1e4},
+}
+AT_RANDOM = Scenario(slow=0.2, slow_times=10, slow_by="round")
+BY_SITE = Scenario(slow=0.2, slow_times=10, slow_by="place")
+
+
+@dataclass(frozen=True)
+class Reached:
+    """When a fleet's model was as good as is wanted."""
+
+    seconds: float
+    by_place: dict[str, float]
+
+
+@functools.cache
+def stretches() -> tuple[Stretch, ...]:
+    """What each client knows."""
+    [built] = foundation.read(Alone(task=("climate",), min_clients=1))
+    return tuple(places.share(places.read(None, built.graph.manifest), CLIENTS)[0])
+
+
+def reached(side: str, cell: tuple[float, int], seed: int, scenario: Scenario) -> Reached:
+    """Have a fleet learn until its model's error is below the target; for ever, where it is not after the most rounds."""
+    rate, epochs = cell
+    [built] = foundation.read(Alone(task=("climate",), min_clients=1, learning_rate=rate, epochs=epochs, **SIDES[side]))
+    with closing(Workers(built.graph, 2)) as workers:
+        simulation = simulation_of(built)(built, stretches(), scenario, seed, workers)
+        for played in simulation.play(MOST[side]):
+            if played.error <= (1 - BELOW) * played.baseline:
+                return Reached(played.ended, dict(played.by_place))
+    return Reached(float("inf"), dict(played.by_place))
+
+
+def slow_sites(seed: int) -> set[str]:
+    """Return the places whose clients are slow by a seed."""
+    found = {stretch.place.name for stretch in stretches()}
+    return {name for name in found if BY_SITE.takes("", name, 1, seed) > 5 * BY_SITE.training_s}
+
+
+def some_slow(count: int) -> list[int]:
+    """Return the first seeds by which one place or two are slow."""
+
+    def good() -> Iterator[int]:
+        yield from (seed for seed in itertools.count(1) if 1 <= len(slow_sites(seed)) <= 2)
+
+    return list(itertools.islice(good(), count))
+
+
+def main() -> list[Row]:
+    logging.getLogger("bramble_client").setLevel(logging.ERROR)
+    best = {side: min(GRID, key=lambda cell: reached(side, cell, TRIED, AT_RANDOM).seconds) for side in SIDES}
+    rows = []
+    for name, scenario, seeds, limit in (("at random", AT_RANDOM, list(SEEDS), 6.0), ("whole sites", BY_SITE, some_slow(len(SEEDS)), None)):
+        found = {side: [reached(side, best[side], seed, scenario) for seed in seeds] for side in SIDES}
+        pairs = list(zip(*found.values(), strict=True))
+        times = [waiting.seconds / buffered.seconds for waiting, buffered in pairs]
+        seconds = {side: float(np.median([each.seconds for each in one])) for side, one in found.items()}
+        chosen = ", ".join(f"{side} learning rate {rate}, {epochs} epochs" for side, (rate, epochs) in best.items())
+        context = (
+            f"{seconds['synchronous']:.0f} s against {seconds['asynchronous']:.0f} s; median of seeds {', '.join(map(str, seeds))}, "
+            f"{min(times):.1f} to {max(times):.1f}; {chosen}, best of {len(GRID)} cells each with seed {TRIED}"
+        )
+        what = f"one client in five ten times slower, {name}: sooner at {100 * BELOW:.0f} % below persistence"
+        rows.append(Row(what, float(np.median(times)), "times", limit, context, bound="at least"))
+        if scenario is BY_SITE:
+            rows.append(_own(seeds, pairs))
+    return rows
+
+
+def _own(seeds: list[int], pairs: list[tuple[Reached, ...]]) -> Row:
+    dearer = [
+        100 * (np.mean([buffered.by_place[site] for site in slow]) / np.mean([waiting.by_place[site] for site in slow]) - 1)
+        for (waiting, buffered), slow in zip(pairs, map(slow_sites, seeds), strict=True)
+    ]
+    context = f"of both models as they reach the target; median of {len(seeds)} seeds, {min(dearer):.1f} to {max(dearer):.1f} %"
+    return Row("slow sites' own error, asynchronous above synchronous", float(np.median(dearer)), "%", 5, context)
