@@ -182,7 +182,7 @@ class Watch:
             elif reason is None:
                 if not replied:  # the round was broken off, or has not ended in time
                     left.add(name)
-            elif reasons.too_little(reason):
+            elif reasons.too_little(reason) or reasons.not_now(reason):
                 found.notes.append(f"{name} did not train: {reason}")
             elif reasons.silent(reason) and name not in self._silent:
                 self._silent.add(name)

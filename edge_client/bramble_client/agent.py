@@ -28,12 +28,15 @@ from bramble_client.hal.gpio import Status
 from bramble_client.learn.graph_trust import GraphTrust, read_keys
 from bramble_client.learn.measures import guarded
 from bramble_client.learn.memory import Memory
-from bramble_client.learn.pace import BrokenOff, Pace
+from bramble_client.learn.pace import BrokenOff, NotNow, Pace
 from bramble_client.learn.runner import Runner
 from bramble_client.learn.trainer import Result, Trainer
 from bramble_client.learn.training_queue import TrainingQueue
+from bramble_client.machine import health
+from bramble_client.machine.budgets import Budgets
 from bramble_client.machine.report import Reporter
 from bramble_client.machine.strain import Strain
+from bramble_client.machine.traffic import Traffic
 from bramble_protocol import codecs
 from bramble_protocol.clock import Clock
 from bramble_protocol.features import FEATURES
@@ -100,7 +103,14 @@ class Agent:
         self._trainer = Trainer(
             folder, graphs, settings.id, self._runner, lambda graph: trust.check(graph, signatures) if trust else None, clock
         )
-        self._courier = Courier(self._outbox, self._link, self._accepted)
+        utc = clock.time if board.simulated else board.utc  # simulated sensors may live in another year
+        self._traffic = Traffic(folder, lambda: self._link.carried + download.carried, utc)
+        self._budgets = Budgets(
+            settings.hours, settings.monthly_bytes, settings.steady_power, settings.least_battery, self._traffic,
+            lambda: health.read(folder), utc,
+        )  # fmt: skip
+        self._rehearsing = False
+        self._courier = Courier(self._outbox, self._link, self._accepted, sparing=lambda: self._budgets.spent)
         self._training = TrainingQueue(self._train, self._outbox, self._trained, download.serves, clock)
         self._cycles = Cycles(board, self._recorder, self._outbox)
         mirrored = None if self._private else self._outbox
@@ -114,6 +124,7 @@ class Agent:
             lambda: board.doubted,
             lambda: self._trainer.doubtful,
             lambda: self._strain.slow,
+            self._budgets.rest,
             clock,
         )
         self._strain = Strain(folder, self._reporter.wake)
@@ -137,6 +148,7 @@ class Agent:
     def rehearse(self, request: Any, within: float) -> Item | None:
         """Answer a request as in a round, with no server and nothing else started; return the answer, or None if it takes too long."""
         until = self._clock.monotonic() + within
+        self._rehearsing = True
         self._training.start()
         self._inbox.client_update(request)
         while (answer := self._outbox.answer()) is None and (left := until - self._clock.monotonic()) > 0:
@@ -194,12 +206,15 @@ class Agent:
         """End the training process, and let go of the databases."""
         self._runner.close()
         self._training.stop(0.5)
+        self._traffic.keep()
         self._recorder.close()
         self._outbox.close()
 
     def _train(self, update: ClientUpdate, received: float) -> Result:
         if self._board.simulated:  # readings that the server asked for before this round belong into it
             self._cycles.wait(update.config.deadline_s / 2)
+        if halted := self._halted():
+            raise NotNow(halted)
         if codecs.find(update.reply_encoding).partial:
             self._settle(update)
         noted, until = self._memory.local_state(update.task), self._memory.tested_until(update.task)
@@ -219,7 +234,17 @@ class Agent:
 
     def _pace(self) -> Pace:
         training = self._training
-        return Pace(lambda: training.wanted, strained=self._strain, rest=training.rest, until=training.until, clock=self._clock)
+        return Pace(
+            lambda: training.wanted, self._halted, strained=self._strain, rest=training.rest, until=training.until, clock=self._clock
+        )
+
+    def _halted(self) -> str | None:
+        """Return why it may not train now; whether it can at all is tried at any hour."""
+        rest = None if self._rehearsing else self._budgets.rest()
+        if rest is None:
+            return None
+        self._reporter.wake()
+        return str(rest)
 
     def _trained(self, update: ClientUpdate, result: Result) -> None:
         """Mirror the forecasts, stamped with the time they are for."""

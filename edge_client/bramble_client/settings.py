@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bramble_protocol import durations, fields
+from bramble_client.machine.hours import Hours
+from bramble_protocol import durations, fields, sizes
 from bramble_protocol.server_address import server_address
 
 Seconds = Annotated[float, BeforeValidator(durations.seconds)]
@@ -86,6 +87,26 @@ class ClientSettings(BaseSettings):
         le=1_000_000,
         description="Memory (MB) that the training process may take; half of the machine's if nothing is said.",
     )
+    train_between: Annotated[str | None, BeforeValidator(lambda given: ",".join(given) if isinstance(given, list) else given)] = Field(
+        None,
+        description="Hours in which it trains, by this machine's time zone, such as 01:00-05:00 or 22:00-02:00, with commas between "
+        "several; at any hour if nothing is said.",
+        json_schema_extra={"cli": "str"},
+    )
+    monthly_bytes: Annotated[int | None, BeforeValidator(sizes.size)] = Field(
+        None,
+        description="What its connections may carry in a calendar month, such as 200M; when that is used up it does not train until the "
+        "next.",
+        json_schema_extra={"cli": "str"},
+    )
+    steady_power: bool = Field(
+        False,
+        description="Do not train while the power supply is too weak (under-voltage).",
+        json_schema_extra={"flags": "--steady-power/--no-steady-power"},
+    )
+    least_battery: int | None = Field(
+        None, ge=1, le=100, description="How full (percent) the battery must be to train; a machine without one always does."
+    )
     reconnect_max: Seconds = Field(
         30.0,
         gt=0,
@@ -93,6 +114,20 @@ class ClientSettings(BaseSettings):
         description="Longest pause between two attempts to reach the server.",
         json_schema_extra={"cli": "str", "shown": "30s"},
     )
+
+    @field_validator("train_between")
+    @classmethod
+    def _are_hours(cls, value: str | None) -> str | None:
+        if value is not None:
+            Hours.parse(value)
+        return value
+
+    @field_validator("monthly_bytes")
+    @classmethod
+    def _is_some(cls, value: int | None) -> int | None:
+        if value is not None and value < 1:
+            raise ValueError("with nothing to spend it would never train: expected an amount such as 200M, or leave it out for any")
+        return value
 
     @field_validator("proxy")
     @classmethod
@@ -133,6 +168,11 @@ class ClientSettings(BaseSettings):
     def classes(self) -> tuple[str, ...]:
         """What the label button goes through, in this order."""
         return tuple(name for part in self.labels.split(",") if (name := part.strip()))
+
+    @property
+    def hours(self) -> Hours | None:
+        """When it trains; None for any hour."""
+        return None if self.train_between is None else Hours.parse(self.train_between)
 
     @property
     def version(self) -> str:

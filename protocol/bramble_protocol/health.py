@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,7 +31,14 @@ HOT = 80.0
 """Degrees Celsius from which on a Pi's firmware slows it down."""
 DISK = {"ok": "", "full": "disk full", "read-only": "disk read-only", "failing": "disk fails"}
 """What a client's disk does, and the words for it: whether it takes readings, and if not, why."""
-SINCE_2 = ("sensors_doubted", "windows_doubtful", "disk", "slow")
+RESTING = {
+    "hours": "outside of the hours in which it may",
+    "bytes": "this month's bytes are used up",
+    "power": "its power supply is too weak",
+    "battery": "its battery is too low",
+}
+"""Why a client does not train for the time being, by its owner's will."""
+SINCE_2 = ("sensors_doubted", "windows_doubtful", "disk", "slow", "not_now", "not_before")
 """Fields that version 1 of the contract does not have."""
 MOST_SENSORS = 32
 """How many sensors one report names at most."""
@@ -71,11 +79,25 @@ class Health:
     """Whether the disk takes readings: one of ``DISK``."""
     slow: bool | None = None
     """Whether it trains at half its pace just now, for it is hot or throttled."""
+    not_now: str | None = None
+    """Why it does not train for the time being, one of ``RESTING``; None if it does."""
+    not_before: float | None = None
+    """Until when, seconds since 1970 UTC, where that is known."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Health:
         """Read and check the wire form."""
-        others = ("samples_missed", "sensors_gone", "sensors_doubted", "windows_doubtful", "throttled", "disk", "slow")
+        others = (
+            "samples_missed",
+            "sensors_gone",
+            "sensors_doubted",
+            "windows_doubtful",
+            "throttled",
+            "disk",
+            "slow",
+            "not_now",
+            "not_before",
+        )
         item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, *others))
         numbers = {
             name: fields.optional(fields.number, item.get(name), f"health.{name}", low=low, high=high)
@@ -84,6 +106,9 @@ class Health:
         disk = item.get("disk")
         if disk is not None and (not isinstance(disk, str) or disk not in DISK):
             raise ProtocolError(f"health.disk: expected one of {', '.join(DISK)}")
+        not_now = item.get("not_now")
+        if not_now is not None and (not isinstance(not_now, str) or not_now not in RESTING):
+            raise ProtocolError(f"health.not_now: expected one of {', '.join(RESTING)}")
         return cls(
             sent=fields.number(item["sent"], "health.sent", 0, YEAR_3000),
             samples_missed=fields.optional(fields.integer, item.get("samples_missed"), "health.samples_missed"),
@@ -93,6 +118,8 @@ class Health:
             throttled=fields.optional(fields.integer, item.get("throttled"), "health.throttled", high=2**32 - 1),
             disk=disk,
             slow=fields.optional(fields.flag, item.get("slow"), "health.slow"),
+            not_now=not_now,
+            not_before=fields.optional(fields.number, item.get("not_before"), "health.not_before", low=0, high=YEAR_3000),
             **numbers,
         )
 
@@ -107,6 +134,12 @@ def _names(item: dict[str, Any], field: str) -> tuple[str, ...]:
     if not isinstance(names, list | tuple) or len(names) > MOST_SENSORS:
         raise ProtocolError(f"health.{field}: expected a list of at most {MOST_SENSORS} names")
     return tuple(fields.text(name, f"health.{field}", pattern=SENSOR) for name in names)
+
+
+def resting(not_now: str, not_before: float | None) -> str:
+    """Return in words why a client does not train for the time being, and until when."""
+    until = "" if not_before is None else f", until {time.strftime('%Y-%m-%d %H:%M', time.gmtime(not_before))} UTC"
+    return f"does not train: {RESTING[not_now]}{until}"
 
 
 def throttling(throttled: int) -> str:

@@ -2,6 +2,8 @@
 
 NO_WINDOW = "no training window yet"
 """How the reason begins of a client that has measured too little."""
+NOT_NOW = "not now: "
+"""How the reason begins of a client whose owner does not let it train for the time being."""
 DOUBTED = "windows cannot be true"
 """What is in the reason of a client that does not believe its sensors."""
 GONE = "disconnected"
@@ -17,6 +19,11 @@ UNCOMMITTED = "the server failed to commit it"
 def too_little(reason: str) -> bool:
     """Whether a client has only measured too little so far, for instance because it is new."""
     return reason.startswith(NO_WINDOW)
+
+
+def not_now(reason: str) -> bool:
+    """Whether a client's owner does not let it train for the time being, which says nothing of it."""
+    return reason.startswith(NOT_NOW)
 
 
 def doubtful(reason: str) -> bool:

@@ -130,6 +130,12 @@ def test_a_young_fleet_passes_with_a_note(server: ServerProcess, clients: list[C
     assert (found.failed, len(found.notes)) == ({}, 2)
 
 
+def test_one_whose_owner_does_not_let_it_train_now_is_no_wrong_release(server: ServerProcess, clients: list[Client]) -> None:
+    resting = "not now: does not train: outside of the hours in which it may, until 2026-11-28 01:00 UTC"
+    clients += [Client(server, "pi-1", resting), Client(server, "pi-2"), Client(server, "pi-3")]
+    assert watch(server, "pi-1", "pi-2") == Finding(1, notes=[f"pi-1 did not train: {resting}"])
+
+
 def test_a_sensor_that_was_broken_before_is_not_held_against_a_release(server: ServerProcess, clients: list[Client]) -> None:
     clients += [Client(server, "pi-1", DOUBT), Client(server, "pi-2")]
     for _ in range(3):

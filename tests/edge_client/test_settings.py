@@ -50,6 +50,37 @@ def test_a_machines_name_becomes_an_id_that_the_contract_takes(monkeypatch: pyte
     assert ClientSettings(sensors="mock").id == name
 
 
+def test_budgets_are_read_as_people_write_them() -> None:
+    settings = ClientSettings(sensors="mock", train_between=["01:00-05:00", "22:00-02:00"], monthly_bytes="1.5G")
+    assert settings.train_between == "01:00-05:00,22:00-02:00"
+    assert settings.hours is not None
+    assert settings.hours.spans == ((60, 300), (1320, 120))
+    assert settings.monthly_bytes == 1_500_000_000
+    nothing = ClientSettings(sensors="mock")
+    assert (nothing.hours, nothing.monthly_bytes, nothing.steady_power, nothing.least_battery) == (None, None, False, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("train_between", "25:00-05:00", "25:00 is no time of a day: they go from 00:00 to 24:00"),
+        ("train_between", "05:00-05:00", "05:00-05:00 begins when it ends: for the whole day leave it out"),
+        ("train_between", "", "are no hours: expected hours such as 01:00-05:00"),
+        ("train_between", [], "are no hours"),
+        ("train_between", "01:00-02:00,,", "are no hours"),
+        ("monthly_bytes", 0, "with nothing to spend it would never train: expected an amount such as 200M"),
+        ("monthly_bytes", "0M", "with nothing to spend"),
+        ("monthly_bytes", "much", "expected an amount such as 200M"),
+        ("monthly_bytes", -5, "with nothing to spend"),
+        ("least_battery", 0, "greater than or equal to 1"),
+        ("least_battery", 101, "less than or equal to 100"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused_with_what_to_write(name: str, value: object, sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        ClientSettings(sensors="mock", **{name: value})  # type: ignore[arg-type]
+
+
 def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRAMBLE_CLIENT_SERVER", "https://garden.example:8443/")
     monkeypatch.setenv("BRAMBLE_CLIENT_SENSORS", "linux")

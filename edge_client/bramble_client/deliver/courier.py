@@ -24,16 +24,25 @@ class Courier(Worker):
     ----------
     accepted
         Called with an item that the server took, before the outbox forgets it.
+    sparing
+        Says whether no more is to be sent than rounds need: readings then wait.
     ack_timeout
         Seconds to wait for an answer before the message is sent again; the server counts it once.
     """
 
-    def __init__(self, outbox: Outbox, link: Link, accepted: Callable[[Item], None], ack_timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        link: Link,
+        accepted: Callable[[Item], None],
+        ack_timeout: float = 60.0,
+        sparing: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__("courier")
         self._outbox = outbox
         self._link = link
         self._accepted = accepted
-        self._ack_timeout = ack_timeout
+        self._ack_timeout, self._sparing = ack_timeout, sparing
         self._said: set[str] = set()
         self._full = False
 
@@ -61,6 +70,9 @@ class Courier(Worker):
     def _carry_one(self) -> None:
         item = self._outbox.wait(60)
         if item is None or not self._link.wait_up(1):
+            return
+        if item.event == "data_update" and self._sparing():
+            self._stopping.wait(PAUSE_S)
             return
         try:
             answer = self._link.call(item.event, item.payload, self._ack_timeout)

@@ -19,6 +19,8 @@ PATIENCE_S = 600.0
 """Seconds for a whole download."""
 
 
+AROUND = 6000
+"""Bytes of a request beside what it fetches: hands that are shaken, certificates, heads."""
 FETCHES, FETCH_WAIT_S = 3, 60.0
 """Attempts to fetch a graph, and seconds that each waits for the link."""
 
@@ -65,6 +67,8 @@ class GraphDownload:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._timeout, self._clock = timeout, clock
         self._tls, self._proxy = tls, proxy
+        self.carried = 0
+        """Bytes that came and went, as far as is known."""
 
     def __call__(self, sha256: str) -> bytes:
         """Fetch one graph.
@@ -108,8 +112,10 @@ class GraphDownload:
         end, data = self._clock.monotonic() + PATIENCE_S, bytearray()
         try:
             with route.opener(self._tls and self._tls(), self._proxy).open(request, timeout=self._timeout) as response:
+                self.carried += AROUND
                 while len(data) <= most and (part := response.read1(most + 1 - len(data))):
                     data += part
+                    self.carried += len(part)
                     if self._clock.monotonic() > end:
                         raise DownloadFailed(f"{name}: only {len(data)} bytes came in {PATIENCE_S:g} s", True)
                 expected = response.headers.get("Content-Length")

@@ -124,6 +124,14 @@ class Link(Worker):
         self._calls: set[_Call] = set()
         self._up = threading.Event()
         self._said: set[str] = set()
+        self._carried_before = 0
+        self._latest: Connection | None = None
+
+    @property
+    def carried(self) -> int:
+        """Bytes that its connections have sent and received."""
+        with self._lock:
+            return self._carried_before + (0 if self._latest is None else self._latest.carried)
 
     def on(self, event: str, handler: Handler) -> None:
         """Call a handler for each such event, in order of arrival, on the thread that reads: it must not block."""
@@ -198,6 +206,8 @@ class Link(Worker):
     def _one_connection(self) -> float:
         """Live through one connection, from the attempt to its end; return the pause until the next."""
         connection = Connection(self._timeout, self._tls and self._tls(), self._proxy)
+        with self._lock:
+            self._latest = connection
         handshake = self._older if self._step_back and self._older else self._handshake
         self._step_back, self.protocol = False, handshake.get("protocol", 1)  # the next connection begins with the newest again
         refusals: list[Any] = []
@@ -250,7 +260,8 @@ class Link(Worker):
         connection.discard()
         with self._lock:
             self._up.clear()
-            self._connection = None
+            self._connection = self._latest = None
+            self._carried_before += connection.carried
             for call in self._calls:
                 call.done.set()
 

@@ -24,7 +24,7 @@ import websocket
 from engineio.client import Client as EngineClient  # type: ignore[import-untyped, unused-ignore]
 from socketio.client import Client as SocketClient  # type: ignore[import-untyped, unused-ignore]
 
-from bramble_client.deliver import route
+from bramble_client.deliver import route, tcp
 
 _silent = logging.getLogger(f"{__name__}.quiet")
 # what matters of these libraries' reports is said by the link, in a sentence; at `info` they would print the token
@@ -46,6 +46,18 @@ class _Engine(EngineClient):  # type: ignore[misc, unused-ignore]
 class _WebSocket(websocket.WebSocket):
     failure: Exception | None = None
     """What ended it, which the library keeps to itself."""
+    _carried = 0
+
+    def carried(self) -> int:
+        """Return the bytes that it has sent and received, as :mod:`bramble_client.deliver.tcp` counts them."""
+        sock = self.sock
+        if sock is not None:
+            self._carried = max(self._carried, tcp.carried(sock))
+        return self._carried
+
+    def shutdown(self) -> None:
+        self.carried()
+        super().shutdown()  # type: ignore[no-untyped-call]
 
     def recv(self) -> Any:
         try:
@@ -60,7 +72,7 @@ class _WebSocket(websocket.WebSocket):
                 self.send(struct.pack("!H", status), websocket.ABNF.OPCODE_CLOSE)
             self.abort()  # type: ignore[no-untyped-call]
             self.connected = False
-        self.shutdown()  # type: ignore[no-untyped-call]
+        self.shutdown()
 
 
 class Connection(SocketClient):  # type: ignore[misc, unused-ignore]
@@ -107,12 +119,17 @@ class Connection(SocketClient):  # type: ignore[misc, unused-ignore]
         """The error that ended it; None if it was closed on purpose."""
         return None if self._socket is None else self._socket.failure
 
+    @property
+    def carried(self) -> int:
+        """The bytes that it has sent and received."""
+        return 0 if self._socket is None else self._socket.carried()
+
     def discard(self) -> None:
         """Close the socket, whatever state the connection is in."""
         self.closed.set()
         if self._socket is not None:
             self._socket.abort()  # type: ignore[no-untyped-call]
-            self._socket.shutdown()  # type: ignore[no-untyped-call]
+            self._socket.shutdown()
 
     def _make_socket(self, **options: Any) -> _WebSocket:
         self._socket = _WebSocket(**options)

@@ -13,6 +13,7 @@ THROTTLED = "*firmware/get_throttled"
 UNDER_VOLTAGE = "in0_lcrit_alarm"
 """Of the hwmon device ``rpi_volt``: 1 while the supply is too weak (linux, drivers/hwmon/raspberrypi-hwmon.c)."""
 MEMORY = Path("/proc/meminfo")
+SUPPLIES = Path("/sys/class/power_supply")
 
 
 def read(folder: Path) -> dict[str, float]:
@@ -28,7 +29,8 @@ def read(folder: Path) -> dict[str, float]:
     dict
         ``health_cpu_temperature`` in °C; ``health_throttled``, the firmware's bits (0: under-voltage now, 1: frequency capped,
         2: throttled, 3: soft temperature limit; the same plus 16: since boot), of which a machine that has only ``rpi_volt`` tells
-        bit 0; ``health_memory_available`` and ``health_disk_free`` in MiB; ``health_load``, the load average over a minute.
+        bit 0; ``health_memory_available`` and ``health_disk_free`` in MiB; ``health_load``, the load average over a minute;
+        ``health_battery``, how full the emptiest battery is, in percent.
     """
     found = {
         "health_cpu_temperature": _number(THERMAL, 10, 1e-3),
@@ -36,6 +38,7 @@ def read(folder: Path) -> dict[str, float]:
         "health_memory_available": _available(),
         "health_disk_free": _free(folder),
         "health_load": _load(),
+        "health_battery": _battery(),
     }
     return {name: round(value, 3) for name, value in found.items() if value is not None}
 
@@ -58,6 +61,16 @@ def _throttled() -> float | None:
             alarm = _number(name.with_name(UNDER_VOLTAGE), 10, 1.0)
             return None if alarm is None else float(alarm != 0)
     return None
+
+
+def _battery() -> float | None:
+    """Return the level of the machine's own batteries; one of a mouse has the scope of a device."""
+    levels = [
+        _number(supply / "capacity", 10, 1.0)
+        for supply in sorted(SUPPLIES.glob("*"))
+        if _text(supply / "type") == "Battery" and _text(supply / "scope") != "Device"
+    ]
+    return min((level for level in levels if level is not None and 0 <= level <= 100), default=None)
 
 
 def _text(path: Path) -> str:

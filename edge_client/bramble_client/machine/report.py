@@ -12,6 +12,7 @@ from typing import Protocol
 from bramble_client.deliver.link import Link, LinkDown, NoAnswer
 from bramble_client.machine import disk
 from bramble_client.machine import health as machine
+from bramble_client.machine.budgets import Rest
 from bramble_client.worker import Worker
 from bramble_protocol.clock import Clock
 from bramble_protocol.health import EVENT, INTERVAL, MOST_SENSORS, Health
@@ -58,6 +59,8 @@ class Reporter(Worker):
         Returns how many training windows cannot be true, or None if that is not known.
     slow
         Returns whether it trains slowly.
+    rest
+        Returns why it does not train for the time being, or None.
     clock
         Dates reports, and says how old the newest sample is.
     """
@@ -72,6 +75,7 @@ class Reporter(Worker):
         doubted: Callable[[], Sequence[str]] = lambda: (),
         doubtful: Callable[[], int | None] = lambda: None,
         slow: Callable[[], bool] = lambda: False,
+        rest: Callable[[], Rest | None] = lambda: None,
         clock: Clock = time,
     ) -> None:
         super().__init__("reporter")
@@ -81,8 +85,7 @@ class Reporter(Worker):
         self._gone, self._doubted = gone, doubted
         self._trouble = trouble
         self._doubtful, self._slow = doubtful, slow
-        self._doubtful = doubtful
-        self._clock = clock
+        self._rest, self._clock = rest, clock
         self._due = threading.Event()
 
     def wake(self) -> None:
@@ -93,6 +96,7 @@ class Reporter(Worker):
         """Return how things are."""
         sampling, found = self._sampling, machine.read(self._folder)
         sampled = None if sampling is None else sampling.sampled
+        rest = self._rest()
         throttled = found.get("health_throttled")
         return Health(
             sent=self._clock.time(),
@@ -108,6 +112,8 @@ class Reporter(Worker):
             disk_free=found.get("health_disk_free"),
             disk=self._trouble() or disk.state(self._folder) or "ok",
             slow=self._slow(),
+            not_now=None if rest is None else rest.why,
+            not_before=None if rest is None else rest.until,
         )
 
     def run(self) -> None:
@@ -120,6 +126,8 @@ class Reporter(Worker):
                 continue
             health = self.read()
             pause = SOON_S if health.sample_every is not None and health.sample_age is None else INTERVAL
+            if health.not_before is not None:  # whoever is asked at the first moment of its hours must have said that it may be
+                pause = min(pause, max(SOON_S, health.not_before - health.sent))
             try:
                 answer = self._link.call(EVENT, health.to_wire(self._link.protocol), ACK_S)
             except (LinkDown, NoAnswer):

@@ -14,6 +14,7 @@ REPORT = {
     "sample_age": 2.5, "sample_every": 60.0, "samples_missed": 7, "sensors_gone": ["roof"], "sensors_doubted": ["attic", "cellar"],
     "windows_doubtful": 4,
     "soc_temperature": 48.5, "throttled": 5, "memory_free": 300.0, "disk": "read-only", "disk_free": 9000.0, "slow": True,
+    "not_now": "hours", "not_before": 1.8e9,
 }  # fmt: skip
 
 
