@@ -54,7 +54,7 @@ def readings(cycle: int | None = None, t: tuple[float, ...] = (1.0, 2.0), **othe
 class Pi:
     """One connection. Nothing happens in the background: it answers pings while it waits for something else."""
 
-    def __init__(self, url: str, client: str = "pi-1", auth: Any = ..., connect: bool = True, within: float = 30.0, **options: Any) -> None:
+    def __init__(self, url: str, client: str = "pi-1", auth: Any = ..., connect: bool = True, within: float = 60.0, **options: Any) -> None:
         self.within = within
         self._acks: dict[int, list[Any]] = {}
         self._events: deque[tuple[str, Any]] = deque()

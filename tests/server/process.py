@@ -156,3 +156,5 @@ class ServerProcess:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+        if kind is not None:
+            print(f"--- log of the server\n{self.log()[-20_000:]}")

@@ -39,9 +39,9 @@ def small_buffer(url: str, size: int = 1 << 16) -> socket.socket:
 
 @pytest.mark.load
 def test_a_message_far_larger_than_the_socket_buffer_reaches_a_slow_reader_whole(tmp_path: Path) -> None:
-    patience = 2.0  # seconds without a sign of life; taking bytes is one, so a slow reader is not a dead one
+    patience = 4.0  # seconds without a sign of life; taking bytes is one, so a slow reader is not a dead one
     with (
-        ServerProcess(tmp_path, "--min-clients", "1", "--ping-interval", "1", "--ping-timeout", "1", layout=BIG) as server,
+        ServerProcess(tmp_path, "--min-clients", "1", "--ping-interval", "2", "--ping-timeout", "2", layout=BIG) as server,
         Pi(server.url, "slow", socket=small_buffer(server.url)) as pi,
     ):
         number = server.api.start()["round"]
@@ -128,14 +128,14 @@ def test_large_messages_that_come_at_once_are_not_all_in_memory(tmp_path: Path) 
     fleet = 24
     with ServerProcess(tmp_path, "--min-clients", str(fleet), layout=BIG) as server:
         process = psutil.Process(server.process.pid)
-        clients = [Pi(server.url, f"pi-{number}") for number in range(fleet)]
+        clients = [Pi(server.url, f"pi-{number}", within=600.0) for number in range(fleet)]
         number = server.api.start()["round"]
         for pi in clients:
             pi.next("client_update")
         before, peak, gate = process.memory_info().rss, 0, threading.Barrier(fleet)
 
         def deliver(pi: Pi) -> Any:
-            gate.wait(30)
+            gate.wait(60)
             return pi.call("training_complete", answer_of(BIG.size, number))
 
         with ThreadPoolExecutor(fleet) as pool:
@@ -299,12 +299,12 @@ def test_who_does_not_shake_hands_in_time_is_hung_up_on(tmp_path: Path) -> None:
     script = tmp_path / "hasty.py"
     script.write_text(
         "import sys\nfrom bramble.cli import main\nimport bramble_server.transport.websocket\n"
-        "bramble_server.transport.websocket.HELLO_S = 0.2\nmain(['server', *sys.argv[1:]])\n"
+        "bramble_server.transport.websocket.HELLO_S = 1\nmain(['server', *sys.argv[1:]])\n"
     )
     with ServerProcess(tmp_path, "--ping-interval", "1", script=script) as server, Pi(server.url, "quick") as quick:
         stranger = Pi(server.url, connect=False)
         stranger.wait_closed()  # and answers pings meanwhile, which keep nobody here
-        assert server.logged("a connection from 127.0.0.1: no handshake within 0.2 s") == 1
+        assert server.logged("a connection from 127.0.0.1: no handshake within 1 s") == 1
         assert quick.call("training_complete", None)["accepted"] is False, "who has, stays"
 
 
