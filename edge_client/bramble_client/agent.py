@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bramble_protocol
-from bramble_client.acquire import data_updates
 from bramble_client.acquire.cycles import Cycles
 from bramble_client.acquire.recorder import Recorder, to_the_minute
 from bramble_client.acquire.self_paced import SelfPaced
@@ -26,21 +25,17 @@ from bramble_client.forgetting import Forgetting
 from bramble_client.hal import Board
 from bramble_client.hal.gpio import Status
 from bramble_client.learn.graph_trust import GraphTrust, read_keys
-from bramble_client.learn.measures import guarded
-from bramble_client.learn.memory import Memory
-from bramble_client.learn.pace import BrokenOff, NotNow, Pace
 from bramble_client.learn.runner import Runner
-from bramble_client.learn.trainer import Result, Trainer
-from bramble_client.learn.training_queue import TrainingQueue
+from bramble_client.learn.trainer import Trainer
 from bramble_client.machine import health
 from bramble_client.machine.budgets import Budgets
 from bramble_client.machine.report import Reporter
 from bramble_client.machine.strain import Strain
 from bramble_client.machine.traffic import Traffic
-from bramble_protocol import codecs
+from bramble_client.participation import Participation
 from bramble_protocol.clock import Clock
 from bramble_protocol.features import FEATURES
-from bramble_protocol.messages import Channel, ClientUpdate, Handshake, forecast_of
+from bramble_protocol.messages import Handshake
 
 if TYPE_CHECKING:
     from bramble_client.settings import ClientSettings
@@ -110,8 +105,6 @@ class Agent:
             lambda: health.read(folder), utc,
         )  # fmt: skip
         self._rehearsing = False
-        self._courier = Courier(self._outbox, self._link, self._accepted, sparing=lambda: self._budgets.spent)
-        self._training = TrainingQueue(self._train, self._outbox, self._trained, download.serves, clock)
         self._cycles = Cycles(board, self._recorder, self._outbox)
         mirrored = None if self._private else self._outbox
         self._paced = SelfPaced(board, self._recorder, mirrored, clock) if settings.self_paced else None
@@ -128,9 +121,14 @@ class Agent:
             clock,
         )
         self._strain = Strain(folder, self._reporter.wake)
+        part = Participation(
+            self._trainer, self._recorder, self._outbox, self._cycles if board.simulated else None, self._strain, self._halted,
+            private=self._private, serves=download.serves, clock=clock,
+        )  # fmt: skip
+        self._training = part.queue
+        self._courier = Courier(self._outbox, self._link, part.accepted, sparing=lambda: self._budgets.spent)
         self._workers = (self._training, self._cycles, self._courier, self._link, self._reporter)
-        self._memory = Memory(self._recorder)
-        self.reset = Forgetting(folder, self._recorder, self._outbox, self._memory, self._training, self._cycles, self._paced)
+        self.reset = Forgetting(folder, self._recorder, self._outbox, part.memory, self._training, self._cycles, self._paced)
         self._inbox = Inbox(self._training, None if self._private else self._cycles.ask, self.reset)
         for event, handler in self._inbox.events.items():
             self._link.on(event, handler)
@@ -210,34 +208,6 @@ class Agent:
         self._recorder.close()
         self._outbox.close()
 
-    def _train(self, update: ClientUpdate, received: float) -> Result:
-        if self._board.simulated:  # readings that the server asked for before this round belong into it
-            self._cycles.wait(update.config.deadline_s / 2)
-        if halted := self._halted():
-            raise NotNow(halted)
-        if codecs.find(update.reply_encoding).partial:
-            self._settle(update)
-        noted, until = self._memory.local_state(update.task), self._memory.tested_until(update.task)
-        try:
-            result = self._trainer.run(update, self._recorder.columns, until, received, noted, self._pace())
-        finally:
-            self._strain.over()
-        return guarded(result, self._memory.untold(update.task)) if self._private else result
-
-    def _settle(self, update: ClientUpdate) -> None:
-        """Wait for what the server says of the last answer, which is on its way: by that is known what is to be added to the next one."""
-        if not self._outbox.settled(update.task, 0.0):
-            log.info("round %d of %s: waits until the server says whether it took the last answer", update.round, update.task)
-        while not self._outbox.settled(update.task, 1.0):
-            if not self._training.wanted:
-                raise BrokenOff("broken off before it began")
-
-    def _pace(self) -> Pace:
-        training = self._training
-        return Pace(
-            lambda: training.wanted, self._halted, strained=self._strain, rest=training.rest, until=training.until, clock=self._clock
-        )
-
     def _halted(self) -> str | None:
         """Return why it may not train now; whether it can at all is tried at any hour."""
         rest = None if self._rehearsing else self._budgets.rest()
@@ -245,24 +215,6 @@ class Agent:
             return None
         self._reporter.wake()
         return str(rest)
-
-    def _trained(self, update: ClientUpdate, result: Result) -> None:
-        """Mirror the forecasts, stamped with the time they are for."""
-        if self._private or not result.forecasts:
-            return
-        manifest = self._trainer.graphs.get(update.graph).manifest
-        target = next(channel for channel in manifest.channels if channel.key == manifest.target)
-        channel = Channel(update.forecast or forecast_of(target.key), target.unit)
-        for message in data_updates.forecasts(channel, result.forecasts):
-            self._outbox.put_readings(f"forecasts of {update.task} from {message.t[0]!r}", "data_update", message.to_wire())
-
-    def _accepted(self, item: Item) -> None:
-        if item.event == "training_complete":
-            log.info("round %d%s: the server took this client's update", item.payload["round"], item.task and f" of {item.task}")
-            with self._memory.lock:
-                if self._outbox.holds(item):
-                    # only now: what a lost or late result was tested on may be tested again, by the next global model
-                    self._memory.note(item.task, item.note)
 
     def _came_up(self) -> None:
         if not self._greeted:

@@ -46,7 +46,19 @@ def test_every_part_has_the_clients(tmp_path: Path, clock: VirtualClock, mode: s
     finally:
         agent.close()
         board.close()
-    always = ["Agent", "Database", "Database", "GraphDownload", "Link", "Recorder", "Reporter", "Runner", "Trainer", "TrainingQueue"]
+    always = [
+        "Agent",
+        "Database",
+        "Database",
+        "GraphDownload",
+        "Link",
+        "Participation",
+        "Recorder",
+        "Reporter",
+        "Runner",
+        "Trainer",
+        "TrainingQueue",
+    ]
     assert sorted(name for name, _ in told) == sorted([*always, *(["SelfPaced"] if settings.self_paced else [])])
     assert [name for name, its in told if its is not clock] == []
 

@@ -1,0 +1,113 @@
+"""A client's part in rounds: what lies between a request and what is remembered once the server has taken the answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from bramble_client.acquire import data_updates
+from bramble_client.acquire.cycles import Cycles
+from bramble_client.acquire.recorder import Recorder
+from bramble_client.deliver.outbox import Item, Outbox
+from bramble_client.learn.measures import guarded
+from bramble_client.learn.memory import Memory
+from bramble_client.learn.pace import BrokenOff, NotNow, Pace
+from bramble_client.learn.trainer import Result, Trainer
+from bramble_client.learn.training_queue import TrainingQueue
+from bramble_client.machine.strain import Strain
+from bramble_protocol import codecs
+from bramble_protocol.clock import Clock
+from bramble_protocol.messages import Channel, ClientUpdate, forecast_of
+
+log = logging.getLogger(__name__)
+
+
+class Participation:
+    """Trains as it is asked, by what this client recorded and remembers, and puts the answers into the outbox.
+
+    Parameters
+    ----------
+    trainer
+        Does a run.
+    recorder, outbox
+        What it trains on, and where answers and forecasts go.
+    cycles
+        Waited for before a run: readings of simulated sensors that the server asked for before a round belong into it. None for real ones.
+    strain
+        Whether the machine is hot.
+    halted
+        Returns why its owner does not let it train now, or None.
+    private
+        Whether what it tells is guarded, and nothing is mirrored.
+    serves
+        Asks whether a graph, by its digest, is still the server's.
+    clock
+        Says when a request came, and until when its answer counts.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        recorder: Recorder,
+        outbox: Outbox,
+        cycles: Cycles | None,
+        strain: Strain,
+        halted: Callable[[], str | None],
+        *,
+        private: bool,
+        serves: Callable[[str], bool],
+        clock: Clock,
+    ) -> None:
+        self._trainer, self._recorder, self._outbox, self._cycles = trainer, recorder, outbox, cycles
+        self._strain, self._halted, self._private, self._clock = strain, halted, private, clock
+        self.memory = Memory(recorder)
+        """What goes on from round to round."""
+        self.queue = TrainingQueue(self._train, outbox, self._mirror, serves, clock)
+        """What is asked for, and its thread."""
+
+    def accepted(self, item: Item) -> None:
+        """Remember what a run left, now that the server has taken its answer."""
+        if item.event == "training_complete":
+            log.info("round %d%s: the server took this client's update", item.payload["round"], item.task and f" of {item.task}")
+            with self.memory.lock:
+                if self._outbox.holds(item):
+                    # only now: what a lost or late result was tested on may be tested again, by the next global model
+                    self.memory.note(item.task, item.note)
+
+    def _train(self, update: ClientUpdate, received: float) -> Result:
+        if self._cycles is not None:
+            self._cycles.wait(update.config.deadline_s / 2)
+        if halted := self._halted():
+            raise NotNow(halted)
+        if codecs.find(update.reply_encoding).partial:
+            self._settle(update)
+        noted, until = self.memory.local_state(update.task), self.memory.tested_until(update.task)
+        try:
+            result = self._trainer.run(update, self._recorder.columns, until, received, noted, self._pace())
+        finally:
+            self._strain.over()
+        return guarded(result, self.memory.untold(update.task)) if self._private else result
+
+    def _settle(self, update: ClientUpdate) -> None:
+        """Wait for what the server says of the last answer, which is on its way: by that is known what is to be added to the next one."""
+        if not self._outbox.settled(update.task, 0.0):
+            log.info("round %d of %s: waits until the server says whether it took the last answer", update.round, update.task)
+        while not self._outbox.settled(update.task, 1.0):
+            if not self.queue.wanted:
+                raise BrokenOff("broken off before it began")
+
+    def _pace(self) -> Pace:
+        training = self.queue
+        return Pace(
+            lambda: training.wanted, self._halted, strained=self._strain, rest=training.rest, until=training.until, clock=self._clock
+        )
+
+    def _mirror(self, update: ClientUpdate, result: Result) -> None:
+        """Mirror the forecasts, stamped with the time they are for."""
+        if self._private or not result.forecasts:
+            return
+        manifest = self._trainer.graphs.get(update.graph).manifest
+        target = next(channel for channel in manifest.channels if channel.key == manifest.target)
+        channel = Channel(update.forecast or forecast_of(target.key), target.unit)
+        for message in data_updates.forecasts(channel, result.forecasts):
+            self._outbox.put_readings(f"forecasts of {update.task} from {message.t[0]!r}", "data_update", message.to_wire())
