@@ -10,7 +10,7 @@ import dash_mantine_components as dmc  # type: ignore[import-untyped]
 from dash import ClientsideFunction, Dash, Input, Output, Patch, State, html, no_update
 
 from bramble.api import JSON
-from bramble_inspector import client_table, header
+from bramble_inspector import client_table, header, sentences
 from bramble_inspector.feed import Feeds, Snapshot
 from bramble_inspector.figures import divergence, forecast, style
 from bramble_inspector.page import HIDDEN, SPANS
@@ -19,6 +19,10 @@ from bramble_inspector.series import FORECAST
 
 FIRST: JSON = {"focus": [], "channel": None, "span": "last 500", "when": "before", "measure": next(iter(divergence.MEASURES))}
 """What a page that was just opened has picked."""
+
+
+LONGEST_NAME = 32
+"""Characters of a client's name on what it is picked by, which is to fit on a phone."""
 
 
 def register(app: Dash, feeds: Feeds, server: str) -> Callable[[], str | None]:
@@ -170,11 +174,15 @@ def _chips(snapshot: Snapshot) -> Any:
     shown = candidates(snapshot)
     chips = [
         dmc.Chip(
-            [html.I(className="dot", style={"background": style.colour(snapshot.order, client)}), client],
+            [
+                html.I(className="dot", style={"background": style.colour(snapshot.order, client)}),
+                html.Span(sentences.short(client, LONGEST_NAME), title=client),
+            ],
             value=client, size="xs", variant="outline", color=style.colour(snapshot.order, client),
         )
         for client in shown
     ]  # fmt: skip
     hidden = len(snapshot.order) - len(shown)
-    hint = "Pick clients to see only them" if not hidden else f"{len(shown)} of {len(snapshot.order)} clients are drawn"
-    return [*chips, html.Span(hint, className="hint")] if shown else []
+    hint = f"{len(shown)} of {len(snapshot.order)} clients are drawn" if hidden else "Pick clients to see only them"
+    # before them: of many not all are in sight
+    return [html.Span(hint, className="hint"), *chips] if shown else []

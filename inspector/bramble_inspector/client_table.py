@@ -14,6 +14,8 @@ from bramble_inspector.figures.metric import Metric
 from bramble_protocol.health import DISK
 
 _ROW_PX, _MAX_ROWS = 34, 12
+_LONGEST_NAME = 12
+"""Characters of a client's name that its column holds, which stays where it is while the others go by."""
 _SENSORS = {True: "simulated", False: "real", None: "–"}
 _THEME = """themeQuartz.withParams({
     backgroundColor: 'transparent', foregroundColor: 'var(--mantine-color-text)', headerBackgroundColor: 'transparent',
@@ -38,7 +40,15 @@ def columns(several: bool) -> list[dict[str, Any]]:
     unit = " + ' ' + params.data.unit"
     part = {"field": "tasks", "headerName": "Takes part in", "minWidth": 130, "tooltipField": "tasks"}
     return [
-        {"field": "client", "headerName": "Client", "pinned": "left", "width": 130, "flex": None, "cellRenderer": "Swatch"},
+        {
+            "field": "client",
+            "headerName": "Client",
+            "pinned": "left",
+            "width": 130,
+            "flex": None,
+            "cellRenderer": "Swatch",
+            "tooltipField": "client",
+        },
         {"field": "state", "headerName": "State", "cellRenderer": "State", "minWidth": 110},
         *([part] if several else []),
         {"field": "sensors", "headerName": "Sensors", "minWidth": 90},
@@ -92,6 +102,7 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
         result.append(
             {
                 "client": client,
+                "shown": sentences.short(client, _LONGEST_NAME),
                 "colour": style.colour(snapshot.order, client),
                 "state": _state(snapshot, client),
                 "tasks": ", ".join(task for task, why in info.get("tasks", {}).items() if why is None) or "none",
@@ -111,7 +122,9 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
         )
     missing = "it has a token and has never connected"
     nothing = {"colour": "transparent", "sensors": _SENSORS[None], "seen": "never", "unit": metric.unit, "remark": missing}
-    return result + [{"client": client, "state": "away", **nothing} for client in snapshot.never_seen]
+    return result + [
+        {"client": client, "shown": sentences.short(client, _LONGEST_NAME), "state": "away", **nothing} for client in snapshot.never_seen
+    ]
 
 
 def mark(snapshot: Snapshot) -> str:

@@ -16,6 +16,14 @@ def several(names: Sequence[str], most: int = 3) -> str:
     return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
+def short(name: str, most: int) -> str:
+    """Return a name of more than ``most`` characters without its middle: a fleet's begin alike, and end in what tells them apart."""
+    if len(name) <= most:
+        return name
+    end = (most - 1) // 2
+    return f"{name[: most - 1 - end]}…{name[-end:]}"
+
+
 def plural(count: int, noun: str) -> str:
     """Return ``1 client`` or ``2 clients``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -77,3 +77,8 @@ def test_small_things_read_well() -> None:
     assert (sentences.plural(1, "client"), sentences.plural(0, "client")) == ("1 client", "0 clients")
     assert sentences.moment(1_672_531_200) == "2023-01-01 00:00 UTC"
     assert (sentences.full_stop("busy"), sentences.full_stop("Busy.")) == ("busy.", "Busy.")
+
+
+@pytest.mark.parametrize(("name", "said"), [("attic", "attic"), ("a" * 12, "a" * 12), ("greenhouse-01", "greenh…se-01"), ("", "")])
+def test_a_long_name_is_said_without_its_middle(name: str, said: str) -> None:
+    assert sentences.short(name, 12) == said

@@ -6,7 +6,7 @@ cells.Swatch = function (props) {
     "span",
     null,
     React.createElement("i", { className: "dot", style: { background: props.data.colour } }),
-    props.value
+    props.data.shown
   );
 };
 

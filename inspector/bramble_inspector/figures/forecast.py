@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bramble_inspector import sentences
 from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures import style
 from bramble_inspector.figures.metric import Metric
@@ -13,6 +14,8 @@ from bramble_inspector.thinning import thin
 MAX_ROWS = 6
 SPAN = 240
 """Steps shown: on more, a daily cycle is too thin to judge a forecast by."""
+LONGEST_NAME = 12
+"""Characters of a client's name above its row: its score stands behind it, on a phone too."""
 ROW_PX, FRAME_PX = 104, 70
 """Height that a row, and what is around all rows, needs at least."""
 
@@ -57,9 +60,10 @@ def figure(snapshot: Snapshot, clients: Sequence[str]) -> style.Figure:
 
 def _title(client: str, score: str, top: float, colour: str) -> style.Figure:
     return {
-        "text": f"<b>{client}</b>  {score}",
+        "text": f"<b>{sentences.short(client, LONGEST_NAME)}</b>  {score}",
         "font": {"color": colour, "size": 12},
         "xref": "paper", "x": 0, "xanchor": "left",
         "yref": "paper", "y": top, "yanchor": "bottom",
         "showarrow": False,
+        "hovertext": client,
     }  # fmt: skip
