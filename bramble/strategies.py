@@ -7,8 +7,8 @@ from typing import Any
 
 from bramble_protocol import BrambleError, plugins
 from bramble_protocol.printable import printable
-from bramble_server.learning import strategies
-from bramble_server.learning.strategies import combining, parameters
+from bramble_server.learning import parameters, strategies
+from bramble_server.learning.strategies import combining
 
 
 def run(as_json: bool) -> int:

@@ -182,6 +182,8 @@ class Watch:
             elif reason is None:
                 if not replied:  # the round was broken off, or has not ended in time
                     left.add(name)
+            elif reasons.spared(reason):
+                left.add(name)
             elif reasons.too_little(reason) or reasons.not_now(reason):
                 found.notes.append(f"{name} did not train: {reason}")
             elif reasons.silent(reason) and name not in self._silent:

@@ -27,11 +27,13 @@ from bramble_server.learning import strategies
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import Context, State, planned
 from bramble_server.rounds.asking import Request
+from bramble_server.rounds.cohorts import Cohort, Cohorts
 from bramble_server.rounds.machine import (
     Abandon,
     Accept,
     Commit,
     Deadline,
+    Dismiss,
     Drop,
     Event,
     Failed,
@@ -144,6 +146,7 @@ class Simulation:
         self._places = list({stretch.place.name: stretch.place for stretch in stretches}.values())
         self._clock, self._judge = Clock(), Judge()
         self._memory: State = {}
+        self._cohorts = Cohorts(self._settings, seed)
         self._machine = foundation.machine
         self._state = self._machine.begin(Rules(self._settings.min_clients, self._settings.min_updates))
         self.model = Model(0, self.graph.initial, {})
@@ -165,24 +168,33 @@ class Simulation:
         self._clock.now = max(self._clock.now, self._enough())
         number, opened = self._state.last + 1, self._clock.now
         here = [c for c, joined in self._joins.items() if joined <= opened and self._scenario.here(c, self._place(c), number, self._seed)]
-        self._state, actions = self._machine.step(self._state, Start(here))
+        cohort = self._cohorts.choose(number, sorted(here))
+        self._state, actions = self._machine.step(self._state, Start(cohort.clients, spare=cohort.spare, enough=cohort.enough))
         if isinstance(actions[0], Refuse):
             raise BrambleError(f"round {number}: {actions[0].reason}; lower --min-clients, or let fewer be away")
         assert isinstance(actions[0], Open)
-        clients = actions[0].clients
+        clients, config = actions[0].clients, replace(self._config, deadline_s=cohort.deadline)
         strategy = self.choice.make()
         if self._memory:
             strategy.restore(self._memory)
-        plan = planned(strategy, Context(number, self.model.weights, self._config), clients)
+        plan = planned(strategy, Context(number, self.model.weights, config), clients)
         request = Request(number, self.graph, self.model, self._settings, plan)
         started = self._clock.time()
         header = Header(
-            number, self.graph.sha256, "evaluation", len(self.model.weights), clients, started, started + self._settings.deadline
+            number,
+            self.graph.sha256,
+            "evaluation",
+            len(self.model.weights),
+            clients,
+            started,
+            started + cohort.deadline,
+            enough=cohort.enough,
         )
         with closing(Scratch.create(path, header)) as file:
             open_round = OpenRound(self.graph.manifest.task, file, self.model.weights, strategy, self._clock)
-            ending = self._until_it_ends(open_round, request, clients)
+            ending = self._until_it_ends(open_round, request, cohort)
             reason = ending.reason if isinstance(ending, Abandon) else self._commit(open_round)
+            self._cohorts.ended(number, open_round.parts(), self._clock.time(), cohort.deadline)
             return self._played(open_round, reason, opened, len(clients))
 
     def _enough(self) -> float:
@@ -192,10 +204,10 @@ class Simulation:
     def _place(self, client: str) -> str:
         return self._devices[client].stretch.place.name
 
-    def _until_it_ends(self, open_round: OpenRound, request: Request, clients: Sequence[str]) -> Commit | Abandon:
-        number, begun, deadline = open_round.number, self._clock.now, self._clock.now + self._settings.deadline
+    def _until_it_ends(self, open_round: OpenRound, request: Request, cohort: Cohort) -> Commit | Abandon:
+        number, begun, deadline = open_round.number, self._clock.now, self._clock.now + cohort.deadline
         events: list[tuple[float, str, Event]] = [(deadline, "", Deadline(number))]
-        for client in clients:
+        for client in cohort.clients:
             takes = self._scenario.takes(client, self._place(client), number, self._seed)
             if self._scenario.breaks(client, number, self._seed):
                 events.append((begun + takes / 2, client, Left(client)))
@@ -204,8 +216,7 @@ class Simulation:
         heapq.heapify(events)
         asked = on_the_wire(request)
         timely = sorted((t, client) for t, client, event in events if isinstance(event, Update) and t < deadline)
-        # Who is late trains as well, but nobody takes it: the server knows nothing of it, and neither does the client's memory.
-        results = self._workers.map(lambda item: self._train(asked[item[1]], item[1], begun, item[0]), timely)
+        results = self._trained(asked, timely, begun, cohort.enough)
         while True:
             self._clock.now, client, event = heapq.heappop(events)
             if isinstance(event, Update):
@@ -213,6 +224,17 @@ class Simulation:
             ending = self._feed(open_round, event)
             if ending:
                 return ending
+
+    def _trained(
+        self, asked: Mapping[str, ClientUpdate], timely: Sequence[tuple[float, str]], begun: float, enough: int
+    ) -> Iterator[Result | BrambleError]:
+        """Yield what clients answer, in the order in which they do.
+
+        Who is late trains as well, and so does who is not needed, but nobody takes it: the server knows nothing of it, and neither does
+        the client's memory. So those are trained for only if others fail.
+        """
+        for part in (timely[:enough], timely[enough:]) if enough else (timely,):
+            yield from self._workers.map(lambda item: self._train(asked[item[1]], item[1], begun, item[0]), part)
 
     def _train(self, update: ClientUpdate, client: str, begun: float, arrives: float) -> Result | BrambleError:
         device, manifest = self._devices[client], self.graph.manifest
@@ -253,8 +275,8 @@ class Simulation:
                     open_round.drop(client, reason)
                 case Commit() | Abandon():
                     return action
-                case Fold() | Accept():
-                    pass  # it was folded when it was put aside
+                case Fold() | Accept() | Dismiss():
+                    pass  # it was folded when it was put aside; who is late stops
                 case _:
                     raise AssertionError(f"a simulated round does not call for {action}")
         return None

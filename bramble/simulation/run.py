@@ -84,6 +84,11 @@ class Run:
         self._scenario = Scenario() if settings.scenario is None else scenario.read(settings.scenario)
         if settings.clients < needed > settings.min_updates:
             raise BrambleError(f"clients: {self.choice} makes nothing of fewer than {needed}, and there are {settings.clients}")
+        if isinstance(settings.clients_per_round, int) and settings.clients_per_round > settings.clients:
+            raise BrambleError(
+                f"clients_per_round: {settings.clients_per_round} are wanted for a round, and there are {settings.clients}; lower it, or "
+                "raise --clients"
+            )
         if settings.clients < settings.min_updates:
             raise BrambleError(f"min_updates: {settings.clients} clients never give {settings.min_updates} updates; lower --min-updates")
         self.stretches, self.overlap = places.share(

@@ -10,6 +10,8 @@ GONE = "disconnected"
 """Reason of a client whose connection ended in the round."""
 LATE = "no answer before the deadline"
 """Reason of a client that was there and silent."""
+SPARED = "enough others had answered"
+"""Reason of a client that was asked to spare, and was not needed."""
 LEFT_OUT = "left out: "
 """How the reason begins for which the server did not count an update."""
 UNCOMMITTED = "the server failed to commit it"
@@ -34,6 +36,11 @@ def doubtful(reason: str) -> bool:
 def silent(reason: str) -> bool:
     """Whether a client did not answer, which a bad network may cause as well as a training that hangs or ends the client."""
     return reason in (GONE, LATE)
+
+
+def spared(reason: str) -> bool:
+    """Whether a client was asked to spare, and was not needed: that says nothing of it."""
+    return reason == SPARED
 
 
 def left_out(reason: str) -> bool:

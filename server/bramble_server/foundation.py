@@ -12,7 +12,8 @@ from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import forecast_of
 from bramble_server import tasks
 from bramble_server.fleet.plausibility import Needs
-from bramble_server.learning import codec, strategies
+from bramble_server.learning import codec, selection, strategies
+from bramble_server.round_settings import OPTIONED
 from bramble_server.rounds import synchronous
 from bramble_server.rounds.asynchronous import Asynchronous
 from bramble_server.rounds.machine import Machine
@@ -71,14 +72,15 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
         codecs.encoded_size(graph.manifest.layout, own.encoding)
         try:
             strategy = strategies.choose(own.strategy, own.strategy_option)
-            chosen = codec.choose(own.codec, own.codec_option)
-            strategy.suit(own.mode, own.min_clients, own.min_updates, chosen.name, own.discipline)
+            travels = codec.choose(own.codec, own.codec_option)
+            chosen, share = selection.choose(own.selection, own.selection_option), own.clients_per_round
+            count = share if isinstance(share, int) else None
+            strategy.suit(own.mode, own.min_clients, own.min_updates, travels.name, own.discipline, chosen if share else None, count)
         except BrambleError as error:
-            where = (
-                f"track: {task}." if {"strategy", "strategy_option", "codec", "codec_option"} & settings.track.get(task, {}).keys() else ""
-            )
+            own_ones = {*OPTIONED, *(f"{what}_option" for what in OPTIONED)} & settings.track.get(task, {}).keys()
+            where = f"track: {task}." if own_ones else ""
             raise BrambleError(f"{where}{error}") from None
-        needs = Needs(tuple(graph.manifest.channels), (*([TRACKS] if found else []), *strategy.needs))
+        needs = Needs(tuple(graph.manifest.channels), (*([TRACKS] if found else []), *strategy.needs), own.well)
         found[task] = Foundation(graph, signatures, own, needs, _machine(own), first=not found)
     for task in settings.track:
         if task not in found:

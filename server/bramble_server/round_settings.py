@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bramble_protocol.messages import TrainConfig
 
 Seconds = Annotated[float, BeforeValidator(seconds)]
-OPTIONED = ("strategy", "codec")
+OPTIONED = ("strategy", "codec", "selection")
 """Settings that name something of which more can be set: by options, or in a table with its name."""
 
 
@@ -36,6 +36,20 @@ def pairs(value: Any) -> dict[str, Any]:
             raise ValueError(f"{name} is given twice")
         found[name] = text.strip()
     return found
+
+
+def cohort(value: Any) -> int | float | None:
+    """Read how many clients a round asks: a whole number of them, or a part of those that there are."""
+    wanted = "expected a number of clients, such as 20, or a part of them above 0 and at most 1, such as 0.1"
+    if value is None:
+        return None
+    try:
+        number = value if isinstance(value, int | float) else float(value) if "." in str(value) else int(str(value))
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not (number >= 1 if isinstance(number, int) else 0 < number <= 1):
+        raise ValueError(wanted)
+    return number
 
 
 class RoundSettings(BaseSettings):
@@ -62,6 +76,24 @@ class RoundSettings(BaseSettings):
     concurrency: int | None = Field(
         None, ge=1, description="Clients that train at once in asynchronous rounds.", json_schema_extra={"shown": "all that are able"}
     )
+    clients_per_round: Annotated[int | float | None, BeforeValidator(cohort)] = Field(
+        None,
+        description="Clients of which a round wants updates: a number, or a part of those that could take part, such as 0.1; without it "
+        "all are asked.",
+        json_schema_extra={"cli": "str", "shown": "all", "metavar": "NUMBER"},
+    )
+    over_selection: float = Field(
+        1.0, ge=1, le=10, description="How many times more clients are asked; the round is over with as many updates as it wants."
+    )
+    selection: str = Field("uniform", description="How the clients of a round are chosen; bramble strategies lists all ways.")
+    selection_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
+        {},
+        description="A parameter of the selection, such as tiers=3; may be given more than once.",
+        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "KEY=VALUE"},
+    )
+    seed: int | None = Field(
+        None, ge=0, le=2**31 - 1, description="Of all that is drawn, cohorts and shuffles, instead of the task's own number."
+    )
     min_updates: int = Field(1, ge=1, description="Updates below which a round is abandoned.")
     deadline: Seconds = Field(
         60.0,
@@ -69,6 +101,12 @@ class RoundSettings(BaseSettings):
         le=1e6,
         description="Longest that a round may take, such as 90s or 10m.",
         json_schema_extra={"cli": "str", "shown": "60s"},
+    )
+    adaptive_deadline: float | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="End rounds sooner than --deadline: after so many times what nine in ten of their clients took in rounds before.",
     )
     epochs: int | None = Field(None, ge=1, le=1000, description="Local epochs in a round, instead of the task's own number.")
     batch_size: int | None = Field(None, ge=1, le=65536, description="Windows in a minibatch, instead of the task's own number.")
@@ -105,9 +143,22 @@ class RoundSettings(BaseSettings):
             raise ValueError(f"--buffer {self.buffer} is less than --min-updates {self.min_updates}: no round could ever commit")
         if self.concurrency is not None and self.concurrency < self.buffer:
             raise ValueError(f"--concurrency {self.concurrency} is less than --buffer {self.buffer}, which would never be full")
+        for name in ("clients_per_round", "adaptive_deadline"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"--{name.replace('_', '-')} is for synchronous rounds; for asynchronous ones say --concurrency")
+        return self
+
+    @model_validator(mode="after")
+    def _cohort_fits(self) -> Self:
+        share = self.clients_per_round
+        if isinstance(share, int) and share < self.min_updates:
+            raise ValueError(f"--clients-per-round {share} is less than --min-updates {self.min_updates}: no round could commit")
+        for name in ("over_selection", "selection", "selection_option") if share is None else ():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"--{name.replace('_', '-')} is of no use where all clients are asked: say --clients-per-round, too")
         return self
 
     def training(self, task: TrainConfig) -> TrainConfig:
         """Return how clients train: as the task says, but for what is set here."""
-        chosen = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
+        chosen = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
         return replace(task, deadline_s=self.deadline, **{name: value for name, value in chosen.items() if value is not None})

@@ -12,14 +12,33 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bramble_server.fleet import eligibility
 from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
 
 TRACKED = (
-    *("rounds", "every", "deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate"),
-    *("strategy", "strategy_option", "codec", "codec_option", "keep_models", "keep_rounds"),
+    *("rounds", "every", "deadline", "adaptive_deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate", "seed"),
+    *("strategy", "strategy_option", "clients_per_round", "over_selection", "selection", "selection_option", "eligibility"),
+    *("codec", "codec_option", "keep_models", "keep_rounds"),
     *("discipline", "buffer", "max_staleness", "staleness_exponent", "concurrency"),
 )
 """Settings that may differ from task to task."""
+
+
+def kinds(value: Any) -> tuple[str, ...] | None:
+    """Read what must be well with a client; ``none`` and ``all`` stand for themselves."""
+    if value is None:
+        return None
+    if not value or value in ("none", ["none"], ("none",)):
+        return ()
+    found = names(value)
+    if found == ("all",):
+        return tuple(eligibility.KINDS)
+    for name in found:
+        if name not in eligibility.KINDS:
+            close = difflib.get_close_matches(name, eligibility.KINDS, 1)
+            meant = f", did you mean {close[0]}?" if close else ""
+            raise ValueError(f"{name[:63]!r} is none of {', '.join(eligibility.KINDS)}, all, none{meant}")
+    return found
 
 
 def names(value: Any) -> tuple[str, ...]:
@@ -93,6 +112,12 @@ class ServerSettings(RoundSettings):
         description=f"What is set for one task alone, such as climate.every=10m: any of {', '.join(TRACKED)}. In a TOML file these are "
         "tables, such as server.track.climate. May be given more than once.",
         json_schema_extra={"cli": "repeat", "shown": "", "metavar": "TASK.SETTING=VALUE"},
+    )
+    eligibility: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(kinds)] = Field(
+        None,
+        description="What must be well with a client for it to be asked, as it reports: "
+        f"any of {', '.join(eligibility.KINDS)}, or all, or none.",
+        json_schema_extra={"cli": "repeat", "shown": "all where --clients-per-round is set, else none", "metavar": "KIND"},
     )
     min_clients: int = Field(
         2,
@@ -191,6 +216,8 @@ class ServerSettings(RoundSettings):
                 f"--min-updates {self.min_updates} would publish one client's weights as the model, and readings follow from them: "
                 f"in private mode say 2, or leave it at {PRIVATE_UPDATES}"
             )
+        if isinstance(self.clients_per_round, int):
+            self.min_clients = max(self.min_clients, self.clients_per_round)
         if self.min_updates > self.min_clients:
             known = f"; with two clients alone, say --min-updates 2 ({PRIVATE_UPDATES} is private mode's)" if self.mode == "private" else ""
             raise ValueError(
@@ -244,6 +271,12 @@ class ServerSettings(RoundSettings):
     def models_to_keep(self) -> int:
         """How many models are kept: at least all that somebody may train from."""
         return max(self.keep_models, self.max_staleness + 1) if self.discipline == "asynchronous" else self.keep_models
+
+    @property
+    def well(self) -> tuple[str, ...]:
+        """What must be well with a client for it to be asked: who asks a part of a fleet has others to choose."""
+        chosen = () if self.clients_per_round is None else tuple(eligibility.KINDS)
+        return chosen if self.eligibility is None else self.eligibility
 
     @property
     def simulated_welcome(self) -> bool:

@@ -97,6 +97,9 @@ class Transport:
         self.asked |= dict.fromkeys(clients, update)
         self._say(f"ask {update.round}", clients)
 
+    def over(self, clients: Iterable[str], number: int) -> None:
+        self._say(f"over {number}", clients)
+
     def generate(self, message: GenerateData) -> None:
         self._say("generate", self._registry.connected())
 

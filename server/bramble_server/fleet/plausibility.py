@@ -50,6 +50,8 @@ class Needs(NamedTuple):
 
     channels: tuple[Channel, ...] = ()
     features: tuple[str, ...] = ()
+    well: tuple[str, ...] = ()
+    """What must be well with it and its machine, of :data:`bramble_server.fleet.eligibility.KINDS`."""
 
 
 def misfit(offered: Iterable[Channel], known: Iterable[str] | None, needs: Needs) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 from bramble_protocol.clock import Clock
 from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel, Handshake
-from bramble_server.fleet import plausibility
+from bramble_server.fleet import eligibility, plausibility
 from bramble_server.fleet.namesakes import Namesakes
 from bramble_server.fleet.plausibility import Needs
 from bramble_server.fleet.refused import Refused
@@ -55,11 +55,18 @@ class Client:
     """Why its last update to each task did not count, in a sentence, or None."""
     misfits: Mapping[str, str | None] = field(default_factory=dict)
     """Why it cannot train each of this server's tasks, or None; the first task first."""
+    unwell: Mapping[str, str | None] = field(default_factory=dict)
+    """Why it is not asked for each of them for the time being, by its last report on itself, or None."""
 
     @property
     def mark(self) -> str:
         """What tells it from another client with its id: its process, or its address where it does not tell."""
         return self.instance or self.address
+
+    @property
+    def not_asked(self) -> Mapping[str, str | None]:
+        """Why it is not asked for rounds of each of this server's tasks, for good or for the time being, or None."""
+        return {task: reason or self.unwell.get(task) for task, reason in self.misfits.items()}
 
     @property
     def idle(self) -> str | None:
@@ -89,6 +96,7 @@ class Registry:
         self._clients: dict[str, Client] = {}
         self._by_sid: dict[str, str] = {}
         self._misfits = {task: set[str]() for task in self._tasks}
+        self._unwell = {task: set[str]() for task in self._tasks}
         self.namesakes = Namesakes()
         self.refused = Refused()
         self.moved, self.touched = set[str](), set[str]()
@@ -108,6 +116,7 @@ class Registry:
         self.moved.add(client.id)
         for task, names in self._misfits.items():
             (names.add if client.misfits[task] else names.discard)(client.id)
+            self._unwell[task].discard(client.id)  # until it reports anew
         if former and former.sid:
             del self._by_sid[former.sid]
         return former.sid if former else None
@@ -125,9 +134,9 @@ class Registry:
         if name is None:
             return None
         # Moved to the end of the dictionary: the order of departure is the order of forgetting.
-        self._clients[name] = replace(self._clients.pop(name), sid=None, since=self.clock.time())
+        self._clients[name] = replace(self._clients.pop(name), sid=None, since=self.clock.time(), unwell={})
         self.moved.add(name)
-        for names in self._misfits.values():
+        for names in (*self._misfits.values(), *self._unwell.values()):
             names.discard(name)
         if len(self._clients) - len(self._by_sid) > REMEMBERED:
             gone = [client for client in self._clients.values() if not client.connected]
@@ -163,9 +172,15 @@ class Registry:
             if client := self._clients.get(name):
                 self._clients[name] = replace(client, left_out={**client.left_out, task: sentence})
 
-    def report(self, client: str, health: Health) -> None:
-        """Note what a client says of itself and its machine."""
-        self._clients[client] = replace(self._clients[client], health=health, health_at=self.clock.time())
+    def report(self, client: str, health: Health) -> bool:
+        """Note what a client says of itself and its machine; return whether it is asked for other tasks' rounds now than before."""
+        known, now = self._clients[client], self.clock.time()
+        unwell = {task: eligibility.reason(health, now, needs.well) for task, needs in self._tasks.items()}
+        self._clients[client] = replace(known, health=health, health_at=now, unwell=unwell)
+        before = [client in names for names in self._unwell.values()]
+        for task, names in self._unwell.items():
+            (names.add if unwell[task] and known.connected else names.discard)(client)
+        return before != [client in names for names in self._unwell.values()]
 
     def health(self) -> dict[str, dict[str, Any]]:
         """Return the last report of each connected client that has sent one, by id."""
@@ -184,12 +199,17 @@ class Registry:
         return sorted(self._by_sid.values())
 
     def able(self, task: str) -> list[str]:
-        """Return the ids of the connected clients that can train a task, in order."""
-        return [name for name in self.connected() if name not in self._misfits[task]]
+        """Return the ids of the connected clients that are asked for rounds of a task, in order."""
+        passed = self._misfits[task] | self._unwell[task]
+        return [name for name in self.connected() if name not in passed]
 
     def ready(self, task: str) -> int:
-        """How many connected clients can train a task."""
-        return len(self._by_sid) - len(self._misfits[task])
+        """How many connected clients are asked for rounds of a task."""
+        return len(self._by_sid) - len(self._misfits[task] | self._unwell[task])
+
+    def unwell(self, task: str) -> int:
+        """How many could train a task, and are not asked for the time being."""
+        return len(self._unwell[task] - self._misfits[task])
 
     def sids(self, clients: Iterable[str], since: int = 1, feature: str | None = None) -> list[str]:
         """Return the sessions of those clients that are connected, speak at least this version of the contract and know a feature."""
@@ -245,9 +265,9 @@ class Registry:
                 "health": _told(client),
                 "health_at": client.health_at,
                 "fits": client.misfits.get(task) is None,
-                "tasks": dict(client.misfits),
+                "tasks": dict(client.not_asked),
                 "namesake_since": (since := self.namesakes.since(name, now)),
-                "remarks": [*([TWO] if since else []), *filter(None, (client.misfits.get(task), client.left_out.get(task)))],
+                "remarks": [*([TWO] if since else []), *filter(None, (client.not_asked.get(task), client.left_out.get(task)))],
             }
             for name, client in sorted(self._clients.items())
         }

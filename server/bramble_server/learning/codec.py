@@ -9,8 +9,9 @@ from typing import Any
 from bramble_protocol import codecs
 from bramble_protocol.codecs import topk
 from bramble_protocol.errors import BrambleError
-from bramble_server.learning.strategies import described, parameters
-from bramble_server.learning.strategies.parameters import Parameters, parameter
+from bramble_server.learning import parameters
+from bramble_server.learning.parameters import Parameters, parameter
+from bramble_server.learning.strategies import described
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from bramble_server.rounds.machine import (
     Running,
     Start,
     Update,
+    too_few,
 )  # fmt: skip
 from bramble_server.rounds.members import Members
 
@@ -79,7 +80,7 @@ class Asynchronous:
         """Return the state without an open round."""
         return State(rules, last, answered=answered or {})
 
-    def replayed(self, state: State, number: int, clients: Mapping[str, int], events: Iterable[Noted]) -> State:
+    def replayed(self, state: State, number: int, clients: Mapping[str, int], events: Iterable[Noted], enough: int = 0) -> State:
         """Return the state with an open round as a former process had it."""
         running = Running(number, frozenset(clients), Members(clients))
         state = replace(state, running=running, under_way=dict(clients), asked=dict(clients))
@@ -125,8 +126,7 @@ class Asynchronous:
         clients = frozenset(event.clients)
         needed = max(1, state.rules.min_clients)
         if len(clients) < needed:
-            others = f" ({event.others} more do not measure what the task takes)" if event.others else ""
-            return state, (Refuse("too few clients", f"{len(clients)} clients are connected{others}, a round needs {needed}"),)
+            return state, (too_few(event, needed),)
         number = state.last + 1
         behind = {client: Earlier(asked, _since(state, asked)) for client, asked in state.under_way.items()}
         behind = {client: earlier for client, earlier in behind.items() if earlier.staleness <= self.max_staleness}

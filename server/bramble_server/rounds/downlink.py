@@ -14,6 +14,9 @@ class Downlink(Protocol):
     def ask(self, clients: Iterable[str], update: ClientUpdate) -> None:
         """Send ``client_update`` to those of the clients that are connected."""
 
+    def over(self, clients: Iterable[str], number: int) -> None:
+        """Send ``round_over`` to those of the clients that are connected and know it."""
+
     def generate(self, message: GenerateData) -> None:
         """Send ``generate_data`` to all."""
 

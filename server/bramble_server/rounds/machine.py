@@ -33,6 +33,8 @@ class Running:
     pending: Members
     updated: Members = field(default_factory=Members)
     failed: Members = field(default_factory=Members)
+    enough: int = 0
+    """Updates with which it is over, whoever has not answered; 0: everybody is waited for."""
 
 
 class Earlier(NamedTuple):
@@ -45,11 +47,17 @@ class Earlier(NamedTuple):
 
 @dataclass(frozen=True)
 class Start:
-    """Somebody asks for a round with the clients that are connected and can train the task."""
+    """Somebody asks for a round with clients that are connected and can train the task: with all of them, or with a cohort."""
 
     clients: Collection[str]
     others: int = 0
     """How many are connected beside them, and cannot."""
+    unwell: int = 0
+    """How many could, and are not asked for the time being."""
+    spare: int = 0
+    """How many could, and were not chosen."""
+    enough: int = 0
+    """Updates with which the round is over; 0: it waits for everybody."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +161,14 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class Dismiss:
+    """Tell these clients that the round goes on without them, so that they need not train for it any more."""
+
+    round: int
+    clients: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Accept:
     """Reply: taken, now or when it first came."""
 
@@ -187,7 +203,7 @@ class Restore:
     round: int
 
 
-Action = Open | Ask | Fold | Drop | Accept | Refuse | Commit | Abandon | Restore
+Action = Open | Ask | Fold | Drop | Dismiss | Accept | Refuse | Commit | Abandon | Restore
 
 
 class State(Protocol):
@@ -212,6 +228,17 @@ class State(Protocol):
     @property
     def under_way(self) -> Mapping[str, int]:
         """Clients whose update may still count though the round that they were asked in is over, and that round's number."""
+
+
+def too_few(event: Start, needed: int) -> Refuse:
+    """Return why no round can open, and what becomes of those that are connected and do not count."""
+    others = [
+        *([f"{event.others} more do not measure what the task takes"] if event.others else []),
+        *([f"{event.unwell} more are not asked for the time being"] if event.unwell else []),
+    ]
+    there = len(frozenset(event.clients)) + event.spare
+    more = f" ({', '.join(others)})" if others else ""
+    return Refuse("too few clients", f"{there} clients are connected{more}, a round needs {needed}")
 
 
 S = TypeVar("S")
@@ -241,9 +268,9 @@ class Machine(Protocol[S]):
     def remembered(self) -> int:
         """How many closed rounds ``begin`` is to be told of."""
 
-    def replayed(self, state: S, number: int, clients: Mapping[str, int], events: Iterable[Noted], /) -> S:
-        """Return the state with a round as a former process had it, from who takes part, each with the round that it was asked in, and
-        what changed something since, in that order.
+    def replayed(self, state: S, number: int, clients: Mapping[str, int], events: Iterable[Noted], enough: int = 0, /) -> S:
+        """Return the state with a round as a former process had it, from who takes part, each with the round that it was asked in, what
+        changed something since, in that order, and with how many updates it is over.
 
         Nobody is connected then, and who was waited for is still: it may come back before the deadline. Whether the round is over is
         asked by ``Resumed``.

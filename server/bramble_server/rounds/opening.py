@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
@@ -13,6 +14,7 @@ from bramble_server.learning.strategies import Strategy
 from bramble_server.rounds import recovery
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.asking import Request
+from bramble_server.rounds.cohorts import Cohort
 from bramble_server.rounds.commits import Commits
 from bramble_server.rounds.machine import Noted
 from bramble_server.rounds.round import OpenRound
@@ -33,7 +35,7 @@ class Openings:
         self._config = self._settings.training(self._graph.manifest.config)
 
     def begin(
-        self, number: int, clients: tuple[str, ...], model: Model, ways: Collection[tuple[str, ...]], under_way: Mapping[str, UnderWay]
+        self, number: int, cohort: Cohort, model: Model, ways: Collection[tuple[str, ...]], under_way: Mapping[str, UnderWay]
     ) -> tuple[OpenRound, Request]:
         """Open a round and record it as running; return it with what its clients are asked, encoded for these sets of their features.
 
@@ -45,14 +47,15 @@ class Openings:
             If the disk or the store refuses; it was never open then.
         """
         settings, started = self._settings, self._clock.time()
-        strategy, request = self._planned(number, clients, model)
+        strategy, request = self._planned(number, cohort.clients, model, cohort.deadline)
         request.pack(ways)
         size = self._graph.manifest.layout.size
-        header = Header(number, self._graph.sha256, settings.mode, size, clients, started, started + settings.deadline, under_way)
+        until = started + cohort.deadline
+        header = Header(number, self._graph.sha256, settings.mode, size, cohort.clients, started, until, under_way, cohort.enough)
         open_round = self._made(self._archive.create(header), model, strategy)
         try:
             with self._store.writing(synced=False) as connection:
-                open_round.opened(connection, settings.keep_rounds, self._commits.how)
+                open_round.opened(connection, settings.keep_rounds, {**self._commits.how, **cohort.how})
         except BaseException:
             open_round.close()
             self._archive.discard(number)
@@ -79,7 +82,7 @@ class Openings:
         """
         header = file.header
         try:
-            strategy, request = self._planned(header.round, header.clients, model)
+            strategy, request = self._planned(header.round, header.clients, model, header.seconds)
             requests = {header.round: request, **self._earlier(header.under_way)}
         except Exception as error:  # of a third party, perhaps
             file.close()
@@ -102,7 +105,7 @@ class Openings:
             with self._store.reading() as connection:
                 found = models.before(connection, self._graph.manifest.task, number)
             began = Model(*found, {}) if found else Model(0, self._graph.initial, {})
-            _, requests[number] = self._planned(number, tuple(sorted(names)), began)
+            _, requests[number] = self._planned(number, tuple(sorted(names)), began, self._settings.deadline)
         return requests
 
     def _made(self, file: RoundFile, model: Model, strategy: Strategy) -> OpenRound:
@@ -115,8 +118,8 @@ class Openings:
         with self._store.writing() as connection:
             rounds.abandoned(connection, number, self._clock.time(), 0, reason)
 
-    def _planned(self, number: int, clients: tuple[str, ...], model: Model) -> tuple[Strategy, Request]:
-        strategy, plan = self._commits.open(number, clients, model, self._config)
+    def _planned(self, number: int, clients: tuple[str, ...], model: Model, seconds: float) -> tuple[Strategy, Request]:
+        strategy, plan = self._commits.open(number, clients, model, replace(self._config, deadline_s=seconds))
         return strategy, Request(number, self._graph, model, self._settings, plan, self._forecast)
 
     def let_go(self, open_round: OpenRound, committed: bool) -> None:

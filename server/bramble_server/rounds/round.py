@@ -56,6 +56,7 @@ class OpenRound:
         self.number, self.started, self._deadline = file.header.round, file.header.started, file.header.deadline
         self._since, self._then, self._clock = self.started, clock.monotonic(), clock
         self._file, self._model, self._strategy = file, model, strategy
+        self.enough, self.given = file.header.enough, file.header.seconds
         self._taken: dict[str, Record | Exception] = {}
         self._records: dict[str, Record] = {}
         self._reports: dict[str, Report] = {}

@@ -61,6 +61,8 @@ class Header:
     deadline: float
     under_way: Mapping[str, UnderWay] = field(default_factory=dict)
     """Clients that take part and were asked in an earlier round."""
+    enough: int = 0
+    """Updates with which it is over; 0: it waits for everybody."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -73,6 +75,11 @@ class Header:
         """Read what :meth:`to_json` wrote."""
         under_way = {client: UnderWay(*told) for client, told in about.pop("under_way", {}).items()}
         return cls(**{**about, "clients": tuple(about["clients"])}, under_way=under_way)
+
+    @property
+    def seconds(self) -> float:
+        """How long it may take: what its clients were told, to the bit."""
+        return round(self.deadline - self.started, 6)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rounds that wait for everybody they asked, or until the deadline: the machine of federated averaging as the papers have it.
+"""Rounds that wait for everybody they asked, for as many as are enough, or until the deadline: federated averaging as the papers have it.
 
 See :class:`bramble_server.rounds.machine.Machine` for what it promises.
 """
@@ -17,6 +17,7 @@ from bramble_server.rounds.machine import (
     Ask,
     Commit,
     Deadline,
+    Dismiss,
     Drop,
     Event,
     Failed,
@@ -35,6 +36,7 @@ from bramble_server.rounds.machine import (
     Running,
     Start,
     Update,
+    too_few,
 )  # fmt: skip
 from bramble_server.rounds.members import Members
 
@@ -88,9 +90,9 @@ def step(state: State, event: Event) -> Outcome:
             return _close(state, "reset") if state.running else (state, ())
 
 
-def replayed(state: State, number: int, clients: Collection[str], events: Iterable[Noted]) -> State:
+def replayed(state: State, number: int, clients: Collection[str], events: Iterable[Noted], enough: int = 0) -> State:
     """Return the state with an open round as a former process had it."""
-    running = Running(number, frozenset(clients), Members(clients))
+    running = Running(number, frozenset(clients), Members(clients), enough=enough)
     for event in events:
         running = _after(running, event)
     return replace(state, running=running)
@@ -117,10 +119,9 @@ def _start(state: State, event: Start) -> Outcome:
         return state, (Refuse("busy", f"round {state.running.number} is running"),)
     clients = frozenset(event.clients)
     needed = max(1, state.rules.min_clients)
-    if len(clients) < needed:
-        others = f" ({event.others} more do not measure what the task takes)" if event.others else ""
-        return state, (Refuse("too few clients", f"{len(clients)} clients are connected{others}, a round needs {needed}"),)
-    running = Running(state.last + 1, clients, Members(clients))
+    if len(clients) + event.spare < needed:
+        return state, (too_few(event, needed),)
+    running = Running(state.last + 1, clients, Members(clients), enough=event.enough)
     return replace(state, last=running.number, running=running), (Open(running.number, tuple(sorted(clients))),)
 
 
@@ -184,8 +185,15 @@ def _deadline(state: State, number: int) -> Outcome:
     running = state.running
     if running is None or running.number != number:
         return state, ()
-    late = [Drop(number, client, reasons.LATE) for client in sorted(running.pending)]
-    return _settle(state, replace(running, pending=Members()), *late)
+    return _without(state, running, reasons.LATE)
+
+
+def _without(state: State, running: Running, reason: str, *actions: Action) -> Outcome:
+    """End a round without those that have not answered, and let them know."""
+    missing = tuple(sorted(running.pending))
+    dropped = [Drop(running.number, client, reason) for client in missing]
+    state, ending = _close(replace(state, running=replace(running, pending=Members())))
+    return state, (*actions, *dropped, *([Dismiss(running.number, missing)] if missing else []), *ending)
 
 
 def _outside(state: State, number: int) -> Refuse:
@@ -197,7 +205,8 @@ def _outside(state: State, number: int) -> Refuse:
 def _settle(state: State, running: Running, *actions: Action) -> Outcome:
     state = replace(state, running=running)
     if running.pending:
-        return state, actions
+        enough = running.enough and max(running.enough, state.rules.min_updates)
+        return _without(state, running, reasons.SPARED, *actions) if 0 < enough <= len(running.updated) else (state, actions)
     state, ending = _close(state)
     return state, (*actions, *ending)
 

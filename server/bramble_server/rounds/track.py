@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,6 +21,7 @@ from bramble_server.metrics import Metrics
 from bramble_server.rounds import machine, recovery
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.asking import Request
+from bramble_server.rounds.cohorts import RECENT, Cohort, Cohorts
 from bramble_server.rounds.commits import Commits
 from bramble_server.rounds.downlink import Downlink
 from bramble_server.rounds.endings import Endings
@@ -30,7 +31,7 @@ from bramble_server.rounds.roundfile import UnderWay
 from bramble_server.rounds.schedule import Schedule
 from bramble_server.rounds.view import Model, Progress
 from bramble_server.rounds.writer import RefusedError, Reply
-from bramble_server.store import Store, StoreError
+from bramble_server.store import Store, StoreError, rounds
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Track:
         self._schedule = Schedule(self.settings.rounds, self.settings.every, self._lasting)
         self._commits = Commits(self.settings, self.task, shared.store, shared.registry, shared.metrics, shared.clock)
         self._openings = Openings(foundation, shared.store, shared.archive, self._commits, shared.clock)
+        self._cohorts, self._cohort = Cohorts(self.settings, self.settings.training(self.graph.manifest.config).seed), Cohort(())
         self._machine = foundation.machine
         self._rules = machine.Rules(self.settings.min_clients, self.settings.min_updates)
         self._state: machine.State = self._machine.begin(self._rules)
@@ -88,6 +90,8 @@ class Track:
         """Read what a former process left of this task, and close what cannot go on."""
         left = recovery.recover(connection, self.settings, self.graph, self._shared.archive, self._shared.clock, self._machine.remembered)
         self._commits.recall(connection)
+        if self._cohorts.remembers:
+            self._cohorts.recall(rounds.history(connection, self.task, limit=RECENT, clients=True))
         self._shared.last = max(self._shared.last, left.last)
         self.model = left.model or self._initial
         self._shared.metrics.measured(self.task, self.model.metrics)
@@ -98,7 +102,7 @@ class Track:
         """Go on with the round that a former process left open."""
         if left.open_round and (resumed := self._openings.resume(*left.open_round, self.model)):
             self._open, self._requests, noted = resumed
-            self._state = self._machine.replayed(self._state, self._open.number, self._open.clients, noted)
+            self._state = self._machine.replayed(self._state, self._open.number, self._open.clients, noted, self._open.enough)
             self._go_on(self._open)
         elif left.going and self._lasting:
             self._schedule.started(self._shared.clock.monotonic())
@@ -132,9 +136,11 @@ class Track:
     # What happens
 
     def begin(self) -> machine.Start:
-        """Return the event that asks for a round with all who can train the task."""
-        able = self._shared.registry.able(self.task)
-        return machine.Start(able, len(self._shared.registry) - len(able))
+        """Return the event that asks for a round with clients that can train the task: all of them, or a cohort."""
+        registry = self._shared.registry
+        able, unwell = registry.able(self.task), registry.unwell(self.task)
+        chosen = self._cohort = self._cohorts.choose(max(self._state.last, self._shared.last) + 1, able)
+        return machine.Start(chosen.clients, len(registry) - len(able) - unwell, unwell, chosen.spare, chosen.enough)
 
     def put_aside(self, delivered: Sequence[tuple[machine.Update, Delivery]]) -> bool:
         """Write down what will count; return whether it is on the disk. In a thread: the writer waits, and nobody else changes the state.
@@ -192,7 +198,8 @@ class Track:
             case machine.Open(number, clients, under_way):
                 ways = list(self._shared.registry.by_features(clients))
                 theirs = {client: UnderWay(*earlier, self._sent.get(client)) for client, earlier in under_way.items()}
-                self._open, request = self._shared.loop.offload(self._openings.begin, number, clients, self.model, ways, theirs)
+                cohort = replace(self._cohort, clients=clients)  # of which a discipline may ask a part, for others are at work already
+                self._open, request = self._shared.loop.offload(self._openings.begin, number, cohort, self.model, ways, theirs)
                 self._requests[number] = request
             case machine.Fold(_, client):
                 assert self._open is not None
@@ -228,6 +235,11 @@ class Track:
                 self._shared.limited_log.about(client, f"round {number}: goes on without it: {reason}", logging.INFO)
                 if self._open:
                     self._open.drop(client, reason)
+            case machine.Dismiss(number, clients):
+                try:
+                    self._shared.downlink.over(clients, number)
+                except Exception:  # what was delivered counts all the same
+                    log.exception("round %d: who is not waited for could not be told", number)
             case machine.Accept() | machine.Restore():
                 reply.answer(action)
             case machine.Refuse(code, reason):
@@ -273,6 +285,7 @@ class Track:
         state = "committed" if committed else "abandoned"
         self._shared.metrics.round_ended(self.task, state, open_round.seconds, self.model.metrics)
         self._commits.told(open_round)
+        self._cohorts.ended(open_round.number, open_round.parts(), self._shared.clock.time(), open_round.given)
         if committed:
             self._shared.changed()  # before what takes its time, or the round would be seen as over and open
         self._shared.loop.hand_over(self._openings.let_go, open_round, committed)
@@ -329,6 +342,7 @@ class Track:
         if self._lasting and self.settings.rounds is None:
             self._schedule.stop()
         self._commits.forget()
+        self._cohorts.forget()
         self.model = self._initial
         self._shared.metrics.forget(self.task)
 

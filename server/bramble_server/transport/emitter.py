@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bramble_protocol.features import TRACKS
-from bramble_protocol.messages import ClientUpdate, GenerateData, Notice, Reset
+from bramble_protocol.features import ROUND_OVER, TRACKS
+from bramble_protocol.messages import ClientUpdate, GenerateData, Notice, Reset, RoundOver
 from bramble_server.fleet.registry import Registry
 from bramble_server.transport.port import Transport
 
@@ -35,6 +35,10 @@ class Emitter:
     def notice(self, client: str, notice: Notice) -> None:
         """Tell a client what a person who reads its log should know."""
         self._to([client], "notice", notice.to_wire(), since=2)
+
+    def over(self, clients: Iterable[str], number: int) -> None:
+        """Send ``round_over`` to those of the clients that are connected and know it."""
+        self._to(clients, "round_over", RoundOver(number).to_wire(), feature=ROUND_OVER)
 
     def generate(self, message: GenerateData) -> None:
         """Send ``generate_data`` to all."""

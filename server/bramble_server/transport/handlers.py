@@ -160,7 +160,8 @@ class Handlers:
         """Take a client's report on itself and its machine."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
-            self._registry.report(client.id, Health.from_wire(value))
+            if self._registry.report(client.id, Health.from_wire(value)):
+                self._coordinator.listed()
             return {"accepted": True}
 
         return self._answer(sid, health.EVENT, False, payload, take)

@@ -18,7 +18,7 @@ from bramble_client.learn import builtin
 from bramble_protocol.errors import BrambleError
 from bramble_server import foundation
 from bramble_server.learning import strategies
-from bramble_server.learning.strategies.parameters import Parameters, listed, parameter, read
+from bramble_server.learning.parameters import Parameters, listed, parameter, read
 from bramble_server.settings import ServerSettings
 from tests.edge_client.plugin import install
 
@@ -158,7 +158,7 @@ class TestParameters:
 GOOD = """
 from dataclasses import dataclass
 from bramble_server.learning.strategies import FedAvg
-from bramble_server.learning.strategies.parameters import Parameters, parameter
+from bramble_server.learning.parameters import Parameters, parameter
 
 @dataclass(frozen=True)
 class Shrinkage(Parameters):

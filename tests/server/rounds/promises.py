@@ -19,6 +19,7 @@ from bramble_server.rounds.machine import (
     Ask,
     Commit,
     Deadline,
+    Dismiss,
     Drop,
     Earlier,
     Event,
@@ -116,6 +117,9 @@ class Promises(RuleBasedStateMachine):
             case Drop(number, client, _):
                 assert self.is_open(number)
                 assert client in self.asked[number].keys() - self.folded[number]
+            case Dismiss(number, told):
+                assert self.is_open(number), "who is not needed hears of it at once"
+                assert set(told) <= self.asked[number].keys() - self.folded[number]
             case Commit(number):
                 assert self.is_open(number)
                 assert len(self.folded[number]) >= max(1, self.needed.min_updates)
@@ -133,10 +137,10 @@ class Promises(RuleBasedStateMachine):
     def is_open(self, number: int) -> bool:
         return number in self.asked and number not in self.ended
 
-    @rule(chosen=st.lists(clients, max_size=8))
-    def start(self, chosen: list[str]) -> None:
+    @rule(chosen=st.lists(clients, max_size=8), enough=st.integers(0, 4))
+    def start(self, chosen: list[str], enough: int) -> None:
         running = self.state.running
-        (reply,) = self.happen(Start(chosen))
+        (reply,) = self.happen(Start(chosen, enough=enough))
         assert not (running and isinstance(reply, Open)), "one round of a task at a time"
 
     @rule(client=clients)
@@ -208,8 +212,9 @@ class Promises(RuleBasedStateMachine):
         running, answered = self.state.running, dict(self.state.answered)
         self.state = self.machine.begin(self.needed, self.state.last, answered)
         if running:
-            self.state = self.machine.replayed(self.state, running.number, self.asked[running.number], self.noted)
+            self.state = self.machine.replayed(self.state, running.number, self.asked[running.number], self.noted, running.enough)
             assert self.state.running
+            assert self.state.running.enough == running.enough, "it wants as many as before"
             assert self.state.running.updated == self.folded[running.number], "what was acknowledged still counts"
             self.happen(Resumed())
 
@@ -224,6 +229,12 @@ class Promises(RuleBasedStateMachine):
             parts = (running.pending, running.updated, running.failed)
             assert sum(map(len, parts)) == len(frozenset().union(*parts))
             assert frozenset().union(*parts) <= running.selected
+
+    @invariant()
+    def no_round_goes_on_that_has_enough(self) -> None:
+        running = self.state.running
+        if running and running.enough:
+            assert len(running.updated) < max(running.enough, self.needed.min_updates)
 
     @invariant()
     def memory_stays_bounded(self) -> None:

@@ -21,6 +21,6 @@ def step(state: State, event: Event) -> Outcome:
     return state, actions
 
 
-def replayed(state: State, number: int, clients: Collection[str], events: Iterable[Noted]) -> State:
+def replayed(state: State, number: int, clients: Collection[str], events: Iterable[Noted], enough: int = 0) -> State:
     """Return the state with an open round as a former process had it."""
-    return synchronous.replayed(state, number, clients, events)
+    return synchronous.replayed(state, number, clients, events, enough)

@@ -119,8 +119,8 @@ def never_ends(before: State, event: Event, after: State, actions: tuple[Action,
 class Forgetful(Asynchronous):
     """Knows after a restart of the open round alone who answered it."""
 
-    def replayed(self, state: State, number: int, clients: Mapping[str, int], events: Any) -> State:
-        return super().replayed(state, number, dict.fromkeys(clients, number), events)
+    def replayed(self, state: State, number: int, clients: Mapping[str, int], events: Any, enough: int = 0) -> State:
+        return super().replayed(state, number, dict.fromkeys(clients, number), events, enough)
 
 
 BROKEN: dict[str, Asynchronous] = {

@@ -173,6 +173,7 @@ STORIES: dict[type, Callable[[Office], object]] = {
     machine.Ask: lambda office: (started(office), office.join("a")),
     machine.Fold: lambda office: office.deliver("a", started(office)),
     machine.Drop: lambda office: (started(office), office.leave("a"), office.join("a")),
+    machine.Dismiss: lambda office: (started(office), office.later(60.1)),
     machine.Accept: lambda office: office.deliver("a", started(office)),
     machine.Refuse: lambda office: office.deliver("a", started(office) + 1),
     machine.Commit: lambda office: office.committed("a", "b"),

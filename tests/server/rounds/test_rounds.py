@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from bramble_server.rounds import synchronous
 from bramble_server.rounds.machine import (
     REMEMBERED,
     Abandon,
@@ -12,6 +13,7 @@ from bramble_server.rounds.machine import (
     Ask,
     Commit,
     Deadline,
+    Dismiss,
     Drop,
     Event,
     Failed,
@@ -21,6 +23,7 @@ from bramble_server.rounds.machine import (
     Open,
     Refuse,
     Reset,
+    Resumed,
     Rules,
     Start,
     Update,
@@ -225,7 +228,8 @@ class TestLeavingAndJoining:
 class TestDeadline:
     def test_commits_with_what_has_arrived_and_names_the_late(self) -> None:
         _, actions = run(opened("c", "a", "b", min_updates=1), Update("a", 1), Deadline(1))
-        assert actions == [Drop(1, "b", "no answer before the deadline"), Drop(1, "c", "no answer before the deadline"), Commit(1)]
+        late = [Drop(1, client, "no answer before the deadline") for client in ("b", "c")]
+        assert actions == [*late, Dismiss(1, ("b", "c")), Commit(1)]
 
     def test_abandons_below_min_updates(self) -> None:
         _, actions = run(opened("a", "b", min_updates=2), Update("a", 1), Deadline(1))
@@ -302,7 +306,61 @@ def test_a_state_is_never_changed_in_place() -> None:
     assert repr(state) == before
 
 
+class TestEnough:
+    """A round that asks more clients than it needs is over with as many as are enough."""
+
+    def wanting(self, enough: int, *clients: str, min_updates: int = 1) -> State:
+        return run(State(Rules(min_clients=1, min_updates=min_updates)), Start(clients, enough=enough))[0]
+
+    def test_it_commits_with_as_many_as_are_enough_and_lets_the_others_know(self) -> None:
+        state, actions = run(self.wanting(2, "d", "a", "b", "c"), Update("c", 1), Update("a", 1))
+        spared = [Drop(1, client, "enough others had answered") for client in ("b", "d")]
+        assert actions == [Fold(1, "a"), Accept(), *spared, Dismiss(1, ("b", "d")), Commit(1)]
+        assert code(run(state, Update("b", 1))[1]) == "round over"
+
+    def test_whoever_fails_is_made_up_for_by_one_to_spare(self) -> None:
+        state, actions = run(self.wanting(2, "a", "b", "c"), Update("a", 1), Failed("b", 1, "busy"))
+        assert actions == [Drop(1, "b", "busy"), Accept()]
+        assert run(state, Update("c", 1))[1] == [Fold(1, "c"), Accept(), Commit(1)]
+
+    def test_it_is_over_with_fewer_where_nobody_else_will_answer(self) -> None:
+        _, actions = run(self.wanting(2, "a", "b", "c"), Update("a", 1), Failed("b", 1, "busy"), Left("c"))
+        assert actions[-1] == Commit(1)
+
+    def test_it_is_never_over_with_fewer_than_a_commit_takes(self) -> None:
+        state, actions = run(self.wanting(1, "a", "b", "c", min_updates=2), Update("a", 1))
+        assert actions == [Fold(1, "a"), Accept()]
+        assert run(state, Update("b", 1))[1][-1] == Commit(1)
+
+    def test_another_process_goes_on_until_there_are_enough(self) -> None:
+        state = synchronous.replayed(State(Rules(1, 1), 1), 1, ["a", "b", "c"], [Update("a", 1)], 2)
+        assert run(state, Update("b", 1))[1] == [
+            Fold(1, "b"), Accept(), Drop(1, "c", "enough others had answered"), Dismiss(1, ("c",)), Commit(1)
+        ]  # fmt: skip
+        state = synchronous.replayed(State(Rules(1, 1), 1), 1, ["a", "b", "c"], [Update("a", 1), Update("b", 1)], 2)
+        assert run(state, Resumed())[1][-1] == Commit(1), "it was killed between the last update that was enough and the commit"
+
+    def test_those_that_were_not_chosen_count_for_what_a_round_needs(self) -> None:
+        state = State(Rules(min_clients=3))
+        assert run(state, Start(["a"], spare=2))[1] == [Open(1, ("a",))]
+        (refused,) = run(state, Start(["a"], others=1, unwell=2, spare=1))[1]
+        assert refused == Refuse(
+            "too few clients",
+            "2 clients are connected (1 more do not measure what the task takes, 2 more are not asked for the time being), a round needs 3",
+        )
+
+
 def test_every_event_has_its_rule() -> None:
     for event in get_args(Event):
-        fields = {"client": "a", "round": 1, "reason": "busy", "clients": ["a"], "others": 1, "last": 7}
+        fields = {
+            "client": "a",
+            "round": 1,
+            "reason": "busy",
+            "clients": ["a"],
+            "others": 1,
+            "last": 7,
+            "unwell": 1,
+            "spare": 1,
+            "enough": 1,
+        }
         step(opened("a"), event(**{name: fields[name] for name in event.__dataclass_fields__}))

@@ -124,6 +124,11 @@ def forgets_who_answered(_: State, event: Event, after: State, actions: tuple[Ac
     return replace(after, answered={}), actions
 
 
+def waits_for_all(_: State, event: Event, after: State, actions: tuple[Action, ...]) -> Any:
+    running = after.running
+    return replace(after, running=replace(running, enough=0)) if running else after, actions
+
+
 BROKEN = {
     "an update is acknowledged and not counted": only(loses_what_it_acknowledges),
     "an update counts twice": only(counts_a_repeat_again),
@@ -135,10 +140,14 @@ BROKEN = {
     "a repeat is refused": only(forgets_who_answered),
     "what counts is not put aside": broken(counts=lambda state, event: False),
     "what was acknowledged is lost at a restart": broken(
-        replayed=lambda state, number, clients, events: synchronous.replayed(
-            state, number, clients, [event for event in events if not isinstance(event, Update)]
+        replayed=lambda state, number, clients, events, enough: synchronous.replayed(
+            state, number, clients, [event for event in events if not isinstance(event, Update)], enough
         )
     ),
+    "what is enough is lost at a restart": broken(
+        replayed=lambda state, number, clients, events, enough: synchronous.replayed(state, number, clients, events)
+    ),
+    "a round goes on though it has enough": only(waits_for_all),
     "who answered is lost at a restart": broken(begin=lambda rules, last=0, answered=None: synchronous.begin(rules, last)),
 }
 

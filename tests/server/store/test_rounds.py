@@ -11,7 +11,13 @@ from bramble_server.store import Store, meta, models, reset, reset_task, rounds
 from bramble_server.store.schema import updates
 
 METRICS = {"loss_before": 2.0, "loss_after": 1.0}
-HOW = {"strategy": {"name": "fedprox", "parameters": {"mu": 0.1}}, "codec": {"name": "topk", "parameters": {"share": 0.02}}}
+HOW = {
+    "strategy": {"name": "fedprox", "parameters": {"mu": 0.1}},
+    "codec": {"name": "topk", "parameters": {"share": 0.02}},
+    "selection": {"name": "tiers", "parameters": {"tiers": 3}, "clients_per_round": 0.1, "over_selection": 1.3, "enough": 4},
+    "seed": 3,
+    "deadline": 42.5,
+}
 
 
 def finished(store: Store, number: int, clients: tuple[str, ...] = ("a", "b"), state: str = "committed") -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bramble_protocol import plugins
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import EXTRAS, SECTIONS
 from bramble_protocol.graph import Manifest
-from bramble_server.learning.strategies import combining, parameters
+from bramble_server.learning import parameters, selection
+from bramble_server.learning.offered import Offered
+from bramble_server.learning.strategies import combining
 from bramble_server.learning.strategies.base import (
     Aggregate,
     Aside,
@@ -144,7 +144,10 @@ class Choice:
         """
         self._combine(Surroundings(graph=f"format {manifest.format}"), manifest.task)
 
-    def suit(self, mode: str, clients: int, updates: int, codec: str = "float32", discipline: str = "synchronous") -> None:
+    def suit(
+        self, mode: str, clients: int, updates: int, codec: str = "float32", discipline: str = "synchronous",
+        chosen: selection.Choice | None = None, count: int | None = None,
+    ) -> None:  # fmt: skip
         """Check that a server's settings and the strategy combine.
 
         Parameters
@@ -157,13 +160,18 @@ class Choice:
             By which updates travel.
         discipline
             Of its rounds.
+        chosen, count
+            Who of them are asked, if not all, and how many, where that is a number.
 
         Raises
         ------
         BrambleError
             If they do not, or as for ``needs``.
         """
-        self._combine(Surroundings(mode=mode, clients=clients, updates=updates, codec=codec, discipline=discipline))
+        around = Surroundings(
+            mode=mode, clients=count or clients, updates=updates, codec=codec, discipline=discipline, chosen=count is not None
+        )
+        self._combine(around if chosen is None else replace(around, selection=chosen.name, by_loss=chosen.kind.by_loss))
 
     def _combine(self, around: Surroundings, task: str = "") -> None:
         _ = self.needs
@@ -187,7 +195,7 @@ def described(name: str, values: Mapping[str, Any]) -> str:
 
 def names() -> list[str]:
     """Return the names of all strategies, Bramble's and other packages'; nothing is imported for it."""
-    return [*STRATEGIES, *sorted({point.name for point in plugins.entry_points(GROUP)} - STRATEGIES.keys())]
+    return OFFERED.names()
 
 
 def kind(name: str) -> type[Strategy]:
@@ -198,21 +206,7 @@ def kind(name: str) -> type[Strategy]:
     BrambleError
         If there is none of that name, or the package that offers it is broken: then the sentence names that package.
     """
-    if name in STRATEGIES:
-        return STRATEGIES[name]
-    if name.startswith(AROUND):
-        return around(kind(name.removeprefix(AROUND)))
-    points = plugins.entry_points(GROUP, name)
-    if not points:
-        known = names()
-        raise BrambleError(f"strategy: {name[:100]!r} is not one of {', '.join(known)}{parameters.close(name, known)}")
-    what = f"strategy: {name!r}"
-    point = plugins.one(points, what)
-    found = plugins.loaded(point, what)
-    if wrong := _fault(found):
-        raise BrambleError(f"{what} of {plugins.owner(point)} cannot be used: {wrong}; ask its author")
-    strategy: type[Strategy] = found  # type: ignore[assignment]
-    return strategy
+    return around(kind(name.removeprefix(AROUND))) if name.startswith(AROUND) else OFFERED.kind(name)
 
 
 def choose(name: str, options: Mapping[str, Any]) -> Choice:
@@ -243,13 +237,13 @@ def create(name: str, **options: Any) -> Strategy:
     return choose(name, options).make()
 
 
-def _fault(found: object) -> str | None:
-    if not (isinstance(found, type) and issubclass(found, Strategy)):
-        return f"{' '.join(repr(found).split())[:80]} is not a Strategy"
-    if inspect.isabstract(found):
-        return f"{found.__name__} lacks {', '.join(sorted(found.__abstractmethods__))}"
+def _halves(found: type[Strategy]) -> str | None:
     if (found.state is Strategy.state) != (found.restore is Strategy.restore):
         return f"{found.__name__} overrides one of state and restore, and they go together"
     if (found.extras is Strategy.extras) != (found.needs is Strategy.needs):
         return f"{found.__name__} overrides one of extras and needs, and they go together"
-    return parameters.fault(found.takes)
+    return None
+
+
+OFFERED = Offered("strategy", GROUP, STRATEGIES, Strategy, _halves)
+"""All that there are."""

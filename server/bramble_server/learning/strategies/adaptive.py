@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bramble_protocol.layout import Weights
+from bramble_server.learning.parameters import Parameters, parameter
 from bramble_server.learning.strategies.base import State
 from bramble_server.learning.strategies.fedavg import FedAvg
-from bramble_server.learning.strategies.parameters import Parameters, parameter
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bramble_protocol.layout import Weights
 from bramble_protocol.messages import Extras, TrainConfig
 from bramble_protocol.messages.extras import NOTHING
 from bramble_server.learning.aggregate import AggregateError, finite
-from bramble_server.learning.strategies.parameters import Parameters
+from bramble_server.learning.parameters import Parameters
 
 State = Mapping[str, NDArray[Any]]
 """What a strategy remembers with a model: finite numbers in arrays of any shape, by names of at most 63 characters."""
@@ -101,7 +101,7 @@ class Strategy(ABC):
     """
 
     takes: ClassVar[type[Parameters]] = Parameters
-    """What can be set: a frozen dataclass, each field made by :func:`~bramble_server.learning.strategies.parameters.parameter`."""
+    """What can be set: a frozen dataclass, each field made by :func:`~bramble_server.learning.parameters.parameter`."""
     linear: ClassVar[bool] = False
     """Whether the next model depends on the updates through ``sum(samples * weights)`` and ``sum(samples)`` alone: a secure sum will do."""
     streams: ClassVar[bool] = True

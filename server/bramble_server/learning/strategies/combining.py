@@ -9,6 +9,7 @@ from bramble_protocol import codecs
 from bramble_protocol.codecs import topk
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import CONTROL, CORRECTION, MOMENTUM, STEPS
+from bramble_server.learning.selection import SELECTIONS
 from bramble_server.learning.strategies.base import Strategy
 
 PRIVATE_BLEND = 2
@@ -16,9 +17,11 @@ PRIVATE_BLEND = 2
 _MOST = 1000
 """Updates up to which it is looked at how many of them a model is made of."""
 
+ALL = "all that are able"
+
 AXES: Mapping[str, tuple[str, ...]] = {
     "codec": (*codecs.CODECS, topk.NAME),
-    "selection": ("all that are able",),
+    "selection": (ALL, *SELECTIONS),
     "discipline": ("synchronous", "asynchronous"),
     "mode": ("evaluation", "private"),
     "graph": ("format 2", "format 1"),
@@ -32,7 +35,9 @@ class Surroundings:
     """What a server has a strategy work with: a value of each kind, and how many clients and updates make a round."""
 
     codec: str = "float32"
-    selection: str = "all that are able"
+    selection: str = ALL
+    by_loss: bool = False
+    """Whether the selection goes by clients' losses."""
     discipline: str = "synchronous"
     mode: str = "evaluation"
     graph: str = "format 2"
@@ -40,6 +45,8 @@ class Surroundings:
     """Whether a client's run is of use that had to end before its last step."""
     clients: int = _MOST
     updates: int = 3
+    chosen: bool = False
+    """Whether it is said how many are asked."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,10 @@ class Rule:
     """Why, and what to do, after the strategy's name."""
     setting: str = "strategy"
     """The setting that is to be changed."""
+
+
+def _losses_hidden(strategy: Strategy, around: Surroundings) -> bool:
+    return around.mode == "private" and around.by_loss
 
 
 def _own_weights_shown(strategy: Strategy, around: Surroundings) -> bool:
@@ -118,8 +129,15 @@ RULES = (
     ),
     Rule(
         "",
+        _losses_hidden,
+        "would be given clients by their loss (--selection {selection}), and private mode hides the losses of clients with few windows, "
+        "whom it would ask again and again; select otherwise, such as by uniform or tiers",
+        "selection",
+    ),
+    Rule(
+        "",
         lambda strategy, around: strategy.least > around.clients,
-        "makes nothing of fewer than {least} clients, and a round would start with {clients}; say --min-clients {least}",
+        "makes nothing of fewer than {least} clients, and a round would start with {clients}; say {remedy} {least}",
     ),
 )
 
@@ -132,9 +150,11 @@ def check(name: str, strategy: Strategy, around: Surroundings, task: str = "") -
     BrambleError
         With the reason and the remedy.
     """
+    said: dict[str, object] = {"least": strategy.least, "clients": around.clients, "selection": around.selection}
+    said["remedy"] = "--clients-per-round" if around.chosen else "--min-clients"
     for rule in RULES:
         if rule.broken(strategy, around):
-            raise BrambleError(f"{rule.setting}: {name} {rule.sentence.format(task=task, least=strategy.least, clients=around.clients)}")
+            raise BrambleError(f"{rule.setting}: {name} {rule.sentence.format(task=task, **said)}")
 
 
 def combinations(strategy: Strategy) -> dict[str, dict[str, bool]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bramble_protocol.layout import Weights
+from bramble_server.learning.parameters import parameter
 from bramble_server.learning.strategies.adaptive import Adaptive, Steps
-from bramble_server.learning.strategies.parameters import parameter
 
 
 @dataclass(frozen=True)

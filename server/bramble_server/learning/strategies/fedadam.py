@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bramble_protocol.layout import Weights
+from bramble_server.learning.parameters import parameter
 from bramble_server.learning.strategies.adaptive import Adaptive, Steps
-from bramble_server.learning.strategies.parameters import parameter
 
 
 @dataclass(frozen=True)

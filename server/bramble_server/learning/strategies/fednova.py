@@ -12,8 +12,8 @@ from bramble_protocol.features import MOMENTUM, STEPS
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import Extras, TrainConfig
 from bramble_server.learning.aggregate import WeightedMean
+from bramble_server.learning.parameters import Parameters, parameter
 from bramble_server.learning.strategies.base import Context, Strategy, Update
-from bramble_server.learning.strategies.parameters import Parameters, parameter
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bramble_protocol.messages import TrainConfig
+from bramble_server.learning.parameters import Parameters, parameter
 from bramble_server.learning.strategies.base import Context
 from bramble_server.learning.strategies.fedavg import FedAvg
-from bramble_server.learning.strategies.parameters import Parameters, parameter
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 
 from bramble_protocol.layout import Weights
 from bramble_server.learning.aggregate import AggregateError
+from bramble_server.learning.parameters import Parameters, parameter
 from bramble_server.learning.strategies.blocks import Blockwise, Kept, Vector, mean
-from bramble_server.learning.strategies.parameters import Parameters, parameter
 
 NARROW = 1 << 12
 """Columns of which products are taken at a time, in float64: a few clients' stay in the processor's cache."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bramble_server.learning.strategies.parameters import Parameters
+from bramble_server.learning.parameters import Parameters
 from bramble_server.learning.strategies.trimmedmean import TrimmedMean
 
 

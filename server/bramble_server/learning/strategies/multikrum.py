@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bramble_server.learning.parameters import parameter
 from bramble_server.learning.strategies.krum import Krum, Liars
-from bramble_server.learning.strategies.parameters import parameter
 
 
 @dataclass(frozen=True)

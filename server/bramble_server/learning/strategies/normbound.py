@@ -14,9 +14,9 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import CONTROL
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import Extras, TrainConfig
+from bramble_server.learning.parameters import Parameters, parameter
 from bramble_server.learning.strategies.base import Context, State, Strategy, Update, shorten, shortened
 from bramble_server.learning.strategies.fedavg import FedAvg
-from bramble_server.learning.strategies.parameters import Parameters, parameter
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
 from bramble_server.learning.aggregate import AggregateError, finite
+from bramble_server.learning.parameters import Parameters, parameter
 from bramble_server.learning.strategies.base import Context, Strategy, Update
-from bramble_server.learning.strategies.parameters import Parameters, parameter
 
 NO_LOSS = 1e-10
 """Added to each loss, so that a power of none is a number."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bramble_protocol.layout import Weights
+from bramble_server.learning.parameters import Parameters, parameter
 from bramble_server.learning.strategies.blocks import Blockwise, Kept, Vector, mean
-from bramble_server.learning.strategies.parameters import Parameters, parameter
 
 
 @dataclass(frozen=True)

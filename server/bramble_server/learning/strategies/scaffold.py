@@ -11,9 +11,9 @@ from bramble_protocol.features import CONTROL, STEPS
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import Extras
 from bramble_server.learning.aggregate import WeightedMean
+from bramble_server.learning.parameters import Parameters, parameter
 from bramble_server.learning.strategies.base import Context, State, Strategy, Update
 from bramble_server.learning.strategies.controls import Controls
-from bramble_server.learning.strategies.parameters import Parameters, parameter
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from bramble_protocol.layout import Weights
+from bramble_server.learning.parameters import Parameters, parameter
 from bramble_server.learning.strategies.blocks import Blockwise, Table, Vector
-from bramble_server.learning.strategies.parameters import Parameters, parameter
 
 
 @dataclass(frozen=True)

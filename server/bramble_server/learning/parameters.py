@@ -1,4 +1,4 @@
-"""What can be set of a strategy: fields of a frozen dataclass, each with its range, and how values from outside are read into them."""
+"""What can be set of a strategy or a selection: fields of a frozen dataclass with their ranges, and how values are read into them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Parameters:
-    """What can be set of a strategy, as fields made by :func:`parameter`. FedAvg has nothing."""
+    """What can be set, as fields made by :func:`parameter`. FedAvg has nothing."""
 
 
 P = TypeVar("P", bound=Parameters)
