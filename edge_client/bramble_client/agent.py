@@ -29,6 +29,7 @@ from bramble_client.learn.runner import Runner
 from bramble_client.learn.trainer import Trainer
 from bramble_client.machine import health
 from bramble_client.machine.budgets import Budgets
+from bramble_client.machine.hours import Hours
 from bramble_client.machine.report import Reporter
 from bramble_client.machine.strain import Strain
 from bramble_client.machine.traffic import Traffic
@@ -100,8 +101,9 @@ class Agent:
         )
         utc = clock.time if board.simulated else board.utc  # simulated sensors may live in another year
         self._traffic = Traffic(folder, lambda: self._link.carried + download.carried, utc)
+        hours = None if settings.train_between is None else Hours.parse(settings.train_between)
         self._budgets = Budgets(
-            settings.hours, settings.monthly_bytes, settings.steady_power, settings.least_battery, self._traffic,
+            hours, settings.monthly_bytes, settings.steady_power, settings.least_battery, self._traffic,
             lambda: health.read(folder), utc,
         )  # fmt: skip
         self._rehearsing = False

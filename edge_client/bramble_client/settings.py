@@ -170,11 +170,6 @@ class ClientSettings(BaseSettings):
         return tuple(name for part in self.labels.split(",") if (name := part.strip()))
 
     @property
-    def hours(self) -> Hours | None:
-        """When it trains; None for any hour."""
-        return None if self.train_between is None else Hours.parse(self.train_between)
-
-    @property
     def version(self) -> str:
         """Which release this is; empty if it runs from a source tree that is not installed."""
         try:

@@ -23,6 +23,13 @@ NAMES = [*ClientSettings.model_fields, *(name for name, member in vars(ClientSet
         {"sensors": "mock"},
         {"sensors": "linux", "mode": "private", "data_dir": "/var/lib/x", "gpio": True, "labels": "a, b", "sample_every": "90s"},
         {"sensors": "mock", "replay": "garden.csv", "server": "https://hub", "ca": "ca.pem", "trust_graphs": ["a.pub", "b.pub"]},
+        {
+            "sensors": "mock",
+            "train_between": ["01:00-05:00", "22:00-02:00"],
+            "monthly_bytes": "200M",
+            "steady_power": True,
+            "least_battery": 30,
+        },
     ],
 )
 def test_a_setting_arrives_as_it_was_with_its_type_and_so_does_what_follows_from_it(given: dict[str, object]) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from bramble.client import listed
+from bramble.settings import ListClientsSettings
 from tests.edge_client.process import CLIMATE, ClientProcess
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
@@ -30,6 +35,25 @@ def test_a_client_without_a_channel_of_the_task_says_so_and_the_others_train(tmp
         assert clients(server)["pi-half"]["fits"] is False
         assert server.api.readings(client="pi-half")["pi-half"]["temperature"]["value"], "what it measures may be looked at"
         assert half.logged("the server says") == 1
+
+
+def test_a_client_outside_of_its_hours_is_not_asked_and_the_command_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begin, end = (time.strftime("%H:%M", time.localtime(time.time() + 3600 * hours)) for hours in (2, 3))
+    with (
+        ServerProcess(tmp_path, "--task", str(CLIMATE), "--min-clients", "1") as server,
+        ClientProcess(server.url, tmp_path, "--train-between", f"{begin}-{end}", name="pi-night") as night,
+        ClientProcess(server.url, tmp_path, name="pi-day") as day,
+    ):
+        night.wait_connected()
+        day.wait_connected()
+        wait_for(lambda: clients(server)["pi-night"]["remarks"], "its report")
+        server.measure(60)
+        assert server.api.start()["clients"] == ["pi-day"]
+        wait_for(lambda: server.api.status()["round"] == 1, "the commit")
+        listed(ListClientsSettings(server=server.url))
+        assert (
+            "pi-night takes no part in climate: does not train: outside of the hours in which it may, until 20" in capsys.readouterr().out
+        )
 
 
 def test_two_cards_with_one_id_both_say_so_and_one_of_them_goes_on(tmp_path: Path) -> None:

@@ -53,11 +53,9 @@ def test_a_machines_name_becomes_an_id_that_the_contract_takes(monkeypatch: pyte
 def test_budgets_are_read_as_people_write_them() -> None:
     settings = ClientSettings(sensors="mock", train_between=["01:00-05:00", "22:00-02:00"], monthly_bytes="1.5G")
     assert settings.train_between == "01:00-05:00,22:00-02:00"
-    assert settings.hours is not None
-    assert settings.hours.spans == ((60, 300), (1320, 120))
     assert settings.monthly_bytes == 1_500_000_000
     nothing = ClientSettings(sensors="mock")
-    assert (nothing.hours, nothing.monthly_bytes, nothing.steady_power, nothing.least_battery) == (None, None, False, None)
+    assert (nothing.train_between, nothing.monthly_bytes, nothing.steady_power, nothing.least_battery) == (None, None, False, None)
 
 
 @pytest.mark.parametrize(

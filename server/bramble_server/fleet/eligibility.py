@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from bramble_protocol.health import DISK, THROTTLED, Health
+from bramble_protocol.health import DISK, HOT, THROTTLED, Health, resting
 
-HOT = 80.0
-"""Degrees Celsius from which on a Pi's firmware slows it down."""
 CLOCK = 60.0
 """Seconds by which a clock may be wrong: its readings are put into bins of many minutes by it."""
 PATIENCE, SLACK = 3, 10.0
@@ -63,7 +61,9 @@ def reason(health: Health, now: float, well: Collection[str]) -> str | None:
     now
         When that came, seconds since 1970 UTC.
     well
-        Which of ``KINDS`` must be well.
+        Which of ``KINDS`` must be well; what its owner does not let it do is asked of nobody, whatever they are.
     """
+    if health.not_now is not None:
+        return f"{resting(health.not_now, health.not_before)}, so it is not asked for rounds"
     found = [sentence for kind, wrong in KINDS.items() if kind in well and (sentence := wrong(health, health.sent - now))]
     return f"{' and '.join(found)}, so it is not asked for rounds until it is better" if found else None

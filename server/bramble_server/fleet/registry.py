@@ -267,10 +267,18 @@ class Registry:
                 "fits": client.misfits.get(task) is None,
                 "tasks": dict(client.not_asked),
                 "namesake_since": (since := self.namesakes.since(name, now)),
-                "remarks": [*([TWO] if since else []), *filter(None, (client.not_asked.get(task), client.left_out.get(task)))],
+                "remarks": [
+                    *([TWO] if since else []),
+                    *filter(None, (client.not_asked.get(task), client.left_out.get(task), _pace(client))),
+                ],
             }
             for name, client in sorted(self._clients.items())
         }
+
+
+def _pace(client: Client) -> str | None:
+    slow = client.connected and client.health is not None and client.health.slow
+    return "trains at half its pace, for it is hot or throttled" if slow else None
 
 
 def _told(client: Client) -> dict[str, Any] | None:

@@ -127,6 +127,8 @@ def _clients(services: Services, graph: GraphFile, weights: bool) -> Iterator[tu
             shown: dict[str, Iterable[str]] = {
                 name: [json.dumps(value)] for name, value in vars(latest).items() if name not in ("task", "client", "weights")
             }
+            known = services.registry.get(latest.client)
+            shown["not_asked"] = [json.dumps(None if known is None else known.not_asked.get(graph.manifest.task))]
             shown["test"] = [json.dumps(tested(graph.manifest.metric, latest.metrics))]
             found = files.weights(latest, layout.size) if latest.weights is None else latest.weights
             if found is not None:
