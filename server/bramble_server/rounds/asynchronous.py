@@ -76,9 +76,11 @@ class Asynchronous:
         """Closed rounds whose answers are remembered: from when the oldest was asked that may still count."""
         return REMEMBERED + self.max_staleness
 
-    def begin(self, rules: Rules, last: int = 0, answered: Mapping[int, Set[str]] | None = None) -> State:
+    def begin(
+        self, rules: Rules, last: int = 0, answered: Mapping[int, Set[str]] | None = None, under_way: Mapping[str, int] | None = None
+    ) -> State:
         """Return the state without an open round."""
-        return State(rules, last, answered=answered or {})
+        return State(rules, last, answered=answered or {}, under_way=under_way or {})
 
     def replayed(self, state: State, number: int, clients: Mapping[str, int], events: Iterable[Noted], enough: int = 0) -> State:
         """Return the state with an open round as a former process had it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -69,13 +69,14 @@ class Commits:
             kind: {"name": chosen.name, "parameters": chosen.set} for kind, chosen in (("strategy", self.strategy), ("codec", self.codec))
         }
 
-    def finish(self, open_round: OpenRound, going: bool = False) -> Model:
+    def finish(self, open_round: OpenRound, going: Mapping[str, int] | None = None) -> Model:
         """Make a round's updates the next model.
 
         Parameters
         ----------
         going
-            Whether another round follows at once, which is noted for a process that may have to start it.
+            If another round follows at once, who trains on for that and the round that each was asked in; it is noted for a process that
+            may have to start it.
 
         Raises
         ------

@@ -261,7 +261,7 @@ class Machine(Protocol[S]):
     * A round's number is higher than any in use before.
     """
 
-    def begin(self, rules: Rules, last: int = 0, answered: Mapping[int, Set[str]] = ..., /) -> S:
+    def begin(self, rules: Rules, last: int = 0, answered: Mapping[int, Set[str]] = ..., under_way: Mapping[str, int] = ..., /) -> S:
         """Return the state without an open round, given what a former process left."""
 
     @property

@@ -83,7 +83,7 @@ class Openings:
         header = file.header
         try:
             strategy, request = self._planned(header.round, header.clients, model, header.seconds)
-            requests = {header.round: request, **self._earlier(header.under_way)}
+            requests = {header.round: request, **self.earlier(header.under_way)}
         except Exception as error:  # of a third party, perhaps
             file.close()
             self._archive.release(file.header.round)
@@ -95,7 +95,7 @@ class Openings:
         log.info("round %d: goes on where a former process left it: %d of %d clients delivered, %.0f s are left", file.header.round, *known)
         return open_round, requests, noted
 
-    def _earlier(self, under_way: Mapping[str, UnderWay]) -> dict[int, Request]:
+    def earlier(self, under_way: Mapping[str, UnderWay]) -> dict[int, Request]:
         """Return what those are asked that train for earlier rounds, by round."""
         clients: dict[int, list[str]] = {}
         for client, one in under_way.items():

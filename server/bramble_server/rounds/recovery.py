@@ -15,7 +15,7 @@ from bramble_server import tasks
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.machine import REMEMBERED
 from bramble_server.rounds.round import GOING
-from bramble_server.rounds.roundfile import Record, RoundFile
+from bramble_server.rounds.roundfile import Record, RoundFile, UnderWay
 from bramble_server.rounds.view import Model
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store, StoreError, meta, models, rounds
@@ -38,8 +38,8 @@ class Left:
     """The newest model; None before the first commit."""
     open_round: tuple[RoundFile, list[Record]] | None
     """The file of the round that was open, and what is noted in it."""
-    going: bool = False
-    """Whether the next round was to follow by itself, and is not open yet."""
+    going: Mapping[str, UnderWay] | None = None
+    """If the next round was to follow by itself and is not open yet: who trains on for it."""
 
 
 def recover(
@@ -65,7 +65,9 @@ def recover(
     last, answered = rounds.recover(connection, task, clock.time(), remember, number, reason)
     newest = models.latest(connection, task)
     history: Mapping[str, Any] = (newest and rounds.one(connection, newest[0], clients=False)) or {}
-    going = not open_round and bool(answered) and meta.get(connection, GOING, {}).get(task) == max(answered)
+    noted, going = meta.get(connection, GOING, {}).get(task), None
+    if noted and not open_round and noted["round"] == max(answered, default=0):
+        going = {client: UnderWay(asked, 1, sent) for client, (asked, sent) in noted["under_way"].items()}
     return Left(last, answered, Model(newest[0], newest[1], history.get("metrics", {})) if newest else None, open_round, going)
 
 

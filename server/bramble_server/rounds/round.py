@@ -31,7 +31,7 @@ from bramble_server.store.schema import MEASURES
 SMALL = 1 << 20
 """Bytes of a round's file up to which all that it holds is judged, folded and committed in some milliseconds."""
 GOING = "going"
-"""Under which the store has, by task, the last round that another follows by itself."""
+"""Under which the store has, by task, the last round that another follows by itself, and who trains on for that."""
 
 
 class OpenRound:
@@ -337,7 +337,9 @@ class OpenRound:
 
         return read if reach == 1 else shortened(read, self._model, reach)
 
-    def commit(self, store: Store, model: Weights, memory: Memory, pooled: dict[str, float], keep: int, going: bool = False) -> None:
+    def commit(
+        self, store: Store, model: Weights, memory: Memory, pooled: dict[str, float], keep: int, going: Mapping[str, int] | None = None
+    ) -> None:
         """Write everything about the round, and its model with what belongs to it, in one transaction.
 
         Parameters
@@ -347,7 +349,7 @@ class OpenRound:
         keep
             How many models the store keeps of its task.
         going
-            Whether another round follows at once.
+            If another round follows at once, who trains on for that, each with the round that it was asked in.
 
         Raises
         ------
@@ -365,8 +367,10 @@ class OpenRound:
             self._write_parts(connection)
             rounds.committed(connection, self.number, self._clock.time(), self.delivered, pooled, self.remark)
             models.save(connection, self._task, self.number, model, memory, keep)
-            if going:
-                meta.put(connection, GOING, {**meta.get(connection, GOING, {}), self._task: self.number})
+            if going is not None:
+                under_way = {client: (asked, self._parts[client]["sent"]) for client, asked in going.items()}
+                mine = {"round": self.number, "under_way": under_way}
+                meta.put(connection, GOING, {**meta.get(connection, GOING, {}), self._task: mine})
 
     def abandoned(self, reason: str) -> Callable[[Connection], None]:
         """Return what writes that the round came to nothing, now or later."""
@@ -389,9 +393,8 @@ class OpenRound:
         self._file.close()
 
     def _write_parts(self, connection: Connection) -> None:
-        # who trains on through it has its part in a later round
-        on = {client for client in self._under_way if (self._parts[client]["replied"], self._parts[client]["reason"]) == (None, None)}
-        rounds.parts(connection, self.number, [{"client": client, **part} for client, part in self._parts.items() if client not in on])
+        later = {client for client in self._under_way if (self._parts[client]["replied"], self._parts[client]["reason"]) == (None, None)}
+        rounds.parts(connection, self.number, [{"client": client, **part} for client, part in self._parts.items() if client not in later])
 
 
 def _blank(**known: Any) -> dict[str, Any]:

@@ -60,7 +60,7 @@ Outcome = tuple[State, tuple[Action, ...]]
 remembered = REMEMBERED
 
 
-def begin(rules: Rules, last: int = 0, answered: Mapping[int, Set[str]] | None = None) -> State:
+def begin(rules: Rules, last: int = 0, answered: Mapping[int, Set[str]] | None = None, under_way: Mapping[str, int] | None = None) -> State:
     """Return the state without an open round."""
     return State(rules, last, answered=answered or {})
 

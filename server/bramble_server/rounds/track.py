@@ -104,7 +104,11 @@ class Track:
             self._open, self._requests, noted = resumed
             self._state = self._machine.replayed(self._state, self._open.number, self._open.clients, noted, self._open.enough)
             self._go_on(self._open)
-        elif left.going and self._lasting:
+        elif left.going is not None and self._lasting:
+            self._requests = self._openings.earlier(left.going)
+            under_way = {client: one.round for client, one in left.going.items()}
+            self._sent = {client: one.sent for client, one in left.going.items()}
+            self._state = self._machine.begin(self._rules, left.last, left.answered, under_way)
             self._schedule.started(self._shared.clock.monotonic())
 
     # What others may know
@@ -261,8 +265,9 @@ class Track:
     def _commit(self) -> None:
         open_round = self._open
         assert open_round is not None
+        going = self._state.under_way if self._schedule.going and not self._schedule.last else None
         try:
-            self.model = self._shared.loop.offload(self._commits.finish, open_round, self._schedule.going and not self._schedule.last)
+            self.model = self._shared.loop.offload(self._commits.finish, open_round, going)
         except Exception as error:
             if not isinstance(error, BrambleError):
                 log.exception("round %d: the commit failed", open_round.number)

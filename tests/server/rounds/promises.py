@@ -210,7 +210,7 @@ class Promises(RuleBasedStateMachine):
     def restart(self) -> None:
         """Go on in another process, with what is on record of the rounds that are over, and noted of the open one."""
         running, answered = self.state.running, dict(self.state.answered)
-        self.state = self.machine.begin(self.needed, self.state.last, answered)
+        self.state = self.machine.begin(self.needed, self.state.last, answered, {} if running else self.state.under_way)
         if running:
             self.state = self.machine.replayed(self.state, running.number, self.asked[running.number], self.noted, running.enough)
             assert self.state.running

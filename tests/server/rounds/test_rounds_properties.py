@@ -148,7 +148,7 @@ BROKEN = {
         replayed=lambda state, number, clients, events, enough: synchronous.replayed(state, number, clients, events)
     ),
     "a round goes on though it has enough": only(waits_for_all),
-    "who answered is lost at a restart": broken(begin=lambda rules, last=0, answered=None: synchronous.begin(rules, last)),
+    "who answered is lost at a restart": broken(begin=lambda rules, last=0, answered=None, under_way=None: synchronous.begin(rules, last)),
 }
 
 
