@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from bramble_protocol.clock import Clock
 from bramble_protocol.graph import GraphFile
 from bramble_server import tasks
+from bramble_server.rounds import going
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.machine import REMEMBERED
-from bramble_server.rounds.round import GOING
 from bramble_server.rounds.roundfile import Record, RoundFile, UnderWay
 from bramble_server.rounds.view import Model
 from bramble_server.settings import ServerSettings
@@ -65,10 +65,8 @@ def recover(
     last, answered = rounds.recover(connection, task, clock.time(), remember, number, reason)
     newest = models.latest(connection, task)
     history: Mapping[str, Any] = (newest and rounds.one(connection, newest[0], clients=False)) or {}
-    noted, going = meta.get(connection, GOING, {}).get(task), None
-    if noted and not open_round and noted["round"] == max(answered, default=0):
-        going = {client: UnderWay(asked, 1, sent) for client, (asked, sent) in noted["under_way"].items()}
-    return Left(last, answered, Model(newest[0], newest[1], history.get("metrics", {})) if newest else None, open_round, going)
+    follows = None if open_round else going.read(connection, task, max(answered, default=0))
+    return Left(last, answered, Model(newest[0], newest[1], history.get("metrics", {})) if newest else None, open_round, follows)
 
 
 def hold(connection: Connection, served: Collection[str], mode: str, archive: Archive) -> None:

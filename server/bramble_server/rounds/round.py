@@ -22,16 +22,15 @@ from bramble_server.learning.staleness import discount, moved
 from bramble_server.learning.strategies import Aggregate, Aside, Strategy, conclude, shorten, shortened
 from bramble_server.learning.strategies import Update as Contribution
 from bramble_server.rounds.divergence import length, measure
+from bramble_server.rounds.going import note
 from bramble_server.rounds.machine import Failed, Joined, Left, Noted, Update
 from bramble_server.rounds.roundfile import Record, RoundFile, RoundFileError
-from bramble_server.store import Store, meta, models, rounds
+from bramble_server.store import Store, models, rounds
 from bramble_server.store.models import LatestUpdate, Memory
 from bramble_server.store.schema import MEASURES
 
 SMALL = 1 << 20
 """Bytes of a round's file up to which all that it holds is judged, folded and committed in some milliseconds."""
-GOING = "going"
-"""Under which the store has, by task, the last round that another follows by itself, and who trains on for that."""
 
 
 class OpenRound:
@@ -369,8 +368,7 @@ class OpenRound:
             models.save(connection, self._task, self.number, model, memory, keep)
             if going is not None:
                 under_way = {client: (asked, self._parts[client]["sent"]) for client, asked in going.items()}
-                mine = {"round": self.number, "under_way": under_way}
-                meta.put(connection, GOING, {**meta.get(connection, GOING, {}), self._task: mine})
+                note(connection, self._task, self.number, under_way)
 
     def abandoned(self, reason: str) -> Callable[[Connection], None]:
         """Return what writes that the round came to nothing, now or later."""
