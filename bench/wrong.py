@@ -18,7 +18,8 @@ from bench.table import Row
 CLIENTS = {"pi-1", "pi-2"}
 SETTINGS = {"server_mode": "evaluation", "client_sensors": "mock", "server_deadline": "60s", "client_settings": {"reconnect_max": "2s"}}
 CLIENT_RUN = "def run(settings: ClientSettings) -> int:"
-TRAINER_RUN = "        start = time.time()\n        manifest, initial = self._load(update)\n"
+TRAINER_RUN = "        start = self._clock.time()\n        manifest, initial = self._load(update)\n"
+MAY_TRAIN = "        rest = None if self._rehearsing else "
 AGENT, TRAINER = "edge_client/bramble_client/agent.py", "edge_client/bramble_client/learn/trainer.py"
 CLIENT = "edge_client/bramble_client/commands/run.py"
 FITTING = "edge_client/bramble_client/learn/fitting.py"
@@ -43,8 +44,7 @@ WRONGS = (
     Wrong("training raises", {TRAINER: (TRAINER_RUN, f"        raise ZeroDivisionError('wrong')\n{TRAINER_RUN}")}),
     Wrong("training raises in rounds alone", {
         AGENT: (
-            "        result = self._trainer.run(", "        if self._link.up:\n            raise ZeroDivisionError('wrong')\n"
-            "        result = self._trainer.run(",
+            MAY_TRAIN, f"        if not self._rehearsing:\n            raise ZeroDivisionError('wrong')\n{MAY_TRAIN}",
         )
     }),
     Wrong("training gives no numbers", {

@@ -20,14 +20,14 @@ AGENT, CLIENT = "edge_client/bramble_client/agent.py", "edge_client/bramble_clie
 BROKEN = "\n    if os.uname().nodename == 'pi-2':\n        raise SystemExit(9)"
 CLIENT_BROKEN = {CLIENT: (RUN, f"import os\n\n\n{RUN}{BROKEN}")}
 """On one host alone."""
-TRAINING = "        result = self._trainer.run("
+TRAINING = "        rest = None if self._rehearsing else "
 TRAINING_BROKEN = {
     AGENT: (
         TRAINING,
-        f"        if self._link.up:\n            raise ZeroDivisionError('broken')\n{TRAINING}",
+        f"        if not self._rehearsing:\n            raise ZeroDivisionError('broken')\n{TRAINING}",
     )
 }
-"""Once it has a server it cannot train any more, which its own check does not see."""
+"""In rounds it cannot train any more, which its own check does not see."""
 COMMIT = "        aggregate, pooled = open_round.aggregate("
 SERVER_BROKEN = {"server/bramble_server/rounds/commits.py": (COMMIT, f"        raise ZeroDivisionError('broken')\n{COMMIT}")}
 BETTER = {"bramble/__init__.py": ('"""', '"""A better release. ')}
