@@ -192,11 +192,12 @@ def check_settings(
 @app.command("strategies")
 def list_strategies(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list with parameters, ranges and defaults apart.")] = False,
+    selections: Annotated[bool, typer.Option("--selections", help="List how the clients of a round may be chosen instead.")] = False,
 ) -> None:
     """List the strategies that a server can go by. Other packages' are among them, and each has what can be set of it."""
     from bramble import strategies
 
-    raise typer.Exit(strategies.run(as_json))
+    raise typer.Exit(strategies.run(as_json, selections))
 
 
 @app.command(

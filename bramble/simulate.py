@@ -68,6 +68,8 @@ def _head(ready: Run) -> str:
     windows = f"{least if least == most else f'{least} to {most}'} windows each{', which overlap' if ready.overlap else ''}"
     seed = f"seed {settings.seed}, {settings.workers} worker{'s' * (settings.workers > 1)}"
     how = ready.choice if ready.codec.name == PLAIN else f"{ready.choice}, {ready.codec}"
+    if settings.clients_per_round is not None:
+        how = f"{how}, {settings.clients_per_round} a round by {settings.selection}"
     return f"[bold]{settings.clients} clients[/] at {at} place{'s' * (at > 1)}, {windows}; {how}, {seed}"
 
 

@@ -85,7 +85,7 @@ class RoundSettings(BaseSettings):
     over_selection: float = Field(
         1.0, ge=1, le=10, description="How many times more clients are asked; the round is over with as many updates as it wants."
     )
-    selection: str = Field("uniform", description="How the clients of a round are chosen; bramble strategies lists all ways.")
+    selection: str = Field("uniform", description="How the clients of a round are chosen; bramble strategies --selections lists all ways.")
     selection_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
         {},
         description="A parameter of the selection, such as tiers=3; may be given more than once.",

@@ -110,6 +110,30 @@ def test_a_fleet_learns_what_it_never_trained_on() -> None:
     assert set(played[0].by_place) == {place.name for place in everywhere()}
 
 
+@pytest.mark.parametrize("selection", ["uniform", "loss", "tiers", "oort"])
+def test_a_cohort_is_asked_by_the_servers_own_code_and_the_same_again(selection: str) -> None:
+    settings: dict[str, Any] = {"clients_per_round": 3, "over_selection": 1.5, "selection": selection, "adaptive_deadline": 3.0}
+    scenario = Scenario(slow=0.3, slow_times=2)
+    (_, once), (_, again) = (simulated(9, 4, scenario, count=count, **settings) for count in (1, 3))
+    assert once == again
+    for played in once:
+        assert (played.asked, played.delivered) == (5, 3)
+        assert sum(part["reason"] == reasons.SPARED for part in played.parts.values()) == 2
+    assert len({client for played in once for client in played.parts}) > 5, "not always the same"
+
+
+def test_over_selection_does_not_wait_for_the_slow() -> None:
+    scenario = Scenario(slow=0.3, slow_times=5, spread=0)
+    (_, waiting), (_, sparing) = (simulated(9, 4, scenario, clients_per_round=3, over_selection=over) for over in (1.0, 2.0))
+    assert sparing[-1].ended < waiting[-1].ended
+
+
+def test_a_cohort_larger_than_the_fleet_is_refused_before_anything_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bramble("--clients", 5, "--clients-per-round", 6, "--out", tmp_path / "out", code=1)
+    assert "clients_per_round: 6 are wanted for a round, and there are 5; lower it, or raise --clients" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_that_is_held_out_is_known_or_shares_a_reading_with_it() -> None:
     reach = (MANIFEST.window + MANIFEST.horizon) * MANIFEST.step_s
     for place in everywhere():
