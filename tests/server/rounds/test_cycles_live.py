@@ -144,7 +144,7 @@ def test_in_private_mode_no_reading_is_asked_for_taken_or_shown(tmp_path: Path) 
         wait_for(lambda: server.api.status()["round"] == number, "the commit")
         for name, told in (("pi-1", {}), ("pi-2", many)):
             latest = server.api.updates(weights=True)[name]
-            shown = {"round", "samples", "metrics", "test", "update_norm", "cosine", "distance"}
+            shown = {"round", "samples", "metrics", "test", "update_norm", "cosine", "distance", "not_asked"}
             assert set(latest) == shown, "norms and distances, no weights"
             assert latest["metrics"] == told, "no mean over fewer than twenty"
         part = server.api.round(number)["clients"]["pi-1"]

@@ -81,7 +81,7 @@ def test_weights_of_clients_may_be_left_out(server: ServerProcess, join: Join) -
     assert "weights" in server.get("/model/clients")["pi-1"]
     assert "weights" in server.get("/model/clients?weights=1")["pi-1"]
     slim = server.get("/model/clients?weights=0")["pi-1"]
-    assert set(slim) == {"round", "samples", "metrics", "test", "update_norm", "cosine", "distance"}
+    assert set(slim) == {"round", "samples", "metrics", "test", "update_norm", "cosine", "distance", "not_asked"}
     assert slim["test"] is None, "nothing was tested, and no 0.0"
 
 
