@@ -1,4 +1,4 @@
-"""What slow clients cost in simulated time: rounds that wait for all against rounds that wait for nobody."""
+"""What slow clients cost in simulated time: rounds that wait for all, for most of those that they asked, and for nobody in particular."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ BELOW = 0.3
 """How far below persistence's error the target is."""
 GRID = tuple(itertools.product((0.03, 0.1, 0.2), (1, 3)))
 """Learning rates and local epochs, the same for both, tried with another seed than those that are shown."""
-MOST = {"synchronous": 40, "asynchronous": 400}
+MOST = {"synchronous": 40, "over-selected": 60, "asynchronous": 400}
 """Rounds after which it is given up."""
 SIDES: dict[str, dict[str, Any]] = {
     "synchronous": {"deadline": 1e4},
+    "over-selected": {"clients_per_round": 38, "over_selection": 1.3, "deadline": 1e4},
     "asynchronous": {"discipline": "asynchronous", "buffer": 10, "max_staleness": 100, "deadline": 1e4},
 }
+PROMISED = {"over-selected": 2.0, "asynchronous": 6.0}
+"""How many times sooner than synchronous ones, where who is slow changes from round to round."""
 AT_RANDOM = Scenario(slow=0.2, slow_times=10, slow_by="round")
 BY_SITE = Scenario(slow=0.2, slow_times=10, slow_by="place")
 
@@ -42,6 +45,10 @@ class Reached:
 
     seconds: float
     by_place: dict[str, float]
+
+
+Found = dict[str, list[Reached]]
+"""By side and seed."""
 
 
 @functools.cache
@@ -82,27 +89,34 @@ def main() -> list[Row]:
     logging.getLogger("bramble_client").setLevel(logging.ERROR)
     best = {side: min(GRID, key=lambda cell: reached(side, cell, TRIED, AT_RANDOM).seconds) for side in SIDES}
     rows = []
-    for name, scenario, seeds, limit in (("at random", AT_RANDOM, list(SEEDS), 6.0), ("whole sites", BY_SITE, some_slow(len(SEEDS)), None)):
+    for name, scenario, seeds, judged in (
+        ("at random", AT_RANDOM, list(SEEDS), True),
+        ("whole sites", BY_SITE, some_slow(len(SEEDS)), False),
+    ):
         found = {side: [reached(side, best[side], seed, scenario) for seed in seeds] for side in SIDES}
-        pairs = list(zip(*found.values(), strict=True))
-        times = [waiting.seconds / buffered.seconds for waiting, buffered in pairs]
-        seconds = {side: float(np.median([each.seconds for each in one])) for side, one in found.items()}
-        chosen = ", ".join(f"{side} learning rate {rate}, {epochs} epochs" for side, (rate, epochs) in best.items())
-        context = (
-            f"{seconds['synchronous']:.0f} s against {seconds['asynchronous']:.0f} s; median of seeds {', '.join(map(str, seeds))}, "
-            f"{min(times):.1f} to {max(times):.1f}; {chosen}, best of {len(GRID)} cells each with seed {TRIED}"
-        )
-        what = f"one client in five ten times slower, {name}: sooner at {100 * BELOW:.0f} % below persistence"
-        rows.append(Row(what, float(np.median(times)), "times", limit, context, bound="at least"))
-        if scenario is BY_SITE:
-            rows.append(_own(seeds, pairs))
+        for side, limit in PROMISED.items():
+            what = f"one client in five ten times slower, {name}: {side} sooner at {100 * BELOW:.0f} % below persistence"
+            rows.append(_sooner(what, found, side, seeds, best, limit if judged else None))
+            if not judged:
+                rows.append(_own(side, seeds, found))
     return rows
 
 
-def _own(seeds: list[int], pairs: list[tuple[Reached, ...]]) -> Row:
+def _sooner(what: str, found: Found, side: str, seeds: list[int], best: dict[str, tuple[float, int]], limit: float | None) -> Row:
+    times = [waiting.seconds / other.seconds for waiting, other in zip(found["synchronous"], found[side], strict=True)]
+    seconds = [float(np.median([each.seconds for each in found[one]])) for one in ("synchronous", side)]
+    chosen = ", ".join(f"{one} learning rate {best[one][0]} and {best[one][1]} epochs" for one in ("synchronous", side))
+    context = (
+        f"{seconds[0]:.0f} s against {seconds[1]:.0f} s; median of seeds {', '.join(map(str, seeds))}, {min(times):.1f} to "
+        f"{max(times):.1f}; {chosen}, best of {len(GRID)} cells each with seed {TRIED}"
+    )
+    return Row(what, float(np.median(times)), "times", limit, context, bound="at least")
+
+
+def _own(side: str, seeds: list[int], found: Found) -> Row:
     dearer = [
-        100 * (np.mean([buffered.by_place[site] for site in slow]) / np.mean([waiting.by_place[site] for site in slow]) - 1)
-        for (waiting, buffered), slow in zip(pairs, map(slow_sites, seeds), strict=True)
+        100 * (np.mean([other.by_place[site] for site in slow]) / np.mean([waiting.by_place[site] for site in slow]) - 1)
+        for waiting, other, slow in zip(found["synchronous"], found[side], map(slow_sites, seeds), strict=True)
     ]
     context = f"of both models as they reach the target; median of {len(seeds)} seeds, {min(dearer):.1f} to {max(dearer):.1f} %"
-    return Row("slow sites' own error, asynchronous above synchronous", float(np.median(dearer)), "%", 5, context)
+    return Row(f"slow sites' own error, {side} above synchronous", float(np.median(dearer)), "%", 5, context)

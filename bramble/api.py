@@ -204,6 +204,10 @@ class Server:
         """Start one round."""
         return self._ask("POST", "/", task=task)
 
+    def stop(self, task: str | None = None) -> JSON:
+        """End asynchronous rounds with what has come; ``round`` is the one that ended, None where none was open."""
+        return self._ask("POST", "/stop", task=task)
+
     def models(self, task: str | None = None) -> list[JSON]:
         """The rounds whose models are kept, ascending."""
         models: list[JSON] = self._ask("GET", "/models", task=task)["models"]

@@ -26,6 +26,7 @@ from bramble.settings import (
     RollbackSettings,
     SimulateSettings,
     StartRoundSettings,
+    StopRoundsSettings,
     WatchRoundSettings,
 )
 from bramble_client.settings import ClientSettings
@@ -59,7 +60,7 @@ app = typer.Typer(
 app.add_typer(task.app, name="task")
 fleet = typer.Typer(help="How every client is, and taking one off the list.", no_args_is_help=True)
 app.add_typer(fleet, name="fleet")
-rounds = typer.Typer(help="Rounds: start one, watch one, list them.", no_args_is_help=True)
+rounds = typer.Typer(help="Rounds: start one, stop asynchronous ones, watch one, list them.", no_args_is_help=True)
 app.add_typer(rounds, name="round")
 settings = typer.Typer(help="Settings files, before anything is started with them.", no_args_is_help=True)
 app.add_typer(settings, name="settings")
@@ -109,6 +110,7 @@ app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("br
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))
 fleet.command("forget")(flags.command(ForgetSettings, "fleet", _room("bramble.fleet", "server", "forget")))
 rounds.command("start")(flags.command(StartRoundSettings, "fleet", _room("bramble.round", "server", "start")))
+rounds.command("stop")(flags.command(StopRoundsSettings, "fleet", _room("bramble.round", "server", "stop")))
 rounds.command("watch")(flags.command(WatchRoundSettings, "fleet", _room("bramble.watch", "server")))
 rounds.command("list")(flags.command(ListRoundsSettings, "fleet", _room("bramble.round", "server", "listed")))
 model.command("list")(flags.command(ListModelsSettings, "fleet", _room("bramble.model", "server", "listed")))

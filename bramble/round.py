@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from bramble import terminal
 from bramble.api import JSON, Server, ServerRefused
-from bramble.settings import ListRoundsSettings, StartRoundSettings
+from bramble.settings import ListRoundsSettings, StartRoundSettings, StopRoundsSettings
 from bramble_protocol.printable import printable
 
 PAUSE_S = 0.2
@@ -66,6 +66,13 @@ def _open(server: Server, task: str | None, within: float) -> JSON:
             if error.status not in (409, 503) or time.monotonic() >= until:
                 raise
         time.sleep(PAUSE_S)
+
+
+def stop(settings: StopRoundsSettings) -> int:
+    """End asynchronous rounds; return 0."""
+    ended = Server.of(settings).stop(settings.task)["round"]
+    print("no round was open" if ended is None else f"round {ended} has ended, and none follows")
+    return 0
 
 
 def listed(settings: ListRoundsSettings) -> int:

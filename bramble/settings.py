@@ -111,6 +111,10 @@ class ListClientsSettings(ListSettings, OperatorSettings):
     """Show every client that the server has ever seen. It says where it is, what it speaks, which tasks it takes part in, or why not."""
 
 
+class StopRoundsSettings(TaskSettings):
+    """End asynchronous rounds: the open one with what has come, and none follows until somebody starts one."""
+
+
 class StartRoundSettings(TaskSettings):
     """Start a round of federated averaging. With --wait it goes on from before the server is up until the round has ended."""
 

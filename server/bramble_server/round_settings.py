@@ -158,6 +158,12 @@ class RoundSettings(BaseSettings):
                 raise ValueError(f"--{name.replace('_', '-')} is of no use where all clients are asked: say --clients-per-round, too")
         return self
 
+    @property
+    def rounds_go_by(self) -> dict[str, Any]:
+        """The discipline of rounds and what is set of it, as JSON can hold it."""
+        names = ("buffer", "max_staleness", "staleness_exponent", "concurrency") if self.discipline == "asynchronous" else ()
+        return {"name": self.discipline, "parameters": {name: getattr(self, name) for name in names}}
+
     def training(self, task: TrainConfig) -> TrainConfig:
         """Return how clients train: as the task says, but for what is set here."""
         chosen = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}

@@ -110,7 +110,9 @@ def test_who_is_slow_holds_up_nobody_and_counts_when_it_is_done(slow: tuple[Serv
     wait_for(lambda: (1, {"accepted": True}) in list(workers[2].acks), "its update to be taken")
     wait_for(lambda: len(list(workers[2].acks)) >= 3, "it to be asked again")
     done = checked(server)
+    parameters = {"buffer": 2, "max_staleness": 1000, "staleness_exponent": 0.0, "concurrency": None}
+    assert done[0]["discipline"] == server.api.status()["discipline"] == {"name": "asynchronous", "parameters": parameters}
     assert {part["asked"] for one in done for client, part in one["clients"].items() if client == "pi-2"} >= {1}
-    status, content, _ = server.request("POST", "/stop")
-    assert (status, content) == (200, {"round": None})
+    assert server.api.stop() == {"round": None}
+    assert b"Stop the rounds" in server.request("GET", "/", {"Accept": "text/html"})[1]
     server.stop()

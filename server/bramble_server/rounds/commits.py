@@ -65,9 +65,9 @@ class Commits:
     @property
     def how(self) -> dict[str, Any]:
         """What rounds go by, as JSON can hold it: it is stored with each."""
-        return {
-            kind: {"name": chosen.name, "parameters": chosen.set} for kind, chosen in (("strategy", self.strategy), ("codec", self.codec))
-        }
+        chosen = (("strategy", self.strategy), ("codec", self.codec))
+        named = {kind: {"name": one.name, "parameters": one.set} for kind, one in chosen}
+        return {**named, "discipline": self._settings.rounds_go_by}
 
     def finish(self, open_round: OpenRound, going: Mapping[str, int] | None = None) -> Model:
         """Make a round's updates the next model.

@@ -162,7 +162,7 @@ def clear(connection: Connection, task: str | None = None) -> None:
 def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return a round in the form that HTTP serves: what it went by stands beside the rest."""
     found = dict(row)
-    return {**dict.fromkeys(("strategy", "codec", "selection", "seed", "deadline")), **(found.pop("how") or {}), **found}
+    return {**dict.fromkeys(("strategy", "codec", "discipline", "selection", "seed", "deadline")), **(found.pop("how") or {}), **found}
 
 
 def _add_clients(connection: Connection, found: Sequence[dict[str, Any]]) -> None:

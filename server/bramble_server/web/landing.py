@@ -81,6 +81,9 @@ Every client forgets its readings too. There is no way back.</p>
 <p>{% if tasks|length > 1 %}<strong>{{ each.task }}:</strong> {% endif %}{{ each.round }} {{ each.clients }}</p>
 {% if "operate" in opens and tasks|length > 1 %}
 <form method="post" action="./?task={{ each.task|urlencode }}"><button>Start a round of {{ each.task }}</button></form>
+{% if each.stops %}
+<form method="post" action="stop?task={{ each.task|urlencode }}"><button>Stop those of {{ each.task }}</button></form>
+{% endif %}
 {% if "admin" in opens %}<a class="reset" href="reset?task={{ each.task|urlencode }}">Reset {{ each.task }} …</a>{% endif %}
 {% endif %}
 {% endfor %}
@@ -90,6 +93,7 @@ Every client forgets its readings too. There is no way back.</p>
 {% if "operate" in opens %}
 {% if tasks|length == 1 %}
 <form method="post" action="./"><button>Start a round</button></form>
+{% if tasks[0].stops %}<form method="post" action="stop"><button>Stop the rounds</button></form>{% endif %}
 {% endif %}
 {% if mode == "evaluation" %}
 <form method="post" action="generate"><button>Generate {{ readings }} readings</button></form>
@@ -152,7 +156,7 @@ def _render(services: Services, said: str | None, status: int) -> Response:
     return Response(text, status, _HEADERS, mimetype="text/html")
 
 
-def _task(services: Services, track: Foundation, progress: Progress) -> dict[str, str]:
+def _task(services: Services, track: Foundation, progress: Progress) -> dict[str, str | bool]:
     """Return what is said of a task."""
     task, needed = track.task, track.settings.min_clients
     running = f"; round {progress.running} is running" if progress.running else ""
@@ -160,7 +164,8 @@ def _task(services: Services, track: Foundation, progress: Progress) -> dict[str
     unfit = len(services.registry) - services.registry.ready(task)
     others = f", {unfit} of them not able to train it" if unfit else ""
     clients = f"{_clients(len(services.registry))} connected{others}; a round needs {needed}."
-    return {"task": task, "round": f"{last}{running}.", "clients": clients}
+    stops = track.settings.discipline == "asynchronous"
+    return {"task": task, "round": f"{last}{running}.", "clients": clients, "stops": stops}
 
 
 def _clients(count: int) -> str:

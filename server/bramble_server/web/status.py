@@ -39,6 +39,7 @@ def blueprint(services: Services) -> Blueprint:
             mode=services.settings.mode,
             strategy={"name": chosen.name, "parameters": chosen.set},
             codec={"name": back.name, "parameters": back.set},
+            discipline=track.settings.rounds_go_by,
             round=mine.model.round,
             running=mine.running,
             waiting_for=mine.waiting_for,

@@ -14,6 +14,7 @@ METRICS = {"loss_before": 2.0, "loss_after": 1.0}
 HOW = {
     "strategy": {"name": "fedprox", "parameters": {"mu": 0.1}},
     "codec": {"name": "topk", "parameters": {"share": 0.02}},
+    "discipline": {"name": "synchronous", "parameters": {}},
     "selection": {"name": "tiers", "parameters": {"tiers": 3}, "clients_per_round": 0.1, "over_selection": 1.3, "enough": 4},
     "seed": 3,
     "deadline": 42.5,
