@@ -64,7 +64,8 @@ class RoundSettings(BaseSettings):
     )
     discipline: Literal["synchronous", "asynchronous"] = Field(
         "synchronous",
-        description="When a round is over: once all that it asked have answered, or, asynchronous, once any --buffer updates have come.",
+        description="When a round is over: once all that it asked have answered, or, asynchronous, once any --buffer updates have come; "
+        "the strategy should then go less than the whole step, such as fedavgm with momentum=0 and learning_rate=0.3.",
     )
     buffer: int = Field(10, ge=1, le=100_000, description="Updates that make the next model in asynchronous rounds.")
     max_staleness: int = Field(
