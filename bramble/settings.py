@@ -112,7 +112,10 @@ class ListClientsSettings(ListSettings, OperatorSettings):
 
 
 class StopRoundsSettings(TaskSettings):
-    """End asynchronous rounds: the open one with what has come, and none follows until somebody starts one."""
+    """End asynchronous rounds with what has come.
+
+    None follows until somebody starts one.
+    """
 
 
 class StartRoundSettings(TaskSettings):
