@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 MOST_VISITS = 4_000_000
 """Window visits in one run: epochs times windows. Their shuffled order takes 8 bytes each."""
-CALL_S = 0.25
-"""Least seconds of a call, so that handing windows over costs little beside it; a run of two of them stays whole."""
+CALL_S = 0.5
+"""Seconds of a call, so that handing windows over costs little beside it, and at least half of that; a run of no more stays whole."""
 FIRST, FIRST_WEIGHTS = 1000, 8_000_000
 """Most steps of a run's first call, by which the others are measured; and as many weights as they may move in all."""
 
@@ -209,7 +209,8 @@ def fit(
         run.advance(min(steps, int(seconds / each)) if part_counts and to_go > seconds else steps)
         worked = pace.clock.monotonic() - began
         each = worked / (before - run.left)
-        steps = run.left if run.left * each <= 2 * CALL_S else max(1, round(CALL_S / each))
+        to_go = run.left * each
+        steps = run.left if to_go <= CALL_S else max(1, round(min(CALL_S, to_go / 2) / each))
         if run.left:
             pace.breathe(worked, seconds - worked - (0.0 if part_counts else run.left * each))
     return run
