@@ -15,6 +15,7 @@ import pytest
 from bramble.api import Server
 from bramble.settings import WatchRoundSettings
 from bramble.watch import Finding, Watch, see_each
+from bramble_protocol import reasons
 from bramble_protocol.features import TRACKS
 from bramble_protocol.layout import Layout
 from tests.bramble.test_round import bramble
@@ -231,3 +232,11 @@ def test_the_command_tells_by_its_code_and_as_json(server: ServerProcess, client
     done = bramble("round", "watch", "--server", "http://127.0.0.1:1")
     assert done.returncode == 1
     assert "No server answers" in done.stderr
+
+
+def test_who_was_asked_to_spare_and_not_needed_has_not_failed_and_is_watched_further() -> None:
+    watched, found = Watch(Server("http://127.0.0.1:9"), 1.0, 1.0), Finding()
+    watched._since = {"a": 0.0}
+    record = {"round": 1, "started": 1.0, "clients": {"a": {"replied": None, "reason": reasons.SPARED}}}
+    assert watched._of_clients(record, ["a"], found) == {"a"}
+    assert (found.failed, found.notes) == ({}, [])
