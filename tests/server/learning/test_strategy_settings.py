@@ -277,7 +277,7 @@ class TestOtherPackages:
 def test_the_command_lists_them_for_people() -> None:
     result = CliRunner().invoke(cli.app, ["strategies"])
     assert result.exit_code == 0
-    assert "fedavg      The mean of the clients' weights, each counted by its samples." in result.stdout
+    assert "fedavg       The mean of the clients' weights, each counted by its samples." in result.stdout
     assert "mu: float, 0 to 1000 (default 0.01). How strongly" in result.stdout
 
 
