@@ -24,8 +24,9 @@ from bramble_server.settings import Alone
 CLIENTS, SEEDS, TRIED = 50, (1, 2, 3, 4, 5), 0
 BELOW = 0.3
 """How far below persistence's error the target is."""
-GRID = tuple(itertools.product((0.03, 0.1, 0.2), (1, 3)))
-"""Learning rates and local epochs, the same for both, tried with another seed than those that are shown."""
+Cell = tuple[float, int, float]
+GRID: tuple[Cell, ...] = tuple(itertools.product((0.05, 0.1, 0.2), (1, 3), (0.3, 1.0)))
+"""Clients' learning rates, local epochs and the server's learning rate, the same for all, tried with another seed than is shown."""
 MOST = {"synchronous": 40, "over-selected": 60, "asynchronous": 400}
 """Rounds after which it is given up."""
 SIDES: dict[str, dict[str, Any]] = {
@@ -58,10 +59,11 @@ def stretches() -> tuple[Stretch, ...]:
     return tuple(places.share(places.read(None, built.graph.manifest), CLIENTS)[0])
 
 
-def reached(side: str, cell: tuple[float, int], seed: int, scenario: Scenario) -> Reached:
+def reached(side: str, cell: Cell, seed: int, scenario: Scenario) -> Reached:
     """Have a fleet learn until its model's error is below the target; for ever, where it is not after the most rounds."""
-    rate, epochs = cell
-    [built] = foundation.read(Alone(task=("climate",), min_clients=1, learning_rate=rate, epochs=epochs, **SIDES[side]))
+    rate, epochs, whole = cell
+    strategy: dict[str, Any] = {"strategy": "fedavgm", "strategy_option": {"momentum": 0.0, "learning_rate": whole}}
+    [built] = foundation.read(Alone(task=("climate",), min_clients=1, learning_rate=rate, epochs=epochs, **strategy, **SIDES[side]))
     with closing(Workers(built.graph, 2)) as workers:
         simulation = simulation_of(built)(built, stretches(), scenario, seed, workers)
         for played in simulation.play(MOST[side]):
@@ -102,10 +104,12 @@ def main() -> list[Row]:
     return rows
 
 
-def _sooner(what: str, found: Found, side: str, seeds: list[int], best: dict[str, tuple[float, int]], limit: float | None) -> Row:
+def _sooner(what: str, found: Found, side: str, seeds: list[int], best: dict[str, Cell], limit: float | None) -> Row:
     times = [waiting.seconds / other.seconds for waiting, other in zip(found["synchronous"], found[side], strict=True)]
     seconds = [float(np.median([each.seconds for each in found[one]])) for one in ("synchronous", side)]
-    chosen = ", ".join(f"{one} learning rate {best[one][0]} and {best[one][1]} epochs" for one in ("synchronous", side))
+    chosen = ", ".join(
+        f"{one} learning rate {best[one][0]}, {best[one][1]} epochs, the server's {best[one][2]}" for one in ("synchronous", side)
+    )
     context = (
         f"{seconds[0]:.0f} s against {seconds[1]:.0f} s; median of seeds {', '.join(map(str, seeds))}, {min(times):.1f} to "
         f"{max(times):.1f}; {chosen}, best of {len(GRID)} cells each with seed {TRIED}"
