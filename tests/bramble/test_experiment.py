@@ -15,7 +15,7 @@ import pytest
 
 from bramble import cli
 from bramble.simulation import grid
-from tests.bramble.test_simulate import recorded
+from tests.bramble.simulated import recorded
 
 SMALL = """title = "Two of them"
 

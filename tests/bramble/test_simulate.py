@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import csv
-import functools
-import itertools
 import json
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -20,52 +17,14 @@ import pyarrow.parquet
 import pytest
 
 from bramble import cli
-from bramble.simulation import places
-from bramble.simulation.asynchronous import simulation_of
-from bramble.simulation.places import Place, Stretch
-from bramble.simulation.rounds import Device, Played, Simulation
+from bramble.simulation.rounds import Device
 from bramble.simulation.scenario import Scenario
 from bramble.simulation.workers import Workers
 from bramble_client.learn.plausibility import WindowDoubts
 from bramble_client.learn.trainer import Ready, local_run
 from bramble_protocol import BrambleError, reasons
 from bramble_protocol.messages import ClientUpdate, Timing
-from bramble_server import foundation, tasks
-from bramble_server.foundation import Foundation
-from bramble_server.settings import Alone
-
-MANIFEST = tasks.load("climate").manifest
-
-
-@functools.cache
-def everywhere() -> list[Place]:
-    """The places that come with Bramble: read once, and not by who runs none of these tests."""
-    return places.read(None, MANIFEST)
-
-
-def built(**settings: Any) -> Foundation:
-    [found] = foundation.read(Alone(**{"min_clients": 1, **settings}))
-    return found
-
-
-def stretches(clients: int) -> list[Stretch]:
-    return places.share(everywhere(), clients, 60)[0]
-
-
-def simulated(
-    clients: int = 7, rounds: int = 2, scenario: Scenario | None = None, seed: int = 1, count: int = 2, **settings: Any
-) -> tuple[Simulation, list[Played]]:
-    base = built(**settings)
-    workers = Workers(base.graph, count)
-    try:
-        simulation = simulation_of(base)(base, [shorter(each) for each in stretches(clients)], scenario or Scenario(), seed, workers)
-        return simulation, list(simulation.play(rounds))
-    finally:
-        workers.close()
-
-
-def shorter(stretch: Stretch, windows: int = 60) -> Stretch:
-    return replace(stretch, stop=min(stretch.stop, stretch.start + windows))
+from tests.bramble.simulated import MANIFEST, built, everywhere, recorded, shorter, simulated, stretches
 
 
 def bramble(*arguments: object, code: int = 0) -> None:
@@ -132,26 +91,6 @@ def test_a_cohort_larger_than_the_fleet_is_refused_before_anything_is_made(tmp_p
     bramble("--clients", 5, "--clients-per-round", 6, "--out", tmp_path / "out", code=1)
     assert "clients_per_round: 6 are wanted for a round, and there are 5; lower it, or raise --clients" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_nothing_that_is_held_out_is_known_or_shares_a_reading_with_it() -> None:
-    reach = (MANIFEST.window + MANIFEST.horizon) * MANIFEST.step_s
-    for place in everywhere():
-        assert place.held_out.time[0] - place.known.time[-1] >= reach
-        assert len(place.held_out) / (len(place.known) + len(place.held_out)) == pytest.approx(0.1, abs=0.01)
-
-
-def test_stretches_lie_side_by_side_until_there_are_too_many() -> None:
-    apart, overlap = places.share(everywhere(), 21, 500)
-    assert not overlap
-    assert len({each.client for each in apart}) == 21
-    for place in everywhere():
-        mine = [each for each in apart if each.place is place]
-        assert all(first.stop <= second.start for first, second in itertools.pairwise(mine))
-    many, overlap = places.share(everywhere(), 700, 500)
-    assert overlap
-    assert {each.stop - each.start for each in many} == {500}
-    assert many[0].windows.time.base is not None  # all share one array
 
 
 # What goes on around it
@@ -231,70 +170,6 @@ def test_who_lies_sends_the_opposite_of_what_it_learnt() -> None:
     assert liars.model.weights - start == pytest.approx(-2 * (honest.model.weights - start), abs=1e-5)
     assert played.delivered == 2
     assert len(Scenario(hostile=0.2).liars([f"pi-{n}" for n in range(20)], 3)) == 4
-
-
-# Where readings come from
-
-
-def recorded(path: Path, hours: int = 200, columns: str = "temperature,humidity,pressure", phase: float = 0.0) -> None:
-    rows = [f"{1_700_000_000 + 3600 * hour},{20 + 5 * np.sin(phase + hour / 4):.2f},50,1000".split(",") for hour in range(hours)]
-    wide = 1 + columns.count(",") + 1
-    path.write_text(f"time,{columns}\n" + "\n".join(",".join(row[:wide]) for row in rows) + "\n")
-
-
-def test_places_of_a_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "weather"
-    recorded(folder / "shed.csv", columns="temperature")
-    found = places.read(str(folder), MANIFEST)
-    assert [place.name for place in found] == ["attic", "cellar"]
-    assert len(found[0].known) > 100
-
-
-@pytest.mark.parametrize(
-    ("prepare", "said"),
-    [
-        (
-            lambda folder: recorded(folder / "a.csv", 20),
-            "none of a has readings enough for task climate: a window takes 27 consecutive bins of 3600 s",
-        ),
-        (lambda folder: recorded(folder / "a.csv", columns="temperature"), "a.csv has no humidity"),
-        (lambda folder: (folder / "a.txt").touch(), "no file in .* ends in .csv"),
-        (lambda folder: folder.rmdir(), "is not a folder of CSV files"),
-    ],
-)
-def test_a_folder_without_a_usable_file(tmp_path: Path, prepare: Any, said: str) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    prepare(folder)
-    with pytest.raises(BrambleError, match=said):
-        places.read(str(folder), MANIFEST)
-
-
-def offered(monkeypatch: pytest.MonkeyPatch, function: Any) -> None:
-    point = EntryPoint("mine", "nowhere:function", places.GROUP)
-    monkeypatch.setattr(EntryPoint, "load", lambda self: function)
-    monkeypatch.setattr(places, "entry_points", lambda group: [point])
-
-
-def test_readings_of_somebodys_own_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = 3600.0 * np.arange(300)
-    offered(monkeypatch, lambda manifest: {"lab": (times, np.full((300, len(manifest.channels)), 20.0))})
-    [place] = places.read("mine", MANIFEST)
-    assert (place.name, len(place.known) + len(place.held_out)) == ("lab", 299 - 26 - MANIFEST.window - MANIFEST.horizon)
-
-
-@pytest.mark.parametrize(
-    ("function", "said"),
-    [
-        (lambda manifest: 1 / 0, r"mine failed \(ZeroDivisionError: division by zero\); ask its author"),
-        (lambda manifest: {"lab": (np.arange(3), np.zeros((3, 1)))}, r"gives for lab times of shape \(3,\) and values of shape \(3, 1\)"),
-        (lambda manifest: {}, "mine gives no place"),
-    ],
-)
-def test_a_function_that_is_of_no_use(monkeypatch: pytest.MonkeyPatch, function: Any, said: str) -> None:
-    offered(monkeypatch, function)
-    with pytest.raises(BrambleError, match=said):
-        places.read("mine", MANIFEST)
 
 
 # The command

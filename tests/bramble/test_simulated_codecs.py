@@ -13,7 +13,7 @@ from bramble.simulation.rounds import Played, Simulation
 from bramble_client.learn import local_state
 from bramble_protocol.codecs import encoded_size
 from bramble_protocol.errors import BrambleError
-from tests.bramble.test_simulate import MANIFEST, simulated
+from tests.bramble.simulated import MANIFEST, simulated
 
 TOPK: dict[str, Any] = {"codec": "topk", "codec_option": {"share": 0.01}}
 
