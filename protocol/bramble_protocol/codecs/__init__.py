@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bramble_protocol.codecs import topk
-from bramble_protocol.codecs.base import LARGEST, Codec, check
+from bramble_protocol.codecs.base import Codec
 from bramble_protocol.codecs.int8 import Int8
-from bramble_protocol.codecs.plain import Plain
+from bramble_protocol.codecs.plain import LARGEST, Plain, check
 from bramble_protocol.errors import EncodingError
 from bramble_protocol.layout import Layout, Weights
 

@@ -6,15 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from bramble_protocol.errors import EncodingError
 from bramble_protocol.layout import Layout, Weights
-
-LARGEST = 1e18
-"""Largest magnitude of a weight. Its square still fits into float32; and a runtime that stops at the largest float32 instead of
-going to infinity (tflite-runtime does) is found out by it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,7 @@ class Codec(ABC):
         Raises
         ------
         EncodingError
-            If a value is not finite in it, or beyond ``LARGEST``.
+            If a value is not finite in it, or beyond :data:`bramble_protocol.codecs.plain.LARGEST`.
         """
 
     @abstractmethod
@@ -60,20 +54,3 @@ class Codec(ABC):
         EncodingError
             If they are nothing that :meth:`pack` makes.
         """
-
-
-def check(array: NDArray[Any], encoding: str, what: str) -> None:
-    """Refuse a vector with a value that is not finite, or beyond ``LARGEST``.
-
-    Raises
-    ------
-    EncodingError
-        Naming the first.
-    """
-    low, high = float(array.min()), float(array.max())  # both NaN if any value is
-    if -LARGEST <= low and high <= LARGEST:
-        return
-    where = int(np.flatnonzero(~(np.abs(array.astype(np.float64)) <= LARGEST))[0])
-    if np.isfinite(array[where]):
-        raise EncodingError(f"{what}: value {where} is {array[where]:.3g}, beyond {LARGEST:g}: the training that made it diverged")
-    raise EncodingError(f"{what}: value {where} is not finite as {encoding}")

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble_protocol.codecs.base import LARGEST, Codec, check
+from bramble_protocol.codecs.base import Codec
+from bramble_protocol.codecs.plain import LARGEST, check
 from bramble_protocol.errors import EncodingError
 from bramble_protocol.layout import Layout, Weights
 

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble_protocol.codecs.base import Codec, check
+from bramble_protocol.codecs.base import Codec
+from bramble_protocol.codecs.plain import check
 from bramble_protocol.errors import EncodingError
 from bramble_protocol.layout import Layout, Weights
 

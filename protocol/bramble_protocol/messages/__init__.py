@@ -9,7 +9,8 @@ from bramble_protocol.messages.handshake import MAX_CHANNELS, MAX_FEATURES, NOTI
 from bramble_protocol.messages.readings import FORECAST, MAX_READINGS, Column, DataUpdate, GenerateData, forecast_of
 from bramble_protocol.messages.reset import Reset
 from bramble_protocol.messages.round_over import RoundOver
-from bramble_protocol.messages.training import MAX_SAMPLES, ClientUpdate, Delivery, Timing, TrainConfig, TrainingComplete, TrainingFailed
+from bramble_protocol.messages.train_config import TrainConfig
+from bramble_protocol.messages.training import MAX_SAMPLES, ClientUpdate, Delivery, Timing, TrainingComplete, TrainingFailed
 
 __all__ = [
     "FORECAST",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from bramble_protocol import codecs, fields, sections
 from bramble_protocol.errors import ProtocolError, StaleError
 from bramble_protocol.features import CONTROL, SECTIONS, STEPS, TRACKS
 from bramble_protocol.layout import Layout, Weights
-from bramble_protocol.messages.attachment import Packed, attachment, decoded, sent_in_sections, vectors
 from bramble_protocol.messages.extras import ANSWERING, ASKING, FIELDS, NOTHING, Extras
 from bramble_protocol.messages.readings import FORECAST
+from bramble_protocol.messages.train_config import TrainConfig
 
 MAX_SAMPLES = 10_000_000
 """More training windows than any Pi holds; a larger claim would let one client outweigh a fleet."""
@@ -23,32 +28,54 @@ FORECASTS = re.compile(rf"{fields.CHANNEL_KEY.pattern}{re.escape(FORECAST)}")
 """Keys in which no client measures."""
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a client trains in one round."""
+class Packed:
+    """A model as it travels: each form of it is made once, however many clients are sent it and however each of them is to train.
 
-    epochs: int = 1
-    batch_size: int = 32
-    learning_rate: float = 0.01
-    seed: int = 0
-    proximal_mu: float = 0.0
-    """FedProx's mu (Li et al. 2020, eq. 2); 0 is plain FedAvg."""
-    deadline_s: float = 60.0
-    """Seconds from sending until the server closes the round."""
+    Parameters
+    ----------
+    layout, weights, encoding
+        The model, shape (layout.size,), and how it is encoded.
+    """
 
-    @classmethod
-    def from_wire(cls, value: Any) -> TrainConfig:
-        """Read and check the wire form."""
-        names = ("epochs", "batch_size", "learning_rate", "seed", "proximal_mu", "deadline_s")
-        item = fields.mapping(value, "config", names)
-        return cls(
-            epochs=fields.integer(item["epochs"], "config.epochs", 1, 1000),
-            batch_size=fields.integer(item["batch_size"], "config.batch_size", 1, 65536),
-            learning_rate=fields.number(item["learning_rate"], "config.learning_rate", 0, 1000),
-            seed=fields.integer(item["seed"], "config.seed", 0, 2**31 - 1),
-            proximal_mu=fields.number(item["proximal_mu"], "config.proximal_mu", 0, 1e6),
-            deadline_s=fields.number(item["deadline_s"], "config.deadline_s", 0, 1e7),
-        )
+    def __init__(self, layout: Layout, weights: Weights, encoding: str) -> None:
+        self.layout, self.weights, self.encoding = layout, weights, encoding
+        self._made: dict[tuple[Any, ...], tuple[bytes, Mapping[str, Weights]]] = {}
+
+    def holds(self, layout: Layout, weights: Weights, encoding: str) -> bool:
+        """Whether this is a model in an encoding."""
+        return self.weights is weights and (self.layout, self.encoding) == (layout, encoding)
+
+    def form(self, in_sections: bool, beside: Mapping[str, Weights]) -> tuple[bytes, str | None]:
+        """Return the bytes that go to a client, with these vectors beside the weights, and in sections what the weights are called.
+
+        What was not asked for before takes its time: a model is encoded, and hashed.
+        """
+        which = _which(in_sections, beside)
+        if which not in self._made:  # the vectors are kept, so that no other array gets their identity
+            self._made[which] = _attachment(in_sections, self.layout, self.weights, self.encoding, beside=beside), dict(beside)
+        return self._made[which][0], self.digest if in_sections else None
+
+    def let_go(self) -> None:
+        """Forget the forms that were made; they are made again where they are asked for."""
+        self._made.clear()
+
+    def made(self, in_sections: bool, beside: Mapping[str, Weights]) -> bool:
+        """Whether these bytes are there already."""
+        return _which(in_sections, beside) in self._made
+
+    @cached_property
+    def base(self) -> Weights:
+        """The weights as a client has them, shape (layout.size,): the base of an answer that says how far it moved from them."""
+        if self.encoding == "float32":
+            return self.weights
+        return codecs.decode(codecs.encode(self.weights, self.layout, self.encoding), self.layout, self.encoding)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells these weights from any others, as a client has them: a round's number does not, where a server began anew."""
+        known = hashlib.sha256(json.dumps(self.layout.to_wire(), separators=(",", ":")).encode())
+        known.update(np.ascontiguousarray(self.base, "<f4").data)
+        return known.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -79,14 +106,14 @@ class ClientUpdate:
     @classmethod
     def from_wire(cls, value: Any) -> ClientUpdate:
         """Read and check the wire form, weights decoded."""
-        in_sections = sent_in_sections(value)
+        in_sections = _in_sections(value)
         names = ("round", "task", "graph", "layout", "encoding", "reply_encoding", "weights", "config", *(["model"] if in_sections else []))
         item = fields.mapping(value, "client_update", names, ("forecast", *(FIELDS if in_sections else ())))
         layout = Layout.from_wire(item["layout"])
         reply = fields.text(item["reply_encoding"], "reply_encoding", 40)
         if codecs.find(reply, "reply_encoding").instead and not in_sections:
             raise ProtocolError(f"reply_encoding: {reply} travels in sections alone")
-        (encoding, data), beside = vectors(item, layout, in_sections, ASKING)
+        (encoding, data), beside = _vectors(item, layout, in_sections, ASKING)
         if CONTROL in beside and CONTROL not in item:
             raise ProtocolError(f"sections.{CONTROL}: the request has no field {CONTROL}")
         return cls(
@@ -99,7 +126,7 @@ class ClientUpdate:
             weights=codecs.decode(data, layout, encoding),
             config=TrainConfig.from_wire(item["config"]),
             model=fields.text(item["model"], "model", 16, fields.MODEL) if in_sections else None,
-            extras=Extras.from_wire(item, decoded(beside, layout)) if in_sections else NOTHING,
+            extras=Extras.from_wire(item, _decoded(beside, layout)) if in_sections else NOTHING,
             forecast=fields.text(item["forecast"], "forecast", fields.LONGEST_KEY, FORECASTS) if "forecast" in item else None,
         )
 
@@ -117,7 +144,7 @@ class ClientUpdate:
         One that does not know all that is asked beyond plain training is asked for plain training.
         """
         in_sections = SECTIONS in features
-        data, model = self.pack(features)
+        attachment, model = self.pack(features)
         return {
             "round": self.round,
             "task": self.task,
@@ -125,7 +152,7 @@ class ClientUpdate:
             "layout": self.layout.to_wire(),
             "encoding": sections.ENCODING if in_sections else self.encoding,
             "reply_encoding": codecs.spoken(self.reply_encoding, features if in_sections else ()),
-            "weights": data,
+            "weights": attachment,
             "config": asdict(self.config),
             **({"model": model} if model else {}),
             **self._asked_beside(features).to_wire(),
@@ -195,7 +222,7 @@ class TrainingComplete:
             "round": self.round,
             **({"model": asked.model} if asked and in_sections else {"layout": self.layout.to_wire()}),
             "encoding": sections.ENCODING if in_sections else self.encoding,
-            "weights": attachment(
+            "weights": _attachment(
                 in_sections, self.layout, self.weights, self.encoding, asked.base if asked else None, self.sections, self.seed
             ),
             "samples": self.samples,
@@ -229,14 +256,14 @@ class Delivery:
 
         The layout, or the sizes of the sections, are compared before a byte of the weights is read, so a lying one costs nothing.
         """
-        in_sections = sent_in_sections(value)
+        in_sections = _in_sections(value)
         names = ("round", "model" if in_sections else "layout", "encoding", "weights", "samples", "metrics", "timing")
         item = fields.mapping(value, "training_complete", names, (STEPS, "since") if in_sections else ())
         number = fields.integer(item["round"], "round", 1)
         if not in_sections and item["layout"] != layout.to_wire():
             given = Layout.from_wire(item["layout"])
             raise ProtocolError(f"layout: {given.size} parameters in {len(given.tensors)} tensors are not this task's model")
-        (encoding, data), beside = vectors(item, layout, in_sections, ANSWERING)
+        (encoding, data), beside = _vectors(item, layout, in_sections, ANSWERING)
         return cls(
             round=number,
             layout=layout,
@@ -274,7 +301,7 @@ class Delivery:
         weights = codecs.decode(self.data, self.layout, self.encoding, asked.base if asked else None)
         return TrainingComplete(
             self.round, self.layout, self.encoding, weights, self.samples, self.metrics, self.timing, self.nbytes,
-            self.steps, self.since, decoded(self.beside, self.layout),
+            self.steps, self.since, _decoded(self.beside, self.layout),
         )  # fmt: skip
 
     def _answers(self, asked: ClientUpdate) -> None:
@@ -288,6 +315,48 @@ class Delivery:
         most = config.epochs * -(-self.samples // config.batch_size)
         if self.steps is not None and self.steps > most:
             raise ProtocolError(f"steps: {self.steps} are more than the {most} that {config.epochs} epochs of {self.samples} windows take")
+
+
+def _in_sections(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("encoding") == sections.ENCODING
+
+
+def _which(in_sections: bool, beside: Mapping[str, Weights]) -> tuple[Any, ...]:
+    return (in_sections, *((name, id(vector)) for name, vector in beside.items()))
+
+
+def _attachment(
+    in_sections: bool, layout: Layout, weights: Weights, encoding: str, base: Weights | None = None,
+    beside: Mapping[str, Weights] | None = None, seed: str = "",
+) -> bytes:  # fmt: skip
+    if not in_sections:
+        return codecs.encode(weights, layout, encoding, base, seed=seed)
+    plain = codecs.plain(encoding)
+    others = [(name, plain, codecs.numbers(vector, layout, plain, what=name).data) for name, vector in (beside or {}).items()]
+    return sections.pack([("weights", encoding, codecs.numbers(weights, layout, encoding, base, seed=seed).data), *others])
+
+
+def _vectors(
+    item: dict[str, Any], layout: Layout, in_sections: bool, others: Sequence[str]
+) -> tuple[tuple[str, Any], dict[str, sections.Section]]:
+    """Return encoding and bytes of a message's weights, and of what may come with them; their number is checked and none of them read."""
+    if not in_sections:
+        if codecs.find(item["encoding"]).instead:
+            raise ProtocolError(f"encoding: {item['encoding']} travels in sections alone")
+        codecs.fits(item["weights"], layout, item["encoding"])
+        return (item["encoding"], item["weights"]), {}
+    found = sections.unpack(item["weights"], ("weights", *others))
+    if "weights" not in found:
+        raise ProtocolError("sections: there is no section weights")
+    for name, (encoding, data) in found.items():
+        if name != "weights" and codecs.find(encoding, f"sections.{name}").instead:
+            raise ProtocolError(f"sections.{name}: only weights travel as {encoding}")
+        codecs.fits(data, layout, encoding, name)
+    return found.pop("weights"), found
+
+
+def _decoded(beside: Mapping[str, sections.Section], layout: Layout) -> dict[str, Weights]:
+    return {name: codecs.decode(data, layout, encoding, what=name) for name, (encoding, data) in beside.items()}
 
 
 @dataclass(frozen=True)

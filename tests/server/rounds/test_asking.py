@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bramble_protocol.layout import Weights
-from bramble_protocol.messages import Control, Extras, Handshake, TrainConfig, attachment, training
+from bramble_protocol.messages import Control, Extras, Handshake, TrainConfig, training
 from bramble_server.learning.strategies import Context
 from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.transport.emitter import Emitter
@@ -40,15 +40,15 @@ class Counted:
 
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> Counted:
-    counted = Counted(attachment.attachment)
-    monkeypatch.setattr(attachment, "attachment", counted)
+    counted = Counted(training._attachment)
+    monkeypatch.setattr(training, "_attachment", counted)
     return counted
 
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> Counted:
     counted = Counted(hashlib.sha256)
-    monkeypatch.setattr(attachment, "hashlib", SimpleNamespace(sha256=counted))
+    monkeypatch.setattr(training, "hashlib", SimpleNamespace(sha256=counted))
     return counted
 
 
@@ -150,7 +150,7 @@ def test_it_is_encoded_before_the_writer_comes_to_send_it(tmp_path: Path, monkey
     """Small models too: a round's opening goes to a thread as it is, and what is sent afterwards takes the loop no time."""
     hops: list[str] = []
     encoded_in: list[bool] = []
-    beside, make = Threads.offload, attachment.attachment
+    beside, make = Threads.offload, training._attachment
 
     def offload(self: Threads, work: Any, *arguments: Any) -> Any:
         hops.append(work.__name__)
@@ -164,6 +164,6 @@ def test_it_is_encoded_before_the_writer_comes_to_send_it(tmp_path: Path, monkey
         return make(*arguments, **options)
 
     monkeypatch.setattr(Threads, "offload", offload)
-    monkeypatch.setattr(attachment, "attachment", note)
+    monkeypatch.setattr(training, "_attachment", note)
     assert len(ask(tmp_path, ("sections",), ())) == 2
     assert encoded_in == [True, True]
