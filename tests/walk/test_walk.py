@@ -12,11 +12,11 @@ WALKED = Path(__file__).with_name("walked.py")
 MOST = 20
 TWICE = {
     "edge_client/bramble_client/deliver/outbox.py": "it rests here, on the disk, until it is sent, and again until it is acknowledged",
-    "edge_client/bramble_client/agent.py": "it is told what was trained, and what was taken",
+    "edge_client/bramble_client/participation.py": "it is told what was trained, and what was taken",
     "server/bramble_server/rounds/coordinator.py": "it is taken here, and again when the one writer comes to it",
     "server/bramble_server/rounds/round.py": "it rests here, in the round's file, until the last has come",
     "server/bramble_server/rounds/divergence.py": "its length is taken as it comes, its angle to the new model when there is one",
-    "protocol/bramble_protocol/codecs.py": "its form is looked at before anybody allocates for it, and it is decoded off the event loop",
+    "protocol/bramble_protocol/codecs/__init__.py": "its form is looked at before anybody allocates for it, and decoded off the event loop",
 }
 """Files that it is handed to again after it left them, and why."""
 

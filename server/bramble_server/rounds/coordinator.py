@@ -135,7 +135,7 @@ class Coordinator:
         if self._settings.mode == "private":
             delivery = replace(delivery, metrics=privacy.told(delivery.samples, delivery.metrics))
         event = machine.Update(client, delivery.round)
-        self._writer.take((event, delivery), self._updates, lambda reply: self._of(event.round).take(event, delivery, reply))
+        self._writer.take((event, delivery), self._updates, lambda reply: self._taken(event, delivery, reply))
 
     def fail(self, client: str, failed: TrainingFailed) -> None:
         """Take the word of a client that it will not train, and why."""
@@ -237,6 +237,12 @@ class Coordinator:
             raise failed[0]
 
     # What concerns all
+
+    def _taken(self, event: machine.Update, delivery: Delivery, reply: Reply) -> None:
+        track = self._of(event.round)
+        if track.lacks(event):
+            track.put_aside_anew(event, delivery)
+        track.feed(event, reply)
 
     def _joined(self, client: str, reply: Reply) -> None:
         if self._missed_resets.tell(client, self._downlink):

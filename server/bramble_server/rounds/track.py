@@ -162,14 +162,16 @@ class Track:
         self._open.sync()
         return True
 
-    def take(self, event: machine.Update, delivery: Delivery, reply: Reply) -> None:
-        """Take an update that was put aside; anew, if the round that it was put aside in ended with another that came at the same time."""
-        open_round = self._open
-        if open_round and not open_round.holds(event.client) and self._machine.counts(self._state, event):
-            asked = self._requests[delivery.round].to(event.client)
-            self._shared.loop.offload(open_round.take, [(event.client, delivery, asked)])
-            self._shared.loop.offload(open_round.sync)
-        self.feed(event, reply)
+    def lacks(self, event: machine.Update) -> bool:
+        """Whether an update that will count is not put aside: the round in which it was ended with another that came at the same time."""
+        return self._open is not None and not self._open.holds(event.client) and self._machine.counts(self._state, event)
+
+    def put_aside_anew(self, event: machine.Update, delivery: Delivery) -> None:
+        """Write down an update that :meth:`lacks` names, and have it on the disk."""
+        assert self._open is not None
+        asked = self._requests[delivery.round].to(event.client)
+        self._shared.loop.offload(self._open.take, [(event.client, delivery, asked)])
+        self._shared.loop.offload(self._open.sync)
 
     def secure(self) -> None:
         """Bring onto the disk what was put aside and came into no commit."""
