@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import create_engine
 
+from bramble_server.store import rounds
 from tests.server.process import LAYOUT, ROOT, ServerProcess
 from tests.server.worker import Worker
 from tests.waiting import wait_for
@@ -20,7 +22,7 @@ from tests.waiting import wait_for
 DYING = ROOT / "tests" / "server" / "dying.py"
 FLAGS = (
     *("--discipline", "asynchronous", "--buffer", "2", "--max-staleness", "1000", "--staleness-exponent", "0"),
-    *("--min-clients", "2", "--min-updates", "2", "--deadline", "1h"),
+    *("--min-clients", "2", "--min-updates", "2", "--deadline", "1h", "--keep-rounds", "1000000"),
 )
 
 
@@ -29,9 +31,10 @@ def started(folder: Path, die_at: str = "never:0", port: int = 0) -> ServerProce
 
 
 def history(server: ServerProcess) -> list[dict[str, Any]]:
-    """Return all rounds, with their clients."""
-    found: list[dict[str, Any]] = server.get("/rounds?limit=1000&clients=1")["rounds"]
-    return found
+    """Return all rounds, with their clients; they follow each other so quickly that no answer over HTTP holds them all."""
+    engine = create_engine(f"sqlite:///{server.folder / 'data' / 'bramble.db'}")
+    with engine.connect() as connection:
+        return rounds.history(connection, "small", limit=1_000_000, clients=True)
 
 
 def checked(server: ServerProcess) -> list[dict[str, Any]]:

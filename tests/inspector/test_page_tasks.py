@@ -97,6 +97,7 @@ def test_a_name_that_no_task_has_is_said_and_the_first_is_shown(server: RealServ
 def test_on_a_phone_the_chooser_fits(server: RealServer, inspect: Inspect, watched: Watched) -> None:
     watched.page.set_viewport_size({"width": 360, "height": 844})
     page = watched.open(f"{inspect(server.url)}?task=damp")
+    expect(page.locator("#chooser")).to_be_visible()
     box = page.locator("#chooser").bounding_box()
     assert box is not None
     assert 0 <= box["x"] < box["x"] + box["width"] <= 360

@@ -117,7 +117,8 @@ class ServerProcess:
 
         def over() -> Any:
             found = self.api.round(number)
-            shown = [task["running"] for task in self.api.status()["tasks"]]
+            status = self.api.status()
+            shown = [task["running"] for task in status.get("tasks", [status])]  # a server of release 0.1 has one task
             return found["state"] != "running" and number not in shown and found
 
         return wait_for(over, f"the end of round {number}")
