@@ -61,13 +61,16 @@ def test_a_private_fleet_of_release_0_1_is_upgraded_and_loses_no_round(
     controller.variables.update(server_mode="private", server_allow_simulated=True, server_min_updates=2, client_sample_every="0.5s")
     controller.variables["server_task"] = OWN
     controller.variables.pop("server_graph", None)  # left by a first try; release 0.1 knows nothing of it either
-    clock = controller.variables.pop("base_clock_wait_seconds")  # release 0.1 knows nothing of it
+    # Release 0.1 knows nothing of these.
+    clock = controller.variables.pop("base_clock_wait_seconds")
+    hours = controller.host_variables["pi-1"].pop("client_train_between")
     zone, controller.zone = controller.zone, "UTC"  # release 0.1 takes a controller's own time for that
     try:
         controller.deploy(source=release_0_1).ok()
     finally:
         controller.zone = zone
         controller.variables["base_clock_wait_seconds"] = clock
+        controller.host_variables["pi-1"]["client_train_between"] = hours
     api, records, stop = Api(fleet.server), [], threading.Event()
     api.wait_for(CLIENTS, 90)
     former = api.status()["version"]
