@@ -36,6 +36,7 @@ def bramble(*arguments: object, code: int = 0) -> None:
 # What it computes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["fedavg", "fedadam", "scaffold"])
 def test_the_same_seed_gives_the_same_bits_whoever_trains_whom(strategy: str) -> None:
     once, thrice = (simulated(count=count, strategy=strategy) for count in (1, 3))

@@ -15,6 +15,8 @@ from bramble_protocol.codecs import encoded_size
 from bramble_protocol.errors import BrambleError
 from tests.bramble.simulated import MANIFEST, simulated
 
+pytestmark = pytest.mark.slow
+
 TOPK: dict[str, Any] = {"codec": "topk", "codec_option": {"share": 0.01}}
 
 
