@@ -14,7 +14,7 @@ from bramble_inspector.figures.metric import Metric
 from bramble_protocol.health import DISK
 
 _ROW_PX, _MAX_ROWS = 34, 12
-_LONGEST_NAME = 12
+LONGEST_NAME = 13
 """Characters of a client's name that its column holds, which stays where it is while the others go by."""
 _SENSORS = {True: "simulated", False: "real", None: "–"}
 _THEME = """themeQuartz.withParams({
@@ -44,7 +44,7 @@ def columns(several: bool) -> list[dict[str, Any]]:
             "field": "client",
             "headerName": "Client",
             "pinned": "left",
-            "width": 130,
+            "width": 142,
             "flex": None,
             "cellRenderer": "Swatch",
             "tooltipField": "client",
@@ -102,7 +102,7 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
         result.append(
             {
                 "client": client,
-                "shown": sentences.short(client, _LONGEST_NAME),
+                "shown": sentences.short(client, LONGEST_NAME),
                 "colour": style.colour(snapshot.order, client),
                 "state": _state(snapshot, client),
                 "tasks": ", ".join(task for task, why in info.get("tasks", {}).items() if why is None) or "none",
@@ -123,7 +123,7 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
     missing = "it has a token and has never connected"
     nothing = {"colour": "transparent", "sensors": _SENSORS[None], "seen": "never", "unit": metric.unit, "remark": missing}
     return result + [
-        {"client": client, "shown": sentences.short(client, _LONGEST_NAME), "state": "away", **nothing} for client in snapshot.never_seen
+        {"client": client, "shown": sentences.short(client, LONGEST_NAME), "state": "away", **nothing} for client in snapshot.never_seen
     ]
 
 

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from bramble_inspector import sentences
+from bramble_client.hal.sim import recordings
+from bramble_inspector import client_table, sentences
 from bramble_inspector.feed import Snapshot
+from bramble_inspector.figures import forecast
 from tests.inspector.standin import MANIFEST
 
 STATUS = {
@@ -82,3 +84,8 @@ def test_small_things_read_well() -> None:
 @pytest.mark.parametrize(("name", "said"), [("attic", "attic"), ("a" * 12, "a" * 12), ("greenhouse-01", "greenh…se-01"), ("", "")])
 def test_a_long_name_is_said_without_its_middle(name: str, said: str) -> None:
     assert sentences.short(name, 12) == said
+
+
+@pytest.mark.parametrize("most", [client_table.LONGEST_NAME, forecast.LONGEST_NAME])
+def test_the_stations_that_come_with_bramble_are_named_whole(most: int) -> None:
+    assert [sentences.short(name, most) for name in recordings.builtin()] == list(recordings.builtin())

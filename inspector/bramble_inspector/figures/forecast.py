@@ -14,7 +14,7 @@ from bramble_inspector.thinning import thin
 MAX_ROWS = 6
 SPAN = 240
 """Steps shown: on more, a daily cycle is too thin to judge a forecast by."""
-LONGEST_NAME = 12
+LONGEST_NAME = 13
 """Characters of a client's name above its row: its score stands behind it, on a phone too."""
 ROW_PX, FRAME_PX = 104, 70
 """Height that a row, and what is around all rows, needs at least."""
