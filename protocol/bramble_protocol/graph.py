@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from bramble_protocol import codecs, fields
+from bramble_protocol import codecs, fields, kinds
 from bramble_protocol.errors import ProtocolError
 from bramble_protocol.interface import LONGEST, Interface
+from bramble_protocol.kinds import Kind
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import MAX_CHANNELS, Channel, TrainConfig
 
@@ -65,13 +66,15 @@ class Manifest:
     """Everything a client or a server must know of a task besides its graph.
 
     A window is ``window`` consecutive bins of ``step_s`` seconds, one mean reading of each channel in each; its target is
-    the ``target`` channel, ``horizon`` bins after the window's last. Values enter the graph in their channels' units.
+    the ``target`` channel, ``horizon`` bins after the window's last. Values enter the graph in their channels' units. What of that is
+    otherwise for a task that does not forecast, or that some clients have not all channels of, is in :mod:`bramble_protocol.kinds`.
 
     What a client can call, all float32 unless declared otherwise, N being windows, ``x...`` the inputs and ``y...`` the targets by
     their names, ``w0, w1, ...`` the layout's tensors and ``s0, s1, ...`` the state's:
 
     * ``infer(x..., w..., s...) -> the outputs``
-    * ``evaluate(x..., y..., sw[N], w..., s...) -> loss, error, baseline`` (scalars, weighted means by ``sw``)
+    * ``evaluate(x..., y..., sw[N], w..., s...) -> loss, error, baseline`` (scalars, weighted means by ``sw``), and of each target ``T`` in
+      ``measured`` also ``error_T, baseline_T``, over the windows in which it is known at all its horizons
     * ``descend(x..., y..., idx[S, B] int32, sw[S, B], lr, mu, momentum, clip, w..., anchor0..., correction0..., velocity0..., s...) ->
       loss, next_w0, ..., next_velocity0, ..., next_s0, ...``: S steps of a local run; row s of ``idx`` picks minibatch s, ``sw`` masks
       its padding
@@ -102,6 +105,12 @@ class Manifest:
     config: TrainConfig = field(default_factory=TrainConfig)
     declared: Interface | None = None
     """What goes in and comes out, in format 2; None in format 1, where it is always the same."""
+    kind: Kind = kinds.FORECAST
+    """What sort of answer its graph gives; in format 1 always a forecast."""
+    optional: tuple[str, ...] = ()
+    """Channels that a client may lack: it takes part with what it has."""
+    stride: int = 1
+    """Bins from one window to the next: windows end at bins whose number it divides."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Manifest:
@@ -116,7 +125,8 @@ class Manifest:
             raise ProtocolError("manifest: expected an object with a format")
         version = fields.integer(value["format"], "manifest.format", 1, FORMAT)
         names = ("format", "task", "description", "channels", "window", "step_s", "horizon", "target", "layout", "metric", "config")
-        item = fields.mapping(value, "manifest", names if version == 1 else (*names, "interface"))
+        more = ((), ()) if version == 1 else (("interface",), ("kind", "optional", "stride"))
+        item = fields.mapping(value, "manifest", (*names, *more[0]), more[1])
         if not isinstance(item["channels"], list) or not 0 < len(item["channels"]) <= MAX_CHANNELS:
             raise ProtocolError(f"manifest.channels: expected a list of 1 to {MAX_CHANNELS} channels")
         channels = tuple(Channel.from_wire(channel) for channel in item["channels"])
@@ -126,7 +136,11 @@ class Manifest:
             raise ProtocolError(f"manifest.target: {str(item['target'])[:80]!r} is not one of its channels")
         if metric["transform"] not in ("sqrt", "none"):
             raise ProtocolError("manifest.metric.transform: expected 'sqrt' or 'none'")
+        if not isinstance(item.get("optional", []), list):
+            raise ProtocolError("manifest.optional: expected a list of channels")
         layout = Layout.from_wire(item["layout"])
+        kind = Kind.from_wire(item["kind"]) if "kind" in item else kinds.FORECAST
+        least = 0 if kind.name == "reconstruct" else 1
         read = cls(
             task=fields.text(item["task"], "manifest.task", 63, fields.CLIENT_ID),
             description=fields.text(item["description"], "manifest.description"),
@@ -138,27 +152,36 @@ class Manifest:
             layout=layout,
             metric=Metric(**{name: fields.text(text, f"manifest.metric.{name}", 200) for name, text in metric.items()}),
             config=TrainConfig.from_wire(item["config"]),
-            declared=Interface.from_wire(item["interface"], keys, layout) if version == 2 else None,
+            declared=Interface.from_wire(item["interface"], keys, layout, least) if version == 2 else None,
+            kind=kind,
+            optional=tuple(fields.key(key, "manifest.optional") for key in item.get("optional", [])),
+            stride=fields.integer(item.get("stride", 1), "manifest.stride", 1, LONGEST),
         )
         read._agree()
         return read
 
     def _agree(self) -> None:
         """Check that what the manifest says in two places is the same."""
-        first, longest = self.interface.targets[0], max(part.shape[0] for part in self.interface.inputs)
-        for name, told, found in (
-            ("window", self.window, longest),
-            ("target", self.target, first.channel),
-            ("horizon", self.horizon, first.horizons[-1]),
-        ):
+        longest = max(part.shape[0] for part in self.interface.inputs)
+        target, horizon = self.target, 0
+        if not self.kind.name == "reconstruct":
+            target, horizon = self.interface.targets[0].channel, self.interface.targets[0].horizons[-1]
+        for name, told, found in (("window", self.window, longest), ("target", self.target, target), ("horizon", self.horizon, horizon)):
             if told != found:
                 raise ProtocolError(f"manifest.{name}: {told!r}, where its interface says {found!r}")
+        kinds.agree(self)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON form."""
-        told = {name: value for name, value in asdict(replace(self, declared=None)).items() if name != "declared"}
+        newer = ("declared", "kind", "optional", "stride")
+        told = {name: value for name, value in asdict(replace(self, declared=None)).items() if name not in newer}
         told = {"format": self.format, **told, "channels": [asdict(c) for c in self.channels], "layout": self.layout.to_wire()}
-        return told if self.declared is None else {**told, "interface": self.declared.to_wire()}
+        if self.declared is None:
+            return told
+        told |= {"interface": self.declared.to_wire()}
+        told |= {} if self.kind.forecasts else {"kind": self.kind.to_wire()}
+        told |= {"optional": list(self.optional)} if self.optional else {}
+        return told | ({"stride": self.stride} if self.stride != 1 else {})
 
     @property
     def format(self) -> int:
@@ -176,6 +199,8 @@ class Manifest:
     @property
     def former(self) -> Manifest | None:
         """The manifest in format 1, if that can say what this task needs."""
+        if (self.kind, self.optional, self.stride) != (kinds.FORECAST, (), 1):
+            return None
         if self.declared is None or self.declared == self._usual(self.declared.slots, self.declared.clip_norm):
             return replace(self, declared=None)
         return None

@@ -26,7 +26,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SETTINGS = ("idx", "sw", "lr", "mu", "momentum", "clip")
 """What ``descend`` takes beside tensors of the model and of the windows."""
 MEASURES = ("loss", "error", "baseline")
-"""What ``evaluate`` gives."""
+"""What ``evaluate`` gives, beside ``error_T`` and ``baseline_T`` of each target that is measured apart."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,11 @@ class Value:
 
 @dataclass(frozen=True)
 class Input(Value):
-    """The last ``shape[0]`` bins of a window, of some of the task's channels; shape (bins, channels)."""
+    """The last ``shape[0]`` bins of a window, of some of the task's channels; shape (bins, channels). A missing reading is 0."""
 
     channels: tuple[str, ...]
+    mask: bool = False
+    """Whether it is 1 where there is a reading and 0 where there is none, in place of the readings."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Target(Value):
 
     channel: str
     horizons: tuple[int, ...]
+    mask: bool = False
+    """Whether it is 1 where the channel is known and 0 where it is not, in place of its value: the weight of what may be missing."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class Interface:
     """What the optimizer carries from step to step, each shaped as the weights are; zeros before the first."""
     clip_norm: float = 1.0
     """The task's own longest gradient, over all weights."""
+    measured: tuple[str, ...] = ()
+    """Targets that ``evaluate`` measures apart, by their names."""
 
     @classmethod
     def usual(
@@ -94,7 +100,7 @@ class Interface:
     @property
     def furthest(self) -> int:
         """Bins between a window's last and the last that any target needs."""
-        return max(max(target.horizons) for target in self.targets)
+        return max((max(target.horizons) for target in self.targets), default=0)
 
     @property
     def nbytes(self) -> int:
@@ -106,6 +112,11 @@ class Interface:
         """Bytes of one window's outputs."""
         return sum(item.nbytes for item in self.outputs)
 
+    def mask_of(self, target: Target) -> Target | None:
+        """Return the target that says where this one is known, or None if it always is."""
+        same = (target.channel, target.horizons)
+        return next((part for part in self.targets if part.mask and (part.channel, part.horizons) == same), None)
+
     def arguments(self, layout: Layout) -> list[str]:
         """Return the names of all that ``descend`` takes."""
         tensors = [f"{kind}{i}" for kind in ("w", "anchor", "correction", *self.slots) for i in range(len(layout.tensors))]
@@ -113,8 +124,8 @@ class Interface:
         return [*(item.name for item in (*self.inputs, *self.targets)), *SETTINGS, *tensors, *states]
 
     @classmethod
-    def from_wire(cls, value: Any, channels: Collection[str], layout: Layout) -> Interface:
-        """Read and check the JSON form, for a task of these channels and weights.
+    def from_wire(cls, value: Any, channels: Collection[str], layout: Layout, least: int = 1) -> Interface:
+        """Read and check the JSON form, for a task of these channels and weights, and with at least so many targets.
 
         Raises
         ------
@@ -122,15 +133,19 @@ class Interface:
             Naming the first field that is missing, unknown or out of range.
         """
         what = "manifest.interface"
-        item = fields.mapping(value, what, ("inputs", "targets", "outputs", "state", "slots", "clip_norm"))
+        item = fields.mapping(value, what, ("inputs", "targets", "outputs", "state", "slots", "clip_norm"), ("measured",))
         read = cls(
             inputs=tuple(_input(part, at, channels) for at, part in _each(item["inputs"], f"{what}.inputs")),
-            targets=tuple(_target(part, at, channels) for at, part in _each(item["targets"], f"{what}.targets")),
+            targets=tuple(_target(part, at, channels) for at, part in _each(item["targets"], f"{what}.targets", least)),
             outputs=tuple(_output(part, at) for at, part in _each(item["outputs"], f"{what}.outputs")),
             state=Layout.from_wire(item["state"], f"{what}.state", least=0),
             slots=tuple(fields.text(part, at, 63, _NAME) for at, part in _each(item["slots"], f"{what}.slots", least=0)),
             clip_norm=fields.number(item["clip_norm"], f"{what}.clip_norm", 0, 1e18),
+            measured=tuple(fields.text(part, at, 63, _NAME) for at, part in _each(item.get("measured", []), f"{what}.measured", least=0)),
         )
+        if odd := set(read.measured) - {part.name for part in read.targets if not part.mask}:
+            raise ProtocolError(f"{what}.measured: {min(odd)!r} is not one of its targets")
+        _distinct(read.measured, f"{what}.measured")
         _distinct([part.name for part in read.outputs], f"{what}.outputs")
         if read.answer > LARGEST_ANSWER:
             raise ProtocolError(f"{what}.outputs: {read.answer} bytes a window are more than {LARGEST_ANSWER}")
@@ -142,11 +157,13 @@ class Interface:
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON form."""
         parts = {name: [_wire(part) for part in getattr(self, name)] for name in ("inputs", "targets", "outputs")}
-        return {**parts, "state": self.state.to_wire(), "slots": list(self.slots), "clip_norm": self.clip_norm}
+        told = {**parts, "state": self.state.to_wire(), "slots": list(self.slots), "clip_norm": self.clip_norm}
+        return {**told, "measured": list(self.measured)} if self.measured else told
 
 
 def _wire(part: Value) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(part).items()}
+    told = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(part).items()}
+    return {name: value for name, value in told.items() if name != "mask" or value}
 
 
 def _each(value: Any, what: str, least: int = 1) -> Iterator[tuple[str, Any]]:
@@ -166,21 +183,22 @@ def _output(value: Any, what: str) -> Value:
 
 
 def _input(value: Any, what: str, channels: Collection[str]) -> Input:
-    item = fields.mapping(value, what, ("name", "shape", "dtype", "channels"))
+    item = fields.mapping(value, what, ("name", "shape", "dtype", "channels"), ("mask",))
     keys = tuple(_channel(key, at, channels) for at, key in _each(item["channels"], f"{what}.channels"))
     _distinct(keys, f"{what}.channels")
-    read = Input(*_value(item, what), keys)
+    read = Input(*_value(item, what), keys, fields.flag(item.get("mask", False), f"{what}.mask"))
     if len(read.shape) != 2 or read.shape[1] != len(keys) or read.shape[0] > LONGEST:
         raise ProtocolError(f"{what}.shape: expected [bins, {len(keys)}], bins being at most {LONGEST}")
     return read
 
 
 def _target(value: Any, what: str, channels: Collection[str]) -> Target:
-    item = fields.mapping(value, what, ("name", "shape", "dtype", "channel", "horizons"))
+    item = fields.mapping(value, what, ("name", "shape", "dtype", "channel", "horizons"), ("mask",))
     horizons = tuple(fields.integer(part, at, 0, LONGEST) for at, part in _each(item["horizons"], f"{what}.horizons"))
     if any(later <= earlier for earlier, later in itertools.pairwise(horizons)):
         raise ProtocolError(f"{what}.horizons: expected numbers that increase")
-    read = Target(*_value(item, what), _channel(item["channel"], f"{what}.channel", channels), horizons)
+    mask = fields.flag(item.get("mask", False), f"{what}.mask")
+    read = Target(*_value(item, what), _channel(item["channel"], f"{what}.channel", channels), horizons, mask)
     if read.shape not in ((len(horizons),), () if len(horizons) == 1 else None):
         raise ProtocolError(f"{what}.shape: expected [{len(horizons)}], one for each horizon{', or []' if len(horizons) == 1 else ''}")
     return read

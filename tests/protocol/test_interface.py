@@ -144,7 +144,7 @@ MALFORMED: dict[str, tuple[str, Any, str]] = {
     "no output": ("outputs", [], r"interface\.outputs: expected a list of 1 to 64"),
     "too many": ("inputs", [INPUT] * 65, r"interface\.inputs: expected a list of 1 to 64"),
     "an input that is text": ("inputs", ["recent"], r"interface\.inputs\[0\]: expected an object"),
-    "an unknown field": ("inputs", [{**INPUT, "mask": True}], r"inputs\[0\]: unknown field mask"),
+    "an unknown field": ("inputs", [{**INPUT, "masks": True}], r"inputs\[0\]: unknown field masks"),
     "a missing field": ("outputs", [{"name": "soon", "shape": [2]}], r"outputs\[0\]: missing dtype"),
     "a name with a blank": ("inputs", [{**INPUT, "name": "my input"}], r"inputs\[0\]\.name: 'my input' does not match"),
     "a name of the graph's own": ("inputs", [{**INPUT, "name": "lr"}], r"interface: 'lr' is the name of two things"),

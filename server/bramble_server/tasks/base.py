@@ -8,6 +8,7 @@ from typing import Any
 
 from bramble_protocol.graph import Manifest, Metric
 from bramble_protocol.interface import Input, Interface, Target, Value
+from bramble_protocol.kinds import FORECAST, Kind
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import Channel, TrainConfig
 
@@ -26,7 +27,8 @@ class Task(ABC):
 
     A task with several inputs, targets or forecasts declares ``inputs``, ``targets`` and ``outputs``. Then ``x``, ``y`` and what
     ``forecast`` returns are dicts by their names, the Keras model takes a dict of inputs, and ``output`` is whatever it gives. ``target``
-    and ``horizon`` say what the first target is.
+    and ``horizon`` say what the first target is. So does every task that is not of the kind ``forecast`` or has optional channels: the
+    first output is then what :class:`bramble_protocol.kinds.Kind` says, and ``forecast`` returns it, a class's probabilities or an error.
     """
 
     name: str
@@ -44,6 +46,14 @@ class Task(ABC):
     """What is forecast, if it is not ``target`` alone."""
     outputs: tuple[Value, ...] = ()
     """What ``forecast`` returns, by name; that of the first target first."""
+    kind: Kind = FORECAST
+    """What sort of answer its graph gives."""
+    optional: tuple[str, ...] = ()
+    """Channels that a client may lack; each needs a mask among ``inputs`` or ``targets``, wherever it is one of them."""
+    stride: int = 1
+    """Bins from one window to the next."""
+    measured: tuple[str, ...] = ()
+    """Targets that are measured apart, by ``errors`` and ``baselines``."""
     seed: int = 0
     """Seed of the initial weights."""
     clip_norm: float = 1.0
@@ -69,6 +79,14 @@ class Task(ABC):
     def baseline(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the error of the baseline forecast, row by row."""
 
+    def errors(self, y: Tensor, forecast: Tensor) -> dict[str, Tensor]:
+        """Return what ``error`` does, for each target of ``measured`` by its name; for a task that has such alone."""
+        raise NotImplementedError
+
+    def baselines(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Return what ``baseline`` does, for each target of ``measured`` by its name; for a task that has such alone."""
+        raise NotImplementedError
+
     def doubt(self, x: Tensor, y: Tensor) -> Tensor:
         """Return how far each window and its target lie from what can be, as a part of the bound: above 1 no client trains on it.
 
@@ -84,7 +102,7 @@ class Task(ABC):
     def interface(self, state: Layout) -> Interface:
         """Return what goes in and comes out of the task's graph, whose layers keep this state."""
         if self.several:
-            return Interface(self.inputs, self.targets, self.outputs, state, SLOTS, self.clip_norm)
+            return Interface(self.inputs, self.targets, self.outputs, state, SLOTS, self.clip_norm, self.measured)
         keys = [channel.key for channel in self.channels]
         return replace(Interface.usual(keys, self.window, self.target, self.horizon, SLOTS, self.clip_norm), state=state)
 
@@ -102,4 +120,7 @@ class Task(ABC):
             metric=self.metric,
             config=self.config,
             declared=self.interface(state or Layout(())),
+            kind=self.kind,
+            optional=self.optional,
+            stride=self.stride,
         )

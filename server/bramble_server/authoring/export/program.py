@@ -90,8 +90,15 @@ class Program:
         """Measure."""
         x, y = self._part(given, self.interface.inputs), self._part(given, self.interface.targets)
         output, _ = self.output(given, self._tensors(given, "w"), self._state(given))
-        rows = (self.task.loss(x, y, output), self.task.error(y, self.task.forecast(x, output)), self.task.baseline(x, y))
-        return {name: _mean(values, given["sw"]) for name, values in zip(MEASURES, rows, strict=True)}
+        forecast, sw = self.task.forecast(x, output), given["sw"]
+        rows = (self.task.loss(x, y, output), self.task.error(y, forecast), self.task.baseline(x, y))
+        found = {name: _mean(values, sw) for name, values in zip(MEASURES, rows, strict=True)}
+        for target in [part for part in self.interface.targets if part.name in self.interface.measured]:
+            mask = self.interface.mask_of(target)
+            known = sw if mask is None else sw * tf.reduce_min(tf.reshape(given[mask.name], [-1, len(mask.horizons)]), 1)
+            for name, all_rows in (("error", self.task.errors(y, forecast)), ("baseline", self.task.baselines(x, y))):
+                found[f"{name}_{target.name}"] = _mean(all_rows[target.name], known)
+        return found
 
     def descend(self, given: Tensors) -> Tensors:
         """Train over all minibatches by gradient descent with momentum, pulled towards the anchor (FedProx, Li et al. 2020, eq. 2).
