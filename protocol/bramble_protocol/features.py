@@ -24,9 +24,11 @@ CORRECTION = "correction"
 """A request brings what is added to the gradient of each step."""
 CONTROL = "control"
 """A client keeps a control of its own from round to round (:class:`bramble_protocol.messages.extras.Control`)."""
+COUNTS = "counts"
+"""A request asks for what :func:`bramble_protocol.kinds.counted` says, and brings the threshold of a task that reconstructs."""
 EXTRAS = (STEPS, MOMENTUM, CORRECTION, CONTROL)
 """What a strategy may need of clients; each comes in sections alone."""
-FEATURES = (SECTIONS, TRACKS, ROUND_OVER, *codecs.NAMED, *EXTRAS)
+FEATURES = (SECTIONS, TRACKS, ROUND_OVER, *codecs.NAMED, *EXTRAS, COUNTS)
 """All that this version knows."""
 
 

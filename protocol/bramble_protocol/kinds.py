@@ -180,6 +180,11 @@ def counts_from_wire(value: Any, wanted: Mapping[str, int] | None = None) -> dic
     return read
 
 
+def windows_in(name: str, vector: tuple[float, ...]) -> float:
+    """Return over how many windows something was counted."""
+    return vector[0] if name.startswith("target.") else sum(vector)
+
+
 def pooled(*parts: Counts) -> dict[str, tuple[float, ...]]:
     """Return the sums of what several counted."""
     found: dict[str, tuple[float, ...]] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bramble_protocol.kinds import Counts, windows_in
+
 LEAST_SAMPLES = 20
 """Samples below which no measure leaves a client in private mode. A mean squared error of one is a difference of two readings."""
 TESTED = ("test_samples", "test_error", "test_baseline")
@@ -22,3 +24,9 @@ def told(samples: int, metrics: Mapping[str, float]) -> dict[str, float]:
     """
     few = (*(TESTED if metrics.get("test_samples", 0) < LEAST_SAMPLES else ()), *(TRAINED if samples < LEAST_SAMPLES else ()))
     return {name: value for name, value in metrics.items() if name not in few}
+
+
+def told_counts(counts: Counts) -> tuple[dict[str, tuple[float, ...]], dict[str, tuple[float, ...]]]:
+    """Return those of a client's counts that are over enough windows, and those that are not yet."""
+    enough = {name: vector for name, vector in counts.items() if windows_in(name, vector) >= LEAST_SAMPLES}
+    return enough, {name: vector for name, vector in counts.items() if name not in enough}

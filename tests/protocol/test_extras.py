@@ -160,3 +160,33 @@ def test_whatever_comes_raises_nothing_but_a_protocol_error(name: str, value: An
         m.ClientUpdate.from_wire({**ASKED.to_wire(FEATURES), name: value})
     with contextlib.suppress(ProtocolError):
         read({**ANSWER.to_wire(heard()), name: value})
+
+
+COUNTING = replace(PLAIN, extras=m.Extras(counts=True, threshold=0.25))
+
+
+def test_counts_are_asked_for_with_a_threshold_and_answered() -> None:
+    asked = heard(COUNTING)
+    assert (asked.extras.counts, asked.extras.threshold) == (True, 0.25)
+    assert heard(replace(PLAIN, extras=m.Extras(counts=True))).extras.threshold is None
+    answer = read(replace(COMPLETE, counts={"confusion": (1.0, 0.0, 2.0, 3.0)}).to_wire(asked), COUNTING)
+    assert answer.counts == {"confusion": (1.0, 0.0, 2.0, 3.0)}
+    assert read(replace(COMPLETE, counts={}).to_wire(asked), COUNTING).counts == {}, "nothing new arrived"
+
+
+def test_counts_that_are_missing_not_asked_for_or_no_numbers_are_refused() -> None:
+    wire = replace(COMPLETE, counts={"confusion": (1.0,)}).to_wire(heard(COUNTING))
+    for asked, answer, text in (
+        (COUNTING, {name: value for name, value in wire.items() if name != "counts"}, "counts: missing, and was asked for"),
+        (PLAIN, wire, "counts: was not asked for"),
+        (COUNTING, {**wire, "counts": {"confusion": "1"}}, "counts.confusion: expected a list"),
+    ):
+        with pytest.raises(ProtocolError, match=text):
+            read(answer, asked)
+    with pytest.raises(ProtocolError, match="threshold: the request has no field counts"):
+        m.ClientUpdate.from_wire({**PLAIN.to_wire(FEATURES), "threshold": 1.0})
+
+
+def test_a_client_that_does_not_count_is_not_asked_to() -> None:
+    features = [name for name in FEATURES if name != "counts"]
+    assert set(COUNTING.to_wire(features)) == set(PLAIN.to_wire(features))

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble_client.learn import controls, feedback, local_state
+from bramble_client.learn import controls, counting, feedback, local_state
+from bramble_client.learn.counting import CHUNK, LARGEST_ANSWER
 from bramble_client.learn.fitting import Model, Shuffle, TrainingFault, fit
 from bramble_client.learn.graphs import GraphCache, GraphRejected
 from bramble_client.learn.pace import UNBOUND, BrokenOff, NotNow, Pace
@@ -32,12 +33,8 @@ logger = logging.getLogger(__name__)
 Columns = Callable[[Sequence[str], float | None], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """The recorder's ``columns``: channel keys and a start time to times (n,) and values (n, channels), NaN where missing."""
 
-CHUNK = 1024
-"""Windows measured in one go, so that the memory for a model's activations has an end."""
 DIVERGED = 1e18
 """A weight or loss beyond it has no float32 square. Looking for infinity is not enough: tflite-runtime stops at the largest float32."""
-LARGEST_ANSWER = 4 << 20
-"""Bytes of outputs that are asked for in one go, if one window's are not more."""
 
 
 class NotEnoughData(BrambleError):
@@ -203,7 +200,10 @@ def local_run(
         Says when that is.
     """
     manifest, client_id, config = ready.manifest, ready.client_id, update.config
-    data = ready.doubts.believable(runtime, ready.data)
+    whole = ready.doubts.believable(runtime, ready.data)
+    data = whole[~counting.faults(manifest, whole)]
+    if not len(data):
+        raise NotEnoughData(f"{NO_WINDOW}: all {len(whole)} windows are known faults, and none of them is trained on")
     kept = local_state.read(noted, manifest, ready.initial)
     model, own = Model(update.weights, kept.state), controls.held(update, kept.controls)
     before = model.arguments(manifest)
@@ -212,6 +212,7 @@ def local_run(
     if len(fresh):
         tested = measure(runtime, fresh, before)
         metrics = {"test_samples": float(len(fresh)), "test_error": tested["error"], "test_baseline": tested["baseline"]}
+    counts = counting.counts(runtime, manifest, whole.since(tested_until), whole, before) if update.extras.counts else None
     metrics["loss_before"] = measure(runtime, data, before)["loss"]
     run = fit(
         runtime, manifest, data, model, config, shuffles(config.seed, client_id, update.round), pace,
@@ -241,10 +242,11 @@ def local_run(
             steps=run.done if update.extras.steps else None,
             since=own.since if own else None,
             sections=moved.sections,
+            counts=counts,
             seed=seed,
         ),
         forecasts=list(zip(fresh.time.tolist(), forecasts.tolist(), strict=False)),
-        tested_until=float(data.time[-1]),
+        tested_until=float(whole.time[-1]),
         local_state=local_state.written(manifest, local_state.Kept(trained.state, moved.controls, shared.left)),
     )
 
@@ -261,12 +263,10 @@ def measure(runtime: Graph, data: Windows, model: dict[str, NDArray[np.float32]]
 
 def forecast(runtime: Graph, manifest: Manifest, data: Windows, model: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return the forecast of the manifest's target for each window, shape (n,), in its unit; empty if the graph gives none."""
-    first, target = manifest.interface.outputs[0], manifest.interface.targets[0]
-    if (first.shape, first.dtype) != (target.shape, "float32"):
+    first, targets = manifest.interface.outputs[0], manifest.interface.targets
+    if not manifest.kind.forecasts or (first.shape, first.dtype) != (targets[0].shape, "float32"):
         return np.empty(0, np.float32)
-    rows = max(1, min(CHUNK, LARGEST_ANSWER // manifest.interface.answer))
-    parts = [result(runtime("infer", **part.inputs, **model), first.name, (len(part), *first.shape)) for part in data.parts(rows)]
-    found = np.concatenate([np.empty((0, *first.shape), np.float32), *parts])
+    found = counting.first_output(runtime, manifest, data, model)
     return found if found.ndim == 1 else found[:, -1]
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bramble_protocol import fields
-from bramble_protocol.features import CONTROL, CORRECTION, MOMENTUM, STEPS
+from bramble_protocol.errors import ProtocolError
+from bramble_protocol.features import CONTROL, CORRECTION, COUNTS, MOMENTUM, STEPS
 from bramble_protocol.layout import Weights
 
 DELTA = "control_delta"
@@ -16,7 +17,9 @@ ASKING = (CORRECTION, CONTROL)
 """Sections that a request may have beside the weights, in their order."""
 ANSWERING = (DELTA,)
 """Sections that an answer may have beside the weights."""
-FIELDS = (STEPS, MOMENTUM, CONTROL)
+THRESHOLD = "threshold"
+"""The field of a request that brings one."""
+FIELDS = (STEPS, MOMENTUM, CONTROL, COUNTS, THRESHOLD)
 """Fields that a request in sections may have beside those that it must have."""
 
 
@@ -47,18 +50,29 @@ class Extras:
     correction: Weights | None = field(default=None, repr=False)
     """What is added to the gradient of each step, shape (layout.size,)."""
     control: Control | None = None
+    counts: bool = False
+    """The answer brings what :func:`bramble_protocol.kinds.counted` says of the task."""
+    threshold: float | None = None
+    """The error above which a window is an alarm, of a task that reconstructs; None while there is none. It comes with ``counts``."""
 
     @property
     def features(self) -> tuple[str, ...]:
         """What a client must know to do it."""
         asked = {STEPS: self.steps, MOMENTUM: self.momentum, CORRECTION: self.correction is not None, CONTROL: self.control is not None}
-        return tuple(name for name, given in asked.items() if given)
+        return tuple(name for name, given in {**asked, COUNTS: self.counts}.items() if given)
 
     @property
     def kind(self) -> Hashable:
         """Equal for what asks for the same; vectors are the same where they are one object."""
         control = self.control and (self.control.since, self.control.rate)
-        return self.steps, self.momentum, control, tuple((name, id(vector)) for name, vector in self.vectors.items())
+        return (
+            self.steps,
+            self.momentum,
+            control,
+            self.counts,
+            self.threshold,
+            tuple((name, id(vector)) for name, vector in self.vectors.items()),
+        )
 
     @property
     def vectors(self) -> dict[str, Weights]:
@@ -83,6 +97,8 @@ class Extras:
             Its sections beside the weights, decoded.
         """
         control = None
+        if THRESHOLD in item and COUNTS not in item:
+            raise ProtocolError(f"{THRESHOLD}: the request has no field {COUNTS}")
         if CONTROL in item:
             told = fields.mapping(item[CONTROL], CONTROL, ("since", "rate"))
             control = Control(
@@ -95,12 +111,17 @@ class Extras:
             momentum=fields.number(item.get(MOMENTUM, 0.0), MOMENTUM, 0, 1),
             correction=vectors.get(CORRECTION),
             control=control,
+            counts=fields.flag(item.get(COUNTS, False), COUNTS),
+            threshold=fields.optional(fields.number, item.get(THRESHOLD), THRESHOLD, low=0, high=1e12),
         )
 
     def to_wire(self) -> dict[str, Any]:
         """Return the fields of a request; none for what is not asked."""
         control = self.control and {"since": self.control.since, "rate": self.control.rate}
-        return {name: value for name, value in ((STEPS, self.steps), (MOMENTUM, self.momentum), (CONTROL, control)) if value}
+        told = {name: value for name, value in ((STEPS, self.steps), (MOMENTUM, self.momentum), (CONTROL, control)) if value}
+        if self.counts:
+            told |= {COUNTS: True, **({} if self.threshold is None else {THRESHOLD: self.threshold})}
+        return told
 
 
 NOTHING = Extras()

@@ -14,7 +14,8 @@ import numpy as np
 
 from bramble_protocol import codecs, fields, sections
 from bramble_protocol.errors import ProtocolError, StaleError
-from bramble_protocol.features import CONTROL, SECTIONS, STEPS, TRACKS
+from bramble_protocol.features import CONTROL, COUNTS, SECTIONS, STEPS, TRACKS
+from bramble_protocol.kinds import Counts, counts_from_wire
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages.extras import ANSWERING, ASKING, FIELDS, NOTHING, Extras
 from bramble_protocol.messages.readings import FORECAST
@@ -207,6 +208,8 @@ class TrainingComplete:
     """The round whose control it began with, where it keeps one."""
     sections: Mapping[str, Weights] = field(default_factory=dict, repr=False)
     """The vectors beside the weights that it was asked for, by name."""
+    counts: Counts | None = None
+    """What it counted, where it was asked."""
     seed: str = ""
     """Of what the encoding draws while it rounds; it is not sent."""
 
@@ -229,6 +232,7 @@ class TrainingComplete:
             "metrics": dict(self.metrics),
             "timing": asdict(self.timing),
             **{name: told for name, told in ((STEPS, self.steps), ("since", self.since)) if in_sections and told is not None},
+            **({COUNTS: {name: list(vector) for name, vector in self.counts.items()}} if in_sections and self.counts is not None else {}),
         }
 
 
@@ -249,6 +253,7 @@ class Delivery:
     since: int | None = None
     beside: Mapping[str, sections.Section] = field(default_factory=dict, repr=False)
     """What came with the weights."""
+    counts: Counts | None = None
 
     @classmethod
     def from_wire(cls, value: Any, layout: Layout) -> Delivery:
@@ -258,7 +263,7 @@ class Delivery:
         """
         in_sections = _in_sections(value)
         names = ("round", "model" if in_sections else "layout", "encoding", "weights", "samples", "metrics", "timing")
-        item = fields.mapping(value, "training_complete", names, (STEPS, "since") if in_sections else ())
+        item = fields.mapping(value, "training_complete", names, (STEPS, "since", COUNTS) if in_sections else ())
         number = fields.integer(item["round"], "round", 1)
         if not in_sections and item["layout"] != layout.to_wire():
             given = Layout.from_wire(item["layout"])
@@ -276,6 +281,7 @@ class Delivery:
             steps=fields.optional(fields.integer, item.get(STEPS), STEPS, low=1),
             since=fields.optional(fields.integer, item.get("since"), "since"),
             beside=beside,
+            counts=counts_from_wire(item[COUNTS]) if COUNTS in item else None,
         )
 
     @property
@@ -295,20 +301,21 @@ class Delivery:
         """
         if asked and self.model is not None and self.model != asked.digest:
             raise StaleError(f"round over: model {self.model} is not the one that round {asked.round} began with")
-        plain = self.steps is None and self.since is None and not self.beside
+        plain = self.steps is None and self.since is None and self.counts is None and not self.beside
         if asked and not (plain and asked.extras is NOTHING):
             self._answers(asked)
         weights = codecs.decode(self.data, self.layout, self.encoding, asked.base if asked else None)
         return TrainingComplete(
             self.round, self.layout, self.encoding, weights, self.samples, self.metrics, self.timing, self.nbytes,
-            self.steps, self.since, _decoded(self.beside, self.layout),
+            self.steps, self.since, _decoded(self.beside, self.layout), self.counts,
         )  # fmt: skip
 
     def _answers(self, asked: ClientUpdate) -> None:
         """Check that it brings all that was asked for beyond plain training, and nothing else."""
         extras, config = asked.extras, asked.config
-        brought = {STEPS: self.steps is not None, "since": self.since is not None, **dict.fromkeys(self.beside, True)}
-        wanted = {STEPS: extras.steps, "since": extras.control is not None, **dict.fromkeys(extras.answered, True)}
+        brought = {STEPS: self.steps is not None, "since": self.since is not None, COUNTS: self.counts is not None}
+        brought |= dict.fromkeys(self.beside, True)
+        wanted = {STEPS: extras.steps, "since": extras.control is not None, COUNTS: extras.counts, **dict.fromkeys(extras.answered, True)}
         for name in (*wanted, *brought):
             if wanted.get(name, False) != brought.get(name, False):
                 raise ProtocolError(f"{name}: {'missing, and was asked for' if wanted.get(name) else 'was not asked for'}")
