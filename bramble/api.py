@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.client import HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import Any, Protocol
@@ -217,6 +217,30 @@ class Server:
         """Make the model of an older round the global one again; ``round`` is the new commit's number."""
         return self._ask("POST", "/model/rollback", round=number, task=task)
 
+    def tasks(self) -> list[JSON]:
+        """What is learnt, the first task first: its manifest in short, its model's round, who can train it."""
+        tasks: list[JSON] = self._ask("GET", "/tasks")["tasks"]
+        return tasks
+
+    def deploy(self, graph: bytes, signatures: str = "", settings: Iterable[str] = ()) -> JSON:
+        """Have another task be learnt from here on; takes the scope ``admin``.
+
+        Parameters
+        ----------
+        graph
+            The graph file.
+        signatures
+            The content of the file of signatures beside it.
+        settings
+            What is set for this task alone, such as ``every=10m``.
+        """
+        signed = ",".join(signatures.split())
+        return self._ask("POST", "/tasks", graph, signatures=signed or None, settings=",".join(settings) or None)
+
+    def retire(self, task: str) -> JSON:
+        """Have a deployed task be learnt no longer; takes the scope ``admin``."""
+        return self._ask("DELETE", f"/tasks/{quote(task, safe='')}")
+
     def generate(self, count: int | None = None) -> JSON:
         """Start one data cycle of ``count`` readings; None takes as many as the server thinks right."""
         return self._ask("POST", "/generate", count=count)
@@ -225,10 +249,11 @@ class Server:
         """Clear all of the server's data and return to the initial models; or one task's model and rounds, and no reading."""
         return self._ask("POST", "/reset", task=task)
 
-    def _ask(self, method: str, path: str, **query: float | str | None) -> JSON:
+    def _ask(self, method: str, path: str, body: bytes | None = None, **query: float | str | None) -> JSON:
         params = {name: value for name, value in query.items() if value is not None}
+        address = self.url + path
         try:
-            reply = self._session.request(method, self.url + path, params=params, timeout=self._timeout, allow_redirects=False)
+            reply = self._session.request(method, address, params, body, timeout=self._timeout, allow_redirects=False)
         except requests.exceptions.SSLError as error:
             raise ServerDown(f"The certificate of {self.url} is not trusted; name its authority with --ca.") from error
         except requests.exceptions.Timeout as error:

@@ -17,12 +17,15 @@ from typer.core import TyperGroup
 from bramble import flags, logs, permissions, task
 from bramble.settings import (
     DemoSettings,
+    DeployTaskSettings,
     ExperimentSettings,
     FleetSettings,
     ForgetSettings,
     ListClientsSettings,
     ListModelsSettings,
     ListRoundsSettings,
+    ListTasksSettings,
+    RetireTaskSettings,
     RollbackSettings,
     SimulateSettings,
     StartRoundSettings,
@@ -115,6 +118,9 @@ rounds.command("watch")(flags.command(WatchRoundSettings, "fleet", _room("brambl
 rounds.command("list")(flags.command(ListRoundsSettings, "fleet", _room("bramble.round", "server", "listed")))
 model.command("list")(flags.command(ListModelsSettings, "fleet", _room("bramble.model", "server", "listed")))
 model.command("rollback")(flags.command(RollbackSettings, "fleet", _room("bramble.model", "server", "rollback")))
+task.app.command("list")(flags.command(ListTasksSettings, "fleet", task.listed))
+task.app.command("deploy")(flags.command(DeployTaskSettings, "fleet", _room("bramble.deploying", "server", "deploy")))
+task.app.command("retire")(flags.command(RetireTaskSettings, "fleet", _room("bramble.deploying", "server", "retire")))
 app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulate", "server,client")))
 app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room("bramble.experiment", "server,client")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))

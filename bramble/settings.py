@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bramble.reach import ReachSettings
+from bramble_protocol.server_address import server_address
 from bramble_server.round_settings import RoundSettings, Seconds
+from bramble_server.settings import names
 
 
 class DemoSettings(BaseSettings):
@@ -179,3 +182,39 @@ class RollbackSettings(TaskSettings):
     """
 
     number: int = Field(ge=1, description="Round whose model comes back; bramble model list shows those that are kept.")
+
+
+class ListTasksSettings(ListSettings, OperatorSettings):
+    """List the tasks that are installed here, or that a server learns.
+
+    The first are those that a server can be given by name, the others those of the one that --server names.
+    Each has the package that brings it; one that cannot be used says why.
+    """
+
+    server: Annotated[str, AfterValidator(server_address)] | None = Field(  # type: ignore[assignment]
+        None, description="Address of a server, whose tasks are listed; without it those that are installed here."
+    )
+
+
+class DeployTaskSettings(OperatorSettings):
+    """Have a running server learn another task from here on. Its clients fetch and learn it as they are.
+
+    Nobody is restarted, and the server finds it again when it is. With tokens on this takes the scope admin.
+    """
+
+    file: str = Field(description="The task's graph (.tflite), as bramble task export wrote it; its signatures (.sig) go with it.")
+    key: Path | None = Field(None, description="Sign it on the way with this private key, as bramble task key made it.")
+    set: Annotated[tuple[str, ...], NoDecode, BeforeValidator(names)] = Field(
+        (),
+        description="What is set on the server for this task alone, such as every=10m; may be given more than once.",
+        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "SETTING=VALUE"},
+    )
+
+
+class RetireTaskSettings(OperatorSettings):
+    """Have a server learn a deployed task no longer.
+
+    Its rounds and models stay in the database, and go on if the task is deployed again. With tokens on this takes the scope admin.
+    """
+
+    name: str = Field(description="The task's name; bramble task list --server shows those that are learnt.")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bramble.settings import ListTasksSettings
 from bramble_protocol import BrambleError, plugins, released, signatures
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.printable import printable
@@ -21,14 +23,28 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The tasks that a fleet can learn, and their graphs.", no_args_is_help=True)
 
 
-@app.command("list")
-def listed(as_json: Annotated[bool, typer.Option("--json", help="Print a list, with channels, metric and digest apart.")] = False) -> None:
-    """List the tasks that a server here can be given by name. Each has the package that brings it; one that cannot be used says why."""
+def listed(settings: ListTasksSettings) -> int:
+    """Print the tasks that are installed here, or those that a server learns; return 0."""
+    if settings.server is not None:
+        from bramble import deploying  # a Pi has no HTTP library
+
+        return deploying.listed(settings)
     from bramble_server import tasks
 
     taken = [{"name": name, "error": sentence} for name, sentence in plugins.taken(tasks.GROUP, tasks.TASKS, "task")]
-    found = [*map(_listed, tasks.names()), *taken]
-    typer.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else "\n".join(line for item in found for line in _lines(item)))
+    tell([*map(_listed, tasks.names()), *taken], _lines, settings.as_json)
+    return 0
+
+
+def tell(found: list[dict[str, Any]], lines: Callable[[dict[str, Any]], list[str]], as_json: bool) -> None:
+    """Print tasks as JSON, or so many lines each."""
+    typer.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else "\n".join(line for item in found for line in lines(item)))
+
+
+def takes(item: dict[str, Any]) -> str:
+    """Return in words what a task takes."""
+    channels = ", ".join(f"{channel['key']} ({channel['unit']})" for channel in item["channels"])
+    return f"takes {channels} in {item['window']} bins of {item['step_s']:g} s; {item['weights']} weights"
 
 
 def _listed(name: str) -> dict[str, Any]:
@@ -54,12 +70,7 @@ def _listed(name: str) -> dict[str, Any]:
 def _lines(item: dict[str, Any]) -> list[str]:
     if "error" in item:
         return [printable(f"{item['name']:16}{item['error']}", None)]
-    channels = ", ".join(f"{channel['key']} ({channel['unit']})" for channel in item["channels"])
-    told = (
-        item["description"],
-        f"of {item['package']}{', signed' * item['signed']}: {item['graph']}",
-        f"takes {channels} in {item['window']} bins of {item['step_s']:g} s; {item['weights']} weights",
-    )
+    told = (item["description"], f"of {item['package']}{', signed' * item['signed']}: {item['graph']}", takes(item))
     return [printable(f"{'' if index else item['name']:16}{line}", None) for index, line in enumerate(told)]
 
 
@@ -107,7 +118,7 @@ def key(
     ],
 ) -> None:
     """Make a key (Ed25519) to sign graphs with. The private half stays with you, the public one goes to clients (--trust-graphs)."""
-    _needs_cryptography()
+    needs_cryptography()
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -137,9 +148,9 @@ def sign(
     ],
 ) -> None:
     """Sign a graph: clients that trust the key run it. The signature goes beside it (FILE.sig), where the server finds it."""
-    _needs_cryptography()
-    read, private = _graph(graph), _private(key)
-    line = base64.b64encode(private.sign(signatures.message(read.sha256))).decode()
+    needs_cryptography()
+    read, private = read_graph(graph), private_key(key)
+    line = signature(read, private)
     path = graph.with_name(graph.name + ".sig")
     try:
         before = path.read_text("ascii") if path.exists() else ""
@@ -154,21 +165,29 @@ def sign(
     )
 
 
-def _needs_cryptography() -> None:
+def signature(graph: GraphFile, private: Ed25519PrivateKey) -> str:
+    """Return a graph's signature, as it stands in a file of them."""
+    return base64.b64encode(private.sign(signatures.message(graph.sha256))).decode()
+
+
+def needs_cryptography() -> None:
+    """Raise a ``BrambleError`` with the remedy if the library that signs is not installed."""
     try:
         import cryptography  # noqa: F401
     except ImportError as error:
         raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[signing]'") from None
 
 
-def _graph(path: Path) -> GraphFile:
+def read_graph(path: Path) -> GraphFile:
+    """Read a graph's file."""
     try:
         return GraphFile.read(path.read_bytes())
     except OSError as error:
-        raise BrambleError(f"task sign: cannot read {path} ({error.strerror})") from None
+        raise BrambleError(f"task: cannot read {path} ({error.strerror})") from None
 
 
-def _private(path: Path) -> Ed25519PrivateKey:
+def private_key(path: Path) -> Ed25519PrivateKey:
+    """Read a key that signs, and ask for its passphrase if it has one."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 

@@ -86,11 +86,11 @@ class Server:
         transport.attach(Handlers(transport, loop, admission, self.registry, self.coordinator, emitter, self.metrics, self.limited_log))
         readers = transport.loop(threads=READERS)
         services = http.Services(
-            settings, tracks, self.store, self.archive, self.registry, self.coordinator, readers, self.metrics, self.limited_log,
-            tokens,
+            settings, self.store, self.archive, self.registry, self.coordinator, readers, self.metrics, self.limited_log, tokens,
+            largest, text,
         )  # fmt: skip
         http.register(self.flask, services)
-        for name, track in zip(settings.task, tracks, strict=True):
+        for name, track in zip(settings.task, tracks, strict=False):  # what was deployed comes behind
             if settings.mode == "private" and not track.signatures and track.graph.fingerprint not in released.fingerprints():
                 log.warning(
                     "task %s: its graph is not signed, and clients in private mode run no such one: bramble task sign %s --key YOUR_KEY",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from bramble_protocol import codecs
@@ -10,7 +11,8 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import TRACKS
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import forecast_of
-from bramble_server import tasks
+from bramble_server import deployed, tasks
+from bramble_server.deployed import Deployed
 from bramble_server.fleet.plausibility import Needs
 from bramble_server.learning import codec, selection, strategies
 from bramble_server.round_settings import OPTIONED
@@ -35,6 +37,8 @@ class Foundation(NamedTuple):
     """The discipline of its rounds."""
     first: bool = True
     """Whether it is the task that is meant where none is named."""
+    deployed: bool = False
+    """Whether it came while the server ran, and can be retired."""
 
     @property
     def task(self) -> str:
@@ -50,7 +54,8 @@ class Foundation(NamedTuple):
 def read(settings: ServerSettings) -> tuple[Foundation, ...]:
     """Read the files that the settings name, and refuse the names that nothing has; return them by task, the first first.
 
-    Nothing is opened, made or started: this also judges settings on a machine on which they are not to run.
+    What was deployed to the server of this data directory comes after what its settings name. Nothing is opened, made or started: this
+    also judges settings on a machine on which they are not to run.
 
     Raises
     ------
@@ -68,20 +73,16 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
             same = found[task].graph.sha256 == graph.sha256
             what = "is given twice" if same else f"is what two graphs are called, {called[task]} and {name}"
             raise BrambleError(f"task: {task} {what}; {'leave one of them out' if same else 'give one of them another name'}")
-        called[task], own = name, settings.of(task)
-        codecs.encoded_size(graph.manifest.layout, own.encoding)
-        try:
-            strategy = strategies.choose(own.strategy, own.strategy_option)
-            travels = codec.choose(own.codec, own.codec_option)
-            chosen, share = selection.choose(own.selection, own.selection_option), own.clients_per_round
-            count = share if isinstance(share, int) else None
-            strategy.suit(own.mode, own.min_clients, own.min_updates, travels.name, own.discipline, chosen if share else None, count)
-        except BrambleError as error:
-            own_ones = {*OPTIONED, *(f"{what}_option" for what in OPTIONED)} & settings.track.get(task, {}).keys()
-            where = f"track: {task}." if own_ones else ""
-            raise BrambleError(f"{where}{error}") from None
-        needs = Needs(tuple(graph.manifest.channels), (*([TRACKS] if found else []), *strategy.needs), own.well)
-        found[task] = Foundation(graph, signatures, own, needs, _machine(own), first=not found)
+        called[task] = name
+        found[task] = _built(settings.of(task), graph, signatures, settings.track.get(task, {}), first=not found)
+    for each in deployed.read(settings.data_dir):
+        if each.task not in found:
+            found[each.task] = of(settings, each)
+        elif found[each.task].graph.sha256 != each.graph.sha256:
+            raise BrambleError(
+                f"task: another {each.task} than {called[each.task]} is deployed here; leave --task {called[each.task]} out, or without it "
+                f"retire that one: bramble task retire {each.task}"
+            )
     for task in settings.track:
         if task not in found:
             close = difflib.get_close_matches(task, found, 1)
@@ -90,6 +91,36 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
     if settings.database:
         dialect.parse(settings.database)
     return tuple(found.values())
+
+
+def of(settings: ServerSettings, task: Deployed) -> Foundation:
+    """Return what a deployed task's track is made from, on a server with these settings.
+
+    Raises
+    ------
+    BrambleError
+        If it could not be served with them, in one sentence.
+    """
+    chosen = {item.partition("=")[0].replace("-", "_") for item in task.chosen}
+    built = _built(task.settings(settings), task.graph, task.signatures, chosen | settings.track.get(task.task, {}).keys(), first=False)
+    return built._replace(deployed=True)
+
+
+def _built(own: ServerSettings, graph: GraphFile, signatures: bytes, chosen: Collection[str], first: bool) -> Foundation:
+    """Check that a task can be learnt with these settings, of which those that are ``chosen`` are its own."""
+    task = graph.manifest.task
+    codecs.encoded_size(graph.manifest.layout, own.encoding)
+    try:
+        strategy = strategies.choose(own.strategy, own.strategy_option)
+        travels = codec.choose(own.codec, own.codec_option)
+        sample, share = selection.choose(own.selection, own.selection_option), own.clients_per_round
+        count = share if isinstance(share, int) else None
+        strategy.suit(own.mode, own.min_clients, own.min_updates, travels.name, own.discipline, sample if share else None, count)
+    except BrambleError as error:
+        where = f"track: {task}." if {*OPTIONED, *(f"{what}_option" for what in OPTIONED)} & set(chosen) else ""
+        raise BrambleError(f"{where}{error}") from None
+    needs = Needs(tuple(graph.manifest.channels), (*([] if first else [TRACKS]), *strategy.needs), own.well)
+    return Foundation(graph, signatures, own, needs, _machine(own), first)
 
 
 def _machine(settings: ServerSettings) -> Machine[Any]:

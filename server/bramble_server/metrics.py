@@ -17,6 +17,8 @@ from bramble_server.fleet.registry import Registry
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 disable_created_metrics()  # type: ignore[no-untyped-call]
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+STATES = ("committed", "abandoned")
+"""How rounds end."""
 REFUSALS = ("invalid", "round over", "unknown round", "not asked", "failed here")
 """Kinds of refused updates; few and fixed, because each becomes a time series."""
 
@@ -44,12 +46,11 @@ class Metrics:
 
     def __init__(self, metrics: Mapping[str, Metric], registry: Registry, never_seen: Callable[[], Iterable[str]] = list) -> None:
         self._collectors = CollectorRegistry()
-        rounds = Counter("bramble_rounds", "Rounds that ended, by how.", ["task", "state"], registry=self._collectors)
-        self._rounds = {(task, state): rounds.labels(task, state) for task in metrics for state in ("committed", "abandoned")}
-        seconds = Histogram(
+        self._registry = registry
+        self._rounds = Counter("bramble_rounds", "Rounds that ended, by how.", ["task", "state"], registry=self._collectors)
+        self._seconds = Histogram(
             "bramble_round_seconds", "How long committed rounds took.", ["task"], registry=self._collectors, buckets=_SECONDS
         )
-        self._seconds = {task: seconds.labels(task) for task in metrics}
         updates = Counter("bramble_updates", "Updates that clients sent, by what became of them.", ["answer"], registry=self._collectors)
         self._updates = {answer: updates.labels(answer) for answer in ("accepted", *REFUSALS)}
         self._left_out = Counter(
@@ -58,12 +59,28 @@ class Metrics:
         )  # fmt: skip
         self._readings = Counter("bramble_readings", "Mirrored readings that were stored.", registry=self._collectors)
         Gauge("bramble_clients_connected", "Clients connected now.", registry=self._collectors).set_function(lambda: len(registry))
-        able = Gauge("bramble_clients_able", "Clients connected now that can train the task.", ["task"], registry=self._collectors)
-        for task in metrics:
-            able.labels(task).set_function(partial(registry.ready, task))
-        self._measures = _Measures(metrics)
+        self._able = Gauge("bramble_clients_able", "Clients connected now that can train the task.", ["task"], registry=self._collectors)
+        self._measures = _Measures()
+        for task, metric in metrics.items():
+            self.add(task, metric)
         for collector in (self._measures, _Presence(registry, never_seen), _Health(registry)):
             self._collectors.register(collector)
+
+    def add(self, task: str, metric: Metric) -> None:
+        """Show a task."""
+        self._measures.metrics[task], self._measures.means[task] = metric, {}
+        self._able.labels(task).set_function(partial(self._registry.ready, task))
+        self._seconds.labels(task)
+        for state in STATES:
+            self._rounds.labels(task, state)
+
+    def remove(self, task: str) -> None:
+        """Show a task no longer."""
+        del self._measures.metrics[task], self._measures.means[task]
+        self._able.remove(task)
+        self._seconds.remove(task)
+        for state in STATES:
+            self._rounds.remove(task, state)
 
     def watch(self, traffic: Traffic) -> None:
         """Show these byte counts too."""
@@ -80,9 +97,9 @@ class Metrics:
 
     def round_ended(self, task: str, state: str, seconds: float, metrics: Mapping[str, float]) -> None:
         """Note a round, and its pooled metrics if it was committed."""
-        self._rounds[task, state].inc()
+        self._rounds.labels(task, state).inc()
         if state == "committed":
-            self._seconds[task].observe(seconds)
+            self._seconds.labels(task).observe(seconds)
             self.measured(task, metrics)
 
     def measured(self, task: str, metrics: Mapping[str, float]) -> None:
@@ -128,9 +145,9 @@ _HEALTH = {
 class _Measures(Collector):
     """The error of each task's global model. There is none before it was measured."""
 
-    def __init__(self, metrics: Mapping[str, Metric]) -> None:
-        self._metrics = metrics
-        self.means: dict[str, dict[str, float]] = {task: {} for task in metrics}
+    def __init__(self) -> None:
+        self.metrics: dict[str, Metric] = {}
+        self.means: dict[str, dict[str, float]] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         for name, text in (
@@ -141,7 +158,7 @@ class _Measures(Collector):
             read = GaugeMetricFamily(f"bramble_task_{name}", f"{text}, as the task's metric in its unit.", labels=labels)
             text = f"The mean that bramble_task_{name} is read from: of squares, for a root."
             mean = GaugeMetricFamily(f"bramble_test_{name}", text, labels=["task"])
-            for task, metric in self._metrics.items():
+            for task, metric in list(self.metrics.items()):
                 if (known := self.means[task].get(f"test_{name}")) is not None:
                     read.add_metric([task, metric.name, metric.unit], metric.read(known))
                     mean.add_metric([task], known)

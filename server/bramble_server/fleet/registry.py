@@ -128,6 +128,31 @@ class Registry:
     def _misfits_of(self, channels: Iterable[Channel], features: Iterable[str] | None) -> dict[str, str | None]:
         return {task: plausibility.misfit(channels, features, needs) for task, needs in self._tasks.items()}
 
+    def add(self, task: str, needs: Needs) -> None:
+        """Look from here on at who can train another task too."""
+        self._tasks = {**self._tasks, task: needs}
+        self._misfits[task], self._unwell[task] = set(), set()
+        for client in list(self._clients.values()):
+            misfit = plausibility.misfit(client.channels, client.features if client.connected else None, needs)
+            told = client.health if client.connected else None
+            unwell = eligibility.reason(told, self.clock.time(), needs.well) if told else None
+            self._clients[client.id] = replace(
+                client, misfits={**client.misfits, task: misfit}, unwell={**client.unwell, task: unwell} if told else client.unwell
+            )
+            for names, reason in ((self._misfits[task], misfit), (self._unwell[task], unwell)):
+                if client.connected and reason:
+                    names.add(client.id)
+
+    def remove(self, task: str) -> None:
+        """Look no longer at who can train a task."""
+        self._tasks = {name: needs for name, needs in self._tasks.items() if name != task}
+        del self._misfits[task], self._unwell[task]
+        for client in list(self._clients.values()):
+            misfits, unwell, left_out = (
+                {name: reason for name, reason in each.items() if name != task} for each in (client.misfits, client.unwell, client.left_out)
+            )
+            self._clients[client.id] = replace(client, misfits=misfits, unwell=unwell, left_out=left_out)
+
     def leave(self, sid: str) -> str | None:
         """Note that a connection ended; return the client that is gone with it, if no newer connection has replaced it."""
         name = self._by_sid.pop(sid, None)
@@ -185,6 +210,10 @@ class Registry:
     def health(self) -> dict[str, dict[str, Any]]:
         """Return the last report of each connected client that has sent one, by id."""
         return {name: report for name, client in self._clients.items() if client.connected and (report := _told(client)) is not None}
+
+    def who_fit(self, needs: Needs) -> list[str]:
+        """Return the ids of all known clients, connected or not, that could train a task with these needs."""
+        return [name for name, client in self._clients.items() if plausibility.misfit(client.channels, None, needs) is None]
 
     def get(self, client: str) -> Client | None:
         """Return a client by its id."""

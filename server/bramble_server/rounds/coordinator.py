@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -25,10 +25,12 @@ from bramble_server.metrics import Metrics
 from bramble_server.rounds import machine, recovery
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.cycles import Cycles
+from bramble_server.rounds.deployments import Deployments
 from bramble_server.rounds.downlink import Downlink
 from bramble_server.rounds.endings import Endings
 from bramble_server.rounds.missed_resets import MissedResets
 from bramble_server.rounds.track import Shared, Track
+from bramble_server.rounds.tracks import Tracks
 from bramble_server.rounds.view import View
 from bramble_server.rounds.writer import RefusedError, Reply, Writer
 from bramble_server.settings import ServerSettings
@@ -58,21 +60,21 @@ class Coordinator:
         self._endings = Endings(self._write, lambda: bool(store.trouble))
         limited_log = RateLimitedLog(clock)
         self._shared = Shared(store, archive, registry, downlink, loop, metrics, clock, limited_log, self._endings, self._changed)
-        self._tracks = {track.task: track for track in (Track(foundation, self._shared) for foundation in foundations)}
-        self._first = next(iter(self._tracks.values()))
-        self._updates = _Updates(self._tracks.values(), self._of)
+        self._tracks = Tracks(Track(foundation, self._shared) for foundation in foundations)
+        self._updates = _Updates(self._tracks)
+        self._deployments = Deployments(self._tracks, self._shared)
         self._recover()
 
     def _recover(self) -> None:
         with self._store.writing() as connection:
             if self._settings.mode == "private":
                 models.forget_clients_weights(connection)
-            left = {track: track.recover(connection) for track in self._tracks.values()}
-            recovery.hold(connection, self._tracks, self._settings.mode, self._archive)
+            left = {track: track.recover(connection) for track in self._tracks}
+            recovery.hold(connection, [track.task for track in self._tracks], self._settings.mode, self._archive)
             cycles, known = Cycles.load(connection), clients.load(connection)
             self._missed_resets = MissedResets(connection)
         self._registry_store = RegistryStore(self._registry, known, self._clock)
-        self._cycles = Cycles(cycles, self._settings.data_start.timestamp(), self._first.graph.manifest.step_s)
+        self._cycles = Cycles(cycles, self._settings.data_start.timestamp(), self._tracks.first.graph.manifest.step_s)
         self._view = View(0, {})
         for track, its in left.items():
             track.resume(its)
@@ -86,6 +88,11 @@ class Coordinator:
         """The state that everybody may see."""
         return self._view
 
+    @property
+    def foundations(self) -> tuple[Foundation, ...]:
+        """What each task that is learnt is built on, the first first."""
+        return self._tracks.foundations
+
     def layout(self, number: int) -> Layout:
         """Return the layout of what clients answer in a round: that of its task, and of the first for a round that never was.
 
@@ -94,20 +101,20 @@ class Coordinator:
         RefusedError
             If it is over for so long that nobody knows which of several tasks it was of.
         """
-        track = self._of(number)
-        if len(self._tracks) > 1 and 0 < number <= self._shared.last and not track.knows(number):
+        track = self._tracks.of(number)
+        if self._tracks.several and 0 < number <= self._shared.last and not track.knows(number):
             raise RefusedError("round over", "round over")
         return track.graph.manifest.layout
 
     def progress(self, number: int) -> dict[str, dict[str, Any]] | None:
         """Return what is known of each client's part in a round, if it is open."""
-        track = self._of(number)
+        track = self._tracks.of(number)
         return track.parts() if track.number == number else None
 
     def start(self) -> None:
         """Begin to work."""
         self._writer.start()
-        for track in self._tracks.values():
+        for track in self._tracks:
             if track.number is not None:
                 self._writer.post(partial(track.feed, machine.Resumed()))
 
@@ -116,7 +123,7 @@ class Coordinator:
 
         def last(reply: Reply) -> None:
             self._registry_store.keep(self._write)
-            self._each(Track.leave)
+            self._tracks.each(Track.leave)
 
         self._writer.stop(last, STOP_S)
 
@@ -126,8 +133,12 @@ class Coordinator:
 
     def start_round(self, task: str | None = None) -> machine.Open:
         """Open a round of a task with all connected clients that can train it."""
-        track = self._named(task)
-        opened: machine.Open = self._writer.submit(lambda reply: track.feed(track.begin(), reply))
+
+        def work(reply: Reply) -> None:
+            track = self._tracks.named(task)
+            track.feed(track.begin(), reply)
+
+        opened: machine.Open = self._writer.submit(work)
         return opened
 
     def deliver(self, client: str, delivery: Delivery) -> None:
@@ -140,7 +151,7 @@ class Coordinator:
     def fail(self, client: str, failed: TrainingFailed) -> None:
         """Take the word of a client that it will not train, and why."""
         event = machine.Failed(client, failed.round, failed.reason)
-        self._writer.submit(lambda reply: self._of(event.round).feed(event, reply))
+        self._writer.submit(lambda reply: self._tracks.of(event.round).feed(event, reply))
 
     def refused(self, client: str, number: int | None, reason: str) -> None:
         """Count a client as failed whose update was refused for good: the round need not wait for it. Does not wait.
@@ -153,7 +164,7 @@ class Coordinator:
         """
 
         def work(reply: Reply) -> None:
-            waiting = {asked: track for track in self._tracks.values() if (asked := track.waits_for(client)) is not None}
+            waiting = {asked: track for track in self._tracks if (asked := track.waits_for(client)) is not None}
             meant = min(waiting, default=0) if number is None else number
             if meant in waiting:
                 waiting[meant].feed(machine.Failed(client, meant, reason), reply)
@@ -193,53 +204,45 @@ class Coordinator:
 
     def reset(self, task: str | None = None) -> int:
         """Forget everything, or rounds and models of one task, and begin anew; return how many clients were told."""
-        track = None if task is None else self._named(task)
-        told: int = self._writer.submit(lambda _: self._reset() if track is None else self._reset_one(track))
+        told: int = self._writer.submit(lambda _: self._reset() if task is None else self._reset_one(self._tracks.named(task)))
         return told
 
     def rollback(self, number: int, task: str | None = None) -> int:
         """Make the model of an older round the global one again, as a commit of its own; return that commit's number."""
-        track = self._named(task)
-        restored: machine.Restore = self._writer.submit(lambda reply: track.feed(machine.Rollback(), reply, number))
+        restored: machine.Restore = self._writer.submit(lambda reply: self._tracks.named(task).feed(machine.Rollback(), reply, number))
         return restored.round
 
     def stop_rounds(self, task: str | None = None) -> int | None:
         """End the open round of a task with what has come, and have none follow; return its number, if there was one."""
-        track = self._named(task)
+        track = self._tracks.named(task)
         if track.settings.discipline == "synchronous":
             raise RefusedError("synchronous", f"rounds of {track.task} are synchronous: each ends by itself, by its deadline at the latest")
-        ended: int | None = self._writer.submit(lambda _: track.stop())
+        ended: int | None = self._writer.submit(lambda _: self._tracks.named(task).stop())
         return ended
+
+    def deploy(self, foundation: Foundation, keep: Callable[[], None]) -> int:
+        """Learn another task from here on; return the round of its model, 0 unless it was learnt here before.
+
+        Parameters
+        ----------
+        keep
+            Puts the task where a next process finds it. If it fails nothing is learnt.
+        """
+        number: int = self._writer.submit(lambda _: self._deployments.deploy(foundation, keep))
+        return number
+
+    def retire(self, task: str, forget: Callable[[], None]) -> None:
+        """Learn a deployed task no longer; its history stays, and goes on if it is deployed again. ``forget`` undoes what kept it."""
+        self._writer.submit(lambda _: self._deployments.retire(task, forget))
 
     def _evaluation_only(self, reason: str) -> None:
         if self._settings.mode != "evaluation":
             raise RefusedError("private mode", reason)
 
-    # Whose it is
-
-    def _named(self, task: str | None) -> Track:
-        return self._first if task is None else self._tracks[task]
-
-    def _of(self, number: int) -> Track:
-        return next((track for track in self._tracks.values() if track.knows(number)), self._first)
-
-    def _each(self, work: Callable[[Track], None]) -> None:
-        """Do something with every track, also after it failed with one; then raise what that was."""
-        failed: list[Exception] = []
-        for track in self._tracks.values():
-            try:
-                work(track)
-            except Exception as error:
-                if failed:
-                    log.exception("task %s failed, too", track.task)
-                failed.append(error)
-        if failed:
-            raise failed[0]
-
     # What concerns all
 
     def _taken(self, event: machine.Update, delivery: Delivery, reply: Reply) -> None:
-        track = self._of(event.round)
+        track = self._tracks.of(event.round)
         if track.lacks(event):
             track.put_aside_anew(event, delivery)
         track.feed(event, reply)
@@ -255,12 +258,12 @@ class Coordinator:
             able = known is not None and known.misfits[track.task] is None
             track.feed(machine.Joined(client) if able else machine.Left(client), reply)
 
-        self._each(tell)
+        self._tracks.each(tell)
         self._changed()
 
     def _left(self, client: str, reply: Reply) -> None:
         self._cycles.left(client)
-        self._each(lambda track: track.feed(machine.Left(client), reply))
+        self._tracks.each(lambda track: track.feed(machine.Left(client), reply))
         self._changed()
 
     def _generate(self, count: int) -> tuple[int, int]:
@@ -280,7 +283,7 @@ class Coordinator:
         self._changed()
 
     def _reset(self) -> int:
-        for track in self._tracks.values():
+        for track in self._tracks:
             track.end_unused("reset")
         # A client that is away now must hear of it when it is back, or it would go on with what everybody else forgot.
         self._missed_resets.everything(self._registry.absent())
@@ -289,7 +292,7 @@ class Coordinator:
             forget_everything(connection)
             self._cycles.save_reset(connection)
             self._missed_resets.save(connection)
-            for track in self._tracks.values():  # of those that are not served now nothing is left to be kept apart from
+            for track in self._tracks:  # of those that are not served now nothing is left to be kept apart from
                 meta.adopt(connection, track.graph)
 
         self._write(work)
@@ -297,7 +300,7 @@ class Coordinator:
         self._loop.offload(self._tidy)
         self._endings.forget()
         self._cycles.reset()
-        for track in self._tracks.values():
+        for track in self._tracks:
             track.forget()
         self._changed()  # it has happened, whoever hears of it
         self._downlink.reset()
@@ -332,14 +335,13 @@ class Coordinator:
         self._loop.offload(transaction)
 
     def _changed(self) -> None:
-        tasks = {task: track.view for task, track in self._tracks.items()}
-        self._view = View(self._view.revision + 1, tasks, self._cycles.cycle, self._cycles.owing)
+        self._view = View(self._view.revision + 1, self._tracks.views, self._cycles.cycle, self._cycles.owing)
 
     # The clock
 
     def _due(self) -> float:
         now = self._clock.monotonic()
-        tracks = (track.due(now) for track in self._tracks.values())
+        tracks = (track.due(now) for track in self._tracks)
         return min(
             when for when in (*tracks, self._cycles.due(now), self._registry_store.due(), self._endings.due(now)) if when is not None
         )
@@ -353,17 +355,18 @@ class Coordinator:
             self._loop.offload(self._tidy)
         if self._endings.due(now) == 0:
             self._endings.retry(now)
-        self._each(lambda track: track.tick(now))
+        self._tracks.each(lambda track: track.tick(now))
 
 
 class _Updates:
     """Where clients' updates are put: into the file of the open round that each is for."""
 
-    def __init__(self, tracks: Collection[Track], of: Callable[[int], Track]) -> None:
-        self._tracks, self._of = tracks, of
+    def __init__(self, tracks: Tracks) -> None:
+        self._tracks = tracks
 
     def put(self, delivered: list[tuple[machine.Update, Delivery]]) -> bool:
-        return all([track.put_aside([item for item in delivered if self._of(item[0].round) is track]) for track in self._tracks])
+        of = self._tracks.of
+        return all([track.put_aside([item for item in delivered if of(item[0].round) is track]) for track in self._tracks])
 
     def secure(self) -> None:
         for track in self._tracks:

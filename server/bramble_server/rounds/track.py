@@ -67,8 +67,8 @@ class Track:
     """
 
     def __init__(self, foundation: Foundation, shared: Shared) -> None:
-        self.graph, self.settings, self._shared = foundation.graph, foundation.settings, shared
-        self.task = foundation.task
+        self.foundation, self._shared = foundation, shared
+        self.task, self.graph, self.settings = foundation.task, foundation.graph, foundation.settings
         self._initial = self.model = Model(0, self.graph.initial, {})
         self._lasting = self.settings.discipline == "asynchronous"
         self._schedule = Schedule(self.settings.rounds, self.settings.every, self._lasting)

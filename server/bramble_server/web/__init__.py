@@ -18,7 +18,7 @@ from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store
-from bramble_server.web import clients, errors, guards, model, monitor, query, readings, rounds, starters, status
+from bramble_server.web import clients, errors, guards, model, monitor, query, readings, rounds, starters, status, tasks
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,6 @@ class Services:
     """What the endpoints work with."""
 
     settings: ServerSettings
-    tracks: Sequence[Foundation]
-    """What each task is built on; the first is meant where none is named."""
     store: Store
     archive: Archive
     registry: Registry
@@ -36,6 +34,15 @@ class Services:
     metrics: Metrics
     limited_log: RateLimitedLog
     tokens: Tokens | None
+    largest: int
+    """Bytes that a client's message may have."""
+    text: int
+    """Characters of JSON that it may have."""
+
+    @property
+    def tracks(self) -> Sequence[Foundation]:
+        """What each task is built on; the first is meant where none is named."""
+        return self.coordinator.foundations
 
     def track(self, task: str | None) -> Foundation:
         """Return what a task is built on.
@@ -60,5 +67,5 @@ def register(app: Flask, services: Services) -> None:
     errors.register(app, services.limited_log)
     guards.register(app, services)
     query.register(app)
-    for part in (starters, status, clients, rounds, model, readings, monitor):
+    for part in (starters, status, clients, rounds, model, readings, monitor, tasks):
         app.register_blueprint(part.blueprint(services))

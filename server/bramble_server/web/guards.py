@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bramble_server.web import Services
 
 LARGEST_BODY = 1 << 16
+"""Bytes of a body that a view does not want; one that does says how large it may be."""
 OPEN_PATHS = ("/healthz", "/readyz")
 """Paths that need no token."""
 
@@ -34,8 +35,10 @@ def register(app: Flask, services: Services) -> None:
 
     @app.before_request
     def guard() -> None:
-        if (request.content_length or 0) > LARGEST_BODY:
-            raise RequestError(413, f"the body is larger than {LARGEST_BODY} bytes, and nothing here reads one")
+        wanted = getattr(app.view_functions.get(request.endpoint or ""), "largest_body", None)
+        if (request.content_length or 0) > (wanted or LARGEST_BODY):
+            what = f"which is the most that {request.path[:100]} takes" if wanted else "and nothing here reads one"
+            raise RequestError(413, f"the body is larger than {wanted or LARGEST_BODY} bytes, {what}")
         if request.method not in ("GET", "HEAD", "OPTIONS"):
             header = browsers.foreign(request.headers, request.scheme)
             if header:

@@ -13,6 +13,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from bramble_protocol import codecs
 from bramble_protocol.graph import GraphFile
+from bramble_server.foundation import Foundation
 from bramble_server.rounds.view import Model
 from bramble_server.store import models, rounds
 from bramble_server.web import json_stream, query
@@ -29,7 +30,9 @@ JSON, RAW, NPZ = "application/json", "application/octet-stream", "application/x-
 def blueprint(services: Services) -> Blueprint:
     """Return the endpoints."""
     part = Blueprint("model", __name__)
-    served = {track.graph.sha256: track for track in services.tracks}
+
+    def served() -> dict[str, Foundation]:
+        return {track.graph.sha256: track for track in services.tracks}
 
     @part.get("/model")
     @query.takes(task=query.text)
@@ -70,17 +73,17 @@ def blueprint(services: Services) -> Blueprint:
 
     @part.get("/graphs/<digest>.tflite")
     def graph(digest: str) -> Response:
-        if digest not in served:
-            raise RequestError(404, f"graph: this server has only {', '.join(served)}")
-        response = Response(served[digest].graph.data, mimetype=RAW)
+        if digest not in (there := served()):
+            raise RequestError(404, f"graph: this server has only {', '.join(there)}")
+        response = Response(there[digest].graph.data, mimetype=RAW)
         response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
         return response
 
     @part.get("/graphs/<digest>.sig")
     def signatures(digest: str) -> Response:
-        if digest not in served or not served[digest].signatures:
+        if digest not in (there := served()) or not there[digest].signatures:
             raise RequestError(404, f"graph: there is no signature of {digest[:64]} here")
-        return Response(served[digest].signatures, mimetype="text/plain")
+        return Response(there[digest].signatures, mimetype="text/plain")
 
     return part
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def blueprint(services: Services) -> Blueprint:
     """Return the endpoint."""
     part = Blueprint("status", __name__)
-    manifests = [track.graph.manifest.to_wire() for track in services.tracks]
-    shown = {each["task"]: {name: value for name, value in each.items() if name != "layout"} for each in manifests}
+    shown: dict[str, dict[str, Any]] = {}
+    """Manifests by their graph, without what is long: they are asked for all the time, and do not change."""
 
     @part.get("/status")
     @query.takes(task=query.text)
@@ -29,6 +29,9 @@ def blueprint(services: Services) -> Blueprint:
         task, view = track.task, services.coordinator.view
         known = {name: (each.model.round, each.running) for name, each in view.tasks.items()}
         mine, chosen = view.tasks[task], strategies.choose(track.settings.strategy, track.settings.strategy_option)
+        if track.graph.sha256 not in shown:
+            told = track.graph.manifest.to_wire()
+            shown[track.graph.sha256] = {name: value for name, value in told.items() if name != "layout"}
         back = codec.choose(track.settings.codec, track.settings.codec_option)
         return jsonify(
             revision=view.revision,
@@ -48,8 +51,8 @@ def blueprint(services: Services) -> Blueprint:
             min_clients=track.settings.min_clients,
             cycle=view.cycle,
             cycle_waiting_for=view.cycle_waiting_for,
-            tasks=[_summary(services, each, *known[each.task]) for each in services.tracks],
-            manifest=shown[task],
+            tasks=[_summary(services, each, *known[each.task]) for each in services.tracks if each.task in known],
+            manifest=shown[track.graph.sha256],
         )
 
     return part

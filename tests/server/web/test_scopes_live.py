@@ -15,11 +15,13 @@ from tests.waiting import wait_for
 NAMES = ("metrics", "read", "operate", "admin")
 PATHS = {
     **dict.fromkeys((("GET", "/metrics"),), "metrics"),
-    **dict.fromkeys([("GET", path) for path in ("/status", "/clients", "/rounds", "/model", "/model/clients", "/data/all")], "read"),
+    **dict.fromkeys(
+        [("GET", path) for path in ("/status", "/clients", "/rounds", "/model", "/model/clients", "/data/all", "/tasks")], "read"
+    ),
     **dict.fromkeys(
         [("GET", "/generate?x=1"), ("POST", "/generate?x=1"), ("GET", "/?x=1"), ("POST", "/?x=1"), ("POST", "/stop?x=1")], "operate"
     ),
-    **dict.fromkeys([("GET", "/reset?x=1"), ("POST", "/reset?x=1"), ("HEAD", "/reset")], "admin"),
+    **dict.fromkeys([("GET", "/reset?x=1"), ("POST", "/reset?x=1"), ("HEAD", "/reset"), ("POST", "/tasks?x=1")], "admin"),
 }
 """What asks for what. A parameter that is not known shows that the door was passed, and nothing happens."""
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import gevent  # type: ignore[import-untyped]
 from gevent import pywsgi, socket, ssl
+from werkzeug.exceptions import ClientDisconnected
 
 from bramble_server.transport.connections import Connection, Connections
 
@@ -25,7 +26,9 @@ LINGER_S, LINGER_BYTES = 2, 1 << 20
 LARGEST_HEADER = 1 << 16
 """Bytes of all header lines together."""
 LARGEST_BODY = 1 << 16
-"""Bytes of a body that are read. What is larger is left to the application to refuse, by its length."""
+"""Bytes of a body that are read beforehand. What is larger is left to the application to refuse, by its length, or to ask for."""
+MEGABYTE_S = 30.0
+"""Seconds in which each megabyte of a large body must come."""
 UNIT = 1 << 13
 """Bytes of a request that cost its connection another share."""
 ENDED_S = 5.0
@@ -51,6 +54,18 @@ _BAD = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\
 
 class _TooLongError(ValueError):
     """The header lines of a request are more than anybody needs."""
+
+
+class _Later:
+    """A body that is read when it is asked for."""
+
+    def __init__(self, read: Callable[[int], bytes], length: int) -> None:
+        self._read, self._left = read, length
+
+    def read(self, size: int = -1) -> bytes:
+        """Return all of it, the first time."""
+        length, self._left = self._left, 0
+        return self._read(length) if length else b""
 
 
 class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
@@ -141,7 +156,22 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         self._size += len(body)
         self.wsgi_input = pywsgi.Input(self.rfile, 0)  # nothing is left to discard
         if not self._connection_upgrade_requested():
-            environ["wsgi.input"], environ["wsgi.input_terminated"] = BytesIO(body), True
+            later = _Later(self.read_large_body, length) if self._unread and not chunked else None
+            environ["wsgi.input"], environ["wsgi.input_terminated"] = later or BytesIO(body), True
+
+    def read_large_body(self, length: int) -> bytes:
+        """Read a body that was left to the application; whoever sends it has been let in by then, and still takes his shares."""
+        body = bytearray()
+        while len(body) < length:
+            with gevent.Timeout(MEGABYTE_S, False):
+                wanted = min(length, len(body) + LINGER_BYTES)
+                while len(body) < wanted and (data := self.rfile.read1(min(UNIT, wanted - len(body)))):
+                    body += data
+                    self.connection.take(len(data) / UNIT)
+            if len(body) < wanted:
+                raise ClientDisconnected
+        self._unread = False
+        return bytes(body)
 
     def finalize_headers(self) -> None:
         """Complete the answer's headers."""
