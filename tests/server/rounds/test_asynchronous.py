@@ -108,7 +108,7 @@ def test_models_that_nobody_trains_from_any_more_are_let_go(opened: Callable[...
     office = opened(max_staleness=3)
     office.join("a", "b", "slow")
     office.coordinator.start_round()
-    [track] = office.coordinator._tracks.values()
+    [track] = office.coordinator._tracks
     held = []
     for number in range(1, 9):
         for client in ("a", "b"):
@@ -172,7 +172,7 @@ def test_rounds_go_on_after_a_restart_between_two_of_them_but_not_once_they_were
         office.coordinator.stop_rounds()
         office.die()
     else:
-        [track] = office.coordinator._tracks.values()
+        [track] = office.coordinator._tracks
         monkeypatch.setattr(track._openings, "begin", dying)
         office.deliver("b", 1)
         office.shut()

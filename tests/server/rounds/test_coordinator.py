@@ -200,10 +200,10 @@ def test_a_bug_in_any_action_costs_its_round_at_most(office: Office, monkeypatch
     office.drain()
     monkeypatch.setattr(Track, "_perform", perform)
     assert failed
-    running = office.coordinator._first._state.running
+    running = office.coordinator._tracks.first._state.running
     assert office.coordinator.view.tasks["small"].running == (running.number if running else None)
     office.later(60.1)  # what is still open ends at its deadline
-    assert office.coordinator._first._state.running is None
+    assert office.coordinator._tracks.first._state.running is None
     goes_on(office)
 
 
