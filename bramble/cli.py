@@ -21,6 +21,7 @@ from bramble.settings import (
     ExperimentSettings,
     FleetSettings,
     ForgetSettings,
+    LatestSettings,
     ListClientsSettings,
     ListModelsSettings,
     ListRoundsSettings,
@@ -108,6 +109,7 @@ client.command("check", help="Try out sensors, training and the way to the serve
     flags.command(ClientSettings, "client", _room("bramble_client.commands.check", "client"))
 )
 client.command("list")(flags.command(ListClientsSettings, "fleet", _room("bramble.client", "server", "listed")))
+client.command("latest")(flags.command(LatestSettings, "fleet", _room("bramble.latest", "client")))
 app.add_typer(client, name="client")
 app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("bramble_inspector.app", "inspector")))
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))

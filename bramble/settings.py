@@ -114,6 +114,17 @@ class ListClientsSettings(ListSettings, OperatorSettings):
     """Show every client that the server has ever seen. It says where it is, what it speaks, which tasks it takes part in, or why not."""
 
 
+class LatestSettings(ListSettings):
+    """Show what a client on this machine forecasts, and what it goes by. It asks no server: the client says it in a file."""
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_LATEST_", extra="ignore")
+
+    file: Path = Field(
+        Path("/run/bramble-client/latest.json"),
+        description="The client's file; of one that systemd does not run, latest.json in its --data-dir.",
+    )
+
+
 class StopRoundsSettings(TaskSettings):
     """End asynchronous rounds with what has come.
 

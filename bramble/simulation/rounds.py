@@ -238,7 +238,7 @@ class Simulation:
 
     def _train(self, update: ClientUpdate, client: str, begun: float, arrives: float) -> Result | BrambleError:
         device, manifest = self._devices[client], self.graph.manifest
-        ready = Ready(manifest, self.graph.state, device.stretch.windows, device.doubts, client)
+        ready = Ready(manifest, self.graph.state, device.stretch.windows, device.doubts, client, personal=False)
         came = Clock(begun).time()
         try:
             result = local_run(

@@ -34,6 +34,7 @@ from bramble_client.machine.report import Reporter
 from bramble_client.machine.strain import Strain
 from bramble_client.machine.traffic import Traffic
 from bramble_client.participation import Participation
+from bramble_client.use.latest import NAME, Latest
 from bramble_protocol.clock import Clock
 from bramble_protocol.features import FEATURES
 from bramble_protocol.messages import Handshake
@@ -125,12 +126,15 @@ class Agent:
         self._strain = Strain(folder, self._reporter.wake)
         part = Participation(
             self._trainer, self._recorder, self._outbox, self._cycles if board.simulated else None, self._strain, self._halted,
-            private=self._private, serves=download.serves, clock=clock,
+            Latest((settings.shown or folder) / NAME, settings.id, utc), private=self._private, serves=download.serves, clock=clock,
         )  # fmt: skip
-        self._training = part.queue
+        self._training, self._forecaster = part.queue, part.forecaster
+        self._recorder.appended = self._forecaster.wake
         self._courier = Courier(self._outbox, self._link, part.accepted, sparing=lambda: self._budgets.spent)
-        self._workers = (self._training, self._cycles, self._courier, self._link, self._reporter)
-        self.reset = Forgetting(folder, self._recorder, self._outbox, part.memory, self._training, self._cycles, self._paced)
+        self._workers = (self._training, self._forecaster, self._cycles, self._courier, self._link, self._reporter)
+        self.reset = Forgetting(
+            folder, self._recorder, self._outbox, part.memory, self._training, self._cycles, self._paced, part.forecaster
+        )
         self._inbox = Inbox(self._training, None if self._private else self._cycles.ask, self.reset)
         for event, handler in self._inbox.events.items():
             self._link.on(event, handler)
@@ -199,6 +203,7 @@ class Agent:
         self._cycles.stop(0.5)
         if self._paced is not None:
             self._paced.stop(0.5)
+        self._forecaster.stop(0.5)
         self._training.stop(1.0)
         self.close()
 

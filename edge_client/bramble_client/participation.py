@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bramble_client.acquire import data_updates
 from bramble_client.acquire.cycles import Cycles
@@ -15,8 +15,13 @@ from bramble_client.learn.pace import BrokenOff, NotNow, Pace
 from bramble_client.learn.trainer import Result, Trainer
 from bramble_client.learn.training_queue import TrainingQueue
 from bramble_client.machine.strain import Strain
+from bramble_client.use.forecaster import Forecaster
+from bramble_client.use.inference import Inference, forecast_in
+from bramble_client.use.latest import Latest
+from bramble_client.use.received import Received
 from bramble_protocol import codecs
 from bramble_protocol.clock import Clock
+from bramble_protocol.graph import Manifest
 from bramble_protocol.messages import Channel, ClientUpdate, forecast_of
 
 log = logging.getLogger(__name__)
@@ -37,6 +42,8 @@ class Participation:
         Whether the machine is hot.
     halted
         Returns why its owner does not let it train now, or None.
+    latest
+        Where it says what it forecasts.
     private
         Whether what it tells is guarded, and nothing is mirrored.
     serves
@@ -53,6 +60,7 @@ class Participation:
         cycles: Cycles | None,
         strain: Strain,
         halted: Callable[[], str | None],
+        latest: Latest,
         *,
         private: bool,
         serves: Callable[[str], bool],
@@ -62,6 +70,8 @@ class Participation:
         self._strain, self._halted, self._private, self._clock = strain, halted, private, clock
         self.memory = Memory(recorder)
         """What goes on from round to round."""
+        self.forecaster = Forecaster(trainer, recorder, self.memory, latest, self._mirror_next)
+        """What is forecast beside the rounds, and its thread."""
         self.queue = TrainingQueue(self._train, outbox, self._mirror, serves, clock)
         """What is asked for, and its thread."""
 
@@ -73,8 +83,12 @@ class Participation:
                 if self._outbox.holds(item):
                     # only now: what a lost or late result was tested on may be tested again, by the next global model
                     self.memory.note(item.task, item.note)
+            self.forecaster.changed(item.task)
 
     def _train(self, update: ClientUpdate, received: float) -> Result:
+        with self.memory.lock:
+            if self.queue.wanted:  # else a reset has forgotten it already
+                self.forecaster.received(update)
         if self._cycles is not None:
             self._cycles.wait(update.config.deadline_s / 2)
         if halted := self._halted():
@@ -103,11 +117,20 @@ class Participation:
         )
 
     def _mirror(self, update: ClientUpdate, result: Result) -> None:
-        """Mirror the forecasts, stamped with the time they are for."""
+        """Mirror the forecasts of windows that were tested, stamped with the time they are for."""
         if self._private or not result.forecasts:
             return
         manifest = self._trainer.graphs.get(update.graph).manifest
+        self._put(f"forecasts of {update.task}", update.forecast, manifest, result.forecasts)
+
+    def _mirror_next(self, task: str, model: Received, manifest: Manifest, found: Inference) -> None:
+        """Mirror a forecast of what is still to come."""
+        value = forecast_in(manifest, found.outputs)
+        if not self._private and value is not None:
+            self._put(f"next forecast of {task}", model.forecast, manifest, [(found.at, value)])
+
+    def _put(self, what: str, name: str | None, manifest: Manifest, found: Sequence[tuple[float, float]]) -> None:
         target = next(channel for channel in manifest.channels if channel.key == manifest.target)
-        channel = Channel(update.forecast or forecast_of(target.key), target.unit)
-        for message in data_updates.forecasts(channel, result.forecasts):
-            self._outbox.put_readings(f"forecasts of {update.task} from {message.t[0]!r}", "data_update", message.to_wire())
+        channel = Channel(name or forecast_of(target.key), target.unit)
+        for message in data_updates.forecasts(channel, found):
+            self._outbox.put_readings(f"{what} from {message.t[0]!r}", "data_update", message.to_wire())

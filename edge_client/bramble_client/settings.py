@@ -197,3 +197,9 @@ class ClientSettings(BaseSettings):
             return Path(state.split(":")[0])
         # What was simulated is no part of anybody's home: it lies beside the server's, and is deleted with it.
         return Path("bramble-data") / self.id if self.sensors == "mock" else Path.home() / ".local" / "share" / "bramble" / self.id
+
+    @property
+    def shown(self) -> Path | None:
+        """Folder for what other programs on this machine may read, where systemd made one; it is gone with the service."""
+        running = os.environ.get("RUNTIME_DIRECTORY")
+        return Path(running.split(":")[0]) if running else None

@@ -96,9 +96,11 @@ def test_a_unit_has_a_limit_for_whatever_it_could_take(unit: Path) -> None:
     values = service(unit)
     assert {"TasksMax", "MemoryMax", "LimitDATA", "LimitCORE", "OOMScoreAdjust", "LogNamespace"} <= set(values)
     (state,) = values["StateDirectory"]
-    assert values["NoExecPaths"] == [f"/tmp /var/tmp %S/{state}"], "every folder that it may write to"
+    folders = " ".join([f"%S/{state}", *(f"%t/{name}" for name in values.get("RuntimeDirectory", ()))])
+    assert values["NoExecPaths"] == [f"/tmp /var/tmp {folders}"], "every folder that it may write to"
     assert values["ReadOnlyPaths"] == ["/tmp /var/tmp"]
-    assert "RuntimeDirectory" not in values
+    # a client says in it what it forecasts, for others to read
+    assert values.get("RuntimeDirectory") == ([state] if "client" in unit.name else None)
     assert DENIED in values["SystemCallFilter"]
 
 

@@ -7,7 +7,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +67,8 @@ class Recorder:
         """Labels that the disk does not have yet."""
         self._pending: list[Sample] = []
         self._committed_at = self._clock.monotonic() - commit_every
+        self.appended: Callable[[], None] = lambda: None
+        """Called when samples were added; must not block."""
         self.trouble: str | None = None
         """Why the disk takes nothing, in the words of ``disk``, or None while it does."""
         self._db = Database(path, _SCHEMA, _tables(clock), flushed=True, began=self._look, clock=clock)
@@ -82,12 +84,14 @@ class Recorder:
             self._pending.append(_checked(t, values))
             if self._clock.monotonic() - self._committed_at >= self._commit_every or len(self._pending) >= 1000:
                 self._commit()
+        self.appended()
 
     def append_many(self, samples: Iterable[Sample]) -> None:
         """Add samples and commit them at once, all or none."""
         with self._lock:
             self._pending += [_checked(t, values) for t, values in samples]
             self._commit()
+        self.appended()
 
     def columns(self, keys: Sequence[str], since: float | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return samples in order of time.
@@ -164,13 +168,17 @@ class Recorder:
     def tested_until(self, name: str = TESTED_UNTIL) -> float | None:
         """Return up to when samples were tested, in seconds since 1970-01-01 UTC; never more than there are: a clock may have run ahead."""
         with self._lock:
-            said = self.get(name)
-            newest: float | None = self._db.run(lambda db: db.execute("SELECT max(t) FROM samples").fetchone()[0])
-            waiting = [t for t, _ in self._pending]
+            said, newest = self.get(name), self.newest()
         try:
-            return None if said is None else min(float(said), max(filter(None, (newest, *waiting)), default=math.inf))
+            return None if said is None else min(float(said), math.inf if newest is None else newest)
         except ValueError:  # a damaged page's
             return None
+
+    def newest(self) -> float | None:
+        """Return when the newest sample was taken, in seconds since 1970-01-01 UTC; None where there is none."""
+        with self._lock:
+            stored: float | None = self._db.run(lambda db: db.execute("SELECT max(t) FROM samples").fetchone()[0])
+            return max((t for t in (stored, *(t for t, _ in self._pending)) if t is not None), default=None)
 
     def forget_from(self, t: float) -> int:
         """Forget samples and labels of a time or later, and that any of them was tested; return how many samples there were."""

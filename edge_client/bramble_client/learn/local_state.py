@@ -1,14 +1,16 @@
 """What a run leaves on this client for the next one, and sends to nobody: what layers of the model noted while they trained, such as a
-moving mean, the client's controls, and what a codec left out of the last answer.
+moving mean, the client's controls, what a codec left out of the last answer, and what it keeps of the model for its own site.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bramble_client.learn.controls import Controls
+from bramble_client.use.own import Own
+from bramble_client.use.standing import Standing
 from bramble_protocol import codecs
 from bramble_protocol.errors import ProtocolError
 from bramble_protocol.graph import Manifest
@@ -26,19 +28,22 @@ class Kept(NamedTuple):
     controls: Controls
     left: Weights | None = None
     """What is to be added to the next answer, shape (layout.size,); None for nothing."""
+    own: Own = Own()
+    """Its personal model, and which model does best here."""
 
 
 def written(manifest: Manifest, kept: Kept) -> str | None:
     """Return it as a text, with which weights it belongs to; None if there is nothing to keep."""
-    if not kept.state.size and not kept.controls and kept.left is None:
+    if not kept.state.size and not kept.controls and kept.left is None and kept.own.empty:
         return None
-    controls = {number: _text(control, manifest.layout) for number, control in kept.controls.items()}
-    left = None if kept.left is None else _text(kept.left, manifest.layout)
-    beyond = [controls, left] if left else [controls] if controls else []
-    return json.dumps([manifest.meaning, _text(kept.state, manifest.interface.state), *beyond])
+    controls = {number: text(control, manifest.layout) for number, control in kept.controls.items()}
+    left = None if kept.left is None else text(kept.left, manifest.layout)
+    personal = None if kept.own.personal is None else text(kept.own.personal, manifest.layout)
+    own = {"personal": personal, "standing": kept.own.standing.to_json()}
+    return json.dumps([manifest.meaning, text(kept.state, manifest.interface.state), controls, left, own])
 
 
-def read(text: str | None, manifest: Manifest, initial: Weights) -> Kept:
+def read(noted: str | None, manifest: Manifest, initial: Weights) -> Kept:
     """Return what was written, or what the graph begins with and nothing else if that was of another model, or is damaged.
 
     Parameters
@@ -47,19 +52,33 @@ def read(text: str | None, manifest: Manifest, initial: Weights) -> Kept:
         What the graph's state begins with.
     """
     try:
-        meaning, state, *rest = json.loads(text or "[null, null]")
+        meaning, state, *rest = json.loads(noted or "[null, null]")
         if meaning != manifest.meaning:
             return Kept(initial, {})
-        controls = {int(number): _vector(control, manifest.layout) for number, control in rest[0].items()} if rest else {}
-        left = _vector(rest[1], manifest.layout) if len(rest) > 1 else None
-        return Kept(_vector(state, manifest.interface.state) if initial.size else initial, controls, left)
-    except (ValueError, TypeError, AttributeError, ProtocolError):
+        controls = {int(number): vector(control, manifest.layout) for number, control in rest[0].items()} if rest else {}
+        left = vector(rest[1], manifest.layout) if len(rest) > 1 and rest[1] is not None else None
+        own = _own(rest[2], manifest.layout) if len(rest) > 2 else Own()
+        return Kept(vector(state, manifest.interface.state) if initial.size else initial, controls, left, own)
+    except (ValueError, TypeError, AttributeError, KeyError, ProtocolError):
         return Kept(initial, {})
 
 
-def _text(vector: Weights, layout: Layout) -> str:
-    return base64.b64encode(codecs.encode(vector, layout, "float32")).decode() if vector.size else ""
+def _own(told: Any, layout: Layout) -> Own:
+    personal = None if told["personal"] is None else vector(told["personal"], layout)
+    return Own(personal, Standing.from_json(told["standing"]))
 
 
-def _vector(text: str, layout: Layout) -> Weights:
-    return codecs.decode(base64.b64decode(text), layout, "float32")
+def text(values: Weights, layout: Layout) -> str:
+    """Return a flat vector as a text."""
+    return base64.b64encode(codecs.encode(values, layout, "float32")).decode() if values.size else ""
+
+
+def vector(told: str, layout: Layout) -> Weights:
+    """Read what :func:`text` gave.
+
+    Raises
+    ------
+    ValueError, ProtocolError
+        If it is something else.
+    """
+    return codecs.decode(base64.b64decode(told), layout, "float32")

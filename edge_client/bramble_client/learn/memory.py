@@ -16,11 +16,13 @@ from bramble_client.acquire.recorder import TESTED_UNTIL, Recorder
 from bramble_client.learn.local_state import LOCAL_STATE
 from bramble_client.learn.measures import UNTOLD
 
+MODEL = "model"
+"""Where the recorder keeps the newest global model that came, as :mod:`bramble_client.use.received` writes it."""
 TASKS = "tasks"
 """Where the recorder keeps of which tasks something is remembered: the first, then the others, the one that was noted last at the end."""
 MOST = 16
 """Tasks of which something is remembered; of more, those that were noted longest ago are forgotten."""
-_VALUES = (TESTED_UNTIL, UNTOLD, LOCAL_STATE)
+_VALUES = (TESTED_UNTIL, UNTOLD, LOCAL_STATE, MODEL)
 
 
 class Memory:
@@ -53,22 +55,23 @@ class Memory:
         note
             As :class:`bramble_client.learn.training_queue.TrainingQueue` puts it beside the result.
         """
-        tasks = self._tasks()
-        if task and task not in tasks[:1]:
-            tasks = [*(name for name in tasks if name != task), task]
-        values: dict[str, str | None] = {}
-        many = max(0, len(tasks) - MOST)
-        for gone in tasks[1 : 1 + many]:
-            values |= dict.fromkeys(self._names(gone))
-        values[TASKS] = json.dumps(tasks[:1] + tasks[1 + many :])
         self._recorder.update(
-            values
+            self._listed(task)
             | {
                 self._name(TESTED_UNTIL, task): repr(note["tested_until"]),
                 self._name(UNTOLD, task): note.get("untold"),
                 self._name(LOCAL_STATE, task): note.get("layer_state"),
             }
         )
+
+    def keep_model(self, task: str, model: str | None) -> None:
+        """Keep the newest global model of a task, in the place of the one before; None keeps none."""
+        self._recorder.update(self._listed(task) | {self._name(MODEL, task): model})
+
+    def models(self) -> dict[str, str]:
+        """Return the global models that are kept, by task."""
+        found = {task: self._recorder.get(self._name(MODEL, task)) for task in self._tasks()}
+        return {task: model for task, model in found.items() if task and model is not None}
 
     def forget(self, task: str | None = None) -> None:
         """Forget what is remembered of all tasks, or of one."""
@@ -77,7 +80,19 @@ class Memory:
 
     def forget_untold(self) -> None:
         """Forget what of all tasks waits to be told, or goes on with answers that were: it is another fleet's server's."""
-        self._recorder.update({self._name(value, task): None for task in self._tasks() or [""] for value in (UNTOLD, LOCAL_STATE)})
+        self._recorder.update({self._name(value, task): None for task in self._tasks() or [""] for value in (UNTOLD, LOCAL_STATE, MODEL)})
+
+    def _listed(self, task: str) -> dict[str, str | None]:
+        """Return what is to be changed for a task to be among those of which something is remembered."""
+        tasks = self._tasks()
+        if task and task not in tasks[:1]:
+            tasks = [*(name for name in tasks if name != task), task]
+        values: dict[str, str | None] = {}
+        many = max(0, len(tasks) - MOST)
+        for gone in tasks[1 : 1 + many]:
+            values |= dict.fromkeys(self._names(gone))
+        values[TASKS] = json.dumps(tasks[:1] + tasks[1 + many :])
+        return values
 
     def _tasks(self) -> list[str]:
         with contextlib.suppress(ValueError):  # a damaged page's

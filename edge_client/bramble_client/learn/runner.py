@@ -31,8 +31,8 @@ _ERRORS = {"RuntimeMissing": RuntimeMissing}
 class Runner:
     """A lasting process with the runtime and one graph in it, started when it is first needed and again after it died.
 
-    This process itself never loads the runtime. One call at a time; :meth:`close` may be called from anywhere. The process
-    ends with the thread that first called :meth:`load`, or with this process.
+    This process itself never loads the runtime. One call at a time: a thread that means to make several of one graph holds ``turn``;
+    :meth:`close` may be called from anywhere. The process ends with the thread that started it, or with this process.
 
     Parameters
     ----------
@@ -54,8 +54,9 @@ class Runner:
         self._put_down: Callable[[], object] = lambda: None
         self._graph: str | None = None
         self._answer = SMALL
-        self._seconds = math.inf
-        self._until = math.inf
+        self._limits = threading.local()
+        self.turn = threading.RLock()
+        """Held while something is asked."""
         self._ending = threading.Lock()
         self._closed = False
 
@@ -65,8 +66,8 @@ class Runner:
         return None if self._process is None else self._process.pid
 
     def allow(self, seconds: float) -> None:
-        """Let what is asked for from now on take so long in all; what takes longer is ended."""
-        self._seconds, self._until = seconds, self._clock.monotonic() + seconds
+        """Let what this thread asks for from now on take so long in all; what takes longer is ended."""
+        self._limits.seconds, self._limits.until = seconds, self._clock.monotonic() + seconds
 
     @property
     def alive(self) -> bool:
@@ -96,11 +97,12 @@ class Runner:
         GraphFailed
             If the graph cannot be loaded, or its process died of it.
         """
-        self._graph, self._answer = None, SMALL + answer
-        if not self.alive:
-            self._start()
-        self._ask("loading", {}, {"graph": np.frombuffer(flatbuffer, np.uint8)})
-        self._graph = sha256
+        with self.turn:
+            self._graph, self._answer = None, SMALL + answer
+            if not self.alive:
+                self._start()
+            self._ask("loading", {}, {"graph": np.frombuffer(flatbuffer, np.uint8)})
+            self._graph = sha256
 
     def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
         """Run one signature, as :meth:`bramble_client.learn.runtime.Runtime.__call__` does.
@@ -110,7 +112,8 @@ class Runner:
         GraphFailed
             If it does not take these arguments or gives up, its process died, or it took too long or too much.
         """
-        return self._ask(signature, {"signature": signature}, {name: np.asarray(value) for name, value in inputs.items()})
+        with self.turn:
+            return self._ask(signature, {"signature": signature}, {name: np.asarray(value) for name, value in inputs.items()})
 
     def close(self) -> None:
         """End the process, even in the middle of a run, which then fails; it is not started again."""
@@ -151,15 +154,14 @@ class Runner:
         frames = self._frames
         if frames is None:
             raise GraphFailed("graph: none is loaded")
-        frames.until = self._until
+        frames.until = getattr(self._limits, "until", math.inf)
         try:
             frames.send(head, arrays)
             answer, results = frames.receive(sum(array.nbytes for array in arrays.values()) + self._answer)
         except TimeoutError:
             self._end()
-            sentence = (
-                f"graph: {what} did not end within the {self._seconds:g} s of the round and was ended; lower epochs or raise the deadline"
-            )
+            within = f"within the {self._limits.seconds:g} s of the round"
+            sentence = f"graph: {what} did not end {within} and was ended; lower epochs or raise the deadline"
             raise GraphFailed(sentence) from None
         except (EOFError, OSError):
             raise GraphFailed(f"graph: {what} ended its process ({self._death()}); the next round starts another") from None

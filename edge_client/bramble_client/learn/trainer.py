@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -88,6 +89,7 @@ class Trainer:
         self._client_id = client_id
         self._runner, self._clock = runner or Runner(clock=clock), clock
         self._loaded: tuple[Manifest, Weights] | None = None
+        self._running = threading.Lock()
         self._doubts = WindowDoubts()
 
     @property
@@ -142,8 +144,16 @@ class Trainer:
         GraphFailed, RuntimeMissing
             If the graph cannot be loaded or run here, or not in time.
         """
+        with self._running:
+            return self._run(update, columns, tested_until, received, noted, pace)
+
+    def _run(
+        self, update: ClientUpdate, columns: Columns, tested_until: float | None, received: float | None, noted: str | None, pace: Pace
+    ) -> Result:
         start = self._clock.time()
-        manifest, initial = self._load(update)
+        manifest, initial = self._load(update.graph, update.config.deadline_s)
+        if manifest.layout != update.layout:
+            raise GraphRejected(f"graph: its layout has {manifest.layout.size} weights, the update's {update.layout.size}; not run")
         data = windows(*columns([channel.key for channel in manifest.channels], None), manifest)
         if not len(data):
             raise NotEnoughData(_missing(manifest, columns))
@@ -151,18 +161,49 @@ class Trainer:
         timing = Timing(start if received is None else received, start, start)
         return local_run(self._runner, ready, update, tested_until, noted, timing, pace, self._clock)
 
-    def _load(self, update: ClientUpdate) -> tuple[Manifest, Weights]:
+    def beside(self, sha256: str, seconds: float, work: Callable[[Graph, Manifest, Weights], None]) -> bool:
+        """Lend a graph to what is done beside the runs, between two calls of theirs.
+
+        Parameters
+        ----------
+        sha256
+            Its digest.
+        seconds
+            What loading it and ``work`` may take.
+        work
+            Called with the graph, its manifest, and what its layers' state begins with.
+
+        Returns
+        -------
+        bool
+            Whether it was; not while a run has another graph loaded.
+
+        Raises
+        ------
+        GraphRejected, GraphFailed, RuntimeMissing
+            If it cannot be loaded or run.
+        """
+        with self._runner.turn:
+            free = self._running.acquire(blocking=False)
+            try:
+                if not free and not self._runner.holds(sha256):
+                    return False
+                work(self._runner, *self._load(sha256, seconds))
+            finally:
+                if free:
+                    self._running.release()
+        return True
+
+    def _load(self, sha256: str, seconds: float) -> tuple[Manifest, Weights]:
         """Return the manifest of the graph that was named, and what its layers' state begins with."""
-        if self._loaded is None or not self._runner.holds(update.graph):
-            graph = self.graphs.get(update.graph)
-            self._runner.allow(update.config.deadline_s)
-            self._runner.load(graph.sha256, graph.flatbuffer, LARGEST_ANSWER + graph.manifest.interface.answer)
-            self._loaded = graph.manifest, graph.state
-        self._runner.allow(update.config.deadline_s)
-        layout = self._loaded[0].layout
-        if layout != update.layout:
-            raise GraphRejected(f"graph: its layout has {layout.size} weights, the update's {update.layout.size}; not run")
-        return self._loaded
+        with self._runner.turn:
+            if self._loaded is None or not self._runner.holds(sha256):
+                graph = self.graphs.get(sha256)
+                self._runner.allow(seconds)
+                self._runner.load(graph.sha256, graph.flatbuffer, LARGEST_ANSWER + graph.manifest.interface.answer)
+                self._loaded = graph.manifest, graph.state
+            self._runner.allow(seconds)
+            return self._loaded
 
 
 @dataclass(frozen=True)
@@ -178,6 +219,8 @@ class Ready:
     """Its own, from run to run."""
     client_id: str
     """Makes this client's shuffles its own."""
+    personal: bool = True
+    """Whether it keeps a model of its own, beside the fleet's."""
 
 
 def local_run(
@@ -208,11 +251,16 @@ def local_run(
     model, own = Model(update.weights, kept.state), controls.held(update, kept.controls)
     before = model.arguments(manifest)
     fresh = data.since(tested_until)
-    metrics, began = {}, pace.clock.monotonic()
+    metrics, site, began = {}, kept.own, pace.clock.monotonic()
     if len(fresh):
         tested = measure(runtime, fresh, before)
         metrics = {"test_samples": float(len(fresh)), "test_error": tested["error"], "test_baseline": tested["baseline"]}
     counts = counting.counts(runtime, manifest, whole.since(tested_until), whole, before) if update.extras.counts else None
+    if len(fresh) and ready.personal:
+        site = site.scored(
+            lambda weights: measure(runtime, fresh, Model(weights, kept.state).arguments(manifest))["error"],
+            update.weights, tested, fresh, manifest,
+        )  # fmt: skip
     metrics["loss_before"] = measure(runtime, data, before)["loss"]
     run = fit(
         runtime, manifest, data, model, config, shuffles(config.seed, client_id, update.round), pace,
@@ -226,6 +274,8 @@ def local_run(
     moved = controls.moved(update, own, kept.controls, trained.weights, run.done)
     seed = f"{config.seed} {client_id} {update.round} rounding"
     shared = feedback.share(update, trained.weights, kept.left, seed)
+    if ready.personal:
+        site = site.trained(trained.weights)
     forecasts = forecast(runtime, manifest, fresh, before)
     logger.info(
         "round %d: trained on %d windows, loss %.4g to %.4g", update.round, len(data), metrics["loss_before"], metrics["loss_after"]
@@ -247,7 +297,7 @@ def local_run(
         ),
         forecasts=list(zip(fresh.time.tolist(), forecasts.tolist(), strict=False)),
         tested_until=float(whole.time[-1]),
-        local_state=local_state.written(manifest, local_state.Kept(trained.state, moved.controls, shared.left)),
+        local_state=local_state.written(manifest, local_state.Kept(trained.state, moved.controls, shared.left, site)),
     )
 
 

@@ -87,7 +87,9 @@ def bin_means(times: NDArray[np.float64], values: NDArray[np.float64], step_s: f
     return Bins(index[whole], time[whole], total[whole] / number)
 
 
-def windows(times: NDArray[np.float64], values: NDArray[np.float64], manifest: Manifest, budget: int = BUDGET) -> Windows:
+def windows(
+    times: NDArray[np.float64], values: NDArray[np.float64], manifest: Manifest, budget: int = BUDGET, open_ended: bool = False
+) -> Windows:
     """Build a task's windows from readings, one for each run of ``manifest.window`` consecutive bins whose targets are known.
 
     Parameters
@@ -100,18 +102,22 @@ def windows(times: NDArray[np.float64], values: NDArray[np.float64], manifest: M
         The task's.
     budget
         Most bytes that the inputs may take; older windows are left out.
+    open_ended
+        Whether nothing need be known of what comes after a window, or is to be: for whoever asks the model. The windows then have no
+        targets, and the time of their own last bins.
     """
     face, keys = manifest.interface, [channel.key for channel in manifest.channels]
     bins = binned(times, values, manifest)
     last = np.arange(manifest.window - 1, len(bins.index))
     last = last[bins.index[last] - bins.index[last - manifest.window + 1] == manifest.window - 1]
     last = last[bins.index[last] % manifest.stride == 0]
-    ahead = sorted({horizon for target in face.targets for horizon in target.horizons} | {manifest.horizon})
+    horizon, targets = (0, ()) if open_ended else (manifest.horizon, face.targets)
+    ahead = sorted({each for target in targets for each in target.horizons} | {horizon})
     wanted = bins.index[last][:, None] + np.asarray(ahead)
     known = np.isin(wanted, bins.index).all(axis=1)
     last, at = last[known], np.searchsorted(bins.index, wanted)[known]
-    if manifest.kind.classes:
-        one = _of_one_class(manifest, bins.value[:, keys.index(manifest.target)], last, at[:, ahead.index(manifest.horizon)])
+    if manifest.kind.classes and not open_ended:
+        one = _of_one_class(manifest, bins.value[:, keys.index(manifest.target)], last, at[:, ahead.index(horizon)])
         last, at = last[one], at[one]
     most = max(1, budget // face.nbytes)
     last, at = last[-most:], at[-most:]
@@ -127,10 +133,9 @@ def windows(times: NDArray[np.float64], values: NDArray[np.float64], manifest: M
             for part in face.inputs
         },
         targets={
-            part.name: taken(part, at[:, [ahead.index(horizon) for horizon in part.horizons]], keys.index(part.channel))
-            for part in face.targets
+            part.name: taken(part, at[:, [ahead.index(horizon) for horizon in part.horizons]], keys.index(part.channel)) for part in targets
         },
-        time=bins.time[at[:, ahead.index(manifest.horizon)]],
+        time=bins.time[at[:, ahead.index(horizon)]],
     )
 
 
