@@ -37,7 +37,8 @@ from bramble_client.participation import Participation
 from bramble_client.use.latest import NAME, Latest
 from bramble_protocol.clock import Clock
 from bramble_protocol.features import FEATURES
-from bramble_protocol.messages import Handshake
+from bramble_protocol.kinds import LABEL
+from bramble_protocol.messages import Channel, Handshake
 
 if TYPE_CHECKING:
     from bramble_client.settings import ClientSettings
@@ -81,8 +82,9 @@ class Agent:
         self._private = settings.mode == "private"
         self._recorder = Recorder(folder / "readings.db", settings.keep_samples, clock=clock)
         self._outbox = Outbox(folder / "outbox.db", clock=clock)
+        channels = (*board.channels, Channel(LABEL, "")) if settings.classes else board.channels
         hello = Handshake(
-            bramble_protocol.VERSION, settings.id, token, board.simulated, board.channels, settings.version, FEATURES, secrets.token_hex(8)
+            bramble_protocol.VERSION, settings.id, token, board.simulated, channels, settings.version, FEATURES, secrets.token_hex(8)
         )
         self._link = Link(
             settings.server,
@@ -98,8 +100,9 @@ class Agent:
         trust = GraphTrust(read_keys(settings.trust_graphs)) if settings.graphs_are_checked else None
         self._runner = Runner(settings.training_memory, clock)
         self._trainer = Trainer(
-            folder, graphs, settings.id, self._runner, lambda graph: trust.check(graph, signatures) if trust else None, clock
-        )
+            folder, graphs, settings.id, self._runner, lambda graph: trust.check(graph, signatures) if trust else None, clock,
+            self._recorder.labels,
+        )  # fmt: skip
         utc = clock.time if board.simulated else board.utc  # simulated sensors may live in another year
         self._traffic = Traffic(folder, lambda: self._link.carried + download.carried, utc)
         hours = None if settings.train_between is None else Hours.parse(settings.train_between)

@@ -11,7 +11,8 @@ training    on 0.1 s, off 0.1 s               a round of training runs
 error       two flashes, then a second off    see the log
 =========== ================================= ==============================================
 
-The label button marks what is being measured now with the next class of a list: how a person gives labels on the spot.
+A person gives labels on the spot by the label button; :mod:`bramble_client.machine.exchange` says what a press means, and how the lamp
+asks.
 The reset button forgets local data and model; it must be held for five seconds, so that nobody does so in passing.
 """
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import cycle
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
 HOLD_S = 5.0
+LONG_S = 1.0
+"""Seconds from which on a press of the label button is a long one."""
 BOUNCE_S = 0.05
 
 
@@ -113,14 +116,13 @@ class Panel:
         From ``open_factory``.
     pins
         Where they are.
-    classes
-        What the label button goes through, in this order, again and again.
-    on_label
-        Takes a class and the time (seconds since 1970-01-01 UTC) when the button was pressed.
+    on_press
+        Takes when the label button went down (seconds since 1970-01-01 UTC), and whether it was held for ``LONG_S``. A short press is
+        told when the button comes up, a long one as soon as it is one.
     on_reset
         Called once when the reset button has been held.
     clock
-        Dates labels.
+        Dates presses.
     """
 
     def __init__(
@@ -128,16 +130,15 @@ class Panel:
         factory: Factory,
         pins: Pins = Pins(),
         *,
-        classes: Sequence[str] = (),
-        on_label: Callable[[str, float], None] = lambda label, t: None,
+        on_press: Callable[[float, bool], None] = lambda t, long: None,
         on_reset: Callable[[], None] = lambda: None,
         clock: Clock = time,
     ) -> None:
         from gpiozero import LED, Button  # type: ignore[import-untyped]
 
         self._factory = factory
-        self._on_label, self._on_reset, self._clock = on_label, on_reset, clock
-        self._next = cycle(classes) if classes else None
+        self._on_press, self._on_reset, self._clock = on_press, on_reset, clock
+        self._down: float | None = None
         self._opened: list[Any] = []
         self._led: Any = None
         try:
@@ -145,8 +146,8 @@ class Panel:
                 self._led = self._keep(LED(pins.led, pin_factory=factory))
                 self._led.source_delay = TICK_S
             if pins.label is not None:
-                button = self._keep(Button(pins.label, bounce_time=BOUNCE_S, pin_factory=factory))
-                button.when_pressed = self._labelled
+                button = self._keep(Button(pins.label, bounce_time=BOUNCE_S, hold_time=LONG_S, pin_factory=factory))
+                button.when_pressed, button.when_held, button.when_released = self._pressed, self._held, self._released
             if pins.reset is not None:
                 button = self._keep(Button(pins.reset, hold_time=HOLD_S, pin_factory=factory))
                 button.when_held = self._reset
@@ -157,8 +158,12 @@ class Panel:
 
     def show(self, status: Status) -> None:
         """Let the LED say this from now on."""
+        self.shine(cycle(PATTERNS[status]))
+
+    def shine(self, levels: Iterator[int]) -> None:
+        """Let the LED be on and off as these say, a tenth of a second each."""
         if self._led is not None:
-            self._led.source = cycle(PATTERNS[status])
+            self._led.source = levels
 
     def close(self) -> None:
         """Turn the LED off and release the pins; closing twice does no harm."""
@@ -174,13 +179,19 @@ class Panel:
         self._opened.append(device)
         return device
 
-    def _labelled(self) -> None:
-        if self._next is None:
-            logger.warning("the label button was pressed, but no classes are configured")
-            return
-        label = next(self._next)
-        logger.info("label: %s", label)
-        self._on_label(label, self._clock.time())
+    def _pressed(self) -> None:
+        self._down = self._clock.time()
+
+    def _held(self) -> None:
+        self._tell(long=True)
+
+    def _released(self) -> None:
+        self._tell(long=False)
+
+    def _tell(self, long: bool) -> None:
+        down, self._down = self._down, None
+        if down is not None:  # else it was told as a long one
+            self._on_press(down, long)
 
     def _reset(self) -> None:
         logger.warning("the reset button was held: forgetting local data and model")

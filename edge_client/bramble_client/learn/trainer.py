@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from bramble_client.learn import controls, counting, feedback, local_state
 from bramble_client.learn.counting import CHUNK, LARGEST_ANSWER
 from bramble_client.learn.fitting import Model, Shuffle, TrainingFault, fit
 from bramble_client.learn.graphs import GraphCache, GraphRejected
+from bramble_client.learn.labels import Columns, Labels, labelled
 from bramble_client.learn.pace import UNBOUND, BrokenOff, NotNow, Pace
 from bramble_client.learn.plausibility import WindowDoubts, improved
 from bramble_client.learn.runner import Runner
@@ -31,8 +32,6 @@ from bramble_protocol.messages import ClientUpdate, Timing, TrainConfig, Trainin
 from bramble_protocol.reasons import NO_WINDOW
 
 logger = logging.getLogger(__name__)
-Columns = Callable[[Sequence[str], float | None], tuple[NDArray[np.float64], NDArray[np.float64]]]
-"""The recorder's ``columns``: channel keys and a start time to times (n,) and values (n, channels), NaN where missing."""
 
 DIVERGED = 1e18
 """A weight or loss beyond it has no float32 square. Looking for infinity is not enough: tflite-runtime stops at the largest float32."""
@@ -74,6 +73,8 @@ class Trainer:
         Raises ``GraphRejected`` for a graph that is not to be run; by default every graph is.
     clock
         Says when training began and ended.
+    labels
+        Returns what a person said of the readings, nothing by default.
     """
 
     def __init__(
@@ -84,9 +85,10 @@ class Trainer:
         runner: Runner | None = None,
         approve: Callable[[GraphFile], None] = lambda graph: None,
         clock: Clock = time,
+        labels: Labels = tuple,
     ) -> None:
         self.graphs = GraphCache(data_dir / "graphs", fetch, approve)
-        self._client_id = client_id
+        self._client_id, self._labels = client_id, labels
         self._runner, self._clock = runner or Runner(clock=clock), clock
         self._loaded: tuple[Manifest, Weights] | None = None
         self._running = threading.Lock()
@@ -131,6 +133,8 @@ class Trainer:
         ------
         NotEnoughData
             If not a single window can be built.
+        UnknownLabels
+            If a person labelled readings, and never with one of the task's classes.
         GraphRejected
             If the graph is not the one that was named, or is no graph for the update's layout.
         TrainingFault
@@ -154,6 +158,7 @@ class Trainer:
         manifest, initial = self._load(update.graph, update.config.deadline_s)
         if manifest.layout != update.layout:
             raise GraphRejected(f"graph: its layout has {manifest.layout.size} weights, the update's {update.layout.size}; not run")
+        columns = labelled(columns, self._labels, manifest)
         data = windows(*columns([channel.key for channel in manifest.channels], None), manifest)
         if not len(data):
             raise NotEnoughData(_missing(manifest, columns))

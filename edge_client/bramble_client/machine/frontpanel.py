@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bramble_client.hal.gpio import GpioError, Panel, Status, open_factory
+from bramble_client.machine.exchange import Exchange, Question
 from bramble_client.worker import Worker
+from bramble_protocol.clock import Clock
 
 if TYPE_CHECKING:
     from bramble_client.settings import ClientSettings
@@ -48,7 +52,7 @@ def open_panel(
     pins = None
     try:
         pins = open_pins(settings, folder)
-        return FrontPanel(pins, settings.classes, status, on_label, on_reset)
+        return FrontPanel(pins, Exchange(settings.classes), status, on_label, on_reset)
     except GpioError as error:
         log.error("this client runs without lamp and buttons: %s", error)
         if pins is not None:
@@ -57,20 +61,22 @@ def open_panel(
 
 
 class FrontPanel(Worker):
-    """Shows on the LED how the client is, as long as it runs.
+    """Shows on the LED how the client is, and asks a person what it is unsure of, as long as it runs.
 
     Parameters
     ----------
     pins
         From ``open_pins``; closed when this one stops.
-    classes
-        What the label button goes through.
+    exchange
+        Says what a press means, and how the lamp asks.
     status
         Returns how the client is; asked several times a second, so that no part has to know of the lamp.
     on_label
-        Takes a class and the time when the button was pressed, seconds since 1970-01-01 UTC.
+        Takes a class, or none (an empty text), and from when on it holds, seconds since 1970-01-01 UTC.
     on_reset
         Called when the reset button has been held.
+    clock
+        By which presses are dated and a question goes on.
 
     Raises
     ------
@@ -81,21 +87,29 @@ class FrontPanel(Worker):
     def __init__(
         self,
         pins: Any,
-        classes: Sequence[str],
+        exchange: Exchange,
         status: Callable[[], Status],
         on_label: Callable[[str, float], None],
         on_reset: Callable[[], None],
+        clock: Clock = time,
     ) -> None:
         super().__init__("front panel")
         self._pins = pins
-        self._classes = classes
-        self._status = status
-        self._panel = Panel(pins, classes=classes, on_label=on_label, on_reset=on_reset)
+        self._exchange, self._lock = exchange, threading.Lock()
+        self._status, self._clock = status, clock
+        self._on_label, self._on_reset = on_label, on_reset
+        self._panel = Panel(pins, on_press=self._pressed, on_reset=self._reset, clock=clock)
 
     def start(self) -> None:
         """Begin to show."""
-        log.info("lamp and buttons are ready%s", f"; the label button goes through {', '.join(self._classes)}" if self._classes else "")
+        classes = self._exchange.classes
+        log.info("lamp and buttons are ready%s", f"; the label button goes through {', '.join(classes)}" if classes else "")
         super().start()
+
+    def ask(self, question: Question) -> None:
+        """Ask a person what this is, unless something is asked already; the lamp shows nothing else until that ends."""
+        with self._lock:
+            self._exchange.ask(question, self._clock.time())
 
     def stop(self, timeout: float) -> bool:
         """Turn the LED off and release the pins."""
@@ -108,17 +122,39 @@ class FrontPanel(Worker):
         return ended
 
     def run(self) -> None:
-        """Show how the client is until told to stop."""
-        shown: Status | None = None
+        """Show how the client is, or what it asks, until told to stop."""
+        shown: list[Status | None] = []
         failing = False
         while not self._stopping.wait(LOOK_S):
-            status = self._status()
-            if status is shown:
+            status = None if self._exchange.asking(self._clock.time()) else self._status()
+            if shown == [status]:
                 continue
             try:
-                self._panel.show(status)
-                shown, failing = status, False
+                if status is None:
+                    self._panel.shine(self._lights())
+                else:
+                    self._panel.show(status)
+                shown, failing = [status], False
             except Exception as error:  # gpiozero and lgpio raise their own kinds, without a common base
                 if not failing:
-                    log.error("the lamp cannot show %r (%s); it is tried again", status.value, error)
+                    log.error("the lamp cannot show %r (%s); it is tried again", "asking" if status is None else status.value, error)
                 failing = True
+
+    def _lights(self) -> Iterator[int]:
+        """Yield whether the lamp is on now, by the clock: what a person sees and what a press means must not drift apart."""
+        while True:
+            yield self._exchange.light(self._clock.time()) or 0
+
+    def _pressed(self, t: float, long: bool) -> None:
+        if not self._exchange.classes:
+            log.warning("the label button was pressed, but no classes are configured")
+        with self._lock:
+            said = self._exchange.pressed(t, long)
+        for saying in said:
+            log.info("label: %s", saying.label or "none")
+            self._on_label(saying.label, saying.t)
+
+    def _reset(self) -> None:
+        with self._lock:
+            self._exchange.forget()
+        self._on_reset()

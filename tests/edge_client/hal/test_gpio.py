@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -67,26 +66,32 @@ def test_the_lamp_repeats_its_pattern(factory: Any, monkeypatch: pytest.MonkeyPa
     assert not pin.state, "closing turns it off"
 
 
-def test_each_press_of_the_label_button_is_the_next_class(factory: Any, caplog: pytest.LogCaptureFixture) -> None:
-    labels: list[tuple[str, float]] = []
-    panel = Panel(factory, Pins(None, 27, None), classes=("walking", "sitting"), on_label=lambda label, t: labels.append((label, t)))
+def test_a_short_press_of_the_label_button_is_told_when_it_comes_up_with_the_time_when_it_went_down(factory: Any) -> None:
+    told: list[tuple[float, bool]] = []
+    panel = Panel(factory, Pins(None, 27, None), on_press=lambda t, long: told.append((t, long)))
     pin = factory.pin(27)
     before = time.time()
-    for press in range(3):
-        pin.drive_low()
-        assert until(lambda count=press + 1: len(labels) == count)  # type: ignore[misc]
-        pin.drive_high()
-    assert [label for label, _ in labels] == ["walking", "sitting", "walking"]
-    assert all(before <= t <= time.time() for _, t in labels)
+    pin.drive_low()
+    between = time.time()
+    assert told == []
+    pin.drive_high()
+    assert until(lambda: bool(told))
+    [(t, long)] = told
+    assert before <= t <= between
+    assert not long
     panel.close()
 
 
-def test_a_label_button_without_classes_says_so(factory: Any, caplog: pytest.LogCaptureFixture) -> None:
-    panel = Panel(factory, Pins(None, 27, None))
-    with caplog.at_level(logging.WARNING):
-        factory.pin(27).drive_low()
-        assert until(lambda: "no classes are configured" in caplog.text)
+def test_a_long_press_is_told_once_and_before_the_button_comes_up(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpio, "LONG_S", 0.05)
+    told: list[bool] = []
+    panel = Panel(factory, Pins(None, 27, None), on_press=lambda t, long: told.append(long))
+    pin = factory.pin(27)
+    pin.drive_low()
+    assert until(lambda: bool(told))
+    pin.drive_high()
     panel.close()
+    assert told == [True]
 
 
 def test_the_reset_button_must_be_held(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from itertools import groupby, islice
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from bramble_client.hal.clock import VirtualClock
 from bramble_client.hal.gpio import PATTERNS, TICK_S, GpioError, Panel, Pins, Status, open_factory
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sensors.md").read_text(encoding="utf-8")
@@ -125,23 +123,6 @@ def test_pins_that_may_not_be_opened_say_what_to_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "gpiozero.pins.lgpio", module)
     with pytest.raises(GpioError, match=r"\(can not open gpiochip\); add the user to the group gpio, and check that this is a"):
         open_factory("lgpio")
-
-
-def test_a_label_is_logged_and_given_with_its_time(factory: Any, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    labels: list[tuple[str, float]] = []
-    note = labels.append
-    panel = Panel(
-        factory,
-        Pins(None, None, None),
-        classes=("walking", "sitting"),
-        on_label=lambda label, t: note((label, t)),
-        clock=VirtualClock(1234.5),
-    )
-    for _ in range(3):
-        panel._labelled()
-    assert labels == [("walking", 1234.5), ("sitting", 1234.5), ("walking", 1234.5)]
-    assert caplog.messages == ["label: walking", "label: sitting", "label: walking"]
 
 
 def test_a_reset_is_logged(factory: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from bramble_client.hal import gpio, open_board
 from bramble_client.hal.gpio import Status
 from bramble_client.learn.trainer import NotEnoughData
 from bramble_client.machine import frontpanel
+from bramble_client.machine.exchange import CALL, COUNT, PAUSE, Exchange, Question
 from bramble_client.machine.frontpanel import FrontPanel, open_pins
 from bramble_client.settings import ClientSettings
 from bramble_protocol import BrambleError
@@ -38,7 +40,7 @@ class Front:
         self.pins = open_pins(self.settings, folder)
         self.board = open_board("mock", seed="pi-1")
         self.agent = Agent(self.settings, self.board, folder, None, None)
-        self.panel = FrontPanel(self.pins, self.settings.classes, self.agent.status, self.agent.label, self.agent.reset)
+        self.panel = FrontPanel(self.pins, Exchange(self.settings.classes), self.agent.status, self.agent.label, self.agent.reset)
         self.shown: list[Status] = []
         show = self.panel._panel.show
 
@@ -77,6 +79,7 @@ def front(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hold:
     for name in ("GPIOZERO_PIN_FACTORY", "LG_WD"):
         monkeypatch.setenv(name, "unset")
     monkeypatch.setattr(gpio, "HOLD_S", hold)
+    monkeypatch.setattr(gpio, "LONG_S", 0.5)
     monkeypatch.setattr(gpio, "TICK_S", 0.005)
     made = Front(tmp_path, server, monkeypatch)
     made.agent.start()
@@ -91,6 +94,18 @@ def press(front: Front, pin: int, done: Callable[..., bool]) -> None:
     front.pins.pin(pin).drive_low()
     wait_for(done, "the press")
     front.pins.pin(pin).drive_high()
+
+
+def tap(front: Front, done: Callable[..., Any]) -> None:
+    front.pins.pin(LABEL).drive_low()
+    front.pins.pin(LABEL).drive_high()
+    wait_for(done, "the press")
+
+
+def test_a_client_with_a_label_button_offers_labels_as_a_channel(front: Front, server: Server) -> None:
+    front.wait_shown(Status.CONNECTED)
+    keys = [channel.key for channel in front.board.channels]
+    assert server.auth[0]["channels"][len(keys) :] == [{"key": "label", "unit": ""}]
 
 
 def test_the_lamp_is_on_while_connected_and_blinks_while_there_is_no_server(front: Front, server: Server) -> None:
@@ -137,14 +152,47 @@ def test_the_lamp_shows_a_part_that_hangs(front: Front) -> None:
     front.wait_shown(Status.ERROR)
 
 
+def test_a_label_button_without_classes_says_so(factory: Any, caplog: pytest.LogCaptureFixture) -> None:
+    panel = FrontPanel(factory, Exchange(()), lambda: Status.CONNECTED, lambda label, t: pytest.fail("a label"), lambda: None)
+    panel._pressed(0.0, long=False)
+    assert "no classes are configured" in caplog.text
+    panel.stop(1)
+
+
 def test_each_press_of_the_label_button_is_stored_and_never_sent(front: Front, server: Server) -> None:
     front.wait_shown(Status.CONNECTED)
     for count in (1, 2, 3):
-        press(front, LABEL, lambda count=count: len(front.agent._recorder.labels()) == count)
+        tap(front, lambda count=count: len(front.agent._recorder.labels()) == count)
     stored = front.agent._recorder.labels()
     assert [label for _, label in stored] == ["walking", "sitting", "walking"]
     assert min(t for t, _ in stored) > 1.6e9
     assert [name for name, _ in server.heard if name not in ("connect", "health")] == []
+
+
+def test_holding_the_label_button_says_that_it_is_none_of_the_classes(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    front.wait_shown(Status.CONNECTED)
+    tap(front, lambda: front.agent._recorder.labels())
+    press(front, LABEL, lambda: len(front.agent._recorder.labels()) == 2)
+    assert [label for _, label in front.agent._recorder.labels()] == ["walking", ""]
+
+
+def test_the_lamp_asks_and_a_press_answers_with_the_class_that_it_blinks(front: Front) -> None:
+    front.wait_shown(Status.CONNECTED)
+    asked = time.time()
+    front.panel.ask(Question(asked - 2.0, (1, 0)))
+    led = front.pins.pin(LED)
+    wait_for(lambda: not led.state, "the lamp, which was on, to ask")
+    front.shown.clear()
+    tap(front, lambda: len(front.agent._recorder.labels()) == 2)
+    (since, label), (until, nothing) = front.agent._recorder.labels()
+    assert (since, label, nothing) == (asked - 2.0, "sitting", "")
+    assert asked <= until <= asked + 0.1 * len((*CALL, *COUNT * 2, *PAUSE))
+    front.wait_shown(Status.CONNECTED)
+
+
+def test_a_reset_ends_a_question_too(front: Front) -> None:
+    front.panel.ask(Question(time.time(), (0, 1)))
+    press(front, RESET, lambda: not front.panel._exchange.asking(time.time()))
 
 
 def test_holding_the_reset_button_forgets_what_a_reset_by_the_server_does(front: Front, server: Server) -> None:

@@ -44,7 +44,7 @@ def people() -> dict[str, Person]:
     for subject in np.unique(subjects):
         times, parts, said, start = [], [], [], FIRST
         for i in np.flatnonzero(subjects == subject):
-            times.append(start + np.arange(lengths[i]) / HERTZ)
+            times.append(start + (np.arange(lengths[i]) + 0.5) / HERTZ)  # in the middle of a bin, where rounding does no harm
             parts.append(values[ends[i] - lengths[i] : ends[i]])
             said.append(np.full(lengths[i], labels[i], np.float64))
             start = float(np.ceil(times[-1][-1] + PAUSE_S))

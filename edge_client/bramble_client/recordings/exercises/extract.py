@@ -26,7 +26,8 @@ G = 9.80665
 def counts(recording: NDArray[np.float64]) -> NDArray[np.int16]:
     """Return a recording in g and rad/s, shape (n, 6), as counts of ``STEPS``."""
     units = np.asarray((G,) * 3 + (np.degrees(1.0),) * 3)
-    return np.rint(recording * units / np.asarray(STEPS)).astype(np.int16)
+    rounded: NDArray[np.int16] = np.rint(recording * units / np.asarray(STEPS)).astype(np.int16)
+    return rounded
 
 
 def arrays(data: dict[str, Any]) -> dict[str, NDArray[Any]]:
@@ -48,7 +49,8 @@ def arrays(data: dict[str, Any]) -> dict[str, NDArray[Any]]:
 
 def main(source: Path, out: Path) -> None:
     """Read the pickle, and write the file."""
-    np.savez_compressed(out, **arrays(np.load(source, allow_pickle=True).item()))
+    made = arrays(np.load(source, allow_pickle=True).item())
+    np.savez_compressed(out, lengths=made["lengths"], subjects=made["subjects"], labels=made["labels"], changes=made["changes"])
 
 
 if __name__ == "__main__":
