@@ -21,6 +21,7 @@ from bramble.settings import (
     ExperimentSettings,
     FleetSettings,
     ForgetSettings,
+    GroupsSettings,
     LatestSettings,
     ListClientsSettings,
     ListModelsSettings,
@@ -113,6 +114,7 @@ client.command("latest")(flags.command(LatestSettings, "fleet", _room("bramble.l
 app.add_typer(client, name="client")
 app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("bramble_inspector.app", "inspector")))
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))
+fleet.command("groups")(flags.command(GroupsSettings, "fleet", _room("bramble.groups", "server")))
 fleet.command("forget")(flags.command(ForgetSettings, "fleet", _room("bramble.fleet", "server", "forget")))
 rounds.command("start")(flags.command(StartRoundSettings, "fleet", _room("bramble.round", "server", "start")))
 rounds.command("stop")(flags.command(StopRoundsSettings, "fleet", _room("bramble.round", "server", "stop")))

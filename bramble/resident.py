@@ -28,6 +28,10 @@ CLIENTS_OF = ("engineio", "socketio")
 """Packages that import servers and asyncio beside the client, 3 MB of what a client never runs."""
 
 
+PATH = "a path"
+"""Marks a text as a path's; no setting that is a table has such a key."""
+
+
 def run(settings: ClientSettings) -> int:
     """Go on as a process that has these settings and nothing else of this one."""
     read, write = os.pipe()
@@ -47,7 +51,7 @@ def packed(settings: ClientSettings) -> bytes:
 
     names = [*ClientSettings.model_fields, *(name for name, member in vars(ClientSettings).items() if isinstance(member, property))]
     values = {name: getattr(settings, name) for name in names}
-    return json.dumps(values, default=lambda path: {"path": os.fspath(path)}).encode()
+    return json.dumps(values, default=lambda path: {PATH: os.fspath(path)}).encode()
 
 
 def unpacked(data: bytes) -> Any:
@@ -56,8 +60,8 @@ def unpacked(data: bytes) -> Any:
 
 
 def _value(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Path(value["path"])
+    if isinstance(value, dict) and PATH in value:
+        return Path(value[PATH])
     return tuple(value) if isinstance(value, list) else value
 
 

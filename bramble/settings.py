@@ -98,6 +98,16 @@ class FleetSettings(OperatorSettings):
     )
 
 
+class GroupsSettings(OperatorSettings):
+    """Compare what a group learns by itself with what it learns with everybody, where a task is served for both.
+
+    Each model is judged by the readings that the group's clients had not trained on when they forecast them, in the rounds before now.
+    """
+
+    limit: int = Field(20, ge=1, le=1000, description="Rounds of each task to go by, the newest that made a model.")
+    as_json: bool = Field(False, description="Print JSON instead of a table.", json_schema_extra={"flags": "--json"})
+
+
 class ForgetSettings(OperatorSettings):
     """Take a client that will not come back off the server's list. With it go the alerts about who is missing."""
 

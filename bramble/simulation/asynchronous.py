@@ -72,7 +72,7 @@ class AsynchronousSimulation(Simulation):
         if self._memory:
             strategy.restore(self._memory)
         plan = planned(strategy, Context(number, self.model.weights, self._config), clients) if clients else {}
-        asked = on_the_wire(Request(number, self.graph, self.model, self._settings, plan))
+        asked = on_the_wire(Request(number, self.graph.manifest.task, self.graph, self.model, self._settings, plan))
         for client in clients:
             self._ask(client, asked[client])
         started, size = self._clock.time(), len(self.model.weights)

@@ -178,7 +178,7 @@ class Simulation:
         if self._memory:
             strategy.restore(self._memory)
         plan = planned(strategy, Context(number, self.model.weights, config), clients)
-        request = Request(number, self.graph, self.model, self._settings, plan)
+        request = Request(number, self.graph.manifest.task, self.graph, self.model, self._settings, plan)
         started = self._clock.time()
         header = Header(
             number,

@@ -84,8 +84,9 @@ class Agent:
         self._outbox = Outbox(folder / "outbox.db", clock=clock)
         channels = (*board.channels, Channel(LABEL, "")) if settings.classes else board.channels
         hello = Handshake(
-            bramble_protocol.VERSION, settings.id, token, board.simulated, channels, settings.version, FEATURES, secrets.token_hex(8)
-        )
+            bramble_protocol.VERSION, settings.id, token, board.simulated, channels, settings.version, FEATURES, secrets.token_hex(8),
+            settings.group,
+        )  # fmt: skip
         self._link = Link(
             settings.server,
             hello.to_wire(),

@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bramble_client.machine.hours import Hours
-from bramble_protocol import durations, fields, sizes
+from bramble_protocol import durations, fields, groups, sizes
 from bramble_protocol.server_address import server_address
 
 Seconds = Annotated[float, BeforeValidator(durations.seconds)]
@@ -46,6 +46,11 @@ class ClientSettings(BaseSettings):
         False, description="Use a status LED, a label button and a reset button.", json_schema_extra={"flags": "--gpio/--no-gpio"}
     )
     labels: str = Field("", description="Classes that the label button goes through, with commas between them.")
+    group: Annotated[dict[str, str], NoDecode, BeforeValidator(groups.parse)] = Field(
+        {},
+        description="A group that this client belongs to, such as building=north; may be given more than once. The server is told.",
+        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "KEY=NAME"},
+    )
     data_dir: Path | None = Field(
         None,
         description="Folder for readings and unsent results.",

@@ -69,7 +69,7 @@ class Server:
         self.flask = Flask("bramble_server", static_folder=None)
         self.flask.json.sort_keys = False  # type: ignore[attr-defined]
         self.registry, self.limited_log = Registry({track.task: track.needs for track in tracks}), RateLimitedLog()
-        metrics = {manifest.task: manifest.metric for manifest in manifests}
+        metrics = {track.task: track.graph.manifest.metric for track in tracks}
         self.metrics = Metrics(metrics, self.registry, lambda: self.registry.strangers(tokens.clients() if tokens else ()))
         self.metrics.database(lambda: bool(self.store.trouble))
         largest = 2 * max(codecs.encoded_size(manifest.layout, "float32") for manifest in manifests) + HEADROOM

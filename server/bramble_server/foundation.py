@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from bramble_protocol import codecs
+from bramble_protocol import codecs, fields
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import TRACKS
 from bramble_protocol.graph import GraphFile
@@ -26,6 +26,8 @@ from bramble_server.store import dialect
 class Foundation(NamedTuple):
     """What a track is made from: a task's graph, its signatures, its settings."""
 
+    task: str
+    """What it is called here: the task's own name, or the one that it is served by."""
     graph: GraphFile
     signatures: bytes
     """The file of signatures beside a graph of one's own; empty without one."""
@@ -39,11 +41,6 @@ class Foundation(NamedTuple):
     """Whether it is the task that is meant where none is named."""
     deployed: bool = False
     """Whether it came while the server ran, and can be retired."""
-
-    @property
-    def task(self) -> str:
-        """The task's name."""
-        return self.graph.manifest.task
 
     @property
     def forecast(self) -> str:
@@ -62,19 +59,21 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
     BrambleError
         If a server could not start with them, in one sentence.
     """
-    by_name = [name for name in settings.task if not name.endswith(".tflite")]
+    served = [_called(given) for given in settings.task]
+    by_name = [name for _, name in served if not name.endswith(".tflite")]
     found: dict[str, Foundation] = {}
     called: dict[str, str] = {}
-    for name in settings.task:
+    for other, name in served:
         horizon = settings.horizon if name in by_name or not by_name else None  # where no task could take it, one says so
         graph, signatures = tasks.load(name, horizon), tasks.signatures_of(name)
-        task = graph.manifest.task
+        task = other or graph.manifest.task
         if task in found:
             same = found[task].graph.sha256 == graph.sha256
             what = "is given twice" if same else f"is what two graphs are called, {called[task]} and {name}"
-            raise BrambleError(f"task: {task} {what}; {'leave one of them out' if same else 'give one of them another name'}")
+            remedy = f"leave one of them out, or give it another name, as in {task}-2={name}" if same else "give one of them another name"
+            raise BrambleError(f"task: {task} {what}; {remedy}")
         called[task] = name
-        found[task] = _built(settings.of(task), graph, signatures, settings.track.get(task, {}), first=not found)
+        found[task] = _built(task, settings.of(task), graph, signatures, settings.track.get(task, {}), first=not found)
     for each in deployed.read(settings.data_dir):
         if each.task not in found:
             found[each.task] = of(settings, each)
@@ -102,13 +101,14 @@ def of(settings: ServerSettings, task: Deployed) -> Foundation:
         If it could not be served with them, in one sentence.
     """
     chosen = {item.partition("=")[0].replace("-", "_") for item in task.chosen}
-    built = _built(task.settings(settings), task.graph, task.signatures, chosen | settings.track.get(task.task, {}).keys(), first=False)
+    built = _built(
+        task.task, task.settings(settings), task.graph, task.signatures, chosen | settings.track.get(task.task, {}).keys(), first=False
+    )
     return built._replace(deployed=True)
 
 
-def _built(own: ServerSettings, graph: GraphFile, signatures: bytes, chosen: Collection[str], first: bool) -> Foundation:
+def _built(task: str, own: ServerSettings, graph: GraphFile, signatures: bytes, chosen: Collection[str], first: bool) -> Foundation:
     """Check that a task can be learnt with these settings, of which those that are ``chosen`` are its own."""
-    task = graph.manifest.task
     codecs.encoded_size(graph.manifest.layout, own.encoding)
     try:
         strategy = strategies.choose(own.strategy, own.strategy_option)
@@ -119,8 +119,14 @@ def _built(own: ServerSettings, graph: GraphFile, signatures: bytes, chosen: Col
     except BrambleError as error:
         where = f"track: {task}." if {*OPTIONED, *(f"{what}_option" for what in OPTIONED)} & set(chosen) else ""
         raise BrambleError(f"{where}{error}") from None
-    needs = Needs(tuple(graph.manifest.channels), (*([] if first else [TRACKS]), *strategy.needs), own.well)
-    return Foundation(graph, signatures, own, needs, _machine(own), first)
+    needs = Needs(tuple(graph.manifest.channels), (*([] if first else [TRACKS]), *strategy.needs), own.well, own.group)
+    return Foundation(task, graph, signatures, own, needs, _machine(own), first)
+
+
+def _called(given: str) -> tuple[str | None, str]:
+    """Take ``north=climate`` apart: the name that a task is served by, if it is not its own, and where the task comes from."""
+    name, equals, source = given.partition("=")
+    return (name, source) if equals and fields.CLIENT_ID.fullmatch(name) else (None, given)
 
 
 def _machine(settings: ServerSettings) -> Machine[Any]:

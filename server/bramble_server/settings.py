@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bramble_protocol import groups
 from bramble_server.fleet import eligibility
 from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
 
@@ -19,7 +20,7 @@ TRACKED = (
     *("rounds", "every", "deadline", "adaptive_deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate", "seed"),
     *("strategy", "strategy_option", "clients_per_round", "over_selection", "selection", "selection_option", "eligibility"),
     *("codec", "codec_option", "keep_models", "keep_rounds"),
-    *("discipline", "buffer", "max_staleness", "staleness_exponent", "concurrency"),
+    *("discipline", "buffer", "max_staleness", "staleness_exponent", "concurrency", "group"),
 )
 """Settings that may differ from task to task."""
 
@@ -66,7 +67,7 @@ def by_task(value: Any) -> dict[str, dict[str, Any]]:
             if not given or not dot or not task:
                 raise ValueError(wanted)
             settings = found.setdefault(task, {})
-            if name in (f"{each}_option" for each in OPTIONED):
+            if name == "group" or name in (f"{each}_option" for each in OPTIONED):
                 settings.setdefault(name, []).append(text.strip())
             elif name in settings:
                 raise ValueError(f"{task}.{name} is given twice")
@@ -104,7 +105,7 @@ class ServerSettings(RoundSettings):
         ("climate",),
         min_length=1,
         description="Task by its name (bramble task list), or the path of an exported graph; may be given more than once, and the first is "
-        "the one that is meant where none is named.",
+        "the one that is meant where none is named. NAME=TASK serves it by another name, so that one task can be learnt twice.",
         json_schema_extra={"cli": "repeat", "shown": "climate", "metavar": "TEXT"},
     )
     track: Annotated[dict[str, dict[str, Any]], NoDecode, BeforeValidator(by_task)] = Field(
@@ -112,6 +113,11 @@ class ServerSettings(RoundSettings):
         description=f"What is set for one task alone, such as climate.every=10m: any of {', '.join(TRACKED)}. In a TOML file these are "
         "tables, such as server.track.climate. May be given more than once.",
         json_schema_extra={"cli": "repeat", "shown": "", "metavar": "TASK.SETTING=VALUE"},
+    )
+    group: Annotated[dict[str, str], NoDecode, BeforeValidator(groups.parse)] = Field(
+        {},
+        description="Ask clients of this group alone, such as building=north; given more than once, those that are of each.",
+        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "KEY=NAME"},
     )
     eligibility: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(kinds)] = Field(
         None,

@@ -88,7 +88,7 @@ def controller(fleet: Fleet) -> Controller:
     (controller.folder / "sensors.toml").write_text(SENSORS)
     controller.host_variables["pi-1"] |= {
         "client_sensors_file": str(controller.folder / "sensors.toml"), "client_gpio": True, "client_labels": ["empty", "occupied"],
-        "client_train_between": ["00:00-12:00", "12:00-24:00"],
+        "client_train_between": ["00:00-12:00", "12:00-24:00"], "client_groups": {"building": "north"},
     }  # fmt: skip
     controller.host_variables["pi-3"]["client_instances"] = ["pi-3a", "pi-3b"]
     return controller

@@ -81,6 +81,7 @@ def test_a_client_has_the_sensors_and_buttons_of_its_host_variables(fleet: Fleet
     told = fleet["pi-1"].output("cat /etc/bramble/client.toml")
     assert 'labels = "empty,occupied"' in told
     assert 'train_between = "00:00-12:00,12:00-24:00"' in told
+    assert api.get("/clients")["clients"]["pi-1"]["groups"] == {"building": "north"}
     assert "the label button goes through empty, occupied" in fleet["pi-1"].journal("bramble-client")
 
 

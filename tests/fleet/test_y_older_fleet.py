@@ -63,14 +63,14 @@ def test_a_private_fleet_of_release_0_1_is_upgraded_and_loses_no_round(
     controller.variables.pop("server_graph", None)  # left by a first try; release 0.1 knows nothing of it either
     # Release 0.1 knows nothing of these.
     clock = controller.variables.pop("base_clock_wait_seconds")
-    hours = controller.host_variables["pi-1"].pop("client_train_between")
+    newer = {name: controller.host_variables["pi-1"].pop(name) for name in ("client_train_between", "client_groups")}
     zone, controller.zone = controller.zone, "UTC"  # release 0.1 takes a controller's own time for that
     try:
         controller.deploy(source=release_0_1).ok()
     finally:
         controller.zone = zone
         controller.variables["base_clock_wait_seconds"] = clock
-        controller.host_variables["pi-1"]["client_train_between"] = hours
+        controller.host_variables["pi-1"] |= newer
     api, records, stop = Api(fleet.server), [], threading.Event()
     api.wait_for(CLIENTS, 90)
     former = api.status()["version"]

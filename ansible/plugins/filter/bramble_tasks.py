@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 GRAPH = ".tflite"
+OTHER_NAME = re.compile(r"((?:[a-z0-9][a-z0-9-]{0,62}=)?)(.*)", re.DOTALL)
+"""What a task is served by, if it is not its own name, and where it comes from."""
 
 
 def bramble_tasks(server: Mapping[str, Any], folder: str) -> list[dict[str, str]]:
@@ -36,9 +38,11 @@ def bramble_tasks(server: Mapping[str, Any], folder: str) -> list[dict[str, str]
         if variable == "server_tasks" and not name.endswith(GRAPH):
             found.append({"task": name})
             continue
+        alias, graph = OTHER_NAME.match(name).groups()
         graphs += 1
         path = f"etc/bramble/graph{f'-{graphs}' if graphs > 1 else ''}{GRAPH}"
-        found.append({"task": f"/{path}", "path": path, "graph": str(Path(folder, Path(name).expanduser())), "variable": variable})
+        known = str(Path(folder, Path(graph).expanduser()))
+        found.append({"task": f"{alias}/{path}", "path": path, "graph": known, "variable": variable})
     return found
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bramble_protocol import fields
+from bramble_protocol import fields, groups
 from bramble_protocol.errors import ProtocolError
 
 MAX_CHANNELS = 64
 MAX_FEATURES = 64
+SINCE_2 = ("features", "instance", "groups")
+"""Fields that version 1 does not have."""
 NOTICES = ("channels", "name")
 """What a server's notice may be about: channels that do not fit the task, a name that two clients have."""
 
@@ -42,11 +45,13 @@ class Handshake:
     """What it can do beyond the contract's first version, by name; a name that the server does not know means nothing to it."""
     instance: str = ""
     """Random for each process, so that two clients with one id can be told from one that came back."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """What its owner sorts it by, such as ``building: north``."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Handshake:
         """Read and check the wire form. Whether the version and the token are good is the server's question."""
-        since_2 = ("features", "instance") if isinstance(value, dict) and value.get("protocol") != 1 else ()
+        since_2 = SINCE_2 if isinstance(value, dict) and value.get("protocol") != 1 else ()
         item = fields.mapping(value, "handshake", ("protocol", "client_id"), ("token", "simulated", "channels", "version", *since_2))
         channels, features = item.get("channels", []), item.get("features", [])
         if not isinstance(channels, list) or len(channels) > MAX_CHANNELS:
@@ -62,12 +67,13 @@ class Handshake:
             version=fields.label(item.get("version", ""), "version", 40),
             features=tuple(fields.text(name, "features", 63, fields.FEATURE) for name in features),
             instance=fields.text(item.get("instance", ""), "instance", 64, fields.INSTANCE),
+            groups=groups.from_wire(item.get("groups", {})),
         )
 
     def to_wire(self) -> dict[str, Any]:
         """Return the wire form; a handshake of version 1 has the fields of that version."""
         wire = {**asdict(self), "channels": [asdict(channel) for channel in self.channels], "features": list(self.features)}
-        return {name: value for name, value in wire.items() if self.protocol != 1 or name not in ("features", "instance")}
+        return {name: value for name, value in wire.items() if self.protocol != 1 or name not in SINCE_2}
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from bramble_protocol import groups
 from bramble_protocol.errors import ProtocolError
 from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate, forecast_of
 from bramble_protocol.printable import printable
@@ -52,16 +54,28 @@ class Needs(NamedTuple):
     features: tuple[str, ...] = ()
     well: tuple[str, ...] = ()
     """What must be well with it and its machine, of :data:`bramble_server.fleet.eligibility.KINDS`."""
+    groups: Mapping[str, str] = MappingProxyType({})
+    """Which groups it must belong to, all of them."""
 
 
-def misfit(offered: Iterable[Channel], known: Iterable[str] | None, needs: Needs) -> str | None:
-    """Return in words why a client with these channels and features cannot train a task, or None if it can.
+def outside(belongs: Mapping[str, str], needs: Needs) -> str | None:
+    """Return in words which of a task's groups a client does not belong to, or None if it does: nothing is wrong with it then."""
+    missing = {key: name for key, name in needs.groups.items() if belongs.get(key) != name}
+    return f"is not of {groups.told(missing)}, so it is not asked for rounds of this task" if missing else None
+
+
+def misfit(
+    offered: Iterable[Channel], known: Iterable[str] | None, needs: Needs, belongs: Mapping[str, str] = MappingProxyType({})
+) -> str | None:
+    """Return in words why a client with these channels, features and groups cannot train a task, or None if it can.
 
     Parameters
     ----------
     known
         None where it is not there to say.
     """
+    if sentence := outside(belongs, needs):
+        return sentence
     units = {channel.key: channel.unit for channel in offered}
     missing = [item.key for item in needs.channels if item.key not in units]
     other = [

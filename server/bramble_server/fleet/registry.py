@@ -50,6 +50,8 @@ class Client:
     """What both it and this server can do beyond the contract's first version."""
     instance: str = field(default="", repr=False)
     """Which process it is; empty where a client of version 1 does not tell."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """What its owner sorts it by."""
     first_seen: float = 0.0
     left_out: Mapping[str, str | None] = field(default_factory=dict)
     """Why its last update to each task did not count, in a sentence, or None."""
@@ -108,8 +110,8 @@ class Registry:
         client = Client(
             hello.client_id, sid, address, hello.simulated, hello.version, hello.channels, now, now,
             former.last_cycle if former else None, hash_of(hello.token or ""), protocol=hello.protocol, features=hello.features,
-            instance=hello.instance, first_seen=former.first_seen if former else now,
-            misfits=self._misfits_of(hello.channels, hello.features), left_out=former.left_out if former else {},
+            instance=hello.instance, groups=hello.groups, first_seen=former.first_seen if former else now,
+            misfits=self._misfits_of(hello.channels, hello.features, hello.groups), left_out=former.left_out if former else {},
         )  # fmt: skip
         self._clients[client.id] = client
         self._by_sid[sid] = client.id
@@ -123,10 +125,10 @@ class Registry:
 
     def restore(self, clients: Iterable[Client]) -> None:
         """Take in those whom a former server knew; none of them is connected."""
-        self._clients = {client.id: replace(client, misfits=self._misfits_of(client.channels, None)) for client in clients}
+        self._clients = {client.id: replace(client, misfits=self._misfits_of(client.channels, None, client.groups)) for client in clients}
 
-    def _misfits_of(self, channels: Iterable[Channel], features: Iterable[str] | None) -> dict[str, str | None]:
-        return {task: plausibility.misfit(channels, features, needs) for task, needs in self._tasks.items()}
+    def _misfits_of(self, channels: Iterable[Channel], features: Iterable[str] | None, groups: Mapping[str, str]) -> dict[str, str | None]:
+        return {task: plausibility.misfit(channels, features, needs, groups) for task, needs in self._tasks.items()}
 
     def add(self, task: str, needs: Needs) -> None:
         """Look from here on at who can train another task too."""
@@ -269,6 +271,9 @@ class Registry:
         """Return for every client whether it is connected, and when it was last seen."""
         return {name: (client.connected, client.last_seen) for name, client in self._clients.items()}
 
+    def _outside(self, client: Client, task: str) -> bool:
+        return task in self._tasks and plausibility.outside(client.groups, self._tasks[task]) is not None
+
     def to_json(self, training: Iterable[str], task: str | None = None) -> dict[str, dict[str, Any]]:
         """Return what HTTP shows of every client, by id: of a task, and of the first where none is named.
 
@@ -287,6 +292,7 @@ class Registry:
                 "protocol": client.protocol,
                 "features": list(client.features),
                 "channels": [{"key": channel.key, "unit": channel.unit} for channel in client.channels],
+                "groups": dict(client.groups),
                 "since": client.since,
                 "last_seen": client.last_seen,
                 "last_cycle": client.last_cycle,
@@ -298,7 +304,10 @@ class Registry:
                 "namesake_since": (since := self.namesakes.since(name, now)),
                 "remarks": [
                     *([TWO] if since else []),
-                    *filter(None, (client.not_asked.get(task), client.left_out.get(task), _pace(client))),
+                    *filter(
+                        None,
+                        (None if self._outside(client, task) else client.not_asked.get(task), client.left_out.get(task), _pace(client)),
+                    ),
                 ],
             }
             for name, client in sorted(self._clients.items())

@@ -82,6 +82,7 @@ def _row(client: Client) -> dict[str, Any]:
         "version": client.version,
         "protocol": client.protocol,
         "channels": [{"key": channel.key, "unit": channel.unit} for channel in client.channels],
+        "groups": dict(client.groups),
         "first_seen": client.first_seen,
         "since": client.since,
         "last_seen": client.last_seen,
@@ -92,7 +93,7 @@ def _row(client: Client) -> dict[str, Any]:
 
 
 def _client(row: Mapping[str, Any]) -> Client:
-    known = {**row, "channels": tuple(Channel(**channel) for channel in row["channels"])}
+    known = {**row, "channels": tuple(Channel(**channel) for channel in row["channels"]), "groups": row["groups"] or {}}
     if row["health"] is not None:
         known["health"] = Health.from_wire({name: row["health"][name] for name in row["health"] if name in Health.__dataclass_fields__})
     # It was there until the server ended, or left before: either way it was seen last at `last_seen`, and is gone since.

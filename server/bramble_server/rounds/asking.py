@@ -18,6 +18,8 @@ class Request:
 
     Parameters
     ----------
+    task
+        What the task is called here.
     plan
         What each client is asked.
     forecast
@@ -25,11 +27,18 @@ class Request:
     """
 
     def __init__(
-        self, number: int, graph: GraphFile, model: Model, settings: ServerSettings, plan: Mapping[str, Plan], forecast: str | None = None
+        self,
+        number: int,
+        task: str,
+        graph: GraphFile,
+        model: Model,
+        settings: ServerSettings,
+        plan: Mapping[str, Plan],
+        forecast: str | None = None,
     ) -> None:
         manifest, back = graph.manifest, codec.choose(settings.codec, settings.codec_option).encoding
         update = ClientUpdate(
-            number, manifest.task, graph.sha256, manifest.layout, settings.encoding, back, model.weights, manifest.config, forecast=forecast
+            number, task, graph.sha256, manifest.layout, settings.encoding, back, model.weights, manifest.config, forecast=forecast
         )
         self._kinds = {client: (its.config, its.extras.kind) for client, its in plan.items()}
         self._updates = {(its.config, its.extras.kind): replace(update, config=its.config, extras=its.extras) for its in plan.values()}

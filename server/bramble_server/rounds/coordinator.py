@@ -293,7 +293,7 @@ class Coordinator:
             self._cycles.save_reset(connection)
             self._missed_resets.save(connection)
             for track in self._tracks:  # of those that are not served now nothing is left to be kept apart from
-                meta.adopt(connection, track.graph)
+                meta.adopt(connection, track.task, track.graph)
 
         self._write(work)
         self._archive.release()

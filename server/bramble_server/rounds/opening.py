@@ -29,7 +29,7 @@ class Openings:
     """Makes open rounds, and has the files of those that are over deleted. All of it blocks."""
 
     def __init__(self, foundation: Foundation, store: Store, archive: Archive, commits: Commits, clock: Clock = time) -> None:
-        self._settings, self._graph, self._store = foundation.settings, foundation.graph, store
+        self._task, self._settings, self._graph, self._store = foundation.task, foundation.settings, foundation.graph, store
         self._forecast = None if foundation.first or self._settings.mode == "private" else foundation.forecast
         self._archive, self._commits, self._clock = archive, commits, clock
         self._config = self._settings.training(self._graph.manifest.config)
@@ -103,13 +103,13 @@ class Openings:
         requests = {}
         for number, names in clients.items():
             with self._store.reading() as connection:
-                found = models.before(connection, self._graph.manifest.task, number)
+                found = models.before(connection, self._task, number)
             began = Model(*found, {}) if found else Model(0, self._graph.initial, {})
             _, requests[number] = self._planned(number, tuple(sorted(names)), began, self._settings.deadline)
         return requests
 
     def _made(self, file: RoundFile, model: Model, strategy: Strategy) -> OpenRound:
-        return OpenRound(self._graph.manifest.task, file, model.weights, strategy, self._clock, self._settings.staleness_exponent)
+        return OpenRound(self._task, file, model.weights, strategy, self._clock, self._settings.staleness_exponent)
 
     def _abandon(self, number: int, error: Exception) -> None:
         known = isinstance(error, BrambleError)
@@ -120,12 +120,12 @@ class Openings:
 
     def _planned(self, number: int, clients: tuple[str, ...], model: Model, seconds: float) -> tuple[Strategy, Request]:
         strategy, plan = self._commits.open(number, clients, model, replace(self._config, deadline_s=seconds))
-        return strategy, Request(number, self._graph, model, self._settings, plan, self._forecast)
+        return strategy, Request(number, self._task, self._graph, model, self._settings, plan, self._forecast)
 
     def let_go(self, open_round: OpenRound, committed: bool) -> None:
         """Delete what nobody needs once a round is over."""
         open_round.close()
-        archive, number, task = self._archive, open_round.number, self._graph.manifest.task
+        archive, number, task = self._archive, open_round.number, self._task
         archive.release(number)
         latest = archive.latest
         if self._settings.mode != "evaluation" or latest is None:

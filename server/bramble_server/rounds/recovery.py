@@ -43,7 +43,13 @@ class Left:
 
 
 def recover(
-    connection: Connection, settings: ServerSettings, graph: GraphFile, archive: Archive, clock: Clock, remember: int = REMEMBERED
+    connection: Connection,
+    task: str,
+    settings: ServerSettings,
+    graph: GraphFile,
+    archive: Archive,
+    clock: Clock,
+    remember: int = REMEMBERED,
 ) -> Left:
     """Read what there is of one task, and close as abandoned what cannot go on.
 
@@ -57,8 +63,7 @@ def recover(
     StoreError
         If the store's history of that task is of a graph that means something else.
     """
-    task = graph.manifest.task
-    if meta.adopt(connection, graph, tasks.former(task, graph.manifest.horizon)):
+    if meta.adopt(connection, task, graph, tasks.former(task, graph.manifest.horizon)):
         log.info("the graph of task %s was made anew, and the history of its models goes on", task)
     open_round, reason = _open_round(rounds.running(connection, task), settings, graph, archive)
     number = open_round[0].header.round if open_round else None

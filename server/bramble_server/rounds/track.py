@@ -88,7 +88,9 @@ class Track:
 
     def recover(self, connection: Connection) -> recovery.Left:
         """Read what a former process left of this task, and close what cannot go on."""
-        left = recovery.recover(connection, self.settings, self.graph, self._shared.archive, self._shared.clock, self._machine.remembered)
+        left = recovery.recover(
+            connection, self.task, self.settings, self.graph, self._shared.archive, self._shared.clock, self._machine.remembered
+        )
         self._commits.recall(connection)
         if self._cohorts.remembers:
             self._cohorts.recall(rounds.history(connection, self.task, limit=RECENT, clients=True))

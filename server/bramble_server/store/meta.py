@@ -27,13 +27,15 @@ def put(connection: Connection, name: str, value: Any) -> None:
     upsert(connection, schema.meta, [{"name": name, "value": value}])
 
 
-def adopt(connection: Connection, graph: GraphFile, former: Collection[str] = ()) -> bool:
+def adopt(connection: Connection, task: str, graph: GraphFile, former: Collection[str] = ()) -> bool:
     """Tie a task's history to its graph when it is first served; check it whenever it is again.
 
     A graph that was made anew goes on with the history of the one before if a model means the same to both.
 
     Parameters
     ----------
+    task
+        What the task is called here.
     former
         Digests of graphs to which it means the same, for a database that does not say.
 
@@ -47,7 +49,7 @@ def adopt(connection: Connection, graph: GraphFile, former: Collection[str] = ()
     StoreError
         If the history of a task by this name is that of a graph that means something else by its weights.
     """
-    task, meaning = graph.manifest.task, graph.manifest.meaning
+    meaning = graph.manifest.meaning
     known = get(connection, "graphs", {})
     owner = known.get(task)
     if owner is not None and owner[0] != graph.sha256 and meaning not in owner[1:] and owner[0] not in former:

@@ -85,6 +85,7 @@ clients = Table(
     Column("version", String(40), nullable=False),
     Column("protocol", Integer, nullable=False),
     Column("channels", JSON, nullable=False),
+    Column("groups", JSON),
     *(Column(name, Float(53), nullable=False) for name in ("first_seen", "since", "last_seen")),  # seconds since 1970 UTC
     Column("last_cycle", Integer),
     Column("health", JSON),

@@ -12,7 +12,6 @@ import numpy as np
 from flask import Blueprint, Response, jsonify, request
 
 from bramble_protocol import codecs
-from bramble_protocol.graph import GraphFile
 from bramble_server.foundation import Foundation
 from bramble_server.rounds.view import Model
 from bramble_server.store import models, rounds
@@ -42,7 +41,7 @@ def blueprint(services: Services) -> Blueprint:
         kind = request.accept_mimetypes.best_match([JSON, RAW, NPZ], JSON)
         tag = f"{track.graph.sha256[:12]}-{current.round}-{kind.rpartition('/')[2]}"
         known = request.if_none_match.contains(tag)
-        body = b"" if known else services.loop.offload(_render, track.graph, current, kind)
+        body = b"" if known else services.loop.offload(_render, track, current, kind)
         response = Response(body, 304 if known else 200, mimetype=kind)
         response.set_etag(tag)
         response.headers.update({"Vary": "Accept", "Cache-Control": "no-cache"})
@@ -69,7 +68,7 @@ def blueprint(services: Services) -> Blueprint:
     def model_clients() -> Response:
         asked = query.asked()
         track = services.track(asked["task"])
-        return Response(services.loop.offload(_render_clients, services, track.graph, asked["weights"] is not False), mimetype=JSON)
+        return Response(services.loop.offload(_render_clients, services, track, asked["weights"] is not False), mimetype=JSON)
 
     @part.get("/graphs/<digest>.tflite")
     def graph(digest: str) -> Response:
@@ -93,7 +92,8 @@ def _kept(services: Services, task: str) -> list[dict[str, Any]]:
         return [record for number in models.kept(connection, task) if (record := rounds.one(connection, number, clients=False))]
 
 
-def _render(graph: GraphFile, model: Model, kind: str) -> bytes:
+def _render(track: Foundation, model: Model, kind: str) -> bytes:
+    graph = track.graph
     if kind == RAW:
         return codecs.encode(model.weights, graph.manifest.layout, "float32")
     if kind == NPZ:
@@ -102,12 +102,13 @@ def _render(graph: GraphFile, model: Model, kind: str) -> bytes:
         names = [tensor.name for tensor in layout.tensors]
         np.savez(file, **dict(zip(names, layout.split(model.weights), strict=True)))  # type: ignore[arg-type]
         return file.getvalue()
-    return json_stream.rendered(json_stream.members(_model(graph, model)))
+    return json_stream.rendered(json_stream.members(_model(track, model)))
 
 
-def _model(graph: GraphFile, model: Model) -> Iterator[tuple[str, Iterable[str]]]:
+def _model(track: Foundation, model: Model) -> Iterator[tuple[str, Iterable[str]]]:
+    graph = track.graph
     yield "round", [json.dumps(model.round)]
-    yield "task", [json.dumps(graph.manifest.task)]
+    yield "task", [json.dumps(track.task)]
     yield "graph", [json.dumps(graph.sha256)]
     yield "layout", [json.dumps(graph.manifest.layout.to_wire())]
     yield "weights", json_stream.weights(graph.manifest.layout, model.weights)
@@ -115,23 +116,23 @@ def _model(graph: GraphFile, model: Model) -> Iterator[tuple[str, Iterable[str]]
     yield "test", [json.dumps(tested(graph.manifest.metric, model.metrics))]
 
 
-def _render_clients(services: Services, graph: GraphFile, weights: bool) -> bytes:
-    return json_stream.rendered(json_stream.members(_clients(services, graph, weights)))
+def _render_clients(services: Services, track: Foundation, weights: bool) -> bytes:
+    return json_stream.rendered(json_stream.members(_clients(services, track, weights)))
 
 
-def _clients(services: Services, graph: GraphFile, weights: bool) -> Iterator[tuple[str, Iterable[str]]]:
+def _clients(services: Services, track: Foundation, weights: bool) -> Iterator[tuple[str, Iterable[str]]]:
     """Yield one client at a time: the arrays of a whole fleet are never in memory together."""
-    layout = graph.manifest.layout
+    graph, layout = track.graph, track.graph.manifest.layout
     with ExitStack() as stack:
         connection = stack.enter_context(services.store.reading())
         wanted = weights and services.settings.mode == "evaluation"
         files = stack.enter_context(services.archive.reading(lambda: set(models.rounds_of_updates(connection).values()) if wanted else ()))
-        for latest in models.latest_updates_of_all(connection, graph.manifest.task, weights):
+        for latest in models.latest_updates_of_all(connection, track.task, weights):
             shown: dict[str, Iterable[str]] = {
                 name: [json.dumps(value)] for name, value in vars(latest).items() if name not in ("task", "client", "weights")
             }
             known = services.registry.get(latest.client)
-            shown["not_asked"] = [json.dumps(None if known is None else known.not_asked.get(graph.manifest.task))]
+            shown["not_asked"] = [json.dumps(None if known is None else known.not_asked.get(track.task))]
             shown["test"] = [json.dumps(tested(graph.manifest.metric, latest.metrics))]
             found = files.weights(latest, layout.size) if latest.weights is None else latest.weights
             if found is not None:

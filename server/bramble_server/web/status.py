@@ -65,6 +65,7 @@ def _summary(services: Services, track: Foundation, last: int, running: int | No
         "graph": track.graph.sha256,
         "round": last,
         "running": running,
+        "group": track.settings.group,
         "able": services.registry.ready(task),
     }
 

@@ -37,26 +37,28 @@ def test_a_fact_that_was_never_put_is_the_default(store: Store) -> None:
 
 def test_a_task_belongs_to_the_graph_that_it_was_first_served_with(store: Store, reopen: Callable[[], Store]) -> None:
     with store.writing() as connection:
-        assert not meta.adopt(connection, CLIMATE)
+        assert not meta.adopt(connection, "climate", CLIMATE)
     store = reopen()
     with store.writing() as connection:
-        assert not meta.adopt(connection, CLIMATE)
-        assert not meta.adopt(connection, like(CLIMATE, b"other", task="vibration")), "another task is another history, beside the first"
+        assert not meta.adopt(connection, "climate", CLIMATE)
+        assert not meta.adopt(connection, "vibration", like(CLIMATE, b"other", task="vibration")), (
+            "another task is another history, beside the first"
+        )
         assert set(meta.get(connection, "graphs")) == {"climate", "vibration"}
     other = (
         rf"its history of task climate is that of graph {CLIMATE.sha256[:12]}, .* give the task another name, or choose another --data-dir"
     )
     for changes in ({"horizon": 6}, {"window": 48}, {"layout": Layout.of([("w", [3])])}):
         with pytest.raises(StoreError, match=other), store.writing() as connection:
-            meta.adopt(connection, like(CLIMATE, b"other", **changes))
+            meta.adopt(connection, "climate", like(CLIMATE, b"other", **changes))
 
 
 def test_a_graph_made_anew_goes_on_with_the_history_of_the_one_before(store: Store) -> None:
     newer = like(CLIMATE, b"newer", description="the same, in other words")
     with store.writing() as connection:
-        meta.adopt(connection, CLIMATE)
-        assert meta.adopt(connection, newer)
-        assert not meta.adopt(connection, newer)
+        meta.adopt(connection, "climate", CLIMATE)
+        assert meta.adopt(connection, "climate", newer)
+        assert not meta.adopt(connection, "climate", newer)
         assert meta.get(connection, "graphs")["climate"][0] == newer.sha256
 
 
@@ -67,7 +69,7 @@ def test_a_history_of_manifest_format_1_goes_on_in_format_2_and_back(store: Stor
     assert (older.manifest, older.manifest.format, CLIMATE.manifest.format) == (former, 1, 2)
     for graph in (older, CLIMATE, older):  # and back: a release is rolled back
         with store.writing() as connection:
-            meta.adopt(connection, graph)
+            meta.adopt(connection, graph.manifest.task, graph)
             # as databases hold it since before there was a format 2
             assert meta.get(connection, "graphs")["climate"][1] == "130d6c2d08321a3ef3f8f5e34eb33b65825e5c97d46786247ed548c1b2c26a60"
 
@@ -80,9 +82,9 @@ def test_a_database_of_release_0_1_goes_on_with_the_graph_of_today(store: Store)
     for ahead in (1, 6):
         other = tasks.load("climate", ahead)
         with pytest.raises(StoreError, match="history of task climate is that of graph"), store.writing() as connection:
-            meta.adopt(connection, other, tasks.former("climate", ahead))
+            meta.adopt(connection, "climate", other, tasks.former("climate", ahead))
     with store.writing() as connection:
-        assert meta.adopt(connection, CLIMATE, tasks.former("climate", 3))
+        assert meta.adopt(connection, "climate", CLIMATE, tasks.former("climate", 3))
 
 
 @pytest.mark.parametrize("ahead", [1, 12, 24])
@@ -96,7 +98,7 @@ def test_the_former_digests_are_those_of_that_release(ahead: int) -> None:
 
 def test_a_reset_keeps_only_what_must_not_come_twice(store: Store, reopen: Callable[[], Store]) -> None:
     with store.writing() as connection:
-        meta.adopt(connection, CLIMATE)
+        meta.adopt(connection, "climate", CLIMATE)
         for name in ("last_round", "cycle", "next_t"):
             meta.put(connection, name, 5)
         reset(connection)
@@ -104,4 +106,4 @@ def test_a_reset_keeps_only_what_must_not_come_twice(store: Store, reopen: Calla
         assert meta.get(connection, "last_round") == 5
         assert meta.get(connection, "cycle") == 5
         assert meta.get(connection, "next_t") is None
-        meta.adopt(connection, CLIMATE)
+        meta.adopt(connection, "climate", CLIMATE)
