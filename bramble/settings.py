@@ -101,7 +101,8 @@ class FleetSettings(OperatorSettings):
 class GroupsSettings(OperatorSettings):
     """Compare a group's own model with everybody's.
 
-    That is for a task that is served twice, for the group alone and for more. Each model is judged by the readings that the group's clients had not trained on when they forecast them, in the rounds before now.
+    That is for a task that is served twice, for the group alone and for more. Each model is judged by the readings that the group's clients
+    had not trained on when they forecast them, in the rounds before now.
     """
 
     limit: int = Field(20, ge=1, le=1000, description="Rounds of each task to go by, the newest that made a model.")
