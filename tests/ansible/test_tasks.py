@@ -36,6 +36,17 @@ def test_several_keep_their_order_and_graphs_alike_by_name_lie_apart(monkeypatch
     assert [each.get("graph") for each in found] == ["/a/mine.tflite", None, "/home/ada/mine.tflite"]
 
 
+def test_a_task_that_is_served_by_another_name_keeps_it() -> None:
+    found = filters.bramble_tasks({"server_tasks": ["climate", "north=climate", "mine-2=/a/mine.tflite", "/a=b.tflite"]}, "/play")
+    assert [each["task"] for each in found] == [
+        "climate",
+        "north=climate",
+        "mine-2=/etc/bramble/graph.tflite",
+        "/etc/bramble/graph-2.tflite",
+    ]
+    assert [each.get("graph") for each in found] == [None, None, "/a/mine.tflite", "/a=b.tflite"]
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 GRAPH = ".tflite"
-OTHER_NAME = re.compile(r"((?:[a-z0-9][a-z0-9-]{0,62}=)?)(.*)", re.DOTALL)
-"""What a task is served by, if it is not its own name, and where it comes from."""
+OTHER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+"""What a task may be served by that is not its own name, as in ``north=climate``."""
 
 
 def bramble_tasks(server: Mapping[str, Any], folder: str) -> list[dict[str, str]]:
@@ -38,11 +38,13 @@ def bramble_tasks(server: Mapping[str, Any], folder: str) -> list[dict[str, str]
         if variable == "server_tasks" and not name.endswith(GRAPH):
             found.append({"task": name})
             continue
-        alias, graph = OTHER_NAME.match(name).groups()
+        other, equals, graph = name.partition("=")
+        if not equals or not OTHER_NAME.fullmatch(other):
+            other, equals, graph = "", "", name
         graphs += 1
         path = f"etc/bramble/graph{f'-{graphs}' if graphs > 1 else ''}{GRAPH}"
         known = str(Path(folder, Path(graph).expanduser()))
-        found.append({"task": f"{alias}/{path}", "path": path, "graph": known, "variable": variable})
+        found.append({"task": f"{other}{equals}/{path}", "path": path, "graph": known, "variable": variable})
     return found
 
 
