@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http.client import HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import Any, Protocol
@@ -212,6 +212,19 @@ class Server:
         """The rounds whose models are kept, ascending."""
         models: list[JSON] = self._ask("GET", "/models", task=task)["models"]
         return models
+
+    def evaluate(self, models: Sequence[int] = (), task: str | None = None) -> JSON:
+        """Have clients try the models of these rounds, or the newest, without training; ``evaluation`` is its number."""
+        return self._ask("POST", "/evaluations", models=",".join(map(str, models)) or None, task=task)
+
+    def evaluations(self, since: int = 0, limit: int = 100, task: str | None = None) -> list[JSON]:
+        """At most ``limit`` evaluations after number ``since``, ascending, each with what its clients found."""
+        found: list[JSON] = self._ask("GET", "/evaluations", since=since, limit=limit, task=task)["evaluations"]
+        return found
+
+    def evaluation(self, number: int) -> JSON:
+        """One evaluation, with what its clients found."""
+        return self._ask("GET", f"/evaluations/{number}")
 
     def rollback(self, number: int, task: str | None = None) -> JSON:
         """Make the model of an older round the global one again; ``round`` is the new commit's number."""

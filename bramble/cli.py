@@ -18,6 +18,7 @@ from bramble import flags, logs, permissions, task
 from bramble.settings import (
     DemoSettings,
     DeployTaskSettings,
+    EvaluateSettings,
     ExperimentSettings,
     FleetSettings,
     ForgetSettings,
@@ -41,7 +42,7 @@ from bramble_protocol.printable import printable
 from bramble_server.settings import ServerSettings
 
 ORDER = (
-    *("demo", "server", "client", "inspector", "fleet", "round", "model", "task", "strategies"),
+    *("demo", "server", "client", "inspector", "fleet", "round", "evaluate", "model", "task", "strategies"),
     *("simulate", "experiment", "sensors", "settings", "token"),
 )
 """In which help lists the commands: what runs, what a fleet is led with, what is tried out beforehand, and what is set up."""
@@ -125,6 +126,7 @@ model.command("rollback")(flags.command(RollbackSettings, "fleet", _room("brambl
 task.app.command("list")(flags.command(ListTasksSettings, "fleet", task.listed))
 task.app.command("deploy")(flags.command(DeployTaskSettings, "fleet", _room("bramble.deploying", "server", "deploy")))
 task.app.command("retire")(flags.command(RetireTaskSettings, "fleet", _room("bramble.deploying", "server", "retire")))
+app.command("evaluate")(flags.command(EvaluateSettings, "fleet", _room("bramble.evaluate", "server")))
 app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulate", "server,client")))
 app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room("bramble.experiment", "server,client")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))

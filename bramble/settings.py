@@ -192,6 +192,28 @@ class ListRoundsSettings(ListSettings, TaskSettings):
     limit: int = Field(20, ge=1, le=1000, description="How many.")
 
 
+class EvaluateSettings(ListSettings, TaskSettings):
+    """Have clients try models without training. They do on readings that these were not trained on; each one's error is shown, and all's.
+
+    Several models are tried on the same readings, so that they can be compared. Clients that train are not disturbed: they come to it
+    afterwards. After Ctrl-C it goes on at the server.
+    """
+
+    models: tuple[int, ...] = Field(
+        (), description="Rounds whose models are tried, 0 for the initial one; the newest without any.", json_schema_extra={"cli": "list"}
+    )
+    listed: bool = Field(False, description="Start nothing, and list the evaluations that were.", json_schema_extra={"flags": "--list"})
+    matrix: bool = Field(
+        False,
+        description="Start nothing, and show of each client what it last found of each model.",
+        json_schema_extra={"flags": "--matrix"},
+    )
+    csv: Path | None = Field(None, description="Write the table into this file, too, as CSV.")
+    within: Seconds = Field(
+        3600.0, gt=0, le=1e6, description="Longest time to wait for the end.", json_schema_extra={"cli": "str", "shown": "1h"}
+    )
+
+
 class ListModelsSettings(ListSettings, TaskSettings):
     """Show the global models that the server keeps, one in a line. Any of them can be brought back."""
 

@@ -21,6 +21,7 @@ from bramble_client.deliver.download import GraphDownload, patiently
 from bramble_client.deliver.inbox import Inbox
 from bramble_client.deliver.link import Link
 from bramble_client.deliver.outbox import Item, Outbox
+from bramble_client.evaluating import Evaluating
 from bramble_client.forgetting import Forgetting
 from bramble_client.hal import Board
 from bramble_client.hal.gpio import Status
@@ -139,7 +140,8 @@ class Agent:
         self.reset = Forgetting(
             folder, self._recorder, self._outbox, part.memory, self._training, self._cycles, self._paced, part.forecaster
         )
-        self._inbox = Inbox(self._training, None if self._private else self._cycles.ask, self.reset)
+        evaluating = Evaluating(self._trainer, self._recorder, self._outbox, part, self._halted, self._private, clock)
+        self._inbox = Inbox(self._training, None if self._private else self._cycles.ask, self.reset, evaluating)
         for event, handler in self._inbox.events.items():
             self._link.on(event, handler)
         self._greeted = False

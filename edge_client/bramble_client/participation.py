@@ -72,7 +72,7 @@ class Participation:
         """What goes on from round to round."""
         self.forecaster = Forecaster(trainer, recorder, self.memory, latest, self._mirror_next)
         """What is forecast beside the rounds, and its thread."""
-        self.queue = TrainingQueue(self._train, outbox, self._mirror, serves, clock)
+        self.queue = TrainingQueue(self._train, outbox, self._mirror, self._note, serves, clock)
         """What is asked for, and its thread."""
 
     def accepted(self, item: Item) -> None:
@@ -96,11 +96,17 @@ class Participation:
         if codecs.find(update.reply_encoding).partial:
             self._settle(update)
         noted, until = self.memory.local_state(update.task), self.memory.tested_until(update.task)
+        if self._private:  # what an evaluation told a mean of is told in no other, or what lies between the two would be told
+            until = max(filter(None, (until, self.memory.trained.scored_until(update.task))), default=None)
         try:
             result = self._trainer.run(update, self._recorder.columns, until, received, noted, self._pace())
         finally:
             self._strain.over()
         return guarded(result, self.memory.untold(update.task)) if self._private else result
+
+    def _note(self, update: ClientUpdate, result: Result) -> None:
+        with self.memory.lock:
+            self.memory.trained.note(update.task, update.round, result.tested_until)
 
     def _settle(self, update: ClientUpdate) -> None:
         """Wait for what the server says of the last answer, which is on its way: by that is known what is to be added to the next one."""

@@ -16,6 +16,8 @@ TRACKS = "tracks"
 """Several tasks are learnt side by side: a client keeps a request and an answer for each, and a ``reset`` may name one."""
 ROUND_OVER = "round_over"
 """A client that is told that a round goes on without it stops training for it."""
+EVALUATE = "evaluate"
+"""A client tries models, without training, on readings that they were not trained on."""
 STEPS = "steps"
 """An answer says how many steps the client took."""
 MOMENTUM = "momentum"
@@ -28,7 +30,7 @@ COUNTS = "counts"
 """A request asks for what :func:`bramble_protocol.kinds.counted` says, and brings the threshold of a task that reconstructs."""
 EXTRAS = (STEPS, MOMENTUM, CORRECTION, CONTROL)
 """What a strategy may need of clients; each comes in sections alone."""
-FEATURES = (SECTIONS, TRACKS, ROUND_OVER, *codecs.NAMED, *EXTRAS, COUNTS)
+FEATURES = (SECTIONS, TRACKS, ROUND_OVER, EVALUATE, *codecs.NAMED, *EXTRAS, COUNTS)
 """All that this version knows."""
 
 

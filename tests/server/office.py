@@ -23,6 +23,7 @@ from bramble_protocol.messages import (
     Column,
     DataUpdate,
     Delivery,
+    Evaluate,
     GenerateData,
     Handshake,
     Timing,
@@ -91,6 +92,8 @@ class Transport:
         self._registry, self.broken = registry, ""
         self.said: list[tuple[str, list[str]]] = []
         self.asked: dict[str, ClientUpdate] = {}
+        self.tried: Evaluate | None = None
+        """What clients were last asked to try."""
 
     def ask(self, clients: Iterable[str], update: ClientUpdate) -> None:
         clients = list(clients)
@@ -99,6 +102,10 @@ class Transport:
 
     def over(self, clients: Iterable[str], number: int) -> None:
         self._say(f"over {number}", clients)
+
+    def evaluate(self, clients: Iterable[str], asked: Evaluate) -> None:
+        self.tried = asked
+        self._say(f"evaluate {asked.evaluation}", clients)
 
     def generate(self, message: GenerateData) -> None:
         self._say("generate", self._registry.connected())
@@ -185,10 +192,11 @@ class Office:
             error.sqlite_errorname = "SQLITE_FULL"
             raise OperationalError("COMMIT", {}, error)
 
-    def join(self, *clients: str) -> None:
+    def join(self, *clients: str, features: tuple[str, ...] = ()) -> None:
         for client in clients:
             self._sessions[client] = f"{client} {next(self._numbers)}"
-            self.registry.join(Handshake(1, client, channels=CHANNELS), self._sessions[client], "127.0.0.1")
+            hello = Handshake(2 if features else 1, client, channels=CHANNELS, features=features)
+            self.registry.join(hello, self._sessions[client], "127.0.0.1")
             self.coordinator.joined(client)
         self.drain()
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from bramble_protocol import BrambleError
 from bramble_protocol.fields import CLIENT_ID
-from bramble_protocol.messages import ClientUpdate, GenerateData, Notice, Reset, RoundOver
+from bramble_protocol.messages import ClientUpdate, Evaluate, GenerateData, Notice, Reset, RoundOver
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,16 @@ class Rounds(Protocol):
         """Do no more for a round."""
 
 
+class Evaluations(Protocol):
+    """Who tries models, as :class:`bramble_client.evaluating.Evaluating` does it."""
+
+    def ask(self, asked: Evaluate) -> None:
+        """Try models; does not block."""
+
+    def fail(self, number: int, reason: str) -> None:
+        """Answer a request that cannot even be tried."""
+
+
 class Inbox:
     """Reads each event of the contract. Nothing that a server sends makes it raise.
 
@@ -37,17 +47,21 @@ class Inbox:
         Takes batches of readings; None: this client sends none, whoever asks.
     reset
         Forgets everything, or what belongs to one task.
+    evaluations
+        Takes requests of evaluations.
     """
 
-    def __init__(self, rounds: Rounds, generate: Callable[[GenerateData], None] | None, reset: Callable[[str | None], None]) -> None:
-        self._rounds, self._generate, self._reset = rounds, generate, reset
+    def __init__(
+        self, rounds: Rounds, generate: Callable[[GenerateData], None] | None, reset: Callable[[str | None], None], evaluations: Evaluations
+    ) -> None:
+        self._rounds, self._generate, self._reset, self._evaluations = rounds, generate, reset, evaluations
         self._declined = False
         self._noticed: dict[str, str] = {}
 
     @property
     def events(self) -> Mapping[str, Callable[[Any], None]]:
         """What takes each event."""
-        handlers = (self.client_update, self.round_over, self.generate_data, self.reset, self.notice)
+        handlers = (self.client_update, self.round_over, self.evaluate, self.generate_data, self.reset, self.notice)
         return {handler.__name__: handler for handler in handlers}
 
     def client_update(self, payload: Any) -> None:
@@ -72,6 +86,19 @@ class Inbox:
             log.error("a round_over cannot be read: %s", error)
             return
         self._rounds.over(over.round)
+
+    def evaluate(self, payload: Any) -> None:
+        """Try models on readings that they were not trained on."""
+        try:
+            asked = Evaluate.from_wire(payload)
+        except BrambleError as error:
+            number = payload.get("evaluation") if isinstance(payload, dict) else None
+            if type(number) is int and number >= 1:
+                self._evaluations.fail(number, f"the request cannot be read: {error}")
+            else:
+                log.error("an evaluate cannot be read: %s", error)
+            return
+        self._evaluations.ask(asked)
 
     def generate_data(self, payload: Any) -> None:
         """Take a synchronised batch of readings and mirror it; in private mode do neither."""

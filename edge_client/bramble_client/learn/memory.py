@@ -15,6 +15,7 @@ from typing import Any
 from bramble_client.acquire.recorder import TESTED_UNTIL, Recorder
 from bramble_client.learn.local_state import LOCAL_STATE
 from bramble_client.learn.measures import UNTOLD
+from bramble_client.learn.trained_rounds import TrainedRounds
 
 MODEL = "model"
 """Where the recorder keeps the newest global model that came, as :mod:`bramble_client.use.received` writes it."""
@@ -32,6 +33,8 @@ class Memory:
         self._recorder = recorder
         self.lock = threading.Lock()
         """Held by whoever notes or forgets, with all that belongs together: the one must not come in between the other."""
+        self.trained = TrainedRounds(recorder, self.tested_until)
+        """Up to when was trained for each round."""
 
     def tested_until(self, task: str) -> float | None:
         """Return up to when a task was tested, in seconds since 1970-01-01 UTC."""
@@ -77,10 +80,12 @@ class Memory:
         """Forget what is remembered of all tasks, or of one."""
         names = [name for each in (self._tasks() or [""] if task is None else [task]) for name in self._names(each)]
         self._recorder.update(dict.fromkeys([*names, TASKS] if task is None else names))
+        self.trained.forget(task)
 
     def forget_untold(self) -> None:
         """Forget what of all tasks waits to be told, or goes on with answers that were: it is another fleet's server's."""
         self._recorder.update({self._name(value, task): None for task in self._tasks() or [""] for value in (UNTOLD, LOCAL_STATE, MODEL)})
+        self.trained.forget()
 
     def _listed(self, task: str) -> dict[str, str | None]:
         """Return what is to be changed for a task to be among those of which something is remembered."""

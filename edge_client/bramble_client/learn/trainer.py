@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,12 @@ from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile, Manifest
 from bramble_protocol.interface import MEASURES
-from bramble_protocol.layout import Weights
-from bramble_protocol.messages import ClientUpdate, Timing, TrainConfig, TrainingComplete
+from bramble_protocol.layout import Layout, Weights
+from bramble_protocol.messages import ClientUpdate, Evaluate, Timing, TrainConfig, TrainingComplete
 from bramble_protocol.reasons import NO_WINDOW
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 DIVERGED = 1e18
 """A weight or loss beyond it has no float32 square. Looking for infinity is not enough: tflite-runtime stops at the largest float32."""
@@ -155,16 +157,31 @@ class Trainer:
         self, update: ClientUpdate, columns: Columns, tested_until: float | None, received: float | None, noted: str | None, pace: Pace
     ) -> Result:
         start = self._clock.time()
-        manifest, initial = self._load(update.graph, update.config.deadline_s)
-        if manifest.layout != update.layout:
-            raise GraphRejected(f"graph: its layout has {manifest.layout.size} weights, the update's {update.layout.size}; not run")
+        ready = self._ready(update.graph, update.layout, update.config.deadline_s, columns)
+        timing = Timing(start if received is None else received, start, start)
+        return local_run(self._runner, ready, update, tested_until, noted, timing, pace, self._clock)
+
+    def trying(self, asked: Evaluate, columns: Columns, work: Callable[[Graph, Ready], T]) -> T:
+        """Do something else than a run with a graph and this client's windows, when no run is going on.
+
+        Raises
+        ------
+        NotEnoughData, GraphRejected, GraphFailed, RuntimeMissing
+            As :meth:`run` raises them.
+        """
+        with self._running:
+            return work(self._runner, self._ready(asked.graph, asked.layout, asked.deadline_s, columns))
+
+    def _ready(self, sha256: str, layout: Layout, seconds: float, columns: Columns) -> Ready:
+        """Return what a graph that was named runs on here."""
+        manifest, initial = self._load(sha256, seconds)
+        if manifest.layout != layout:
+            raise GraphRejected(f"graph: its layout has {manifest.layout.size} weights, the update's {layout.size}; not run")
         columns = labelled(columns, self._labels, manifest)
         data = windows(*columns([channel.key for channel in manifest.channels], None), manifest)
         if not len(data):
             raise NotEnoughData(_missing(manifest, columns))
-        ready = Ready(manifest, initial, data, self._doubts, self._client_id)
-        timing = Timing(start if received is None else received, start, start)
-        return local_run(self._runner, ready, update, tested_until, noted, timing, pace, self._clock)
+        return Ready(manifest, initial, data, self._doubts, self._client_id)
 
     def beside(self, sha256: str, seconds: float, work: Callable[[Graph, Manifest, Weights], None]) -> bool:
         """Lend a graph to what is done beside the runs, between two calls of theirs.

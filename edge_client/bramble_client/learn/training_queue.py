@@ -27,6 +27,10 @@ MOST_WAITING = 16
 """Tasks of which a request may wait; each holds a model in memory."""
 
 
+Beside = Callable[[], Callable[[], None]]
+"""Other work for the same thread; it returns what to do with its result, which is not done where a reset came meanwhile."""
+
+
 class Train(Protocol):
     """One local training run, as :meth:`bramble_client.learn.trainer.Trainer.run` does it."""
 
@@ -66,6 +70,8 @@ class TrainingQueue(Worker):
         Takes the answers.
     trained
         Called with each result that was put into the outbox.
+    before
+        Called with it before that.
     serves
         Asks whether a graph, by its digest, is still the server's.
     clock
@@ -77,17 +83,22 @@ class TrainingQueue(Worker):
         train: Train,
         outbox: Outbox,
         trained: Callable[[ClientUpdate, Result], None] = lambda update, result: None,
+        before: Callable[[ClientUpdate, Result], None] = lambda update, result: None,
         serves: Callable[[str], bool] = lambda graph: True,
         clock: Clock = time,
     ) -> None:
         super().__init__("training")
         self._train = train
         self._outbox = outbox
-        self._trained = trained
+        self._trained, self._before = trained, before
         self._serves, self._clock = serves, clock
         self._changed = threading.Condition()
         self._waiting: dict[str, _Job] = {}
         """The newest request of each task, in the order in which the tasks came."""
+        self._beside: dict[str, Beside] = {}
+        """What is to be done when nothing waits to be trained, by whose it is."""
+        self._done_beside = ""
+        """Which of it is being done; empty for none, and once a reset came meanwhile."""
         self._running: _Job | None = None
         self._void = ""
         """Why nobody waits for the run that is going on; empty while somebody may."""
@@ -158,6 +169,20 @@ class TrainingQueue(Worker):
             self._waiting[job.task] = job
             self._changed.notify_all()
 
+    def beside(self, key: str, work: Beside) -> None:
+        """Do something else once nothing waits to be trained; of a key, which begins with a task and a space, the newest alone.
+
+        It may raise ``BrokenOff`` when it sees that it is not :attr:`spare` any more, and is done anew then.
+        """
+        with self._changed:
+            self._beside[key] = work
+            self._changed.notify_all()
+
+    @property
+    def spare(self) -> bool:
+        """Whether what is done beside may go on."""
+        return bool(self._done_beside) and not self._waiting and not self._stopping.is_set()
+
     def fail(self, round_number: int, reason: str, task: str = "") -> None:
         """Answer a request that cannot even be tried; ``task`` is what it is for, if that can be read."""
         log.warning("round %d: not trained: %s", round_number, reason)
@@ -180,6 +205,9 @@ class TrainingQueue(Worker):
             self._failing = {} if task is None else self._without(task)
             if task is None or (self._running is not None and self._running.task == task):
                 self._void = "a reset came"
+            self._beside = {key: work for key, work in self._beside.items() if task not in (None, key.split(" ")[0])}
+            if task in (None, self._done_beside.split(" ")[0]):
+                self._done_beside = ""
             self._changed.notify_all()
             clear()
 
@@ -191,7 +219,7 @@ class TrainingQueue(Worker):
         while True:
             with self._changed:
                 self._running = None
-                while not (self._waiting or self._unsure or self._stopping.is_set()):
+                while not (self._waiting or self._unsure or self._beside or self._stopping.is_set()):
                     self._changed.wait()
                 if self._stopping.is_set():
                     return
@@ -199,7 +227,7 @@ class TrainingQueue(Worker):
                 if job is not None:
                     self._running, self._void = job, ""
             if job is None:
-                self._let_go()
+                self._let_go() if self._unsure else self._do_beside()
                 continue
             try:
                 self._answer(job)
@@ -213,6 +241,26 @@ class TrainingQueue(Worker):
         gone = {task: graph for task, graph in unsure.items() if not self._serves(graph)}
         with self._changed:
             self._failing = {task: graph for task, graph in self._failing.items() if gone.get(task) != graph}
+
+    def _do_beside(self) -> None:
+        with self._changed:
+            if not self._beside:
+                return
+            key = self._done_beside = next(iter(self._beside))
+            work = self._beside.pop(key)
+        try:
+            finish = work()
+            with self._changed:
+                if self._done_beside:
+                    finish()
+        except BrokenOff:
+            with self._changed:
+                if self._done_beside and key not in self._beside:
+                    self._beside = {key: work, **self._beside}
+        except Exception:
+            log.exception("%s: failed", key)
+        finally:
+            self._done_beside = ""
 
     def _answer(self, job: _Job) -> None:
         log.info("%s: training", job)
@@ -246,7 +294,7 @@ class TrainingQueue(Worker):
         else:
             failing = False
             note = {"request": job.request, "tested_until": result.tested_until, "untold": result.untold, "layer_state": result.local_state}
-            if self._put(job, "training_complete", payload, note):
+            if self._put(job, "training_complete", payload, note, lambda: self._before(job.update, result)):
                 self._trained(job.update, result)
         finally:
             with self._changed:
@@ -258,11 +306,12 @@ class TrainingQueue(Worker):
     def _failed(self, job: _Job, reason: str) -> None:
         self._put(job, "training_failed", TrainingFailed(job.update.round, reason[:SENTENCE]).to_wire(), {})
 
-    def _put(self, job: _Job, event: str, payload: dict[str, Any], note: dict[str, Any]) -> bool:
+    def _put(self, job: _Job, event: str, payload: dict[str, Any], note: dict[str, Any], before: Callable[[], None] = lambda: None) -> bool:
         with self._changed:
             if self._void or job.task in self._waiting:
                 log.info("%s: the result is dropped: %s", job, self._void or "a newer round came")
                 return False
+            before()
             self._outbox.put_answer(event, payload, note, job.task)
             return True
 

@@ -4,6 +4,7 @@
 ``to_wire`` returns what Socket.IO sends. Times are seconds since 1970-01-01 UTC.
 """
 
+from bramble_protocol.messages.evaluation import MOST_MODELS, Evaluate, Evaluated, model_name
 from bramble_protocol.messages.extras import Control, Extras
 from bramble_protocol.messages.handshake import MAX_CHANNELS, MAX_FEATURES, NOTICES, Channel, Handshake, Notice
 from bramble_protocol.messages.readings import FORECAST, MAX_READINGS, Column, DataUpdate, GenerateData, forecast_of
@@ -18,6 +19,7 @@ __all__ = [
     "MAX_FEATURES",
     "MAX_READINGS",
     "MAX_SAMPLES",
+    "MOST_MODELS",
     "NOTICES",
     "Channel",
     "ClientUpdate",
@@ -25,6 +27,8 @@ __all__ = [
     "Control",
     "DataUpdate",
     "Delivery",
+    "Evaluate",
+    "Evaluated",
     "Extras",
     "GenerateData",
     "Handshake",
@@ -36,4 +40,5 @@ __all__ = [
     "TrainingComplete",
     "TrainingFailed",
     "forecast_of",
+    "model_name",
 ]

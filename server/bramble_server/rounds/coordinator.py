@@ -28,6 +28,7 @@ from bramble_server.rounds.cycles import Cycles
 from bramble_server.rounds.deployments import Deployments
 from bramble_server.rounds.downlink import Downlink
 from bramble_server.rounds.endings import Endings
+from bramble_server.rounds.evaluations import Evaluations
 from bramble_server.rounds.missed_resets import MissedResets
 from bramble_server.rounds.track import Shared, Track
 from bramble_server.rounds.tracks import Tracks
@@ -63,6 +64,8 @@ class Coordinator:
         self._tracks = Tracks(Track(foundation, self._shared) for foundation in foundations)
         self._updates = _Updates(self._tracks)
         self._deployments = Deployments(self._tracks, self._shared)
+        self.evaluations = Evaluations(self._tracks, self._shared, self._writer)
+        """What clients are asked to try without training."""
         self._recover()
 
     def _recover(self) -> None:
@@ -73,6 +76,7 @@ class Coordinator:
             recovery.hold(connection, [track.task for track in self._tracks], self._settings.mode, self._archive)
             cycles, known = Cycles.load(connection), clients.load(connection)
             self._missed_resets = MissedResets(connection)
+            self.evaluations.recover(connection)
         self._registry_store = RegistryStore(self._registry, known, self._clock)
         self._cycles = Cycles(cycles, self._settings.data_start.timestamp(), self._tracks.first.graph.manifest.step_s)
         self._view = View(0, {})
@@ -233,7 +237,12 @@ class Coordinator:
 
     def retire(self, task: str, forget: Callable[[], None]) -> None:
         """Learn a deployed task no longer; its history stays, and goes on if it is deployed again. ``forget`` undoes what kept it."""
-        self._writer.submit(lambda _: self._deployments.retire(task, forget))
+
+        def work(_: Reply) -> None:
+            self._deployments.retire(task, forget)
+            self.evaluations.end(task, "its task was retired")
+
+        self._writer.submit(work)
 
     def _evaluation_only(self, reason: str) -> None:
         if self._settings.mode != "evaluation":
@@ -259,6 +268,7 @@ class Coordinator:
             track.feed(machine.Joined(client) if able else machine.Left(client), reply)
 
         self._tracks.each(tell)
+        self.evaluations.joined(client)
         self._changed()
 
     def _left(self, client: str, reply: Reply) -> None:
@@ -299,6 +309,7 @@ class Coordinator:
         self._archive.release()
         self._loop.offload(self._tidy)
         self._endings.forget()
+        self.evaluations.forget()
         self._cycles.reset()
         for track in self._tracks:
             track.forget()
@@ -318,6 +329,7 @@ class Coordinator:
         self._write(work)
         self._loop.offload(self._tidy)
         self._endings.forget(track.task)
+        self.evaluations.forget(track.task)
         track.forget()
         self._changed()
         told = self._downlink.reset(task=track.task)
@@ -342,9 +354,8 @@ class Coordinator:
     def _due(self) -> float:
         now = self._clock.monotonic()
         tracks = (track.due(now) for track in self._tracks)
-        return min(
-            when for when in (*tracks, self._cycles.due(now), self._registry_store.due(), self._endings.due(now)) if when is not None
-        )
+        others = (self._cycles.due(now), self._registry_store.due(), self._endings.due(now), self.evaluations.due())
+        return min(when for when in (*tracks, *others) if when is not None)
 
     def _tick(self) -> None:
         now = self._clock.monotonic()
@@ -355,6 +366,7 @@ class Coordinator:
             self._loop.offload(self._tidy)
         if self._endings.due(now) == 0:
             self._endings.retry(now)
+        self.evaluations.tick()
         self._tracks.each(lambda track: track.tick(now))
 
 

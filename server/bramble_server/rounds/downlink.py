@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from bramble_protocol.messages import ClientUpdate, GenerateData
+from bramble_protocol.messages import ClientUpdate, Evaluate, GenerateData
 
 
 class Downlink(Protocol):
@@ -16,6 +16,9 @@ class Downlink(Protocol):
 
     def over(self, clients: Iterable[str], number: int) -> None:
         """Send ``round_over`` to those of the clients that are connected and know it."""
+
+    def evaluate(self, clients: Iterable[str], asked: Evaluate) -> None:
+        """Send ``evaluate`` to those of the clients that are connected and know it."""
 
     def generate(self, message: GenerateData) -> None:
         """Send ``generate_data`` to all."""

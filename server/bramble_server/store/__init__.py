@@ -18,11 +18,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from bramble_server.store import clients, dialect, meta, migrate, mirror, models, rounds
+from bramble_server.store import clients, dialect, evaluations, meta, migrate, mirror, models, rounds
 from bramble_server.store.errors import StoreError, explained
 from bramble_server.store.trouble import Trouble
 
-__all__ = ["Store", "StoreError", "clients", "meta", "mirror", "models", "reset", "reset_task", "rounds"]
+__all__ = ["Store", "StoreError", "clients", "evaluations", "meta", "mirror", "models", "reset", "reset_task", "rounds"]
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,6 @@ class Store:
         self._lock = threading.Lock()
         with explained(self.where):
             self._writer, self._readers = dialect.engine(url, writer=True), dialect.engine(url, writer=False)
-            self._folder = dialect.folder(url, self._writer, self._readers)
             self._unsynced = self._writer.execution_options(**{dialect.SYNCED: False})
             self._claim = dialect.claim(url)
             try:
@@ -81,12 +80,8 @@ class Store:
             If the database refuses: a full disk, a lock, damage. Nothing of the block is then kept.
         """
         engine = self._writer if synced else self._unsynced
-        with self._lock, self.trouble.noted("write"), explained(self.where):
-            with engine.begin() as connection:
-                yield connection
-                named = models.in_files(connection) if self._folder and self._folder.stale else None
-            if self._folder and named is not None:  # not before: what is rolled back names its files again
-                self._folder.keep(named)
+        with self._lock, self.trouble.noted("write"), explained(self.where), engine.begin() as connection:
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -113,12 +108,12 @@ class Store:
 
 
 def reset(connection: Connection) -> None:
-    """Forget rounds, models, updates, readings and the world's clock; keep the numbers that are in use on the wire, and who there is."""
-    for part in (rounds, models, mirror, meta):
+    """Forget what was learnt, tried and mirrored, and the world's clock; keep the numbers that are in use on the wire, and who there is."""
+    for part in (rounds, models, evaluations, mirror, meta):
         part.clear(connection)
 
 
 def reset_task(connection: Connection, task: str) -> None:
-    """Forget rounds, models and updates of one task, and nothing else."""
-    for part in (rounds, models):
+    """Forget rounds, models, updates and evaluations of one task, and nothing else."""
+    for part in (rounds, models, evaluations):
         part.clear(connection, task)

@@ -12,7 +12,7 @@ from bramble_server.store import schema
 from bramble_server.store.dialect import upsert
 from bramble_server.store.errors import StoreError
 
-KEPT = ("schema", "graphs", "last_round", "cycle")
+KEPT = ("schema", "graphs", "last_round", "last_evaluation", "cycle")
 """What a reset leaves: numbers in use on the wire are never used twice, or what is still on its way would be taken for new."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
 
 metadata = MetaData()
 
@@ -46,8 +46,7 @@ models = Table(
     "models",
     metadata,
     Column("round", Integer, primary_key=True, autoincrement=False),
-    Column("weights", LargeBinary, nullable=False),  # float32, little-endian, in layout order; empty where they have a file
-    Column("file_check", BigInteger),  # CRC-32 of that file (weights.py); NULL where there is none
+    Column("weights", LargeBinary, nullable=False),  # float32, little-endian, in layout order
     Column("strategy", String(63)),  # what made it; NULL before release 0.2
     Column("parameters", JSON(none_as_null=True)),  # what was set of that
     Column("task", String(63), nullable=False),
@@ -91,4 +90,25 @@ clients = Table(
     Column("last_cycle", Integer),
     Column("health", JSON),
     Column("health_at", Float(53)),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("evaluation", Integer, primary_key=True, autoincrement=False),
+    Column("task", String(63), nullable=False),
+    Column("models", JSON, nullable=False),  # their rounds
+    *(Column(name, Float(53), nullable=name == "ended") for name in ("started", "until", "ended")),  # NULL while it is open
+    Index("evaluations_task", "task", "evaluation"),
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("evaluation", ForeignKey("evaluations.evaluation", ondelete="CASCADE"), primary_key=True),
+    Column("client", String(63), primary_key=True),
+    Column("samples", Integer),  # windows that every model was tried on
+    Column("baseline", Float(53)),  # mean over them
+    Column("errors", JSON(none_as_null=True)),  # the same of each model, by its round
+    Column("reason", String(500)),  # why there is nothing; NULL too while it is waited for
 )

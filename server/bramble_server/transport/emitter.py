@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bramble_protocol.features import ROUND_OVER, TRACKS
-from bramble_protocol.messages import ClientUpdate, GenerateData, Notice, Reset, RoundOver
+from bramble_protocol.features import EVALUATE, ROUND_OVER, TRACKS
+from bramble_protocol.messages import ClientUpdate, Evaluate, GenerateData, Notice, Reset, RoundOver
 from bramble_server.fleet.registry import Registry
 from bramble_server.transport.port import Transport
 
@@ -39,6 +39,10 @@ class Emitter:
     def over(self, clients: Iterable[str], number: int) -> None:
         """Send ``round_over`` to those of the clients that are connected and know it."""
         self._to(clients, "round_over", RoundOver(number).to_wire(), feature=ROUND_OVER)
+
+    def evaluate(self, clients: Iterable[str], asked: Evaluate) -> None:
+        """Send ``evaluate`` to those of the clients that are connected and know it."""
+        self._to(clients, "evaluate", self._offload(asked.to_wire), feature=EVALUATE)
 
     def generate(self, message: GenerateData) -> None:
         """Send ``generate_data`` to all."""

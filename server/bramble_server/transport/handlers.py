@@ -11,7 +11,7 @@ from typing import Any
 from bramble_protocol import health
 from bramble_protocol.errors import BrambleError, StaleError
 from bramble_protocol.health import Health
-from bramble_protocol.messages import DataUpdate, Delivery, Notice, TrainingFailed
+from bramble_protocol.messages import DataUpdate, Delivery, Evaluated, Notice, TrainingFailed
 from bramble_protocol.printable import printable
 from bramble_server.fleet import plausibility
 from bramble_server.fleet.admission import Admission
@@ -45,6 +45,7 @@ class Handlers:
         self._events: dict[str, Callable[..., Any]] = {
             "training_complete": self.training_complete,
             "training_failed": self.training_failed,
+            "evaluated": self.evaluated,
             "data_update": self.data_update,
             health.EVENT: self.health,
         }
@@ -142,6 +143,17 @@ class Handlers:
             return {"accepted": True}
 
         return self._answer(sid, "training_failed", False, payload, take)
+
+    def evaluated(self, sid: str, *payload: Any) -> Any:
+        """Take what a client found when it tried models."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            found = Evaluated.from_wire(value)
+            plausibility.metrics({"baseline": found.baseline, **found.errors})
+            self._coordinator.evaluations.take(client.id, found)
+            return {"accepted": True}
+
+        return self._answer(sid, "evaluated", False, payload, take)
 
     def data_update(self, sid: str, *payload: Any) -> Any:
         """Take mirrored readings."""

@@ -78,6 +78,19 @@ def integer(low: int, high: int) -> Reader:
     return reader
 
 
+def integers(low: int, high: int, most: int) -> Reader:
+    """Read several different integers from low to high, with commas between."""
+    one = integer(low, high)
+
+    def reader(text: str, name: str) -> tuple[int, ...]:
+        found = tuple(one(item, name) for item in text.split(","))
+        if len(set(found)) < len(found) or len(found) > most:
+            raise RequestError(400, f"{name}: expected at most {most} different integers with commas between")
+        return found
+
+    return reader
+
+
 def seconds(text: str, name: str) -> float:
     """Read a time."""
     try:
