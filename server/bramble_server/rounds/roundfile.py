@@ -20,6 +20,7 @@ import numpy as np
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
+from bramble_server.disk import sync_folder, write_at
 
 FORMAT, LATER = 1, 2
 """Of the header: as release 0.1 has it, and where clients are under way, which that would not understand."""
@@ -202,7 +203,7 @@ class RoundFile:
         try:
             pieces: list[bytes | memoryview] = [head, *parts] if length > _SMALL else [b"".join((head, *parts))]
             for piece in pieces:
-                self._write(piece, at)
+                write_at(self._file, piece, at)
                 at += len(piece)
         except OSError as error:
             self._cut(self._end)
@@ -226,7 +227,7 @@ class RoundFile:
         try:
             os.fdatasync(self._file)
             if not self._named:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
                 self._named = True
         except OSError as error:
             # Tried again, a sync may succeed without having written what it failed to write before.
@@ -250,12 +251,6 @@ class RoundFile:
         if self._file >= 0:
             os.close(self._file)
         self._file = -1
-
-    def _write(self, data: bytes | memoryview, start: int) -> None:
-        rest = memoryview(data)
-        while rest:
-            count = os.pwrite(self._file, rest, start)
-            rest, start = rest[count:], start + count
 
     def _cut(self, end: int) -> None:
         self._end = end
@@ -317,12 +312,3 @@ def _whole(file: int, record: Record) -> bool:
 
 def _named(about: Mapping[str, Any]) -> str:
     return f"the update of {about['client']}" if "client" in about else "its header"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Sync the folder, so that the file's name survives a power cut too."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -50,6 +50,7 @@ class Store:
         self._lock = threading.Lock()
         with explained(self.where):
             self._writer, self._readers = dialect.engine(url, writer=True), dialect.engine(url, writer=False)
+            self._folder = dialect.folder(url, self._writer, self._readers)
             self._unsynced = self._writer.execution_options(**{dialect.SYNCED: False})
             self._claim = dialect.claim(url)
             try:
@@ -80,8 +81,12 @@ class Store:
             If the database refuses: a full disk, a lock, damage. Nothing of the block is then kept.
         """
         engine = self._writer if synced else self._unsynced
-        with self._lock, self.trouble.noted("write"), explained(self.where), engine.begin() as connection:
-            yield connection
+        with self._lock, self.trouble.noted("write"), explained(self.where):
+            with engine.begin() as connection:
+                yield connection
+                named = models.in_files(connection) if self._folder and self._folder.stale else None
+            if self._folder and named is not None:  # not before: what is rolled back names its files again
+                self._folder.keep(named)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

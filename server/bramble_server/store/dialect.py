@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
 from bramble_server.store.errors import REMEDY, StoreError
+from bramble_server.store.weights import KEY, Folder
 
 LOOK_S = 10.0
 """How long to look for damage at a start; some hundred megabytes."""
@@ -176,6 +177,16 @@ def altering(writer: Engine, where: str) -> Iterator[Connection]:
                     )
         finally:
             raw.execute("PRAGMA foreign_keys=ON")
+
+
+def folder(url: URL, *engines: Engine) -> Folder | None:
+    """Give these engines' connections the folder for large models beside an SQLite file; PostgreSQL keeps those itself."""
+    if url.get_backend_name() != "sqlite":
+        return None
+    made = Folder(Path(url.database or ""))
+    for each in engines:
+        event.listen(each, "connect", lambda _, record: record.info.update({KEY: made}))
+    return made
 
 
 def claim(url: URL) -> ExitStack:

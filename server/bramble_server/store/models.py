@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, select
 
 from bramble_protocol.layout import Weights
 from bramble_server.store.dialect import Statement, erase_what_is_deleted, upsert
 from bramble_server.store.schema import latest_updates, models, strategy_state
+from bramble_server.store.weights import KEY, LARGE, Folder, check_sum
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,12 @@ _LET_GO = Statement(delete(models).where(_THEIRS, models.c.round <= _NEWEST.offs
 
 def save(connection: Connection, task: str, number: int, weights: Weights, memory: Memory, keep: int) -> None:
     """Keep the model of a round, shape (parameters,), with what belongs to it, and only the task's newest ``keep`` (at least one)."""
-    values = {"weights": _pack(weights), "strategy": memory.strategy, "parameters": dict(memory.parameters)}
-    connection.execute(_SAVE, {"task": task, "round": number, **values})
+    folder: Folder | None = connection.info.get(KEY) if weights.nbytes >= LARGE else None
+    stored = {"weights": b"", "file_check": check_sum(weights)} if folder else {"weights": _pack(weights), "file_check": None}
+    made_by = {"strategy": memory.strategy, "parameters": dict(memory.parameters)}
+    connection.execute(_SAVE, {"task": task, "round": number, **stored, **made_by})
+    if folder:
+        folder.put(number, weights)
     for name, array in memory.state.items():
         plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         described = {"dtype": plain.dtype.str, "shape": list(array.shape)}
@@ -77,22 +82,18 @@ def memory(connection: Connection, number: int) -> Memory:
 
 def latest(connection: Connection, task: str) -> tuple[int, Weights] | None:
     """Return round and weights of a task's newest model, or None before its first commit."""
-    theirs = select(models.c.round, models.c.weights).where(models.c.task == task)
-    row = connection.execute(theirs.order_by(models.c.round.desc()).limit(1)).first()
-    return None if row is None else (row.round, _unpack(row.weights))
+    return _newest(connection, models.c.task == task)
 
 
 def get(connection: Connection, task: str, number: int) -> Weights | None:
     """Return the model of one round of a task, or None if it never was or was let go."""
-    data = connection.scalar(select(models.c.weights).where(models.c.task == task, models.c.round == number))
-    return None if data is None else _unpack(data)
+    found = _newest(connection, models.c.task == task, models.c.round == number)
+    return found and found[1]
 
 
 def before(connection: Connection, task: str, number: int) -> tuple[int, Weights] | None:
     """Return round and weights of the model that a round of a task began with; None if that was the initial one."""
-    theirs = select(models.c.round, models.c.weights).where(models.c.task == task, models.c.round < number)
-    row = connection.execute(theirs.order_by(models.c.round.desc()).limit(1)).first()
-    return None if row is None else (row.round, _unpack(row.weights))
+    return _newest(connection, models.c.task == task, models.c.round < number)
 
 
 def kept(connection: Connection, task: str) -> list[int]:
@@ -136,8 +137,26 @@ def forget(connection: Connection, clients: Collection[str]) -> None:
 
 def clear(connection: Connection, task: str | None = None) -> None:
     """Forget all models and updates, or those of one task."""
+    if folder := connection.info.get(KEY):
+        folder.stale = True
     for table in (models, latest_updates):
         connection.execute(delete(table) if task is None else delete(table).where(table.c.task == task))
+
+
+def in_files(connection: Connection) -> list[int]:
+    """Return the rounds whose models' weights have a file."""
+    return list(connection.scalars(select(models.c.round).where(models.c.file_check.is_not(None))))
+
+
+def _newest(connection: Connection, *which: ColumnElement[bool]) -> tuple[int, Weights] | None:
+    stored = select(models.c.round, models.c.weights, models.c.file_check).where(*which)
+    row = connection.execute(stored.order_by(models.c.round.desc()).limit(1)).first()
+    if row is None:
+        return None
+    if row.file_check is None:
+        return row.round, _unpack(row.weights)
+    folder: Folder = connection.info[KEY]
+    return row.round, folder.get(row.round, row.file_check)
 
 
 def _pack(weights: Weights) -> bytes:

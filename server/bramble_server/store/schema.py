@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
 
 metadata = MetaData()
 
@@ -46,7 +46,8 @@ models = Table(
     "models",
     metadata,
     Column("round", Integer, primary_key=True, autoincrement=False),
-    Column("weights", LargeBinary, nullable=False),  # float32, little-endian, in layout order
+    Column("weights", LargeBinary, nullable=False),  # float32, little-endian, in layout order; empty where they have a file
+    Column("file_check", BigInteger),  # CRC-32 of that file (weights.py); NULL where there is none
     Column("strategy", String(63)),  # what made it; NULL before release 0.2
     Column("parameters", JSON(none_as_null=True)),  # what was set of that
     Column("task", String(63), nullable=False),

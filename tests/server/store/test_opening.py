@@ -52,7 +52,8 @@ class TestDurability:
         log = path.with_name("bramble.db-wal")
         with closing(Store(path)) as store:
             with store.writing() as connection:
-                models.save(connection, "climate", 1, np.ones(3_000_000, np.float32), models.UNKNOWN, 1)
+                large = models.Memory("fedavgm", {}, {"velocity": np.ones(3_000_000, np.float32)})
+                models.save(connection, "climate", 1, np.ones(3, np.float32), large, 1)
             assert log.stat().st_size > 12_000_000
             for number in (2, 3):
                 committed(store, number)
@@ -125,11 +126,11 @@ class TestTrouble:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # SQLite then answers as on a full disk
         with pytest.raises(StoreError, match="cannot grow because the disk is full: free some space"), store.writing() as connection:
-            models.save(connection, "climate", 2, np.ones(100_000, np.float32), models.UNKNOWN, 20)
+            models.save(connection, "climate", 2, np.ones(60_000, np.float32), models.UNKNOWN, 20)
         with store.writing() as connection:
             assert models.kept(connection, "climate") == [1], "what was committed is there, and the store goes on"
             connection.exec_driver_sql("PRAGMA max_page_count = 100000")
-            models.save(connection, "climate", 2, np.ones(100_000, np.float32), models.UNKNOWN, 20)
+            models.save(connection, "climate", 2, np.ones(60_000, np.float32), models.UNKNOWN, 20)
 
     def test_somebody_elses_lock(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dialect, "BUSY_S", 0.01)

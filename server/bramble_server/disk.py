@@ -1,0 +1,23 @@
+"""What the standard library leaves to do where bytes must be written whole, and survive a power cut."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_at(file: int, data: bytes | memoryview, start: int) -> None:
+    """Write all of it to a file from a place on."""
+    rest = memoryview(data)
+    while rest:
+        count = os.pwrite(file, rest, start)
+        rest, start = rest[count:], start + count
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of the files in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
