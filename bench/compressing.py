@@ -12,7 +12,7 @@ from bench.table import Row
 from bramble.simulation import places
 from bramble.simulation.rounds import Simulation
 from bramble.simulation.scenario import Scenario
-from bramble.simulation.workers import Workers
+from bramble.simulation.workers import Threads
 from bramble_protocol import codecs, sections
 from bramble_protocol.layout import Layout
 from bramble_server import foundation
@@ -35,7 +35,7 @@ class Fleet:
         [built] = foundation.read(Alone(task=("climate",), min_clients=1))
         self.layout, self._config = built.graph.manifest.layout, built.graph.manifest.config
         self._stretches, _ = places.share(places.read(None, built.graph.manifest), CLIENTS)
-        self.workers = Workers(built.graph, workers)
+        self.workers = Threads(built.graph, workers)
 
     def errors(self, name: str, times: float, seed: int, rounds: int) -> list[float]:
         """Return the error on what was held out after each round, mean over all windows."""

@@ -27,7 +27,7 @@ from bench.table import Row
 from bramble.simulation.places import Place, Stretch
 from bramble.simulation.rounds import Simulation
 from bramble.simulation.scenario import Scenario
-from bramble.simulation.workers import Workers
+from bramble.simulation.workers import Threads
 from bramble_client.learn.windows import Windows
 from bramble_protocol.errors import BrambleError
 from bramble_server import foundation
@@ -107,7 +107,7 @@ def errors(trial: Trial) -> Iterator[float]:
             min_clients=1, clients_per_round=ASKED,
         )
     )  # fmt: skip
-    workers = Workers(built.graph, 1)
+    workers = Threads(built.graph, 1)
     try:
         for played in Simulation(built, stretches, Scenario(), trial.seed, workers).play(MOST_ROUNDS):
             yield played.error

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ from bench.table import Row
 from bramble.simulation import places
 from bramble.simulation.rounds import Simulation
 from bramble.simulation.scenario import Scenario
-from bramble.simulation.workers import Workers
+from bramble.simulation.workers import Threads, Workers
 from bramble_client.learn.runtime import Runtime
 from bramble_protocol.graph import GraphFile
 from bramble_server import foundation
@@ -30,16 +32,16 @@ MANY, MANY_ROUNDS = 1000, 3
 Call = tuple[str, dict[str, NDArray[Any]]]
 
 
-class Listening(Workers):
-    """Workers that note every call with its arguments as the runtime takes them."""
+class Listening(Runtime):
+    """Notes every call with its arguments as the runtime takes them."""
 
     def __init__(self, graph: GraphFile) -> None:
-        super().__init__(graph, 1)
+        super().__init__(graph.flatbuffer)
         self.calls: list[Call] = []
 
     def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
         """Note it, and run it."""
-        _, expected = self._runtime._signature(signature)
+        _, expected = self._signature(signature)
         prepared = {name: np.asarray(value, expected[name].dtype, order="C") for name, value in inputs.items()}
         self.calls.append((signature, prepared))
         return super().__call__(signature, **inputs)
@@ -50,6 +52,14 @@ def simulation(workers: Workers, seed: int = 0) -> Simulation:
     [built] = foundation.read(Alone(task=("climate",), min_clients=1))
     stretches, _ = places.share(PLACES, CLIENTS)
     return Simulation(built, stretches, Scenario(spread=0), seed, workers)
+
+
+def heard(graph: GraphFile) -> list[Call]:
+    """Return all calls of a round."""
+    listening = Listening(graph)
+    with closing(Threads(graph, 1)) as workers, patch("bramble.simulation.workers.Runtime", lambda flatbuffer: listening):
+        list(simulation(workers).play(1))
+    return listening.calls
 
 
 def tight(graph: GraphFile, calls: list[Call], count: int) -> float:
@@ -87,12 +97,9 @@ def main() -> list[Row]:
     logging.getLogger("bramble_client").setLevel(logging.ERROR)
     [built] = foundation.read(Alone(task=("climate",), min_clients=1))
     count = len(os.sched_getaffinity(0))
-    listening = Listening(built.graph)
-    list(simulation(listening).play(1))
-    calls = listening.calls
-    listening.close()
+    calls = heard(built.graph)
     ours, theirs = [], []
-    workers = Workers(built.graph, count)
+    workers = Threads(built.graph, count)
     for _ in range(REPEATS):
         fleet = simulation(workers)
         began = time.perf_counter()

@@ -17,7 +17,7 @@ from bramble.simulation import places
 from bramble.simulation.asynchronous import simulation_of
 from bramble.simulation.places import Stretch
 from bramble.simulation.scenario import Scenario
-from bramble.simulation.workers import Workers
+from bramble.simulation.workers import Threads
 from bramble_server import foundation
 from bramble_server.settings import Alone
 
@@ -64,7 +64,7 @@ def reached(side: str, cell: Cell, seed: int, scenario: Scenario) -> Reached:
     rate, epochs, whole = cell
     strategy: dict[str, Any] = {"strategy": "fedavgm", "strategy_option": {"momentum": 0.0, "learning_rate": whole}}
     [built] = foundation.read(Alone(task=("climate",), min_clients=1, learning_rate=rate, epochs=epochs, **strategy, **SIDES[side]))
-    with closing(Workers(built.graph, 2)) as workers:
+    with closing(Threads(built.graph, 2)) as workers:
         simulation = simulation_of(built)(built, stretches(), scenario, seed, workers)
         for played in simulation.play(MOST[side]):
             if played.error <= (1 - BELOW) * played.baseline:

@@ -31,7 +31,7 @@ def run(settings: ExperimentSettings) -> int:
     """
     console = Console(highlight=False)
     path = Path(settings.file)
-    experiment = grid.read(path, settings.workers)
+    experiment = grid.read(path, settings)
     folder = settings.out or path.with_suffix("")
     _claim(folder, experiment.title)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -36,6 +36,12 @@ class WorkersSettings(BaseSettings):
     workers: int = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=256, description="Clients that train at once.",
         json_schema_extra={"shown": "one a processor"},
+    )  # fmt: skip
+    backend: Literal["threads", "ray"] = Field(
+        "threads", description="Who trains them: threads of this process, or processes of Ray, which takes pip install 'bramble-fl[ray]'."
+    )
+    ray_address: str | None = Field(
+        None, description="Ray cluster to train on, such as 192.0.2.10:6379; without it one is started on this machine.",
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def _head(ready: Run) -> str:
     settings, lengths = ready.settings, [stretch.stop - stretch.start for stretch in ready.stretches]
     least, most, at = min(lengths), max(lengths), len({stretch.place.name for stretch in ready.stretches})
     windows = f"{least if least == most else f'{least} to {most}'} windows each{', which overlap' if ready.overlap else ''}"
-    seed = f"seed {settings.seed}, {settings.workers} worker{'s' * (settings.workers > 1)}"
+    seed = f"seed {settings.seed}, {settings.workers} worker{'s' * (settings.workers > 1)}{' of Ray' * (settings.backend == 'ray')}"
     how = ready.choice if ready.codec.name == PLAIN else f"{ready.choice}, {ready.codec}"
     if settings.clients_per_round is not None:
         how = f"{how}, {settings.clients_per_round} a round by {settings.selection}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bramble.simulation.rounds import Played, Scratch, Simulation, on_the_wire
+from bramble.simulation.training import train
 from bramble_client.learn.trainer import Result
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import ClientUpdate
@@ -35,7 +36,7 @@ class Work:
     ends: float
     """When its answer comes, or its connection breaks."""
     breaks: bool
-    result: Future[Result | BrambleError] | None = None
+    result: Future[Result | str] | None = None
 
 
 class AsynchronousSimulation(Simulation):
@@ -113,7 +114,7 @@ class AsynchronousSimulation(Simulation):
         breaks = self._scenario.breaks(client, number, self._seed) and not (former and former.asked is asked)
         work = self._work[client] = Work(asked, began, began + (takes / 2 if breaks else takes), breaks)
         if not breaks:
-            work.result = self._workers.submit(lambda: self._train(asked, client, began, work.ends))
+            work.result = self._workers.submit(train, *self._training(asked, client, began, work.ends))
         heapq.heappush(self._coming, (work.ends, client))
 
     def _until(self, open_round: OpenRound, deadline: float, behind: Mapping[str, UnderWay]) -> Commit | Abandon:

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from bramble import flags
-from bramble.settings import SimulateSettings
+from bramble.settings import SimulateSettings, WorkersSettings
 from bramble.simulation.run import Run
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Metric
 from bramble_server.round_settings import OPTIONED
 
 TABLES = ("title", "simulate", "grid")
-OWN = ("workers", "out", "as_json", "seed")
+OWN = ("workers", "backend", "ray_address", "out", "as_json", "seed")
 """Settings of a simulation that are not a cell's: where and how it runs, and the seed, by which cells are repeated."""
 
 
@@ -54,15 +54,15 @@ class Experiment:
         return tuple(self.cells[0].settings)
 
 
-def read(path: Path, workers: int) -> Experiment:
+def read(path: Path, machine: WorkersSettings) -> Experiment:
     """Read an experiment's file, and see that each of its simulations could begin.
 
     Parameters
     ----------
     path
         A TOML file with ``title``, ``[simulate]`` and ``[grid]``.
-    workers
-        Of each simulation.
+    machine
+        Where and by whom each simulation is run.
 
     Raises
     ------
@@ -87,9 +87,10 @@ def read(path: Path, workers: int) -> Experiment:
             raise _error(path, text, name, f"{name} is in both [simulate] and [grid]; leave one of them out")
     seeds = grid.pop("seed", [common.pop("seed", 0)])
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    where = {name: getattr(machine, name) for name in WorkersSettings.model_fields}
     cells = []
     for point in points:
-        built = {seed: _settings(path, text, {**common, **point, "seed": seed, "workers": workers}) for seed in seeds}
+        built = {seed: _settings(path, text, {**common, **point, "seed": seed, **where}) for seed in seeds}
         cells.append(Cell(point, {settings.seed: settings for settings in built.values()}))
     runs = [Run(next(iter(cell.settings.values()))) for cell in cells]
     metrics = {run.metric for run in runs}

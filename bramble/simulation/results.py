@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bramble.simulation.rounds import EPOCH, Played
+from bramble.simulation.rounds import Played
+from bramble.simulation.training import EPOCH
 from bramble_protocol.errors import BrambleError
 
 SUMMARY = "summary.json"

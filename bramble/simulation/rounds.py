@@ -14,14 +14,13 @@ import numpy as np
 
 from bramble.simulation.places import Place, Stretch
 from bramble.simulation.scenario import Scenario
+from bramble.simulation.training import Clock, Training, score, train
 from bramble.simulation.workers import Workers
-from bramble_client.learn.fitting import Model as Numbers
-from bramble_client.learn.plausibility import WindowDoubts
-from bramble_client.learn.trainer import Ready, Result, local_run, measure
+from bramble_client.learn.trainer import Result
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import FEATURES
 from bramble_protocol.layout import Weights
-from bramble_protocol.messages import ClientUpdate, Delivery, Timing
+from bramble_protocol.messages import ClientUpdate, Delivery
 from bramble_server.foundation import Foundation
 from bramble_server.learning import strategies
 from bramble_server.learning.judge import Judge
@@ -49,25 +48,6 @@ from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, RoundFile
 from bramble_server.rounds.view import Model
 
-EPOCH = 1_672_531_200.0
-"""Where the simulated clock starts, seconds since 1970 UTC: 2023-01-01. The same for all, for the same bits."""
-
-
-@dataclass
-class Clock:
-    """A clock that stands still unless it is told how late it is."""
-
-    now: float = 0.0
-    """Seconds since the simulation began."""
-
-    def monotonic(self) -> float:
-        """Return seconds since the simulation began."""
-        return self.now
-
-    def time(self) -> float:
-        """Return seconds since 1970 UTC."""
-        return EPOCH + self.now
-
 
 class Scratch(RoundFile):
     """A round's file that need not survive a power cut: a simulation is begun again."""
@@ -81,7 +61,6 @@ class Device:
     """A simulated client: its stretch of a place's readings, and what it remembers from round to round."""
 
     stretch: Stretch
-    doubts: WindowDoubts = field(default_factory=WindowDoubts)
     tested_until: float | None = None
     local_state: str | None = None
 
@@ -227,38 +206,27 @@ class Simulation:
 
     def _trained(
         self, asked: Mapping[str, ClientUpdate], timely: Sequence[tuple[float, str]], begun: float, enough: int
-    ) -> Iterator[Result | BrambleError]:
+    ) -> Iterator[Result | str]:
         """Yield what clients answer, in the order in which they do.
 
         Who is late trains as well, and so does who is not needed, but nobody takes it: the server knows nothing of it, and neither does
         the client's memory. So those are trained for only if others fail.
         """
         for part in (timely[:enough], timely[enough:]) if enough else (timely,):
-            yield from self._workers.map(lambda item: self._train(asked[item[1]], item[1], begun, item[0]), part)
+            yield from self._workers.map(train, (self._training(asked[client], client, begun, ends) for ends, client in part))
 
-    def _train(self, update: ClientUpdate, client: str, begun: float, arrives: float) -> Result | BrambleError:
-        device, manifest = self._devices[client], self.graph.manifest
-        ready = Ready(manifest, self.graph.state, device.stretch.windows, device.doubts, client, personal=False)
-        came = Clock(begun).time()
-        try:
-            result = local_run(
-                self._workers, ready, update, device.tested_until, device.local_state, Timing(came, came, came), clock=Clock(arrives)
-            )
-        except BrambleError as error:
-            return error
-        return self._turned(result, update) if client in self._liars else result
+    def _training(self, asked: ClientUpdate, client: str, begins: float, ends: float) -> tuple[tuple[ClientUpdate, Place], Training]:
+        """Return a client's local run as workers take it."""
+        device = self._devices[client]
+        stretch, turned = device.stretch, self._scenario.hostile_times if client in self._liars else 0.0
+        windows = slice(stretch.start, stretch.stop)
+        return (asked, stretch.place), Training(client, windows, begins, ends, device.tested_until, device.local_state, turned)
 
-    def _turned(self, result: Result, update: ClientUpdate) -> Result:
-        """Return what a hostile client sends in place of what it trained."""
-        moved = result.complete.weights - update.weights
-        weights = update.weights - np.float32(self._scenario.hostile_times) * moved
-        return replace(result, complete=replace(result.complete, weights=weights))
-
-    def _delivered(self, open_round: OpenRound, result: Result | BrambleError, asked: ClientUpdate, event: Update) -> Event:
+    def _delivered(self, open_round: OpenRound, result: Result | str, asked: ClientUpdate, event: Update) -> Event:
         """Bring an answer through the wire's form and put it aside; it becomes a failure if there is none, or it cannot be read."""
         try:
-            if isinstance(result, BrambleError):
-                raise result
+            if isinstance(result, str):
+                return Failed(event.client, event.round, result)
             delivery = Delivery.from_wire(result.complete.to_wire(asked), asked.layout)
             open_round.take([(event.client, delivery, asked)])
             open_round.fold(event.client)
@@ -304,8 +272,7 @@ class Simulation:
 
     def _held_out(self, model: Weights, kind: str) -> dict[str, float]:
         """Return each place's mean of a measure on the windows that were held out."""
-        arguments = Numbers(model, self.graph.state).arguments(self.graph.manifest)
-        found = self._workers.map(lambda place: measure(self._workers, place.held_out, arguments)[kind], self._places)
+        found = self._workers.map(score, (((model, place), kind) for place in self._places))
         return {place.name: mean for place, mean in zip(self._places, found, strict=True)}
 
     @property

@@ -15,7 +15,7 @@ from bramble.simulation import places, scenario
 from bramble.simulation.asynchronous import simulation_of
 from bramble.simulation.rounds import Played
 from bramble.simulation.scenario import Scenario
-from bramble.simulation.workers import Workers
+from bramble.simulation.workers import Threads, Workers
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Metric
 from bramble_server import foundation
@@ -119,7 +119,7 @@ class Run:
         played: list[Played] = []
         stopped = None
         began = time.monotonic()
-        with _silent_clients(), closing(Workers(self._built.graph, self.settings.workers)) as workers:
+        with _silent_clients(), closing(self._workers()) as workers:
             simulation = simulation_of(self._built)(self._built, self.stretches, self._scenario, self.settings.seed, workers)
             try:
                 for each in simulation.play(self.settings.rounds):
@@ -130,6 +130,14 @@ class Run:
             except BrambleError as error:
                 stopped = str(error)
         return Outcome(played, stopped, time.monotonic() - began, workers.name, self.metric.unit, simulation.digest)
+
+    def _workers(self) -> Workers:
+        graph, settings = self._built.graph, self.settings
+        if settings.backend == "ray":
+            from bramble.simulation.on_ray import RayWorkers  # which is large, and mostly not there
+
+            return RayWorkers(graph, settings.workers, settings.ray_address)
+        return Threads(graph, settings.workers)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Collection
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -49,17 +50,17 @@ class Scenario(BaseModel):
 
     def here(self, client: str, place: str, round_number: int, seed: int) -> bool:
         """Return whether a client that has joined is there when a round opens."""
-        return _drawn(seed, "away", client, round_number) >= self.away
+        return not self.away or _drawn(seed, "away", client, round_number) >= self.away
 
     def joins(self, client: str, seed: int) -> float:
         """Return when it joins."""
-        return self.joining_s * _drawn(seed, "joins", client)
+        return self.joining_s and self.joining_s * _drawn(seed, "joins", client)
 
     def takes(self, client: str, place: str, round_number: int, seed: int) -> float:
         """Return how long it takes from being asked to its answer's arrival."""
         usual = math.exp(self.spread * _normal(seed, "speed", client))
         whose = {"round": (client, round_number), "client": (client,), "place": (place,)}[self.slow_by]
-        slow = _drawn(seed, "slow", *whose) < self.slow
+        slow = self.slow and _drawn(seed, "slow", *whose) < self.slow
         return self.network_s + self.training_s * usual * (self.slow_times if slow else 1.0)
 
     def liars(self, clients: Collection[str], seed: int) -> frozenset[str]:
@@ -69,7 +70,7 @@ class Scenario(BaseModel):
 
     def breaks(self, client: str, round_number: int, seed: int) -> bool:
         """Return whether its connection breaks before it has answered."""
-        return _drawn(seed, "lost", client, round_number) < self.lost
+        return bool(self.lost) and _drawn(seed, "lost", client, round_number) < self.lost
 
 
 def read(path: Path) -> Scenario:
@@ -110,5 +111,6 @@ def _drawn(seed: int, *what: str | int) -> float:
     return float(_generator(seed, *what).random())
 
 
+@lru_cache(1 << 17)
 def _normal(seed: int, *what: str | int) -> float:
     return float(_generator(seed, *what).standard_normal())

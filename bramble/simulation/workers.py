@@ -1,31 +1,74 @@
-"""Trains several simulated clients at once: one TFLite runtime a thread, which leaves Python to the others while it computes."""
+"""Who trains several simulated clients at once: here threads, one TFLite runtime each, which leaves Python to the others while it computes.
+
+What one gives depends on its arguments alone, so that neither the number of workers nor who took which work changes a bit.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bramble_client.learn.runtime import Runtime
 from bramble_protocol.graph import GraphFile
 
 AHEAD = 4
 """Results that may wait for each worker: they are models."""
-T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Workers:
-    """Threads that each hold a graph; whoever calls a signature gets that of its own thread, so this is a :class:`Graph` itself.
+class Workers(ABC):
+    """Workers that each hold a graph.
 
-    What one gives depends on its arguments alone, so that neither the number of threads nor who took which work changes a bit.
+    Work is a function at the top of a module, which is given a worker's runtime, the graph, what it shares with other work, and its item.
+    """
+
+    name: str
+    """Of the TensorFlow Lite runtime."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    @abstractmethod
+    def submit(self, function: Callable[..., R], shared: Sequence[Any], item: Any) -> Future[R]:
+        """Have one of them do something as soon as it can.
+
+        Parameters
+        ----------
+        function
+            Called as ``function(runtime, graph, *shared, item)``.
+        shared
+            What much other work is given, too; nobody may write to it.
+        item
+            What this work alone is given.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End them."""
+
+    def map(self, function: Callable[..., R], work: Iterable[tuple[Sequence[Any], Any]]) -> Iterator[R]:
+        """Yield a function's results in the order of its work, some of them computed ahead."""
+        waiting: deque[Future[R]] = deque()
+        try:
+            for shared, item in work:
+                if len(waiting) >= AHEAD * self._count:
+                    yield waiting.popleft().result()
+                waiting.append(self.submit(function, shared, item))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+class Threads(Workers):
+    """Threads of this process.
 
     Parameters
     ----------
@@ -36,13 +79,13 @@ class Workers:
     """
 
     def __init__(self, graph: GraphFile, count: int) -> None:
-        self._graph, self._count = graph, count
+        super().__init__(count)
+        self._graph = graph
         self._own = threading.local()
         self._pool = ThreadPoolExecutor(count, "simulated")
-        with _quiet():
+        with quiet():
             self.name = self._runtime.name
             self._runtime.prepare()
-        """Name of the TensorFlow Lite runtime."""
 
     @property
     def _runtime(self) -> Runtime:
@@ -51,32 +94,9 @@ class Workers:
         runtime: Runtime = self._own.runtime
         return runtime
 
-    @property
-    def signatures(self) -> Collection[str]:
-        """Names of the signatures that the graph has."""
-        return self._runtime.signatures
-
-    def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
-        """Run one signature in this thread."""
-        return self._runtime(signature, **inputs)
-
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Yield a function's results in the order of its arguments, some of them computed ahead."""
-        waiting: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                if len(waiting) >= AHEAD * self._count:
-                    yield waiting.popleft().result()
-                waiting.append(self._pool.submit(function, item))
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-    def submit(self, work: Callable[[], R]) -> Future[R]:
-        """Have a thread do something as soon as one is free."""
-        return self._pool.submit(work)
+    def submit(self, function: Callable[..., R], shared: Sequence[Any], item: Any) -> Future[R]:
+        """Have a thread do it as soon as one is free."""
+        return self._pool.submit(lambda: function(self._runtime, self._graph, *shared, item))
 
     def close(self) -> None:
         """End the threads, once each has done what it is at."""
@@ -84,8 +104,8 @@ class Workers:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Let nobody see what a runtime writes to stderr when it is loaded: which of its parts it uses."""
+def quiet() -> Iterator[None]:
+    """Let nobody see what a library writes to stderr from C++, such as which of its parts a runtime uses."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:

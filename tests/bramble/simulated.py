@@ -14,7 +14,7 @@ from bramble.simulation.asynchronous import simulation_of
 from bramble.simulation.places import Place, Stretch
 from bramble.simulation.rounds import Played, Simulation
 from bramble.simulation.scenario import Scenario
-from bramble.simulation.workers import Workers
+from bramble.simulation.workers import Threads
 from bramble_server import foundation, tasks
 from bramble_server.foundation import Foundation
 from bramble_server.settings import Alone
@@ -41,7 +41,7 @@ def simulated(
     clients: int = 7, rounds: int = 2, scenario: Scenario | None = None, seed: int = 1, count: int = 2, **settings: Any
 ) -> tuple[Simulation, list[Played]]:
     base = built(**settings)
-    workers = Workers(base.graph, count)
+    workers = Threads(base.graph, count)
     try:
         simulation = simulation_of(base)(base, [shorter(each) for each in stretches(clients)], scenario or Scenario(), seed, workers)
         return simulation, list(simulation.play(rounds))

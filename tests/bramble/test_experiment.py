@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from bramble import cli
+from bramble.settings import WorkersSettings
 from bramble.simulation import grid
 from tests.bramble.simulated import recorded
 
@@ -148,7 +149,7 @@ def test_no_others_results_are_touched(file: Path, tmp_path: Path, capfd: pytest
 @pytest.mark.slow
 @pytest.mark.parametrize("example", [path for path in EXAMPLES if "[grid]" in path.read_text()], ids=lambda path: path.stem)
 def test_the_examples_can_begin(example: Path) -> None:
-    found = grid.read(example, 1)
+    found = grid.read(example, WorkersSettings(workers=1))
     assert len(found.seeds) == 3
     assert len(found.cells) >= 3
 

@@ -17,8 +17,9 @@ from bramble.simulation import places
 from bramble.simulation.places import Stretch
 from bramble.simulation.rounds import Simulation
 from bramble.simulation.scenario import Scenario
-from bramble.simulation.workers import Workers
+from bramble.simulation.workers import Threads
 from bramble_client.learn.plausibility import WindowDoubts
+from bramble_client.learn.runtime import Runtime
 from bramble_client.learn.trainer import shuffles
 from bramble_client.learn.windows import Windows
 from bramble_server import foundation
@@ -141,10 +142,10 @@ RULES: Mapping[str, Callable[[Array, Sequence[Client]], Iterator[Array]]] = {"fe
 @pytest.mark.parametrize("strategy", RULES)
 def test_a_fleet_learns_what_numpy_learns(strategy: str) -> None:
     [base] = foundation.read(Alone(min_clients=1, strategy=strategy, epochs=1, learning_rate=RATE, batch_size=BATCH))
-    workers = Workers(base.graph, 2)
+    workers = Threads(base.graph, 2)
     try:
-        stretches = fleet(base)
-        clients = [Client(each.client, WindowDoubts().believable(workers, each.windows)) for each in stretches]
+        stretches, runtime = fleet(base), Runtime(base.graph.flatbuffer)
+        clients = [Client(each.client, WindowDoubts().believable(runtime, each.windows)) for each in stretches]
         assert max(len(client.windows) for client in clients) < SAMPLES * min(len(client.windows) for client in clients)
         reference = RULES[strategy](base.graph.initial.astype(np.float64), clients)
         simulation = Simulation(base, stretches, Scenario(), SEED, workers)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +21,8 @@ import pytest
 from bramble import cli
 from bramble.simulation.rounds import Device
 from bramble.simulation.scenario import Scenario
-from bramble.simulation.workers import Workers
 from bramble_client.learn.plausibility import WindowDoubts
+from bramble_client.learn.runtime import Runtime
 from bramble_client.learn.trainer import Ready, local_run
 from bramble_protocol import BrambleError, reasons
 from bramble_protocol.messages import ClientUpdate, Timing
@@ -51,16 +53,30 @@ def test_a_round_of_fedavg_is_the_mean_of_what_the_clients_own_code_trains() -> 
     base = built()
     config = replace(base.settings.training(MANIFEST.config), seed=1)
     update = ClientUpdate(1, MANIFEST.task, base.graph.sha256, MANIFEST.layout, "float32", "float32", base.graph.initial, config)
-    workers = Workers(base.graph, 1)
+    runtime = Runtime(base.graph.flatbuffer)
     trained = []
     for stretch in map(shorter, stretches(2)):
         ready = Ready(MANIFEST, base.graph.state, stretch.windows, WindowDoubts(), stretch.client)
-        trained.append(local_run(workers, ready, update, None, None, Timing(0.0, 0.0, 0.0)).complete)
-    workers.close()
+        trained.append(local_run(runtime, ready, update, None, None, Timing(0.0, 0.0, 0.0)).complete)
     mean = np.average([each.weights for each in trained], axis=0, weights=[each.samples for each in trained])
     assert simulation.model.weights == pytest.approx(mean, abs=1e-6)
     assert played.delivered == 2
     assert not np.array_equal(simulation.model.weights, base.graph.initial)
+
+
+def test_a_busy_machine_cuts_no_run_into_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    ticks = itertools.count(step=10.0)
+
+    class Noting(Runtime):
+        def __call__(self, signature: str, **inputs: Any) -> dict[str, Any]:
+            called.append(signature)
+            return super().__call__(signature, **inputs)
+
+    monkeypatch.setattr("bramble.simulation.workers.Runtime", Noting)
+    monkeypatch.setattr(time, "monotonic", lambda: next(ticks))
+    simulated(2, 2)
+    assert called.count("descend") == 4
 
 
 def test_a_fleet_learns_what_it_never_trained_on() -> None:
@@ -265,6 +281,7 @@ def test_a_scenario_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[st
         (("--clients", "0"), "--clients: input should be greater than or equal to 1, got '0'"),
         (("--task", "weather"), "task: 'weather' is not one of climate"),
         (("--min-updates", "9"), "min_updates: 7 clients never give 9 updates; lower --min-updates"),
+        (("--backend", "spark"), "--backend: input should be 'threads' or 'ray', got 'spark'"),
         (("--data", "nowhere"), "nowhere is not a folder of CSV files"),
     ],
 )
@@ -273,6 +290,12 @@ def test_what_cannot_be_is_said_before_anything_begins(
 ) -> None:
     bramble(*FEW, *arguments, code=1)
     assert said in capfd.readouterr().err
+
+
+def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    bramble(*FEW, "--backend", "ray", code=1)
+    assert "Ray is not installed; pip install 'bramble-fl[ray]', or leave --backend at threads" in capfd.readouterr().err
 
 
 def test_ctrl_c_keeps_what_there_is(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bramble.settings import WorkersSettings
 from bramble.simulation import grid
 from bramble.simulation.rounds import Played, Simulation
 from bramble_client.learn import local_state
@@ -49,7 +50,7 @@ def test_another_seed_rounds_otherwise() -> None:
 def experiment(tmp_path: Path, text: str) -> grid.Experiment:
     path = tmp_path / "codecs.toml"
     path.write_text(text)
-    return grid.read(path, 1)
+    return grid.read(path, WorkersSettings(workers=1))
 
 
 def test_an_experiment_compares_codecs_with_their_parameters(tmp_path: Path) -> None:

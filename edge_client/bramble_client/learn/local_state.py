@@ -51,8 +51,10 @@ def read(noted: str | None, manifest: Manifest, initial: Weights) -> Kept:
     initial
         What the graph's state begins with.
     """
+    if noted is None:
+        return Kept(initial, {})
     try:
-        meaning, state, *rest = json.loads(noted or "[null, null]")
+        meaning, state, *rest = json.loads(noted)
         if meaning != manifest.meaning:
             return Kept(initial, {})
         controls = {int(number): vector(control, manifest.layout) for number, control in rest[0].items()} if rest else {}

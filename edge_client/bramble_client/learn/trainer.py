@@ -35,6 +35,8 @@ from bramble_protocol.reasons import NO_WINDOW
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+_EACH = np.ones(CHUNK, np.float32)
+"""What each of the windows counts that are measured in one go."""
 DIVERGED = 1e18
 """A weight or loss beyond it has no float32 square. Looking for infinity is not enough: tflite-runtime stops at the largest float32."""
 
@@ -327,7 +329,7 @@ def measure(runtime: Graph, data: Windows, model: dict[str, NDArray[np.float32]]
     """Return the means over windows of the task's ``loss``, ``error`` and ``baseline``."""
     totals = dict.fromkeys(MEASURES, 0.0)
     for part in data.parts(CHUNK):
-        means = runtime("evaluate", **part.inputs, **part.targets, sw=np.ones(len(part), np.float32), **model)
+        means = runtime("evaluate", **part.inputs, **part.targets, sw=_EACH[: len(part)], **model)
         for name in totals:
             totals[name] += float(result(means, name, ())) * len(part)
     return {name: total / len(data) for name, total in totals.items()}
@@ -354,9 +356,8 @@ def shuffles(seed: int, client_id: str, round_number: int) -> Shuffle:
 
 
 def _check(weights: Weights, metrics: dict[str, float], config: TrainConfig) -> None:
-    values = np.abs([weights.min(), weights.max(), *metrics.values()])
     # written so that a NaN fails too
-    if not (values < DIVERGED).all():
+    if not all(abs(value) < DIVERGED for value in (float(weights.min()), float(weights.max()), *metrics.values())):
         losses = f"loss {metrics['loss_before']:.3g} to {metrics['loss_after']:.3g}"
         raise TrainingFault(f"training diverged with learning rate {config.learning_rate:g} ({losses}); lower learning_rate")
 

@@ -230,7 +230,7 @@ class TrainingComplete:
             ),
             "samples": self.samples,
             "metrics": dict(self.metrics),
-            "timing": asdict(self.timing),
+            "timing": dict(vars(self.timing)),
             **{name: told for name, told in ((STEPS, self.steps), ("since", self.since)) if in_sections and told is not None},
             **({COUNTS: {name: list(vector) for name, vector in self.counts.items()}} if in_sections and self.counts is not None else {}),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -158,7 +158,7 @@ class OpenRound:
             "replied": self._clock.time(),
             "samples": delivery.samples,
             "metrics": dict(delivery.metrics),
-            "timing": asdict(delivery.timing),
+            "timing": dict(vars(delivery.timing)),
             "bytes": delivery.nbytes,
         }
         try:

@@ -168,7 +168,8 @@ def test_each_input_and_target_takes_its_own_bins_and_channels() -> None:
 
 def test_parts_and_choices_keep_all_arrays_together() -> None:
     built = windows(*minutely(10), SEVERAL)
-    assert [len(part) for part in built.parts(2)] == [2, 1]
+    assert [[len(part) for part in built.parts(rows)] for rows in (2, 3, 9)] == [[2, 1], [3], [3]]
+    assert list(built[:0].parts(2)) == []
     chosen = built[np.array([True, False, True])]
     np.testing.assert_array_equal(chosen.time, built.time[[0, 2]])
     np.testing.assert_array_equal(chosen.inputs["both"], built.inputs["both"][[0, 2]])

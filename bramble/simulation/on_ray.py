@@ -1,0 +1,158 @@
+"""Trains simulated clients in processes of Ray: on this machine, or on all of a cluster's.
+
+Ray carries Python objects as pickles, so whoever reaches a cluster runs code there: that is Ray's own affair, and a cluster's owner's. One
+that is started here lasts as long as this process, and admits nobody who does not know its token.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from importlib.metadata import version
+from threading import Lock
+from typing import Any, TypeVar
+
+from bramble.simulation.workers import Workers, quiet
+from bramble_client.learn.runtime import Runtime
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.graph import GraphFile
+
+R = TypeVar("R")
+QUIETLY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""Ray tells its makers nothing, and us nothing of graphics cards."""
+RETRIES = 3
+"""How often a worker whose process or machine is lost begins anew; its work gives the same bits again."""
+
+
+class Worker:
+    """What a process of Ray's holds: the graph and its runtime."""
+
+    def __init__(self, graph: GraphFile) -> None:
+        with quiet():
+            self._graph, self._runtime = graph, Runtime(graph.flatbuffer)
+            self._runtime.prepare()
+
+    def about(self) -> tuple[str, str]:
+        """Return the name of its runtime, and the version of Bramble that is installed there."""
+        return self._runtime.name, version("bramble-fl")
+
+    def work(self, function: Callable[..., R], *arguments: Any) -> R:
+        """Call a function with runtime and graph before its own arguments."""
+        return function(self._runtime, self._graph, *arguments)
+
+
+class RayWorkers(Workers):
+    """Processes of Ray, a processor each.
+
+    Parameters
+    ----------
+    graph
+        Loaded by each.
+    count
+        How many there are.
+    address
+        Of a cluster; without it one is started on this machine, unless an earlier one of this process still is there.
+
+    Raises
+    ------
+    BrambleError
+        If Ray is not installed, there is no such cluster, it is too small, or another version of Bramble is installed there.
+    """
+
+    def __init__(self, graph: GraphFile, count: int, address: str | None = None) -> None:
+        super().__init__(count)
+        self._ray = _ray(count, address)
+        if (there := self._ray.cluster_resources().get("CPU", 0)) < count:
+            raise BrambleError(f"workers: {count} are more than the {there:.0f} processors that Ray has; lower --workers")
+        self._refs: dict[int, Any] = {}
+        self._lock, self._busy = Lock(), [0] * count
+        actor = self._ray.remote(num_cpus=1, max_restarts=RETRIES, max_task_retries=RETRIES)(Worker)
+        self._graph = graph  # kept for workers that begin anew
+        with quiet():  # what Ray says of those who do not keep it
+            self._actors = [actor.remote(self._stored(graph)) for _ in range(count)]
+        try:
+            about = sorted(set(self._ray.get([each.about.remote() for each in self._actors])))
+            if about != [(about[0][0], version("bramble-fl"))]:
+                there = ", ".join(f"{release} with {runtime}" for runtime, release in about)
+                raise BrambleError(f"ray: its machines have Bramble {there}, and here is {version('bramble-fl')}; install the same on all")
+        except self._ray.exceptions.RayError as error:
+            self.close()
+            raise _lost(error) from error
+        except BrambleError:
+            self.close()
+            raise
+        self.name = about[0][0]
+
+    def submit(self, function: Callable[..., R], shared: Sequence[Any], item: Any) -> Future[R]:
+        """Have the process do it that has least to do; what is shared is sent to a machine once."""
+        with self._lock:
+            index = min(range(self._count), key=self._busy.__getitem__)
+            self._busy[index] += 1
+        done: Future[R] = Future()
+
+        def told(future: Future[R]) -> None:
+            with self._lock:
+                self._busy[index] -= 1
+            if not done.set_running_or_notify_cancel():
+                return
+            error = future.exception()
+            if isinstance(error, self._ray.exceptions.RayTaskError):
+                done.set_exception(error.cause)
+            elif isinstance(error, self._ray.exceptions.RayError):
+                done.set_exception(_lost(error))
+            elif error:
+                done.set_exception(error)
+            else:
+                done.set_result(future.result())
+
+        reference = self._actors[index].work.remote(function, *map(self._stored, shared), item)
+        reference.future().add_done_callback(told)
+        return done
+
+    def close(self) -> None:
+        """End the processes; a cluster of this machine's own ends with this one."""
+        for each in self._actors:
+            self._ray.kill(each)
+
+    def _stored(self, thing: Any) -> Any:
+        """Return where Ray keeps something, as long as it lives here."""
+        key = id(thing)
+        if key not in self._refs:
+            self._refs[key] = self._ray.put(thing)
+            weakref.finalize(thing, self._refs.pop, key, None)
+        return self._refs[key]
+
+
+def _ray(count: int, address: str | None) -> Any:
+    if "ray" not in sys.modules:  # it reads them when it is imported
+        admission = {} if address else {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        os.environ.update({name: value for name, value in (QUIETLY | admission).items() if name not in os.environ})
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise BrambleError("backend: Ray is not installed; pip install 'bramble-fl[ray]', or leave --backend at threads") from None
+    if ray.is_initialized():
+        return ray
+    quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    try:
+        if address:
+            ray.init(address, **quietly)
+        else:
+            ray.init("local", num_cpus=count, include_dashboard=False, _node_ip_address="127.0.0.1", **quietly)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = f"{address} cannot be reached" if address else "it cannot be started here"
+        raise BrambleError(f"ray: {where} ({_first(error)}); see that `ray status` works there, or leave --backend at threads") from error
+    return ray
+
+
+def _lost(error: Exception) -> BrambleError:
+    return BrambleError(f"ray: a worker was lost {1 + RETRIES} times ({_first(error)}); see that memory suffices, or lower --workers")
+
+
+def _first(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

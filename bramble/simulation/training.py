@@ -1,0 +1,82 @@
+"""What a worker does for a simulated client: its local run, by the client's own code, and a model's error where nobody trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bramble.simulation.places import Place
+from bramble_client.learn.fitting import Model
+from bramble_client.learn.pace import Pace
+from bramble_client.learn.plausibility import WindowDoubts
+from bramble_client.learn.runtime import Graph
+from bramble_client.learn.trainer import Ready, Result, local_run, measure
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.graph import GraphFile
+from bramble_protocol.layout import Weights
+from bramble_protocol.messages import ClientUpdate, Timing
+
+EPOCH = 1_672_531_200.0
+"""Where the simulated clock starts, seconds since 1970 UTC: 2023-01-01. The same for all, for the same bits."""
+
+
+@dataclass
+class Clock:
+    """A clock that stands still unless it is told how late it is."""
+
+    now: float = 0.0
+    """Seconds since the simulation began."""
+
+    def monotonic(self) -> float:
+        """Return seconds since the simulation began."""
+        return self.now
+
+    def time(self) -> float:
+        """Return seconds since 1970 UTC."""
+        return EPOCH + self.now
+
+
+UNHURRIED = Pace(clock=Clock())
+"""How clients train: no call of the graph takes any time, so that a run is not cut into several where the machine is busy."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One client's local run, apart from what it was asked and from its place's readings."""
+
+    client: str
+    windows: slice
+    """Which of its place's windows it knows."""
+    begins: float
+    """When it is asked, in seconds of the simulated clock."""
+    ends: float
+    """When its answer comes."""
+    tested_until: float | None
+    """What it remembers of the last answer that the server took, as has ``local_state``."""
+    local_state: str | None
+    turned: float = 0.0
+    """How many times longer than what it trained, and the other way, what it sends is; 0 for an honest client."""
+
+
+def train(runtime: Graph, graph: GraphFile, asked: ClientUpdate, place: Place, training: Training) -> Result | str:
+    """Return what a client answers, or the reason why it cannot."""
+    ready = Ready(graph.manifest, graph.state, place.known[training.windows], WindowDoubts(), training.client, personal=False)
+    came = Clock(training.begins).time()
+    timing, ends = Timing(came, came, came), Clock(training.ends)
+    try:
+        result = local_run(runtime, ready, asked, training.tested_until, training.local_state, timing, UNHURRIED, ends)
+    except BrambleError as error:
+        return str(error)
+    return _turned(result, asked, training.turned) if training.turned else result
+
+
+def score(runtime: Graph, graph: GraphFile, model: Weights, place: Place, kind: str) -> float:
+    """Return the mean of one of the task's measures over a place's windows that were held out."""
+    return measure(runtime, place.held_out, Model(model, graph.state).arguments(graph.manifest))[kind]
+
+
+def _turned(result: Result, asked: ClientUpdate, times: float) -> Result:
+    """Return what a hostile client sends in place of what it trained."""
+    weights = asked.weights - np.float32(times) * (result.complete.weights - asked.weights)
+    return replace(result, complete=replace(result.complete, weights=weights))
