@@ -185,6 +185,10 @@ class Server:
         """The global model: its ``round``, ``layout``, ``weights`` by tensor, as nested lists, and what was measured with it."""
         return self._ask("GET", "/model", task=task)
 
+    def model_of(self, number: int, task: str | None = None) -> JSON:
+        """The model of a round that is kept, as :meth:`model` has it."""
+        return self._ask("GET", f"/models/{number}", task=task)
+
     def updates(self, weights: bool = False, task: str | None = None) -> dict[str, JSON]:
         """Measures of each client's latest update, with its weights if they are wanted."""
         return self._ask("GET", "/model/clients", weights=int(weights), task=task)
@@ -209,7 +213,7 @@ class Server:
         return self._ask("POST", "/stop", task=task)
 
     def models(self, task: str | None = None) -> list[JSON]:
-        """The rounds whose models are kept, ascending."""
+        """The rounds whose models are kept, ascending, each with what was found of its model: ``held_out``, ``champion``, ``pinned``."""
         models: list[JSON] = self._ask("GET", "/models", task=task)["models"]
         return models
 
@@ -253,6 +257,14 @@ class Server:
     def retire(self, task: str) -> JSON:
         """Have a deployed task be learnt no longer; takes the scope ``admin``."""
         return self._ask("DELETE", f"/tasks/{quote(task, safe='')}")
+
+    def pin(self, number: int, task: str | None = None) -> JSON:
+        """Have the model of a round be the champion, whatever comes."""
+        return self._ask("POST", "/model/pin", round=number, task=task)
+
+    def unpin(self, task: str | None = None) -> JSON:
+        """Let the best model be the champion again; ``unpinned`` is the round of the one that was pinned, None where none was."""
+        return self._ask("POST", "/model/unpin", task=task)
 
     def generate(self, count: int | None = None) -> JSON:
         """Start one data cycle of ``count`` readings; None takes as many as the server thinks right."""

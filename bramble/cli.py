@@ -28,11 +28,13 @@ from bramble.settings import (
     ListModelsSettings,
     ListRoundsSettings,
     ListTasksSettings,
+    PinSettings,
     RetireTaskSettings,
     RollbackSettings,
     SimulateSettings,
     StartRoundSettings,
     StopRoundsSettings,
+    UnpinSettings,
     WatchRoundSettings,
 )
 from bramble_client.settings import ClientSettings
@@ -70,7 +72,7 @@ rounds = typer.Typer(help="Rounds: start one, stop asynchronous ones, watch one,
 app.add_typer(rounds, name="round")
 settings = typer.Typer(help="Settings files, before anything is started with them.", no_args_is_help=True)
 app.add_typer(settings, name="settings")
-model = typer.Typer(help="The global models that are kept, and the way back to one.", no_args_is_help=True)
+model = typer.Typer(help="The global models: list them, go back to one, pin one.", no_args_is_help=True)
 app.add_typer(model, name="model")
 
 
@@ -127,6 +129,8 @@ task.app.command("list")(flags.command(ListTasksSettings, "fleet", task.listed))
 task.app.command("deploy")(flags.command(DeployTaskSettings, "fleet", _room("bramble.deploying", "server", "deploy")))
 task.app.command("retire")(flags.command(RetireTaskSettings, "fleet", _room("bramble.deploying", "server", "retire")))
 app.command("evaluate")(flags.command(EvaluateSettings, "fleet", _room("bramble.evaluate", "server")))
+model.command("pin")(flags.command(PinSettings, "fleet", _room("bramble.model", "server", "pin")))
+model.command("unpin")(flags.command(UnpinSettings, "fleet", _room("bramble.model", "server", "unpin")))
 app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulate", "server,client")))
 app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room("bramble.experiment", "server,client")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))

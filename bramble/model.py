@@ -1,14 +1,16 @@
-"""``bramble model``: the global models that are kept, and the way back to one of them."""
+"""``bramble model``: the global models that are kept, how good each is, and the way back to one of them."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
 
+from rich.markup import escape
+
 from bramble import terminal
-from bramble.api import Server
-from bramble.round import described
-from bramble.settings import ListModelsSettings, RollbackSettings
+from bramble.api import JSON, Server
+from bramble.settings import ListModelsSettings, PinSettings, RollbackSettings, UnpinSettings
+from bramble_protocol.printable import printable
 
 
 def listed(settings: ListModelsSettings) -> int:
@@ -24,8 +26,25 @@ def listed(settings: ListModelsSettings) -> int:
     metric = server.status(settings.task)["manifest"]["metric"]
     for record in kept:
         when = datetime.fromtimestamp(record["ended"]).strftime("%Y-%m-%d %H:%M")
-        terminal.console().print(f"{when}  {described(record, metric)}", soft_wrap=True)
+        terminal.console().print(f"{when}  {_one(record, metric)}", soft_wrap=True)
     return 0
+
+
+def _one(record: JSON, metric: dict[str, str]) -> str:
+    """Return one model in one line: its own error, which a later round found, and not that of the model that its round began with."""
+    text = f"round {record['round']:>3}  "
+    held_out = record["held_out"]
+    if held_out is None:
+        text += "not tested yet"
+    else:
+        text += f"{held_out['metric']} {held_out['error']:.2f} {held_out['unit']}"
+        if held_out["baseline"] is not None:
+            text += f", {metric['baseline'].partition(':')[0]} {held_out['baseline']:.2f} {held_out['unit']}"
+        text += f" over {held_out['samples']} windows"
+    marks = [word for word in ("champion", "pinned") if record[word]]
+    text += f"  [green]{', '.join(marks)}[/]" if marks else ""
+    text += f"  {record['worse']} rounds better than the newest" if record["worse"] else ""
+    return text + (f"  [yellow]{escape(printable(record['reason']))}[/]" if record["rollback_of"] else "")
 
 
 def rollback(settings: RollbackSettings) -> int:
@@ -39,4 +58,24 @@ def rollback(settings: RollbackSettings) -> int:
     server = Server.of(settings)
     answer = server.rollback(settings.number, settings.task)
     print(f"the model of round {answer['rollback_of']} is the global one again, as round {answer['round']}")
+    return 0
+
+
+def pin(settings: PinSettings) -> int:
+    """Have a model be the champion whatever comes; return 0.
+
+    Raises
+    ------
+    ServerError
+        If the server refuses, or does not answer.
+    """
+    answer = Server.of(settings).pin(settings.number, settings.task)
+    print(f"the model of round {answer['pinned']} is the champion until bramble model unpin")
+    return 0
+
+
+def unpin(settings: UnpinSettings) -> int:
+    """Let the best model be the champion again; return 0."""
+    former = Server.of(settings).unpin(settings.task)["unpinned"]
+    print("no model was pinned" if former is None else f"the model of round {former} is the champion for as long as none is better")
     return 0

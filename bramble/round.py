@@ -99,7 +99,7 @@ def described(record: dict[str, Any], metric: dict[str, str]) -> str:
     if record["state"] != "committed":
         return f"{head}  [red]{record['state']}[/]: {escape(str(record['reason']))}"
     if record.get("rollback_of"):
-        return f"{head}  [yellow]rolled back[/] to the model of round {record['rollback_of']}"
+        return f"{head}  [yellow]{escape(printable(str(record['reason'])))}[/]"
     means, seconds = record["metrics"], record["ended"] - record["started"]
     text = f"{head}  {record['updates']} clients  {seconds:5.1f} s"
     if "loss_before" in means:

@@ -221,13 +221,18 @@ class EvaluateSettings(ListSettings, TaskSettings):
 
 
 class ListModelsSettings(ListSettings, TaskSettings):
-    """Show the global models that the server keeps, one in a line. Any of them can be brought back."""
+    """Show the global models that the server keeps, one in a line.
+
+    Each has its error over readings that nobody had trained on, beside the baseline's, once a later round has tested it. The best is the
+    champion, and is kept for as long as it is that. Any of them can be brought back.
+    """
 
 
 class RollbackSettings(TaskSettings):
     """Make the model of an older round the global one again.
 
-    It is committed under a new number, and nothing is deleted: whoever looks at the history sees what was, and what was undone.
+    It is committed under a new number, and nothing is deleted: whoever looks at the history sees what was, and what was undone. A round
+    that is open ends unused, for its clients train from the model that goes.
     With tokens on the server this takes the scope admin.
     """
 
@@ -268,3 +273,17 @@ class RetireTaskSettings(OperatorSettings):
     """
 
     name: str = Field(description="The task's name; bramble task list --server shows those that are learnt.")
+
+
+class PinSettings(TaskSettings):
+    """Have clients use the model of a round, whatever comes.
+
+    It is the champion then, and is kept; rounds go on, and what they learn is compared with it. With tokens on
+    the server this takes the scope admin.
+    """
+
+    number: int = Field(ge=1, description="Round whose model is pinned; bramble model list shows those that are kept.")
+
+
+class UnpinSettings(TaskSettings):
+    """Let the best model be the champion again. With tokens on the server this takes the scope admin."""

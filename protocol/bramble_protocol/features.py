@@ -28,9 +28,11 @@ CONTROL = "control"
 """A client keeps a control of its own from round to round (:class:`bramble_protocol.messages.extras.Control`)."""
 COUNTS = "counts"
 """A request asks for what :func:`bramble_protocol.kinds.counted` says, and brings the threshold of a task that reconstructs."""
+CHAMPION = "champion"
+"""A request may bring the best model so far beside the one to train, which the client tests on the same windows, and uses."""
 EXTRAS = (STEPS, MOMENTUM, CORRECTION, CONTROL)
 """What a strategy may need of clients; each comes in sections alone."""
-FEATURES = (SECTIONS, TRACKS, ROUND_OVER, EVALUATE, *codecs.NAMED, *EXTRAS, COUNTS)
+FEATURES = (SECTIONS, TRACKS, ROUND_OVER, EVALUATE, *codecs.NAMED, *EXTRAS, COUNTS, CHAMPION)
 """All that this version knows."""
 
 

@@ -8,7 +8,8 @@ from bramble_protocol.kinds import Counts, windows_in
 
 LEAST_SAMPLES = 20
 """Samples below which no measure leaves a client in private mode. A mean squared error of one is a difference of two readings."""
-TESTED = ("test_samples", "test_error", "test_baseline")
+BEST = ("champion", "champion_error")
+TESTED = ("test_samples", "test_error", "test_baseline", *BEST)
 TRAINED = ("loss_before", "loss_after")
 
 

@@ -57,6 +57,11 @@ class Metrics:
             "bramble_updates_left_out", "Updates that came and did not count, by whose they are.", ["task", "client"],
             registry=self._collectors,
         )  # fmt: skip
+        back = Counter(
+            "bramble_models_given_up", "Times that the server went back by itself from the newest model to the best.", ["task"],
+            registry=self._collectors,
+        )  # fmt: skip
+        self._given_up = {task: back.labels(task) for task in metrics}
         self._readings = Counter("bramble_readings", "Mirrored readings that were stored.", registry=self._collectors)
         Gauge("bramble_clients_connected", "Clients connected now.", registry=self._collectors).set_function(lambda: len(registry))
         self._able = Gauge("bramble_clients_able", "Clients connected now that can train the task.", ["task"], registry=self._collectors)
@@ -118,6 +123,10 @@ class Metrics:
         """Note whose updates a round left out."""
         for client in clients:
             self._left_out.labels(task, client).inc()
+
+    def gave_way(self, task: str) -> None:
+        """Note that the server went back to the best model by itself."""
+        self._given_up[task].inc()
 
     def readings(self, count: int) -> None:
         """Note stored readings."""

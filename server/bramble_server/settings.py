@@ -19,7 +19,7 @@ from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
 TRACKED = (
     *("rounds", "every", "deadline", "adaptive_deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate", "seed"),
     *("strategy", "strategy_option", "clients_per_round", "over_selection", "selection", "selection_option", "eligibility"),
-    *("codec", "codec_option", "keep_models", "keep_rounds"),
+    *("codec", "codec_option", "keep_models", "keep_rounds", "champion_bound", "champion_rounds"),
     *("discipline", "buffer", "max_staleness", "staleness_exponent", "concurrency", "group"),
 )
 """Settings that may differ from task to task."""
@@ -172,6 +172,16 @@ class ServerSettings(RoundSettings):
     )
     keep_models: int = Field(
         20, ge=1, description="Models of past rounds to keep; in asynchronous rounds no fewer than one more than --max-staleness."
+    )
+    champion_bound: float = Field(
+        0.1,
+        ge=0,
+        le=10,
+        description="How far the newest model's error may lie above that of the best so far, as a part of it, on readings that neither was "
+        "trained on.",
+    )
+    champion_rounds: int = Field(
+        2, ge=0, le=100, description="Rounds in a row beyond --champion-bound after which the server goes back to the best; 0: never."
     )
     keep_rounds: int = Field(10_000, ge=100, description="Rounds to keep in the history, with each client's part in them.")
     keep_readings: Seconds = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def test_models_are_listed_and_one_of_them_comes_back(server: ServerProcess) -> 
     assert server.api.model()["weights"]["dense/bias"] == [0.5, 0.5]
     lines = bramble("model", "list", "--server", server.url).stdout.splitlines()
     assert [line.split("round", 1)[1].split()[0] for line in lines] == ["1", "2", "3"]
-    assert lines[2].endswith("rolled back to the model of round 1")
+    assert lines[2].endswith("not tested yet  champion  rolled back to the model of round 1")
     assert "rolled back to the model of round 1" in bramble("round", "list", "--server", server.url).stdout
 
 
@@ -44,3 +45,24 @@ def test_what_cannot_come_back_is_a_sentence_and_exit_code_1(server: ServerProce
     done = bramble("model", "rollback", "0", "--server", server.url)
     assert done.returncode == 1
     assert "number" in done.stderr
+
+
+def test_a_model_is_listed_with_its_error_and_pinned_until_it_is_let_go(server: ServerProcess) -> None:
+    tests = {"loss_before": 2.0, "loss_after": 1.0, "test_samples": 25, "test_error": 0.25, "test_baseline": 1.0}
+    with Pi(server.url) as pi:
+        for number in (1, 2):
+            server.api.start()
+            pi.train(float(number), metrics=tests)
+            wait_for(lambda number=number: server.api.status()["round"] == number, "the commit")
+    first, second = bramble("model", "list", "--server", server.url).stdout.splitlines()
+    assert first.endswith("round   1  RMSE 0.50 °C, persistence 1.00 °C over 25 windows  champion")
+    assert second.endswith("round   2  not tested yet")
+    assert bramble("model", "pin", "2", "--server", server.url).stdout == "the model of round 2 is the champion until bramble model unpin\n"
+    (_, two) = json.loads(bramble("model", "list", "--json", "--server", server.url).stdout)
+    assert (two["champion"], two["pinned"], two["held_out"]) == (True, True, None)
+    done = bramble("model", "unpin", "--server", server.url)
+    assert done.stdout == "the model of round 2 is the champion for as long as none is better\n"
+    assert bramble("model", "unpin", "--server", server.url).stdout == "no model was pinned\n"
+    done = bramble("model", "pin", "9", "--server", server.url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the model of round 9 is not kept; there are those of rounds 1, 2" in done.stderr

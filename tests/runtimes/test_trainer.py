@@ -21,7 +21,7 @@ from bramble_client.learn.trainer import NotEnoughData, Result, Trainer, Trainin
 from bramble_client.learn.windows import windows
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.layout import Layout
-from bramble_protocol.messages import ClientUpdate, TrainConfig, TrainingComplete
+from bramble_protocol.messages import Champion, ClientUpdate, TrainConfig, TrainingComplete
 
 GRAPH = GraphFile.read((Path(__file__).parents[2] / "server/bramble_server/tasks/climate.tflite").read_bytes())
 START = 1_672_531_200.0
@@ -122,6 +122,20 @@ def test_later_it_tests_only_windows_whose_target_is_new(trainer: Trainer) -> No
     assert second.complete.metrics["test_samples"] == 100
     assert second.complete.samples == 273
     assert min(t for t, _ in second.forecasts) == first.tested_until + 3600
+
+
+def test_the_best_model_so_far_is_tested_on_the_same_windows_and_not_trained(trainer: Trainer) -> None:
+    best = run(trainer, update(learning_rate=0.02)).complete.weights
+    site, until = Site(330), START + 3600.0 * 299
+    plain = run(trainer, update(), site, until).complete
+    beside = run(trainer, replace(update(), champion=Champion(2, best)), site, until).complete
+    np.testing.assert_array_equal(beside.weights, plain.weights)
+    alone = run(trainer, replace(update(), weights=best), site, until).complete
+    expected = {**plain.metrics, "champion": 2.0, "champion_error": alone.metrics["test_error"]}
+    assert beside.metrics == pytest.approx(expected)
+    assert beside.metrics["champion_error"] < beside.metrics["test_error"]
+    newest = float(site.times[-1])
+    assert "champion_error" not in run(trainer, replace(update(), champion=Champion(2, best)), site, newest).complete.metrics
 
 
 def test_with_nothing_new_there_is_no_test_and_training_goes_on(trainer: Trainer) -> None:

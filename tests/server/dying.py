@@ -64,9 +64,9 @@ def in_rollback(connection: Any, task: str, to_be: int, *arguments: Any) -> None
         committing.append(to_be)
 
 
-def after_rollback(self: Commits, to_be: int, to: int) -> Any:
+def after_rollback(self: Commits, to_be: int, *arguments: Any) -> Any:
     """Die once the chosen rollback is committed, before anybody is told."""
-    restored(self, to_be, to)
+    restored(self, to_be, *arguments)
     if to_be == int(number):
         die()
 

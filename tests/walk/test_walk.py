@@ -45,5 +45,5 @@ def test_an_update_goes_through_at_most_twenty_files_from_the_trainer_to_the_com
     assert "edge_client/bramble_client/deliver/link.py" in sent
     assert taken[0].endswith("transport/handlers.py")
     assert taken[-1].endswith("store/models.py"), "it is followed up to the model"
-    assert len({*sent, *taken}) <= MOST, [*sent, *taken]
+    assert len({*sent, *taken}) <= MOST, "\n".join([*sent, *taken])
     assert sent_twice | taken_twice <= set(TWICE)

@@ -279,11 +279,15 @@ def local_run(
     if len(fresh):
         tested = measure(runtime, fresh, before)
         metrics = {"test_samples": float(len(fresh)), "test_error": tested["error"], "test_baseline": tested["baseline"]}
+        best = tested
+        if update.champion is not None:  # with the state of layers that is here: the weights alone travel
+            best = measure(runtime, fresh, Model(update.champion.weights, kept.state).arguments(manifest))
+            metrics |= {"champion": float(update.champion.round), "champion_error": best["error"]}
     counts = counting.counts(runtime, manifest, whole.since(tested_until), whole, before) if update.extras.counts else None
     if len(fresh) and ready.personal:
         site = site.scored(
             lambda weights: measure(runtime, fresh, Model(weights, kept.state).arguments(manifest))["error"],
-            update.weights, tested, fresh, manifest,
+            update.best, best, fresh, manifest,
         )  # fmt: skip
     metrics["loss_before"] = measure(runtime, data, before)["loss"]
     run = fit(

@@ -319,7 +319,7 @@ class TrainingQueue(Worker):
 def _digest(update: ClientUpdate) -> str:
     asked = update.round, update.graph, update.reply_encoding, astuple(update.config), update.extras.to_wire()
     digest = hashlib.sha256(repr(asked).encode())
-    for name, vector in (("weights", update.weights), *update.extras.vectors.items()):
+    for name, vector in (("weights", update.weights), ("best", update.best), *update.extras.vectors.items()):
         digest.update(name.encode())
         digest.update(vector.data)
     return digest.hexdigest()

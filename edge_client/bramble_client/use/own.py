@@ -41,7 +41,7 @@ class Own:
         error
             Returns the mean error of weights on these windows.
         model
-            The global weights that came.
+            The best global weights that came.
         tested
             Their ``error`` and ``baseline``.
         fresh

@@ -27,8 +27,8 @@ class Received:
 
     @classmethod
     def of(cls, update: ClientUpdate) -> Received:
-        """Take it from a request."""
-        return cls(update.graph, update.round, update.layout, update.weights, update.forecast)
+        """Take it from a request: the best so far, for a newer one has not proved itself yet."""
+        return cls(update.graph, update.round, update.layout, update.best, update.forecast)
 
     def written(self) -> str | None:
         """Return it as a text; None for one that is too large to be written with each round."""

@@ -4,6 +4,7 @@
 ``to_wire`` returns what Socket.IO sends. Times are seconds since 1970-01-01 UTC.
 """
 
+from bramble_protocol.messages.champion import Champion
 from bramble_protocol.messages.evaluation import MOST_MODELS, Evaluate, Evaluated, model_name
 from bramble_protocol.messages.extras import Control, Extras
 from bramble_protocol.messages.handshake import MAX_CHANNELS, MAX_FEATURES, NOTICES, Channel, Handshake, Notice
@@ -11,7 +12,8 @@ from bramble_protocol.messages.readings import FORECAST, MAX_READINGS, Column, D
 from bramble_protocol.messages.reset import Reset
 from bramble_protocol.messages.round_over import RoundOver
 from bramble_protocol.messages.train_config import TrainConfig
-from bramble_protocol.messages.training import MAX_SAMPLES, ClientUpdate, Delivery, Timing, TrainingComplete, TrainingFailed
+from bramble_protocol.messages.training import MAX_SAMPLES, ClientUpdate, Delivery, Timing, TrainingComplete
+from bramble_protocol.messages.training_failed import TrainingFailed
 
 __all__ = [
     "FORECAST",
@@ -21,6 +23,7 @@ __all__ = [
     "MAX_SAMPLES",
     "MOST_MODELS",
     "NOTICES",
+    "Champion",
     "Channel",
     "ClientUpdate",
     "Column",

@@ -14,9 +14,10 @@ import numpy as np
 
 from bramble_protocol import codecs, fields, sections
 from bramble_protocol.errors import ProtocolError, StaleError
-from bramble_protocol.features import CONTROL, COUNTS, SECTIONS, STEPS, TRACKS
+from bramble_protocol.features import CHAMPION, CONTROL, COUNTS, SECTIONS, STEPS, TRACKS
 from bramble_protocol.kinds import Counts, counts_from_wire
 from bramble_protocol.layout import Layout, Weights
+from bramble_protocol.messages.champion import Champion
 from bramble_protocol.messages.extras import ANSWERING, ASKING, FIELDS, NOTHING, Extras
 from bramble_protocol.messages.readings import FORECAST
 from bramble_protocol.messages.train_config import TrainConfig
@@ -97,6 +98,8 @@ class ClientUpdate:
     """What is asked beyond plain training; in sections alone."""
     forecast: str | None = None
     """The channel in which forecasts are mirrored, where another task's have that of the target alone; only for who knows of several."""
+    champion: Champion | None = None
+    """The best model so far, where it is another than this one; in sections alone."""
     packed: Packed = field(default=None, repr=False, compare=False)  # type: ignore[assignment]
     """The weights as they travel: one object for all updates that ``replace`` makes of this one, as long as they have its weights."""
 
@@ -109,14 +112,18 @@ class ClientUpdate:
         """Read and check the wire form, weights decoded."""
         in_sections = _in_sections(value)
         names = ("round", "task", "graph", "layout", "encoding", "reply_encoding", "weights", "config", *(["model"] if in_sections else []))
-        item = fields.mapping(value, "client_update", names, ("forecast", *(FIELDS if in_sections else ())))
+        item = fields.mapping(value, "client_update", names, ("forecast", *((*FIELDS, CHAMPION) if in_sections else ())))
         layout = Layout.from_wire(item["layout"])
         reply = fields.text(item["reply_encoding"], "reply_encoding", 40)
         if codecs.find(reply, "reply_encoding").instead and not in_sections:
             raise ProtocolError(f"reply_encoding: {reply} travels in sections alone")
-        (encoding, data), beside = _vectors(item, layout, in_sections, ASKING)
-        if CONTROL in beside and CONTROL not in item:
-            raise ProtocolError(f"sections.{CONTROL}: the request has no field {CONTROL}")
+        (encoding, data), beside = _vectors(item, layout, in_sections, (*ASKING, CHAMPION))
+        for name in (CONTROL, CHAMPION):
+            if name in beside and name not in item:
+                raise ProtocolError(f"sections.{name}: the request has no field {name}")
+        if CHAMPION in item and CHAMPION not in beside:
+            raise ProtocolError(f"{CHAMPION}: the request has no section of that name")
+        others = _decoded(beside, layout)
         return cls(
             round=fields.integer(item["round"], "round", 1),
             task=fields.text(item["task"], "task", 63, fields.CLIENT_ID),
@@ -127,17 +134,18 @@ class ClientUpdate:
             weights=codecs.decode(data, layout, encoding),
             config=TrainConfig.from_wire(item["config"]),
             model=fields.text(item["model"], "model", 16, fields.MODEL) if in_sections else None,
-            extras=Extras.from_wire(item, _decoded(beside, layout)) if in_sections else NOTHING,
+            extras=Extras.from_wire(item, others) if in_sections else NOTHING,
             forecast=fields.text(item["forecast"], "forecast", fields.LONGEST_KEY, FORECASTS) if "forecast" in item else None,
+            champion=Champion(fields.integer(item[CHAMPION], CHAMPION, 1), others[CHAMPION]) if CHAMPION in item else None,
         )
 
     def pack(self, features: Collection[str] = ()) -> tuple[bytes, str | None]:
         """Make what takes its time of the wire form for a client of these features; what was made once is there the next time."""
-        return self.packed.form(SECTIONS in features, self._asked_beside(features).vectors)
+        return self.packed.form(SECTIONS in features, self._beside(features))
 
     def is_packed(self, features: Collection[str] = ()) -> bool:
         """Whether the wire form for a client of these features takes no time."""
-        return self.packed.made(SECTIONS in features, self._asked_beside(features).vectors)
+        return self.packed.made(SECTIONS in features, self._beside(features))
 
     def to_wire(self, features: Collection[str] = ()) -> dict[str, Any]:
         """Return the wire form for a client of these features, weights encoded; without any it is that of version 1.
@@ -145,7 +153,7 @@ class ClientUpdate:
         One that does not know all that is asked beyond plain training is asked for plain training.
         """
         in_sections = SECTIONS in features
-        attachment, model = self.pack(features)
+        data, model = self.pack(features)
         return {
             "round": self.round,
             "task": self.task,
@@ -153,15 +161,29 @@ class ClientUpdate:
             "layout": self.layout.to_wire(),
             "encoding": sections.ENCODING if in_sections else self.encoding,
             "reply_encoding": codecs.spoken(self.reply_encoding, features if in_sections else ()),
-            "weights": attachment,
+            "weights": data,
             "config": asdict(self.config),
             **({"model": model} if model else {}),
             **self._asked_beside(features).to_wire(),
             **({"forecast": self.forecast} if self.forecast is not None and TRACKS in features else {}),
+            **({CHAMPION: self.champion.round} if self.champion and self._brings_champion(features) else {}),
         }
+
+    def _brings_champion(self, features: Collection[str]) -> bool:
+        return self.champion is not None and {SECTIONS, CHAMPION} <= set(features)
+
+    def _beside(self, features: Collection[str]) -> dict[str, Weights]:
+        """Return the vectors that go with the weights to a client of these features, by section."""
+        champion = {CHAMPION: self.champion.weights} if self.champion and self._brings_champion(features) else {}
+        return {**self._asked_beside(features).vectors, **champion}
 
     def _asked_beside(self, features: Collection[str]) -> Extras:
         return self.extras if self.extras is NOTHING or {SECTIONS, *self.extras.features} <= set(features) else NOTHING
+
+    @property
+    def best(self) -> Weights:
+        """The weights that a client uses for what it tells of the future: the champion's, or these where they are the champion's."""
+        return self.champion.weights if self.champion else self.weights
 
     @property
     def base(self) -> Weights:
@@ -364,21 +386,3 @@ def _vectors(
 
 def _decoded(beside: Mapping[str, sections.Section], layout: Layout) -> dict[str, Weights]:
     return {name: codecs.decode(data, layout, encoding, what=name) for name, (encoding, data) in beside.items()}
-
-
-@dataclass(frozen=True)
-class TrainingFailed:
-    """Client to server: it could not, or would not, train for a round, and why."""
-
-    round: int
-    reason: str
-
-    @classmethod
-    def from_wire(cls, value: Any) -> TrainingFailed:
-        """Read and check the wire form."""
-        item = fields.mapping(value, "training_failed", ("round", "reason"))
-        return cls(fields.integer(item["round"], "round", 1), fields.text(item["reason"], "reason"))
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the wire form."""
-        return asdict(self)

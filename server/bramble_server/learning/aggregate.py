@@ -89,7 +89,10 @@ def finite(weights: Weights) -> Weights:
     return weights
 
 
-_POOLED = {"loss_before": "samples", "loss_after": "samples", "test_error": "test_samples", "test_baseline": "test_samples"}
+_POOLED = {
+    **dict.fromkeys(("loss_before", "loss_after"), "samples"),
+    **dict.fromkeys(("test_error", "test_baseline", "champion_error"), "test_samples"),
+}
 """Metric -> what its mean over clients is weighted by."""
 
 

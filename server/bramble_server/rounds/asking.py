@@ -6,7 +6,7 @@ from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import replace
 
 from bramble_protocol.graph import GraphFile
-from bramble_protocol.messages import ClientUpdate, TrainConfig
+from bramble_protocol.messages import Champion, ClientUpdate, TrainConfig
 from bramble_server.learning import codec
 from bramble_server.learning.strategies import Plan
 from bramble_server.rounds.view import Model
@@ -24,22 +24,19 @@ class Request:
         What each client is asked.
     forecast
         The channel in which they mirror their forecasts, where it is not the target's own.
+    champion
+        What they are to test on the same windows, and to use.
     """
 
     def __init__(
-        self,
-        number: int,
-        task: str,
-        graph: GraphFile,
-        model: Model,
-        settings: ServerSettings,
-        plan: Mapping[str, Plan],
-        forecast: str | None = None,
-    ) -> None:
+        self, number: int, task: str, graph: GraphFile, model: Model, settings: ServerSettings, plan: Mapping[str, Plan],
+        forecast: str | None = None, champion: Champion | None = None,
+    ) -> None:  # fmt: skip
         manifest, back = graph.manifest, codec.choose(settings.codec, settings.codec_option).encoding
         update = ClientUpdate(
-            number, task, graph.sha256, manifest.layout, settings.encoding, back, model.weights, manifest.config, forecast=forecast
-        )
+            number, task, graph.sha256, manifest.layout, settings.encoding, back, model.weights, manifest.config,
+            forecast=forecast, champion=champion,
+        )  # fmt: skip
         self._kinds = {client: (its.config, its.extras.kind) for client, its in plan.items()}
         self._updates = {(its.config, its.extras.kind): replace(update, config=its.config, extras=its.extras) for its in plan.values()}
 

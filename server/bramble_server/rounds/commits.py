@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,11 +18,12 @@ from bramble_server.learning.judge import RECENT, Judge
 from bramble_server.learning.strategies import Context, Plan, Strategy
 from bramble_server.metrics import Metrics
 from bramble_server.rounds import headroom
+from bramble_server.rounds.champions import Champions, Change, Rules
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.view import Model
 from bramble_server.rounds.writer import RefusedError
 from bramble_server.settings import ServerSettings
-from bramble_server.store import Store, models, rounds
+from bramble_server.store import Store, models, rounds, standings
 from bramble_server.store.models import Memory
 
 log = logging.getLogger(__name__)
@@ -32,22 +33,26 @@ class Commits:
     """Commits models, and says whose updates do not count: when that begins and when it is over."""
 
     def __init__(
-        self, settings: ServerSettings, task: str, store: Store, registry: Registry, metrics: Metrics, clock: Clock = time
-    ) -> None:
+        self, settings: ServerSettings, task: str, store: Store, registry: Registry, metrics: Metrics, clock: Clock = time,
+        read: Callable[[float], float] = float,
+    ) -> None:  # fmt: skip
         self._settings, self._task, self._store, self._registry, self._metrics = settings, task, store, registry, metrics
         self.strategy = strategies.choose(settings.strategy, settings.strategy_option)
         self.codec = codec.choose(settings.codec, settings.codec_option)
         self._judge, self._clock = Judge(), clock
+        self.champions = Champions(task, Rules(settings.champion_bound, settings.champion_rounds, read))
         self._left_out: set[str] = set()
 
     def recall(self, connection: Connection) -> None:
         """Judge from now on by the rounds that led to the model that is, and say so if another strategy than this one made it."""
         number = max(models.kept(connection, self._task), default=0)
         self._recalled(number, rounds.lineage(connection, self._task, RECENT), models.memory(connection, number))
+        self.champions.recall(connection)
 
     def forget(self) -> None:
         """Begin anew, after a reset."""
         self._judge = Judge()
+        self.champions.forget()
 
     def open(self, number: int, clients: Sequence[str], model: Model, config: TrainConfig) -> tuple[Strategy, dict[str, Plan]]:
         """Return the strategy for a round, with what is stored with the model that it starts from, and its plan for these clients.
@@ -69,11 +74,13 @@ class Commits:
         named = {kind: {"name": one.name, "parameters": one.set} for kind, one in chosen}
         return {**named, "discipline": self._settings.rounds_go_by}
 
-    def finish(self, open_round: OpenRound, going: Mapping[str, int] | None = None) -> Model:
+    def finish(self, open_round: OpenRound, base: Model, going: Mapping[str, int] | None = None) -> Model:
         """Make a round's updates the next model.
 
         Parameters
         ----------
+        base
+            The model that it began with.
         going
             If another round follows at once, who trains on for that and the round that each was asked in; it is noted for a process that
             may have to start it.
@@ -85,17 +92,62 @@ class Commits:
         """
         aggregate, pooled = open_round.aggregate(self._judge, max(1, self._settings.min_updates))
         memory = Memory(self.strategy.name, self.strategy.set, aggregate.state)
-        open_round.commit(self._store, aggregate.weights, memory, pooled, self._settings.models_to_keep, going)
+        change = self.found(open_round, base)
+        open_round.commit(self._store, aggregate.weights, memory, pooled, self._settings.models_to_keep, going, change.write)
+        self.champions.hold(change)
         self._judge.committed(pooled)
         return Model(open_round.number, aggregate.weights, pooled)
 
-    def restore(self, number: int, to: int) -> Model:
+    def found(self, open_round: OpenRound, base: Model) -> Change:
+        """Return what a round that was judged says of the model that it began with, and of the champion; nothing is written yet."""
+        return self.champions.judge(base, open_round.tested(self.champions.number))
+
+    def pin(self, number: int | None) -> int | None:
+        """Have the model of a round be the champion whatever comes, or with None none; return which one was or is pinned.
+
+        Raises
+        ------
+        RefusedError
+            If that model is not there.
+        """
+        former = self.champions.pinned
+        with self._store.writing() as connection:
+            if number is not None:
+                self._known(connection, number)
+                standings.crown(connection, self._task, number, pinned=True)
+            elif former is not None:
+                standings.crown(connection, self._task, former)
+        with self._store.reading() as connection:
+            self.champions.recall(connection)
+        return former if number is None else number
+
+    def known(self, number: int) -> None:
+        """Return if the model of a round is kept.
+
+        Raises
+        ------
+        RefusedError
+            If it is not.
+        """
+        with self._store.reading() as connection:
+            self._known(connection, number)
+
+    def _known(self, connection: Connection, number: int) -> Weights:
+        weights = models.get(connection, self._task, number)
+        if weights is None:
+            there = ", ".join(map(str, models.kept(connection, self._task))) or "none"
+            raise RefusedError("unknown model", f"the model of round {number} is not kept; there are those of rounds {there}")
+        return weights
+
+    def restore(self, number: int, to: int, why: str | None = None) -> Model:
         """Make the model of round ``to``, and what its strategy remembered, hold again, in one transaction; nothing is deleted.
 
         Parameters
         ----------
         number
             The commit's own, higher than any before: who has seen a model under a number never sees another under it.
+        why
+            Where the server goes back by itself.
 
         Raises
         ------
@@ -105,18 +157,20 @@ class Commits:
             If the store refuses; it is then as before.
         """
         with self._store.writing() as connection:
-            weights: Weights | None = models.get(connection, self._task, to)
-            if weights is None:
-                there = ", ".join(map(str, models.kept(connection, self._task))) or "none"
-                raise RefusedError("unknown model", f"the model of round {to} is not kept; there are those of rounds {there}")
+            weights = self._known(connection, to)
             rounds.trim(connection, self._task, number, self._settings.keep_rounds)
-            rounds.rolled_back(connection, self._task, number, to, self._clock.time())
+            rounds.rolled_back(connection, self._task, number, to, self._clock.time(), why)
             memory = models.memory(connection, to)
             models.save(connection, self._task, number, weights, memory, self._settings.models_to_keep)
+            standings.inherit(connection, number, to)
+            if self.champions.pinned in (None, to):  # what is wanted back is what clients are to use
+                standings.crown(connection, self._task, number, pinned=self.champions.pinned == to)
             lineage = rounds.lineage(connection, self._task, RECENT)
         self._recalled(number, lineage, memory)  # not before it is committed
+        with self._store.reading() as connection:
+            self.champions.recall(connection)
         self._metrics.forget(self._task)
-        log.warning("round %d: rolled back to the model of round %d", number, to)
+        log.warning("round %d: rolled back to the model of round %d%s", number, to, f": {why}" if why else "")
         return Model(number, weights, {})
 
     def _recalled(self, number: int, lineage: list[dict[str, Any]], memory: Memory) -> None:

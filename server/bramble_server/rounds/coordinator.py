@@ -121,6 +121,7 @@ class Coordinator:
         for track in self._tracks:
             if track.number is not None:
                 self._writer.post(partial(track.feed, machine.Resumed()))
+        self._writer.post(lambda _: self._tracks.each(Track.give_way))
 
     def stop(self) -> None:
         """Stop; open rounds go on at the next start."""
@@ -212,9 +213,19 @@ class Coordinator:
         return told
 
     def rollback(self, number: int, task: str | None = None) -> int:
-        """Make the model of an older round the global one again, as a commit of its own; return that commit's number."""
-        restored: machine.Restore = self._writer.submit(lambda reply: self._tracks.named(task).feed(machine.Rollback(), reply, number))
+        """Make the model of an older round the global one again, as a commit of its own; return that commit's number.
+
+        A round of the task that is open ends unused.
+        """
+        track = self._tracks.named(task)
+        restored: machine.Restore = self._writer.submit(lambda reply: track.roll_back(number, reply))
         return restored.round
+
+    def pin(self, number: int | None, task: str | None = None) -> int | None:
+        """Have the model of a round be the champion of a task whatever comes, or with None none; return which one is or was pinned."""
+        track = self._tracks.named(task)
+        pinned: int | None = self._writer.submit(lambda _: track.pin(number))
+        return pinned
 
     def stop_rounds(self, task: str | None = None) -> int | None:
         """End the open round of a task with what has come, and have none follow; return its number, if there was one."""

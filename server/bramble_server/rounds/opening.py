@@ -120,7 +120,8 @@ class Openings:
 
     def _planned(self, number: int, clients: tuple[str, ...], model: Model, seconds: float) -> tuple[Strategy, Request]:
         strategy, plan = self._commits.open(number, clients, model, replace(self._config, deadline_s=seconds))
-        return strategy, Request(number, self._task, self._graph, model, self._settings, plan, self._forecast)
+        champion = self._commits.champions.beside(model)
+        return strategy, Request(number, self._task, self._graph, model, self._settings, plan, self._forecast, champion)
 
     def let_go(self, open_round: OpenRound, committed: bool) -> None:
         """Delete what nobody needs once a round is over."""

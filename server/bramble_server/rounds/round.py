@@ -18,10 +18,11 @@ from bramble_protocol.messages import ClientUpdate, Delivery
 from bramble_protocol.reasons import GONE, LEFT_OUT
 from bramble_server.learning.aggregate import pool_metrics
 from bramble_server.learning.judge import Judge, Report, Verdict, cap
-from bramble_server.learning.staleness import discount, moved
-from bramble_server.learning.strategies import Aggregate, Aside, Strategy, conclude, shorten, shortened
-from bramble_server.learning.strategies import Update as Contribution
+from bramble_server.learning.staleness import moved
+from bramble_server.learning.strategies import Aggregate, Aside, Strategy, conclude, shortened
+from bramble_server.rounds.champions import Duel, Findings
 from bramble_server.rounds.divergence import length, measure
+from bramble_server.rounds.folding import fold
 from bramble_server.rounds.going import note
 from bramble_server.rounds.machine import Failed, Joined, Left, Noted, Update
 from bramble_server.rounds.roundfile import Record, RoundFile, RoundFileError
@@ -279,14 +280,24 @@ class OpenRound:
             raise BrambleError(f"{came} updates came, and {type(self._strategy).__name__} makes nothing of fewer than {least}")
         if self.delivered < needed:
             raise BrambleError(f"{self.delivered} updates count, a round needs {needed}; {self.remark}")
-        counted = [report for client, report in self._reports.items() if client not in left_out]
-        tested = [tests for report in counted if (tests := report.metrics.get("test_samples", 0.0))]  # who tested nothing says nothing
-        most = cap(tested) if tested else 1
-        pooled = pool_metrics(self._verdicts[report.client].pooled(report.metrics, most) for report in counted)
+        counted, measures = self._counted()
+        pooled = pool_metrics(measures)
         exploded = judge.explosion(counted, pooled)
         if exploded:
             raise BrambleError(exploded)
         return conclude(self._strategy, self._model), pooled
+
+    def _counted(self) -> tuple[list[Report], list[tuple[int, dict[str, float]]]]:
+        """Return the reports that count, and samples and metrics of each as they are pooled."""
+        counted = [report for client, report in self._reports.items() if client not in self.left_out]
+        tested = [tests for report in counted if (tests := report.metrics.get("test_samples", 0.0))]  # who tested nothing says nothing
+        most = cap(tested) if tested else 1
+        return counted, [self._verdicts[report.client].pooled(report.metrics, most) for report in counted]
+
+    def tested(self, champion: int | None) -> Findings:
+        """Return what those that count found of the model that it began with, and of a champion; once it is judged, whatever came of it."""
+        _, measures = self._counted()
+        return Findings(pool_metrics(measures), Duel.of((metrics for _, metrics in measures), champion))
 
     @property
     def remark(self) -> str | None:
@@ -307,28 +318,11 @@ class OpenRound:
             yield client, weights
 
     def _fold(self) -> None:
-        self._strategy.begin(self._model)
-        space: dict[str, Weights] = {}
-        for client, weights in self._updates():
-            verdict, record = self._verdicts[client], self._records[client]
-            if verdict.reason is not None:
-                continue
-            staleness = self._under_way[client].staleness if client in self._under_way else 0
-            reach = verdict.reach * discount(staleness, self._exponent)
-            if reach < 1:
-                shorten(weights, self._model, reach)
-            for name in record.sections:
-                if name not in space:
-                    space[name] = np.empty_like(weights)
-                self._file.read(record, space[name], name)
-            update = Contribution(
-                client, verdict.samples, weights, record.about["metrics"], record.about.get("steps"), record.about.get("since"),
-                staleness, {name: space[name] for name in record.sections}, self._aside(record, reach),
-            )  # fmt: skip
-            try:
-                self._strategy.fold(update)
-            except BrambleError as error:
-                self._verdicts[client] = replace(verdict, reason=str(error))
+        refused = fold(
+            self._strategy, self._model, self._updates(), self._records, self._verdicts, self._file.read, self._aside,
+            lambda client: self._under_way[client].staleness if client in self._under_way else 0, self._exponent,
+        )  # fmt: skip
+        self._verdicts |= {client: replace(self._verdicts[client], reason=reason) for client, reason in refused.items()}
 
     def _aside(self, record: Record, reach: float = 1.0) -> Aside:
         def read(start: int, part: Weights) -> None:
@@ -337,8 +331,9 @@ class OpenRound:
         return read if reach == 1 else shortened(read, self._model, reach)
 
     def commit(
-        self, store: Store, model: Weights, memory: Memory, pooled: dict[str, float], keep: int, going: Mapping[str, int] | None = None
-    ) -> None:
+        self, store: Store, model: Weights, memory: Memory, pooled: dict[str, float], keep: int, going: Mapping[str, int] | None = None,
+        also: Callable[[Connection], None] = lambda connection: None,
+    ) -> None:  # fmt: skip
         """Write everything about the round, and its model with what belongs to it, in one transaction.
 
         Parameters
@@ -349,6 +344,8 @@ class OpenRound:
             How many models the store keeps of its task.
         going
             If another round follows at once, who trains on for that, each with the round that it was asked in.
+        also
+            What else is written, before models are let go.
 
         Raises
         ------
@@ -365,18 +362,20 @@ class OpenRound:
             models.save_updates(connection, *latest)
             self._write_parts(connection)
             rounds.committed(connection, self.number, self._clock.time(), self.delivered, pooled, self.remark)
+            also(connection)
             models.save(connection, self._task, self.number, model, memory, keep)
             if going is not None:
                 under_way = {client: (asked, self._parts[client]["sent"]) for client, asked in going.items()}
                 note(connection, self._task, self.number, under_way)
 
-    def abandoned(self, reason: str) -> Callable[[Connection], None]:
-        """Return what writes that the round came to nothing, now or later."""
+    def abandoned(self, reason: str, also: Callable[[Connection], None] = lambda connection: None) -> Callable[[Connection], None]:
+        """Return what writes that the round came to nothing, and what else there is, now or later."""
         ended, delivered = self._clock.time(), self.delivered
 
         def write(connection: Connection) -> None:
             self._write_parts(connection)
             rounds.abandoned(connection, self.number, ended, delivered, reason)
+            also(connection)
 
         return write
 

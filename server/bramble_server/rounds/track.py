@@ -72,7 +72,9 @@ class Track:
         self._initial = self.model = Model(0, self.graph.initial, {})
         self._lasting = self.settings.discipline == "asynchronous"
         self._schedule = Schedule(self.settings.rounds, self.settings.every, self._lasting)
-        self._commits = Commits(self.settings, self.task, shared.store, shared.registry, shared.metrics, shared.clock)
+        self._commits = Commits(
+            self.settings, self.task, shared.store, shared.registry, shared.metrics, shared.clock, self.graph.manifest.metric.read
+        )
         self._openings = Openings(foundation, shared.store, shared.archive, self._commits, shared.clock)
         self._cohorts, self._cohort = Cohorts(self.settings, self.settings.training(self.graph.manifest.config).seed), Cohort(())
         self._machine = foundation.machine
@@ -85,6 +87,8 @@ class Track:
         self._sent: dict[str, float | None] = {}
         """When those were asked that train for earlier rounds."""
         self._deadline = 0.0
+        self._why: str | None = None
+        """Why an older model comes back, where nobody asked for it."""
 
     def recover(self, connection: Connection) -> recovery.Left:
         """Read what a former process left of this task, and close what cannot go on."""
@@ -118,7 +122,7 @@ class Track:
     @property
     def view(self) -> Progress:
         """The task's model and open round, as others may see them."""
-        return Progress(self.model, self._state.running)
+        return Progress(self.model, self._state.running, self._commits.champions.standing)
 
     @property
     def number(self) -> int | None:
@@ -198,8 +202,36 @@ class Track:
         finally:  # whatever became of them: the machine has gone on, and everybody sees it
             if state is not before:
                 self._shared.changed()
-        if before.running and not self._state.running and self._schedule.going:
-            self.tick(self._shared.clock.monotonic())  # at once, for what came with the last update is for the next round
+        if before.running and not self._state.running:
+            self.give_way()
+            if self._schedule.going:
+                self.tick(self._shared.clock.monotonic())  # at once, for what came with the last update is for the next round
+
+    def give_way(self) -> None:
+        """Go back to the champion, if it is time to."""
+        champions = self._commits.champions
+        if champions.due is None or self._state.running:
+            return
+        self._why = champions.why
+        try:
+            self.feed(machine.Rollback(), Reply(self._shared.loop.event()), champions.due)
+            self._shared.metrics.gave_way(self.task)
+        except BrambleError as error:  # tried again when the next round is over, or at the next start
+            log.error("task %s: the model of round %d could not be brought back: %s", self.task, champions.due, error)
+        finally:
+            self._why = None
+
+    def roll_back(self, to: int, reply: Reply) -> None:
+        """Make an older model the global one; an open round ends unused, for its clients train from the model that goes."""
+        self._shared.loop.offload(self._commits.known, to)
+        self.end_unused(f"rolled back to the model of round {to}")
+        self.feed(machine.Rollback(), reply, to)
+
+    def pin(self, number: int | None) -> int | None:
+        """Have a model be the champion whatever comes, or none; return which."""
+        pinned = self._shared.loop.offload(self._commits.pin, number)
+        self._shared.changed()
+        return pinned
 
     def _prepare(self, action: machine.Action, to: int) -> None:
         match action:
@@ -213,7 +245,7 @@ class Track:
                 assert self._open is not None
                 self._open.fold(client)
             case machine.Restore(number):
-                self.model = self._shared.loop.offload(self._commits.restore, number, to)
+                self.model = self._shared.loop.offload(self._commits.restore, number, to, self._why)
                 self._requests.clear()
 
     def _go_on(self, open_round: OpenRound) -> None:
@@ -271,21 +303,26 @@ class Track:
         assert open_round is not None
         going = self._state.under_way if self._schedule.going and not self._schedule.last else None
         try:
-            self.model = self._shared.loop.offload(self._commits.finish, open_round, going)
+            self.model = self._shared.loop.offload(self._commits.finish, open_round, self.model, going)
         except Exception as error:
             if not isinstance(error, BrambleError):
                 log.exception("round %d: the commit failed", open_round.number)
-            self._abandon(str(error) if isinstance(error, BrambleError) else f"{reasons.UNCOMMITTED}, its log says why")
+            known = isinstance(error, BrambleError)
+            self._abandon(str(error) if known else f"{reasons.UNCOMMITTED}, its log says why", judged=known)
             return
         log.info("round %d: committed, %s", open_round.number, open_round.summary(self.model.metrics))
         self._closed(open_round, committed=True)
 
-    def _abandon(self, reason: str) -> None:
+    def _abandon(self, reason: str, judged: bool = False) -> None:
         open_round = self._open
         assert open_round is not None
+        change = self._commits.found(open_round, self.model) if judged else None
         log.warning("round %d: abandoned: %s", open_round.number, reason)
         self._closed(open_round, committed=False)
-        self._shared.endings.put(self.task, open_round.number, open_round.abandoned(reason), self._shared.clock.monotonic())
+        write = open_round.abandoned(reason, change.write) if change else open_round.abandoned(reason)
+        self._shared.endings.put(self.task, open_round.number, write, self._shared.clock.monotonic())
+        if change:
+            self._commits.champions.hold(change)
 
     def _closed(self, open_round: OpenRound, committed: bool) -> None:
         self._open = None

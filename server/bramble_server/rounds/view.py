@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bramble_protocol.layout import Weights
 from bramble_server.rounds.machine import Running
 from bramble_server.rounds.members import Members
+from bramble_server.store.standings import Standing
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Progress:
 
     model: Model
     open_round: Running | None = None
+    champion: Standing | None = None
+    """The best model so far."""
 
     @property
     def running(self) -> int | None:

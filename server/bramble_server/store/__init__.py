@@ -18,11 +18,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from bramble_server.store import clients, dialect, evaluations, meta, migrate, mirror, models, rounds
+from bramble_server.store import clients, dialect, evaluations, meta, migrate, mirror, models, rounds, standings
 from bramble_server.store.errors import StoreError, explained
 from bramble_server.store.trouble import Trouble
 
-__all__ = ["Store", "StoreError", "clients", "evaluations", "meta", "mirror", "models", "reset", "reset_task", "rounds"]
+__all__ = ["Store", "StoreError", "clients", "evaluations", "meta", "mirror", "models", "reset", "reset_task", "rounds", "standings"]
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, select
 
 from bramble_protocol.layout import Weights
 from bramble_server.store.dialect import Statement, erase_what_is_deleted, upsert
-from bramble_server.store.schema import latest_updates, models, strategy_state
+from bramble_server.store.schema import latest_updates, models, standings, strategy_state
 from bramble_server.store.weights import KEY, LARGE, Folder, check_sum
 
 
@@ -50,11 +50,15 @@ _SAVE = models.insert()
 _REMEMBER = Statement(strategy_state.insert(), ("round", "name", "dtype", "shape", "data"))
 _THEIRS = models.c.task == bindparam("whose")
 _NEWEST = select(models.c.round).where(_THEIRS).order_by(models.c.round.desc())
-_LET_GO = Statement(delete(models).where(_THEIRS, models.c.round <= _NEWEST.offset(bindparam("keep")).limit(1).scalar_subquery()))
+_CHAMPIONS = select(standings.c.round).where(standings.c.champion)
+_TOO_OLD = models.c.round <= _NEWEST.offset(bindparam("keep")).limit(1).scalar_subquery()
+_LET_GO = Statement(delete(models).where(_THEIRS, _TOO_OLD, models.c.round.not_in(_CHAMPIONS)))
 
 
 def save(connection: Connection, task: str, number: int, weights: Weights, memory: Memory, keep: int) -> None:
-    """Keep the model of a round, shape (parameters,), with what belongs to it, and only the task's newest ``keep`` (at least one)."""
+    """Keep the model of a round, shape (parameters,), with what belongs to it, and only the task's newest ``keep`` (at least one)
+    and its champion.
+    """
     folder: Folder | None = connection.info.get(KEY) if weights.nbytes >= LARGE else None
     stored = {"weights": b"", "file_check": check_sum(weights)} if folder else {"weights": _pack(weights), "file_check": None}
     made_by = {"strategy": memory.strategy, "parameters": dict(memory.parameters)}

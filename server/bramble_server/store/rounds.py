@@ -9,12 +9,15 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from bramble_server.store import meta
 from bramble_server.store.dialect import Statement, upsert
-from bramble_server.store.schema import MEASURES, rounds, updates
+from bramble_server.store.schema import MEASURES, rounds, standings, updates
 
 _THEIRS, _UNTIL = rounds.c.task == bindparam("whose"), rounds.c.round <= bindparam("until")
 _OPEN = Statement(rounds.insert(), ("task", "round", "state", "started", "selected", "updates", "metrics", "how"))
 _ASK = Statement(updates.insert(), ("round", "client", "sent"))
-_OLD, _TRIM = Statement(select(rounds.c.round).where(_THEIRS, _UNTIL).limit(1)), Statement(delete(rounds).where(_THEIRS, _UNTIL))
+_OLD, _TRIM = (
+    Statement(select(rounds.c.round).where(_THEIRS, _UNTIL).limit(1)),
+    Statement(delete(rounds).where(_THEIRS, _UNTIL, rounds.c.round.not_in(select(standings.c.round).where(standings.c.champion)))),
+)
 _BEFORE = select(rounds.c.round).where(_THEIRS, rounds.c.round < bindparam("number")).order_by(rounds.c.round.desc())
 _TOO_OLD = Statement(_BEFORE.offset(bindparam("stay")).limit(1))
 _END = update(rounds).where(rounds.c.round == bindparam("number"))
@@ -39,7 +42,10 @@ def number_used(connection: Connection, number: int) -> None:
 
 
 def trim(connection: Connection, task: str, number: int, keep: int) -> None:
-    """Forget the rounds of a task, and the clients' parts in them, that are not among its last ``keep`` up to this number."""
+    """Forget the rounds of a task, and the clients' parts in them, that are not among its last ``keep`` up to this number.
+
+    That of the champion stays with its model.
+    """
     if _OLD.run(connection, {"whose": task, "until": number - keep}).first() is None:
         return  # there can be no more than ``keep``, and they need not be counted
     newest = _TOO_OLD.run(connection, {"whose": task, "number": number, "stay": keep - 1}).scalar()
@@ -105,11 +111,11 @@ def recover(
     return last, {number: frozenset(clients) for number, clients in answered.items()}
 
 
-def rolled_back(connection: Connection, task: str, number: int, to: int, now: float) -> None:
-    """Record that a round's number was taken for the model of an older one."""
+def rolled_back(connection: Connection, task: str, number: int, to: int, now: float, why: str | None = None) -> None:
+    """Record that a round's number was taken for the model of an older one, and why where nobody asked for it."""
     values = {"state": "committed", "started": now, "ended": now, "selected": 0, "updates": 0, "metrics": {}}
-    reason = f"rolled back to the model of round {to}"
-    connection.execute(rounds.insert().values(task=task, round=number, rollback_of=to, reason=reason, **values))
+    reason = f"rolled back to the model of round {to}" + (f": {why}" if why else "")
+    connection.execute(rounds.insert().values(task=task, round=number, rollback_of=to, reason=reason[:500], **values))
     number_used(connection, number)
 
 

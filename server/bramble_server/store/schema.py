@@ -64,6 +64,18 @@ strategy_state = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+standings = Table(
+    "standings",
+    metadata,
+    Column("round", ForeignKey("models.round", ondelete="CASCADE"), primary_key=True),  # the model that it is about
+    Column("error", Float),  # means over readings that nobody had trained on; NULL before any came
+    Column("baseline", Float),
+    Column("samples", Integer),
+    Column("champion", Boolean, nullable=False),  # one of each task; its model is kept
+    Column("pinned", Boolean, nullable=False),
+    Column("worse", Integer, nullable=False),  # of a champion: rounds in a row in which the newest model was worse
+)
+
 latest_updates = Table(
     "latest_updates",
     metadata,

@@ -14,7 +14,8 @@ from flask import Blueprint, Response, jsonify, request
 from bramble_protocol import codecs
 from bramble_server.foundation import Foundation
 from bramble_server.rounds.view import Model
-from bramble_server.store import models, rounds
+from bramble_server.store import models, rounds, standings
+from bramble_server.store.standings import Standing
 from bramble_server.web import json_stream, query
 from bramble_server.web.errors import RequestError
 from bramble_server.web.measures import tested
@@ -51,7 +52,20 @@ def blueprint(services: Services) -> Blueprint:
     @query.takes(task=query.text)
     def kept() -> Response:
         track = services.track(query.asked()["task"])
-        return jsonify(models=services.loop.offload(_kept, services, track.task))
+        return jsonify(models=services.loop.offload(_kept, services, track))
+
+    @part.get("/models/<int:number>")
+    @query.takes(task=query.text)
+    def one(number: int) -> Response:
+        track = services.track(query.asked()["task"])
+        kind = request.accept_mimetypes.best_match([JSON, RAW, NPZ], JSON)
+        with services.store.reading() as connection:
+            weights = models.get(connection, track.task, number) if number < 2**53 else None
+            record = rounds.one(connection, number, clients=False) if weights is not None else None
+        if weights is None:
+            raise RequestError(404, f"the model of round {number} is not kept; /models lists those that are")
+        found = Model(number, weights, (record or {}).get("metrics", {}))
+        return Response(services.loop.offload(_render, track, found, kind), mimetype=kind)
 
     @part.post("/model/rollback")
     @needs("admin")
@@ -62,6 +76,22 @@ def blueprint(services: Services) -> Blueprint:
         if number is None:
             raise RequestError(400, "round: say which, as in /model/rollback?round=7; /models lists those that are kept")
         return jsonify(round=services.coordinator.rollback(number, track.task), rollback_of=number)
+
+    @part.post("/model/pin")
+    @needs("admin")
+    @query.takes(round=query.integer(1, 2**53), task=query.text)
+    def pin() -> Response:
+        asked = query.asked()
+        number, track = asked["round"], services.track(asked["task"])
+        if number is None:
+            raise RequestError(400, "round: say which, as in /model/pin?round=7; /models lists those that are kept")
+        return jsonify(pinned=services.coordinator.pin(number, track.task))
+
+    @part.post("/model/unpin")
+    @needs("admin")
+    @query.takes(task=query.text)
+    def unpin() -> Response:
+        return jsonify(unpinned=services.coordinator.pin(None, services.track(query.asked()["task"]).task))
 
     @part.get("/model/clients")
     @query.takes(weights=query.switch, task=query.text)
@@ -87,9 +117,19 @@ def blueprint(services: Services) -> Blueprint:
     return part
 
 
-def _kept(services: Services, task: str) -> list[dict[str, Any]]:
+def _kept(services: Services, track: Foundation) -> list[dict[str, Any]]:
+    """Return the rounds whose models are kept, each with what was found of its model, which the round after it tests."""
+    found = []
     with services.store.reading() as connection:
-        return [record for number in models.kept(connection, task) if (record := rounds.one(connection, number, clients=False))]
+        known = standings.of(connection, track.task)
+        for number in models.kept(connection, track.task):
+            record = rounds.one(connection, number, clients=False)
+            if record is not None:
+                own = known.get(number, Standing(number))
+                measures = {"test_error": own.error, "test_baseline": own.baseline, "test_samples": own.samples}
+                held_out = tested(track.graph.manifest.metric, measures)
+                found.append({**record, "held_out": held_out, "champion": own.champion, "pinned": own.pinned, "worse": own.worse})
+    return found
 
 
 def _render(track: Foundation, model: Model, kind: str) -> bytes:

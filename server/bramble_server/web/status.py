@@ -44,6 +44,7 @@ def blueprint(services: Services) -> Blueprint:
             codec={"name": back.name, "parameters": back.set},
             discipline=track.settings.rounds_go_by,
             round=mine.model.round,
+            champion=mine.champion and {name: getattr(mine.champion, name) for name in ("round", "pinned", "worse")},
             running=mine.running,
             waiting_for=mine.waiting_for,
             clients=len(services.registry),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,24 @@ def test_a_peer_that_claims_a_test_of_nothing_or_less_is_told_nothing_of() -> No
             "loss_after": 3.0
         }
     assert privacy.told(100, {"test_error": 1.0}) == {}
+
+
+def test_a_champion_is_told_of_where_it_was_tested_on_all_windows_that_are_told_of() -> None:
+    def with_champion(fresh: int, number: int | None, error: float = 1.0) -> Result:
+        found = result(100, fresh, 2.0, 4.0)
+        best = {} if number is None else {"champion": float(number), "champion_error": error}
+        return replace(found, complete=replace(found.complete, metrics={**found.complete.metrics, **best}))
+
+    def told(*runs: Result) -> dict[str, float]:
+        untold = None
+        for run in runs:
+            found = guarded(run, untold)
+            untold = found.untold
+        return {name: value for name, value in found.complete.metrics.items() if name in privacy.BEST}
+
+    assert told(with_champion(25, 7)) == {"champion": 7, "champion_error": 1.0}
+    assert told(with_champion(10, 7, 1.0), with_champion(10, 7, 3.0)) == {"champion": 7, "champion_error": 2.0}
+    for others in ((10, 8), (10, None)):
+        assert told(with_champion(*others), with_champion(10, 7)) == {}
+        assert told(with_champion(10, 7), with_champion(*others)) == {}
+    assert told(with_champion(10, 7)) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,9 @@ from tests.waiting import wait_for
 Join = Callable[..., Pi]
 
 
-def committed(server: ServerProcess, pi: Pi, value: float) -> int:
+def committed(server: ServerProcess, pi: Pi, value: float, **other: Any) -> int:
     number: int = server.get("/")["round"]
-    pi.train(value)
+    pi.train(value, **other)
     wait_for(lambda: server.get("/status")["round"] == number, "the commit")
     return number
 
@@ -213,9 +214,32 @@ def test_a_rollback_is_refused_in_a_sentence(server: ServerProcess, join: Join) 
         assert server.request("POST", f"/model/rollback{query}")[:2] == (status, {"error": sentence})
     assert server.request("GET", f"/model/rollback?round={number}")[0] == 405
     running = server.get("/")["round"]
-    status, answer, _ = server.request("POST", f"/model/rollback?round={number}")
-    assert status == 409
-    assert answer["error"].startswith(f"round {running} is running, and its clients train from the model that is: wait for its end")
-    pi.train(2.0)
-    wait_for(lambda: server.get("/status")["round"] == running, "the commit")
-    assert server.get("/model")["round"] == running
+    assert server.request("POST", "/model/rollback?round=999")[0] == 404
+    assert server.get("/status")["running"] == running, "the open round goes on"
+    assert server.request("POST", f"/model/rollback?round={number}")[1] == {"round": running + 1, "rollback_of": number}
+    assert pi.train(2.0) == {"accepted": False, "reason": "round over"}
+    assert server.get(f"/rounds/{running}")["reason"] == f"rolled back to the model of round {number}"
+
+
+def test_a_model_is_pinned_measured_and_handed_out_by_its_number(server: ServerProcess, join: Join) -> None:
+    server.request("POST", "/reset")
+    pi = join()
+    tests = {"loss_before": 2.0, "loss_after": 1.0, "test_samples": 25, "test_error": 0.25, "test_baseline": 1.0}
+    first, second = committed(server, pi, 1.0), committed(server, pi, 2.0, metrics=tests)
+    one, two = server.get("/models")["models"]
+    assert one["held_out"] == {"metric": "RMSE", "unit": "°C", "error": 0.5, "baseline": 1.0, "samples": 25}
+    assert [(found["champion"], found["pinned"], found["held_out"] is None) for found in (one, two)] == [
+        (True, False, False),
+        (False, False, True),
+    ]
+    assert server.request("POST", f"/model/pin?round={second}")[:2] == (200, {"pinned": second})
+    assert server.get("/status")["champion"] == {"round": second, "pinned": True, "worse": 0}
+    assert server.request("POST", "/model/unpin")[:2] == (200, {"unpinned": second})
+    assert server.request("POST", "/model/unpin")[:2] == (200, {"unpinned": None})
+    assert server.get(f"/models/{first}")["weights"]["dense/bias"] == [1.0, 1.0]
+    for path, status, sentence in (
+        ("/model/pin", 400, "round: say which, as in /model/pin?round=7; /models lists those that are kept"),
+        ("/model/pin?round=999", 404, f"the model of round 999 is not kept; there are those of rounds {first}, {second}"),
+    ):
+        assert server.request("POST", path)[:2] == (status, {"error": sentence})
+    assert server.request("GET", "/models/999")[:2] == (404, {"error": "the model of round 999 is not kept; /models lists those that are"})
