@@ -31,6 +31,7 @@ from bramble.settings import (
     PinSettings,
     RetireTaskSettings,
     RollbackSettings,
+    ShowRoundSettings,
     SimulateSettings,
     StartRoundSettings,
     StopRoundsSettings,
@@ -68,7 +69,7 @@ app = typer.Typer(
 app.add_typer(task.app, name="task")
 fleet = typer.Typer(help="How every client is, and taking one off the list.", no_args_is_help=True)
 app.add_typer(fleet, name="fleet")
-rounds = typer.Typer(help="Rounds: start one, stop asynchronous ones, watch one, list them.", no_args_is_help=True)
+rounds = typer.Typer(help="Rounds: start, stop, watch, list and show them.", no_args_is_help=True)
 app.add_typer(rounds, name="round")
 settings = typer.Typer(help="Settings files, before anything is started with them.", no_args_is_help=True)
 app.add_typer(settings, name="settings")
@@ -123,6 +124,7 @@ rounds.command("start")(flags.command(StartRoundSettings, "fleet", _room("brambl
 rounds.command("stop")(flags.command(StopRoundsSettings, "fleet", _room("bramble.round", "server", "stop")))
 rounds.command("watch")(flags.command(WatchRoundSettings, "fleet", _room("bramble.watch", "server")))
 rounds.command("list")(flags.command(ListRoundsSettings, "fleet", _room("bramble.round", "server", "listed")))
+rounds.command("show")(flags.command(ShowRoundSettings, "fleet", _room("bramble.round", "server", "shown")))
 model.command("list")(flags.command(ListModelsSettings, "fleet", _room("bramble.model", "server", "listed")))
 model.command("rollback")(flags.command(RollbackSettings, "fleet", _room("bramble.model", "server", "rollback")))
 task.app.command("list")(flags.command(ListTasksSettings, "fleet", task.listed))

@@ -13,7 +13,7 @@ from bramble import terminal
 from bramble.api import Server
 from bramble.settings import FleetSettings, ForgetSettings
 from bramble_protocol import VERSION
-from bramble_protocol.health import DISK, throttling
+from bramble_protocol.health import DISK, SPARING, throttling
 from bramble_protocol.printable import printable
 
 ROUNDS = 50
@@ -90,7 +90,8 @@ def fresh(client: dict[str, Any], now: float) -> bool:
     if health["sample_every"] is None:
         return True
     age = health["sample_age"]
-    return age is not None and bool(age + now - client["health_at"] <= PATIENCE * health["sample_every"] + 10)
+    late = SPARING if health.get("not_now") == "bytes" else 10  # seconds that a report may be old
+    return age is not None and bool(age + now - client["health_at"] <= PATIENCE * health["sample_every"] + late)
 
 
 def show(status: dict[str, Any], console: Console) -> None:

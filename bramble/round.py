@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from bramble import terminal
 from bramble.api import JSON, Server, ServerRefused
-from bramble.settings import ListRoundsSettings, StartRoundSettings, StopRoundsSettings
+from bramble.settings import ListRoundsSettings, ShowRoundSettings, StartRoundSettings, StopRoundsSettings
 from bramble_protocol.printable import printable
 
 PAUSE_S = 0.2
@@ -87,8 +87,58 @@ def listed(settings: ListRoundsSettings) -> int:
         return 0
     metric = server.status(settings.task)["manifest"]["metric"]
     for record in rounds:
-        terminal.console().print(described(record, metric), soft_wrap=True)
+        by = "  ".join(record[what]["name"] for what in ("strategy", "codec") if record.get(what))
+        asynchronous = "  asynchronous" if (record.get("discipline") or {}).get("name") == "asynchronous" else ""
+        terminal.console().print(f"{described(record, metric)}  {escape(printable(by + asynchronous))}".rstrip(), soft_wrap=True)
     return 0
+
+
+def shown(settings: ShowRoundSettings) -> int:
+    """Print one round: what it went by, and each client's part; return 0."""
+    server = Server.of(settings)
+    record = server.round(settings.number)
+    if settings.as_json:
+        print(json.dumps(record, indent=2))
+        return 0
+    said = terminal.console()
+    metric = server.status(record.get("task"))["manifest"]["metric"]
+    said.print(described(record, metric), soft_wrap=True)
+    for line in went_by(record):
+        said.print(f"  {escape(line)}", soft_wrap=True)
+    columns = ["client", "seconds", "bytes", "windows", "loss", "error", "baseline", "asked in", "why not"]
+    said.print(terminal.table(columns, [[name, *_part(part)] for name, part in record["clients"].items()]))
+    return 0
+
+
+def went_by(record: JSON) -> list[str]:
+    """Return what a round went by, a line each: what is not known, or was not set, is left out."""
+    lines = []
+    for what in ("strategy", "codec", "discipline", "selection"):
+        found = record.get(what)
+        if found:
+            given = ", ".join(f"{name}={value}" for name, value in found.get("parameters", {}).items() if value is not None)
+            enough = f", over with {found['enough']} updates" if found.get("enough") else ""
+            lines.append(printable(f"{what} {found['name']}" + (f" ({given})" if given else "") + enough, None))
+    if record.get("seed") is not None:
+        lines.append(f"seed {record['seed']}, deadline {record['deadline']:g} s" if record.get("deadline") else f"seed {record['seed']}")
+    if record.get("selected"):
+        lines.append(f"cohort of {record['selected']} clients, {record['updates']} updates counted")
+    return lines
+
+
+def _part(part: JSON) -> list[str]:
+    began, ended = part.get("train_start"), part.get("train_end")
+    tested = part.get("test") or {}
+    return [
+        f"{ended - began:.1f}" if began is not None and ended is not None else "",
+        str(part.get("bytes") or ""),
+        str(part.get("samples") or ""),
+        f"{part['loss_before']:.3g} to {part['loss_after']:.3g}" if part.get("loss_before") is not None else "",
+        "" if tested.get("error") is None else f"{tested['error']:.3g} {tested['unit']}",
+        "" if tested.get("baseline") is None else f"{tested['baseline']:.3g} {tested['unit']}",
+        str(part.get("asked") or ""),
+        part.get("reason") or "",
+    ]
 
 
 def described(record: dict[str, Any], metric: dict[str, str]) -> str:

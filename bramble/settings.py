@@ -220,6 +220,12 @@ class EvaluateSettings(ListSettings, TaskSettings):
     )
 
 
+class ShowRoundSettings(ListSettings, OperatorSettings):
+    """Show one round. It says what it went by, what came of it, and each client's part in it."""
+
+    number: int = Field(ge=1, description="The round; bramble round list shows the newest.")
+
+
 class ListModelsSettings(ListSettings, TaskSettings):
     """Show the global models that the server keeps, one in a line.
 

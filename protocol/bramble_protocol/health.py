@@ -14,6 +14,8 @@ from bramble_protocol.fields import YEAR_3000
 EVENT = "health"
 INTERVAL = 30.0
 """Seconds between two reports."""
+SPARING = 900.0
+"""The same while the bytes that its owner gave it for the month are used up: what a report costs goes on the same bill."""
 THROTTLED = {
     0: "under-voltage",
     1: "frequency capped",

@@ -144,9 +144,12 @@ class RoundSettings(BaseSettings):
             raise ValueError(f"--buffer {self.buffer} is less than --min-updates {self.min_updates}: no round could ever commit")
         if self.concurrency is not None and self.concurrency < self.buffer:
             raise ValueError(f"--concurrency {self.concurrency} is less than --buffer {self.buffer}, which would never be full")
-        for name in ("clients_per_round", "adaptive_deadline"):
-            if getattr(self, name) is not None:
-                raise ValueError(f"--{name.replace('_', '-')} is for synchronous rounds; for asynchronous ones say --concurrency")
+        for name in ("clients_per_round", "adaptive_deadline", "over_selection", "selection", "selection_option"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"--{name.replace('_', '-')} is for synchronous rounds; asynchronous ones ask whoever waited longest, "
+                    "and as many at once as --concurrency says"
+                )
         return self
 
     @model_validator(mode="after")

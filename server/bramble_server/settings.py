@@ -13,13 +13,14 @@ from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError, mod
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bramble_protocol import groups
+from bramble_protocol.durations import seconds
 from bramble_server.fleet import eligibility
 from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
 
 TRACKED = (
     *("rounds", "every", "deadline", "adaptive_deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate", "seed"),
     *("strategy", "strategy_option", "clients_per_round", "over_selection", "selection", "selection_option", "eligibility"),
-    *("codec", "codec_option", "keep_models", "keep_rounds", "champion_bound", "champion_rounds"),
+    *("codec", "codec_option", "keep_models", "keep_rounds", "champion_bound", "champion_rounds", "evaluate_every"),
     *("discipline", "buffer", "max_staleness", "staleness_exponent", "concurrency", "group"),
 )
 """Settings that may differ from task to task."""
@@ -48,6 +49,20 @@ def names(value: Any) -> tuple[str, ...]:
     if not isinstance(given, list | tuple) or not all(isinstance(item, str) and item.strip() for item in given):
         raise ValueError("expected a name, or a list of names")
     return tuple(item.strip() for item in given)
+
+
+def models_or_time(value: Any) -> int | float | None:
+    """Read after what the newest model is tried: a whole number of new models, or a duration with its unit, in seconds."""
+    wanted = "expected a number of new models, such as 10, or a duration with its unit, such as 6h"
+    try:
+        number = int(value) if isinstance(value, str) and value.strip().isdecimal() else seconds(value)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if number is None:
+        return None
+    if isinstance(number, bool) or not isinstance(number, int | float) or not (number >= 1 and number <= 1e8):
+        raise ValueError(wanted)
+    return number
 
 
 def by_task(value: Any) -> dict[str, dict[str, Any]]:
@@ -140,6 +155,12 @@ class ServerSettings(RoundSettings):
     rounds: int | None = Field(None, ge=1, description="Run so many rounds one after the other, then only serve.")
     every: Seconds | None = Field(
         None, gt=0, le=1e8, description="Start a round at this interval, such as 10m.", json_schema_extra={"cli": "str"}
+    )
+    evaluate_every: Annotated[int | float | None, BeforeValidator(models_or_time)] = Field(
+        None,
+        description="Have clients try the newest model, as bramble evaluate does: after so many new ones, such as 10, or at an "
+        "interval, such as 6h.",
+        json_schema_extra={"cli": "str", "shown": "never", "metavar": "MODELS|DURATION"},
     )
     reply_encoding: Literal["float32", "float16", "delta-float16"] | None = Field(None, description="The former name of --codec.")
     tokens: Path | None = Field(None, description="File of tokens; with it, clients and HTTP requests must show one.")

@@ -71,3 +71,21 @@ def test_the_rounds_are_listed_one_a_line_and_as_json(server: ServerProcess, tmp
     assert [line.split()[:2] for line in lines] == [["round", "1"], ["round", "2"]]
     rounds = json.loads(bramble("round", "list", "--server", server.url, "--json").stdout)
     assert [record["state"] for record in rounds] == ["committed", "committed"]
+
+
+def test_a_round_says_what_it_went_by_and_each_client_s_part(server: ServerProcess, tmp_path: Path) -> None:
+    with ClientProcess(server.url, tmp_path) as client:
+        client.wait_connected()
+        server.measure(100)
+        server.play()
+    listed = bramble("round", "list", "--server", server.url).stdout
+    assert listed.rstrip().endswith("fedavg  float32")
+    lines = bramble("round", "show", "1", "--server", server.url).stdout.splitlines()
+    assert lines[0].startswith("round   1  1 clients")
+    assert lines[1:4] == ["  strategy fedavg", "  codec float32", "  discipline synchronous"]
+    assert lines[4].startswith("  seed ")
+    assert lines[5] == "  cohort of 1 clients, 1 updates counted"
+    assert lines[7].split()[0] == "pi-1"
+    assert json.loads(bramble("round", "show", "1", "--json", "--server", server.url).stdout) == server.api.round(1)
+    done = bramble("round", "show", "9", "--server", server.url)
+    assert (done.returncode, "there is no round 9" in done.stderr) == (1, True)

@@ -1,4 +1,4 @@
-"""Reports on the client itself and on its machine: on connecting, and every half minute."""
+"""Reports on the client itself and on its machine: on connecting, and every half minute, or quarter of an hour where bytes are short."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bramble_client.machine import health as machine
 from bramble_client.machine.budgets import Rest
 from bramble_client.worker import Worker
 from bramble_protocol.clock import Clock
-from bramble_protocol.health import EVENT, INTERVAL, MOST_SENSORS, Health
+from bramble_protocol.health import EVENT, INTERVAL, MOST_SENSORS, SPARING, Health
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +126,8 @@ class Reporter(Worker):
                 continue
             health = self.read()
             pause = SOON_S if health.sample_every is not None and health.sample_age is None else INTERVAL
+            if health.not_now == "bytes":
+                pause = SPARING
             if health.not_before is not None:  # whoever is asked at the first moment of its hours must have said that it may be
                 pause = min(pause, max(SOON_S, health.not_before - health.sent))
             try:

@@ -15,7 +15,7 @@ from bramble_protocol.layout import Weights
 from bramble_protocol.messages import MOST_MODELS, Evaluate, Evaluated, model_name
 from bramble_protocol.printable import printable
 from bramble_protocol.privacy import LEAST_SAMPLES
-from bramble_server.rounds.track import Shared
+from bramble_server.rounds.track import Shared, Track
 from bramble_server.rounds.tracks import Tracks
 from bramble_server.rounds.writer import RefusedError, Writer
 from bramble_server.store import evaluations, models
@@ -48,6 +48,34 @@ class Evaluation:
         return replace(self, pending=self.pending - {client}, answered=self.answered | {client}) if client in self.pending else self
 
 
+class Plan:
+    """When a task's newest model is tried by itself: after so many new ones, or at an interval once there is one. It is told the time.
+
+    Parameters
+    ----------
+    every
+        A whole number of new models, or else seconds.
+    now, newest
+        The time, and the round of the newest model, from which on it counts.
+    """
+
+    def __init__(self, every: int | float, now: float, newest: int) -> None:
+        self._every, self._seen = every, newest
+        self._models, self._last = 0, now
+
+    def due(self, now: float, newest: int) -> float | None:
+        """Return seconds until it is to be tried; None while too few models are new."""
+        if newest != self._seen:
+            self._models, self._seen = self._models + 1, newest
+        if isinstance(self._every, int):
+            return 0.0 if self._models >= self._every else None
+        return max(0.0, self._last + self._every - now) if newest else None
+
+    def begun(self, now: float) -> None:
+        """Count anew."""
+        self._models, self._last = 0, now
+
+
 class Evaluations:
     """Asks clients to try models, and keeps what they answer. All but :meth:`start` and :meth:`take` is the one writer's to call.
 
@@ -67,12 +95,15 @@ class Evaluations:
     def __init__(self, tracks: Tracks, shared: Shared, writer: Writer) -> None:
         self._tracks, self._writer = tracks, writer
         self._store, self._registry, self._downlink = shared.store, shared.registry, shared.downlink
-        self._loop, self._clock = shared.loop, shared.clock
+        self._loop, self._clock, self._limited_log = shared.loop, shared.clock, shared.limited_log
         self._open: dict[str, Evaluation] = {}
         self._asked: dict[str, Evaluate] = {}
         """What clients are asked in the open one of each task."""
         self._names: dict[str, Names] = {}
         """The rounds of each of its models, by what the model is called on the wire; models that are alike have one name."""
+
+        self._plans: dict[str, Plan] = {}
+        """When the newest model of each task is tried by itself."""
 
     def recover(self, connection: Connection) -> None:
         """Take up what a former process left open, and end what cannot go on."""
@@ -161,13 +192,32 @@ class Evaluations:
                 self._downlink.evaluate([client], replace(self._asked[task], deadline_s=left))
 
     def due(self) -> float | None:
-        """Return seconds until the next one ends by its deadline; None for no one."""
-        return min((one.until - self._clock.time() for one in self._open.values()), default=None)
+        """Return seconds until the next one ends by its deadline, or begins by itself; None for neither."""
+        ends = (one.until - self._clock.time() for one in self._open.values())
+        return min((*ends, *(left for track in self._tracks if (left := self._waits(track)) is not None)), default=None)
 
     def tick(self) -> None:
-        """End those whose deadline has passed."""
+        """End those whose deadline has passed, and begin those that are due."""
         for one in [one for one in self._open.values() if one.until <= self._clock.time()]:
             self._end(one, SILENT)
+        for track in self._tracks:
+            left = self._waits(track)
+            if left is None or left > 0:
+                continue
+            self._plans[track.task].begun(self._clock.monotonic())  # also where it cannot: what is missing does not come back at once
+            try:
+                self.begin(track.task, ())
+            except RefusedError as error:
+                self._limited_log.about("the schedule", f"the newest model of {track.task} is not tried: {error}", logging.WARNING)
+
+    def _waits(self, track: Track) -> float | None:
+        """Return seconds until a task's newest model is to be tried by itself; None for not, or not yet known."""
+        every = track.settings.evaluate_every
+        if every is None or track.task in self._open:
+            return None
+        now, newest = self._clock.monotonic(), track.model.round
+        plan = self._plans.setdefault(track.task, Plan(every, now, newest))
+        return plan.due(now, newest)
 
     def end(self, task: str, reason: str) -> None:
         """End the open one of a task, if there is one, for whoever has not answered."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 
 from bramble_client.deliver.link import LinkDown
 from bramble_client.machine import health, report
+from bramble_client.machine.budgets import Rest
 from bramble_client.machine.report import Reporter
-from bramble_protocol.health import EVENT, Health
+from bramble_protocol.health import EVENT, INTERVAL, SPARING, Health
 from tests.waiting import wait_for
 
 
@@ -120,3 +122,29 @@ def test_a_report_that_fails_is_not_the_end(
         part.stop(10)
     refusals = [line for line in caplog.messages if "does not take this client's health report" in line]
     assert len(refusals) == (0 if isinstance(answer, LinkDown) else 1), "said once, not every time"
+
+
+class Waits(threading.Event):
+    """Notes how long is waited for it, and does not wait."""
+
+    def __init__(self, enough: int, stop: Callable[[], object]) -> None:
+        super().__init__()
+        self._enough, self._stop = enough, stop
+        self.seconds: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout)
+        if len(self.seconds) == self._enough:
+            self._stop()
+        return True
+
+
+@pytest.mark.parametrize(("why", "pause"), [("bytes", SPARING), ("hours", INTERVAL), (None, INTERVAL)])
+def test_reports_are_rare_while_the_bytes_of_the_month_are_used_up(tmp_path: Path, why: str | None, pause: float) -> None:
+    wire = Wire()
+    rest = None if why is None else Rest(why, time.time() + 1e6)
+    made = Reporter(wire, tmp_path, Pace(sampled=time.monotonic()), lambda: (), rest=lambda: rest)  # type: ignore[arg-type]
+    waits = made._due = Waits(3, made._stopping.set)
+    made.run()
+    assert waits.seconds == [INTERVAL, pause, pause]
+    assert len(wire.sent) == 2

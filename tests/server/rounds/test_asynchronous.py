@@ -253,6 +253,7 @@ def test_who_left_and_comes_back_counts_by_the_model_it_was_asked_with() -> None
     ("given", "sentence"),
     [
         ({"buffer": 2, "min_updates": 3}, "--buffer 2 is less than --min-updates 3"),
+        ({"selection": "oort"}, "--selection is for synchronous rounds; asynchronous ones ask whoever waited longest"),
         ({"concurrency": 3}, "--concurrency 3 is less than --buffer 10"),
         ({"every": "10m"}, "--every and --discipline asynchronous exclude each other"),
         ({"track": ["climate.concurrency=3"]}, "concurrency 3 is less than --buffer 10"),

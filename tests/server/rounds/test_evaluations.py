@@ -10,9 +10,10 @@ import pytest
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import EVALUATE
-from bramble_protocol.messages import Evaluated
+from bramble_protocol.messages import Evaluate, Evaluated
 from bramble_server.rounds.evaluations import SILENT
 from bramble_server.rounds.writer import RefusedError
+from bramble_server.settings import ServerSettings
 from bramble_server.store import evaluations
 from tests.server.office import Office
 
@@ -48,6 +49,13 @@ def answer(office: Office, client: str, error: float = 4.0, samples: int = 30, *
     found = Evaluated(asked.evaluation, samples, 9.0, dict.fromkeys(asked.models, error), **other)
     office.coordinator.evaluations.take(client, found)
     office.drain()
+
+
+def tried(office: Office) -> int:
+    """The evaluation that clients were last asked for."""
+    asked: Evaluate | None = office.transport.tried
+    assert asked is not None
+    return asked.evaluation
 
 
 def record(office: Office, number: int) -> dict[str, Any]:
@@ -170,3 +178,47 @@ def test_in_private_mode_no_mean_over_few_windows_is_kept(open_office: Open) -> 
     assert found["a"]["errors"] is None
     assert "fewer than 20 windows" in found["a"]["reason"]
     assert found["b"]["samples"] == 20
+
+
+def test_the_newest_model_is_tried_by_itself_after_so_many_new_ones(open_office: Open) -> None:
+    office = open_office(evaluate_every="2")
+    office.join("a", "b", features=(EVALUATE,))
+    office.committed("a", "b")
+    assert office.transport.tried is None
+    newest = office.committed("a", "b")
+    office.drain()
+    assert record(office, 1)["models"] == [newest]
+    answer(office, "a")
+    answer(office, "b")
+    office.committed("a", "b")
+    office.drain()
+    assert tried(office) == 1
+    newest = office.committed("a", "b")
+    office.drain()
+    assert record(office, 2)["models"] == [newest]
+
+
+def test_or_at_an_interval_and_what_fails_is_not_tried_again_at_once(open_office: Open, caplog: pytest.LogCaptureFixture) -> None:
+    office = open_office(evaluate_every="6h", deadline=60.0)
+    office.join("a", "b", features=(EVALUATE,))
+    office.later(30_000.0)
+    assert office.transport.tried is None, "there is no model but the initial one"
+    newest = office.committed("a", "b")
+    office.drain()
+    assert record(office, 1)["models"] == [newest]
+    office.later(61.0)
+    office.leave("a")
+    office.leave("b")
+    office.later(21_600.0)
+    assert caplog.text.count("the newest model of small is not tried: no client can try models of small: nobody is connected") == 1
+    office.join("a", features=(EVALUATE,))
+    office.later(21_000.0)
+    assert tried(office) == 1
+    office.later(601.0)
+    assert tried(office) == 2
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "often", "0.5s", 1e9, True])
+def test_a_schedule_that_makes_no_sense_is_refused_by_name(given: Any) -> None:
+    with pytest.raises(ValueError, match="expected a number of new models, such as 10, or a duration with its unit, such as 6h"):
+        ServerSettings(evaluate_every=given)

@@ -23,7 +23,8 @@ class Tiers(Selection):
 
     Clients are put into tiers by how long they take; a round draws a tier, each with the same probability, and then clients of it (TiFL:
     Chai et al. 2020, sections 4.2 and 4.3, static selection). Who was never measured is asked first, as TiFL profiles all clients before
-    it begins. A tier that is too small is filled up from those nearest to it in speed.
+    it begins. Each round sorts them anew, by the times that were measured last, so that the tiers follow a client that became slower, where
+    TiFL would have to profile again. A tier that is too small is filled up from those nearest to it in speed.
     """
 
     takes = Speeds
