@@ -19,9 +19,10 @@ from bench.loopback import write_graph
 from bramble_protocol.features import FEATURES
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.messages import ClientUpdate
+from bramble_server.transport.arriving import Limits
 from bramble_server.transport.gevent import engine
 from bramble_server.transport.sessions import OPTIONS
-from bramble_server.transport.websocket import Limits, WebSockets
+from bramble_server.transport.websocket import WebSockets
 
 
 def serve(clients: int, rounds: int, parameters: int, websocket: str) -> None:

@@ -11,8 +11,9 @@ from flask import Flask
 from flask_socketio import SocketIO  # type: ignore[import-untyped]
 from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]
 
+from bramble_server.transport.arriving import Limits
 from bramble_server.transport.port import UNANSWERED, NotAdmittedError, Receiver
-from bramble_server.transport.websocket import Limits, WebSockets
+from bramble_server.transport.websocket import WebSockets
 
 OPTIONS: dict[str, Any] = {
     "transports": ["websocket"],

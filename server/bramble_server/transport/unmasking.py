@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, Event, TextMessage
 from wsproto.frame_protocol import FrameDecoder, XorMaskerSimple
@@ -52,14 +53,17 @@ class ServerEnd(Connection):
 
     def __init__(self) -> None:
         self._came = b""
-        self._left, self._masker = 0, Masker(bytes(4))
+        self.left = 0
+        """Bytes that are to come of a binary message in one frame."""
+        self._key = bytes(4)
+        self._masker = Masker(self._key)
         super().__init__(ConnectionType.SERVER)
         # wsproto has no better place to hand it in
         self._proto._frame_decoder = Decoder(client=False)
 
     def receive_data(self, data: bytes | None) -> None:
         """Take what came; :meth:`events` says what it means."""
-        if data and (self._left or self._between_messages):
+        if data and (self.left or self._between_messages):
             self._came = data
         else:
             super().receive_data(data)
@@ -68,14 +72,14 @@ class ServerEnd(Connection):
         """Yield what came, a long frame in the parts in which it did."""
         data, self._came, at = self._came, b"", 0
         while at < len(data):
-            if self._left:
-                part = bytearray(memoryview(data)[at : at + self._left])
-                at, self._left = at + len(part), self._left - len(part)
-                yield BytesMessage(data=self._masker.process(part), frame_finished=not self._left, message_finished=not self._left)
+            if self.left:
+                part = bytearray(memoryview(data)[at : at + self.left])
+                at, self.left = at + len(part), self.left - len(part)
+                yield BytesMessage(data=self._masker.process(part), frame_finished=not self.left, message_finished=not self.left)
                 continue
             plain = _plain(data, at)
             if plain and data[at] == _BINARY:
-                at, self._left, self._masker = plain.start, plain.size, Masker(plain.key)
+                at, self.left, self._key, self._masker = plain.start, plain.size, plain.key, Masker(plain.key)
                 continue
             text = _text(data, plain) if plain else None
             if plain is None or text is None:
@@ -84,6 +88,16 @@ class ServerEnd(Connection):
             at = plain.start + plain.size
             yield TextMessage(data=text, frame_finished=True, message_finished=True)
         yield from super().events()
+
+    def take(self, whole: NDArray[np.uint8], start: int, end: int) -> None:
+        """Unmask what came of such a message past :meth:`receive_data`, where it is in the whole payload."""
+        first, last = min(-(-start // 4) * 4, end), max(end // 4 * 4, start)
+        if first < last:
+            words = whole[first:last].view(np.uint32)
+            words ^= np.frombuffer(self._key, np.uint32)
+        for index in (*range(start, first), *range(max(first, last), end)):
+            whole[index] ^= self._key[index % 4]
+        self.left -= end - start
 
     @property
     def _between_messages(self) -> bool:

@@ -12,64 +12,32 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from engineio.exceptions import QueueEmpty, SocketIsClosedError, UnknownPacketError  # type: ignore[import-untyped]
-from engineio.packet import NOOP, Packet  # type: ignore[import-untyped]
+from engineio.packet import MESSAGE, NOOP, Packet  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 from wsproto.connection import ConnectionState
-from wsproto.events import BytesMessage, CloseConnection, Message, Ping
+from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, generate_accept_token
 
 from bramble_protocol.clock import Clock
 from bramble_server.metrics import Traffic
 from bramble_server.transport import unmasking
+from bramble_server.transport.arriving import Arriving, BadMessageError, Limits
 from bramble_server.transport.connections import Connection as Entry
 from bramble_server.transport.frames import CLOSE, WRITE, frame_header, outgoing
 
-READ = 1 << 16
-LARGE = 1 << 20
-"""Bytes beyond which a message takes one of the places for large ones."""
-HELLO_BYTES, HELLO_S = 1 << 16, 30
-"""Largest message before the handshake, and seconds that it may take."""
+READ, READ_ON = 1 << 16, 1 << 18
+"""Bytes that are read at a time, and of a large message once its length is known."""
+HELLO_S = 30
+"""Seconds that a handshake may take."""
 TEXT_UNIT = 1 << 12
 """Characters of JSON that cost another share of the loop: to parse and check them takes longer than to move them."""
-MOST_PARTS = 1000
-"""Parts of a message that are kept apart."""
 UNREAD = 256
 """Packets that may wait for a client to take them before it is heard again."""
-SLOW_S, SLOWEST = 60, 1000
-"""Seconds after which a message that is not whole must have come at so many bytes a second."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How large and how slow a client's messages may be."""
-
-    message: int
-    """Bytes of a binary message, once it is admitted."""
-    text: int
-    """Characters of a text message: JSON, which has to be parsed and checked."""
-    ping_interval: float
-    """Seconds from one answer to a ping to the next ping."""
-    ping_timeout: float
-    """Seconds within which it is answered."""
-    places: Any
-    """A semaphore: how many large messages may be in memory at once."""
-
-    @property
-    def patience(self) -> float:
-        """Seconds without a byte in either direction after which a client counts as gone."""
-        return self.ping_interval + self.ping_timeout
-
-
-class BadMessageError(Exception):
-    """A client sent what no client may send; its connection ends."""
-
-    def __init__(self, sentence: str, code: CloseReason = CloseReason.PROTOCOL_ERROR) -> None:
-        super().__init__(sentence)
-        self.code = code
 
 
 class WebSockets:
@@ -138,12 +106,10 @@ class WebSocket:
         """About how many bytes wait for the client to take them: what was handed over, less what has gone out."""
         self._frames = unmasking.ServerEnd()
         self._events: Iterator[Any] = iter(())
-        self._parts: list[str | bytes] = []
-        self._size = 0
         self._sending = all_of_them.lock()
         self._clock = all_of_them.clock
-        self._opened = self._alive = self._spoken = self._begun = self._clock.monotonic()
-        self._admitted = self._placed = False
+        self._opened = self._alive = self._spoken = self._clock.monotonic()
+        self._arriving = Arriving(self._limits, self._wait_for_place, self._clock)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Upgrade the HTTP connection and serve it until it ends (RFC 6455, section 4.2.2)."""
@@ -170,7 +136,7 @@ class WebSocket:
         finally:
             self._hang_up()
             self._all.open.pop(self._session.sid, None)
-            self._give_place_back()
+            self._arriving.give_place_back()
             # Where Engine.IO gave up on a message midway, the client would otherwise stay on its books as a ghost.
             self._session.close(wait=False, abort=True, reason=self._session.server.reason.TRANSPORT_ERROR)
         return []
@@ -201,7 +167,7 @@ class WebSocket:
     def _hand_on(self) -> None:
         """Hand on messages until there is none."""
         while (message := self.wait()) is not None:
-            packet = Packet(encoded_packet=message)
+            packet = Packet(MESSAGE, message) if isinstance(message, memoryview) else Packet(encoded_packet=message)
             try:
                 self._session.receive(packet)
             except UnknownPacketError:
@@ -222,12 +188,12 @@ class WebSocket:
         finally:
             self.close()
 
-    def wait(self) -> str | bytes | None:
+    def wait(self) -> str | bytes | memoryview | None:
         """Return the next message, or ``None`` once the connection has ended."""
         try:
             self._check_admission()  # what came last was perhaps the handshake
-            if not self._parts:
-                self._give_place_back()
+            if not self._arriving.begun:
+                self._arriving.give_place_back()
             return self._next()
         except BadMessageError as error:
             self._complain(self._session.sid, str(error))
@@ -236,7 +202,7 @@ class WebSocket:
             self._hang_up()
         return None
 
-    def _next(self) -> str | bytes | None:
+    def _next(self) -> str | bytes | memoryview | None:
         """Read until a message is whole, and no further: it is handled before the next one is looked at."""
         while True:
             for event in self._events:
@@ -254,12 +220,30 @@ class WebSocket:
                     self._send_raw(self._frames.send(event.response()))
                     self._hang_up()
                     return None
-            data = self._receive()
+            if self._arriving.begun and self._frames.left > READ:
+                whole = self._arriving.space(self._frames.left)
+                if whole is not None:
+                    return self._read_on(whole)
+            data = self._receive(self._socket.recv, READ)
             if not data:
                 self._hang_up()
                 return None
             self._frames.receive_data(data)
             self._events = self._frames.events()
+
+    def _read_on(self, whole: NDArray[np.uint8]) -> memoryview | None:
+        """Read the rest of a large message to where it stays."""
+        arriving, space = self._arriving, whole.data
+        while self._frames.left:
+            start = arriving.size
+            count = self._receive(self._socket.recv_into, space[start : start + READ_ON])
+            if not count:
+                self._hang_up()
+                return None
+            self._frames.take(whole, start, start + count)
+            arriving.came(count)
+        arriving.done()
+        return space
 
     def close(self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "") -> None:
         """Say goodbye if the socket takes it at once, and hang up."""
@@ -283,23 +267,24 @@ class WebSocket:
         else:
             self._hang_up()
 
-    def _receive(self) -> bytes:
+    def _receive(self, receive: Callable[[Any], Any], how: Any) -> Any:
+        """Return what the socket's own function returns for this argument, once there is something or its end."""
         self._await_reader()
         while True:
             try:
-                data: bytes = self._socket.recv(READ)
+                got = receive(how)
             except TimeoutError:
                 if self._clock.monotonic() - self._alive < self._limits.patience:
                     continue  # it has been taking what it is being sent
                 raise
-            self._traffic.received += len(data)
+            self._traffic.received += got if isinstance(got, int) else len(got)
             self._sign_of_life()
             self._check_admission()  # and how long it has taken, should none have come
             self._connection.take(0)
-            if self._parts:
-                self._check_pace()
+            if self._arriving.begun:
+                self._arriving.check_pace()
                 self._keep_alive()
-            return data
+            return got
 
     def _await_reader(self) -> None:
         """Hear no more from a client that does not take its answers: they would pile up here."""
@@ -308,62 +293,26 @@ class WebSocket:
 
     def _check_admission(self) -> None:
         """Let nobody stay for long, or send much, who has not been let in."""
-        if not self._admitted:
+        if not self._arriving.admitted:
             if self._all.admitted(self._session.sid):
-                self._admitted = True
+                self._arriving.admitted = True
                 self._connection.admit()
             elif self._clock.monotonic() - self._opened > HELLO_S:
                 raise BadMessageError(f"no handshake within {HELLO_S} s", CloseReason.POLICY_VIOLATION)
 
-    def _check_pace(self) -> None:
-        """Let nobody keep a message, and with it a place for large ones, without end."""
-        seconds = self._clock.monotonic() - self._begun
-        if seconds > SLOW_S and self._size < SLOWEST * seconds:
-            raise BadMessageError(f"a message comes more slowly than {SLOWEST} bytes a second", CloseReason.POLICY_VIOLATION)
-
     def _assemble(self, event: Message[Any]) -> str | bytes | None:
         """Add a part of a message; return the message once it is whole."""
-        if not self._parts:
-            self._begun = self._clock.monotonic()
-        self._size += len(event.data)
-        if self._size > HELLO_BYTES:
-            self._check_size(isinstance(event, BytesMessage))
-        if event.data:
-            self._parts.append(event.data)
-        if event.message_finished or len(self._parts) == MOST_PARTS:
-            self._parts = [(b"" if isinstance(event, BytesMessage) else "").join(self._parts)]  # type: ignore[arg-type]
-        if not event.message_finished:
-            return None
-        message, size = self._parts[0], self._size
-        self._parts, self._size = [], 0
+        message = self._arriving.add(event)
         if isinstance(message, str):
-            self._connection.take(size / TEXT_UNIT)
+            self._connection.take(len(message) / TEXT_UNIT)
             # Engine.IO packets are a digit and data; anything else would break Engine.IO's reading loop.
             if message[:1] not in tuple("0123456"):
                 raise BadMessageError("a message is not an Engine.IO packet")
         return message
 
-    def _check_size(self, binary: bool) -> None:
-        """Refuse what is too large before it is all here, and long before it is parsed: weights are binary, JSON is short."""
-        limits = self._limits
-        limit = HELLO_BYTES if not self._admitted else limits.message if binary else limits.text
-        if self._size > limit:
-            kind = "" if binary or not self._admitted else " of text"
-            raise BadMessageError(f"a message{kind} is larger than the {limit} bytes that this server takes", CloseReason.MESSAGE_TOO_BIG)
-        if self._size > LARGE and not self._placed:
-            self._take_place()
-
-    def _take_place(self) -> None:
-        """Read on only when there is a place; until then the client's bytes wait in its own memory."""
-        while not self._limits.places.acquire(timeout=1.0):
-            self._sign_of_life()
-            self._keep_alive()
-        self._placed = True
-
-    def _give_place_back(self) -> None:
-        if self._placed:
-            self._placed = False
-            self._limits.places.release()
+    def _wait_for_place(self) -> None:
+        self._sign_of_life()
+        self._keep_alive()
 
     def _keep_alive(self) -> None:
         """Send an empty packet, now and then, to a client that has been sending for long.

@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -124,6 +125,24 @@ def test_a_payload_of_any_length_comes_whole_in_parts_of_any_length(size: int, s
     assert isinstance(events[-1], BytesMessage)
     assert events[-1].message_finished
     assert state is ConnectionState.OPEN
+
+
+@pytest.mark.parametrize("size", [size for size in BOUNDARIES if size > 1])
+@pytest.mark.parametrize("sizes", [[1 << 18], [1], [5, 2, 3], [1022, 4097]], ids=str)
+def test_what_is_read_past_it_to_its_place_is_unmasked_there(size: int, sizes: list[int]) -> None:
+    payload, end = os.urandom(size), unmasking.ServerEnd()
+    sent = bytes(Frame(payload=payload, key=b"\x01\x02\x03\xfe"))
+    first = len(sent) - size + 1
+    begun, _ = heard(end, [sent[:first]])
+    whole = np.frombuffer(bytearray(begun.data + sent[first:]), np.uint8)
+    start = 1
+    for piece in cut(sent[first:], sizes):
+        end.take(whole, start, start + len(piece))
+        start += len(piece)
+        assert end.left == size - start
+    assert whole.tobytes() == payload
+    text, _ = heard(end, [bytes(Frame(TEXT, b"2"))])
+    assert text.data == "2"
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
+from bramble_server.transport.arriving import Limits
 from bramble_server.transport.connections import Connection, Connections
 from bramble_server.transport.sessions import Sessions
-from bramble_server.transport.websocket import Limits
 
 T = TypeVar("T")
 

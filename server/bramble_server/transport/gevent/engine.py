@@ -23,10 +23,10 @@ from gevent.pool import Pool  # type: ignore[import-untyped]
 
 from bramble_protocol.errors import BrambleError
 from bramble_server.transport import connections
+from bramble_server.transport.arriving import Limits
 from bramble_server.transport.gevent.threads import Threads
 from bramble_server.transport.gevent.wsgi import Server
 from bramble_server.transport.sessions import Sessions
-from bramble_server.transport.websocket import Limits
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class GeventTransport(Sessions):
     app
         Answers what is no WebSocket.
     message, text, ping_interval, ping_timeout
-        See :class:`bramble_server.transport.websocket.Limits`. There are places for an eighth of a gigabyte's worth of the largest
+        See :class:`bramble_server.transport.arriving.Limits`. There are places for an eighth of a gigabyte's worth of the largest
         messages, but never fewer than four.
     """
 
