@@ -196,7 +196,8 @@ class Registry:
     def judged(self, task: str, left_out: Mapping[str, str | None]) -> None:
         """Note of clients why their last update to a task did not count, or None because it did."""
         for name, sentence in left_out.items():
-            if client := self._clients.get(name):
+            client = self._clients.get(name)
+            if client and client.left_out.get(task) != sentence:
                 self._clients[name] = replace(client, left_out={**client.left_out, task: sentence})
 
     def report(self, client: str, health: Health) -> bool:

@@ -56,6 +56,7 @@ class Openings:
         try:
             with self._store.writing(synced=False) as connection:
                 open_round.opened(connection, settings.keep_rounds, {**self._commits.how, **cohort.how})
+                rounds.number_used(connection, number)
         except BaseException:
             open_round.close()
             self._archive.discard(number)
@@ -70,8 +71,7 @@ class Openings:
         StoreError
             If the store refuses.
         """
-        with self._store.writing() as connection:
-            rounds.number_used(connection, number)
+        self._store.sync(lambda connection: rounds.number_used(connection, number))
 
     def resume(self, file: RoundFile, records: list[Record], model: Model) -> tuple[OpenRound, dict[int, Request], list[Noted]] | None:
         """Take a round up that a former process left open.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Store:
     """
 
     def __init__(self, target: Path | str, password_file: Path | None = None) -> None:
-        url = dialect.parse(target if isinstance(target, str) else f"sqlite:///{target.absolute()}", password_file)
+        url = self._url = dialect.parse(target if isinstance(target, str) else f"sqlite:///{target.absolute()}", password_file)
         self.where = url.render_as_string(hide_password=True) if url.get_backend_name() != "sqlite" else str(url.database)
         self.trouble = Trouble(self.where)
         self._lock = threading.Lock()
@@ -73,7 +73,8 @@ class Store:
         Parameters
         ----------
         synced
-            Whether it is on the disk then. Otherwise it outlives this process, but a power cut only once a later one that is synced ends.
+            Whether it is on the disk then. Otherwise it outlives this process, but a power cut only after a :meth:`sync`, or once a later
+            one that is synced ends.
 
         Raises
         ------
@@ -87,6 +88,25 @@ class Store:
                 named = models.in_files(connection) if self._folder and self._folder.stale else None
             if self._folder and named is not None:  # not before: what is rolled back names its files again
                 self._folder.keep(named)
+
+    def sync(self, again: Callable[[Connection], None]) -> None:
+        """Have all that was written without a sync survive a power cut.
+
+        Parameters
+        ----------
+        again
+            Writes some of it once more, in a transaction of its own, where the database has no other way.
+
+        Raises
+        ------
+        StoreError
+            If the database refuses.
+        """
+        with self.trouble.noted("write"):
+            if dialect.sync_log(self._url):
+                return
+        with self.writing() as connection:
+            again(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

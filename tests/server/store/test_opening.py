@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -32,6 +34,40 @@ class TestDurability:
         with store.writing() as connection:
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+    def test_a_sync_brings_to_the_disk_what_was_committed_without_one(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        synced: list[tuple[int, int]] = []
+        fdatasync = os.fdatasync
+
+        def sync(file: int) -> None:
+            fdatasync(file)
+            synced.append((os.fstat(file).st_ino, os.fstat(file).st_size))
+
+        log = path.with_name("bramble.db-wal")
+        with closing(Store(path)) as store:
+            monkeypatch.setattr(os, "fdatasync", sync)
+            with store.writing(synced=False) as connection:
+                rounds.opened(connection, "climate", 1, 1.0, ["a"])
+            written: list[bool] = []
+            store.sync(lambda _: written.append(True))
+            assert synced == [(log.stat().st_ino, log.stat().st_size)]
+            assert written == [], "it is there already"
+
+    def test_a_sync_that_the_disk_refuses_is_said_with_the_remedy(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def sync(file: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        with closing(Store(path)) as store:
+            monkeypatch.setattr(os, "fdatasync", sync)
+            with pytest.raises(StoreError, match=r"bramble\.db-wal cannot be brought to the disk \(Input/output error\): check the disk"):
+                store.sync(lambda _: None)
+            assert store.trouble
+
+    def test_where_no_log_can_be_reached_a_sync_is_a_transaction(self, postgresql: Cluster) -> None:
+        with closing(Store(postgresql.url)) as store:
+            store.sync(lambda connection: rounds.number_used(connection, 3))
+            with store.reading() as connection:
+                assert meta.get(connection, "last_round") == 3
 
     def test_a_block_that_raises_leaves_nothing(self, store: Store) -> None:
         def half_done() -> None:
