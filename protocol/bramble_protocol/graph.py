@@ -111,6 +111,8 @@ class Manifest:
     """Channels that a client may lack: it takes part with what it has."""
     stride: int = 1
     """Bins from one window to the next: windows end at bins whose number it divides."""
+    least: int = 1
+    """Windows that a client must have before it trains."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Manifest:
@@ -125,7 +127,7 @@ class Manifest:
             raise ProtocolError("manifest: expected an object with a format")
         version = fields.integer(value["format"], "manifest.format", 1, FORMAT)
         names = ("format", "task", "description", "channels", "window", "step_s", "horizon", "target", "layout", "metric", "config")
-        more = ((), ()) if version == 1 else (("interface",), ("kind", "optional", "stride"))
+        more = ((), ()) if version == 1 else (("interface",), ("kind", "optional", "stride", "least"))
         item = fields.mapping(value, "manifest", (*names, *more[0]), more[1])
         if not isinstance(item["channels"], list) or not 0 < len(item["channels"]) <= MAX_CHANNELS:
             raise ProtocolError(f"manifest.channels: expected a list of 1 to {MAX_CHANNELS} channels")
@@ -156,6 +158,7 @@ class Manifest:
             kind=kind,
             optional=tuple(fields.key(key, "manifest.optional") for key in item.get("optional", [])),
             stride=fields.integer(item.get("stride", 1), "manifest.stride", 1, LONGEST),
+            least=fields.integer(item.get("least", 1), "manifest.least", 1, LONGEST),
         )
         read._agree()
         return read
@@ -173,7 +176,7 @@ class Manifest:
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON form."""
-        newer = ("declared", "kind", "optional", "stride")
+        newer = ("declared", "kind", "optional", "stride", "least")
         told = {name: value for name, value in asdict(replace(self, declared=None)).items() if name not in newer}
         told = {"format": self.format, **told, "channels": [asdict(c) for c in self.channels], "layout": self.layout.to_wire()}
         if self.declared is None:
@@ -181,7 +184,7 @@ class Manifest:
         told |= {"interface": self.declared.to_wire()}
         told |= {} if self.kind.forecasts else {"kind": self.kind.to_wire()}
         told |= {"optional": list(self.optional)} if self.optional else {}
-        return told | ({"stride": self.stride} if self.stride != 1 else {})
+        return told | {name: value for name, value in (("stride", self.stride), ("least", self.least)) if value != 1}
 
     @property
     def format(self) -> int:
@@ -199,7 +202,7 @@ class Manifest:
     @property
     def former(self) -> Manifest | None:
         """The manifest in format 1, if that can say what this task needs."""
-        if (self.kind, self.optional, self.stride) != (kinds.FORECAST, (), 1):
+        if (self.kind, self.optional, self.stride, self.least) != (kinds.FORECAST, (), 1, 1):
             return None
         if self.declared is None or self.declared == self._usual(self.declared.slots, self.declared.clip_norm):
             return replace(self, declared=None)
@@ -211,7 +214,7 @@ class Manifest:
 
         Two graphs with one meaning can go on from each other's models, whatever the formats of their manifests.
         """
-        told = {name: value for name, value in (self.former or self).to_wire().items() if name not in ("description", "config")}
+        told = {name: value for name, value in (self.former or self).to_wire().items() if name not in ("description", "config", "least")}
         if "interface" in told:
             told["interface"] = {name: value for name, value in told["interface"].items() if name not in ("slots", "clip_norm")}
         return digest(json.dumps(told, sort_keys=True).encode())

@@ -22,6 +22,7 @@ from tests.protocol.test_graph import MANIFEST as FORMER
 ROOM = dataclasses.replace(
     FORMER,
     optional=("humidity",),
+    least=20,
     declared=Interface(
         inputs=(
             Input("past", (24, 2), "float32", ("temperature", "humidity")),
@@ -154,7 +155,7 @@ def test_targets_that_do_not_suit_the_kind_are_refused() -> None:
 
 
 def test_format_1_has_no_kinds() -> None:
-    for field in ("kind", "optional", "stride"):
+    for field in ("kind", "optional", "stride", "least"):
         with pytest.raises(ProtocolError, match=f"manifest: unknown field {field}"):
             Manifest.from_wire({**FORMER.to_wire(), field: 1})
 

@@ -52,6 +52,8 @@ class Task(ABC):
     """Channels that a client may lack; each needs a mask among ``inputs`` or ``targets``, wherever it is one of them."""
     stride: int = 1
     """Bins from one window to the next."""
+    least: int = 1
+    """Windows that a client must have before it trains."""
     measured: tuple[str, ...] = ()
     """Targets that are measured apart, by ``errors`` and ``baselines``."""
     seed: int = 0
@@ -123,4 +125,5 @@ class Task(ABC):
             kind=self.kind,
             optional=self.optional,
             stride=self.stride,
+            least=self.least,
         )
