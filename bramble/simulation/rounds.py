@@ -23,6 +23,7 @@ from bramble_protocol.layout import Weights
 from bramble_protocol.messages import ClientUpdate, Delivery
 from bramble_server.foundation import Foundation
 from bramble_server.learning import strategies
+from bramble_server.learning.counting import judged
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.strategies import Context, State, planned
 from bramble_server.rounds.asking import Request
@@ -256,7 +257,8 @@ class Simulation:
         except BrambleError as error:
             return str(error)
         self._judge.committed(pooled)
-        self._memory, self.model = aggregate.state, Model(open_round.number, aggregate.weights, pooled)
+        counts, told = judged(self.graph.manifest, open_round.counts, self.model.counts)
+        self._memory, self.model = aggregate.state, Model(open_round.number, aggregate.weights, pooled | told, counts)
         return None
 
     def _played(self, open_round: OpenRound, reason: str | None, opened: float, asked: int) -> Played:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from bramble_protocol import codecs, fields
 from bramble_protocol.errors import BrambleError
-from bramble_protocol.features import TRACKS
+from bramble_protocol.features import COUNTS, SECTIONS, TRACKS
 from bramble_protocol.graph import GraphFile
+from bramble_protocol.kinds import counted
 from bramble_protocol.messages import forecast_of
 from bramble_server import deployed, tasks
 from bramble_server.deployed import Deployed
@@ -119,7 +120,14 @@ def _built(task: str, own: ServerSettings, graph: GraphFile, signatures: bytes, 
     except BrambleError as error:
         where = f"track: {task}." if {*OPTIONED, *(f"{what}_option" for what in OPTIONED)} & set(chosen) else ""
         raise BrambleError(f"{where}{error}") from None
-    needs = Needs(tuple(graph.manifest.channels), (*([] if first else [TRACKS]), *strategy.needs), own.well, own.group)
+    counts = [SECTIONS, COUNTS] if counted(graph.manifest) else []
+    needs = Needs(
+        tuple(graph.manifest.channels),
+        (*([] if first else [TRACKS]), *strategy.needs, *counts),
+        own.well,
+        own.group,
+        graph.manifest.optional,
+    )
     return Foundation(task, graph, signatures, own, needs, _machine(own), first)
 
 

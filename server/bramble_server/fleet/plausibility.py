@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bramble_protocol import groups
 from bramble_protocol.errors import ProtocolError
+from bramble_protocol.graph import Manifest
+from bramble_protocol.kinds import Counts, counted
 from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate, forecast_of
 from bramble_protocol.printable import printable
 
@@ -33,6 +35,20 @@ def metrics(told: Mapping[str, float]) -> None:
         raise ProtocolError(f"metrics.test_samples: expected a number from 0 to {MAX_SAMPLES}")
 
 
+def counts(told: Counts | None, manifest: Manifest) -> None:
+    """Refuse counts that are not of this task: their sums over clients would be none.
+
+    Raises
+    ------
+    ProtocolError
+        Naming the vector.
+    """
+    wanted = counted(manifest)
+    for name, vector in (told or {}).items():
+        if len(vector) != wanted.get(name):
+            raise ProtocolError(f"counts: {printable(name)} of {len(vector)} numbers is nothing that task {manifest.task} has counted")
+
+
 def channels(client: Client, update: DataUpdate) -> None:
     """Refuse channels that a client did not offer when it connected, and no forecasts of them: the store keeps a series of each, for ever.
 
@@ -56,6 +72,8 @@ class Needs(NamedTuple):
     """What must be well with it and its machine, of :data:`bramble_server.fleet.eligibility.KINDS`."""
     groups: Mapping[str, str] = MappingProxyType({})
     """Which groups it must belong to, all of them."""
+    optional: tuple[str, ...] = ()
+    """Channels that it may lack; what it measures of them it must measure in their unit."""
 
 
 def outside(belongs: Mapping[str, str], needs: Needs) -> str | None:
@@ -77,7 +95,7 @@ def misfit(
     if sentence := outside(belongs, needs):
         return sentence
     units = {channel.key: channel.unit for channel in offered}
-    missing = [item.key for item in needs.channels if item.key not in units]
+    missing = [item.key for item in needs.channels if item.key not in units and item.key not in needs.optional]
     other = [
         f"{item.key} in {units[item.key]} instead of {item.unit}" for item in needs.channels if units.get(item.key, item.unit) != item.unit
     ]

@@ -9,8 +9,10 @@ from __future__ import annotations
 import statistics
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from bramble_protocol.kinds import Counts
 
 COHORT = 3
 """Updates from which on a median says what is usual; of two nobody can say which one is odd, so only absolute rules hold."""
@@ -44,6 +46,7 @@ class Report:
     norm: float
     samples: int
     metrics: Mapping[str, float]
+    counts: Counts = field(default_factory=dict)
 
     @property
     def loss(self) -> float | None:

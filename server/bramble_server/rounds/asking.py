@@ -6,8 +6,10 @@ from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import replace
 
 from bramble_protocol.graph import GraphFile
+from bramble_protocol.kinds import counted
 from bramble_protocol.messages import Champion, ClientUpdate, TrainConfig
 from bramble_server.learning import codec
+from bramble_server.learning.counting import threshold
 from bramble_server.learning.strategies import Plan
 from bramble_server.rounds.view import Model
 from bramble_server.settings import ServerSettings
@@ -37,6 +39,9 @@ class Request:
             number, task, graph.sha256, manifest.layout, settings.encoding, back, model.weights, manifest.config,
             forecast=forecast, champion=champion,
         )  # fmt: skip
+        if counted(manifest):
+            above = threshold(manifest, model.counts)
+            plan = {client: replace(its, extras=replace(its.extras, counts=True, threshold=above)) for client, its in plan.items()}
         self._kinds = {client: (its.config, its.extras.kind) for client, its in plan.items()}
         self._updates = {(its.config, its.extras.kind): replace(update, config=its.config, extras=its.extras) for its in plan.values()}
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
 from bramble_protocol.clock import Clock
+from bramble_protocol.graph import Manifest
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
 from bramble_server.fleet.registry import Registry
 from bramble_server.learning import codec, strategies
+from bramble_server.learning.counting import judged
 from bramble_server.learning.judge import RECENT, Judge
 from bramble_server.learning.strategies import Context, Plan, Strategy
 from bramble_server.metrics import Metrics
@@ -33,14 +35,15 @@ class Commits:
     """Commits models, and says whose updates do not count: when that begins and when it is over."""
 
     def __init__(
-        self, settings: ServerSettings, task: str, store: Store, registry: Registry, metrics: Metrics, clock: Clock = time,
-        read: Callable[[float], float] = float,
+        self, settings: ServerSettings, task: str, manifest: Manifest, store: Store, registry: Registry, metrics: Metrics,
+        clock: Clock = time,
     ) -> None:  # fmt: skip
+        self._manifest = manifest
         self._settings, self._task, self._store, self._registry, self._metrics = settings, task, store, registry, metrics
         self.strategy = strategies.choose(settings.strategy, settings.strategy_option)
         self.codec = codec.choose(settings.codec, settings.codec_option)
         self._judge, self._clock = Judge(), clock
-        self.champions = Champions(task, Rules(settings.champion_bound, settings.champion_rounds, read))
+        self.champions = Champions(task, Rules(settings.champion_bound, settings.champion_rounds, manifest.metric.read))
         self._left_out: set[str] = set()
 
     def recall(self, connection: Connection) -> None:
@@ -91,12 +94,14 @@ class Commits:
             If too few of them count, it would be far worse than the last, or the store refuses. All is then as it was.
         """
         aggregate, pooled = open_round.aggregate(self._judge, max(1, self._settings.min_updates))
-        memory = Memory(self.strategy.name, self.strategy.set, aggregate.state)
+        counts, told = judged(self._manifest, open_round.counts, base.counts)
+        pooled |= told
+        memory = Memory(self.strategy.name, self.strategy.set, aggregate.state, counts)
         change = self.found(open_round, base)
         open_round.commit(self._store, aggregate.weights, memory, pooled, self._settings.models_to_keep, going, change.write)
         self.champions.hold(change)
         self._judge.committed(pooled)
-        return Model(open_round.number, aggregate.weights, pooled)
+        return Model(open_round.number, aggregate.weights, pooled, counts)
 
     def found(self, open_round: OpenRound, base: Model) -> Change:
         """Return what a round that was judged says of the model that it began with, and of the champion; nothing is written yet."""
@@ -171,7 +176,7 @@ class Commits:
             self.champions.recall(connection)
         self._metrics.forget(self._task)
         log.warning("round %d: rolled back to the model of round %d%s", number, to, f": {why}" if why else "")
-        return Model(number, weights, {})
+        return Model(number, weights, {}, memory.counts)
 
     def _recalled(self, number: int, lineage: list[dict[str, Any]], memory: Memory) -> None:
         self._judge.recall(lineage)

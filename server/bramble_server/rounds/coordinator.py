@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from bramble_protocol import privacy
 from bramble_protocol.clock import Clock
-from bramble_protocol.layout import Layout
+from bramble_protocol.graph import Manifest
 from bramble_protocol.messages import DataUpdate, Delivery, TrainingFailed
 from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
@@ -97,8 +97,8 @@ class Coordinator:
         """What each task that is learnt is built on, the first first."""
         return self._tracks.foundations
 
-    def layout(self, number: int) -> Layout:
-        """Return the layout of what clients answer in a round: that of its task, and of the first for a round that never was.
+    def manifest(self, number: int) -> Manifest:
+        """Return the manifest of what clients answer in a round: that of its task, and of the first for a round that never was.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class Coordinator:
         track = self._tracks.of(number)
         if self._tracks.several and 0 < number <= self._shared.last and not track.knows(number):
             raise RefusedError("round over", "round over")
-        return track.graph.manifest.layout
+        return track.graph.manifest
 
     def progress(self, number: int) -> dict[str, dict[str, Any]] | None:
         """Return what is known of each client's part in a round, if it is open."""

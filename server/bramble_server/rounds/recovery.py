@@ -70,8 +70,9 @@ def recover(
     last, answered = rounds.recover(connection, task, clock.time(), remember, number, reason)
     newest = models.latest(connection, task)
     history: Mapping[str, Any] = (newest and rounds.one(connection, newest[0], clients=False)) or {}
+    counts = models.memory(connection, newest[0]).counts if newest else {}
     follows = None if open_round else going.read(connection, task, max(answered, default=0))
-    return Left(last, answered, Model(newest[0], newest[1], history.get("metrics", {})) if newest else None, open_round, follows)
+    return Left(last, answered, Model(newest[0], newest[1], history.get("metrics", {}), counts) if newest else None, open_round, follows)
 
 
 def hold(connection: Connection, served: Collection[str], mode: str, archive: Archive) -> None:

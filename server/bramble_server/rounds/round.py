@@ -13,9 +13,11 @@ from sqlalchemy import Connection
 
 from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.kinds import Counts
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import ClientUpdate, Delivery
 from bramble_protocol.reasons import GONE, LEFT_OUT
+from bramble_server.learning import counting
 from bramble_server.learning.aggregate import pool_metrics
 from bramble_server.learning.judge import Judge, Report, Verdict, cap
 from bramble_server.learning.staleness import moved
@@ -64,6 +66,7 @@ class OpenRound:
         self._under_way, self._exponent = file.header.under_way, exponent
         self._parts: dict[str, dict[str, Any]] = {client: _blank(sent=self.started) for client in file.header.clients}
         self._parts |= {client: _blank(sent=one.sent, asked=one.round) for client, one in self._under_way.items()}
+        self.counts: Counts = {}  # of those that count, pooled; known after `aggregate`
         self.attempts = 0
         """How often it was tried to make a model of it, in former processes too."""
 
@@ -167,7 +170,7 @@ class OpenRound:
             weights = found.weights
             if asked is not None and asked.round != self.number:
                 weights = moved(weights, asked.base, self._model)
-            beside = {"steps": found.steps, "since": found.since, "sections": list(found.sections) or None}
+            beside = {"steps": found.steps, "since": found.since, "sections": list(found.sections) or None, "counts": found.counts or None}
             about |= {"norm": length(weights, self._model), **{name: told for name, told in beside.items() if told is not None}}
             return self._file.append(about, weights, *found.sections.values())
         except Exception as error:  # its own matter: the others go on
@@ -190,7 +193,7 @@ class OpenRound:
         about, client = record.about, record.about["client"]
         metrics = about["metrics"]
         self._records[client] = record
-        self._reports[client] = Report(client, about["norm"], about["samples"], metrics)
+        self._reports[client] = Report(client, about["norm"], about["samples"], metrics, about.get("counts", {}))
         self._parts[client] = _blank(
             sent=self._parts[client]["sent"],
             asked=self._parts[client]["asked"],
@@ -281,9 +284,8 @@ class OpenRound:
         if self.delivered < needed:
             raise BrambleError(f"{self.delivered} updates count, a round needs {needed}; {self.remark}")
         counted, measures = self._counted()
-        pooled = pool_metrics(measures)
-        exploded = judge.explosion(counted, pooled)
-        if exploded:
+        pooled, self.counts = pool_metrics(measures) | counting.spread(measures), counting.pool(counted, measures)
+        if exploded := judge.explosion(counted, pooled):
             raise BrambleError(exploded)
         return conclude(self._strategy, self._model), pooled
 

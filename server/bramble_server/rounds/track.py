@@ -72,9 +72,7 @@ class Track:
         self._initial = self.model = Model(0, self.graph.initial, {})
         self._lasting = self.settings.discipline == "asynchronous"
         self._schedule = Schedule(self.settings.rounds, self.settings.every, self._lasting)
-        self._commits = Commits(
-            self.settings, self.task, shared.store, shared.registry, shared.metrics, shared.clock, self.graph.manifest.metric.read
-        )
+        self._commits = Commits(self.settings, self.task, self.graph.manifest, shared.store, shared.registry, shared.metrics, shared.clock)
         self._openings = Openings(foundation, shared.store, shared.archive, self._commits, shared.clock)
         self._cohorts, self._cohort = Cohorts(self.settings, self.settings.training(self.graph.manifest.config).seed), Cohort(())
         self._machine = foundation.machine

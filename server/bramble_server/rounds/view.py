@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bramble_protocol.kinds import Counts
 from bramble_protocol.layout import Weights
 from bramble_server.rounds.machine import Running
 from bramble_server.rounds.members import Members
@@ -18,6 +19,8 @@ class Model:
     round: int
     weights: Weights = field(repr=False)
     metrics: dict[str, float]
+    counts: Counts = field(default_factory=dict, repr=False)
+    """What that round's clients counted, pooled."""
 
 
 @dataclass(frozen=True)

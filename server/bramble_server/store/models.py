@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, select
 
+from bramble_protocol.kinds import Counts
 from bramble_protocol.layout import Weights
 from bramble_server.store.dialect import Statement, erase_what_is_deleted, upsert
 from bramble_server.store.schema import latest_updates, models, standings, strategy_state
@@ -42,6 +43,8 @@ class Memory:
     """What was set of it, as JSON can hold it."""
     state: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
     """Arrays of numbers by name; those that are read back are not to be written to."""
+    counts: Counts = field(default_factory=dict, repr=False)
+    """What the clients of its round counted, pooled."""
 
 
 UNKNOWN = Memory(None, {})
@@ -62,7 +65,8 @@ def save(connection: Connection, task: str, number: int, weights: Weights, memor
     folder: Folder | None = connection.info.get(KEY) if weights.nbytes >= LARGE else None
     stored = {"weights": b"", "file_check": check_sum(weights)} if folder else {"weights": _pack(weights), "file_check": None}
     made_by = {"strategy": memory.strategy, "parameters": dict(memory.parameters)}
-    connection.execute(_SAVE, {"task": task, "round": number, **stored, **made_by})
+    counts = {name: list(vector) for name, vector in memory.counts.items()} or None
+    connection.execute(_SAVE, {"task": task, "round": number, **stored, **made_by, "counts": counts})
     if folder:
         folder.put(number, weights)
     for name, array in memory.state.items():
@@ -74,14 +78,15 @@ def save(connection: Connection, task: str, number: int, weights: Weights, memor
 
 def memory(connection: Connection, number: int) -> Memory:
     """Return what belongs to the model of a round; there is nothing where there is no such model."""
-    row = connection.execute(select(models.c.strategy, models.c.parameters).where(models.c.round == number)).first()
+    row = connection.execute(select(models.c.strategy, models.c.parameters, models.c.counts).where(models.c.round == number)).first()
     if row is None:
         return UNKNOWN
     state = {
         item.name: np.frombuffer(item.data, item.dtype).reshape(item.shape)
         for item in connection.execute(select(strategy_state).where(strategy_state.c.round == number))
     }
-    return Memory(row.strategy, row.parameters or {}, state)
+    counts = {name: tuple(vector) for name, vector in (row.counts or {}).items()}
+    return Memory(row.strategy, row.parameters or {}, state, counts)
 
 
 def latest(connection: Connection, task: str) -> tuple[int, Weights] | None:

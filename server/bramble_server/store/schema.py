@@ -50,6 +50,7 @@ models = Table(
     Column("file_check", BigInteger),  # CRC-32 of that file (weights.py); NULL where there is none
     Column("strategy", String(63)),  # what made it; NULL before release 0.2
     Column("parameters", JSON(none_as_null=True)),  # what was set of that
+    Column("counts", JSON(none_as_null=True)),  # what the round's clients counted, pooled; NULL where they count nothing
     Column("task", String(63), nullable=False),
     Index("models_task", "task", "round"),  # else to find a task's, SQLite would read through the weights, which come before its name
 )

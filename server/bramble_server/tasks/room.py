@@ -54,14 +54,11 @@ class Room(Task):
         import keras  # type: ignore[import-not-found, unused-ignore]
 
         past, there = (keras.Input(part.shape, name=part.name) for part in self.inputs)
-        ops = keras.ops
-        # a channel that is missing now has nothing to be relative to
-        known = ops.concatenate([there[:, :, :1] * 0 + 1, there * there[:, -1:, :]], 2)
-        scaled = past * np.float32([1 / change for change in CHANGES])
-        change = ops.clip(known * (scaled - scaled[:, -1:, :]), -BOUND, BOUND)
+        ops, now, known = keras.ops, _now(past, there), _known(there)
+        change = ops.clip(known * (past - now[:, None, :]) / np.asarray(CHANGES, np.float32), -BOUND, BOUND)
         smooth = ops.mean(ops.reshape(change, (-1, self.window // SMOOTHED, SMOOTHED, len(self.channels))), 2)
         middle, half = (np.asarray(part, np.float32) for part in (np.mean(RANGES, 1), np.diff(RANGES)[:, 0] / 2))
-        level = known[:, -1, :] * ops.clip((past[:, -1, :] - middle) / half, -1, 1)
+        level = known[:, -1, :] * ops.clip((now - middle) / half, -1, 1)
         hidden = ops.concatenate([keras.layers.Flatten()(smooth), level, there[:, -1, :]], 1)
         for name, units in (("hidden1", 24), ("hidden2", 12)):
             hidden = keras.layers.LeakyReLU(LEAK)(keras.layers.Dense(units, name=name)(hidden))
@@ -70,33 +67,33 @@ class Room(Task):
 
     def forecast(self, x: dict[str, Tensor], output: Tensor) -> dict[str, Tensor]:
         """Add the changes to what is now."""
-        now = x["past"][:, -1, :]
+        now = _now(**x)
         return {name: now[:, i] + CHANGES[i] * output[:, i] for i, name in enumerate(self.measured)}
 
     def loss(self, x: dict[str, Tensor], y: dict[str, Tensor], output: Tensor) -> Tensor:
         """Squared errors of the scaled changes, bounded as the inputs are; of the humidity with weight 0 where it is not known."""
         from keras import ops  # type: ignore[import-not-found, unused-ignore]
 
+        now = _now(**x)
+
         def error(i: int, name: str) -> Tensor:
-            change = ops.clip((y[name] - x["past"][:, -1, i]) / CHANGES[i], -BOUND, BOUND)
+            change = ops.clip((y[name] - now[:, i]) / CHANGES[i], -BOUND, BOUND)
             return (change - output[:, i]) ** 2
 
-        known = y["humidity_known"] * x["there"][:, -1, 0]
-        return error(TEMPERATURE, "temperature") + known * error(HUMIDITY, "humidity")
+        return error(TEMPERATURE, "temperature") + y["humidity_known"] * error(HUMIDITY, "humidity")
 
     def doubt(self, x: dict[str, Tensor], y: dict[str, Tensor]) -> Tensor:
         """Return the largest part of a bound, on levels and on changes within the window and to its targets."""
         from keras import ops
 
-        past, there = x["past"], x["there"]
-        known = ops.concatenate([there[:, :, :1] * 0 + 1, there * there[:, -1:, :]], 2)
+        past, now, known = x["past"], _now(**x), _known(x["there"])
         middle, half = np.mean(RANGES, 1, dtype=np.float32), np.diff(RANGES)[:, 0].astype(np.float32) / 2
         untrue = UNTRUE * np.asarray(CHANGES, np.float32)
         parts = (
-            ops.max(ops.abs(known * (past - past[:, -1:, :]) / untrue), (1, 2)),
+            ops.max(ops.abs(known * (past - now[:, None, :]) / untrue), (1, 2)),
             ops.max(ops.abs(known * (past - middle) / half), (1, 2)),
-            ops.abs(y["temperature"] - past[:, -1, TEMPERATURE]) / untrue[TEMPERATURE],
-            y["humidity_known"] * there[:, -1, 0] * ops.abs(y["humidity"] - past[:, -1, HUMIDITY]) / untrue[HUMIDITY],
+            ops.abs(y["temperature"] - now[:, TEMPERATURE]) / untrue[TEMPERATURE],
+            y["humidity_known"] * ops.abs(y["humidity"] - now[:, HUMIDITY]) / untrue[HUMIDITY],
         )
         return ops.max(ops.stack(parts), 0)
 
@@ -106,7 +103,8 @@ class Room(Task):
 
     def baselines(self, x: dict[str, Tensor], y: dict[str, Tensor]) -> dict[str, Tensor]:
         """Squared error of each of the forecast that nothing changes."""
-        return {name: (x["past"][:, -1, i] - y[name]) ** 2 for i, name in enumerate(self.measured)}
+        now = _now(**x)
+        return {name: (now[:, i] - y[name]) ** 2 for i, name in enumerate(self.measured)}
 
     def error(self, y: dict[str, Tensor], forecast: dict[str, Tensor]) -> Tensor:
         """Squared error of the temperature in °C²."""
@@ -115,3 +113,20 @@ class Room(Task):
     def baseline(self, x: dict[str, Tensor], y: dict[str, Tensor]) -> Tensor:
         """Squared error in °C² of the forecast that the temperature does not change."""
         return self.baselines(x, y)["temperature"]
+
+
+def _known(there: Tensor) -> Tensor:
+    """Return where there is a reading of each channel, shape (N, 30, 3); of the temperature there always is."""
+    from keras import ops
+
+    return ops.concatenate([there[:, :, :1] * 0 + 1, there], 2)
+
+
+def _now(past: Tensor, there: Tensor) -> Tensor:
+    """Return each channel's last minute, shape (N, 3); where that has no reading the window's mean, and the range's middle without any."""
+    from keras import ops
+
+    known, middle = _known(there), np.mean(RANGES, 1, dtype=np.float32)
+    many = ops.sum(known, 1)
+    mean = ops.sum(known * (past - middle), 1) / ops.maximum(many, 1.0) + middle  # a symbolic tensor comes first
+    return known[:, -1, :] * past[:, -1, :] + (1.0 - known[:, -1, :]) * mean

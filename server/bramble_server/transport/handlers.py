@@ -114,8 +114,10 @@ class Handlers:
         def take(client: Client, value: Any) -> dict[str, Any]:
             try:
                 number = value.get("round") if isinstance(value, dict) else None
-                delivery = Delivery.from_wire(value, self._coordinator.layout(number if type(number) is int else 0))
+                manifest = self._coordinator.manifest(number if type(number) is int else 0)
+                delivery = Delivery.from_wire(value, manifest.layout)
                 plausibility.metrics(delivery.metrics)
+                plausibility.counts(delivery.counts, manifest)
                 self._coordinator.deliver(client.id, delivery)
             except RefusedError as error:
                 self._metrics.update(error.code)

@@ -66,7 +66,7 @@ def join(office: Office, client: str, channels: tuple[Channel, ...] = (Channel("
 
 def deliver(office: Office, client: str, number: int, value: float = 1.0, layout: Layout = LAYOUT) -> None:
     complete = TrainingComplete(number, layout, "float32", np.full(layout.size, value, np.float32), 10, {}, Timing(1.0, 2.0, 3.0))
-    office.coordinator.deliver(client, Delivery.from_wire(complete.to_wire(), office.coordinator.layout(number)))
+    office.coordinator.deliver(client, Delivery.from_wire(complete.to_wire(), office.coordinator.manifest(number).layout))
     office.drain()
 
 
@@ -148,8 +148,8 @@ def test_a_round_that_is_over_for_long_is_over_whosever_it_was(office: Office) -
     for _ in range(20):
         deliver(office, "both", office.coordinator.start_round().round)
     with pytest.raises(RefusedError, match="round over"):
-        office.coordinator.layout(1)
-    assert office.coordinator.layout(99) == LAYOUT, "one that never was is the first's to refuse"
+        office.coordinator.manifest(1)
+    assert office.coordinator.manifest(99).layout == LAYOUT, "one that never was is the first's to refuse"
 
 
 def test_a_client_that_knows_of_no_several_tasks_is_asked_for_the_first_alone(office: Office) -> None:
