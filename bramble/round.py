@@ -16,6 +16,11 @@ from bramble.settings import ListRoundsSettings, ShowRoundSettings, StartRoundSe
 from bramble_protocol.printable import printable
 
 PAUSE_S = 0.2
+TOLD = (
+    ("accuracy", "accuracy", ".1%"), ("macro_f1", "macro F1", ".2f"), ("alarm_rate", "alarms", ".2%"), ("precision", "precision", ".1%"),
+    ("recall", "recall", ".1%"), ("threshold", "threshold", ".3g"),
+)  # fmt: skip
+"""Measures of tasks that do not forecast: their names, what they are called, and how they are written."""
 
 
 def start(settings: StartRoundSettings) -> int:
@@ -161,6 +166,7 @@ def described(record: dict[str, Any], metric: dict[str, str]) -> str:
         colour = "green" if change < 0 else "yellow"
         name, unit = metric["baseline"].partition(":")[0], metric["unit"]
         text += f"  {metric['name']} {error:.2f} {unit}, {name} {baseline:.2f} {unit} [{colour}]({change:+.0f} %)[/]"
+    text += "".join(f"  {words} {means[name]:{form}}" for name, words, form in TOLD if name in means)
     if record.get("reason"):
         text += f"  [yellow]{escape(printable(str(record['reason'])))}[/]"
     return text

@@ -13,13 +13,12 @@ from bramble_protocol.errors import BrambleError, ProtocolError
 from bramble_protocol.graph import GraphFile, Manifest
 from bramble_server.tasks.base import Task
 from bramble_server.tasks.climate import Climate
-from bramble_server.tasks.room import Room
 
 T = TypeVar("T")
 
 GROUP = "bramble.tasks"
 FOLDER = Path(__file__).parent
-TASKS: dict[str, type[Task]] = {"climate": Climate, "room": Room}
+TASKS: dict[str, type[Task]] = {"climate": Climate}
 """Every built-in task by name. A new one is one file, its exported graph beside it, and one row here. No package can take its name."""
 _DECLARED = tuple(inspect.get_annotations(Task))
 """What a task must have, if only by what its base has."""

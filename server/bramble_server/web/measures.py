@@ -10,6 +10,9 @@ import numpy as np
 
 from bramble_protocol.graph import Metric
 
+SPREAD = ("lower_quartile", "median", "upper_quartile", "worst_tenth")
+"""How an error lies over clients, as :func:`bramble_server.learning.counting.spread` names it."""
+
 
 def tested(metric: Metric, measures: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the test error as the task's metric, by name and unit, or None where nothing was tested.
@@ -22,12 +25,14 @@ def tested(metric: Metric, measures: Mapping[str, Any]) -> dict[str, Any] | None
     error, baseline = measures.get("test_error"), measures.get("test_baseline")
     if error is None:
         return None
+    over = {name: metric.read(measures[f"test_error.{name}"]) for name in SPREAD if f"test_error.{name}" in measures}
     return {
         "metric": metric.name,
         "unit": metric.unit,
         "error": metric.read(error),
         "baseline": None if baseline is None else metric.read(baseline),
         "samples": measures.get("test_samples"),
+        **({"clients": over} if over else {}),
     }
 
 

@@ -167,9 +167,12 @@ def test_prometheus_finds_every_metric(server: ServerProcess, join: Join) -> Non
     assert (after['bramble_client_up{client="pi-1"}'], after['bramble_clients_able{task="small"}']) == (1, 1)
     record = server.get(f"/rounds/{number}")
     tested = {"metric": "RMSE", "unit": "°C", "error": 0.5, "baseline": 0.5**0.5, "samples": 5}
-    assert record["test"] == record["clients"]["pi-1"]["test"] == tested
+    assert record["clients"]["pi-1"]["test"] == tested
+    alone = dict.fromkeys(("lower_quartile", "median", "upper_quartile", "worst_tenth"), 0.5)
+    assert record["test"] == {**tested, "clients": alone}, "one client is every quantile"
     assert server.get("/rounds?clients=1&limit=1")["rounds"][0]["clients"]["pi-1"]["test"] == tested
-    assert server.get("/model")["test"] == server.get("/model/clients?weights=0")["pi-1"]["test"] == tested
+    assert server.get("/model")["test"] == record["test"]
+    assert server.get("/model/clients?weights=0")["pi-1"]["test"] == tested
     assert record["metrics"]["test_error"] == 0.25, "the mean of squares, as it was reported, under its old name"
     assert after["bramble_received_bytes_total"] > before["bramble_received_bytes_total"] + 24
     assert after["bramble_sent_bytes_total"] > before["bramble_sent_bytes_total"] + 24
