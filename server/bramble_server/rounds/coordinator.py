@@ -149,7 +149,8 @@ class Coordinator:
     def deliver(self, client: str, delivery: Delivery) -> None:
         """Take a client's update; in private mode without the measures that are means over too few samples."""
         if self._settings.mode == "private":
-            delivery = replace(delivery, metrics=privacy.told(delivery.samples, delivery.metrics))
+            counts = delivery.counts and privacy.told_counts(delivery.counts)[0]
+            delivery = replace(delivery, metrics=privacy.told(delivery.samples, delivery.metrics), counts=counts)
         event = machine.Update(client, delivery.round)
         self._writer.take((event, delivery), self._updates, lambda reply: self._taken(event, delivery, reply))
 

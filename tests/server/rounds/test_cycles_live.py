@@ -149,7 +149,7 @@ def test_in_private_mode_no_reading_is_asked_for_taken_or_shown(tmp_path: Path) 
             assert latest["metrics"] == told, "no mean over fewer than twenty"
         part = server.api.round(number)["clients"]["pi-1"]
         assert [part[name] for name in few] == [None] * 5
-        assert server.api.round(number)["metrics"] == many
+        assert many.items() <= server.api.round(number)["metrics"].items()
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "bramble.db")) as database:
         assert database.execute("SELECT count(*) FROM readings").fetchone() == (0,)
 
