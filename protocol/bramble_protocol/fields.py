@@ -43,6 +43,13 @@ def integer(value: Any, what: str, low: int = 0, high: int = 2**53) -> int:
     return value
 
 
+def integers(value: Any, what: str, low: int = 0, most: int = 64) -> tuple[int, ...]:
+    """Return a list of at most so many integers from low on."""
+    if not isinstance(value, list) or len(value) > most:
+        raise ProtocolError(f"{what}: expected a list of at most {most} integers")
+    return tuple(integer(item, f"{what}[{index}]", low) for index, item in enumerate(value))
+
+
 def number(value: Any, what: str, low: float = -math.inf, high: float = math.inf) -> float:
     """Return a finite number from low to high."""
     if type(value) not in (int, float) or not math.isfinite(value) or not low <= value <= high:

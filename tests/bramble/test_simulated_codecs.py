@@ -26,7 +26,7 @@ def left(simulation: Simulation) -> list[float]:
     graph = simulation.graph
     notes = [device.local_state for device in simulation._devices.values()]
     found = [local_state.read(note, graph.manifest, graph.state).left for note in notes]
-    return [0.0 if rest is None else float(abs(rest).sum()) for rest in found]
+    return [0.0 if rest is None else float(abs(rest.added).sum()) for rest in found]
 
 
 def sent(played: list[Played]) -> set[int]:

@@ -80,7 +80,7 @@ def expected(folder: Path, number: int, noted: Result | None = None) -> tuple[by
     asked = asking(number)
     with closing(Recorder(folder / "pi-1" / "readings.db", 10_000)) as recorder:
         result = Trainer(folder / "reckoned", lambda _: GRAPH.data, "pi-1").run(
-            asked, recorder.columns, None, noted=noted.local_state if noted else None
+            asked, recorder.columns, noted.tested_until if noted else None, noted=noted.local_state if noted else None
         )
     return result.complete.to_wire(replace(asked, model=asked.digest))["weights"], result
 

@@ -38,7 +38,8 @@ def came(result: Result, asked: ClientUpdate) -> Weights:
 
 
 def left(result: Result) -> Weights | None:
-    return local_state.read(result.local_state, GRAPH.manifest, GRAPH.state).left
+    rest = local_state.read(result.local_state, GRAPH.manifest, GRAPH.state).left
+    return None if rest is None else rest.added
 
 
 def test_what_was_sent_and_what_is_left_are_together_what_was_trained(trainer: Trainer) -> None:
@@ -70,6 +71,18 @@ def test_an_answer_in_an_encoding_that_sends_everything_leaves_nothing(trainer: 
         after = run(trainer, asking(encoding, 4), noted)
         assert local_state.read(after.local_state, GRAPH.manifest, GRAPH.state).left is None
         np.testing.assert_array_equal(after.complete.weights, run(trainer, asking(encoding, 4)).complete.weights)
+
+
+def test_an_answer_whose_round_came_to_nothing_leaves_what_was_there_before(trainer: Trainer) -> None:
+    first = run(trainer, asking(TOPK))
+    second = run(trainer, asking(TOPK, 4), first.local_state)
+    asked = replace(asking(TOPK, 5), abandoned=(1, 4))
+    np.testing.assert_array_equal(came(run(trainer, asked, second.local_state), asked), came(run(trainer, asked, first.local_state), asked))
+    assert not np.array_equal(
+        came(run(trainer, replace(asked, abandoned=(3,)), second.local_state), asked), came(run(trainer, asked), asked)
+    )
+    again = run(trainer, replace(asking(TOPK, 6), abandoned=(3,)), first.local_state)
+    np.testing.assert_array_equal(again.complete.weights, run(trainer, asking(TOPK, 6)).complete.weights)
 
 
 @pytest.mark.parametrize("spoilt", ["", "AAAA", "no base64", "zero"])

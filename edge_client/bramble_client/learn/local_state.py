@@ -9,6 +9,7 @@ import json
 from typing import Any, NamedTuple
 
 from bramble_client.learn.controls import Controls
+from bramble_client.learn.feedback import Left
 from bramble_client.use.own import Own
 from bramble_client.use.standing import Standing
 from bramble_protocol import codecs
@@ -26,8 +27,8 @@ class Kept(NamedTuple):
     state: Weights
     """Of its layers, shape (interface.state.size,)."""
     controls: Controls
-    left: Weights | None = None
-    """What is to be added to the next answer, shape (layout.size,); None for nothing."""
+    left: Left | None = None
+    """What is to be added to the next answer; None for nothing."""
     own: Own = Own()
     """Its personal model, and which model does best here."""
 
@@ -37,7 +38,7 @@ def written(manifest: Manifest, kept: Kept) -> str | None:
     if not kept.state.size and not kept.controls and kept.left is None and kept.own.empty:
         return None
     controls = {number: text(control, manifest.layout) for number, control in kept.controls.items()}
-    left = None if kept.left is None else text(kept.left, manifest.layout)
+    left = None if kept.left is None else _left_text(kept.left, manifest.layout)
     personal = None if kept.own.personal is None else text(kept.own.personal, manifest.layout)
     own = {"personal": personal, "standing": kept.own.standing.to_json()}
     return json.dumps([manifest.meaning, text(kept.state, manifest.interface.state), controls, left, own])
@@ -58,11 +59,20 @@ def read(noted: str | None, manifest: Manifest, initial: Weights) -> Kept:
         if meaning != manifest.meaning:
             return Kept(initial, {})
         controls = {int(number): vector(control, manifest.layout) for number, control in rest[0].items()} if rest else {}
-        left = vector(rest[1], manifest.layout) if len(rest) > 1 and rest[1] is not None else None
+        left = _left(rest[1], manifest.layout) if len(rest) > 1 and rest[1] is not None else None
         own = _own(rest[2], manifest.layout) if len(rest) > 2 else Own()
         return Kept(vector(state, manifest.interface.state) if initial.size else initial, controls, left, own)
     except (ValueError, TypeError, AttributeError, KeyError, ProtocolError):
         return Kept(initial, {})
+
+
+def _left_text(left: Left, layout: Layout) -> list[Any]:
+    return [text(left.added, layout), left.round, None if left.before is None else text(left.before, layout)]
+
+
+def _left(told: Any, layout: Layout) -> Left:
+    added, number, before = told
+    return Left(vector(added, layout), int(number), None if before is None else vector(before, layout))
 
 
 def _own(told: Any, layout: Layout) -> Own:

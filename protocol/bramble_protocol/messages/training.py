@@ -100,6 +100,8 @@ class ClientUpdate:
     """The channel in which forecasts are mirrored, where another task's have that of the target alone; only for who knows of several."""
     champion: Champion | None = None
     """The best model so far, where it is another than this one; in sections alone."""
+    abandoned: tuple[int, ...] = ()
+    """The task's last rounds that came to nothing, whose answers left nothing for this one; only where not all of an answer is sent."""
     packed: Packed = field(default=None, repr=False, compare=False)  # type: ignore[assignment]
     """The weights as they travel: one object for all updates that ``replace`` makes of this one, as long as they have its weights."""
 
@@ -112,7 +114,7 @@ class ClientUpdate:
         """Read and check the wire form, weights decoded."""
         in_sections = _in_sections(value)
         names = ("round", "task", "graph", "layout", "encoding", "reply_encoding", "weights", "config", *(["model"] if in_sections else []))
-        item = fields.mapping(value, "client_update", names, ("forecast", *((*FIELDS, CHAMPION) if in_sections else ())))
+        item = fields.mapping(value, "client_update", names, ("forecast", *((*FIELDS, CHAMPION, "abandoned") if in_sections else ())))
         layout = Layout.from_wire(item["layout"])
         reply = fields.text(item["reply_encoding"], "reply_encoding", 40)
         if codecs.find(reply, "reply_encoding").instead and not in_sections:
@@ -136,6 +138,7 @@ class ClientUpdate:
             model=fields.text(item["model"], "model", 16, fields.MODEL) if in_sections else None,
             extras=Extras.from_wire(item, others) if in_sections else NOTHING,
             forecast=fields.text(item["forecast"], "forecast", fields.LONGEST_KEY, FORECASTS) if "forecast" in item else None,
+            abandoned=fields.integers(item.get("abandoned", []), "abandoned", 1),
             champion=Champion(fields.integer(item[CHAMPION], CHAMPION, 1), others[CHAMPION]) if CHAMPION in item else None,
         )
 
@@ -154,18 +157,20 @@ class ClientUpdate:
         """
         in_sections = SECTIONS in features
         data, model = self.pack(features)
+        reply = codecs.spoken(self.reply_encoding, features if in_sections else ())
         return {
             "round": self.round,
             "task": self.task,
             "graph": self.graph,
             "layout": self.layout.to_wire(),
             "encoding": sections.ENCODING if in_sections else self.encoding,
-            "reply_encoding": codecs.spoken(self.reply_encoding, features if in_sections else ()),
+            "reply_encoding": reply,
             "weights": data,
             "config": asdict(self.config),
             **({"model": model} if model else {}),
             **self._asked_beside(features).to_wire(),
             **({"forecast": self.forecast} if self.forecast is not None and TRACKS in features else {}),
+            **({"abandoned": list(self.abandoned)} if self.abandoned and codecs.find(reply).partial else {}),
             **({CHAMPION: self.champion.round} if self.champion and self._brings_champion(features) else {}),
         }
 

@@ -28,16 +28,18 @@ class Request:
         The channel in which they mirror their forecasts, where it is not the target's own.
     champion
         What they are to test on the same windows, and to use.
+    abandoned
+        The task's last rounds that came to nothing.
     """
 
     def __init__(
         self, number: int, task: str, graph: GraphFile, model: Model, settings: ServerSettings, plan: Mapping[str, Plan],
-        forecast: str | None = None, champion: Champion | None = None,
+        forecast: str | None = None, champion: Champion | None = None, abandoned: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         manifest, back = graph.manifest, codec.choose(settings.codec, settings.codec_option).encoding
         update = ClientUpdate(
             number, task, graph.sha256, manifest.layout, settings.encoding, back, model.weights, manifest.config,
-            forecast=forecast, champion=champion,
+            forecast=forecast, champion=champion, abandoned=abandoned,
         )  # fmt: skip
         if counted(manifest):
             above = threshold(manifest, model.counts)

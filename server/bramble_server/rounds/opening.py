@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from bramble_protocol import codecs
 from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
 from bramble_server.foundation import Foundation
@@ -23,6 +24,9 @@ from bramble_server.rounds.view import Model
 from bramble_server.store import Store, models, rounds
 
 log = logging.getLogger(__name__)
+
+ABANDONED = 32
+"""Rounds that came to nothing of which clients are told that keep what they did not send: the newest."""
 
 
 class Openings:
@@ -121,7 +125,12 @@ class Openings:
     def _planned(self, number: int, clients: tuple[str, ...], model: Model, seconds: float) -> tuple[Strategy, Request]:
         strategy, plan = self._commits.open(number, clients, model, replace(self._config, deadline_s=seconds))
         champion = self._commits.champions.beside(model)
-        return strategy, Request(number, self._task, self._graph, model, self._settings, plan, self._forecast, champion)
+        nothing = self._came_to_nothing() if codecs.find(self._commits.codec.encoding).partial else ()
+        return strategy, Request(number, self._task, self._graph, model, self._settings, plan, self._forecast, champion, nothing)
+
+    def _came_to_nothing(self) -> tuple[int, ...]:
+        with self._store.reading() as connection:
+            return rounds.came_to_nothing(connection, self._task, ABANDONED)
 
     def let_go(self, open_round: OpenRound, committed: bool) -> None:
         """Delete what nobody needs once a round is over."""

@@ -119,6 +119,12 @@ def rolled_back(connection: Connection, task: str, number: int, to: int, now: fl
     number_used(connection, number)
 
 
+def came_to_nothing(connection: Connection, task: str, limit: int) -> tuple[int, ...]:
+    """Return the numbers of a task's newest rounds that were abandoned, ascending."""
+    theirs = select(rounds.c.round).where(rounds.c.task == task, rounds.c.state == "abandoned")
+    return tuple(connection.scalars(theirs.order_by(rounds.c.round.desc()).limit(limit)))[::-1]
+
+
 def lineage(connection: Connection, task: str, limit: int) -> list[dict[str, Any]]:
     """Return the newest committed rounds that led to a task's model, ascending, with their clients; what was rolled back did not."""
     newest = select(rounds).where(rounds.c.task == task, rounds.c.state == "committed").order_by(rounds.c.round.desc())

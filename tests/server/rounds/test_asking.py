@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bramble_protocol.features import FEATURES
 from bramble_protocol.layout import Weights
-from bramble_protocol.messages import Control, Extras, Handshake, TrainConfig, training
+from bramble_protocol.messages import ClientUpdate, Control, Extras, Handshake, TrainConfig, training
 from bramble_server.learning.strategies import Context
 from bramble_server.learning.strategies.fedavg import FedAvg
 from bramble_server.transport.emitter import Emitter
@@ -167,3 +168,25 @@ def test_it_is_encoded_before_the_writer_comes_to_send_it(tmp_path: Path, monkey
     monkeypatch.setattr(training, "_attachment", note)
     assert len(ask(tmp_path, ("sections",), ())) == 2
     assert encoded_in == [True, True]
+
+
+def test_who_keeps_what_it_did_not_send_is_told_which_rounds_came_to_nothing(tmp_path: Path) -> None:
+    office = Office(tmp_path, codec="topk")
+    try:
+        office.join("a", "b")
+        first = office.coordinator.start_round().round
+        office.deliver("a", first)
+        office.coordinator.reset("small")  # what it forgets is no round that came to nothing
+        second = office.coordinator.start_round().round
+        for client in ("a", "b"):
+            office.refuse(client, second)
+        assert office.record(second)["state"] == "abandoned"
+        office.committed("a", "b")
+        office.coordinator.start_round()
+        asked = office.transport.asked["a"]
+        assert asked.abandoned == (second,)
+        assert ClientUpdate.from_wire(asked.to_wire(FEATURES)).abandoned == (second,)
+        assert "abandoned" not in asked.to_wire([name for name in FEATURES if name != "topk"])
+        assert "abandoned" not in asked.to_wire()
+    finally:
+        office.close()
