@@ -29,7 +29,8 @@ def deploy(settings: DeployTaskSettings) -> int:
         If the file is no graph, the key signs nothing, or the server refuses.
     """
     path = Path(settings.file)
-    read = task.read_graph(path)
+    own = task.is_own(settings.file)
+    read = task.own_graph(settings.file) if own else task.read_graph(path)
     signed = path.with_name(f"{path.name}.sig")
     try:
         lines = signed.read_text("ascii") if signed.exists() else ""

@@ -263,7 +263,10 @@ class DeployTaskSettings(OperatorSettings):
     Nobody is restarted, and the server finds it again when it is. With tokens on this takes the scope admin.
     """
 
-    file: str = Field(description="The task's graph (.tflite), as bramble task export wrote it; its signatures (.sig) go with it.")
+    file: str = Field(
+        description="The task's graph (.tflite), whose signatures (.sig) go with it; or the .py or .toml file that declares it, which is "
+        "exported first."
+    )
     key: Path | None = Field(None, description="Sign it on the way with this private key, as bramble task key made it.")
     set: Annotated[tuple[str, ...], NoDecode, BeforeValidator(names)] = Field(
         (),

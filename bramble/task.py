@@ -77,7 +77,12 @@ def _lines(item: dict[str, Any]) -> list[str]:
 @app.command("export")
 def export(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The task to export, Bramble's or another package's; without it all of Bramble's.")
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="The task to export: its name, Bramble's or another package's, or the .py or .toml file that declares it; without it "
+            "all of Bramble's.",
+        ),
     ] = "",
     horizon: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Bins to forecast ahead, instead of the task's own number.")
@@ -92,6 +97,11 @@ def export(
     """Export a task's Keras model as the graph that clients train. Needs TensorFlow, the extra 'authoring'."""
     from bramble_server import tasks
 
+    if is_own(name):
+        path = out or Path(name).with_suffix(".tflite")
+        graph = own_graph(name, horizon)
+        _write(graph, path)
+        return
     if not name and (horizon is not None or out is not None):
         raise BrambleError("task export: --horizon and --out go with a task's name")
     try:
@@ -100,15 +110,57 @@ def export(
         raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[authoring]'") from error
     for chosen in map(tasks.find, [name] if name else sorted(tasks.TASKS)):
         graph = exported(chosen.make(horizon))
-        path = out or chosen.path
-        try:
-            path.write_bytes(graph.data)
-            path.with_suffix(".json").write_text(json.dumps(graph.manifest.to_wire(), indent=1, ensure_ascii=False) + "\n", "utf-8")
-        except OSError as error:
-            raise BrambleError(f"task export: {error.filename} cannot be written ({error.strerror}); say where with --out") from None
-        typer.echo(f"{path}: {len(graph.data)} bytes, sha256 {graph.sha256}")
+        _write(graph, out or chosen.path)
         if out is None and horizon is None and not chosen.owner and released.add(graph.fingerprint, chosen.name):
             typer.echo(f"{released.FILE}: it is among the released ones now")
+
+
+def _write(graph: GraphFile, path: Path) -> None:
+    try:
+        path.write_bytes(graph.data)
+        path.with_suffix(".json").write_text(json.dumps(graph.manifest.to_wire(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    except OSError as error:
+        raise BrambleError(f"task export: {error.filename} cannot be written ({error.strerror}); say where with --out") from None
+    typer.echo(f"{path}: {len(graph.data)} bytes, sha256 {graph.sha256}")
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the task is called; the file is called like it.")],
+    saved: Annotated[bool, typer.Option("--saved", help="A TOML file for a saved Keras model (.keras), instead of Python.")] = False,
+) -> None:
+    """Write a commented file to begin a task of one's own with. It can be checked and deployed as it is."""
+    from bramble import starting
+
+    starting.new(name, saved)
+
+
+@app.command("check")
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The .py or .toml file that declares the task.")],
+) -> None:
+    """Build, export and run a task's model, step by step beside Keras.
+
+    That is done on every TensorFlow Lite runtime that is installed here. Needs TensorFlow, the extra 'authoring'.
+    """
+    from bramble import checking
+
+    checking.check(file)
+
+
+def is_own(name: str) -> bool:
+    """Whether this is the path of a file that declares a task, and no task's name."""
+    return name.endswith((".py", ".toml"))
+
+
+def own_graph(name: str, horizon: int | None = None) -> GraphFile:
+    """Export the task that a file declares."""
+    from bramble import checking
+
+    task = checking.declared(Path(name), horizon)
+    from bramble_server.authoring.export import export as exported
+
+    return exported(task)
 
 
 @app.command("key")

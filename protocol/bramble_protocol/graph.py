@@ -23,7 +23,7 @@ import numpy as np
 
 from bramble_protocol import codecs, fields, kinds
 from bramble_protocol.errors import ProtocolError
-from bramble_protocol.interface import LONGEST, Interface
+from bramble_protocol.interface import LONGEST, SGD, Interface
 from bramble_protocol.kinds import Kind
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import MAX_CHANNELS, Channel, TrainConfig
@@ -84,6 +84,10 @@ class Manifest:
     correction, w = w - lr v. ``mu`` is FedProx's weight of the distance to the anchor, the round's model; a correction is what
     SCAFFOLD and FedDyn add, zeros without; ``velocity`` is one of the declared slots. Nothing else is kept, so steps in several calls,
     each with what the one before gave, end with the same bits as in one.
+
+    A graph whose slots are ``mean``, ``square`` and ``steps`` takes and gives these in place of ``velocity``, and steps by Adam (Kingma and
+    Ba 2015, algorithm 1) along that same gradient: ``steps`` holds how many were done, in each of its numbers. It does not look at
+    ``momentum``.
 
     A graph of format 1 has one window ``x``, one target and one forecast ``y``, no state, and instead of ``descend``
 
@@ -204,7 +208,9 @@ class Manifest:
         """The manifest in format 1, if that can say what this task needs."""
         if (self.kind, self.optional, self.stride, self.least) != (kinds.FORECAST, (), 1, 1):
             return None
-        if self.declared is None or self.declared == self._usual(self.declared.slots, self.declared.clip_norm):
+        if self.declared is None or (
+            self.declared.slots in ((), SGD) and self.declared == self._usual(self.declared.slots, self.declared.clip_norm)
+        ):
             return replace(self, declared=None)
         return None
 

@@ -27,6 +27,8 @@ SETTINGS = ("idx", "sw", "lr", "mu", "momentum", "clip")
 """What ``descend`` takes beside tensors of the model and of the windows."""
 MEASURES = ("loss", "error", "baseline")
 """What ``evaluate`` gives, beside ``error_T`` and ``baseline_T`` of each target that is measured apart."""
+SGD, ADAM = ("velocity",), ("mean", "square", "steps")
+"""Slots by which an optimizer is known: gradient descent with momentum, and Adam, whose ``steps`` counts those that were done."""
 
 
 @dataclass(frozen=True)

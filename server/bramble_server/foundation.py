@@ -10,6 +10,7 @@ from bramble_protocol import codecs, fields
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import COUNTS, SECTIONS, TRACKS
 from bramble_protocol.graph import GraphFile
+from bramble_protocol.interface import SGD
 from bramble_protocol.kinds import counted
 from bramble_protocol.messages import forecast_of
 from bramble_server import deployed, tasks
@@ -116,6 +117,10 @@ def _built(task: str, own: ServerSettings, graph: GraphFile, signatures: bytes, 
         travels = codec.choose(own.codec, own.codec_option)
         sample, share = selection.choose(own.selection, own.selection_option), own.clients_per_round
         count = share if isinstance(share, int) else None
+        if graph.manifest.interface.slots not in ((), SGD) and strategy.needs:
+            raise BrambleError(
+                f"strategy: {strategy.name} reckons with plain steps, and clients step by Adam in task {task}; take fedavg or fedadam"
+            )
         strategy.suit(own.mode, own.min_clients, own.min_updates, travels.name, own.discipline, sample if share else None, count)
     except BrambleError as error:
         where = f"track: {task}." if {*OPTIONED, *(f"{what}_option" for what in OPTIONED)} & set(chosen) else ""

@@ -114,6 +114,19 @@ MODELS: dict[str, Layers] = {
     "uneven-pool": lambda: [L.Conv1D(4, 4), L.MaxPooling1D(4), L.Flatten()],
     "cropped": lambda: [L.Conv1D(4, 3), L.Cropping1D((2, 5)), L.Flatten()],
     "attention": lambda: [L.Dense(4), SelfAttention(), L.GlobalAveragePooling1D()],
+    "strided-conv": lambda: [L.Conv1D(5, 3, strides=2, activation="relu"), L.Conv1D(4, 4, strides=3, padding="same"), L.Flatten()],
+    "dilated-conv": lambda: [
+        L.Conv1D(5, 3, dilation_rate=3, activation="relu"),
+        L.Conv1D(4, 3, dilation_rate=2, padding="same"),
+        L.Flatten(),
+    ],
+    "depthwise-conv": lambda: [
+        L.DepthwiseConv1D(3, depth_multiplier=2, activation="relu"),
+        L.DepthwiseConv1D(4, padding="same"),
+        L.DepthwiseConv1D(3, strides=2),
+        L.Flatten(),
+    ],
+    "separable-conv": lambda: [L.SeparableConv1D(5, 3, padding="same", activation="relu"), L.GlobalAveragePooling1D()],
     "causal-conv": lambda: [L.Conv1D(4, 3, padding="causal", activation="relu"), L.Flatten()],
 }
 """More models that must export and train as TensorFlow does."""

@@ -43,10 +43,13 @@ class Digamma(keras.layers.Layer):  # type: ignore[misc]
 
 REFUSED: dict[str, tuple[Layers, str]] = {
     "dropout": (lambda: [L.Flatten(), L.Dense(4), L.Dropout(0.5)], "seed_generator_state: .* leave Dropout .* out"),
-    "rolled GRU": (lambda: [L.GRU(4)], "TensorList.*: not among .* built-in operations; .*unroll=True"),
-    "gelu": (lambda: [L.Flatten(), L.Dense(4, "gelu")], "Erfc: not among .* approximate=True"),
+    "rolled GRU": (lambda: [L.GRU(4)], r"TensorList.* \(layer .*gru.*\): not among .* built-in operations; .*unroll=True"),
+    "gelu": (lambda: [L.Flatten(), L.Dense(4, "gelu")], r"Erfc \(layer dense.*\): not among .* approximate=True"),
     "unknown operation": (lambda: [L.Flatten(), L.Dense(4), Digamma()], "Digamma.*: not among .*; replace the layer"),
-    "strided convolution": (lambda: [L.Conv1D(4, 3, strides=2), L.Flatten()], "Conv2D .*: .* use stride 1 and a pooling layer"),
+    "overlapping pool": (
+        lambda: [L.Conv1D(4, 3), L.MaxPooling1D(3, strides=1), L.Flatten()],
+        "MaxPool .*: .* use strides equal to pool_size",
+    ),
     "weight that leads nowhere": (lambda: [L.Flatten(), L.Dense(4), Unused()], "idle: the loss does not depend on this weight"),
 }
 

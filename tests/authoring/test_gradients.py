@@ -87,6 +87,21 @@ CASES: dict[str, tuple[str, Body, tuple[Shape, ...]]] = {
     "convolution, same": ("Conv2D", lambda x, w: tf.nn.conv2d(x, w, 1, "SAME"), (IMAGE, (3, 2, 3, 4))),
     "convolution, same, even": ("Conv2D", lambda x, w: tf.nn.conv2d(x, w, 1, "SAME"), (IMAGE, (4, 5, 3, 2))),
     "convolution of points": ("Conv2D", lambda x, w: tf.nn.conv2d(x, w, 1, "SAME"), (IMAGE, (1, 1, 3, 2))),
+    "convolution with steps": ("Conv2D", lambda x, w: tf.nn.conv2d(x, w, (2, 3), "VALID"), (IMAGE, (3, 2, 3, 4))),
+    "convolution with steps, same": ("Conv2D", lambda x, w: tf.nn.conv2d(x, w, 2, "SAME"), (IMAGE, (3, 4, 3, 4))),
+    "convolution with steps longer than the kernel": ("Conv2D", lambda x, w: tf.nn.conv2d(x, w, 3, "SAME"), (IMAGE, (1, 2, 3, 4))),
+    "convolution spread out": ("Conv2D", lambda x, w: tf.nn.conv2d(x, w, 1, "VALID", dilations=(3, 2)), (IMAGE, (2, 3, 3, 4))),
+    "convolution spread out, same": ("Conv2D", lambda x, w: tf.nn.conv2d(x, w, 1, "SAME", dilations=2), (IMAGE, (3, 2, 3, 4))),
+    "convolution channel by channel": (
+        "DepthwiseConv2dNative",
+        lambda x, w: tf.nn.depthwise_conv2d(x, w, [1, 1, 1, 1], "SAME"),
+        (IMAGE, (3, 2, 3, 2)),
+    ),
+    "convolution channel by channel, with steps": (
+        "DepthwiseConv2dNative",
+        lambda x, w: tf.nn.depthwise_conv2d(x, w, [1, 2, 2, 1], "VALID"),
+        (IMAGE, (2, 3, 3, 1)),
+    ),
     "max pool with ties": ("MaxPool", lambda x: tf.nn.max_pool2d(x, (3, 2), (3, 2), "VALID"), (IMAGE,)),
     "max pool of one axis": ("MaxPool", lambda x: tf.nn.max_pool2d(x, (1, 4), (1, 4), "VALID"), (IMAGE,)),
     "average pool": ("AvgPool", lambda x: tf.nn.avg_pool2d(x, (2, 3), (2, 3), "VALID"), (IMAGE,)),
@@ -109,8 +124,6 @@ def test_every_override_is_tried() -> None:
 
 
 REFUSED: dict[str, tuple[Body, tuple[Shape, ...], str]] = {
-    "strided convolution": (lambda x, w: tf.nn.conv2d(x, w, 2, "SAME"), (IMAGE, (3, 2, 3, 4)), "Conv2D .* use stride 1"),
-    "dilated convolution": (lambda x, w: tf.nn.conv2d(x, w, 1, "SAME", dilations=2), (IMAGE, (3, 2, 3, 4)), "Conv2D .* use stride 1"),
     "grouped convolution": (lambda x, w: tf.nn.conv2d(x, w, 1, "SAME"), ((None, 7, 6, 4), (3, 3, 2, 4)), "Conv2D .* groups=1"),
     "overlapping pool": (lambda x: tf.nn.max_pool2d(x, 3, 2, "VALID"), (IMAGE,), "MaxPool .* strides equal to pool_size"),
     "padded pool": (lambda x: tf.nn.avg_pool2d(x, 2, 2, "SAME"), (IMAGE,), "AvgPool .* padding='valid'"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,17 +63,22 @@ class Runtime:
     so other threads go on meanwhile. One thread at a time may call.
     """
 
-    def __init__(self, flatbuffer: bytes, threads: int = 1) -> None:
+    def __init__(self, flatbuffer: bytes, threads: int = 1, package: str | None = None) -> None:
         """Load a graph, whose bytes must be whole: tflite-runtime 2.14 crashes on a cut-off one, so check its digest first.
+
+        Parameters
+        ----------
+        package
+            Which of ``RUNTIMES``; by default the first that is installed.
 
         Raises
         ------
         RuntimeMissing
-            If neither runtime can be imported.
+            If neither runtime, or not the one that is named, can be imported.
         GraphFailed
             If the bytes are not a graph that this runtime can load.
         """
-        module = _interpreter_module()
+        module = _interpreter_module(RUNTIMES if package is None else (package,))
         self.name = module.__name__.partition(".")[0]
         try:
             self._interpreter: Any = module.Interpreter(model_content=flatbuffer, num_threads=threads)
@@ -161,9 +166,9 @@ class _KnownShapes:
         return found
 
 
-def _interpreter_module() -> Any:
+def _interpreter_module(packages: Sequence[str]) -> Any:
     problems = []
-    for package in RUNTIMES:
+    for package in packages:
         try:
             return importlib.import_module(f"{package}.interpreter")
         except ImportError as error:

@@ -6,16 +6,17 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any
 
+from bramble_protocol.errors import ProtocolError
 from bramble_protocol.graph import Manifest, Metric
-from bramble_protocol.interface import Input, Interface, Target, Value
+from bramble_protocol.interface import ADAM, SGD, Input, Interface, Target, Value
 from bramble_protocol.kinds import FORECAST, Kind
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import Channel, TrainConfig
 
 Tensor = Any
 """A TensorFlow tensor. TensorFlow itself is imported only inside the methods that build a graph: serving never needs it."""
-SLOTS = ("velocity",)
-"""What the exporter's optimizer, gradient descent with momentum, carries from step to step."""
+SLOTS = {"sgd": SGD, "adam": ADAM}
+"""What each optimizer that the exporter knows carries from step to step: gradient descent with momentum, and Adam."""
 
 
 class Task(ABC):
@@ -60,6 +61,8 @@ class Task(ABC):
     """Seed of the initial weights."""
     clip_norm: float = 1.0
     """Longest gradient that a training step follows, over all weights: a broken sensor's run cannot explode then."""
+    optimizer: str = "sgd"
+    """By what a local run descends: ``sgd``, with momentum where a strategy asks for it, or ``adam``, which begins anew with each run."""
 
     @abstractmethod
     def model(self) -> Any:
@@ -101,12 +104,18 @@ class Task(ABC):
         """Whether the task declares what goes in and comes out, and its methods see dicts."""
         return bool(self.inputs)
 
+    @property
+    def _slots(self) -> tuple[str, ...]:
+        if self.optimizer not in SLOTS:
+            raise ProtocolError(f"task {self.name}: optimizer {self.optimizer!r} is none of {', '.join(SLOTS)}")
+        return SLOTS[self.optimizer]
+
     def interface(self, state: Layout) -> Interface:
         """Return what goes in and comes out of the task's graph, whose layers keep this state."""
         if self.several:
-            return Interface(self.inputs, self.targets, self.outputs, state, SLOTS, self.clip_norm, self.measured)
+            return Interface(self.inputs, self.targets, self.outputs, state, self._slots, self.clip_norm, self.measured)
         keys = [channel.key for channel in self.channels]
-        return replace(Interface.usual(keys, self.window, self.target, self.horizon, SLOTS, self.clip_norm), state=state)
+        return replace(Interface.usual(keys, self.window, self.target, self.horizon, self._slots, self.clip_norm), state=state)
 
     def manifest(self, layout: Layout, state: Layout | None = None) -> Manifest:
         """Describe the task for those who serve and run its graph."""

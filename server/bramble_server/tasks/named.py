@@ -58,7 +58,7 @@ class Named:
         if horizon is not None and "horizon" not in inspect.signature(self.kind).parameters:
             raise TaskError(f"horizon: {self.what.removeprefix('task: ')} has its own; leave it out")
         task: Task = self._asked(lambda: self.kind() if horizon is None else self.kind(horizon=horizon))  # type: ignore[call-arg]
-        if missing := [name for name in _DECLARED if not hasattr(task, name)]:
+        if missing := lacking(task):
             raise TaskError(f"{self.what} cannot be used: {self.kind.__name__} lacks {', '.join(missing)}; ask its author")
         if task.name != self.name:
             raise TaskError(f"{self.what} cannot be used: it calls itself {str(task.name)[:63]!r}; ask its author")
@@ -131,6 +131,11 @@ def find(name: str) -> Named:
     if wrong := _fault(name, found):
         raise TaskError(f"{what} of {plugins.owner(point)} cannot be used: {wrong}; ask its author")
     return Named(name, found, plugins.owner(point))  # type: ignore[arg-type]
+
+
+def lacking(task: Task) -> list[str]:
+    """Return what a task must have and does not."""
+    return [name for name in _DECLARED if not hasattr(task, name)]
 
 
 def _fault(name: str, found: object) -> str | None:

@@ -31,6 +31,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 MOST = 16
 """Tasks at once: a client remembers something of so many."""
 
+COPIES = 10
+"""Copies of the weights that a step holds at least: weights given and returned, anchor, correction, slots, gradient, some twice."""
+
 
 def reads_body(most: int) -> Callable[[View], View]:
     """Mark a view that reads a body of at most so many bytes; it goes below the route's own decorator."""
@@ -142,7 +145,9 @@ def _fits(services: Services, built: Foundation) -> None:
 
 
 def _somebody_can(services: Services, built: Foundation) -> None:
-    if services.registry.who_fit(built.needs):
+    able = services.registry.who_fit(built.needs)
+    if able:
+        _has_room(services, built, able)
         return
     alone = [channel for channel in built.needs.channels if not services.registry.who_fit(Needs((channel,)))]
     what = ", ".join(f"{channel.key} in {channel.unit}" for channel in alone or built.needs.channels)
@@ -151,3 +156,16 @@ def _somebody_can(services: Services, built: Foundation) -> None:
         409,
         printable(f"task: {built.task} cannot be learnt: {nobody} {what}; give a client such a sensor, or the task other channels", None),
     )
+
+
+def _has_room(services: Services, built: Foundation, able: list[str]) -> None:
+    """Refuse a graph that takes more memory than any client that could train it has said to have free."""
+    least = len(built.graph.data) + COPIES * codecs.encoded_size(built.graph.manifest.layout, "float32")
+    reports = services.registry.health()
+    free = [megabytes for name in able if (megabytes := reports.get(name, {}).get("memory_free")) is not None]
+    if free and least > max(free) * 2**20:
+        raise RequestError(
+            409,
+            f"task: {built.task} takes {least / 2**20:.0f} MB at least to train, and no client with its channels has more than "
+            f"{max(free):.0f} free; take a smaller model",
+        )

@@ -93,7 +93,11 @@ def test_a_retired_task_goes_at_once_and_its_history_waits_for_it(tmp_path: Path
 
 def test_what_cannot_be_learnt_here_is_refused_by_name_and_changes_nothing(tmp_path: Path, server: ServerProcess) -> None:
     other = Layout.of([("w", [3, 4])])
-    with pi(server):
+    with pi(server) as client:
+        assert client.call("health", {"sent": 1.0, "memory_free": 10.0})["accepted"]
+        for _ in range(3):  # over one connection, which a large body does not end
+            with pytest.raises(ServerRefused, match="not a graph file"):
+                server.api.deploy(bytes(1 << 20))
         server.api.deploy(damp(tmp_path))
         before = server.api.tasks()
         for graph, settings, sentence in (
@@ -107,6 +111,11 @@ def test_what_cannot_be_learnt_here_is_refused_by_name_and_changes_nothing(tmp_p
             (damp(tmp_path, task="odd"), ["every"], "is written task.setting=value"),
             (damp(tmp_path, task="odd"), ["strategy=nothing"], "nothing"),
             (damp(tmp_path, task="odd", layout=Layout.of([("w", [4 << 20])])), [], "more than this server was started for"),
+            (
+                damp(tmp_path, task="odd", layout=Layout.of([("w", [1 << 20])])),
+                [],
+                "takes 4. MB at least .* has more than 10 free; take a smaller",
+            ),
         ):
             with pytest.raises(ServerRefused, match=sentence):
                 server.api.deploy(graph, settings=settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import tempfile
+from collections.abc import Collection
 from typing import Any
 
 from bramble_protocol.graph import GraphFile
@@ -37,18 +38,19 @@ def export(task: Task) -> GraphFile:
     """
     importlib.import_module("keras").utils.set_random_seed(task.seed)
     program = Program(task, task.model())
-    flatbuffer = convert(program.signatures())
+    names = [layer.name for layer in program.model._flatten_layers()]
+    flatbuffer = convert(program.signatures(), names)
     check(flatbuffer, program)
     return GraphFile.pack(flatbuffer, program.manifest, program.initial(), program.state())
 
 
-def convert(signatures: dict[str, Any]) -> bytes:
+def convert(signatures: dict[str, Any], layers: Collection[str] = ()) -> bytes:
     """Turn concrete functions into one flatbuffer of built-in operations: the runtimes on a Pi have no others.
 
     Raises
     ------
     ExportError
-        Naming the operations that are not built in.
+        Naming the operations that are not built in, and those of the ``layers`` that use them.
     """
     with tempfile.TemporaryDirectory() as folder:
         # the overridden gradients are in the functions already; nobody differentiates them again
@@ -59,12 +61,21 @@ def convert(signatures: dict[str, Any]) -> bytes:
         try:
             return bytes(converter.convert())
         except Exception as error:
-            raise _not_built_in(str(error)) from error
+            raise _not_built_in(str(error), signatures, layers) from error
 
 
-def _not_built_in(text: str) -> ExportError:
+def _not_built_in(text: str, signatures: dict[str, Any], layers: Collection[str]) -> ExportError:
     kinds = sorted(set(re.findall(r"'?tf\.(\w+)'? op", text)))
     if not kinds:
         return ExportError(f"the converter refused the model: {text.strip().splitlines()[0][:300]}")
     remedies = {REMEDIES.get(kind, "replace the layer or function that uses it") for kind in kinds}
-    return ExportError(f"{', '.join(kinds)}: not among TensorFlow Lite's built-in operations; {'; '.join(sorted(remedies))}")
+    found = _using(kinds, signatures, layers)
+    where = f" (layer {', '.join(found)})" if found else ""
+    return ExportError(f"{', '.join(kinds)}{where}: not among TensorFlow Lite's built-in operations; {'; '.join(sorted(remedies))}")
+
+
+def _using(kinds: Collection[str], signatures: dict[str, Any], layers: Collection[str]) -> list[str]:
+    """Return the layers that operations of these kinds belong to: Keras has a layer's name in those of its operations."""
+    operations = [operation for function in signatures.values() for operation in function.graph.get_operations()]
+    named = [[part for part in operation.name.split("/") if part in layers] for operation in operations if operation.type in kinds]
+    return sorted({parts[-1] for parts in named if parts})

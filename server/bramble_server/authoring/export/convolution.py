@@ -2,44 +2,111 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from bramble_server.authoring.export.gradients import Tensor, override, tf, unsupported
 
 
-def _padding(op: Any, size: int, out: int, kernel: int) -> tuple[int, int]:
+def _padding(op: Any, size: int, out: int, kernel: int, step: int) -> tuple[int, int]:
     """Zeros before and after one axis, by TensorFlow's rule for SAME."""
     if op.get_attr("padding") == b"VALID":
         return 0, 0
-    total = max(out - 1 + kernel - size, 0)
+    total = max((out - 1) * step + kernel - size, 0)
     return total // 2, total - total // 2
+
+
+class _Windows(NamedTuple):
+    """Where the kernel of a convolution meets its input."""
+
+    step: tuple[int, int]
+    """Positions from one window to the next, down and across."""
+    apart: tuple[int, int]
+    """Positions from one row or column of the kernel to the next."""
+    pads: tuple[tuple[int, int], tuple[int, int]]
+    """Zeros above and below the input, left and right of it."""
+    kernel: tuple[int, int]
+    """Rows and columns."""
+
+    @classmethod
+    def of(cls, op: Any, out: Tensor) -> _Windows:
+        """Read an operation's attributes; ``out`` has the shape of its result."""
+        x, kernel = op.inputs
+        if op.get_attr("data_format") != b"NHWC":
+            raise unsupported(op, "a channels-first convolution", "use channels_last")
+        _, down, across, _ = op.get_attr("strides")
+        _, row, column, _ = op.get_attr("dilations")
+        rows, columns = kernel.shape[0], kernel.shape[1]
+        pads = [
+            _padding(op, x.shape[axis], out.shape[axis], (size - 1) * apart + 1, step)
+            for axis, size, apart, step in ((1, rows, row, down), (2, columns, column, across))
+        ]
+        return cls((down, across), (row, column), (pads[0], pads[1]), (rows, columns))
+
+    def patches(self, x: Tensor, out: Tensor) -> list[Tensor]:
+        """Return, for each number of the kernel, what of ``x`` it meets in each window: shape (batch, rows, columns, channels)."""
+        padded = tf.pad(x, [[0, 0], *map(list, self.pads), [0, 0]])
+        found = []
+        for i in range(self.kernel[0]):
+            for j in range(self.kernel[1]):
+                low = i * self.apart[0], j * self.apart[1]
+                high = [first + (size - 1) * step + 1 for first, size, step in zip(low, out.shape[1:3], self.step, strict=True)]
+                found.append(padded[:, low[0] : high[0] : self.step[0], low[1] : high[1] : self.step[1], :])
+        return found
+
+    def spread(self, dy: Tensor, x: Tensor) -> Tensor:
+        """Lay ``dy`` out so that a convolution with stride 1 and the turned kernel gives each place of ``x`` its share."""
+        for axis, step in ((1, self.step[0]), (2, self.step[1])):
+            if step > 1:  # zeros between the windows, by which they lie as far apart as in the input
+                shape = [-1, *dy.shape[1:]]
+                apart = tf.expand_dims(dy, axis + 1)
+                apart = tf.pad(apart, [[0, step - 1] if i == axis + 1 else [0, 0] for i in range(5)])
+                shape[axis] *= step
+                dy = tf.reshape(apart, shape)
+        pads = []
+        for i in (0, 1):
+            reach = (self.kernel[i] - 1) * self.apart[i]
+            before = reach - self.pads[i][0]
+            pads.append([before, x.shape[i + 1] + reach - before - dy.shape[i + 1]])
+        # what would lie beyond the input's end is only zeros between windows
+        ends = [dy.shape[i + 1] + min(0, pads[i][1]) for i in (0, 1)]
+        starts = [max(0, -pads[i][0]) for i in (0, 1)]
+        dy = dy[:, starts[0] : ends[0], starts[1] : ends[1], :]
+        return tf.pad(dy, [[0, 0], *([max(0, low), max(0, high)] for low, high in pads), [0, 0]])
+
+
+def _turned(kernel: Tensor) -> Tensor:
+    """Turn a kernel around; two single-axis reversals, since tflite-runtime 2.14 returns wrong numbers for one over both axes."""
+    return tf.reverse(tf.reverse(kernel, [0]), [1])
 
 
 @override("Conv2D")
 def _conv2d(op: Any, dy: Tensor) -> Any:
     x, kernel = op.inputs
-    if list(op.get_attr("strides")) != [1, 1, 1, 1] or list(op.get_attr("dilations")) != [1, 1, 1, 1]:
-        raise unsupported(op, "a strided or dilated convolution", "use stride 1 and a pooling layer after it")
-    if op.get_attr("data_format") != b"NHWC" or x.shape[3] != kernel.shape[2]:
-        raise unsupported(op, "a grouped or channels-first convolution", "use channels_last and groups=1")
-    height, width, channels = x.shape[1:]
-    rows, columns, _, filters = kernel.shape
-    out_height, out_width = dy.shape[1:3]
-    top, bottom = _padding(op, height, out_height, rows)
-    left, right = _padding(op, width, out_width, columns)
+    if x.shape[3] != kernel.shape[2]:
+        raise unsupported(op, "a grouped convolution", "use groups=1")
+    windows = _Windows.of(op, dy)
     # the kernel's gradient as one matrix product: every patch of x (im2col) against dy
-    padded = tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]])
-    patches = [tf.slice(padded, [0, i, j, 0], [-1, out_height, out_width, channels]) for i in range(rows) for j in range(columns)]
-    flat = tf.reshape(tf.concat(patches, 3), [-1, rows * columns * channels])
-    d_kernel = tf.reshape(tf.matmul(flat, tf.reshape(dy, [-1, filters]), transpose_a=True), kernel.shape)
-    # the input's gradient as a full convolution with the turned kernel; two single-axis reversals, since
-    # tflite-runtime 2.14 returns wrong numbers for one over both axes
-    turned = tf.transpose(tf.reverse(tf.reverse(kernel, [0]), [1]), [0, 1, 3, 2])
-    spread = tf.pad(
-        dy,
-        [[0, 0], [rows - 1 - top, height + top - out_height], [columns - 1 - left, width + left - out_width], [0, 0]],
-    )
-    return tf.nn.conv2d(spread, turned, 1, "VALID"), d_kernel
+    flat = tf.reshape(tf.concat(windows.patches(x, dy), 3), [-1, kernel.shape[0] * kernel.shape[1] * kernel.shape[2]])
+    d_kernel = tf.reshape(tf.matmul(flat, tf.reshape(dy, [-1, kernel.shape[3]]), transpose_a=True), kernel.shape)
+    # the input's as a full convolution with the turned kernel
+    turned = tf.transpose(_turned(kernel), [0, 1, 3, 2])
+    return tf.nn.conv2d(windows.spread(dy, x), turned, 1, "VALID", dilations=list(windows.apart)), d_kernel
+
+
+@override("DepthwiseConv2dNative")
+def _depthwise_conv2d(op: Any, dy: Tensor) -> Any:
+    x, kernel = op.inputs
+    channels, many = kernel.shape[2], kernel.shape[3]
+    windows = _Windows.of(op, dy)
+    each = tf.reshape(dy, [-1, channels, many])
+    products = [tf.reduce_sum(tf.expand_dims(tf.reshape(patch, [-1, channels]), 2) * each, 0) for patch in windows.patches(x, dy)]
+    d_kernel = tf.reshape(tf.stack(products), kernel.shape)
+    d_x, turned = 0.0, _turned(kernel)
+    for one in range(many):
+        part = tf.reshape(each[:, :, one], [-1, *dy.shape[1:3], channels])
+        one_each = turned[:, :, :, one : one + 1]
+        d_x += tf.nn.depthwise_conv2d(windows.spread(part, x), one_each, [1, 1, 1, 1], "VALID", dilations=list(windows.apart))
+    return d_x, d_kernel
 
 
 def _pool(op: Any) -> tuple[int, int]:

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from bramble_protocol.graph import Manifest
-from bramble_protocol.interface import MEASURES, Value
+from bramble_protocol.interface import MEASURES, SGD, Value
 from bramble_protocol.layout import Layout, Weights
 from bramble_server.authoring.export import convolution  # noqa: F401  (registers its gradients)
 from bramble_server.authoring.export.gradients import OVERRIDES, ExportError, Tensor, no_gradient, tf
 from bramble_server.tasks.base import Task
 
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+"""Adam's, as Keras has them."""
 Tensors = dict[str, Tensor]
 Specs = list[Any]
 
@@ -101,21 +103,31 @@ class Program:
         return found
 
     def descend(self, given: Tensors) -> Tensors:
-        """Train over all minibatches by gradient descent with momentum, pulled towards the anchor (FedProx, Li et al. 2020, eq. 2).
+        """Train over all minibatches by the task's optimizer, pulled towards the anchor (FedProx, Li et al. 2020, eq. 2).
 
         All weights move as one vector: a small model's step is mostly the cost of each operation, and these are few.
         """
-        anchor, correction, velocity = (_flat(self._tensors(given, kind)) for kind in ("anchor", "correction", "velocity"))
+        slots = self.interface.slots
+        anchor, correction, *kept = (_flat(self._tensors(given, kind)) for kind in ("anchor", "correction", *slots))
         lr, mu, momentum, clip = (given[name] for name in ("lr", "mu", "momentum", "clip"))
 
         def step(slopes: list[Tensor], now: list[Tensor], kept: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-            (w,), (v,) = now, kept
-            v = momentum * v + (_flat(clipped(slopes, clip)) + mu * (w - anchor) + correction)
-            return [w - lr * v], [v]
+            (w,) = now
+            slope = _flat(clipped(slopes, clip)) + mu * (w - anchor) + correction
+            if slots == SGD:
+                v = momentum * kept[0] + slope
+                return [w - lr * v], [v]
+            mean, square, steps = BETA_1 * kept[0] + (1 - BETA_1) * slope, BETA_2 * kept[1] + (1 - BETA_2) * slope * slope, kept[2] + 1.0
+            done = steps[0]
+            unbiased = mean / (1.0 - tf.pow(BETA_1, done))
+            spread = tf.sqrt(square / (1.0 - tf.pow(BETA_2, done)))
+            return [w - lr * unbiased / (spread + EPSILON)], [mean, square, steps]
 
-        loss, w, velocities, state = self._loop(given, step, [_flat(self._tensors(given, "w"))], [velocity], self._split)
-        kept = {f"next_velocity{i}": tensor for i, tensor in enumerate(self._split(velocities))}
-        return _results(loss, self._split(w)) | kept | {f"next_s{i}": tensor for i, tensor in enumerate(state)}
+        loss, w, carried, state = self._loop(given, step, [_flat(self._tensors(given, "w"))], kept, self._split)
+        told = {
+            f"next_{slot}{i}": tensor for slot, vector in zip(slots, carried, strict=True) for i, tensor in enumerate(self._split([vector]))
+        }
+        return _results(loss, self._split(w)) | told | {f"next_s{i}": tensor for i, tensor in enumerate(state)}
 
     def fit(self, given: Tensors) -> Tensors:
         """Train as clients of release 0.1 ask for it: pulled towards the weights that came in, and the task's own clip."""

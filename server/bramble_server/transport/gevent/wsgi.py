@@ -77,7 +77,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         self._end = sock  # the base class forgets it when the last request is done
         self.wsgi_input: Any = None
         self.close_connection: bool = False
-        self._unread = False
+        self._unread = self._ends = False
 
     def handle(self) -> None:
         """Serve requests until the connection ends."""
@@ -152,7 +152,8 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
             environ["CONTENT_LENGTH"] = str(length)
             environ.pop("HTTP_TRANSFER_ENCODING", None)
         self._unread = length > LARGEST_BODY
-        self.close_connection = self.close_connection or self._unread
+        self._ends = self.close_connection  # whatever becomes of the body
+        self.close_connection = self._ends or self._unread
         self._size += len(body)
         self.wsgi_input = pywsgi.Input(self.rfile, 0)  # nothing is left to discard
         if not self._connection_upgrade_requested():
@@ -170,7 +171,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
                     self.connection.take(len(data) / UNIT)
             if len(body) < wanted:
                 raise ClientDisconnected
-        self._unread = False
+        self._unread, self.close_connection = False, self._ends
         return bytes(body)
 
     def finalize_headers(self) -> None:
