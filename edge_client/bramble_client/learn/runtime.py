@@ -166,7 +166,7 @@ class _KnownShapes:
         return found
 
 
-def _interpreter_module(packages: Sequence[str]) -> Any:
+def _interpreter_module(packages: Sequence[str] = RUNTIMES) -> Any:
     problems = []
     for package in packages:
         try:
