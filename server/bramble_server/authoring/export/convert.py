@@ -75,7 +75,8 @@ def _not_built_in(text: str, signatures: dict[str, Any], layers: Collection[str]
 
 
 def _using(kinds: Collection[str], signatures: dict[str, Any], layers: Collection[str]) -> list[str]:
-    """Return the layers that operations of these kinds belong to: Keras has a layer's name in those of its operations."""
+    """Return the layers that operations of these kinds belong to: a scope of theirs is named like it, mostly with a number behind."""
     operations = [operation for function in signatures.values() for operation in function.graph.get_operations()]
-    named = [[part for part in operation.name.split("/") if part in layers] for operation in operations if operation.type in kinds]
-    return sorted({parts[-1] for parts in named if parts})
+    scopes = {part for operation in operations if operation.type in kinds for part in operation.name.split("/")[:-1]}
+    found = {name for scope in scopes for name in (re.sub(r"_\d+$", "", scope), scope) if name in layers}
+    return sorted(found)
