@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bench.table import Row
 from bramble.simulation import places
+from bramble.simulation.on_ray import RayWorkers
 from bramble.simulation.rounds import Simulation
 from bramble.simulation.scenario import Scenario
 from bramble.simulation.workers import Threads, Workers
@@ -62,6 +63,14 @@ def heard(graph: GraphFile) -> list[Call]:
     return listening.calls
 
 
+def a_round(workers: Workers) -> float:
+    """Return the seconds that a fleet's first round takes."""
+    fleet = simulation(workers)
+    began = time.perf_counter()
+    list(fleet.play(1))
+    return time.perf_counter() - began
+
+
 def tight(graph: GraphFile, calls: list[Call], count: int) -> float:
     """Return the seconds that the same calls take in so many threads with nothing between them."""
 
@@ -98,15 +107,13 @@ def main() -> list[Row]:
     [built] = foundation.read(Alone(task=("climate",), min_clients=1))
     count = len(os.sched_getaffinity(0))
     calls = heard(built.graph)
-    ours, theirs = [], []
-    workers = Threads(built.graph, count)
-    for _ in range(REPEATS):
-        fleet = simulation(workers)
-        began = time.perf_counter()
-        list(fleet.play(1))
-        ours.append(time.perf_counter() - began)
-        theirs.append(tight(built.graph, calls, count))
-    workers.close()
+    ours, theirs, on_ray = [], [], []
+    with closing(Threads(built.graph, count)) as threads, closing(RayWorkers(built.graph, count)) as processes:
+        a_round(processes)  # which stores the places
+        for _ in range(REPEATS):
+            ours.append(a_round(threads))
+            theirs.append(tight(built.graph, calls, count))
+            on_ray.append(a_round(processes))
     share = statistics.median(theirs) / statistics.median(ours)
     told = thousand()
     return [
@@ -115,6 +122,10 @@ def main() -> list[Row]:
             f"{CLIENTS / statistics.median(ours):.0f} trainings a second against {CLIENTS / statistics.median(theirs):.0f}, "
             f"{count} threads, medians of {REPEATS} interleaved runs",
             bound="at least",
+        ),
+        Row(
+            "Simulation: time on Ray, times that of threads", statistics.median(on_ray) / statistics.median(ours), "", 1.3,
+            f"{CLIENTS / statistics.median(on_ray):.0f} trainings a second in {count} processes, its start apart",
         ),
         Row(f"Simulation: memory of {MANY} clients", told["mb"], "MB", 1500, f"{told['committed']} rounds, model {told['digest']}"),
     ]  # fmt: skip
