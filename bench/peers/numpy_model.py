@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 SHAPES: tuple[tuple[int, ...], ...] = ((72, 32), (32,), (32, 16), (16,), (16, 1), (1,))
 WINDOWS, BATCH, RATE = 500, 32, np.float32(0.01)
 
