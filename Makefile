@@ -114,7 +114,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 .venv-authoring/.ready: constraints-authoring.txt pyproject.toml
 	$(PYTHON) -m venv .venv-authoring
-	.venv-authoring/bin/pip install --quiet --no-compile -c constraints-authoring.txt -e '.[authoring]' ai-edge-litert pytest pytest-timeout
+	.venv-authoring/bin/pip install --quiet --no-compile -c constraints-authoring.txt -e '.[authoring,onnx]' ai-edge-litert smbus2 pytest pytest-timeout
 	@touch $@
 
 .venv-fleet/.ready: constraints-fleet.txt

@@ -20,6 +20,7 @@ from bramble.settings import (
     DeployTaskSettings,
     EvaluateSettings,
     ExperimentSettings,
+    ExportModelSettings,
     FleetSettings,
     ForgetSettings,
     GroupsSettings,
@@ -131,6 +132,7 @@ task.app.command("list")(flags.command(ListTasksSettings, "fleet", task.listed))
 task.app.command("deploy")(flags.command(DeployTaskSettings, "fleet", _room("bramble.deploying", "server", "deploy")))
 task.app.command("retire")(flags.command(RetireTaskSettings, "fleet", _room("bramble.deploying", "server", "retire")))
 app.command("evaluate")(flags.command(EvaluateSettings, "fleet", _room("bramble.evaluate", "server")))
+model.command("export")(flags.command(ExportModelSettings, "fleet", _room("bramble.exporting", "server")))
 model.command("pin")(flags.command(PinSettings, "fleet", _room("bramble.model", "server", "pin")))
 model.command("unpin")(flags.command(UnpinSettings, "fleet", _room("bramble.model", "server", "unpin")))
 app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulate", "server,client")))

@@ -296,3 +296,18 @@ class PinSettings(TaskSettings):
 
 class UnpinSettings(TaskSettings):
     """Let the best model be the champion again. With tokens on the server this takes the scope admin."""
+
+
+class ExportModelSettings(TaskSettings):
+    """Write a trained model to a file, for other programs.
+
+    npz: the weights alone, by the names of their tensors. keras, tflite, tflite-int8 and onnx: window in, forecast out, in the channels'
+    units. They are made by the task's Keras model and need the extra authoring; onnx needs the extra onnx, too.
+    """
+
+    number: int = Field(ge=1, description="Round whose model is wanted; bramble model list shows those that are kept.")
+    format: Literal["npz", "keras", "tflite", "tflite-int8", "onnx"] = Field("npz", description="npz, keras, tflite, tflite-int8 or onnx.")
+    output: Path | None = Field(None, description="File to write.", json_schema_extra={"shown": "TASK-ROUND and the format's ending"})
+    csv: Path | None = Field(
+        None, description="Recording by which tflite-int8 is calibrated, and compared with float; without it its weights alone are int8."
+    )

@@ -87,6 +87,18 @@ def read(source: str | None, manifest: Manifest) -> list[Place]:
     return places
 
 
+def recorded(path: Path, manifest: Manifest) -> Readings:
+    """Return times and values of one recording.
+
+    Raises
+    ------
+    BrambleError
+        If it cannot be read, or lacks a channel that the task takes.
+    """
+    ((_, readings),) = _recorded({path.name: path}, manifest)
+    return readings
+
+
 def share(places: Sequence[Place], clients: int, least: int = LEAST) -> tuple[list[Stretch], bool]:
     """Give each client a stretch of a place, in turn.
 

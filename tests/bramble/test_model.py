@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.bramble.test_round import bramble
@@ -66,3 +67,27 @@ def test_a_model_is_listed_with_its_error_and_pinned_until_it_is_let_go(server: 
     done = bramble("model", "pin", "9", "--server", server.url)
     assert (done.returncode, done.stdout) == (1, "")
     assert "the model of round 9 is not kept; there are those of rounds 1, 2" in done.stderr
+
+
+def test_a_model_is_written_as_npz_and_what_the_others_need_is_said(server: ServerProcess, tmp_path: Path) -> None:
+    with Pi(server.url) as pi:
+        for number in (1, 2):
+            server.api.start()
+            pi.train(float(number))
+            wait_for(lambda number=number: server.api.status()["round"] == number, "the commit")
+    file = tmp_path / "model"
+    assert bramble("model", "export", "1", "--output", str(file), "--server", server.url).stdout.startswith(f"{file}: ")
+    with np.load(file) as found:
+        assert {name: array.tolist() for name, array in found.items()} == {
+            "dense/kernel": [[1.0, 1.0], [1.0, 1.0]],
+            "dense/bias": [1.0, 1.0],
+        }
+    for wanted, said in (
+        (("9", "--output", str(file)), "the model of round 9 is not kept"),
+        (("1", "--output", str(file), "--format", "keras"), "is not installed"),
+        (("1", "--output", str(tmp_path / "missing" / "model")), "cannot be written (No such file or directory); say where with --output"),
+        (("1", "--output", str(file), "--csv", "a.csv"), "--csv is for tflite-int8"),
+    ):
+        done = bramble("model", "export", *wanted, "--server", server.url)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert said in done.stderr
