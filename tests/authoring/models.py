@@ -46,6 +46,18 @@ def conv() -> Example:
     )
 
 
+def separable() -> Example:
+    return Example(
+        "separable",
+        lambda: [
+            L.SeparableConv1D(6, 5, padding="same", depth_multiplier=2, activation="relu"),
+            L.Conv1D(6, 3, strides=2, activation="relu"),
+            L.Conv1D(4, 3, dilation_rate=2, padding="same"),
+            L.Flatten(),
+        ],
+    )
+
+
 def gru() -> Example:
     return Example("gru", lambda: [L.AveragePooling1D(4), L.GRU(6, unroll=True)])
 
@@ -93,7 +105,7 @@ class Several(Task):
         return (y["soon"][:, 1] - x["recent"][:, -1, 0]) ** 2
 
 
-REFERENCES: dict[str, Callable[[], Task]] = {"climate": Climate, "conv": conv, "gru": gru, "several": Several}
+REFERENCES: dict[str, Callable[[], Task]] = {"climate": Climate, "conv": conv, "gru": gru, "separable": separable, "several": Several}
 """Tasks whose reference runs both runtimes must reproduce."""
 
 MODELS: dict[str, Layers] = {

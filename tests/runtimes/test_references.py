@@ -18,7 +18,7 @@ from bramble_protocol.messages import TrainConfig
 
 FOLDER = Path(__file__).parent / "references"
 CLIMATE = Path(__file__).parents[2] / "server/bramble_server/tasks/climate.tflite"
-NAMES = ("climate", "conv", "gru", "several")
+NAMES = ("climate", "conv", "gru", "separable", "several")
 EXACT = 1e-6
 """What 100 steps of float32 rounding, summed in another order, may leave; 1e-7 was seen."""
 
