@@ -21,8 +21,8 @@ from bramble_server.store.errors import StoreError
 
 log = logging.getLogger(__name__)
 
-LARGE = 1 << 18
-"""Bytes of weights from which on they get a file: below, two more syncs cost a slow disk more than SQLite's pages do."""
+LARGE = 1 << 20
+"""Bytes of weights from which on they get a file: with less, making, syncing and deleting one takes as long as SQLite's pages do."""
 KEY = "bramble_weights"
 """Where a connection's ``info`` has the folder."""
 _ENDING = ".f32"
