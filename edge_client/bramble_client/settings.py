@@ -14,10 +14,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bramble_client.machine.hours import Hours
-from bramble_protocol import durations, fields, groups, sizes
+from bramble_protocol import amounts, fields, groups
 from bramble_protocol.server_address import server_address
 
-Seconds = Annotated[float, BeforeValidator(durations.seconds)]
+Seconds = Annotated[float, BeforeValidator(amounts.seconds)]
 
 
 def hostname_id() -> str:
@@ -98,7 +98,7 @@ class ClientSettings(BaseSettings):
         "several; at any hour if nothing is said.",
         json_schema_extra={"cli": "str"},
     )
-    monthly_bytes: Annotated[int | None, BeforeValidator(sizes.size)] = Field(
+    monthly_bytes: Annotated[int | None, BeforeValidator(amounts.size)] = Field(
         None,
         description="What its connections may carry in a calendar month, such as 200M; when that is used up it does not train until the "
         "next.",

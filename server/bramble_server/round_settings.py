@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from bramble_protocol.durations import seconds
+from bramble_protocol.amounts import seconds
 
 if TYPE_CHECKING:
     from bramble_protocol.messages import TrainConfig

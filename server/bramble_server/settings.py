@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError, mod
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bramble_protocol import groups
-from bramble_protocol.durations import seconds
+from bramble_protocol.amounts import seconds
 from bramble_server.fleet import eligibility
 from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
 

@@ -37,7 +37,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bramble_protocol.durations import seconds
+from bramble_protocol.amounts import seconds
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.fields import CLIENT_ID
 from bramble_protocol.graph import Manifest, Metric
