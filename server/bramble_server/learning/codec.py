@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bramble_protocol import codecs
 from bramble_protocol.codecs import topk
 from bramble_protocol.errors import BrambleError
 from bramble_server.learning import parameters
-from bramble_server.learning.parameters import Parameters, parameter
-from bramble_server.learning.strategies import described
+from bramble_server.learning.parameters import Chosen, Parameters, parameter
 
 
 @dataclass(frozen=True)
@@ -26,24 +25,13 @@ TAKES: Mapping[str, type[Parameters]] = {**dict.fromkeys(codecs.CODECS, Paramete
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A codec and what was set of it: how the updates of all of a server's rounds travel."""
-
-    name: str
-    parameters: Parameters
-
-    @property
-    def set(self) -> dict[str, Any]:
-        """The parameters by name."""
-        return asdict(self.parameters)
+class Choice(Chosen):
+    """A codec and what was set of it: how updates travel."""
 
     @property
     def encoding(self) -> str:
         """What messages call it."""
         return topk.spelt(self.parameters.share) if isinstance(self.parameters, Share) else self.name
-
-    def __str__(self) -> str:
-        return described(self.name, self.set)
 
 
 def choose(name: str, options: Mapping[str, Any]) -> Choice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
 
 from bramble_protocol.errors import BrambleError
@@ -21,6 +21,27 @@ class Parameters:
 
 
 P = TypeVar("P", bound=Parameters)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What settings name (a strategy, a codec, a selection), and what was set of it: what a server goes by in all of its rounds."""
+
+    name: str
+    parameters: Parameters
+
+    @property
+    def set(self) -> dict[str, Any]:
+        """The parameters by name."""
+        return asdict(self.parameters)
+
+    def __str__(self) -> str:
+        return described(self.name, self.set)
+
+
+def described(name: str, values: Mapping[str, Any]) -> str:
+    """Return a name and what was set, as a log names them."""
+    return f"{name} ({', '.join(f'{key}={value}' for key, value in values.items())})" if values else name
 
 
 @dataclass(frozen=True)

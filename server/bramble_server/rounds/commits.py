@@ -14,7 +14,7 @@ from bramble_protocol.graph import Manifest
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
 from bramble_server.fleet.registry import Registry
-from bramble_server.learning import codec, strategies
+from bramble_server.learning import codec, parameters, strategies
 from bramble_server.learning.counting import judged
 from bramble_server.learning.judge import RECENT, Judge
 from bramble_server.learning.strategies import Context, Plan, Strategy
@@ -183,7 +183,7 @@ class Commits:
         if memory.strategy is not None and not self._ours(memory):
             log.warning(
                 "strategy: %s goes on from the model of round %d, which %s made, and begins without what that one remembered",
-                self.strategy, number, strategies.described(memory.strategy, memory.parameters),
+                self.strategy, number, parameters.described(memory.strategy, memory.parameters),
             )  # fmt: skip
 
     def _ours(self, memory: Memory) -> bool:

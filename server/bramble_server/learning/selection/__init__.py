@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bramble_server.learning import parameters
 from bramble_server.learning.offered import Offered
+from bramble_server.learning.parameters import Chosen
 from bramble_server.learning.selection.base import Call, Known, Selection, cohort
 from bramble_server.learning.selection.leastrecent import LeastRecent
 from bramble_server.learning.selection.loss import Loss
@@ -33,21 +34,14 @@ __all__ = ["GROUP", "OFFERED", "SELECTIONS", "Call", "Choice", "Known", "Selecti
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A selection and what was set of it: what a server goes by in all of its rounds."""
+class Choice(Chosen):
+    """A selection and what was set of it."""
 
-    name: str
     kind: type[Selection]
-    parameters: parameters.Parameters
 
     def cohort(self, call: Call, clients: list[str]) -> tuple[str, ...]:
         """Return the clients that a round asks, as :func:`cohort` does."""
         return cohort(self.kind(self.parameters), call, clients)
-
-    @property
-    def set(self) -> dict[str, Any]:
-        """The parameters by name."""
-        return asdict(self.parameters)
 
 
 def choose(name: str, options: Mapping[str, Any]) -> Choice:
@@ -59,4 +53,4 @@ def choose(name: str, options: Mapping[str, Any]) -> Choice:
         If there is no such selection or parameter, or a value is of another type or out of range.
     """
     found = OFFERED.kind(name)
-    return Choice(name, found, parameters.read(found.takes, options, name, "selection_option"))
+    return Choice(name, parameters.read(found.takes, options, name, "selection_option"), found)

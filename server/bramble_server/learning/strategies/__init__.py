@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bramble_protocol.errors import BrambleError
@@ -11,6 +11,7 @@ from bramble_protocol.features import EXTRAS, SECTIONS
 from bramble_protocol.graph import Manifest
 from bramble_server.learning import parameters, selection
 from bramble_server.learning.offered import Offered
+from bramble_server.learning.parameters import Chosen
 from bramble_server.learning.strategies import combining
 from bramble_server.learning.strategies.base import (
     Aggregate,
@@ -90,21 +91,14 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A strategy and what was set of it: what a server goes by in all of its rounds."""
+class Choice(Chosen):
+    """A strategy and what was set of it."""
 
-    name: str
     kind: type[Strategy]
-    parameters: parameters.Parameters
 
     def make(self) -> Strategy:
         """Return a new object, for one round."""
         return self.kind(self.parameters)
-
-    @property
-    def set(self) -> dict[str, Any]:
-        """The parameters by name."""
-        return asdict(self.parameters)
 
     @property
     def remembers(self) -> bool:
@@ -184,14 +178,6 @@ class Choice:
                 f"strategy: {self.name} does not say how much it blends ({type(error).__name__}: {error}); ask its author"
             ) from error
 
-    def __str__(self) -> str:
-        return described(self.name, self.set)
-
-
-def described(name: str, values: Mapping[str, Any]) -> str:
-    """Return a strategy and its parameters as a log names them."""
-    return f"{name} ({', '.join(f'{key}={value}' for key, value in values.items())})" if values else name
-
 
 def names() -> list[str]:
     """Return the names of all strategies, Bramble's and other packages'; nothing is imported for it."""
@@ -223,7 +209,7 @@ def choose(name: str, options: Mapping[str, Any]) -> Choice:
         If there is no such strategy or parameter, or a value is of another type or out of range.
     """
     found = kind(name)
-    return Choice(name, found, parameters.read(found.takes, options, name))
+    return Choice(name, parameters.read(found.takes, options, name), found)
 
 
 def create(name: str, **options: Any) -> Strategy:
