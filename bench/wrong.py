@@ -18,7 +18,7 @@ from bench.table import Row
 CLIENTS = {"pi-1", "pi-2"}
 SETTINGS = {"server_mode": "evaluation", "client_sensors": "mock", "server_deadline": "60s", "client_settings": {"reconnect_max": "2s"}}
 CLIENT_RUN = "def run(settings: ClientSettings) -> int:"
-TRAINER_RUN = "        start = self._clock.time()\n        manifest, initial = self._load(update)\n"
+TRAINER_RUN = "        start = self._clock.time()\n        ready = self._ready(update.graph"
 MAY_TRAIN = "        rest = None if self._rehearsing else "
 AGENT, TRAINER = "edge_client/bramble_client/agent.py", "edge_client/bramble_client/learn/trainer.py"
 CLIENT = "edge_client/bramble_client/commands/run.py"
