@@ -154,6 +154,8 @@ def _sensors(health: dict[str, Any]) -> str:
     wrong += [f"[red]{escape(name)} is doubtful[/]" for name in health.get("sensors_doubted", ())]
     if health.get("windows_doubtful"):
         wrong.append(f"{health['windows_doubtful']:,} windows doubtful")
+    if health.get("alarms"):
+        wrong.append(f"{health['alarms']:,} alarms")
     if health.get("samples_missed"):
         wrong.append(f"{health['samples_missed']:,} missed")
     return ", ".join(wrong)

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from bramble_client.hal.errors import RecordingError
 from bramble_client.hal.sim import recordings
 from bramble_client.learn.windows import Windows, windows
+from bramble_client.recordings import exercises
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Manifest
+from bramble_protocol.kinds import LABEL
 from bramble_protocol.plugins import entry_points, loaded, one
 
 GROUP = "bramble.readings"
@@ -132,7 +134,7 @@ def share(places: Sequence[Place], clients: int, least: int = LEAST) -> tuple[li
 
 
 def _place(name: str, all_windows: Windows, manifest: Manifest) -> Place | None:
-    apart = manifest.window + manifest.interface.furthest
+    apart = -(-(manifest.window + manifest.interface.furthest) // manifest.stride)
     held_out = max(1, round(len(all_windows) * HELD_OUT))
     known = len(all_windows) - held_out - apart
     return Place(name, all_windows[:known], all_windows[-held_out:]) if known > 0 else None
@@ -140,7 +142,7 @@ def _place(name: str, all_windows: Windows, manifest: Manifest) -> Place | None:
 
 def _readings(source: str | None, manifest: Manifest) -> Mapping[str, Readings]:
     if source is None:
-        return dict(_recorded(recordings.builtin(), manifest))
+        return _exercises(manifest) if _of_exercises(manifest) else dict(_recorded(recordings.builtin(), manifest))
     points = entry_points(group=GROUP)
     if named := [point for point in points if point.name == source]:
         what = f"data: {source}"
@@ -153,6 +155,21 @@ def _readings(source: str | None, manifest: Manifest) -> Mapping[str, Readings]:
     if not files:
         raise BrambleError(f"data: no file in {source} ends in .csv or .csv.gz")
     return dict(_recorded(files, manifest))
+
+
+def _of_exercises(manifest: Manifest) -> bool:
+    """Return whether people's exercises are what a task is about, and not the weather."""
+    return LABEL in (keys := {channel.key for channel in manifest.channels}) and keys <= {*exercises.CHANNELS, LABEL}
+
+
+def _exercises(manifest: Manifest) -> dict[str, Readings]:
+    """Return each person's, with the numbers that the task gives the classes."""
+    classes = [float(manifest.kind.classes.index(name)) if name in manifest.kind.classes else np.nan for name in exercises.CLASSES]
+    columns = [[*exercises.CHANNELS, LABEL].index(channel.key) for channel in manifest.channels]
+    return {
+        name: (person.times, np.column_stack([person.values, np.asarray(classes)[person.labels.astype(int)]])[:, columns])
+        for name, person in exercises.people().items()
+    }
 
 
 def _recorded(files: Mapping[str, Path], manifest: Manifest) -> Iterator[tuple[str, Readings]]:

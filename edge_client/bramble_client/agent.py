@@ -35,6 +35,7 @@ from bramble_client.machine.report import Reporter
 from bramble_client.machine.strain import Strain
 from bramble_client.machine.traffic import Traffic
 from bramble_client.participation import Participation
+from bramble_client.use.attention import Attention
 from bramble_client.use.latest import NAME, Latest
 from bramble_protocol.clock import Clock
 from bramble_protocol.features import FEATURES
@@ -126,19 +127,31 @@ class Agent:
             lambda: self._trainer.doubtful,
             lambda: self._strain.slow,
             self._budgets.rest,
+            lambda: self.attention.alarms,
             clock,
         )
         self._strain = Strain(folder, self._reporter.wake)
+        self.attention = Attention(settings.classes, settings.ask_daily, self._recorder.labels)
+        """What an answer calls for on the spot; whoever has a lamp sets its ``ask``."""
         part = Participation(
             self._trainer, self._recorder, self._outbox, self._cycles if board.simulated else None, self._strain, self._halted,
-            Latest((settings.shown or folder) / NAME, settings.id, utc), private=self._private, serves=download.serves, clock=clock,
+            Latest((settings.shown or folder) / NAME, settings.id, utc), self.attention,
+            private=self._private, serves=download.serves, clock=clock,
         )  # fmt: skip
         self._training, self._forecaster = part.queue, part.forecaster
         self._recorder.appended = self._forecaster.wake
         self._courier = Courier(self._outbox, self._link, part.accepted, sparing=lambda: self._budgets.spent)
         self._workers = (self._training, self._forecaster, self._cycles, self._courier, self._link, self._reporter)
         self.reset = Forgetting(
-            folder, self._recorder, self._outbox, part.memory, self._training, self._cycles, self._paced, part.forecaster
+            folder,
+            self._recorder,
+            self._outbox,
+            part.memory,
+            self._training,
+            self._cycles,
+            self._paced,
+            part.forecaster,
+            self.attention,
         )
         evaluating = Evaluating(self._trainer, self._recorder, self._outbox, part, self._halted, self._private, clock)
         self._inbox = Inbox(self._training, None if self._private else self._cycles.ask, self.reset, evaluating)
@@ -192,6 +205,8 @@ class Agent:
             return Status.TRAINING
         if self._training.failing or self._board.gone or self.hangs():
             return Status.ERROR
+        if self.attention.alarming:
+            return Status.ALARM
         return Status.CONNECTED if self._link.up else Status.CONNECTING
 
     def label(self, label: str, t: float) -> None:

@@ -13,6 +13,7 @@ from bramble_client.deliver.outbox import Outbox
 from bramble_client.learn.memory import Memory
 from bramble_client.learn.training_queue import TrainingQueue
 from bramble_client.machine import disk
+from bramble_client.use.attention import Attention
 from bramble_client.use.forecaster import Forecaster
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,11 @@ class Forgetting:
 
     def __init__(
         self, folder: Path, recorder: Recorder, outbox: Outbox, memory: Memory, training: TrainingQueue, cycles: Cycles,
-        paced: SelfPaced | None, forecaster: Forecaster,
+        paced: SelfPaced | None, forecaster: Forecaster, attention: Attention,
     ) -> None:  # fmt: skip
         self._folder, self._recorder, self._outbox, self._memory = folder, recorder, outbox, memory
         self._training, self._cycles, self._paced, self._forecaster = training, cycles, paced, forecaster
+        self._attention = attention
 
     def __call__(self, task: str | None = None) -> None:
         """Forget readings, labels, results, and how far they were tested; where one task is named, what belongs to it, and no reading."""
@@ -44,6 +46,7 @@ class Forgetting:
                     self._recorder.clear()
                 self._memory.forget(task)
                 self._forecaster.forget(task)
+                self._attention.forget(task)
 
         paced = self._paced
         everything = clear if paced is None else lambda: paced.forget(clear)

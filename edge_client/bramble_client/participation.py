@@ -15,6 +15,7 @@ from bramble_client.learn.pace import BrokenOff, NotNow, Pace
 from bramble_client.learn.trainer import Result, Trainer
 from bramble_client.learn.training_queue import TrainingQueue
 from bramble_client.machine.strain import Strain
+from bramble_client.use.attention import Attention
 from bramble_client.use.forecaster import Forecaster
 from bramble_client.use.inference import Inference, forecast_in
 from bramble_client.use.latest import Latest
@@ -44,6 +45,8 @@ class Participation:
         Returns why its owner does not let it train now, or None.
     latest
         Where it says what it forecasts.
+    attention
+        Looks at what it forecasts.
     private
         Whether what it tells is guarded, and nothing is mirrored.
     serves
@@ -61,6 +64,7 @@ class Participation:
         strain: Strain,
         halted: Callable[[], str | None],
         latest: Latest,
+        attention: Attention,
         *,
         private: bool,
         serves: Callable[[str], bool],
@@ -68,6 +72,7 @@ class Participation:
     ) -> None:
         self._trainer, self._recorder, self._outbox, self._cycles = trainer, recorder, outbox, cycles
         self._strain, self._halted, self._private, self._clock = strain, halted, private, clock
+        self._attention = attention
         self.memory = Memory(recorder)
         """What goes on from round to round."""
         self.forecaster = Forecaster(trainer, recorder, self.memory, latest, self._mirror_next)
@@ -130,7 +135,8 @@ class Participation:
         self._put(f"forecasts of {update.task}", update.forecast, manifest, result.forecasts)
 
     def _mirror_next(self, task: str, model: Received, manifest: Manifest, found: Inference) -> None:
-        """Mirror a forecast of what is still to come."""
+        """Look at an answer, and mirror a forecast of what is still to come."""
+        self._attention.told(task, model, manifest, found)
         value = forecast_in(manifest, found.outputs)
         if not self._private and value is not None:
             self._put(f"next forecast of {task}", model.forecast, manifest, [(found.at, value)])

@@ -46,6 +46,9 @@ class ClientSettings(BaseSettings):
         False, description="Use a status LED, a label button and a reset button.", json_schema_extra={"flags": "--gpio/--no-gpio"}
     )
     labels: str = Field("", description="Classes that the label button goes through, with commas between them.")
+    ask_daily: int = Field(
+        10, ge=0, le=10_000, description="How often a day, at most, the status LED asks which class it is, where a model is unsure."
+    )
     group: Annotated[dict[str, str], NoDecode, BeforeValidator(groups.parse)] = Field(
         {},
         description="A group that this client belongs to, such as building=north; may be given more than once. The server is told.",

@@ -40,7 +40,7 @@ RESTING = {
     "battery": "its battery is too low",
 }
 """Why a client does not train for the time being, by its owner's will."""
-SINCE_2 = ("sensors_doubted", "windows_doubtful", "disk", "slow", "not_now", "not_before")
+SINCE_2 = ("sensors_doubted", "windows_doubtful", "disk", "slow", "not_now", "not_before", "alarms")
 """Fields that version 1 of the contract does not have."""
 MOST_SENSORS = 32
 """How many sensors one report names at most."""
@@ -85,6 +85,8 @@ class Health:
     """Why it does not train for the time being, one of ``RESTING``; None if it does."""
     not_before: float | None = None
     """Until when, seconds since 1970 UTC, where that is known."""
+    alarms: int | None = None
+    """Windows since the client began that were unlike all that the fleet has learnt; None where no task has a threshold."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Health:
@@ -99,6 +101,7 @@ class Health:
             "slow",
             "not_now",
             "not_before",
+            "alarms",
         )
         item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, *others))
         numbers = {
@@ -122,6 +125,7 @@ class Health:
             slow=fields.optional(fields.flag, item.get("slow"), "health.slow"),
             not_now=not_now,
             not_before=fields.optional(fields.number, item.get("not_before"), "health.not_before", low=0, high=YEAR_3000),
+            alarms=fields.optional(fields.integer, item.get("alarms"), "health.alarms"),
             **numbers,
         )
 

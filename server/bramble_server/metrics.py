@@ -143,6 +143,7 @@ _HEALTH = {
     "windows_doubtful": ("windows_doubtful", "Training windows of the client that cannot be true, when it last trained.", 1.0),
     "sensors_gone": ("sensors_gone", "Sensors of the client that do not answer.", 1.0),
     "sensors_doubted": ("sensors_doubted", "Sensors of the client that answer what is not believed.", 1.0),
+    "alarms": ("alarms", "Windows of the client, since it began, that were unlike all that the fleet has learnt.", 1.0),
     "soc_temperature": ("soc_celsius", "Temperature of the client's processor.", 1.0),
     "memory_free": ("memory_free_bytes", "Free memory of the client's machine.", 2.0**20),
     "disk_free": ("disk_free_bytes", "Free disk where the client keeps its data.", 2.0**20),

@@ -12,7 +12,7 @@ from bramble_protocol.health import Health, throttling
 FULL = {
     "sent": 1.7e9, "sample_age": 3.5, "sample_every": 60.0, "soc_temperature": 51.5, "throttled": 0x50005, "memory_free": 310.0,
     "disk_free": 20_480.0, "samples_missed": 3, "sensors_gone": ["bme280", "roof"], "sensors_doubted": ["attic"], "disk": "read-only",
-    "windows_doubtful": 12, "slow": True, "not_now": "hours", "not_before": 1.8e9,
+    "windows_doubtful": 12, "slow": True, "not_now": "hours", "not_before": 1.8e9, "alarms": 3,
 }  # fmt: skip
 
 
@@ -79,5 +79,5 @@ def test_throttling_is_said_in_words(bits: int, said: str) -> None:
 
 def test_a_server_of_version_1_is_sent_the_fields_that_it_knows() -> None:
     told = Health.from_wire(FULL).to_wire(1)
-    assert set(FULL) - set(told) == {"sensors_doubted", "windows_doubtful", "disk", "slow", "not_now", "not_before"}
+    assert set(FULL) - set(told) == {"sensors_doubted", "windows_doubtful", "disk", "slow", "not_now", "not_before", "alarms"}
     assert Health.from_wire(told).to_wire(1) == told

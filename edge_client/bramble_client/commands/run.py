@@ -45,6 +45,8 @@ def run(settings: ClientSettings) -> int:
         try:
             agent = Agent(settings, board, folder, token, tls)
             panel = open_panel(settings, folder, agent.status, agent.label, agent.reset)
+            if panel is not None:
+                agent.attention.ask = panel.ask
             agent.start()
             if panel is not None:
                 panel.start()

@@ -9,6 +9,7 @@ connecting  on 0.5 s, off 0.5 s               looking for the server
 connected   on                                connected, nothing to do
 training    on 0.1 s, off 0.1 s               a round of training runs
 error       two flashes, then a second off    see the log
+alarm       three long flashes, then off      readings are unlike all that was learnt
 =========== ================================= ==============================================
 
 A person gives labels on the spot by the label button; :mod:`bramble_client.machine.exchange` says what a press means, and how the lamp
@@ -54,6 +55,7 @@ class Status(StrEnum):
     CONNECTED = "connected"
     TRAINING = "training"
     ERROR = "error"
+    ALARM = "alarm"
 
 
 PATTERNS: dict[Status, tuple[int, ...]] = {
@@ -61,6 +63,7 @@ PATTERNS: dict[Status, tuple[int, ...]] = {
     Status.CONNECTED: (1,),
     Status.TRAINING: (1, 0),
     Status.ERROR: (1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    Status.ALARM: (1, 1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0),
 }
 
 

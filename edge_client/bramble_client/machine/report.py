@@ -61,6 +61,8 @@ class Reporter(Worker):
         Returns whether it trains slowly.
     rest
         Returns why it does not train for the time being, or None.
+    alarms
+        Returns how many windows were alarms since it began, or None if nothing can be one.
     clock
         Dates reports, and says how old the newest sample is.
     """
@@ -76,6 +78,7 @@ class Reporter(Worker):
         doubtful: Callable[[], int | None] = lambda: None,
         slow: Callable[[], bool] = lambda: False,
         rest: Callable[[], Rest | None] = lambda: None,
+        alarms: Callable[[], int | None] = lambda: None,
         clock: Clock = time,
     ) -> None:
         super().__init__("reporter")
@@ -85,7 +88,7 @@ class Reporter(Worker):
         self._gone, self._doubted = gone, doubted
         self._trouble = trouble
         self._doubtful, self._slow = doubtful, slow
-        self._rest, self._clock = rest, clock
+        self._rest, self._alarms, self._clock = rest, alarms, clock
         self._due = threading.Event()
 
     def wake(self) -> None:
@@ -114,6 +117,7 @@ class Reporter(Worker):
             slow=self._slow(),
             not_now=None if rest is None else rest.why,
             not_before=None if rest is None else rest.until,
+            alarms=self._alarms(),
         )
 
     def run(self) -> None:

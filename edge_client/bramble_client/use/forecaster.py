@@ -126,8 +126,10 @@ class Forecaster(Worker):
         noted = self._memory.local_state(task)
 
         def work(graph: Graph, manifest: Manifest, initial: Weights) -> None:
-            window, begins = newest(self._recorder.columns, last, manifest), last // manifest.step_s * manifest.step_s
-            self._told[task] = begins, begins + manifest.step_s, model.round
+            window = newest(self._recorder.columns, last, manifest)
+            # the next window is whole as soon as the bin begins that follows its last, whose number the stride divides
+            begins = ((last // manifest.step_s - 1) // manifest.stride * manifest.stride + 1) * manifest.step_s
+            self._told[task] = begins, begins + manifest.stride * manifest.step_s, model.round
             if not len(window) or manifest.layout != model.layout:
                 return
             kept = local_state.read(noted, manifest, initial)
@@ -152,6 +154,7 @@ class Forecaster(Worker):
                 "target": manifest.target,
                 "unit": units[manifest.target],
                 "outputs": found.outputs,
+                **({} if model.threshold is None else {"threshold": model.threshold}),
             },
         )
         self._mirror(task, model, manifest, found)

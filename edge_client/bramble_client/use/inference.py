@@ -46,7 +46,7 @@ def newest(columns: Columns, last: float, manifest: Manifest) -> Windows:
     manifest
         The task's.
     """
-    since = (np.floor(last / manifest.step_s) - manifest.window) * manifest.step_s
+    since = (np.floor(last / manifest.step_s) - manifest.window - manifest.stride + 1) * manifest.step_s
     found = windows(*columns([channel.key for channel in manifest.channels], float(since)), manifest, open_ended=True)
     return found[-1:]
 
@@ -88,6 +88,8 @@ def infer(graph: Graph, manifest: Manifest, window: Windows, model: Weights, sta
 
 def forecast_in(manifest: Manifest, outputs: Mapping[str, Any]) -> float | None:
     """Return the forecast of the manifest's target among what a graph gave, at its last horizon; None if there is none."""
+    if not manifest.kind.forecasts:
+        return None
     first, target = manifest.interface.outputs[0], manifest.interface.targets[0]
     if (first.shape, first.dtype) != (target.shape, "float32"):
         return None

@@ -24,24 +24,27 @@ class Received:
     weights: Weights = field(repr=False)
     forecast: str | None
     """The channel in which its forecasts are mirrored, where that is not the target's own."""
+    threshold: float | None = None
+    """Of a task that reconstructs: the error above which a window is an alarm, as the fleet's histograms say."""
 
     @classmethod
     def of(cls, update: ClientUpdate) -> Received:
         """Take it from a request: the best so far, for a newer one has not proved itself yet."""
-        return cls(update.graph, update.round, update.layout, update.best, update.forecast)
+        return cls(update.graph, update.round, update.layout, update.best, update.forecast, update.extras.threshold)
 
     def written(self) -> str | None:
         """Return it as a text; None for one that is too large to be written with each round."""
         if self.layout.size > LARGEST:
             return None
-        return json.dumps([self.graph, self.round, self.layout.to_wire(), text(self.weights, self.layout), self.forecast])
+        return json.dumps([self.graph, self.round, self.layout.to_wire(), text(self.weights, self.layout), self.forecast, self.threshold])
 
     @classmethod
     def read(cls, kept: str) -> Received | None:
         """Read what was written; None if it is damaged."""
         try:
-            graph, number, wire, weights, forecast = json.loads(kept)
+            graph, number, wire, weights, forecast, threshold = json.loads(kept)
             layout = Layout.from_wire(wire)
-            return cls(str(graph), int(number), layout, vector(weights, layout), None if forecast is None else str(forecast))
+            name, bound = None if forecast is None else str(forecast), None if threshold is None else float(threshold)
+            return cls(str(graph), int(number), layout, vector(weights, layout), name, bound)
         except (ValueError, TypeError, ProtocolError):
             return None

@@ -27,6 +27,11 @@ def rhythm(status: Status) -> list[tuple[int, float]]:
         (Status.CONNECTED, [(1, 0.1)], "| on | connected |"),
         (Status.TRAINING, [(1, 0.1), (0, 0.1)], "| flickering, ten times a second | training |"),
         (Status.ERROR, [(1, 0.1), (0, 0.1), (1, 0.1), (0, 1.0)], "| two flashes, then a pause | an error: see the log |"),
+        (
+            Status.ALARM,
+            [(1, 0.4), (0, 0.1), (1, 0.4), (0, 0.1), (1, 0.4), (0, 0.6)],
+            "| three long flashes, then a pause | an alarm: see [anomalies](task-anomaly.md) |",
+        ),
     ],
 )
 def test_each_state_has_the_rhythm_that_the_page_describes(status: Status, expected: list[tuple[int, float]], words: str) -> None:

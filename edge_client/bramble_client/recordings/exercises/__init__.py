@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +18,15 @@ CLASSES = ("pendulum", "abduction", "forward elevation", "internal rotation", "e
 """The exercises, in the order of their numbers; in the source PEN, ABD, FEL, IR, ER, TRAP and ROW."""
 PAUSE_S = 4.0
 """Between two recordings of a person: more than a window lasts, so that none is of two exercises."""
+AGAIN = 0.15
+"""Last part of each recording, which comes in a second session: so the newest of what a person did is some of everything."""
 FIRST = 1_672_531_200.0
 """Where each person's time starts, seconds since 1970-01-01 UTC: 2023-01-01. The source has no times."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """What one person's watch measured, one exercise after the other, each with either arm."""
+    """What one person's watch measured: in either of two sessions one exercise after the other, each with either arm."""
 
     name: str
     times: NDArray[np.float64]
@@ -43,10 +46,16 @@ def people() -> dict[str, Person]:
     found = {}
     for subject in np.unique(subjects):
         times, parts, said, start = [], [], [], FIRST
+        pieces: list[list[tuple[int, int, int]]] = [[], []]
         for i in np.flatnonzero(subjects == subject):
-            times.append(start + (np.arange(lengths[i]) + 0.5) / HERTZ)  # in the middle of a bin, where rounding does no harm
-            parts.append(values[ends[i] - lengths[i] : ends[i]])
-            said.append(np.full(lengths[i], labels[i], np.float64))
+            begin, end = int(ends[i] - lengths[i]), int(ends[i])
+            cut = end - round(AGAIN * (end - begin))
+            pieces[0].append((begin, cut, int(labels[i])))
+            pieces[1].append((cut, end, int(labels[i])))
+        for begin, end, label in itertools.chain(*pieces):
+            times.append(start + (np.arange(end - begin) + 0.5) / HERTZ)  # in the middle of a bin, where rounding does no harm
+            parts.append(values[begin:end])
+            said.append(np.full(end - begin, label, np.float64))
             start = float(np.ceil(times[-1][-1] + PAUSE_S))
         name = f"person-{subject:02}"
         found[name] = Person(name, np.concatenate(times), np.concatenate(parts), np.concatenate(said))
