@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.table import Row
-from bramble.simulation.workers import Workers
+from bramble.simulation.workers import Threads
 from bramble_client.hal import catalogue
 from bramble_client.hal.clock import VirtualClock
 from bramble_client.hal.drivers.mpu6050 import MPU6050
@@ -21,6 +21,7 @@ from bramble_client.hal.sim.scene import Scene
 from bramble_client.hal.sim.world import Layered, Synthetic
 from bramble_client.learn.fitting import Model, Run, minibatches
 from bramble_client.learn.labels import labelled
+from bramble_client.learn.runtime import Graph
 from bramble_client.learn.trainer import measure
 from bramble_client.learn.windows import Windows, windows
 from bramble_client.machine.exchange import Exchange
@@ -47,7 +48,7 @@ class Ready:
     """What all runs share."""
 
     graph: GraphFile
-    workers: Workers
+    runtime: Graph
     data: dict[str, Windows]
     """Each person's windows."""
 
@@ -123,7 +124,7 @@ def train(ready: Ready, data: Windows, start: Weights, steps: int, seed: Sequenc
     manifest = ready.graph.manifest
     config = replace(manifest.config, epochs=-(-steps * manifest.config.batch_size // len(data)))
     idx, sw = minibatches(len(data), config, np.random.default_rng(seed).permutation)
-    run = Run(ready.workers, manifest, data, Model(start, ready.graph.state), (idx[:steps], sw[:steps]), config)
+    run = Run(ready.runtime, manifest, data, Model(start, ready.graph.state), (idx[:steps], sw[:steps]), config)
     run.advance(steps)
     return run.model.weights
 
@@ -135,7 +136,7 @@ def steps_of(ready: Ready, data: Windows) -> int:
 
 def accuracy(ready: Ready, data: Windows, model: Weights) -> float:
     """Return the part of windows whose exercise is named right."""
-    return 1 - measure(ready.workers, data, Model(model, ready.graph.state).arguments(ready.graph.manifest))["error"]
+    return 1 - measure(ready.runtime, data, Model(model, ready.graph.state).arguments(ready.graph.manifest))["error"]
 
 
 def averaged(model: Weights, updates: Sequence[tuple[int, Weights]]) -> Weights:
@@ -197,19 +198,27 @@ def _sessions(data: Windows) -> tuple[Windows, Windows]:
 
 
 def _probabilities(ready: Ready, data: Windows, row: int, model: Weights) -> list[float]:
-    found = ready.workers("infer", **data[row : row + 1].inputs, **Model(model, ready.graph.state).arguments(ready.graph.manifest))
+    found = ready.runtime("infer", **data[row : row + 1].inputs, **Model(model, ready.graph.state).arguments(ready.graph.manifest))
     return [float(each) for each in found[ready.graph.manifest.interface.outputs[0].name][0]]
+
+
+def _unseen(runtime: Graph, graph: GraphFile, data: dict[str, Windows], job: tuple[str, int]) -> tuple[float, float, float]:
+    return without(Ready(graph, runtime, data), *job)
+
+
+def _tried(runtime: Graph, graph: GraphFile, data: dict[str, Windows], job: tuple[int, bool]) -> tuple[float, float]:
+    return budgeted(Ready(graph, runtime, data), *job)
 
 
 def main() -> list[Row]:
     graph = tasks.load("activity")
-    with closing(Workers(graph, os.cpu_count() or 1)) as workers:
-        everybody = people()
-        ready = Ready(graph, workers, dict(zip(everybody, map(lambda person: of(person, graph.manifest), everybody.values()), strict=True)))
-        jobs = [(name, seed) for name in everybody for seed in range(SEEDS)]
-        found = np.array(list(workers.map(lambda job: without(ready, *job), jobs))).reshape(len(everybody), SEEDS, 3)
-        tried = [(seed, every) for every in (False, True) for seed in range(SEEDS)]
-        cheap, dear = np.array(list(workers.map(lambda job: budgeted(ready, *job), tried))).reshape(2, SEEDS, 2)
+    everybody = people()
+    data = {name: of(person, graph.manifest) for name, person in everybody.items()}
+    unseen = [(name, seed) for name in everybody for seed in range(SEEDS)]
+    tried = [(seed, every) for every in (False, True) for seed in range(SEEDS)]
+    with closing(Threads(graph, os.cpu_count() or 1)) as threads:
+        found = np.array(list(threads.map(_unseen, (((data,), job) for job in unseen)))).reshape(len(everybody), SEEDS, 3)
+        cheap, dear = np.array(list(threads.map(_tried, (((data,), job) for job in tried)))).reshape(2, SEEDS, 2)
     fleet, few, many = 100 * found.mean((0, 1))
     rows = [
         Row(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from bench import activity
 from bench.activity import Ready, accuracy, budgeted, of, read, said, steps_of, train
-from bramble.simulation.workers import Workers
+from bramble_client.learn.runtime import Runtime
 from bramble_client.recordings.exercises import CLASSES, HERTZ, Person, people
 from bramble_server import tasks
 
@@ -28,9 +24,8 @@ def person() -> Person:
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    with closing(Workers(GRAPH, 1)) as made:
-        yield made
+def runtime() -> Runtime:
+    return Runtime(GRAPH.flatbuffer)
 
 
 @pytest.mark.slow
@@ -63,19 +58,19 @@ def test_whoever_labels_presses_until_it_is_the_right_exercise_and_says_when_it_
 
 
 @pytest.mark.slow
-def test_a_run_on_them_learns_to_tell_the_two_apart(person: Person, workers: Workers) -> None:
+def test_a_run_on_them_learns_to_tell_the_two_apart(person: Person, runtime: Runtime) -> None:
     own = of(person, GRAPH.manifest)
-    ready = Ready(GRAPH, workers, {person.name: own})
+    ready = Ready(GRAPH, runtime, {person.name: own})
     before = accuracy(ready, own, GRAPH.initial)
     assert before < 0.9 < accuracy(ready, own, train(ready, own, GRAPH.initial, 20 * steps_of(ready, own), (0,)))
 
 
 @pytest.mark.slow
 def test_on_a_budget_no_more_than_its_part_of_the_windows_is_labelled(
-    person: Person, workers: Workers, monkeypatch: pytest.MonkeyPatch
+    person: Person, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activity, "ROUNDS", 2)
-    ready = Ready(GRAPH, workers, {person.name: of(person, GRAPH.manifest)})
-    _, share = budgeted(replace(ready), 0, all_labels=False)
+    ready = Ready(GRAPH, runtime, {person.name: of(person, GRAPH.manifest)})
+    _, share = budgeted(ready, 0, all_labels=False)
     assert 0 < share <= activity.LABELS + 1 / 40
     assert budgeted(ready, 0, all_labels=True)[1] == 1

@@ -101,7 +101,7 @@ ENDS = [
         "clock, data, all, none, did you mean heat?",
     ),
     ("[server]\nadaptive_deadline = 0.5", "adaptive_deadline", "greater than or equal to 1"),
-    ("[server]\ntask = 'climat'", "task", "is not one of climate"),
+    ("[server]\ntask = 'climat'", "task", "is not one of activity"),
     ("[server]\ntask = '{folder}/lost.tflite'", "task", "cannot read"),
     ("[server]\ntask = '{folder}/none.tflite'", "task", "not a graph file with a manifest"),
     ("[server]\ntask = '{folder}/good.tflite'\nhorizon = 3", "horizon", "has its own"),

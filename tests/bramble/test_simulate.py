@@ -279,7 +279,7 @@ def test_a_scenario_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[st
         (("--strategy", "fedprox", "--strategy-option", "nu=1"), "it has mu (a number, 0 to 1000)"),
         (("--strategy-option", "mu=1"), "fedavg has no parameter 'mu'"),
         (("--clients", "0"), "--clients: input should be greater than or equal to 1, got '0'"),
-        (("--task", "weather"), "task: 'weather' is not one of climate"),
+        (("--task", "weather"), "task: 'weather' is not one of activity"),
         (("--min-updates", "9"), "min_updates: 7 clients never give 9 updates; lower --min-updates"),
         (("--backend", "spark"), "--backend: input should be 'threads' or 'ray', got 'spark'"),
         (("--data", "nowhere"), "nowhere is not a folder of CSV files"),

@@ -12,6 +12,7 @@ import pytest
 
 from bramble.simulation import places
 from bramble_protocol import BrambleError
+from bramble_server import tasks
 from tests.bramble.simulated import MANIFEST, everywhere, recorded
 
 
@@ -91,3 +92,14 @@ def test_a_function_that_is_of_no_use(monkeypatch: pytest.MonkeyPatch, function:
     offered(monkeypatch, function)
     with pytest.raises(BrambleError, match=said):
         places.read("mine", MANIFEST)
+
+
+def test_a_task_of_exercises_has_people_for_places_and_their_newest_windows_are_of_all_classes() -> None:
+    graph = tasks.load("activity")
+    found = places.read(None, graph.manifest)
+    assert [place.name for place in found] == [f"person-{number:02}" for number in range(1, 11)]
+    for place in found:
+        assert set(place.known.targets["label"]) == set(range(7))
+        assert len(set(place.held_out.targets["label"])) >= 5
+        # a window has 100 bins and begins each second: two of them share readings
+        assert place.held_out.time[0] - place.known.time[-1] > 2

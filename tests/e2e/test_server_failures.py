@@ -145,7 +145,7 @@ def test_a_second_server_on_the_same_data_is_refused_in_one_sentence(tmp_path: P
         (("--mode", "private", "--min-updates", "1"), "--min-updates 1 would publish one client's weights"),
         (("--rounds", "3", "--every", "5m"), "--rounds and --every exclude each other"),
         (("--data-dir", "/proc/nowhere"), "--data-dir: /proc/nowhere cannot be made"),
-        (("--task", "unheard-of"), "task: 'unheard-of' is not one of climate"),
+        (("--task", "unheard-of"), "task: 'unheard-of' is not one of activity"),
         (("--database", "mysql://x"), "database: mysql is not supported"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -12,6 +12,7 @@ from bramble_protocol import fields, plugins
 from bramble_protocol.errors import BrambleError, ProtocolError
 from bramble_protocol.graph import GraphFile, Manifest
 from bramble_server.tasks.activity import Activity
+from bramble_server.tasks.anomaly import Anomaly
 from bramble_server.tasks.base import Task
 from bramble_server.tasks.climate import Climate
 
@@ -19,7 +20,7 @@ T = TypeVar("T")
 
 GROUP = "bramble.tasks"
 FOLDER = Path(__file__).parent
-TASKS: dict[str, type[Task]] = {"activity": Activity, "climate": Climate}
+TASKS: dict[str, type[Task]] = {"activity": Activity, "anomaly": Anomaly, "climate": Climate}
 """Every built-in task by name. A new one is one file, its exported graph beside it, and one row here. No package can take its name."""
 _DECLARED = tuple(inspect.get_annotations(Task))
 """What a task must have, if only by what its base has."""

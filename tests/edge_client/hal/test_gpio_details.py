@@ -30,7 +30,7 @@ def rhythm(status: Status) -> list[tuple[int, float]]:
         (
             Status.ALARM,
             [(1, 0.4), (0, 0.1), (1, 0.4), (0, 0.1), (1, 0.4), (0, 0.6)],
-            "| three long flashes, then a pause | an alarm: see [anomalies](task-anomaly.md) |",
+            "| three long flashes, then a pause | an alarm: readings unlike all that was learnt |",
         ),
     ],
 )

@@ -14,7 +14,7 @@ REPORT = {
     "sample_age": 2.5, "sample_every": 60.0, "samples_missed": 7, "sensors_gone": ["roof"], "sensors_doubted": ["attic", "cellar"],
     "windows_doubtful": 4,
     "soc_temperature": 48.5, "throttled": 5, "memory_free": 300.0, "disk": "read-only", "disk_free": 9000.0, "slow": True,
-    "not_now": "hours", "not_before": 1.8e9,
+    "not_now": "hours", "not_before": 1.8e9, "alarms": 3,
 }  # fmt: skip
 
 
@@ -43,6 +43,7 @@ def test_prometheus_sees_who_is_there_in_base_units(server: ServerProcess, join:
     assert 'bramble_client_sensors_gone{client="pi-warm"} 1.0' in text
     assert 'bramble_client_sensors_doubted{client="pi-warm"} 2.0' in text
     assert 'bramble_client_samples_missed{client="pi-warm"} 7.0' in text
+    assert 'bramble_client_alarms{client="pi-warm"} 3.0' in text
     assert 'bramble_client_disk{client="pi-warm",state="read-only"} 1.0' in text
     assert 'bramble_client_disk{client="pi-warm",state="ok"} 0.0' in text
     memory = next(line for line in text.splitlines() if line.startswith('bramble_client_memory_free_bytes{client="pi-warm"}'))
