@@ -22,9 +22,10 @@ from bramble_client.learn.counting import first_output, histogram
 from bramble_client.learn.fitting import Model
 from bramble_client.learn.runtime import Runtime
 from bramble_client.learn.windows import Windows, windows
-from bramble_protocol.kinds import LOWEST, PER_DECADE
+from bramble_protocol.kinds import ALL, pooled
 from bramble_protocol.layout import Weights
 from bramble_server import tasks
+from bramble_server.learning.counting import threshold
 
 CLIENTS, DAYS, LATER, ROUNDS = 8, 24, 8, 15
 WINTER = 1_672_531_200.0
@@ -84,12 +85,6 @@ def read(world: World, seed: str, start: float, minutes: int, fault: str | None 
     return times, values
 
 
-def threshold(counts: NDArray[np.float64], rate: float) -> float:
-    """Return the smallest edge of a histogram of errors above which no more than this part of them lies."""
-    above = counts.sum() - np.cumsum(counts)
-    return float(LOWEST * 10 ** (int(np.argmax(above <= rate * counts.sum())) / PER_DECADE))
-
-
 def learnt(ready: Ready, seed: int) -> Weights:
     """Return a fleet's model after its rounds."""
     model = ready.graph.initial
@@ -119,7 +114,8 @@ def main() -> list[Row]:
     def errors(data: Windows) -> NDArray[np.float32]:
         return first_output(runtime, manifest, data, arguments)
 
-    bound = threshold(sum((histogram(errors(own)) for own in known.values()), np.zeros(1)), rate)
+    bound = threshold(manifest, pooled(*({ALL: tuple(histogram(errors(own)).tolist())} for own in known.values())))
+    assert bound is not None  # there were windows
     ordinary = errors(later)
     false = float((ordinary > bound).mean())
     exact = float(np.quantile(ordinary, 1 - rate))
