@@ -18,6 +18,7 @@ from bramble_client.evaluating import Evaluating
 from bramble_client.learn.trainer import Trainer
 from bramble_client.machine.strain import Strain
 from bramble_client.participation import Participation
+from bramble_client.use.attention import Attention
 from bramble_client.use.latest import Latest
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import Evaluate, model_name
@@ -42,7 +43,8 @@ class Client:
         self.trainer = Trainer(folder, lambda _: GRAPH.data, "pi-1")
         self.part = Participation(
             self.trainer, self.recorder, self.outbox, None, Strain(folder), lambda: self.halted,
-            Latest(folder / "latest.json", "pi-1", time.time), private=private, serves=lambda graph: True, clock=time,
+            Latest(folder / "latest.json", "pi-1", time.time), Attention((), 0, tuple),
+            private=private, serves=lambda graph: True, clock=time,
         )  # fmt: skip
         self._evaluating = Evaluating(self.trainer, self.recorder, self.outbox, self.part, lambda: self.halted, private, time)
         self._measured = 0
