@@ -14,6 +14,7 @@ from tests.bramble.test_round import bramble
 from tests.edge_client.process import CLIMATE, ClientProcess
 from tests.server.pi import Pi, hello
 from tests.server.process import ServerProcess
+from tests.waiting import wait_for
 
 NAMES = ("pi-1", "pi-2")
 CHANNELS = [{"key": "temperature", "unit": "°C"}, {"key": "humidity", "unit": "%"}, {"key": "pressure", "unit": "hPa"}]
@@ -86,3 +87,29 @@ def test_what_cannot_be_tried_is_a_sentence_and_starts_nothing(server: ServerPro
         assert (done.returncode, done.stdout) == (1, ""), arguments
         assert sentence in done.stderr
     assert server.api.evaluations() == []
+
+
+def test_an_evaluation_outlives_its_server_and_waits_for_who_comes_back(tmp_path: Path) -> None:
+    flags = ("--task", str(CLIMATE), "--deadline", "5m")
+    hello_mute = hello("pi-mute", protocol=2, features=["sections", "evaluate"], channels=CHANNELS)
+    with ServerProcess(tmp_path, *flags) as server, ClientProcess(server.url, tmp_path) as client:
+        client.wait_connected()
+        server.api.generate(60)
+        with Pi(server.url, auth=hello_mute) as mute:
+            number = server.api.evaluate()["evaluation"]
+            first = mute.next("evaluate")
+            wait_for(lambda: server.api.evaluation(number)["clients"]["pi-1"]["samples"], "the one that answers")
+            server.kill()
+        with ServerProcess(tmp_path, *flags, port=server.port) as again, Pi(again.url, auth=hello_mute) as mute:
+            asked = mute.next("evaluate")
+            assert {**asked, "deadline_s": 0} == {**first, "deadline_s": 0}
+            assert asked["deadline_s"] <= first["deadline_s"]
+            answer = {"evaluation": number, "samples": 10, "baseline": 4.0, "errors": dict.fromkeys(asked["models"], 9.0)}
+            assert [mute.call("evaluated", answer) for _ in range(2)] == [
+                {"accepted": True},
+                {"accepted": False, "reason": "evaluation over"},
+            ]
+            found = again.api.evaluation(number)
+            assert (found["state"], found["pooled"]["0"]["clients"]) == ("ended", 2)
+            assert found["clients"]["pi-mute"]["errors"] == {"0": 3.0}
+    assert client.logged("evaluation 1 of climate: tried 1 models") == 1
