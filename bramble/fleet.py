@@ -49,7 +49,8 @@ def read(settings: FleetSettings) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``server``: version, mode, round, running; ``clients``: id to what the server knows of it, with ``last_round`` (a committed
+        ``server``: version, mode, round, running, ``in_use`` (of each task, how many clients go by which model);
+        ``clients``: id to what the server knows of it, with ``last_round`` (a committed
         round that it took part in) and ``fresh`` (whether its newest sample is as new as its own interval promises); ``never_seen``:
         ids that may connect and never did; ``refused``: id to address and time of who knocked of late without the right token.
 
@@ -72,6 +73,7 @@ def read(settings: FleetSettings) -> dict[str, Any]:
         client["last_round"] = took_part.get(name)
         client["fresh"] = fresh(client, now)
     about = {name: status[name] for name in ("version", "mode", "task", "round", "running")}
+    about["in_use"] = {each["task"]: each.get("in_use", {}) for each in status.get("tasks", [])}
     return {"server": about, "clients": clients, "never_seen": registry.get("never_seen", []), "refused": registry.get("refused", {})}
 
 
@@ -101,7 +103,21 @@ def show(status: dict[str, Any], console: Console) -> None:
     console.print(
         f"Server {server['version']}, {server['mode']} mode, task {server['task']}, last committed round {server['round']}{running}"
     )
-    columns = ("client", "", "version", "contract", "sample", "sensors", "round", "SoC °C", "throttled", "RAM MB", "disk GB", "clock s")
+    columns = (
+        "client",
+        "",
+        "version",
+        "contract",
+        "sample",
+        "sensors",
+        "round",
+        "goes by",
+        "SoC °C",
+        "throttled",
+        "RAM MB",
+        "disk GB",
+        "clock s",
+    )
     rows: list[tuple[str, ...]] = []
     for name, client in sorted(status["clients"].items()):
         health = client.get("health") or {}
@@ -113,6 +129,7 @@ def show(status: dict[str, Any], console: Console) -> None:
             _sample(client, health),
             _sensors(health),
             _text(client["last_round"]),
+            (health.get("in_use") or {}).get(server["task"], ""),
             _text(health.get("soc_temperature"), "{:.0f}"),
             _throttled(health),
             _text(health.get("memory_free"), "{:.0f}"),
@@ -122,6 +139,10 @@ def show(status: dict[str, Any], console: Console) -> None:
         rows.append(row)
     rows += [(name, "[red]never seen[/]", *[""] * (len(columns) - 2)) for name in status["never_seen"]]
     console.print(terminal.table(columns, rows))
+    for task, counts in server["in_use"].items():
+        if counts:
+            shares = ", ".join(f"{count} by {model}" for model, count in sorted(counts.items(), key=lambda item: -item[1]))
+            console.print(f"{escape(task)}: of those that forecast it, {shares}", soft_wrap=True)
     for name, client in sorted(status["clients"].items()):
         for remark in client.get("remarks", ()):
             console.print(f"[red]{name}[/]: {escape(printable(remark))}", soft_wrap=True)

@@ -128,6 +128,7 @@ class Agent:
             lambda: self._strain.slow,
             self._budgets.rest,
             lambda: self.attention.alarms,
+            lambda: (self._forecaster.in_use, self._forecaster.drifted),
             clock,
         )
         self._strain = Strain(folder, self._reporter.wake)

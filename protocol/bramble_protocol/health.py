@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bramble_protocol import VERSION, fields
@@ -40,8 +41,12 @@ RESTING = {
     "battery": "its battery is too low",
 }
 """Why a client does not train for the time being, by its owner's will."""
-SINCE_2 = ("sensors_doubted", "windows_doubtful", "disk", "slow", "not_now", "not_before", "alarms")
+IN_USE = ("baseline", "global", "personal", "blend")
+"""What a client may go by at its site: the task's baseline; the fleet's model; that as its last run left it; the mean of the two."""
+SINCE_2 = ("sensors_doubted", "windows_doubtful", "disk", "slow", "not_now", "not_before", "alarms", "in_use", "drifted")
 """Fields that version 1 of the contract does not have."""
+MOST_TASKS = 16
+"""Of how many tasks one report says something at most."""
 MOST_SENSORS = 32
 """How many sensors one report names at most."""
 SENSOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -87,6 +92,10 @@ class Health:
     """Until when, seconds since 1970 UTC, where that is known."""
     alarms: int | None = None
     """Windows since the client began that were unlike all that the fleet has learnt; None where no task has a threshold."""
+    in_use: Mapping[str, str] = field(default_factory=dict)
+    """What it goes by, of each task that it forecasts: one of ``IN_USE``."""
+    drifted: Mapping[str, float] = field(default_factory=dict)
+    """Of each task whose error has risen of late at this site, since when: the beginning of a day, seconds since 1970 UTC."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Health:
@@ -102,18 +111,14 @@ class Health:
             "not_now",
             "not_before",
             "alarms",
+            "in_use",
+            "drifted",
         )
         item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, *others))
         numbers = {
             name: fields.optional(fields.number, item.get(name), f"health.{name}", low=low, high=high)
             for name, (low, high) in _NUMBERS.items()
         }
-        disk = item.get("disk")
-        if disk is not None and (not isinstance(disk, str) or disk not in DISK):
-            raise ProtocolError(f"health.disk: expected one of {', '.join(DISK)}")
-        not_now = item.get("not_now")
-        if not_now is not None and (not isinstance(not_now, str) or not_now not in RESTING):
-            raise ProtocolError(f"health.not_now: expected one of {', '.join(RESTING)}")
         return cls(
             sent=fields.number(item["sent"], "health.sent", 0, YEAR_3000),
             samples_missed=fields.optional(fields.integer, item.get("samples_missed"), "health.samples_missed"),
@@ -121,18 +126,33 @@ class Health:
             sensors_doubted=_names(item, "sensors_doubted"),
             windows_doubtful=fields.optional(fields.integer, item.get("windows_doubtful"), "health.windows_doubtful"),
             throttled=fields.optional(fields.integer, item.get("throttled"), "health.throttled", high=2**32 - 1),
-            disk=disk,
+            disk=None if item.get("disk") is None else _one_of(item["disk"], "disk", DISK),
             slow=fields.optional(fields.flag, item.get("slow"), "health.slow"),
-            not_now=not_now,
+            not_now=None if item.get("not_now") is None else _one_of(item["not_now"], "not_now", RESTING),
             not_before=fields.optional(fields.number, item.get("not_before"), "health.not_before", low=0, high=YEAR_3000),
             alarms=fields.optional(fields.integer, item.get("alarms"), "health.alarms"),
+            in_use={task: _one_of(told, "in_use", IN_USE) for task, told in _by_task(item, "in_use")},
+            drifted={task: fields.number(told, "health.drifted", 0, YEAR_3000) for task, told in _by_task(item, "drifted")},
             **numbers,
         )
 
     def to_wire(self, protocol: int = VERSION) -> dict[str, Any]:
         """Return the wire form for a peer of this version of the contract; one of version 1 refuses what it does not know."""
-        wire = {**asdict(self), "sensors_gone": list(self.sensors_gone), "sensors_doubted": list(self.sensors_doubted)}
+        wire: dict[str, Any] = {**asdict(self), "sensors_gone": list(self.sensors_gone), "sensors_doubted": list(self.sensors_doubted)}
         return {name: value for name, value in wire.items() if protocol != 1 or name not in SINCE_2}
+
+
+def _one_of(value: Any, field: str, choices: Collection[str]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise ProtocolError(f"health.{field}: expected one of {', '.join(choices)}")
+    return value
+
+
+def _by_task(item: dict[str, Any], field: str) -> list[tuple[str, Any]]:
+    told = item.get(field, {})
+    if not isinstance(told, dict) or len(told) > MOST_TASKS:
+        raise ProtocolError(f"health.{field}: expected an object of at most {MOST_TASKS} tasks")
+    return [(fields.text(task, f"health.{field}", 63, fields.CLIENT_ID), value) for task, value in told.items()]
 
 
 def _names(item: dict[str, Any], field: str) -> tuple[str, ...]:
@@ -140,6 +160,11 @@ def _names(item: dict[str, Any], field: str) -> tuple[str, ...]:
     if not isinstance(names, list | tuple) or len(names) > MOST_SENSORS:
         raise ProtocolError(f"health.{field}: expected a list of at most {MOST_SENSORS} names")
     return tuple(fields.text(name, f"health.{field}", pattern=SENSOR) for name in names)
+
+
+def day(t: float) -> str:
+    """Return the day of a time, in UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime(t))
 
 
 def resting(not_now: str, not_before: float | None) -> str:

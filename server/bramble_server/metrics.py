@@ -218,7 +218,16 @@ class _Health(Collector):
             if report.get("throttled") is not None:
                 for bit, state in THROTTLED.items():
                     throttled.add_metric([client, state], float(report["throttled"] >> bit & 1))
-        yield from (disks, throttled)
+        text = "How many clients go by which model of a task at their sites."
+        used = GaugeMetricFamily("bramble_in_use", text, labels=["task", "model"])
+        text = "Since when a client's error of a task is higher than it was, seconds since 1970; alone is yes, no or unknown."
+        drifted = GaugeMetricFamily("bramble_client_drifted_timestamp_seconds", text, labels=["client", "task", "alone"])
+        for task in self._registry.tasks:
+            for model, count in sorted(self._registry.in_use(task).items()):
+                used.add_metric([task, model], float(count))
+            for client, drift in sorted(self._registry.drifts(task).items()):
+                drifted.add_metric([client, task, {None: "unknown", True: "yes", False: "no"}[drift.alone]], drift.since)
+        yield from (disks, throttled, used, drifted)
 
 
 class _Bytes(Collector):

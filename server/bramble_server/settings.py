@@ -20,7 +20,7 @@ from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
 TRACKED = (
     *("rounds", "every", "deadline", "adaptive_deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate", "seed"),
     *("strategy", "strategy_option", "clients_per_round", "over_selection", "selection", "selection_option", "eligibility"),
-    *("codec", "codec_option", "keep_models", "keep_rounds", "champion_bound", "champion_rounds", "evaluate_every"),
+    *("codec", "codec_option", "keep_models", "keep_rounds", "champion_bound", "champion_rounds", "evaluate_every", "on_drift"),
     *("discipline", "buffer", "max_staleness", "staleness_exponent", "concurrency", "group"),
 )
 """Settings that may differ from task to task."""
@@ -203,6 +203,9 @@ class ServerSettings(RoundSettings):
     )
     champion_rounds: int = Field(
         2, ge=0, le=100, description="Rounds in a row beyond --champion-bound after which the server goes back to the best; 0: never."
+    )
+    on_drift: Literal["nothing", "round"] = Field(
+        "nothing", description="What follows when the error has risen at a client's site: a round as soon as one can start, or nothing."
     )
     keep_rounds: int = Field(10_000, ge=100, description="Rounds to keep in the history, with each client's part in them.")
     keep_readings: Seconds = Field(

@@ -37,7 +37,14 @@ class StandIn(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
         self.answers: dict[str, Any] = {
-            "/status": {"version": "1.0", "mode": "private", "task": "climate", "round": 7, "running": None},
+            "/status": {
+                "version": "1.0",
+                "mode": "private",
+                "task": "climate",
+                "round": 7,
+                "running": None,
+                "tasks": [{"task": "climate", "in_use": {"global": 1, "personal": 4}}],
+            },
             "/clients": {"clients": {"pi-1": client(), "pi-2": client(connected=False, since=time.time() - 7200, version="[/odd]")}},
             "/rounds": {
                 "rounds": [
@@ -76,7 +83,8 @@ def server() -> Iterator[StandIn]:
 
 def test_each_client_has_its_last_committed_round_and_whether_it_measures(server: StandIn) -> None:
     status = fleet.read(FleetSettings(server=server.url))
-    assert status["server"] == {"version": "1.0", "mode": "private", "task": "climate", "round": 7, "running": None}
+    about = {"version": "1.0", "mode": "private", "task": "climate", "round": 7, "running": None}
+    assert status["server"] == {**about, "in_use": {"climate": {"global": 1, "personal": 4}}}
     assert {name: item["last_round"] for name, item in status["clients"].items()} == {"pi-1": 7, "pi-2": 6}
     assert {name: item["fresh"] for name, item in status["clients"].items()} == {"pi-1": True, "pi-2": False}
 
@@ -177,6 +185,7 @@ def test_the_table_says_what_a_person_wants_to_know(server: StandIn) -> None:
         "[/odd]",
         "roof is gone, [bold]x is gone, 12,345 missed",
         "last committed round 7",
+        "climate: of those that forecast it, 4 by personal, 1 by global",
     ):
         assert said in text, said
 

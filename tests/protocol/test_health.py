@@ -13,6 +13,7 @@ FULL = {
     "sent": 1.7e9, "sample_age": 3.5, "sample_every": 60.0, "soc_temperature": 51.5, "throttled": 0x50005, "memory_free": 310.0,
     "disk_free": 20_480.0, "samples_missed": 3, "sensors_gone": ["bme280", "roof"], "sensors_doubted": ["attic"], "disk": "read-only",
     "windows_doubtful": 12, "slow": True, "not_now": "hours", "not_before": 1.8e9, "alarms": 3,
+    "in_use": {"climate": "personal", "room": "baseline"}, "drifted": {"climate": 1.6e9},
 }  # fmt: skip
 
 
@@ -49,6 +50,12 @@ def test_a_laptop_may_leave_out_what_it_cannot_tell() -> None:
         ({"not_now": "tired"}, "health.not_now"),
         ({"not_now": ["hours"]}, "health.not_now"),
         ({"not_before": -1}, "health.not_before"),
+        ({"in_use": {"climate": "none"}}, "health.in_use"),
+        ({"in_use": {"Climate": "global"}}, "health.in_use"),
+        ({"in_use": ["climate"]}, "health.in_use"),
+        ({"in_use": {f"task-{n}": "global" for n in range(17)}}, "health.in_use"),
+        ({"drifted": {"climate": -1}}, "health.drifted"),
+        ({"drifted": {"climate": None}}, "health.drifted"),
         ({"samples_missed": -1}, "health.samples_missed"),
         ({"samples_missed": 0.5}, "health.samples_missed"),
         ({"sensors_gone": "roof"}, "health.sensors_gone"),
@@ -79,5 +86,7 @@ def test_throttling_is_said_in_words(bits: int, said: str) -> None:
 
 def test_a_server_of_version_1_is_sent_the_fields_that_it_knows() -> None:
     told = Health.from_wire(FULL).to_wire(1)
-    assert set(FULL) - set(told) == {"sensors_doubted", "windows_doubtful", "disk", "slow", "not_now", "not_before", "alarms"}
+    assert set(FULL) - set(told) == {
+        *("sensors_doubted", "windows_doubtful", "disk", "slow", "not_now", "not_before", "alarms", "in_use", "drifted")
+    }
     assert Health.from_wire(told).to_wire(1) == told

@@ -114,7 +114,16 @@ def test_promtool_finds_nothing() -> None:
     registry.join(Handshake(2, "pi-1"), "s1", "10.0.0.1")
     measured = {name: 50.0 for name in ("sample_age", "sample_every", "soc_temperature", "memory_free", "disk_free")}
     told = Health.from_wire(
-        {"sent": 1.0, **measured, "samples_missed": 3, "sensors_gone": ["bme280"], "throttled": 0x50005, "disk": min(DISK)}
+        {
+            "sent": 1.0,
+            **measured,
+            "samples_missed": 3,
+            "sensors_gone": ["bme280"],
+            "throttled": 0x50005,
+            "disk": min(DISK),
+            "in_use": {"small": "blend"},
+            "drifted": {"small": 86400.0},
+        }
     )
     registry.report("pi-1", told)
     metrics.round_ended("small", "committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0})

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from bramble_client.learn.controls import Controls
 from bramble_client.learn.feedback import Left
+from bramble_client.use.drift import Drift
 from bramble_client.use.own import Own
 from bramble_client.use.standing import Standing
 from bramble_protocol import codecs
@@ -40,7 +41,7 @@ def written(manifest: Manifest, kept: Kept) -> str | None:
     controls = {number: text(control, manifest.layout) for number, control in kept.controls.items()}
     left = None if kept.left is None else _left_text(kept.left, manifest.layout)
     personal = None if kept.own.personal is None else text(kept.own.personal, manifest.layout)
-    own = {"personal": personal, "standing": kept.own.standing.to_json()}
+    own = {"personal": personal, "standing": kept.own.standing.to_json(), "drift": kept.own.drift.to_json()}
     return json.dumps([manifest.meaning, text(kept.state, manifest.interface.state), controls, left, own])
 
 
@@ -77,7 +78,7 @@ def _left(told: Any, layout: Layout) -> Left:
 
 def _own(told: Any, layout: Layout) -> Own:
     personal = None if told["personal"] is None else vector(told["personal"], layout)
-    return Own(personal, Standing.from_json(told["standing"]))
+    return Own(personal, Standing.from_json(told["standing"]), Drift.from_json(told["drift"]))
 
 
 def text(values: Weights, layout: Layout) -> str:

@@ -288,7 +288,7 @@ def local_run(
         site = site.scored(
             lambda weights: measure(runtime, fresh, Model(weights, kept.state).arguments(manifest))["error"],
             update.best, best, fresh, manifest,
-        )  # fmt: skip
+        ).watched(lambda part: measure(runtime, part, Model(update.best, kept.state).arguments(manifest))["error"], fresh)  # fmt: skip
     metrics["loss_before"] = measure(runtime, data, before)["loss"]
     run = fit(
         runtime, manifest, data, model, config, shuffles(config.seed, client_id, update.round), pace,

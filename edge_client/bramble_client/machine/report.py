@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +24,10 @@ ACK_S = 10.0
 
 SOON_S = 2.0
 """Seconds until the next report while there is no sample yet: whoever deploys a release waits for the first one."""
+
+
+Used = tuple[Mapping[str, str], Mapping[str, float]]
+"""As ``in_use`` and ``drifted`` of a report."""
 
 
 class Sampling(Protocol):
@@ -63,6 +67,8 @@ class Reporter(Worker):
         Returns why it does not train for the time being, or None.
     alarms
         Returns how many windows were alarms since it began, or None if nothing can be one.
+    used
+        Returns what it goes by, of each task, and since when the error of some has risen.
     clock
         Dates reports, and says how old the newest sample is.
     """
@@ -79,6 +85,7 @@ class Reporter(Worker):
         slow: Callable[[], bool] = lambda: False,
         rest: Callable[[], Rest | None] = lambda: None,
         alarms: Callable[[], int | None] = lambda: None,
+        used: Callable[[], Used] = lambda: ({}, {}),
         clock: Clock = time,
     ) -> None:
         super().__init__("reporter")
@@ -88,7 +95,7 @@ class Reporter(Worker):
         self._gone, self._doubted = gone, doubted
         self._trouble = trouble
         self._doubtful, self._slow = doubtful, slow
-        self._rest, self._alarms, self._clock = rest, alarms, clock
+        self._rest, self._alarms, self._used, self._clock = rest, alarms, used, clock
         self._due = threading.Event()
 
     def wake(self) -> None:
@@ -99,7 +106,7 @@ class Reporter(Worker):
         """Return how things are."""
         sampling, found = self._sampling, machine.read(self._folder)
         sampled = None if sampling is None else sampling.sampled
-        rest = self._rest()
+        rest, (in_use, drifted) = self._rest(), self._used()
         throttled = found.get("health_throttled")
         return Health(
             sent=self._clock.time(),
@@ -118,6 +125,8 @@ class Reporter(Worker):
             not_now=None if rest is None else rest.why,
             not_before=None if rest is None else rest.until,
             alarms=self._alarms(),
+            in_use=in_use,
+            drifted=drifted,
         )
 
     def run(self) -> None:

@@ -12,6 +12,7 @@ from bramble_client.learn import local_state
 from bramble_client.learn.memory import Memory
 from bramble_client.learn.runtime import Graph
 from bramble_client.learn.trainer import Trainer
+from bramble_client.use.drift import DAY, Drift
 from bramble_client.use.inference import Inference, infer, newest
 from bramble_client.use.latest import Latest
 from bramble_client.use.received import Received
@@ -19,6 +20,7 @@ from bramble_client.worker import Worker
 from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Manifest
+from bramble_protocol.health import day
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import ClientUpdate
 
@@ -64,12 +66,18 @@ class Forecaster(Worker):
         """Of each task, beginning and end of the bin that was filling when a forecast was made last, and the round of its model."""
         self._troubles: dict[str, str] = {}
         self._in_use: dict[str, str] = {}
+        self._drifted: dict[str, float] = {}
         self._forgotten = 0
 
     @property
     def in_use(self) -> dict[str, str]:
         """What each task goes by here, one of ``bramble_client.use.standing.CHOICES``."""
         return dict(self._in_use)
+
+    @property
+    def drifted(self) -> dict[str, float]:
+        """Of each task whose error has risen here of late, since when, in seconds since 1970-01-01 UTC."""
+        return dict(self._drifted)
 
     def wake(self) -> None:
         """Look whether there is something to forecast."""
@@ -89,7 +97,7 @@ class Forecaster(Worker):
     def forget(self, task: str | None = None) -> None:
         """Forget models and forecasts of all tasks, or of one; whoever calls holds the memory's lock."""
         self._forgotten += 1
-        for kept in (self._models, self._told, self._troubles, self._in_use):
+        for kept in (self._models, self._told, self._troubles, self._in_use, self._drifted):
             for name in [*kept] if task is None else [task]:
                 kept.pop(name, None)
         self._latest.forget(task)
@@ -133,6 +141,7 @@ class Forecaster(Worker):
             if not len(window) or manifest.layout != model.layout:
                 return
             kept = local_state.read(noted, manifest, initial)
+            self._note(task, kept.own.drift)
             found = infer(graph, manifest, window, model.weights, kept.state, kept.own)
             with self._memory.lock:
                 if generation == self._forgotten:
@@ -140,6 +149,15 @@ class Forecaster(Worker):
 
         if self._trainer.beside(model.graph, PATIENCE_S, work):
             self._troubles.pop(task, None)
+
+    def _note(self, task: str, drift: Drift) -> None:
+        """Say once that the error has risen here."""
+        before = self._drifted.pop(task, None)
+        if drift.since is None:
+            return
+        self._drifted[task] = since = drift.since * DAY
+        if since != before:
+            log.warning("the error of %s is higher here since %s: a sensor, where it stands, or the weather has changed", task, day(since))
 
     def _tell(self, task: str, model: Received, manifest: Manifest, found: Inference) -> None:
         units = {channel.key: channel.unit for channel in manifest.channels}

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bramble_client.learn.windows import Windows
+from bramble_client.use.drift import DAY, Day, Drift
 from bramble_client.use.standing import BASELINE, BLEND, GLOBAL, PERSONAL, Standing
 from bramble_protocol.graph import Manifest
 from bramble_protocol.layout import Weights
@@ -25,11 +26,13 @@ class Own:
     personal: Weights | None = None
     """The weights that this client's last run ended with, shape (layout.size,): the global model, fine-tuned here; None before any."""
     standing: Standing = field(default_factory=Standing)
+    drift: Drift = field(default_factory=Drift)
+    """Of the global model's error."""
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to keep."""
-        return self.personal is None and not self.standing.scores
+        return self.personal is None and not self.standing.scores and self.drift == Drift()
 
     def scored(
         self, error: Callable[[Weights], float], model: Weights, tested: Mapping[str, float], fresh: Windows, manifest: Manifest
@@ -52,6 +55,20 @@ class Own:
             errors |= {PERSONAL: error(self.personal), BLEND: error(blend(model, self.personal))}
         without = () if persists(fresh, manifest, tested["baseline"]) else (BASELINE,)
         return replace(self, standing=self.standing.scored(errors, tested["baseline"], len(fresh), without))
+
+    def watched(self, error: Callable[[Windows], float], fresh: Windows) -> Own:
+        """Return it after the best global model's error was looked at day by day.
+
+        Parameters
+        ----------
+        error
+            Returns the mean error on some windows.
+        fresh
+            New ones, in order of time.
+        """
+        number = np.floor(fresh.time / DAY).astype(int)
+        parts = ((day, fresh[number == day]) for day in np.unique(number).tolist())
+        return replace(self, drift=self.drift.after(Day(day, error(part) * len(part), len(part)) for day, part in parts))
 
     def trained(self, weights: Weights) -> Own:
         """Return it after a run that ended with these weights."""

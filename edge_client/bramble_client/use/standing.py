@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-BASELINE, GLOBAL, PERSONAL, BLEND = "baseline", "global", "personal", "blend"
-CHOICES = (BASELINE, GLOBAL, PERSONAL, BLEND)
-"""What a site may go by: the task's baseline; the fleet's model; that model as this client's last run left it; the mean of the two."""
+from bramble_protocol.health import IN_USE
+
+BASELINE, GLOBAL, PERSONAL, BLEND = CHOICES = IN_USE
 HALF_LIFE = 500.0
 """Windows after which an error counts half: three weeks of hourly ones. A season may change the choice, a week's weather not."""
 ENOUGH = 20.0

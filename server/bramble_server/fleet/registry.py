@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +12,7 @@ from bramble_protocol.clock import Clock
 from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel, Handshake
 from bramble_server.fleet import eligibility, plausibility
+from bramble_server.fleet.drifts import Drift, compared
 from bramble_server.fleet.namesakes import Namesakes
 from bramble_server.fleet.plausibility import Needs
 from bramble_server.fleet.refused import Refused
@@ -210,6 +212,21 @@ class Registry:
             (names.add if unwell[task] and known.connected else names.discard)(client)
         return before != [client in names for names in self._unwell.values()]
 
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that clients are asked for, the first first."""
+        return [*self._tasks]
+
+    def in_use(self, task: str) -> dict[str, int]:
+        """Return how many connected clients go by which model of a task."""
+        reports = (client.health for client in self._clients.values() if client.connected)
+        return dict(Counter(chosen for report in reports if report and (chosen := report.in_use.get(task))))
+
+    def drifts(self, task: str) -> dict[str, Drift]:
+        """Return which connected clients' error of a task has risen, compared with all that forecast it."""
+        reports = {name: client.health for name, client in self._clients.items() if client.connected}
+        return compared({name: report.drifted.get(task) for name, report in reports.items() if report and task in report.in_use})
+
     def health(self) -> dict[str, dict[str, Any]]:
         """Return the last report of each connected client that has sent one, by id."""
         return {name: report for name, client in self._clients.items() if client.connected and (report := _told(client)) is not None}
@@ -285,6 +302,7 @@ class Registry:
         """
         busy, now = set(training), self.clock.time()
         task = task or next(iter(self._tasks), "")
+        drifts = self.drifts(task)
         return {
             name: {
                 "connected": client.connected,
@@ -309,6 +327,7 @@ class Registry:
                         None,
                         (None if self._outside(client, task) else client.not_asked.get(task), client.left_out.get(task), _pace(client)),
                     ),
+                    *([drifts[name].told(task)] if name in drifts else []),
                 ],
             }
             for name, client in sorted(self._clients.items())

@@ -87,7 +87,8 @@ def _row(client: Client) -> dict[str, Any]:
         "since": client.since,
         "last_seen": client.last_seen,
         "last_cycle": client.last_cycle,
-        "health": client.health and client.health.to_wire(),
+        # what it goes by is not kept: in private mode nobody is to know of whom that was
+        "health": client.health and {name: value for name, value in client.health.to_wire().items() if name != "in_use"},
         "health_at": client.health_at,
     }
 

@@ -185,6 +185,10 @@ class Coordinator:
         """Note that what is known of some client has changed; does not wait."""
         self._writer.post(lambda _: self._changed())
 
+    def drifted(self, client: str, tasks: Sequence[str]) -> None:
+        """Note that a client's error of some tasks has risen; does not wait."""
+        self._writer.post(lambda _: self._tracks.drifted(client, tasks))
+
     def left(self, client: str) -> None:
         """Note that a client is gone; does not wait."""
         self._writer.post(lambda reply: self._left(client, reply))

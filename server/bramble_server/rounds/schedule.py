@@ -41,6 +41,11 @@ class Schedule:
         """Have no further round start by itself until somebody starts one."""
         self._left = 0
 
+    def hasten(self) -> None:
+        """Have one round start as soon as it can; where rounds follow one another anyway nothing changes."""
+        if not self._lasting:
+            self._left, self._next = max(self._left, 1), -math.inf
+
     def due(self, now: float) -> float | None:
         """Return seconds until the next round should start, given enough clients and that none runs; ``None`` for never."""
         return max(0.0, self._next - now) if self._left > 0 else None

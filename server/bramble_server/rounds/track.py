@@ -71,7 +71,8 @@ class Track:
         self.task, self.graph, self.settings = foundation.task, foundation.graph, foundation.settings
         self._initial = self.model = Model(0, self.graph.initial, {})
         self._lasting = self.settings.discipline == "asynchronous"
-        self._schedule = Schedule(self.settings.rounds, self.settings.every, self._lasting)
+        self.schedule = Schedule(self.settings.rounds, self.settings.every, self._lasting)
+        """When its rounds start by themselves."""
         self._commits = Commits(self.settings, self.task, self.graph.manifest, shared.store, shared.registry, shared.metrics, shared.clock)
         self._openings = Openings(foundation, shared.store, shared.archive, self._commits, shared.clock)
         self._cohorts, self._cohort = Cohorts(self.settings, self.settings.training(self.graph.manifest.config).seed), Cohort(())
@@ -113,7 +114,7 @@ class Track:
             under_way = {client: one.round for client, one in left.going.items()}
             self._sent = {client: one.sent for client, one in left.going.items()}
             self._state = self._machine.begin(self._rules, left.last, left.answered, under_way)
-            self._schedule.started(self._shared.clock.monotonic())
+            self.schedule.started(self._shared.clock.monotonic())
 
     # What others may know
 
@@ -202,7 +203,7 @@ class Track:
                 self._shared.changed()
         if before.running and not self._state.running:
             self.give_way()
-            if self._schedule.going:
+            if self.schedule.going:
                 self.tick(self._shared.clock.monotonic())  # at once, for what came with the last update is for the next round
 
     def give_way(self) -> None:
@@ -250,7 +251,7 @@ class Track:
         """Note when the open round ends."""
         now = self._shared.clock.monotonic()
         self._deadline = now + open_round.left
-        self._schedule.started(now)
+        self.schedule.started(now)
 
     def _perform(self, action: machine.Action, reply: Reply) -> None:
         match action:
@@ -299,7 +300,7 @@ class Track:
     def _commit(self) -> None:
         open_round = self._open
         assert open_round is not None
-        going = self._state.under_way if self._schedule.going and not self._schedule.last else None
+        going = self._state.under_way if self.schedule.going and not self.schedule.last else None
         try:
             self.model = self._shared.loop.offload(self._commits.finish, open_round, self.model, going)
         except Exception as error:
@@ -325,7 +326,7 @@ class Track:
     def _closed(self, open_round: OpenRound, committed: bool) -> None:
         self._open = None
         self._keep_requests(open_round)
-        self._schedule.ended(self._shared.clock.monotonic(), committed)
+        self.schedule.ended(self._shared.clock.monotonic(), committed)
         state = "committed" if committed else "abandoned"
         self._shared.metrics.round_ended(self.task, state, open_round.seconds, self.model.metrics)
         self._commits.told(open_round)
@@ -348,7 +349,7 @@ class Track:
         """Return seconds until its deadline or the next round by the schedule; None for neither."""
         if self._state.running:
             return self._deadline - now
-        return self._schedule.due(now) if self._shared.registry.ready(self.task) >= self.settings.min_clients else None
+        return self.schedule.due(now) if self._shared.registry.ready(self.task) >= self.settings.min_clients else None
 
     def tick(self, now: float) -> None:
         """End a round whose deadline has passed, or start one that is due."""
@@ -361,7 +362,7 @@ class Track:
         try:
             self.feed(self.begin(), Reply(self._shared.loop.event()))
         except BrambleError as error:
-            self._schedule.ended(now, False)
+            self.schedule.ended(now, False)
             if not isinstance(error, StoreError):  # which the store says itself
                 self._shared.limited_log.about("the schedule", f"no round can start: {error}", logging.ERROR)
 
@@ -376,7 +377,7 @@ class Track:
     def stop(self) -> int | None:
         """End the open round with what has come, and have none follow; return its number."""
         number = self.number
-        self._schedule.stop()
+        self.schedule.stop()
         if number is not None:
             self.feed(machine.Deadline(number), Reply(self._shared.loop.event()))
         return number
@@ -384,7 +385,7 @@ class Track:
     def forget(self) -> None:
         """Return to the initial model, after a reset."""
         if self._lasting and self.settings.rounds is None:
-            self._schedule.stop()
+            self.schedule.stop()
         self._commits.forget()
         self._cohorts.forget()
         self.model = self._initial

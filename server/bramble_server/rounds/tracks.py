@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from bramble_server.foundation import Foundation
 from bramble_server.rounds.track import Track
@@ -66,6 +66,13 @@ class Tracks:
     def of(self, number: int) -> Track:
         """Return the track that a round is of; the first, if no one knows it."""
         return next((track for track in self if track.knows(number)), self.first)
+
+    def drifted(self, client: str, tasks: Collection[str]) -> None:
+        """Have a round start of those of the tasks whose policy it is, for their error has risen at a client's site."""
+        for track in self:
+            if track.task in tasks and track.settings.on_drift == "round":
+                log.info("%s: the error of %s has risen there: a round follows", client, track.task)
+                track.schedule.hasten()
 
     def each(self, work: Callable[[Track], None]) -> None:
         """Do something with every track, also after it failed with one; then raise what that was."""

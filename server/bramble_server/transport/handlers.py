@@ -174,8 +174,11 @@ class Handlers:
         """Take a client's report on itself and its machine."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
-            if self._registry.report(client.id, Health.from_wire(value)):
+            told, before = Health.from_wire(value), client.health.drifted if client.health else {}
+            if self._registry.report(client.id, told):
                 self._coordinator.listed()
+            if risen := [task for task, since in told.drifted.items() if before.get(task) != since]:
+                self._coordinator.drifted(client.id, risen)
             return {"accepted": True}
 
         return self._answer(sid, health.EVENT, False, payload, take)

@@ -24,6 +24,9 @@ def blueprint(services: Services) -> Blueprint:
     def clients() -> Response:
         task = services.track(query.asked()["task"]).task
         found = services.registry.to_json(services.coordinator.view.tasks[task].waiting_for, task)
+        if services.settings.mode == "private":  # counts alone, in /status
+            for client in found.values():
+                (client["health"] or {}).pop("in_use", None)
         return jsonify(
             clients=found, never_seen=services.never_seen(), refused=services.registry.refused.to_json(services.registry.clock.time())
         )

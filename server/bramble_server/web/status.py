@@ -68,6 +68,7 @@ def _summary(services: Services, track: Foundation, last: int, running: int | No
         "running": running,
         "group": track.settings.group,
         "able": services.registry.ready(task),
+        "in_use": services.registry.in_use(task),
     }
 
 

@@ -57,6 +57,7 @@ def hours(after: int, until: int) -> str:
     return f"{begin}-{end}"
 
 
+@pytest.mark.process
 def test_outside_of_its_hours_it_says_so_at_once_and_until_when(server: Server, make: Make) -> None:
     make(train_between=hours(2, 3))
     report = heard(server, "health")[0]

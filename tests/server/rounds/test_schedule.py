@@ -71,3 +71,25 @@ def test_a_round_started_by_hand_moves_the_interval() -> None:
     schedule.started(30.0)
     schedule.ended(31.0, committed=True)
     assert schedule.due(31.0) == 59.0
+
+
+def test_a_round_that_is_hastened_starts_once_as_soon_as_it_can() -> None:
+    schedule = Schedule()
+    schedule.hasten()
+    assert schedule.due(5.0) == 0.0
+    schedule.started(5.0)
+    schedule.ended(6.0, committed=True)
+    assert schedule.due(100.0) is None
+    every = Schedule(every=60.0)
+    every.started(0.0)
+    every.ended(1.0, committed=True)
+    every.hasten()
+    assert every.due(2.0) == 0.0
+    every.started(2.0)
+    assert every.due(2.0) == 60.0
+
+
+def test_where_rounds_follow_one_another_nothing_is_hastened_nor_begun() -> None:
+    schedule = Schedule(lasting=True)
+    schedule.hasten()
+    assert schedule.due(0.0) is None
