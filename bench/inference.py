@@ -42,6 +42,7 @@ def main() -> list[Row]:
         latest, last = Latest(folder / "latest.json", "pi-1", time.time), float(site.times[-1])
         with closing(recorder), closing(Runner()) as runner:
             trainer = Trainer(folder, lambda _: graph.data, "pi-1", runner)
+            trainer.graphs.get(graph.sha256)
             window = newest(recorder.columns, last, graph.manifest)
 
             def call(loaded: Graph, manifest: Manifest, state: Weights) -> None:

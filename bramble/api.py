@@ -189,6 +189,13 @@ class Server:
         """The model of a round that is kept, as :meth:`model` has it."""
         return self._ask("GET", f"/models/{number}", task=task)
 
+    def graph(self, sha256: str) -> bytes:
+        """The graph file with this digest, as clients fetch it."""
+        reply = self._fetch("GET", f"/graphs/{sha256}.tflite")
+        if reply.status_code != 200:
+            self._read(reply)  # raises what it says
+        return reply.content
+
     def updates(self, weights: bool = False, task: str | None = None) -> dict[str, JSON]:
         """Measures of each client's latest update, with its weights if they are wanted."""
         return self._ask("GET", "/model/clients", weights=int(weights), task=task)
@@ -275,10 +282,13 @@ class Server:
         return self._ask("POST", "/reset", task=task)
 
     def _ask(self, method: str, path: str, body: bytes | None = None, **query: float | str | None) -> JSON:
+        return self._read(self._fetch(method, path, body, **query))
+
+    def _fetch(self, method: str, path: str, body: bytes | None = None, **query: float | str | None) -> requests.Response:
         params = {name: value for name, value in query.items() if value is not None}
         address = self.url + path
         try:
-            reply = self._session.request(method, address, params, body, timeout=self._timeout, allow_redirects=False)
+            return self._session.request(method, address, params, body, timeout=self._timeout, allow_redirects=False)
         except requests.exceptions.SSLError as error:
             raise ServerDown(f"The certificate of {self.url} is not trusted; name its authority with --ca.") from error
         except requests.exceptions.Timeout as error:
@@ -287,7 +297,6 @@ class Server:
             if _speaks_no_http(error):
                 raise ServerDown(f"What answers at {self.url} does not speak HTTP; check the address and the port.") from error
             raise ServerDown(f"No server answers at {self.url}; start one with `bramble server`.") from error
-        return self._read(reply)
 
     def _read(self, reply: requests.Response) -> JSON:
         try:

@@ -23,6 +23,7 @@ from bramble.settings import (
     ExportModelSettings,
     FleetSettings,
     ForgetSettings,
+    GetModelSettings,
     GroupsSettings,
     LatestSettings,
     ListClientsSettings,
@@ -30,6 +31,7 @@ from bramble.settings import (
     ListRoundsSettings,
     ListTasksSettings,
     PinSettings,
+    PredictSettings,
     RetireTaskSettings,
     RollbackSettings,
     ShowRoundSettings,
@@ -46,7 +48,7 @@ from bramble_protocol.printable import printable
 from bramble_server.settings import ServerSettings
 
 ORDER = (
-    *("demo", "server", "client", "inspector", "fleet", "round", "evaluate", "model", "task", "strategies"),
+    *("demo", "server", "client", "inspector", "fleet", "round", "evaluate", "model", "predict", "task", "strategies"),
     *("simulate", "experiment", "sensors", "settings", "token"),
 )
 """In which help lists the commands: what runs, what a fleet is led with, what is tried out beforehand, and what is set up."""
@@ -133,8 +135,10 @@ task.app.command("deploy")(flags.command(DeployTaskSettings, "fleet", _room("bra
 task.app.command("retire")(flags.command(RetireTaskSettings, "fleet", _room("bramble.deploying", "server", "retire")))
 app.command("evaluate")(flags.command(EvaluateSettings, "fleet", _room("bramble.evaluate", "server")))
 model.command("export")(flags.command(ExportModelSettings, "fleet", _room("bramble.exporting", "server")))
+model.command("get")(flags.command(GetModelSettings, "fleet", _room("bramble.model", "server", "get")))
 model.command("pin")(flags.command(PinSettings, "fleet", _room("bramble.model", "server", "pin")))
 model.command("unpin")(flags.command(UnpinSettings, "fleet", _room("bramble.model", "server", "unpin")))
+app.command("predict")(flags.command(PredictSettings, "predict", _room("bramble.predict", "client")))
 app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulate", "server,client")))
 app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room("bramble.experiment", "server,client")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+import numpy as np
 from rich.markup import escape
 
 from bramble import terminal
 from bramble.api import JSON, Server
-from bramble.settings import ListModelsSettings, PinSettings, RollbackSettings, UnpinSettings
+from bramble.settings import GetModelSettings, ListModelsSettings, PinSettings, RollbackSettings, UnpinSettings
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.graph import GraphFile
 from bramble_protocol.printable import printable
 
 
@@ -78,4 +81,27 @@ def unpin(settings: UnpinSettings) -> int:
     """Let the best model be the champion again; return 0."""
     former = Server.of(settings).unpin(settings.task)["unpinned"]
     print("no model was pinned" if former is None else f"the model of round {former} is the champion for as long as none is better")
+    return 0
+
+
+def get(settings: GetModelSettings) -> int:
+    """Write a model as a graph file with its weights inside; return 0.
+
+    Raises
+    ------
+    BrambleError
+        If the server refuses or does not answer, or the file cannot be written.
+    """
+    server = Server.of(settings)
+    status = server.status(settings.task)
+    graph = GraphFile.read(server.graph(status["graph"]))
+    found = server.model(settings.task) if settings.number is None else server.model_of(settings.number, settings.task)
+    layout = graph.manifest.layout
+    weights = np.concatenate([np.ravel(np.asarray(found["weights"][tensor.name], np.float32)) for tensor in layout.tensors])
+    packed = GraphFile.pack(graph.flatbuffer, graph.manifest, weights, graph.state)
+    try:
+        settings.output.write_bytes(packed.data)
+    except OSError as error:
+        raise BrambleError(f"model get: cannot write {settings.output} ({error.strerror}); say where with --output") from None
+    print(f"{settings.output}: the model of round {found['round']} of {status['task']}, for bramble predict")
     return 0

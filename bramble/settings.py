@@ -234,6 +234,28 @@ class ListModelsSettings(ListSettings, TaskSettings):
     """
 
 
+class GetModelSettings(TaskSettings):
+    """Write a global model into a file. It is the task's graph with the model's weights inside, for bramble predict."""
+
+    number: int | None = Field(None, ge=1, description="Round whose model it is, of those that are kept; the newest without it.")
+    output: Path = Field(Path("model.tflite"), description="The file.")
+
+
+class PredictSettings(BaseSettings):
+    """Let a model forecast from a recording. It writes a line for each window, and asks neither server nor client.
+
+    Of a task that forecasts, each line has what came, where the recording has that, and the baseline beside it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_PREDICT_", extra="ignore")
+
+    model: Path = Field(Path("model.tflite"), description="Graph file with the weights inside, as bramble model get writes it.")
+    csv: Path | None = Field(None, description="The recording: a column time, and one a channel. It has to be given.")
+    task: str | None = Field(None, description="The task that the model must be of; any without it.")
+    output: Path | None = Field(None, description="File for the lines; without it they go to stdout.")
+    as_json: bool = Field(False, description="Write a JSON object a line instead of CSV.", json_schema_extra={"flags": "--json"})
+
+
 class RollbackSettings(TaskSettings):
     """Make the model of an older round the global one again.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from bramble_client.acquire.recorder import Recorder
 from bramble_client.learn import local_state
+from bramble_client.learn.graphs import GraphRejected
 from bramble_client.learn.memory import Memory
 from bramble_client.learn.pace import BrokenOff, Pace
 from bramble_client.learn.runner import Runner
@@ -56,12 +57,14 @@ def update(number: int = 3, weights: Weights | None = None) -> ClientUpdate:
 class Site:
     """A client's parts that a forecast needs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, approve: Callable[[GraphFile], None] = lambda graph: None) -> None:
         self.folder, self.mirrored = folder, list[Inference]()
         self.recorder = Recorder(folder / "readings.db", 10_000)
         self.memory = Memory(self.recorder)
         self.runner = Runner()
-        self.trainer = Trainer(folder, lambda _: GRAPH.data, "pi-1", self.runner)
+        self.trainer = Trainer(folder, lambda _: pytest.fail("a forecast fetches no graph"), "pi-1", self.runner, approve)
+        (folder / "graphs").mkdir(exist_ok=True)
+        (folder / "graphs" / f"{GRAPH.sha256}.tflite").write_bytes(GRAPH.data)
         latest = Latest(folder / "latest.json", "pi-1", lambda: 0.0)
         self.forecaster = Forecaster(self.trainer, self.recorder, self.memory, latest, lambda *told: self.mirrored.append(told[-1]))
         self.recorder.appended = self.forecaster.wake
@@ -207,14 +210,24 @@ def test_a_forecast_comes_between_the_calls_of_a_run(site: Site) -> None:
     assert not run.is_alive()
 
 
-def test_a_graph_that_is_not_the_one_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    site = Site(tmp_path)
+def test_a_graph_that_is_not_to_be_run_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(graph: GraphFile) -> None:
+        raise GraphRejected("graph: nobody signed it")
+
+    site = Site(tmp_path, refuse)
     site.recorder.append_many(readings(30))
-    site.receive(replace(update(), graph="0" * 64))
-    wait_for(lambda: "no forecast of climate" in caplog.text, "a word about it")
+    site.receive(update())
+    wait_for(lambda: "no forecast of climate: graph: nobody signed it" in caplog.text, "a word about it")
     site.recorder.append_many(readings(2, 30))
     site.close()
     assert sum("no forecast" in message for message in caplog.messages) == 1
+
+
+def test_before_a_run_fetched_the_graph_nothing_is_forecast_nor_fetched(site: Site) -> None:
+    site.recorder.append_many(readings(30))
+    site.receive(replace(update(), graph="0" * 64))
+    assert not site.trainer.beside("0" * 64, 5.0, lambda *loaded: pytest.fail("there is no such graph"))
+    assert site.told() is None
 
 
 def test_a_model_is_read_as_it_was_kept_and_one_that_is_damaged_is_none() -> None:

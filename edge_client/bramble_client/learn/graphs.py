@@ -41,6 +41,10 @@ class GraphCache:
         self._approved: list[str] = []
         """Digests, the newest last: tasks take turns, and whose signatures are fetched once need not be for each turn."""
 
+    def __contains__(self, sha256: str) -> bool:
+        """Whether a graph is on the disk."""
+        return (self.folder / f"{sha256}.tflite").exists()
+
     def get(self, sha256: str) -> GraphFile:
         """Return a graph, from disk if it is there whole, otherwise from the server.
 

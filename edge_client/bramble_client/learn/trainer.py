@@ -200,7 +200,7 @@ class Trainer:
         Returns
         -------
         bool
-            Whether it was; not while a run has another graph loaded.
+            Whether it was; not while a run has another graph loaded, nor before a run fetched this one.
 
         Raises
         ------
@@ -210,7 +210,7 @@ class Trainer:
         with self._runner.turn:
             free = self._running.acquire(blocking=False)
             try:
-                if not free and not self._runner.holds(sha256):
+                if not self._runner.holds(sha256) and not (free and sha256 in self.graphs):
                     return False
                 work(self._runner, *self._load(sha256, seconds))
             finally:

@@ -65,14 +65,15 @@ class Forecaster(Worker):
         self._told: dict[str, tuple[float, float, int]] = {}
         """Of each task, beginning and end of the bin that was filling when a forecast was made last, and the round of its model."""
         self._troubles: dict[str, str] = {}
-        self._in_use: dict[str, str] = {}
+        self._found: dict[str, tuple[int, Inference]] = {}
+        """Of each task, the round of the model and what was told last."""
         self._drifted: dict[str, float] = {}
         self._forgotten = 0
 
     @property
     def in_use(self) -> dict[str, str]:
         """What each task goes by here, one of ``bramble_client.use.standing.CHOICES``."""
-        return dict(self._in_use)
+        return {task: found.in_use for task, (_, found) in list(self._found.items())}
 
     @property
     def drifted(self) -> dict[str, float]:
@@ -97,7 +98,7 @@ class Forecaster(Worker):
     def forget(self, task: str | None = None) -> None:
         """Forget models and forecasts of all tasks, or of one; whoever calls holds the memory's lock."""
         self._forgotten += 1
-        for kept in (self._models, self._told, self._troubles, self._in_use, self._drifted):
+        for kept in (self._models, self._told, self._troubles, self._found, self._drifted):
             for name in [*kept] if task is None else [task]:
                 kept.pop(name, None)
         self._latest.forget(task)
@@ -160,8 +161,10 @@ class Forecaster(Worker):
             log.warning("the error of %s is higher here since %s: a sensor, where it stands, or the weather has changed", task, day(since))
 
     def _tell(self, task: str, model: Received, manifest: Manifest, found: Inference) -> None:
+        if self._found.get(task) == (model.round, found):
+            return
+        self._found[task] = model.round, found
         units = {channel.key: channel.unit for channel in manifest.channels}
-        self._in_use[task] = found.in_use
         self._latest.tell(
             task,
             {

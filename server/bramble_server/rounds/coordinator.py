@@ -165,8 +165,7 @@ class Coordinator:
         Parameters
         ----------
         number
-            The round that its update names, or ``None`` where it names none: then it was meant for the one that asked first of those that
-            wait for this client, for it trains for one after the other.
+            The round that its update names; ``None`` where it names none: then that of the track which asked first, of those that wait.
         """
 
         def work(reply: Reply) -> None:

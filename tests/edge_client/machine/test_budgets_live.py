@@ -79,6 +79,7 @@ def test_in_its_hours_it_trains(server: Server, make: Make) -> None:
     heard(server, "training_complete")
 
 
+@pytest.mark.process
 def test_a_month_that_is_used_up_stays_so_over_a_restart_and_readings_wait(server: Server, make: Make, tmp_path: Path) -> None:
     agent = make(monthly_bytes=1)
     assert heard(server, "health")[0]["not_now"] == "bytes"

@@ -77,6 +77,19 @@ class Recording:
         ends = ((key, float(values[i]), float(values[following])) for key, values in self._columns.items())
         return {key: _present(before + (after - before) * part) for key, before, after in ends}
 
+    def samples(self, keys: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return its own samples, as a recorder hands out readings.
+
+        Returns
+        -------
+        t
+            Shape (n,), seconds since 1970-01-01 UTC.
+        values
+            Shape (n, len(keys)); NaN where a reading is missing, and for a channel that it does not have.
+        """
+        nothing = np.full(len(self._times), np.nan)
+        return self._times, np.stack([self._columns.get(key, nothing) for key in keys], 1).astype(np.float64)
+
 
 def _present(value: float) -> float | None:
     return None if value != value else float(value)
