@@ -18,6 +18,8 @@ from bramble_client.learn.fitting import Model, Run
 from bramble_client.learn.runtime import Runtime
 from bramble_client.learn.windows import Windows
 from bramble_protocol import BrambleError
+from bramble_protocol.interface import ADAM
+from bramble_protocol.layout import Layout
 from bramble_protocol.messages import TrainConfig
 from bramble_server.authoring import own
 from bramble_server.authoring.export import export
@@ -73,6 +75,11 @@ def test_a_saved_model_with_a_few_lines_of_toml_is_a_task_and_begins_with_its_we
     told = runtime("evaluate", x=x, y=y, sw=np.ones(6, np.float32), **weights)
     off = np.abs((y - expected) / 4)
     assert float(told["loss"]) == pytest.approx(np.mean(np.where(off < 1, off**2 / 2, off - 0.5)), rel=1e-4)
+
+
+def test_a_saved_model_may_be_trained_by_adam(here: Path) -> None:
+    path = saved(here, "power", small(), lambda text: text.replace('"sgd"', '"adam"'))
+    assert own.read(path).interface(Layout(())).slots == ADAM
 
 
 class Custom(keras.layers.Layer):  # type: ignore[misc]

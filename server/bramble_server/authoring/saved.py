@@ -14,6 +14,7 @@
     loss = "squared"             # or "absolute", "huber"
     metric = "RMSE"              # or "MAE"
     clip_norm = 1.0
+    optimizer = "sgd"            # or "adam"
 
     [channels.power_kw]
     unit = "kW"
@@ -80,6 +81,7 @@ class _Declared(_Table):
     loss: Literal["squared", "absolute", "huber"] = "squared"
     metric: Literal["RMSE", "MAE"] = "RMSE"
     clip_norm: float = Field(1.0, gt=0)
+    optimizer: Literal["sgd", "adam"] = "sgd"
     train: _Train = _Train()
 
 
@@ -95,7 +97,7 @@ class SavedTask(Task):
         unit = told.channels[told.target].unit
         self.metric = Metric(told.metric, unit, "sqrt" if told.metric == "RMSE" else "none", "persistence: it will be as now")
         self.config = TrainConfig(epochs=told.train.epochs, batch_size=told.train.batch_size, learning_rate=told.train.learning_rate)
-        self.clip_norm = told.clip_norm
+        self.clip_norm, self.optimizer = told.clip_norm, told.optimizer
         self._place = [channel.key for channel in self.channels].index(told.target)
 
     def model(self) -> Any:
