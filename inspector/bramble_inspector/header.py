@@ -95,18 +95,30 @@ def _round(snapshot: Snapshot) -> Any:
     if not running:
         last = snapshot.ended[-1] if snapshot.ended else None
         text = "no round yet" if last is None else f"idle; round {last['round']} {_how(last)}"
-        return _card("round", "Round", str(status["round"]), [_line(text, "round-line")])
+        return _card("round", "Round", str(status["round"]), [_line(text, "round-line"), *_champion(status)])
     selected = max(snapshot.rounds.get(running, {}).get("selected", 0), len(waiting), 1)
     text = f"running: waiting for {sentences.several(waiting)}" if waiting else "running: averaging"
     bar = dmc.Progress(value=100 * (1 - len(waiting) / selected), size="sm", mt=6, animated=True)
-    return _card("round", "Round", str(running), [_line(text, "round-line"), bar])
+    return _card("round", "Round", str(running), [_line(text, "round-line"), bar, *_champion(status)])
+
+
+def _champion(status: dict[str, Any]) -> list[Any]:
+    """Say which model is the best so far; a server of release 0.1 does not know."""
+    champion = status.get("champion")
+    if not champion:
+        return []
+    text = f"best: the model of round {champion['round']}{', pinned' * champion['pinned']}"
+    if champion["worse"]:
+        text += f"; the newest was worse in {sentences.plural(champion['worse'], 'round')}"
+    return [_line(text, "champion-line")]
 
 
 def _how(entry: dict[str, Any]) -> str:
     if entry["state"] == "abandoned":
         return f"was abandoned ({entry.get('reason') or 'no reason given'})"
     if entry.get("rollback_of"):
-        return f"brought back the model of round {entry['rollback_of']}"
+        reason = str(entry.get("reason") or "").partition(": ")[2]  # of a server that went back by itself
+        return f"brought back the model of round {entry['rollback_of']}" + (f": {reason}" if reason else "")
     out = [client for client, part in entry.get("clients", {}).items() if part.get("replied") and part.get("reason")]
     without = f" without {sentences.several(out)}" if out else ""
     return f"averaged {sentences.plural(entry['updates'], 'update')} in {entry['ended'] - entry['started']:.1f} s{without}"
