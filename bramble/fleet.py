@@ -177,6 +177,8 @@ def _sensors(health: dict[str, Any]) -> str:
         wrong.append(f"{health['windows_doubtful']:,} windows doubtful")
     if health.get("alarms"):
         wrong.append(f"{health['alarms']:,} alarms")
+    if (at := health.get("first_training") or 0.0) > time.time():
+        wrong.append(f"first training in {span(at - time.time())}")
     if health.get("samples_missed"):
         wrong.append(f"{health['samples_missed']:,} missed")
     return ", ".join(wrong)

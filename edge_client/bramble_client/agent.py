@@ -129,6 +129,7 @@ class Agent:
             self._budgets.rest,
             lambda: self.attention.alarms,
             lambda: (self._forecaster.in_use, self._forecaster.drifted),
+            lambda: self._training.first_training,
             clock,
         )
         self._strain = Strain(folder, self._reporter.wake)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -124,7 +125,9 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
                 "in_use": ((info.get("health") or {}).get("in_use") or {}).get(snapshot.task, "–"),
                 "distance": update.get("distance"),
                 "protocol": info.get("protocol"),
-                "remark": ", ".join(filter(None, (*info.get("remarks", ()), _disk(info), last.get(client, {}).get("reason"), *others))),
+                "remark": ", ".join(
+                    filter(None, (*info.get("remarks", ()), _disk(info), _gathers(info, now), last.get(client, {}).get("reason"), *others))
+                ),
             }
         )
     missing = "it has a token and has never connected"
@@ -132,6 +135,12 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
     return result + [
         {"client": client, "shown": sentences.short(client, LONGEST_NAME), "state": "away", **nothing} for client in snapshot.never_seen
     ]
+
+
+def _gathers(info: dict[str, Any], now: float) -> str | None:
+    """Say how long a client still gathers readings before it trains for the first time."""
+    at = (info.get("health") or {}).get("first_training") or 0.0
+    return f"gathers readings: first training in {math.ceil((at - now) / 60)} min" if at > now else None
 
 
 def mark(snapshot: Snapshot) -> str:

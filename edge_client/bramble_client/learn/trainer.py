@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bramble_client.learn import controls, counting, feedback, local_state
 from bramble_client.learn.counting import CHUNK, LARGEST_ANSWER
 from bramble_client.learn.fitting import Model, Shuffle, TrainingFault, fit
+from bramble_client.learn.gathering import NotEnoughData, enough
 from bramble_client.learn.graphs import GraphCache, GraphRejected
 from bramble_client.learn.labels import Columns, Labels, labelled
 from bramble_client.learn.pace import UNBOUND, BrokenOff, NotNow, Pace
@@ -25,7 +26,6 @@ from bramble_client.learn.runner import Runner
 from bramble_client.learn.runtime import Graph, GraphFailed, result
 from bramble_client.learn.windows import Windows, windows
 from bramble_protocol.clock import Clock
-from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile, Manifest
 from bramble_protocol.interface import MEASURES
 from bramble_protocol.layout import Layout, Weights
@@ -39,10 +39,6 @@ _EACH = np.ones(CHUNK, np.float32)
 """What each of the windows counts that are measured in one go."""
 DIVERGED = 1e18
 """A weight or loss beyond it has no float32 square. Looking for infinity is not enough: tflite-runtime stops at the largest float32."""
-
-
-class NotEnoughData(BrambleError):
-    """There is no training window yet; the text says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +132,7 @@ class Trainer:
         Raises
         ------
         NotEnoughData
-            If not a single window can be built.
+            If there are fewer windows than the task wants.
         UnknownLabels
             If a person labelled readings, and never with one of the task's classes.
         GraphRejected
@@ -180,9 +176,9 @@ class Trainer:
         if manifest.layout != layout:
             raise GraphRejected(f"graph: its layout has {manifest.layout.size} weights, the update's {layout.size}; not run")
         columns = labelled(columns, self._labels, manifest)
-        data = windows(*columns([channel.key for channel in manifest.channels], None), manifest)
-        if not len(data):
-            raise NotEnoughData(_missing(manifest, columns))
+        times, values = columns([channel.key for channel in manifest.channels], None)
+        data = windows(times, values, manifest)
+        enough(data, times, values, manifest, self._clock.time())
         return Ready(manifest, initial, data, self._doubts, self._client_id)
 
     def beside(self, sha256: str, seconds: float, work: Callable[[Graph, Manifest, Weights], None]) -> bool:
@@ -364,15 +360,6 @@ def _check(weights: Weights, metrics: dict[str, float], config: TrainConfig) -> 
     if not all(abs(value) < DIVERGED for value in (float(weights.min()), float(weights.max()), *metrics.values())):
         losses = f"loss {metrics['loss_before']:.3g} to {metrics['loss_after']:.3g}"
         raise TrainingFault(f"training diverged with learning rate {config.learning_rate:g} ({losses}); lower learning_rate")
-
-
-def _missing(manifest: Manifest, columns: Columns) -> str:
-    need = f"{manifest.window + manifest.interface.furthest} consecutive bins of {manifest.step_s:g} s, and one reading after them"
-    times, values = columns([channel.key for channel in manifest.channels], None)
-    silent = [channel.key for channel, column in zip(manifest.channels, values.T, strict=True) if np.isnan(column).all()]
-    if len(times) and silent:
-        return f"{NO_WINDOW}: no reading of {', '.join(silent)}; task {manifest.task} needs {need}"
-    return f"{NO_WINDOW}: {len(times)} readings; task {manifest.task} needs {need}"
 
 
 __all__ = ["BrokenOff", "Columns", "GraphFailed", "GraphRejected", "NotEnoughData", "NotNow", "Result", "Trainer", "TrainingFault"]

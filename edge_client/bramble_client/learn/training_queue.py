@@ -102,6 +102,8 @@ class TrainingQueue(Worker):
         self._running: _Job | None = None
         self._void = ""
         """Why nobody waits for the run that is going on; empty while somebody may."""
+        self._gathers: dict[str, float | None] = {}
+        """When tasks whose last run found too little can be trained, as far as that is known."""
         self._failing: dict[str, str] = {}
         """Tasks whose last run failed, with the graph that it ran."""
         self._unsure: dict[str, str] = {}
@@ -131,6 +133,11 @@ class TrainingQueue(Worker):
     def failing(self) -> bool:
         """Whether the last run of any task failed; one that had too little data to begin with, or was not allowed, did not."""
         return bool(self._failing)
+
+    @property
+    def first_training(self) -> float | None:
+        """When the first of the tasks that lack readings will have enough, seconds since 1970 UTC; None if none does, or who knows."""
+        return min((at for at in self._gathers.values() if at is not None), default=None)
 
     def look_again(self) -> None:
         """Find out which tasks whose runs failed are still served: a server that was started anew may be without them."""
@@ -264,12 +271,13 @@ class TrainingQueue(Worker):
 
     def _answer(self, job: _Job) -> None:
         log.info("%s: training", job)
-        failing = True
+        failing, gathers = True, None
         try:
             result = self._train(job.update, job.received)
             payload = result.complete.to_wire(job.update)  # what cannot be sent is as little an update as what was not trained
         except (NotEnoughData, NotNow) as error:
             failing = False
+            gathers = getattr(error, "ready_at", None)
             log.info("%s: not trained: %s", job, error)
             self._failed(job, str(error))
         except BrokenOff as error:
@@ -298,6 +306,7 @@ class TrainingQueue(Worker):
                 self._trained(job.update, result)
         finally:
             with self._changed:
+                self._gathers = {**self._gathers, job.task: gathers}
                 self._failing = self._without(job.task) | ({job.task: job.update.graph} if failing and not self._void else {})
 
     def _without(self, task: str) -> dict[str, str]:

@@ -69,6 +69,8 @@ class Reporter(Worker):
         Returns how many windows were alarms since it began, or None if nothing can be one.
     used
         Returns what it goes by, of each task, and since when the error of some has risen.
+    first_training
+        Returns when it will have readings enough to train, or None.
     clock
         Dates reports, and says how old the newest sample is.
     """
@@ -86,6 +88,7 @@ class Reporter(Worker):
         rest: Callable[[], Rest | None] = lambda: None,
         alarms: Callable[[], int | None] = lambda: None,
         used: Callable[[], Used] = lambda: ({}, {}),
+        first_training: Callable[[], float | None] = lambda: None,
         clock: Clock = time,
     ) -> None:
         super().__init__("reporter")
@@ -96,6 +99,7 @@ class Reporter(Worker):
         self._trouble = trouble
         self._doubtful, self._slow = doubtful, slow
         self._rest, self._alarms, self._used, self._clock = rest, alarms, used, clock
+        self._first_training = first_training
         self._due = threading.Event()
 
     def wake(self) -> None:
@@ -127,6 +131,7 @@ class Reporter(Worker):
             alarms=self._alarms(),
             in_use=in_use,
             drifted=drifted,
+            first_training=self._first_training(),
         )
 
     def run(self) -> None:

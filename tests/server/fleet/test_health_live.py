@@ -18,6 +18,7 @@ REPORT = {
     "soc_temperature": 48.5, "throttled": 5, "memory_free": 300.0, "disk": "read-only", "disk_free": 9000.0, "slow": True,
     "not_now": "hours", "not_before": 1.8e9, "alarms": 3,
     "in_use": {"small": "personal"}, "drifted": {},
+    "first_training": 1.9e9,
 }  # fmt: skip
 
 
