@@ -1,7 +1,8 @@
 """``bramble demo``: a server, mock-sensor clients and the inspector on this machine, living through a year of recorded weather.
 
-Each round brings every client the next stretch of its recording; they forecast it with the global model before anyone
-trains on it, train, and the server averages. Everything runs as its own process, by the very commands a fleet uses.
+Or, with another task, through some hours in simulated rooms. Each round brings every client the next stretch of its recording; they
+forecast it with the global model before anyone trains on it, train, and the server averages. Everything runs as its own process, by
+the very commands a fleet uses.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -24,11 +25,14 @@ from bramble.api import Server
 from bramble.processes import Family
 from bramble.round import described
 from bramble.settings import DemoSettings
+from bramble_client.hal.sim import rooms
 from bramble_client.hal.sim.recordings import builtin
 from bramble_protocol import BrambleError
 
 HOURS = 8760
 """Readings in a recording: one an hour for a year."""
+MINUTES, GATHERED = 30, 70
+"""Readings of a room before each round, and before the first, in which there must be windows enough."""
 ANSWER_S = 30.0
 """Seconds that the server may take to answer, on a machine that trains beside it."""
 
@@ -63,11 +67,11 @@ def _live_through_the_year(settings: DemoSettings, family: Family, folder: Path,
     server = Server(
         family.start(
             "server", "server", "--port", str(settings.port), "--data-dir", str(folder / "server"), "--min-clients", str(settings.clients),
-            "--min-updates", str(settings.clients), ready="bramble server ready on ",
+            "--min-updates", str(settings.clients), "--task", settings.task, ready="bramble server ready on ",
         ),
         timeout=ANSWER_S,
     )  # fmt: skip
-    for name, recording in _places(settings.clients):
+    for name, recording in _places(settings.clients) if settings.task == "climate" else _rooms(settings, folder):
         arguments = ["--server", server.url, "--id", name, "--sensors", "mock", "--data-dir", str(folder / name)]
         family.start(name, "client", *arguments, "--replay", str(recording))
     inspector = family.start(
@@ -78,13 +82,14 @@ def _live_through_the_year(settings: DemoSettings, family: Family, folder: Path,
     metric = wait(lambda status: status["clients"] >= settings.clients, f"{settings.clients} clients to connect")["manifest"]["metric"]
     console.print(f"{settings.clients} clients. Baseline: {metric['baseline']}\n")
     committed = 0
-    stretch = max(48, HOURS // settings.rounds)
+    life = _Life(max(48, HOURS // settings.rounds), 0, "hours") if settings.task == "climate" else _Life(MINUTES, GATHERED, "minutes")
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("living through the year", total=settings.rounds)
-        for _ in range(settings.rounds):
-            progress.update(bar, description=f"the next {stretch} hours")
-            server.generate(stretch)
+        bar = progress.add_task("gathering readings", total=settings.rounds)
+        for turn in range(settings.rounds):
+            count = life.stretch if turn else max(life.stretch, life.first)
+            progress.update(bar, description=f"the next {count} {life.unit}")
+            server.generate(count)
             wait(lambda status: not status["cycle_waiting_for"], "every client's readings")
             progress.update(bar, description="a round of training")
             number = server.start()["round"]
@@ -95,6 +100,24 @@ def _live_through_the_year(settings: DemoSettings, family: Family, folder: Path,
             progress.update(bar, advance=1, description="living through the year")
     console.print(f"\n{committed} of {settings.rounds} rounds committed.")
     return committed
+
+
+class _Life(NamedTuple):
+    """Readings before each round, more of them before the first, and what one of them is called."""
+
+    stretch: int
+    first: int
+    unit: str
+
+
+def _rooms(settings: DemoSettings, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield client names and recordings of simulated rooms, which are written into the folder."""
+    (folder / "rooms").mkdir(parents=True, exist_ok=True)
+    for number in range(1, settings.clients + 1):
+        name = f"room-{number}"
+        path = folder / "rooms" / f"{name}.csv"
+        rooms.write(path, str(number), GATHERED + MINUTES * (settings.rounds + 1))
+        yield name, path
 
 
 def _places(count: int) -> Iterator[tuple[str, Path]]:

@@ -21,7 +21,12 @@ class DemoSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_DEMO_", extra="ignore")
 
     clients: int = Field(5, ge=1, le=50, description="How many clients; each replays the recording of another place.")
-    rounds: int = Field(10, ge=1, le=150, description="How many rounds; together they live through the recorded year.")
+    rounds: int = Field(
+        10, ge=1, le=150, description="How many rounds; together they live through the recorded year, or through hours in simulated rooms."
+    )
+    task: Literal["climate", "room"] = Field(
+        "climate", description="What is learnt: the temperature in some hours from recorded weather, or in 15 minutes from simulated rooms."
+    )
     exit: bool = Field(
         False, description="Stop after the last round, with code 0 only if all of them committed.", json_schema_extra={"flags": "--exit"}
     )

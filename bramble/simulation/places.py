@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bramble_client.hal.errors import RecordingError
-from bramble_client.hal.sim import recordings
+from bramble_client.hal.sim import recordings, rooms
 from bramble_client.learn.windows import Windows, windows
 from bramble_client.recordings import exercises
 from bramble_protocol.errors import BrambleError
@@ -29,6 +29,9 @@ LEAST = 500
 """Windows that a client has at least, as long as its place has so many."""
 MOST = 1 << 40
 """Bytes of windows that a place may have: they are views, and there once."""
+
+ROOMS, MINUTES = 10, 5 * 1440
+"""Simulated rooms, and minutes of each, for tasks whose bins are of a minute or less."""
 
 Readings = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -141,8 +144,12 @@ def _place(name: str, all_windows: Windows, manifest: Manifest) -> Place | None:
 
 
 def _readings(source: str | None, manifest: Manifest) -> Mapping[str, Readings]:
+    if source is None and _of_exercises(manifest):
+        return _exercises(manifest)
+    if source is None and manifest.step_s <= rooms.MINUTE:
+        return _heated(manifest)
     if source is None:
-        return _exercises(manifest) if _of_exercises(manifest) else dict(_recorded(recordings.builtin(), manifest))
+        return dict(_recorded(recordings.builtin(), manifest))
     points = entry_points(group=GROUP)
     if named := [point for point in points if point.name == source]:
         what = f"data: {source}"
@@ -172,17 +179,31 @@ def _exercises(manifest: Manifest) -> dict[str, Readings]:
     }
 
 
+def _heated(manifest: Manifest) -> Mapping[str, Readings]:
+    """Return what sensors in simulated rooms say: no recording that comes with Bramble has a reading a minute."""
+    columns = [rooms.KEYS.index(channel.key) if channel.key in rooms.KEYS else None for channel in manifest.channels]
+    lacking = [c.key for c, at in zip(manifest.channels, columns, strict=True) if at is None and c.key not in manifest.optional]
+    if lacking:
+        raise BrambleError(f"data: simulated rooms have no {lacking[0]}, which task {manifest.task} needs; name a folder with --data")
+    found = {}
+    for number in range(1, ROOMS + 1):
+        times, values = rooms.readings(str(number), MINUTES)
+        nothing = np.full(len(times), np.nan)
+        found[f"room-{number}"] = times, np.column_stack([nothing if at is None else values[:, at] for at in columns])
+    return found
+
+
 def _recorded(files: Mapping[str, Path], manifest: Manifest) -> Iterator[tuple[str, Readings]]:
     """Yield the readings of those files that have all channels."""
     keys, without = [channel.key for channel in manifest.channels], []
     for name, path in files.items():
         recording = recordings.load(path)
-        if missing := [key for key in keys if key not in recording.channels]:
+        if missing := [key for key in keys if key not in (*recording.channels, *manifest.optional)]:
             without.append(f"{path.name} has no {missing[0]}")
             continue
         times = np.asarray(recording.first + manifest.step_s * np.arange(round(recording.duration / manifest.step_s)), np.float64)
         nothing = np.nan
-        rows = ([nothing if at[key] is None else at[key] for key in keys] for at in map(recording.at, times.tolist()))
+        rows = ([nothing if at.get(key) is None else at[key] for key in keys] for at in map(recording.at, times.tolist()))
         yield name, (times, np.array(list(rows), np.float64))
     if len(without) == len(files):
         raise RecordingError(f"data: task {manifest.task} needs {', '.join(keys)}; {'; '.join(without[:5])}")

@@ -15,12 +15,13 @@ from bramble_server.tasks.activity import Activity
 from bramble_server.tasks.anomaly import Anomaly
 from bramble_server.tasks.base import Task
 from bramble_server.tasks.climate import Climate
+from bramble_server.tasks.room import Room
 
 T = TypeVar("T")
 
 GROUP = "bramble.tasks"
 FOLDER = Path(__file__).parent
-TASKS: dict[str, type[Task]] = {"activity": Activity, "anomaly": Anomaly, "climate": Climate}
+TASKS: dict[str, type[Task]] = {"activity": Activity, "anomaly": Anomaly, "climate": Climate, "room": Room}
 """Every built-in task by name. A new one is one file, its exported graph beside it, and one row here. No package can take its name."""
 _DECLARED = tuple(inspect.get_annotations(Task))
 """What a task must have, if only by what its base has."""
