@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ from bramble_protocol.graph import GraphFile
 R = TypeVar("R")
 QUIETLY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Ray tells its makers nothing, and us nothing of graphics cards."""
+KNOCK_S = 5.0
+"""How long a cluster has to take a connection."""
 RETRIES = 3
 """How often a worker whose process or machine is lost begins anew; its work gives the same bits again."""
 
@@ -140,13 +143,21 @@ def _ray(count: int, address: str | None) -> Any:
     quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     try:
         if address:
+            _knock(address)
             ray.init(address, **quietly)
         else:
             ray.init("local", num_cpus=count, include_dashboard=False, _node_ip_address="127.0.0.1", **quietly)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OverflowError, OSError) as error:
         where = f"{address} cannot be reached" if address else "it cannot be started here"
         raise BrambleError(f"ray: {where} ({_first(error)}); see that `ray status` works there, or leave --backend at threads") from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise an OSError if nobody listens there: Ray itself would try for minutes, and complain meanwhile."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():  # it may be "auto"
+        socket.create_connection((host, int(port)), KNOCK_S).close()
 
 
 def _lost(error: Exception) -> BrambleError:

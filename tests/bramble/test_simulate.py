@@ -6,11 +6,13 @@ import csv
 import itertools
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +298,16 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setitem(sys.modules, "ray", None)
     bramble(*FEW, "--backend", "ray", code=1)
     assert "Ray is not installed; pip install 'bramble-fl[ray]', or leave --backend at threads" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'bramble-fl[ray]'")
+def test_where_no_cluster_of_ray_is_that_is_said_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        bramble(*FEW, "--backend", "ray", "--ray-address", address, code=1)
+    assert f"ray: {address} cannot be reached" in capfd.readouterr().err
 
 
 def test_ctrl_c_keeps_what_there_is(tmp_path: Path) -> None:
