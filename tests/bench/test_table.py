@@ -77,4 +77,4 @@ def test_every_module_with_a_main_is_a_benchmark() -> None:
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     done = subprocess.run([sys.executable, "-m", "bench", "speed"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "no benchmark speed: expected some of aggregation" in done.stderr
+    assert "no benchmark speed: expected some of activity" in done.stderr
