@@ -23,6 +23,8 @@ from bramble_protocol.messages import GenerateData
 from tests.edge_client.process import ROOT, ClientProcess
 from tests.edge_client.socketserver import Server
 from tests.edge_client.test_agent import GRAPH, START, heard, update
+from tests.edge_client.use.test_attention import told
+from tests.protocol.test_kinds import ANOMALY
 from tests.waiting import wait_for
 
 LED, LABEL, RESET = 17, 27, 22
@@ -144,6 +146,18 @@ def test_the_lamp_shows_a_sensor_that_is_gone_until_it_is_back(front: Front) -> 
     front.wait_shown(Status.ERROR)
     front.board.sample(START)
     front.wait_shown(Status.CONNECTED)
+
+
+def test_the_lamp_shows_an_alarm_until_a_window_is_ordinary_again_and_the_report_counts_it(front: Front) -> None:
+    front.wait_shown(Status.CONNECTED)
+    told(front.agent.attention, ANOMALY, 2.0, 1.0)
+    front.wait_shown(Status.ALARM)
+    assert front.agent._reporter.read().alarms == 1
+    told(front.agent.attention, ANOMALY, 0.5, 1.0)
+    front.wait_shown(Status.CONNECTED)
+    told(front.agent.attention, ANOMALY, 2.0, 1.0)
+    front.agent.reset()
+    assert not front.agent.attention.alarming
 
 
 def test_the_lamp_shows_a_part_that_hangs(front: Front) -> None:
