@@ -22,7 +22,7 @@ EPOCHS, BATCH, PAIRS = 100, 16, 9
 
 def main() -> list[Row]:
     """Measure both in turns, through a training process, on a year's weather."""
-    graph = builtin.any_graph()
+    graph = builtin.weather_graph()
     manifest, recording = graph.manifest, recordings.load(min(recordings.builtin().values()))
     times = [recording.first + number * manifest.step_s for number in range(8000)]
     keys = [channel.key for channel in manifest.channels]

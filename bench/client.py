@@ -118,7 +118,7 @@ READY = """
 import time
 from bramble_client.learn import builtin
 from bramble_client.learn.runner import Runner
-graph = builtin.any_graph()
+graph = builtin.weather_graph()
 for _ in range(6):
     runner, began = Runner(), time.monotonic()
     runner.load(graph.sha256, graph.flatbuffer)
@@ -186,7 +186,7 @@ def memory(python: Path, *beside: str) -> tuple[float, float, int]:
 
 def renamed(folder: Path, task: str) -> Path:
     """Write the built-in task's graph as that of a task of another name."""
-    graph = builtin.any_graph()
+    graph = builtin.weather_graph()
     path = folder / f"{task}.tflite"
     path.write_bytes(GraphFile.pack(graph.flatbuffer, replace(graph.manifest, task=task), graph.initial, graph.state).data)
     return path

@@ -62,7 +62,7 @@ def outcome(trainer: Trainer, graph: GraphFile) -> str:
 
 def run() -> None:
     """Be the client: try those that are left, and note what came of each."""
-    whole, counts = builtin.any_graph(), noted()
+    whole, counts = builtin.weather_graph(), noted()
     current: list[GraphFile] = [whole]
     runner = Runner(MEMORY_MB)
     with tempfile.TemporaryDirectory() as folder:
@@ -85,13 +85,13 @@ def run() -> None:
 def noted() -> Counter[str]:
     """Return what came of those that were tried so far."""
     known = json.loads(NOTE.read_text()) if NOTE.exists() else {}
-    return Counter[str](known["counts"] if known.get("graph") == builtin.any_graph().sha256 else {})
+    return Counter[str](known["counts"] if known.get("graph") == builtin.weather_graph().sha256 else {})
 
 
 def note(counts: Counter[str]) -> None:
     NOTE.parent.mkdir(exist_ok=True)
     unfinished = NOTE.with_suffix(".part")
-    unfinished.write_text(json.dumps({"graph": builtin.any_graph().sha256, "counts": counts}))
+    unfinished.write_text(json.dumps({"graph": builtin.weather_graph().sha256, "counts": counts}))
     unfinished.replace(NOTE)
 
 

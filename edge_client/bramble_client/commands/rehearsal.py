@@ -58,7 +58,7 @@ def train(settings: ClientSettings) -> str:
         # The release is not to blame for a sensor: others' weather shows what it can do.
         if not (isinstance(answer, str) and (reasons.too_little(answer) or reasons.doubtful(answer))):
             return _told(answer, graph, "its own readings")
-    graph = builtin.any_graph()
+    graph = builtin.weather_graph()
     with _quiet():
         answer = _answer(settings, graph, _recorded(settings.id, graph.manifest))
     return _told(answer, graph, "recorded weather")
@@ -116,7 +116,7 @@ def _graph(settings: ClientSettings) -> GraphFile:
             # that it is signed, which was found out when it came, could only be asked of the server
             if not settings.graphs_are_checked or graph.fingerprint in released.fingerprints():
                 return graph
-    return builtin.any_graph()
+    return builtin.weather_graph()
 
 
 def _own(path: Path, manifest: Manifest) -> list[Sample]:

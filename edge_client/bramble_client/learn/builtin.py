@@ -1,4 +1,4 @@
-"""The graphs of the built-in tasks, which come with every installation."""
+"""The graph of the built-in task that every recording of weather can train; it comes with every installation."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from pathlib import Path
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
 
-FOLDER = Path(str(files("bramble_server"))) / "tasks"
-"""Where they lie; a client reads these files and none of the server's code."""
+PATH = Path(str(files("bramble_server"))) / "tasks" / "climate.tflite"
+"""Where it lies; a client reads this file and none of the server's code."""
 
 
-def any_graph() -> GraphFile:
-    """Return the graph of one of them.
+def weather_graph() -> GraphFile:
+    """Return it.
 
     Raises
     ------
     BrambleError
-        If there is none, or it cannot be read.
+        If it is not there, or cannot be read.
     """
-    path = min(FOLDER.glob("*.tflite"), default=None)
-    if path is None:
-        raise BrambleError(f"there is no graph in {FOLDER}; install bramble-fl again")
-    return GraphFile.read(path.read_bytes())
+    if not PATH.exists():
+        raise BrambleError(f"there is no graph in {PATH.parent}; install bramble-fl again")
+    return GraphFile.read(PATH.read_bytes())

@@ -19,7 +19,7 @@ from bramble_client.learn.runner import Runner
 from bramble_client.learn.trainer import Trainer
 from bramble_client.settings import ClientSettings
 
-MANIFEST = builtin.any_graph().manifest
+MANIFEST = builtin.weather_graph().manifest
 
 
 def settings(folder: Path, **other: Any) -> ClientSettings:

@@ -345,7 +345,7 @@ def test_what_a_strategy_needs_decides_who_is_asked_and_which_graph_will_do() ->
     (remark,) = registry.to_json([])["old"]["remarks"]
     assert remark == "does not know control, sections, steps, which rounds of this task need, so it is not asked for them; upgrade it"
     assert choose("fedadam", {}).needs == ()
-    manifest = builtin.any_graph().manifest
+    manifest = builtin.weather_graph().manifest
     choice.check(manifest)
     assert manifest.former
     with pytest.raises(BrambleError, match=r"strategy: scaffold changes a client's single steps, .* format 1; export it again"):

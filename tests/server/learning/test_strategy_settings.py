@@ -259,7 +259,7 @@ class TestOtherPackages:
         methods = f"  @property\n  def needs(self): {needs}\n  def extras(self, context, clients): return {{}}"
         plug("from bramble_server.learning.strategies import FedAvg\nclass Shy(FedAvg):\n  'Shy.'\n" + methods)
         with pytest.raises(BrambleError, match=sentence) as refused:
-            strategies.choose("shy", {}).check(builtin.any_graph().manifest)
+            strategies.choose("shy", {}).check(builtin.weather_graph().manifest)
         assert listing()["shy"]["error"] == str(refused.value)
 
     def test_two_of_one_name_are_told_apart_by_their_packages(self, plug: Plug) -> None:
