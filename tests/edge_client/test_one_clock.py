@@ -50,6 +50,7 @@ def test_every_part_has_the_clients(tmp_path: Path, clock: VirtualClock, mode: s
         "Agent",
         "Database",
         "Database",
+        "Evaluating",
         "GraphDownload",
         "Link",
         "Participation",

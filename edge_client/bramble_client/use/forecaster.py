@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 from bramble_client.acquire.recorder import Recorder
@@ -17,7 +16,6 @@ from bramble_client.use.inference import Inference, infer, newest
 from bramble_client.use.latest import Latest
 from bramble_client.use.received import Received
 from bramble_client.worker import Worker
-from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Manifest
 from bramble_protocol.health import day
@@ -50,16 +48,12 @@ class Forecaster(Worker):
         The file.
     mirror
         Takes each forecast.
-    clock
-        Says how long one took.
     """
 
-    def __init__(
-        self, trainer: Trainer, recorder: Recorder, memory: Memory, latest: Latest, mirror: Mirror = lambda *told: None, clock: Clock = time
-    ) -> None:
+    def __init__(self, trainer: Trainer, recorder: Recorder, memory: Memory, latest: Latest, mirror: Mirror = lambda *told: None) -> None:
         super().__init__("forecaster")
         self._trainer, self._recorder, self._memory, self._latest = trainer, recorder, memory, latest
-        self._mirror, self._clock = mirror, clock
+        self._mirror = mirror
         self._due = threading.Event()
         self._models: dict[str, Received] = {}
         self._told: dict[str, tuple[float, float, int]] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -104,6 +105,13 @@ def _share(model: Standing) -> float:
     return model.error / model.baseline if model.baseline else model.error
 
 
+class Stored(NamedTuple):
+    """A task's champion as the store has it, and its weights, shape (parameters,)."""
+
+    standing: Standing | None
+    weights: Weights | None
+
+
 class Champions:
     """The champion of one task, and its way into the store: each change is written with the round, or not at all.
 
@@ -148,10 +156,14 @@ class Champions:
         """Begin anew, after a reset."""
         self.standing = self._weights = None
 
-    def recall(self, connection: Connection) -> None:
-        """Read what there is."""
-        self.standing = standings.champion(connection, self._task)
-        self._weights = models.get(connection, self._task, self.standing.round) if self.standing else None
+    def stored(self, connection: Connection) -> Stored:
+        """Return what there is, or will be with what this connection's transaction wrote."""
+        standing = standings.champion(connection, self._task)
+        return Stored(standing, models.get(connection, self._task, standing.round) if standing else None)
+
+    def take(self, found: Stored) -> None:
+        """Have hold what is stored, once it is."""
+        self.standing, self._weights = found
 
     def beside(self, model: Model) -> Champion | None:
         """Return what goes to clients beside a model that they are to train; None where that is the champion itself, or none is wanted."""

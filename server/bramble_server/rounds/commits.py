@@ -50,7 +50,7 @@ class Commits:
         """Judge from now on by the rounds that led to the model that is, and say so if another strategy than this one made it."""
         number = max(models.kept(connection, self._task), default=0)
         self._recalled(number, rounds.lineage(connection, self._task, RECENT), models.memory(connection, number))
-        self.champions.recall(connection)
+        self.champions.take(self.champions.stored(connection))
 
     def forget(self) -> None:
         """Begin anew, after a reset."""
@@ -122,8 +122,8 @@ class Commits:
                 standings.crown(connection, self._task, number, pinned=True)
             elif former is not None:
                 standings.crown(connection, self._task, former)
-        with self._store.reading() as connection:
-            self.champions.recall(connection)
+            champion = self.champions.stored(connection)
+        self.champions.take(champion)
         return former if number is None else number
 
     def known(self, number: int) -> None:
@@ -170,10 +170,9 @@ class Commits:
             standings.inherit(connection, number, to)
             if self.champions.pinned in (None, to):  # what is wanted back is what clients are to use
                 standings.crown(connection, self._task, number, pinned=self.champions.pinned == to)
-            lineage = rounds.lineage(connection, self._task, RECENT)
+            lineage, champion = rounds.lineage(connection, self._task, RECENT), self.champions.stored(connection)
         self._recalled(number, lineage, memory)  # not before it is committed
-        with self._store.reading() as connection:
-            self.champions.recall(connection)
+        self.champions.take(champion)
         self._metrics.forget(self._task)
         log.warning("round %d: rolled back to the model of round %d%s", number, to, f": {why}" if why else "")
         return Model(number, weights, {}, memory.counts)

@@ -81,5 +81,5 @@ def test_it_says_which_chips_have_no_identity() -> None:
 
 
 def test_it_describes_every_pattern_of_the_lamp() -> None:
-    rows = re.findall(r"^\| ([^|]+) \| (?:looking|connected|training|an error)[^|]* \|$", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| ([^|]+) \| (?:looking|connected|training|an error|an alarm)[^|]* \|$", PAGE, re.MULTILINE)
     assert len(rows) == len(PATTERNS) == len(Status)
