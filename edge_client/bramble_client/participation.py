@@ -23,7 +23,7 @@ from bramble_client.use.received import Received
 from bramble_protocol import codecs
 from bramble_protocol.clock import Clock
 from bramble_protocol.graph import Manifest
-from bramble_protocol.messages import Channel, ClientUpdate, forecast_of
+from bramble_protocol.messages import Channel, ClientUpdate, forecast_of, next_of
 
 log = logging.getLogger(__name__)
 
@@ -132,17 +132,19 @@ class Participation:
         if self._private or not result.forecasts:
             return
         manifest = self._trainer.graphs.get(update.graph).manifest
-        self._put(f"forecasts of {update.task}", update.forecast, manifest, result.forecasts)
+        self._put(f"forecasts of {update.task}", update.forecast or forecast_of(manifest.target), manifest, result.forecasts)
 
     def _mirror_next(self, task: str, model: Received, manifest: Manifest, found: Inference) -> None:
         """Look at an answer, and mirror a forecast of what is still to come."""
         self._attention.told(task, model, manifest, found)
         value = forecast_in(manifest, found.outputs)
         if not self._private and value is not None:
-            self._put(f"next forecast of {task}", model.forecast, manifest, [(found.at, value)])
+            name = next_of(model.forecast or forecast_of(manifest.target))
+            if name is not None:
+                self._put(f"next forecast of {task}", name, manifest, [(found.at, value)])
 
-    def _put(self, what: str, name: str | None, manifest: Manifest, found: Sequence[tuple[float, float]]) -> None:
+    def _put(self, what: str, name: str, manifest: Manifest, found: Sequence[tuple[float, float]]) -> None:
         target = next(channel for channel in manifest.channels if channel.key == manifest.target)
-        channel = Channel(name or forecast_of(target.key), target.unit)
+        channel = Channel(name, target.unit)
         for message in data_updates.forecasts(channel, found):
             self._outbox.put_readings(f"{what} from {message.t[0]!r}", "data_update", message.to_wire())

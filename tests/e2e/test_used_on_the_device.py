@@ -28,8 +28,12 @@ def test_it_says_in_a_file_what_comes_next_and_mirrors_it(tmp_path: Path) -> Non
         # the hour of the newest reading is not over
         newest = server.api.readings(client="pi-1")["pi-1"]["temperature"]["t"][-1]
         assert (found["measured"], found["for"]) == (newest - HOUR, newest + 2 * HOUR)
-        mirrored = wait_for(lambda: server.api.readings(client="pi-1")["pi-1"].get("temperature.forecast"), "forecasts that are mirrored")
-        assert wait_for(lambda: server.api.readings(client="pi-1")["pi-1"]["temperature.forecast"]["t"][-1] == found["for"], "the next one")
+        mirrored = wait_for(
+            lambda: server.api.readings(client="pi-1")["pi-1"].get("temperature._next.forecast"), "forecasts that are mirrored"
+        )
+        assert wait_for(
+            lambda: server.api.readings(client="pi-1")["pi-1"]["temperature._next.forecast"]["t"][-1] == found["for"], "the next one"
+        )
         assert mirrored["unit"] == "°C"
         server.measure(24)
         wait_for(lambda: (told(client) or found)["measured"] == found["measured"] + 24 * HOUR, "a forecast a day later")

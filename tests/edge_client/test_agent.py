@@ -118,8 +118,8 @@ def test_it_trains_what_it_measured_and_mirrors_its_forecasts(server: Server, ma
     assert (complete.round, complete.samples) == (1, 33)
     assert complete.timing.received <= complete.timing.train_start <= complete.timing.train_end
     forecasts = [DataUpdate.from_wire(data) for data in heard(server, "data_update", 3) if data["cycle"] is None]
-    assert all(message.channels.keys() == {"temperature.forecast"} for message in forecasts)
-    following, message = sorted(forecasts, key=lambda message: len(message.t))
+    by_channel = {key: message for message in forecasts for key in message.channels}
+    message, following = by_channel["temperature.forecast"], by_channel["temperature._next.forecast"]
     assert (len(following.t), following.t[0]) == (1, message.t[-1] + 3 * 3600), "what is still to come"
     assert len(message.t) == complete.metrics["test_samples"] == 33
     wait_for(lambda: agent._outbox.next() is None, "all to be delivered")

@@ -37,8 +37,13 @@ def test_two_real_clients_sample_forecast_and_learn_before_the_readers_eyes(
         expect(page.locator("#data-line")).to_contain_text("until 2023-01-" + f"{10 * number:02d}")
         page.get_by_role("button", name="Start round").click()
         expect(page.locator("#round-line")).to_contain_text(f"idle; round {number} averaged 2 updates")
+
+    def forecast() -> bool:
+        drawn = traces(page, "forecast")  # a forecast of what is still to come is there before those of the round
+        return len(drawn) == 4 and all(sum(v is not None for v in trace["y"]) > 200 for trace in drawn.values())
+
+    wait_for(forecast, "the forecasts")
     kept = server.api.readings()
-    wait_for(lambda: len(traces(page, "forecast")) == 4, "the forecasts")
     for name in NAMES:
         for kind, key in (("measured", "temperature"), ("forecast", "temperature.forecast")):
             drawn = traces(page, "forecast")[f"{name} {kind}"]

@@ -8,7 +8,7 @@ from bramble_protocol.messages.champion import Champion
 from bramble_protocol.messages.evaluation import MOST_MODELS, Evaluate, Evaluated, model_name
 from bramble_protocol.messages.extras import Control, Extras
 from bramble_protocol.messages.handshake import MAX_CHANNELS, MAX_FEATURES, NOTICES, Channel, Handshake, Notice
-from bramble_protocol.messages.readings import FORECAST, MAX_READINGS, Column, DataUpdate, GenerateData, forecast_of
+from bramble_protocol.messages.readings import FORECAST, MAX_READINGS, Column, DataUpdate, GenerateData, forecast_of, next_of
 from bramble_protocol.messages.reset import Reset
 from bramble_protocol.messages.round_over import RoundOver
 from bramble_protocol.messages.train_config import TrainConfig
@@ -44,4 +44,5 @@ __all__ = [
     "TrainingFailed",
     "forecast_of",
     "model_name",
+    "next_of",
 ]

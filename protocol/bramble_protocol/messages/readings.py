@@ -35,6 +35,16 @@ def forecast_of(target: str, task: str | None = None) -> str:
     return named if len(named) <= fields.LONGEST_KEY else f"{target}.{short}{FORECAST}"
 
 
+def next_of(forecast: str) -> str | None:
+    """Return the key of the channel for what is still to come, beside the one of a task's forecasts; None if it would be too long.
+
+    It is one of its own because a round's forecasts come later and are of earlier times: who reads a channel from where it ended
+    the last time would pass them over.
+    """
+    key = f"{forecast.removesuffix(FORECAST)}._next{FORECAST}"  # no task is called so
+    return key if len(key) <= fields.LONGEST_KEY else None
+
+
 @dataclass(frozen=True)
 class GenerateData:
     """Server to all: take one synchronised batch of readings (evaluation mode only)."""

@@ -10,7 +10,7 @@ from bramble_protocol import groups
 from bramble_protocol.errors import ProtocolError
 from bramble_protocol.graph import Manifest
 from bramble_protocol.kinds import Counts, counted
-from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate, forecast_of
+from bramble_protocol.messages import MAX_SAMPLES, Channel, DataUpdate, forecast_of, next_of
 from bramble_protocol.printable import printable
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def channels(client: Client, update: DataUpdate) -> None:
     """
     offered = {channel.key for channel in client.channels}
     for key in update.channels:
-        if key not in offered and not any(key == forecast_of(each, task) for each in offered for task in (None, *client.misfits)):
+        forecasts = (forecast_of(each, task) for each in offered for task in (None, *client.misfits))
+        if key not in offered and not any(key in (name, next_of(name)) for name in forecasts):
             raise ProtocolError(f"channels.{key}: not a channel that {client.id} offered in its handshake")
 
 

@@ -35,11 +35,15 @@ def always(*_: Any) -> bool:
     return True
 
 
+def of_a_round(handle: int) -> bool:
+    return "/rounds/" in os.readlink(f"/proc/self/fd/{handle}")  # and not the database's
+
+
 POINTS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "an update is decoded": (Delivery, "open", always),
     "an update is measured": (round, "length", always),
     "an update is put aside": (RoundFile, "append", lambda file, about, *_: about.get("kind") == "update"),
-    "the disk is told to keep it": (os, "fdatasync", always),
+    "the disk is told to keep it": (os, "fdatasync", of_a_round),
     "an update is folded": (FedAvg, "fold", always),
     "an update is compared with the new model": (round, "measure", always),
     "the new model is stored": (models, "save", always),
