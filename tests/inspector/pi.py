@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import engineio  # type: ignore[import-untyped]
 import numpy as np
 import socketio  # type: ignore[import-untyped]
 
@@ -29,6 +30,21 @@ def reading(place: int, key: str, t: float) -> float:
     }[key]
 
 
+class _Engine(engineio.Client):  # type: ignore[misc]
+    def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
+        return super()._trigger_event(event, *args, **{**options, "run_async": False})
+
+
+class _InOrder(socketio.Client):  # type: ignore[misc]
+    """Takes a message and its attachment in their order, where the library has a thread for each; handlers may ask and wait."""
+
+    def _engineio_client_class(self) -> type[_Engine]:
+        return _Engine
+
+    def _handle_event(self, *event: Any) -> None:
+        self.start_background_task(super()._handle_event, *event)
+
+
 class Pi:
     """One client.
 
@@ -44,7 +60,7 @@ class Pi:
         self.answered: dict[int, TrainingComplete] = {}
         self.sent: dict[str, dict[float, float | None]] = {}
         self.resets = 0
-        self._link = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.2)
+        self._link = _InOrder(reconnection_delay=0.05, reconnection_delay_max=0.2)
         self._link.on("client_update", self._train)
         self._link.on("generate_data", self._sample)
         self._link.on("reset", self._reset)
