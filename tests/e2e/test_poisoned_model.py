@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bramble_client.learn.local_state import text
-from bramble_protocol.graph import GraphFile
+from bramble_client.use.received import Received
 from tests.edge_client.process import CLIMATE, ClientProcess
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
 
-LAYOUT = GraphFile.read(CLIMATE.read_bytes()).manifest.layout
 FLAGS = ("--task", str(CLIMATE), "--min-clients", "2", "--deadline", "5m")
 FRESH = 150
 """Readings of each client from round to round: as many windows are tested."""
@@ -37,12 +35,11 @@ def play(server: ServerProcess) -> Any:
     return server.play()
 
 
-def used(client: ClientProcess) -> str:
-    """The weights that a client forecasts with, as it keeps them."""
+def used(client: ClientProcess) -> Received | None:
+    """The model that a client forecasts with, as it keeps it."""
     with closing(sqlite3.connect(f"file:{client.folder / 'readings.db'}?mode=ro", uri=True)) as connection:
-        kept = [value for (value,) in connection.execute("SELECT value FROM meta") if isinstance(value, str) and value.startswith("[")]
-    found = [each[3] for each in map(json.loads, kept) if len(each) == 5 and isinstance(each[3], str)]
-    return found[0] if found else ""
+        kept = [value for (value,) in connection.execute("SELECT value FROM meta") if isinstance(value, str)]
+    return next(filter(None, map(Received.read, kept)), None)
 
 
 @pytest.mark.slow
@@ -64,8 +61,9 @@ def test_one_whose_weights_were_shuffled_is_given_up_within_three_rounds(tmp_pat
             poisoned = server.api.status()["round"]
             for _ in range(3):
                 play(server)
-                wait_for(lambda: used(first) and used(second), "the models that they use")
-                assert text(bad, LAYOUT) not in (used(first), used(second)), "no client uses it"
+                for client in (first, second):
+                    model = wait_for(partial(used, client), "the model that it uses")
+                    assert not np.array_equal(model.weights, bad), "no client uses it"
             # two rounds were worse, and the third began with the good model again
             (back,) = [record for record in server.api.rounds() if record["rollback_of"]]
             assert (back["round"], back["rollback_of"]) == (poisoned + 3, good)
