@@ -15,7 +15,7 @@ from bramble_client.learn.trainer import Result, Trainer
 from bramble_protocol.errors import ProtocolError
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import Control, Extras, TrainingComplete
-from tests.runtimes.test_trainer import GRAPH, Site, update
+from tests.runtimes.site import GRAPH, Site, update
 
 SITE = Site(300)
 COMMON = np.full(GRAPH.manifest.layout.size, 1e-3, np.float32)

@@ -12,7 +12,7 @@ from bramble_client.learn import local_state
 from bramble_client.learn.trainer import Result, Trainer
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import ClientUpdate, TrainingComplete
-from tests.runtimes.test_trainer import GRAPH, Site, update
+from tests.runtimes.site import GRAPH, Site, update
 
 SITE = Site(300)
 TOPK = "topk-0.01"

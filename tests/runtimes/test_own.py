@@ -14,7 +14,7 @@ from bramble_client.learn.windows import windows
 from bramble_client.use import own
 from bramble_client.use.own import Own, blend, persists
 from bramble_client.use.standing import BASELINE, BLEND, GLOBAL, PERSONAL
-from tests.runtimes.test_trainer import GRAPH, Site, update
+from tests.runtimes.site import GRAPH, Site, update
 
 SITE = Site(900)
 

@@ -15,7 +15,7 @@ from bramble_client.learn.runtime import Runtime
 from bramble_client.learn.trainer import Result, Trainer, TrainingFault, shuffles
 from bramble_client.learn.windows import windows
 from bramble_protocol.messages import Extras
-from tests.runtimes.test_trainer import GRAPH, Site, update
+from tests.runtimes.site import GRAPH, Site, update
 
 PARTIAL = replace(update(epochs=4), extras=Extras(steps=True))
 STEPS = 4 * 18

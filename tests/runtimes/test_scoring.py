@@ -22,7 +22,7 @@ from bramble_client.use.attention import Attention
 from bramble_client.use.latest import Latest
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import Evaluate, model_name
-from tests.runtimes.test_trainer import GRAPH, KEYS, Site, update
+from tests.runtimes.site import GRAPH, KEYS, Site, update
 from tests.waiting import wait_for
 
 SITE = Site(400)

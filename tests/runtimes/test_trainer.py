@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,56 +16,17 @@ from bramble_client.learn.graphs import GraphRejected
 from bramble_client.learn.pace import BrokenOff, Pace
 from bramble_client.learn.plausibility import Unbelievable
 from bramble_client.learn.runtime import Runtime
-from bramble_client.learn.trainer import NotEnoughData, Result, Trainer, TrainingFault, measure, shuffles
+from bramble_client.learn.trainer import NotEnoughData, Trainer, TrainingFault, measure, shuffles
 from bramble_client.learn.windows import windows
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.layout import Layout
-from bramble_protocol.messages import Champion, ClientUpdate, TrainConfig, TrainingComplete
-
-GRAPH = GraphFile.read((Path(__file__).parents[2] / "server/bramble_server/tasks/climate.tflite").read_bytes())
-START = 1_672_531_200.0
-KEYS = ("temperature", "humidity", "pressure")
-
-
-class Site:
-    """Hourly readings of a place with warm afternoons, as a recorder hands them out."""
-
-    def __init__(self, hours: int, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        n = np.arange(hours)
-        temperature = 12 + 6 * np.sin(n * 2 * np.pi / 24) + np.cumsum(rng.normal(0, 0.1, hours))
-        self.times = np.asarray(START + 3600.0 * n, np.float64)
-        self.values = np.stack([temperature, 90 - 2 * temperature, 1000 + np.cumsum(rng.normal(0, 0.3, hours))], 1)
-
-    def columns(self, keys: Sequence[str], since: float | None) -> tuple[np.ndarray, np.ndarray]:
-        assert tuple(keys) == KEYS
-        assert since is None
-        return self.times, self.values
-
-    def until(self, hours: int) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-        return lambda keys, since: (self.times[:hours], self.values[:hours])
-
-
-def update(**config: object) -> ClientUpdate:
-    return ClientUpdate(
-        round=3,
-        task="climate",
-        graph=GRAPH.sha256,
-        layout=GRAPH.manifest.layout,
-        encoding="float32",
-        reply_encoding="float32",
-        weights=GRAPH.initial,
-        config=replace(TrainConfig(batch_size=16, learning_rate=0.05), **config),  # type: ignore[arg-type]
-    )
+from bramble_protocol.messages import Champion, TrainConfig, TrainingComplete
+from tests.runtimes.site import GRAPH, START, Site, run, update
 
 
 @pytest.fixture
 def trainer(tmp_path: Path) -> Trainer:
     return Trainer(tmp_path, lambda _: GRAPH.data, "pi-1")
-
-
-def run(trainer: Trainer, asked: ClientUpdate | None = None, site: Site | None = None, tested_until: float | None = None) -> Result:
-    return trainer.run(asked or update(), (site or Site(300)).columns, tested_until)
 
 
 def test_it_learns(trainer: Trainer) -> None:
@@ -234,58 +194,6 @@ def test_training_that_diverges_is_reported_with_the_setting_to_change(trainer: 
     with pytest.raises(Unbelievable, match=r"training made the model worse here \(loss 0\.424 to .*\): lower learning_rate"):
         run(trainer, update(learning_rate=rate, epochs=3))
     assert run(trainer).complete.metrics["loss_after"] < 1
-
-
-def nonsense(site: Site, channel: str, kind: str) -> Site:
-    """The site with one channel that is made up, or in another unit."""
-    rng, column = np.random.default_rng(5), KEYS.index(channel)
-    low, high = {"temperature": (-60, 85), "humidity": (0, 100), "pressure": (300, 1100)}[channel]
-    values = site.values[:, column]
-    made = {
-        "noise": rng.uniform(low, high, len(values)),
-        "a tenth": low + (high - low) * (0.5 + 0.1 * (rng.random(len(values)) - 0.5)),
-        "flapping": np.where(np.arange(len(values)) % 2, low, high),
-        "times a hundred": 100 * values,
-    }
-    site.values[:, column] = made[kind]
-    return site
-
-
-@pytest.mark.parametrize("channel", ["temperature", "pressure"])
-@pytest.mark.parametrize("kind", ["noise", "a tenth", "flapping", "times a hundred"])
-def test_readings_that_cannot_be_true_are_not_trained_on_and_said_once(
-    trainer: Trainer, channel: str, kind: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    site = nonsense(Site(300), channel, kind)
-    for _ in range(2):
-        with pytest.raises(Unbelievable, match=r"2[67]\d of 273 windows cannot be true: check this client's sensors and their units"):
-            run(trainer, site=site)
-    assert trainer.doubtful is not None
-    assert trainer.doubtful >= 260
-    assert len([record for record in caplog.records if "cannot be true" in record.message]) == 1
-    run(trainer)
-    assert trainer.doubtful == 0
-    assert "nearly every window can be true again" in caplog.text
-
-
-def test_windows_around_a_spike_are_left_out_and_the_rest_is_trained_on(trainer: Trainer) -> None:
-    site = Site(300)
-    site.values[150, 0] = 80.0
-    result = run(trainer, site=site)
-    # it is in 24 windows, and the target of one that it is not in
-    assert trainer.doubtful == 25
-    assert result.complete.samples == 273 - 25
-    assert result.complete.metrics["test_samples"] == 273 - 25
-
-
-def test_a_graph_without_an_opinion_doubts_nothing(tmp_path: Path) -> None:
-    old = GraphFile.read((Path(__file__).parent / "references" / "climate-0.1.tflite").read_bytes())
-    trainer = Trainer(tmp_path, lambda _: old.data, "pi-1")
-    site = Site(300)
-    site.values[150, 2] = 1090.0
-    assert run(trainer, replace(update(), graph=old.sha256), site).complete.samples == 273
-    assert trainer.doubtful is None
 
 
 def test_units_that_no_longer_fire_learn_their_way_back(trainer: Trainer) -> None:
