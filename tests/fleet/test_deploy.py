@@ -77,7 +77,7 @@ def test_the_fleet_learns_for_three_rounds_through_its_units(api: Api) -> None:
 
 def test_a_client_has_the_sensors_and_buttons_of_its_host_variables(fleet: Fleet, api: Api) -> None:
     channels = {name: {channel["key"] for channel in client["channels"]} for name, client in api.get("/clients")["clients"].items()}
-    assert channels["pi-1"] == channels["pi-2"] | {"illuminance"}
+    assert channels["pi-1"] == channels["pi-2"] | {"illuminance", "label"}
     told = fleet["pi-1"].output("cat /etc/bramble/client.toml")
     assert 'labels = "empty,occupied"' in told
     assert 'train_between = "00:00-12:00,12:00-24:00"' in told

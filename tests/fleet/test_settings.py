@@ -60,7 +60,7 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"server_tasks": ["climate", "climate"], "client_reach": ["hub.local"]},
         [
-            "server_tasks: climate is given twice; leave one of them out (hub)",
+            "server_tasks: climate is given twice; leave one of them out, or give it another name, as in climate-2=climate (hub)",
             f"write client_reach and inspector_reach as [192.168.1.10, 10.0.0.0/8] {ALL}",
         ],
     ),
