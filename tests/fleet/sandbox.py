@@ -31,8 +31,7 @@ def copied(text: str, unit: str, arguments: str) -> str:
     """Return a unit in everything but what it runs, its name, its secrets and where it keeps its state."""
     text = text.split("[Install]")[0] + "".join(re.findall(r"\n# /etc/\S+\.conf\n(?:.*\n?)*", text.partition("[Install]")[2]))
     text = re.sub(r"^(Exec\w+|Type|Restart\w*|\w+Sec|LoadCredential|Environment)=.*\n", "", text, flags=re.MULTILINE)
-    text = re.sub(r"%(S|t)/bramble-\w+(/%i)?", r"%\1/bramble-probe", text)
-    text = re.sub(r"RuntimeDirectory=.*", "RuntimeDirectory=bramble-probe", text)  # that of the one that runs goes with its own unit
+    text = re.sub(r"%S/bramble-\w+(/%i)?", "%S/bramble-probe", text)
     text = re.sub(r"StateDirectory=.*", "StateDirectory=bramble-probe", text).replace("%i", unit.partition("@")[2])
     run = f"Type=oneshot\nTimeoutStartSec=300\nExecStart={python_of(unit)} {PLACE} {arguments}"
     return text.replace("[Service]", f"[Service]\n{run}", 1)

@@ -127,7 +127,7 @@ def test_what_is_possible_has_an_end(fleet: Fleet, found: dict[str, dict[str, st
         assert int(found[unit]["MB in one file"]) <= 1024
     *runtime, state = found[unit]["write to folders"].split()
     assert state in ("/var/lib/bramble-probe", "/var/lib/private/bramble-probe")
-    assert runtime == (["/run/bramble-probe"] if "client" in service else []), "where a client says what it forecasts"
+    assert runtime == ([f"/run/{service.replace('@', '/')}"] if "client" in service else []), "where a client says what it forecasts"
 
 
 def test_instances_on_one_machine_have_a_user_each(fleet: Fleet, first_play: Play) -> None:
