@@ -54,15 +54,6 @@ class Asking:
         self._asked += 1
         return True
 
-    @property
-    def asked(self) -> tuple[int, int]:
-        """The day, counted from 1970-01-01 UTC, and how many questions it had: what must outlive a restart."""
-        return self._day, self._asked
-
-    def go_on(self, day: int, asked: int) -> None:
-        """Count on from what was asked before a restart."""
-        self._day, self._asked = day, asked
-
 
 def order(probabilities: Sequence[float]) -> tuple[int, ...]:
     """Return the classes' numbers, the most probable first."""
