@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -62,6 +63,24 @@ def test_an_unknown_part_is_refused_before_anything_runs() -> None:
     done = subprocess.run([".ci/run", "check", "chekc"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "There is no part chekc; there are check, fast, test and fleet.\n"
+
+
+@pytest.mark.parametrize("fails", [None, "test", "test-fleet"])
+def test_the_fleets_tests_run_beside_the_others_and_what_fails_of_either_is_a_failure(fails: str | None, tmp_path: Path) -> None:
+    # Each waits until the other has started: one after the other, neither would end.
+    make = f"""#!/bin/sh
+    touch {tmp_path}/$1.started
+    while [ ! -e {tmp_path}/test.started ] || [ ! -e {tmp_path}/test-fleet.started ]; do sleep 0.01; done
+    echo "this is $1"
+    [ "$1" != {fails} ]
+    """
+    for name, script in (("make", make), ("apt-get", "#!/bin/sh\n"), ("sudo", "#!/bin/sh\n")):
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([".ci/run", "test", "fleet"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode == 0) == (fails is None), done.stderr
+    assert re.sub(r"(?m)^make: .*\n", "", done.stdout) == "this is test\nThe fleet's tests, which ran beside those:\nthis is test-fleet\n"
 
 
 def test_the_hooks_are_the_checks() -> None:
