@@ -86,7 +86,7 @@ def test_an_authority_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_serving_beyond_loopback_is_warned_of(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("werkzeug.serving.BaseWSGIServer.serve_forever", lambda self, poll_interval=0.5: None)
+    monkeypatch.setattr("bramble_inspector.serving.PageServer.serve", lambda self: self.stop())
     assert run(InspectorSettings(host="0.0.0.0", port=0)) == 0
     assert "the page has no login" in caplog.text
     caplog.clear()

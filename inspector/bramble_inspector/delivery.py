@@ -1,0 +1,91 @@
+"""How the page's parts travel: compressed, and kept by the browser where they never change."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import threading
+
+import brotli  # type: ignore[import-untyped]
+from flask import Flask, Request, Response, request
+from flask_compress import Compress
+
+QUICK, BEST = 5, 11
+"""Quality of Brotli: of what is sent once, and of scripts, which take a Pi most of a minute and are a tenth smaller then."""
+_YEAR = "public, max-age=31536000, immutable"
+_SCRIPTS = "/_dash-component-suites/"
+_UNUSED = re.compile(r'<script src="[^"]*/(?:polyfill@|dash_table/)[^"]*"></script>\n?')
+
+
+def needed(scripts: str) -> str:
+    """Return a page's script elements without those for browsers of 2017, and for a table that no page has; 40 kB."""
+    return _UNUSED.sub("", scripts)
+
+
+def install(app: Flask) -> None:
+    """Compress what ``app`` answers, and say of each answer how long a browser may keep it."""
+    app.config |= {
+        "COMPRESS_ALGORITHM": ["br", "gzip"],  # browsers offer Brotli over TLS and on loopback alone
+        "COMPRESS_BR_LEVEL": QUICK,
+        "COMPRESS_STREAMS": False,
+        "COMPRESS_CACHE_BACKEND": _Scripts,
+        "COMPRESS_CACHE_KEY": _script,
+    }
+    Compress(app)
+
+    @app.after_request
+    def whole(response: Response) -> Response:
+        """Read a file before it is compressed, so that its length is told."""
+        if response.is_streamed and response.direct_passthrough:
+            response.direct_passthrough = False
+            response.set_data(response.get_data())
+        return response
+
+    @app.after_request
+    def keep(response: Response) -> Response:
+        # What is named by its version, or by the time at which it was changed, never changes under that name
+        versioned = request.path.startswith(_SCRIPTS) and "max-age" in response.headers.get("Cache-Control", "")
+        dated = request.path.startswith("/assets/") and "m" in request.args
+        if response.status_code == 200 and (versioned or dated):
+            response.headers["Cache-Control"] = _YEAR
+        elif "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def _script(asked: Request) -> str:
+    return asked.path if asked.path.startswith(_SCRIPTS) else ""
+
+
+class _Scripts:
+    """Keeps scripts as they were compressed first, and does it better in a thread that stands back for everything else."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+        self._first = queue.SimpleQueue[str]()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> bytes | None:
+        """Return what is kept."""
+        return self._kept.get(key)
+
+    def set(self, key: str, value: bytes) -> None:
+        """Keep it, if it is a script's: the key of anything else ends where its path would begin."""
+        with self._lock:
+            if key.endswith(";") or key in self._kept:
+                return
+            self._kept[key] = value
+            if key.startswith("br;"):
+                self._first.put(key)
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._improve, name="scripts", daemon=True)
+                    self._thread.start()
+
+    def _improve(self) -> None:
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        while True:
+            key = self._first.get()
+            self._kept[key] = brotli.compress(brotli.decompress(self._kept[key]), quality=BEST)
