@@ -50,7 +50,7 @@ class Fleet:
 
 def attachment(layout: Layout, name: str) -> int:
     """Return the bytes of an answer's attachment, all of it."""
-    encoding = codec.choose(name, {}).encoding
+    encoding = codec.named(name, {}).encoding
     return len(sections.pack([("weights", encoding, bytes(codecs.encoded_size(layout, encoding)))]))
 
 

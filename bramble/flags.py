@@ -30,8 +30,11 @@ SHARED = ("server", "ca")
 SECRETIVE = ("token", "proxy", "database", "password")
 """Words in the names of settings whose value may hold a secret, and so is not shown; nor is an address with a password in it."""
 
-_tables: dict[str, list[type[BaseSettings]]] = {table: [] for table in ("server", "client", "inspector", "fleet", "demo")}
-"""Tables of a TOML file that some command reads, and the settings that they may hold."""
+TABLES = ("server", "client", "inspector", "fleet", "demo", "simulate", "experiment", "predict")
+"""Tables of a TOML file that some command reads."""
+
+_tables: dict[str, list[type[BaseSettings]]] = {table: [] for table in TABLES}
+"""The settings that each may hold, once the command line is there."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +117,6 @@ def of_file(cls: type[S], table: str, path: Path, content: Mapping[str, Any]) ->
 def commands(table: str) -> tuple[type[BaseSettings], ...]:
     """Return the settings classes of the commands that read a table."""
     return tuple(dict.fromkeys(_tables.get(table, ())))
-
-
-def tables() -> tuple[str, ...]:
-    """Return the tables of a file that some command reads."""
-    return tuple(_tables)
 
 
 Sources = Callable[[PydanticBaseSettingsSource, PydanticBaseSettingsSource], tuple[Any, ...]]
@@ -224,9 +222,9 @@ def refuse_unknown_tables(path: Path, content: Mapping[str, Any]) -> None:
         Naming the first.
     """
     for name, value in content.items():
-        if name not in _tables:
+        if name not in TABLES:
             what = f"table [{name}]" if isinstance(value, dict) else f"setting '{name}' outside of a table"
-            raise _wrong(path, f"no command reads the {what}{_meant(name, _tables)}; it knows [{'], ['.join(sorted(_tables))}]")
+            raise _wrong(path, f"no command reads the {what}{_meant(name, TABLES)}; it knows [{'], ['.join(sorted(TABLES))}]")
 
 
 def _wrong(path: Path, sentence: str) -> SettingError:
@@ -284,7 +282,7 @@ def command(cls: type[S], table: str, run: Callable[[S], int]) -> Callable[..., 
         config = flags.pop("config")
         raise typer.Exit(run(load(cls, table, flags, config)))
 
-    _tables.setdefault(table, []).append(cls)
+    _tables[table].append(cls)
     parameters = [_option(cls, name, field) for name, field in _fields(cls)]
     told = f"TOML file; its table [{table}] may set any of these. [env: BRAMBLE_CONFIG]"
     config = typer.Option("--config", help=told, envvar="BRAMBLE_CONFIG", show_envvar=False, metavar="PATH")

@@ -92,7 +92,7 @@ def _judge(path: Path, root: Path | None) -> Iterator[Problem]:
         yield from (Problem(str(path), "", fault.key, fault.sentence) for fault in error.faults)
         return
     if not content:
-        yield Problem(str(path), "", "", f"it has no table; it may have [{'], ['.join(flags.tables())}]")
+        yield Problem(str(path), "", "", f"it has no table; it may have [{'], ['.join(flags.TABLES)}]")
     said = set[Problem]()
     for table in content:
         for cls in flags.commands(table):

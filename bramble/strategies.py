@@ -22,7 +22,7 @@ def run(as_json: bool, selections: bool = False) -> int:
 
 def _one(name: str) -> dict[str, Any]:
     try:
-        kind, needs = strategies.kind(name), strategies.choose(name, {}).needs
+        kind, needs = strategies.kind(name), strategies.named(name, {}).needs
         combines = combining.combinations(kind())
     except BrambleError as error:
         return {"name": name, "error": str(error)}

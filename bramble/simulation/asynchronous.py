@@ -16,7 +16,6 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import ClientUpdate
 from bramble_server.foundation import Foundation
 from bramble_server.learning.strategies import Context, planned
-from bramble_server.rounds.asking import Request
 from bramble_server.rounds.machine import Abandon, Ask, Commit, Deadline, Event, Joined, Left, Open, Refuse, Start, Update
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, UnderWay
@@ -73,7 +72,7 @@ class AsynchronousSimulation(Simulation):
         if self._memory:
             strategy.restore(self._memory)
         plan = planned(strategy, Context(number, self.model.weights, self._config), clients) if clients else {}
-        asked = on_the_wire(Request(number, self.graph.manifest.task, self.graph, self.model, self._settings, plan))
+        asked = on_the_wire(self._request(number, plan))
         for client in clients:
             self._ask(client, asked[client])
         started, size = self._clock.time(), len(self.model.weights)
@@ -90,7 +89,7 @@ class AsynchronousSimulation(Simulation):
                 self.graph.manifest.task, file, self.model.weights, strategy, self._clock, exponent=self._settings.staleness_exponent
             )
             ending = self._until(open_round, deadline, behind)
-            reason = ending.reason if isinstance(ending, Abandon) else self._commit(open_round)
+            reason = self._ended(open_round, ending)
             played = self._played(open_round, reason, opened, len(clients))
         took = {client: part for client, part in played.parts.items() if client in asked or part["replied"] or part["reason"]}
         return replace(played, parts=took)

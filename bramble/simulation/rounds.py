@@ -25,7 +25,7 @@ from bramble_server.foundation import Foundation
 from bramble_server.learning import strategies
 from bramble_server.learning.counting import judged
 from bramble_server.learning.judge import Judge
-from bramble_server.learning.strategies import Context, State, planned
+from bramble_server.learning.strategies import Context, Plan, State, planned
 from bramble_server.rounds.asking import Request
 from bramble_server.rounds.cohorts import Cohort, Cohorts
 from bramble_server.rounds.machine import (
@@ -45,6 +45,7 @@ from bramble_server.rounds.machine import (
     Start,
     Update,
 )  # fmt: skip
+from bramble_server.rounds.opening import ABANDONED
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, RoundFile
 from bramble_server.rounds.view import Model
@@ -64,6 +65,8 @@ class Device:
     stretch: Stretch
     tested_until: float | None = None
     local_state: str | None = None
+    abandoned: tuple[int, ...] = ()
+    """In which rounds it was asked for answers that came to nothing."""
 
     def accepted(self, result: Result) -> None:
         """Remember what the server took."""
@@ -117,7 +120,7 @@ class Simulation:
     def __init__(self, foundation: Foundation, stretches: Sequence[Stretch], scenario: Scenario, seed: int, workers: Workers) -> None:
         self.graph, self._settings = foundation.graph, foundation.settings
         self._scenario, self._seed, self._workers = scenario, seed, workers
-        self.choice = strategies.choose(self._settings.strategy, self._settings.strategy_option)
+        self.choice = strategies.named(self._settings.strategy, self._settings.strategy_option)
         self.choice.check(self.graph.manifest)
         self._config = replace(self._settings.training(self.graph.manifest.config), seed=seed)
         self._devices = {stretch.client: Device(stretch) for stretch in stretches}
@@ -158,7 +161,7 @@ class Simulation:
         if self._memory:
             strategy.restore(self._memory)
         plan = planned(strategy, Context(number, self.model.weights, config), clients)
-        request = Request(number, self.graph.manifest.task, self.graph, self.model, self._settings, plan)
+        request = self._request(number, plan)
         started = self._clock.time()
         header = Header(
             number,
@@ -173,7 +176,7 @@ class Simulation:
         with closing(Scratch.create(path, header)) as file:
             open_round = OpenRound(self.graph.manifest.task, file, self.model.weights, strategy, self._clock)
             ending = self._until_it_ends(open_round, request, cohort)
-            reason = ending.reason if isinstance(ending, Abandon) else self._commit(open_round)
+            reason = self._ended(open_round, ending)
             self._cohorts.ended(number, open_round.parts(), self._clock.time(), cohort.deadline)
             return self._played(open_round, reason, opened, len(clients))
 
@@ -249,6 +252,18 @@ class Simulation:
                 case _:
                     raise AssertionError(f"a simulated round does not call for {action}")
         return None
+
+    def _request(self, number: int, plan: Mapping[str, Plan]) -> Request:
+        """Return what clients are asked."""
+        abandoned = {client: self._devices[client].abandoned[-ABANDONED:] for client in plan}
+        return Request(number, self.graph.manifest.task, self.graph, self.model, self._settings, plan, abandoned=abandoned)
+
+    def _ended(self, open_round: OpenRound, ending: Commit | Abandon) -> str | None:
+        """Make the updates the next model, if so it ends; return why there is none."""
+        reason = ending.reason if isinstance(ending, Abandon) else self._commit(open_round)
+        for client in open_round.answered if reason else ():
+            self._devices[client].abandoned += (open_round.clients[client],)
+        return reason
 
     def _commit(self, open_round: OpenRound) -> str | None:
         """Make the updates the next model; return why it cannot be, if so."""

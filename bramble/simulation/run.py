@@ -77,8 +77,8 @@ class Run:
     def __init__(self, settings: SimulateSettings) -> None:
         self.settings = settings
         given = {name: getattr(settings, name) for name in RoundSettings.model_fields}
-        self.choice = strategies.choose(settings.strategy, settings.strategy_option)
-        self.codec = codec.choose(settings.codec, settings.codec_option)
+        self.choice = strategies.named(settings.strategy, settings.strategy_option)
+        self.codec = codec.named(settings.codec, settings.codec_option)
         needed = max(settings.min_updates, self.choice.make().least)
         [self._built] = foundation.read(Alone(task=(settings.task,), min_clients=needed, **given))
         self._scenario = Scenario() if settings.scenario is None else scenario.read(settings.scenario)

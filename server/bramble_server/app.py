@@ -58,7 +58,7 @@ class Server:
         tracks = foundation.read(settings)
         manifests = [track.graph.manifest for track in tracks]
         for track in tracks:
-            strategies.choose(track.settings.strategy, track.settings.strategy_option).check(track.graph.manifest)
+            strategies.named(track.settings.strategy, track.settings.strategy_option).check(track.graph.manifest)
         tokens = self.tokens = Tokens(settings.tokens) if settings.tokens else None
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)

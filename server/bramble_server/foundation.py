@@ -113,9 +113,9 @@ def _built(task: str, own: ServerSettings, graph: GraphFile, signatures: bytes, 
     """Check that a task can be learnt with these settings, of which those that are ``chosen`` are its own."""
     codecs.encoded_size(graph.manifest.layout, own.encoding)
     try:
-        strategy = strategies.choose(own.strategy, own.strategy_option)
-        travels = codec.choose(own.codec, own.codec_option)
-        sample, share = selection.choose(own.selection, own.selection_option), own.clients_per_round
+        strategy = strategies.named(own.strategy, own.strategy_option)
+        travels = codec.named(own.codec, own.codec_option)
+        sample, share = selection.named(own.selection, own.selection_option), own.clients_per_round
         count = share if isinstance(share, int) else None
         if graph.manifest.interface.slots not in ((), SGD) and strategy.needs:
             raise BrambleError(

@@ -16,7 +16,7 @@ from bramble_client.settings import ClientSettings
 from bramble_inspector.settings import InspectorSettings
 from bramble_server.settings import ServerSettings
 
-EVERY = sorted({each for table in flags.tables() for each in flags.commands(table)}, key=lambda each: each.__name__)
+EVERY = sorted({each for table in flags.TABLES for each in flags.commands(table)}, key=lambda each: each.__name__)
 HOUSE = [each for each in EVERY if each is not ClientSettings]
 """Without the client's, which nothing above its package may hand it."""
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from bramble.settings import WorkersSettings
 from bramble.simulation import grid
 from bramble.simulation.rounds import Played, Simulation
+from bramble.simulation.scenario import Scenario
 from bramble_client.learn import local_state
 from bramble_protocol.codecs import encoded_size
 from bramble_protocol.errors import BrambleError
@@ -41,6 +42,28 @@ def test_updates_travel_as_they_would_whatever_the_workers(settings: dict[str, A
     assert played[-1].error < played[0].error
     assert left(simulation) == left(again)
     assert all(rest > 0 for rest in left(simulation)) == (encoding == "topk-0.01")
+
+
+@pytest.mark.parametrize("discipline", [{}, {"discipline": "asynchronous", "buffer": 4}])
+def test_what_a_round_that_came_to_nothing_took_is_sent_again(discipline: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, tuple[int, ...]]] = []
+    plain = Simulation._request
+
+    def listening(self: Simulation, number: int, plan: Any) -> Any:
+        made = plain(self, number, plan)
+        asked.append({client: update.abandoned for alike, update in made for client in alike})
+        return made
+
+    monkeypatch.setattr(Simulation, "_request", listening)
+    scenario = Scenario(lost=0.3, slow=0.2, slow_times=50)
+    _, played = simulated(6, 6, scenario, seed=5, epochs=1, min_updates=4, min_clients=4, deadline=60.0, **discipline, **TOPK)
+    lost = {(each.round, client) for each in played if each.state == "abandoned" for client, part in each.parts.items() if part["replied"]}
+    assert lost
+    assert any(each.state == "committed" for each in played)
+    for number, client in lost:
+        since = [numbers[client] for numbers, each in zip(asked, played, strict=True) if each.round > number and client in numbers]
+        its = next(part["asked"] or number for each in played if each.round == number for part in [each.parts[client]])
+        assert all(its in numbers for numbers in since)
 
 
 def test_another_seed_rounds_otherwise() -> None:

@@ -101,7 +101,8 @@ class ClientUpdate:
     champion: Champion | None = None
     """The best model so far, where it is another than this one; in sections alone."""
     abandoned: tuple[int, ...] = ()
-    """The task's last rounds that came to nothing, whose answers left nothing for this one; only where not all of an answer is sent."""
+    """In which rounds the client was asked for answers that came to nothing, and left nothing for this one; only where not all of an
+    answer is sent."""
     packed: Packed = field(default=None, repr=False, compare=False)  # type: ignore[assignment]
     """The weights as they travel: one object for all updates that ``replace`` makes of this one, as long as they have its weights."""
 

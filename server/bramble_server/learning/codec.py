@@ -34,7 +34,7 @@ class Choice(Chosen):
         return topk.spelt(self.parameters.share) if isinstance(self.parameters, Share) else self.name
 
 
-def choose(name: str, options: Mapping[str, Any]) -> Choice:
+def named(name: str, options: Mapping[str, Any]) -> Choice:
     """Return the codec that settings name.
 
     Parameters

@@ -14,6 +14,10 @@ from bramble_server.learning.strategies import Plan
 from bramble_server.rounds.view import Model
 from bramble_server.settings import ServerSettings
 
+NOBODY: Mapping[str, tuple[int, ...]] = {}
+Kind = tuple[TrainConfig, Hashable, tuple[int, ...]]
+"""What tells apart what clients of one round are asked."""
+
 
 class Request:
     """``client_update`` of one round, one object for all clients that are to train alike.
@@ -29,23 +33,27 @@ class Request:
     champion
         What they are to test on the same windows, and to use.
     abandoned
-        The task's last rounds that came to nothing.
+        Of each client in which rounds it was asked for answers that came to nothing.
     """
 
     def __init__(
         self, number: int, task: str, graph: GraphFile, model: Model, settings: ServerSettings, plan: Mapping[str, Plan],
-        forecast: str | None = None, champion: Champion | None = None, abandoned: tuple[int, ...] = (),
+        forecast: str | None = None, champion: Champion | None = None, abandoned: Mapping[str, tuple[int, ...]] = NOBODY,
     ) -> None:  # fmt: skip
-        manifest, back = graph.manifest, codec.choose(settings.codec, settings.codec_option).encoding
+        manifest, back = graph.manifest, codec.named(settings.codec, settings.codec_option).encoding
         update = ClientUpdate(
             number, task, graph.sha256, manifest.layout, settings.encoding, back, model.weights, manifest.config,
-            forecast=forecast, champion=champion, abandoned=abandoned,
+            forecast=forecast, champion=champion,
         )  # fmt: skip
         if counted(manifest):
             above = threshold(manifest, model.counts)
             plan = {client: replace(its, extras=replace(its.extras, counts=True, threshold=above)) for client, its in plan.items()}
-        self._kinds = {client: (its.config, its.extras.kind) for client, its in plan.items()}
-        self._updates = {(its.config, its.extras.kind): replace(update, config=its.config, extras=its.extras) for its in plan.values()}
+        self._kinds = {client: (its.config, its.extras.kind, abandoned.get(client, ())) for client, its in plan.items()}
+        self._updates: dict[Kind, ClientUpdate] = {}
+        for client, kind in self._kinds.items():
+            if kind not in self._updates:
+                its = plan[client]
+                self._updates[kind] = replace(update, config=its.config, extras=its.extras, abandoned=abandoned.get(client, ()))
 
     def pack(self, ways: Collection[tuple[str, ...]]) -> None:
         """Encode it for clients of these sets of features. Blocks; what goes out afterwards does not."""
@@ -64,7 +72,7 @@ class Request:
 
     def __iter__(self) -> Iterator[tuple[list[str], ClientUpdate]]:
         """Yield those clients that are asked alike, and what."""
-        alike: dict[tuple[TrainConfig, Hashable], list[str]] = {}
+        alike: dict[Kind, list[str]] = {}
         for client, kind in self._kinds.items():
             alike.setdefault(kind, []).append(client)
         for kind, clients in alike.items():

@@ -50,8 +50,8 @@ class Cohorts:
 
     def __init__(self, settings: ServerSettings, seed: int) -> None:
         self._settings, self._seed = settings, seed
-        self._choice = selection.choose(settings.selection, settings.selection_option)
-        self._strategy = strategies.choose(settings.strategy, settings.strategy_option)
+        self._choice = selection.named(settings.selection, settings.selection_option)
+        self._strategy = strategies.named(settings.strategy, settings.strategy_option)
         self.remembers = settings.clients_per_round is not None or settings.adaptive_deadline is not None
         """Whether rounds before make a difference."""
         self.forget()

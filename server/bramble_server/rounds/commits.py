@@ -40,8 +40,8 @@ class Commits:
     ) -> None:  # fmt: skip
         self._manifest = manifest
         self._settings, self._task, self._store, self._registry, self._metrics = settings, task, store, registry, metrics
-        self.strategy = strategies.choose(settings.strategy, settings.strategy_option)
-        self.codec = codec.choose(settings.codec, settings.codec_option)
+        self.strategy = strategies.named(settings.strategy, settings.strategy_option)
+        self.codec = codec.named(settings.codec, settings.codec_option)
         self._judge, self._clock = Judge(), clock
         self.champions = Champions(task, Rules(settings.champion_bound, settings.champion_rounds, manifest.metric.read))
         self._left_out: set[str] = set()

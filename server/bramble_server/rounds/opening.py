@@ -125,10 +125,10 @@ class Openings:
     def _planned(self, number: int, clients: tuple[str, ...], model: Model, seconds: float) -> tuple[Strategy, Request]:
         strategy, plan = self._commits.open(number, clients, model, replace(self._config, deadline_s=seconds))
         champion = self._commits.champions.beside(model)
-        nothing = self._came_to_nothing() if codecs.find(self._commits.codec.encoding).partial else ()
+        nothing = self._came_to_nothing() if codecs.find(self._commits.codec.encoding).partial else {}
         return strategy, Request(number, self._task, self._graph, model, self._settings, plan, self._forecast, champion, nothing)
 
-    def _came_to_nothing(self) -> tuple[int, ...]:
+    def _came_to_nothing(self) -> dict[str, tuple[int, ...]]:
         with self._store.reading() as connection:
             return rounds.came_to_nothing(connection, self._task, ABANDONED)
 

@@ -119,10 +119,16 @@ def rolled_back(connection: Connection, task: str, number: int, to: int, now: fl
     number_used(connection, number)
 
 
-def came_to_nothing(connection: Connection, task: str, limit: int) -> tuple[int, ...]:
-    """Return the numbers of a task's newest rounds that were abandoned, ascending."""
+def came_to_nothing(connection: Connection, task: str, limit: int) -> dict[str, tuple[int, ...]]:
+    """Return of each client in which rounds it was asked for answers that a task's newest abandoned rounds took, ascending."""
     theirs = select(rounds.c.round).where(rounds.c.task == task, rounds.c.state == "abandoned")
-    return tuple(connection.scalars(theirs.order_by(rounds.c.round.desc()).limit(limit)))[::-1]
+    newest = list(connection.scalars(theirs.order_by(rounds.c.round.desc()).limit(limit)))
+    asked = func.coalesce(updates.c.asked, updates.c.round).label("asked")
+    taken = select(updates.c.client, asked).where(updates.c.round.in_(newest), updates.c.replied.is_not(None)).order_by(asked)
+    found: dict[str, tuple[int, ...]] = {}
+    for client, number in connection.execute(taken):
+        found[client] = (*found.get(client, ()), number)
+    return found
 
 
 def lineage(connection: Connection, task: str, limit: int) -> list[dict[str, Any]]:

@@ -28,11 +28,11 @@ def blueprint(services: Services) -> Blueprint:
         track = services.track(query.asked()["task"])
         task, view = track.task, services.coordinator.view
         known = {name: (each.model.round, each.running) for name, each in view.tasks.items()}
-        mine, chosen = view.tasks[task], strategies.choose(track.settings.strategy, track.settings.strategy_option)
+        mine, chosen = view.tasks[task], strategies.named(track.settings.strategy, track.settings.strategy_option)
         if track.graph.sha256 not in shown:
             told = track.graph.manifest.to_wire()
             shown[track.graph.sha256] = {name: value for name, value in told.items() if name != "layout"}
-        back = codec.choose(track.settings.codec, track.settings.codec_option)
+        back = codec.named(track.settings.codec, track.settings.codec_option)
         return jsonify(
             revision=view.revision,
             version=release(),

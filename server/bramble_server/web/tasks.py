@@ -105,7 +105,7 @@ def _checked(services: Services, data: bytes, signed: str, chosen: tuple[str, ..
         lines = "".join(f"{line.strip()}\n" for line in signed.split(",") if line.strip())
         built = foundation.of(services.settings, Deployed(graph, lines.encode("ascii"), chosen))
         own = built.settings
-        strategies.choose(own.strategy, own.strategy_option).check(graph.manifest)
+        strategies.named(own.strategy, own.strategy_option).check(graph.manifest)
     except (BrambleError, UnicodeEncodeError) as error:
         raise RequestError(400, str(error)) from error
     there = {track.task: track for track in services.tracks}

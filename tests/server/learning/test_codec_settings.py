@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 def chosen(given: dict[str, Any] | None = None, file: Path | None = None) -> str:
     [track] = foundation.read(flags.load(ServerSettings, "server", given or {}, file))
-    return codec.choose(track.settings.codec, track.settings.codec_option).encoding
+    return codec.named(track.settings.codec, track.settings.codec_option).encoding
 
 
 def test_without_a_word_it_is_float32() -> None:
@@ -54,7 +54,7 @@ def test_a_share_is_part_of_what_messages_call_it(file: Path) -> None:
 
 @pytest.mark.parametrize("share", ["0.01", "0.000001", "0.123456789", "0.5", "0.1234567891234", "0.3333333333333333"])
 def test_whatever_share_is_set_is_one_that_messages_can_name(share: str) -> None:
-    encoding = codec.choose("topk", {"share": share}).encoding
+    encoding = codec.named("topk", {"share": share}).encoding
     found = topk.find(encoding)
     assert found
     assert found.share == pytest.approx(float(share), abs=1e-9)
@@ -117,7 +117,7 @@ def test_settings_check_names_the_setting(tmp_path: Path) -> None:
 
 def test_all_that_combines_is_refused_nowhere_and_nothing_else_is() -> None:
     for name in strategies.STRATEGIES:
-        choice = strategies.choose(name, {})
+        choice = strategies.named(name, {})
         for each, combines in strategies.combining.combinations(choice.make())["codec"].items():
             given = {"strategy": name, "codec": each, "min_clients": 10}
             if combines:

@@ -17,7 +17,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
 from bramble_server.learning.aggregate import AggregateError
-from bramble_server.learning.strategies import Context, Update, choose, conclude, create, planned
+from bramble_server.learning.strategies import Context, Update, conclude, create, named, planned
 from bramble_server.rounds import headroom
 from tests.examples import examples
 from tests.server.office import Office
@@ -283,9 +283,9 @@ class TestCohorts:
 
 class TestNormBound:
     def test_it_stands_around_any_other_with_the_parameters_of_both(self) -> None:
-        choice = choose("normbound+fedadam", {"bound": "2", "learning_rate": 0.5})
+        choice = named("normbound+fedadam", {"bound": "2", "learning_rate": 0.5})
         assert (choice.name, choice.set["bound"], choice.set["learning_rate"]) == ("normbound+fedadam", 2.0, 0.5)
-        assert choose("normbound+fednova", {}).needs == ("sections", "steps")
+        assert named("normbound+fednova", {}).needs == ("sections", "steps")
 
     @pytest.mark.parametrize(
         ("name", "options", "sentence"),
@@ -301,4 +301,4 @@ class TestNormBound:
     )
     def test_what_it_cannot_stand_around_and_what_is_misspelt(self, name: str, options: dict[str, Any], sentence: str) -> None:
         with pytest.raises(BrambleError, match=sentence):
-            assert choose(name, options).needs
+            assert named(name, options).needs

@@ -53,10 +53,10 @@ def test_any_chooses_as_many_as_are_wanted_of_those_that_are_able_and_the_same_a
     name: str, able: set[str], count: int, known: dict[str, Known], number: int, seed: int
 ) -> None:
     call = Call(number, seed, count, known, dict.fromkeys(range(1, number), 1.0))
-    chosen = selection.choose(name, {}).cohort(call, sorted(able))
+    chosen = selection.named(name, {}).cohort(call, sorted(able))
     assert len(set(chosen)) == len(chosen) == min(count, len(able))
     assert set(chosen) <= able
-    assert chosen == selection.choose(name, {}).cohort(call, sorted(able, reverse=True))
+    assert chosen == selection.named(name, {}).cohort(call, sorted(able, reverse=True))
 
 
 def test_uniform_asks_each_alike_and_every_round_others() -> None:
@@ -203,7 +203,7 @@ class Mine(Selection):
 
 def test_another_packages_selection_is_chosen_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(install(tmp_path / "mine", MODULE, "radon-plugin", selection="mine = radon_plugin:Mine"))
-    assert selection.choose("mine", {}).cohort(Call(1, 0, 2), CLIENTS) == ("pi-00", "pi-01")
+    assert selection.named("mine", {}).cohort(Call(1, 0, 2), CLIENTS) == ("pi-00", "pi-01")
     listed = json.loads(CliRunner().invoke(cli.app, ["strategies", "--selections", "--json"]).stdout)
     assert [item["name"] for item in listed] == [*SELECTIONS, "mine"]
     assert listed[-1]["description"] == "Chooses the first by name."

@@ -29,9 +29,9 @@ from bramble_server.learning.strategies import (
     State,
     Strategy,
     Update,
-    choose,
     conclude,
     create,
+    named,
     planned,
 )
 from bramble_server.learning.strategies.fedavg import FedAvg
@@ -337,17 +337,17 @@ def test_a_client_may_be_given_a_vector_of_its_own() -> None:
 
 
 def test_what_a_strategy_needs_decides_who_is_asked_and_which_graph_will_do() -> None:
-    choice = choose("scaffold", {})
+    choice = named("scaffold", {})
     registry = Registry({"some": Needs(features=choice.needs)})
     registry.join(Handshake(2, "new", features=FEATURES), "1", "127.0.0.1")
     registry.join(Handshake(1, "old"), "2", "127.0.0.1")
     assert registry.able("some") == ["new"]
     (remark,) = registry.to_json([])["old"]["remarks"]
     assert remark == "does not know control, sections, steps, which rounds of this task need, so it is not asked for them; upgrade it"
-    assert choose("fedadam", {}).needs == ()
+    assert named("fedadam", {}).needs == ()
     manifest = builtin.weather_graph().manifest
     choice.check(manifest)
     assert manifest.former
     with pytest.raises(BrambleError, match=r"strategy: scaffold changes a client's single steps, .* format 1; export it again"):
         choice.check(manifest.former)
-    choose("fednova", {}).check(manifest.former)
+    named("fednova", {}).check(manifest.former)

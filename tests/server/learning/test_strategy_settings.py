@@ -34,7 +34,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def chosen(given: dict[str, Any] | None = None, file: Path | None = None) -> tuple[str, dict[str, Any]]:
     settings = flags.load(ServerSettings, "server", given or {}, file)
     foundation.read(settings)
-    choice = strategies.choose(settings.strategy, settings.strategy_option)
+    choice = strategies.named(settings.strategy, settings.strategy_option)
     return choice.name, choice.set
 
 
@@ -72,7 +72,7 @@ class TestWhereItIsSet:
         flagged = {"track": ["climate.strategy=trimmedmean", "climate.strategy_option=share=0.3"]}
         for settings in (flags.load(ServerSettings, "server", {}, path), flags.load(ServerSettings, "server", flagged, None)):
             [own] = [track.settings for track in foundation.read(settings)]
-            choice = strategies.choose(own.strategy, own.strategy_option)
+            choice = strategies.named(own.strategy, own.strategy_option)
             assert (choice.name, choice.set) == ("trimmedmean", {"share": 0.3})
         path.write_text('[server.track.climate.strategy]\nname = "trimmedmean"\nsahre = 0.3\n')
         with pytest.raises(BrambleError, match=r"climate.*no parameter 'sahre', did you mean 'share'"):
@@ -259,7 +259,7 @@ class TestOtherPackages:
         methods = f"  @property\n  def needs(self): {needs}\n  def extras(self, context, clients): return {{}}"
         plug("from bramble_server.learning.strategies import FedAvg\nclass Shy(FedAvg):\n  'Shy.'\n" + methods)
         with pytest.raises(BrambleError, match=sentence) as refused:
-            strategies.choose("shy", {}).check(builtin.weather_graph().manifest)
+            strategies.named("shy", {}).check(builtin.weather_graph().manifest)
         assert listing()["shy"]["error"] == str(refused.value)
 
     def test_two_of_one_name_are_told_apart_by_their_packages(self, plug: Plug) -> None:

@@ -17,6 +17,7 @@ from bramble_protocol.layout import Weights
 from bramble_protocol.messages import ClientUpdate, Control, Extras, Handshake, TrainConfig, training
 from bramble_server.learning.strategies import Context
 from bramble_server.learning.strategies.fedavg import FedAvg
+from bramble_server.rounds.schedule import PAUSE
 from bramble_server.transport.emitter import Emitter
 from tests.server.office import CHANNELS, Office, Threads
 from tests.server.process import LAYOUT
@@ -170,23 +171,42 @@ def test_it_is_encoded_before_the_writer_comes_to_send_it(tmp_path: Path, monkey
     assert encoded_in == [True, True]
 
 
-def test_who_keeps_what_it_did_not_send_is_told_which_rounds_came_to_nothing(tmp_path: Path) -> None:
-    office = Office(tmp_path, codec="topk")
+def test_who_keeps_what_it_did_not_send_is_told_which_of_its_answers_came_to_nothing(tmp_path: Path) -> None:
+    office = Office(tmp_path, codec="topk", min_updates=2, min_clients=2)
     try:
         office.join("a", "b")
         first = office.coordinator.start_round().round
         office.deliver("a", first)
         office.coordinator.reset("small")  # what it forgets is no round that came to nothing
         second = office.coordinator.start_round().round
-        for client in ("a", "b"):
-            office.refuse(client, second)
+        office.deliver("a", second)
+        office.refuse("b", second)
         assert office.record(second)["state"] == "abandoned"
         office.committed("a", "b")
         office.coordinator.start_round()
         asked = office.transport.asked["a"]
         assert asked.abandoned == (second,)
+        assert office.transport.asked["b"].abandoned == (), "no answer of it was taken"
         assert ClientUpdate.from_wire(asked.to_wire(FEATURES)).abandoned == (second,)
         assert "abandoned" not in asked.to_wire([name for name in FEATURES if name != "topk"])
         assert "abandoned" not in asked.to_wire()
+    finally:
+        office.close()
+
+
+def test_an_answer_that_an_asynchronous_round_lost_is_told_by_the_round_in_which_it_was_asked_for(tmp_path: Path) -> None:
+    office = Office(tmp_path, codec="topk", discipline="asynchronous", buffer=2, min_updates=2, min_clients=3)
+    try:
+        office.join("a", "b", "c")
+        first = office.coordinator.start_round().round
+        for client in ("a", "b"):
+            office.deliver(client, first)
+        assert office.record(first)["state"] == "committed"
+        second = office.coordinator.view.tasks["small"].running or 0
+        office.deliver("c", first)  # which counts in the round that is open now
+        office.later(61)
+        assert office.record(second)["state"] == "abandoned"
+        office.later(PAUSE)
+        assert {client: asked.abandoned for client, asked in office.transport.asked.items()} == {"a": (), "b": (), "c": (first,)}
     finally:
         office.close()

@@ -30,7 +30,7 @@ GROUP = "bramble.selection"
 OFFERED = Offered("selection", GROUP, SELECTIONS, Selection)
 """All that there are."""
 
-__all__ = ["GROUP", "OFFERED", "SELECTIONS", "Call", "Choice", "Known", "Selection", "choose", "cohort"]
+__all__ = ["GROUP", "OFFERED", "SELECTIONS", "Call", "Choice", "Known", "Selection", "cohort", "named"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Choice(Chosen):
         return cohort(self.kind(self.parameters), call, clients)
 
 
-def choose(name: str, options: Mapping[str, Any]) -> Choice:
+def named(name: str, options: Mapping[str, Any]) -> Choice:
     """Return what a server is to go by.
 
     Raises

@@ -78,11 +78,11 @@ __all__ = [
     "State",
     "Strategy",
     "Update",
-    "choose",
     "conclude",
     "create",
     "described",
     "kind",
+    "named",
     "names",
     "planned",
     "shorten",
@@ -195,7 +195,7 @@ def kind(name: str) -> type[Strategy]:
     return around(kind(name.removeprefix(AROUND))) if name.startswith(AROUND) else OFFERED.kind(name)
 
 
-def choose(name: str, options: Mapping[str, Any]) -> Choice:
+def named(name: str, options: Mapping[str, Any]) -> Choice:
     """Return what a server is to go by.
 
     Parameters
@@ -213,14 +213,14 @@ def choose(name: str, options: Mapping[str, Any]) -> Choice:
 
 
 def create(name: str, **options: Any) -> Strategy:
-    """Return a strategy for one round, as :func:`choose` does.
+    """Return a strategy for one round, as :func:`named` does.
 
     Raises
     ------
     BrambleError
         As there.
     """
-    return choose(name, options).make()
+    return named(name, options).make()
 
 
 def _halves(found: type[Strategy]) -> str | None:
