@@ -18,6 +18,7 @@ from bramble_client.acquire.recorder import Recorder, to_the_minute
 from bramble_client.acquire.self_paced import SelfPaced
 from bramble_client.deliver.courier import Courier
 from bramble_client.deliver.download import GraphDownload, patiently
+from bramble_client.deliver.home_assistant import HomeAssistant, Own
 from bramble_client.deliver.inbox import Inbox
 from bramble_client.deliver.link import Link
 from bramble_client.deliver.outbox import Item, Outbox
@@ -143,7 +144,10 @@ class Agent:
         self._training, self._forecaster = part.queue, part.forecaster
         self._recorder.appended = self._forecaster.wake
         self._courier = Courier(self._outbox, self._link, part.accepted, sparing=lambda: self._budgets.spent)
-        self._workers = (self._training, self._forecaster, self._cycles, self._courier, self._link, self._reporter)
+        self._home = self._told_at_home(part)
+        self._workers = tuple(
+            filter(None, (self._training, self._forecaster, self._cycles, self._courier, self._link, self._reporter, self._home))
+        )
         self.reset = Forgetting(
             folder,
             self._recorder,
@@ -154,6 +158,7 @@ class Agent:
             self._paced,
             part.forecaster,
             self.attention,
+            *filter(None, (self._home,)),
         )
         evaluating = Evaluating(self._trainer, self._recorder, self._outbox, part, self._halted, self._private, clock)
         self._inbox = Inbox(self._training, None if self._private else self._cycles.ask, self.reset, evaluating)
@@ -228,6 +233,8 @@ class Agent:
             self._paced.stop(0.5)
         self._forecaster.stop(0.5)
         self._training.stop(1.0)
+        if self._home is not None:
+            self._home.stop(0.5)
         self.close()
 
     def close(self) -> None:
@@ -237,6 +244,19 @@ class Agent:
         self._traffic.keep()
         self._recorder.close()
         self._outbox.close()
+
+    def _told_at_home(self, part: Participation) -> HomeAssistant | None:
+        """Have the household's broker told of what there is, if its owner named one."""
+        if self._settings.mqtt is None:
+            return None
+        every = max(pace.every if pace.rate is None else 1 / pace.rate for pace in self._board.paces) if self._settings.self_paced else None
+        home = HomeAssistant(self._settings, self._board.channels, every, self._of_itself)
+        self._recorder.heard, part.told = home.measured, home.told
+        return home
+
+    def _of_itself(self) -> Own:
+        gone, doubted = self._board.gone, self._board.doubted
+        return (bool(gone or doubted), {"gone": gone, "doubted": doubted}), (self._link.up, None), (self._training.running, None)
 
     def _halted(self) -> str | None:
         """Return why it may not train now; whether it can at all is tried at any hour."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from pathlib import Path
+from typing import Protocol
 
 from bramble_client.acquire.cycles import Cycles
 from bramble_client.acquire.recorder import Recorder
@@ -13,10 +14,16 @@ from bramble_client.deliver.outbox import Outbox
 from bramble_client.learn.memory import Memory
 from bramble_client.learn.training_queue import TrainingQueue
 from bramble_client.machine import disk
-from bramble_client.use.attention import Attention
 from bramble_client.use.forecaster import Forecaster
 
 log = logging.getLogger(__name__)
+
+
+class Forgetful(Protocol):
+    """Says something of tasks, until they are forgotten."""
+
+    def forget(self, task: str | None = None) -> None:
+        """Say nothing more of a task, or of any."""
 
 
 class Forgetting:
@@ -26,15 +33,17 @@ class Forgetting:
     ----------
     folder
         Where it keeps its data.
+    others
+        Whoever says something of tasks.
     """
 
     def __init__(
         self, folder: Path, recorder: Recorder, outbox: Outbox, memory: Memory, training: TrainingQueue, cycles: Cycles,
-        paced: SelfPaced | None, forecaster: Forecaster, attention: Attention,
+        paced: SelfPaced | None, forecaster: Forecaster, *others: Forgetful,
     ) -> None:  # fmt: skip
         self._folder, self._recorder, self._outbox, self._memory = folder, recorder, outbox, memory
         self._training, self._cycles, self._paced, self._forecaster = training, cycles, paced, forecaster
-        self._attention = attention
+        self._others = others
 
     def __call__(self, task: str | None = None) -> None:
         """Forget readings, labels, results, and how far they were tested; where one task is named, what belongs to it, and no reading."""
@@ -46,7 +55,8 @@ class Forgetting:
                     self._recorder.clear()
                 self._memory.forget(task)
                 self._forecaster.forget(task)
-                self._attention.forget(task)
+                for other in self._others:
+                    other.forget(task)
 
         paced = self._paced
         everything = clear if paced is None else lambda: paced.forget(clear)

@@ -16,7 +16,7 @@ from bramble_client.learn.trainer import Result, Trainer
 from bramble_client.learn.training_queue import TrainingQueue
 from bramble_client.machine.strain import Strain
 from bramble_client.use.attention import Attention
-from bramble_client.use.forecaster import Forecaster
+from bramble_client.use.forecaster import Forecaster, Mirror
 from bramble_client.use.inference import Inference, forecast_in
 from bramble_client.use.latest import Latest
 from bramble_client.use.received import Received
@@ -79,6 +79,8 @@ class Participation:
         """What is forecast beside the rounds, and its thread."""
         self.queue = TrainingQueue(self._train, outbox, self._mirror, self._note, serves, clock)
         """What is asked for, and its thread."""
+        self.told: Mirror = lambda *told: None
+        """Whoever else takes what is forecast; must not block."""
 
     def accepted(self, item: Item) -> None:
         """Remember what a run left, now that the server has taken its answer."""
@@ -137,6 +139,7 @@ class Participation:
     def _mirror_next(self, task: str, model: Received, manifest: Manifest, found: Inference) -> None:
         """Look at an answer, and mirror a forecast of what is still to come."""
         self._attention.told(task, model, manifest, found)
+        self.told(task, model, manifest, found)
         value = forecast_in(manifest, found.outputs)
         if not self._private and value is not None:
             name = next_of(model.forecast or forecast_of(manifest.target))

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bramble_client.machine.hours import Hours
 from bramble_protocol import amounts, fields, groups
+from bramble_protocol.mqtt.address import broker_address
 from bramble_protocol.server_address import server_address
 
 Seconds = Annotated[float, BeforeValidator(amounts.seconds)]
@@ -115,6 +116,15 @@ class ClientSettings(BaseSettings):
     least_battery: int | None = Field(
         None, ge=1, le=100, description="How full (percent) the battery must be to train; a machine without one always does."
     )
+    mqtt: Annotated[str | None, AfterValidator(lambda given: None if not given else broker_address(given))] = Field(
+        None,
+        description="The household's own MQTT broker, such as mqtt://192.168.1.5 or mqtts://home.example: readings and forecasts are told "
+        "there, in private mode too, as Home Assistant discovers them.",
+    )
+    mqtt_login: Path | None = Field(
+        None, description="File that holds who one is to the broker: the user on its first line, the password on its second."
+    )
+    mqtt_ca: Path | None = Field(None, description="Certificate (PEM) of the authority that signed the broker's.")
     reconnect_max: Seconds = Field(
         30.0,
         gt=0,
@@ -170,6 +180,10 @@ class ClientSettings(BaseSettings):
             raise ValueError("--labels is for the label button: add --gpio, or leave it out")
         if self.ca is not None and not self.server.startswith("https:"):
             raise ValueError("--ca is for a server with TLS: write its address as https://...")
+        if self.mqtt_ca is not None and not (self.mqtt or "").startswith("mqtts:"):
+            raise ValueError("--mqtt-ca is for a broker with TLS: write its address as --mqtt mqtts://...")
+        if self.mqtt_login is not None and self.mqtt is None:
+            raise ValueError("--mqtt-login is for a broker: add --mqtt, or leave it out")
         return self
 
     @property

@@ -69,6 +69,8 @@ class Recorder:
         self._committed_at = self._clock.monotonic() - commit_every
         self.appended: Callable[[], None] = lambda: None
         """Called when samples were added; must not block."""
+        self.heard: Callable[[Mapping[str, float | None]], None] = lambda values: None
+        """Called with the newest of the samples that were added; must not block."""
         self.trouble: str | None = None
         """Why the disk takes nothing, in the words of ``disk``, or None while it does."""
         self._db = Database(path, _SCHEMA, _tables(clock), flushed=True, began=self._look, clock=clock)
@@ -84,13 +86,17 @@ class Recorder:
             self._pending.append(_checked(t, values))
             if self._clock.monotonic() - self._committed_at >= self._commit_every or len(self._pending) >= 1000:
                 self._commit()
+        self.heard(values)
         self.appended()
 
     def append_many(self, samples: Iterable[Sample]) -> None:
         """Add samples and commit them at once, all or none."""
         with self._lock:
+            before = len(self._pending)
             self._pending += [_checked(t, values) for t, values in samples]
+            newest = self._pending[-1][1] if len(self._pending) > before else {}
             self._commit()
+        self.heard(newest)
         self.appended()
 
     def columns(self, keys: Sequence[str], since: float | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,0 +1,113 @@
+"""Where a broker is, and who one is to it."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from bramble_protocol.errors import BrambleError
+
+WANTED = "expected the broker's address, such as mqtt://192.168.1.5 or mqtts://home.example:8883"
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class BrokerError(BrambleError):
+    """A broker cannot be used as it is described; the text names the setting and the remedy."""
+
+
+class Login(NamedTuple):
+    """Who one is to a broker."""
+
+    user: str
+    password: str
+
+
+class Address(NamedTuple):
+    """Where a broker is."""
+
+    host: str
+    port: int
+    encrypted: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Return the address in ``mqtt://HOST[:PORT]``, or with TLS ``mqtts://HOST[:PORT]``.
+
+        Raises
+        ------
+        ValueError
+            If it is none, or holds a password: addresses are shown and logged, and a password has a file of its own.
+        """
+        try:
+            url = urlsplit(text)
+            port = url.port
+            (url.hostname or "").encode("idna")
+        except ValueError:  # UnicodeError is one
+            raise ValueError(WANTED) from None
+        if url.scheme not in PORTS or not url.hostname or port == 0 or url.path not in ("", "/") or url.query or url.fragment:
+            raise ValueError(WANTED)
+        if "@" in url.netloc:
+            raise ValueError(f"{WANTED}, with no user or password in it: they come in a file")
+        return cls(url.hostname, port or PORTS[url.scheme], url.scheme == "mqtts")
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.encrypted else 'mqtt'}://{host}:{self.port}"
+
+
+def broker_address(text: str) -> str:
+    """Return the address of a broker as it was given; see :meth:`Address.parse`."""
+    Address.parse(text)
+    return text
+
+
+def read_login(path: Path, setting: str) -> Login:
+    """Return the user on the first line of a file, and the password on its second.
+
+    Raises
+    ------
+    BrokerError
+        If the file cannot be read, or does not hold these two lines.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise BrokerError(f"{setting}: cannot read {path} ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise BrokerError(f"{setting}: {path} is not a text") from error
+    if len(lines) != 2 or not all(lines):
+        raise BrokerError(f"{setting}: {path} must hold the user on its first line, the password on its second, and nothing else")
+    return Login(*lines)
+
+
+class _Socket(ssl.SSLSocket):
+    """Closed at once when the broker is not believed: paho-mqtt would leave that to Python's collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Agree on keys, or close."""
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
+def tls_context(ca: Path | None, setting: str) -> ssl.SSLContext:
+    """Return a context that trusts the authorities in a file, or those of the system.
+
+    Raises
+    ------
+    BrokerError
+        If there is none in the file.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except ssl.SSLError as error:
+        raise BrokerError(f"{setting}: {ca} holds no certificate in PEM form") from error
+    except OSError as error:
+        raise BrokerError(f"{setting}: cannot read {ca} ({error.strerror})") from error
+    context.sslsocket_class = _Socket
+    return context
