@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from bramble import terminal
 from bramble.api import Server
+from bramble.round import measures
 from bramble.settings import FleetSettings, ForgetSettings
 from bramble_protocol import VERSION
 from bramble_protocol.health import DISK, SPARING, throttling
@@ -49,7 +50,8 @@ def read(settings: FleetSettings) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``server``: version, mode, round, running, ``in_use`` (of each task, how many clients go by which model);
+        ``server``: version, mode, round, running, ``in_use`` (of each task, how many clients go by which model),
+        ``measures`` (of each, what its last round says of a model that does not forecast);
         ``clients``: id to what the server knows of it, with ``last_round`` (a committed
         round that it took part in) and ``fresh`` (whether its newest sample is as new as its own interval promises); ``never_seen``:
         ids that may connect and never did; ``refused``: id to address and time of who knocked of late without the right token.
@@ -73,7 +75,8 @@ def read(settings: FleetSettings) -> dict[str, Any]:
         client["last_round"] = took_part.get(name)
         client["fresh"] = fresh(client, now)
     about = {name: status[name] for name in ("version", "mode", "task", "round", "running")}
-    about["in_use"] = {each["task"]: each.get("in_use", {}) for each in status.get("tasks", [])}
+    for what in ("in_use", "measures"):
+        about[what] = {each["task"]: each.get(what, {}) for each in status.get("tasks", [])}
     return {"server": about, "clients": clients, "never_seen": registry.get("never_seen", []), "refused": registry.get("refused", {})}
 
 
@@ -139,6 +142,9 @@ def show(status: dict[str, Any], console: Console) -> None:
         rows.append(row)
     rows += [(name, "[red]never seen[/]", *[""] * (len(columns) - 2)) for name in status["never_seen"]]
     console.print(terminal.table(columns, rows))
+    for task, found in server["measures"].items():
+        if found:
+            console.print(f"{escape(task)}:{measures(found)}", soft_wrap=True)
     for task, counts in server["in_use"].items():
         if counts:
             shares = ", ".join(f"{count} by {model}" for model, count in sorted(counts.items(), key=lambda item: -item[1]))

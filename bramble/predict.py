@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bramble.settings import PredictSettings
 from bramble_client.hal.sim import recordings
 from bramble_client.learn.fitting import Model
+from bramble_client.learn.labels import said
 from bramble_client.learn.runtime import Runtime, result
 from bramble_client.learn.windows import Windows, binned, windows
 from bramble_client.use.own import persistence
@@ -76,7 +77,7 @@ def predicted(graph: GraphFile, path: Path) -> Iterator[Line]:
     if missing:
         others = ", ".join(recording.channels)
         raise BrambleError(f"predict: {path} has no {', '.join(missing)}, which task {manifest.task} takes; it has {others}")
-    times, values = recording.samples(keys)
+    times, values = said(recording.labels, *recording.samples(keys), manifest)
     # one more bin, for the last is taken to be filling
     times, values = np.append(times, times[-1] + manifest.step_s), np.vstack([values, np.full(len(keys), np.nan)])
     found = windows(times, values, manifest, ALL, open_ended=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -131,6 +132,11 @@ def went_by(record: JSON) -> list[str]:
     return lines
 
 
+def measures(found: Mapping[str, float]) -> str:
+    """Return what measures say of a model that does not forecast, with two blanks before each; nothing of one that does."""
+    return "".join(f"  {words} {found[name]:{form}}" for name, words, form in TOLD if name in found)
+
+
 def _part(part: JSON) -> list[str]:
     began, ended = part.get("train_start"), part.get("train_end")
     tested = part.get("test") or {}
@@ -166,7 +172,7 @@ def described(record: dict[str, Any], metric: dict[str, str]) -> str:
         colour = "green" if change < 0 else "yellow"
         name, unit = metric["baseline"].partition(":")[0], metric["unit"]
         text += f"  {metric['name']} {error:.2f} {unit}, {name} {baseline:.2f} {unit} [{colour}]({change:+.0f} %)[/]"
-    text += "".join(f"  {words} {means[name]:{form}}" for name, words, form in TOLD if name in means)
+    text += measures(means)
     if record.get("reason"):
         text += f"  [yellow]{escape(printable(str(record['reason'])))}[/]"
     return text

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bramble_client.hal.errors import RecordingError
 from bramble_client.hal.sim import recordings, rooms
+from bramble_client.learn.labels import said
 from bramble_client.learn.windows import Windows, windows
 from bramble_client.recordings import exercises
 from bramble_protocol.errors import BrambleError
@@ -198,13 +199,14 @@ def _recorded(files: Mapping[str, Path], manifest: Manifest) -> Iterator[tuple[s
     keys, without = [channel.key for channel in manifest.channels], []
     for name, path in files.items():
         recording = recordings.load(path)
-        if missing := [key for key in keys if key not in (*recording.channels, *manifest.optional)]:
+        there = (*recording.channels, *manifest.optional, *([LABEL] if recording.labels else []))
+        if missing := [key for key in keys if key not in there]:
             without.append(f"{path.name} has no {missing[0]}")
             continue
         times = np.asarray(recording.first + manifest.step_s * np.arange(round(recording.duration / manifest.step_s)), np.float64)
         nothing = np.nan
         rows = ([nothing if at.get(key) is None else at[key] for key in keys] for at in map(recording.at, times.tolist()))
-        yield name, (times, np.array(list(rows), np.float64))
+        yield name, said(recording.labels, times, np.array(list(rows), np.float64), manifest)
     if len(without) == len(files):
         raise RecordingError(f"data: task {manifest.task} needs {', '.join(keys)}; {'; '.join(without[:5])}")
 

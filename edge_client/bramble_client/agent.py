@@ -85,7 +85,7 @@ class Agent:
         self._private = settings.mode == "private"
         self._recorder = Recorder(folder / "readings.db", settings.keep_samples, clock=clock)
         self._outbox = Outbox(folder / "outbox.db", clock=clock)
-        channels = (*board.channels, Channel(LABEL, "")) if settings.classes else board.channels
+        channels = (*board.channels, Channel(LABEL, "")) if settings.classes or board.said else board.channels
         hello = Handshake(
             bramble_protocol.VERSION, settings.id, token, board.simulated, channels, settings.version, FEATURES, secrets.token_hex(8),
             settings.group,
@@ -105,7 +105,7 @@ class Agent:
         self._runner = Runner(settings.training_memory, clock)
         self._trainer = Trainer(
             folder, graphs, settings.id, self._runner, lambda graph: trust.check(graph, signatures) if trust else None, clock,
-            self._recorder.labels,
+            self._labels,
         )  # fmt: skip
         utc = clock.time if board.simulated else board.utc  # simulated sensors may live in another year
         self._traffic = Traffic(folder, lambda: self._link.carried + download.carried, utc)
@@ -222,6 +222,11 @@ class Agent:
             self._recorder.label(t, label)
         else:
             self._paced.label(t, label)
+
+    def _labels(self) -> list[tuple[float, str]]:
+        """Return what was said by the button; where nobody pressed it, what a replayed recording says."""
+        span = self._recorder.span()
+        return self._recorder.labels() or (self._board.said(*span[1:]) if self._board.said and span else [])
 
     def stop(self) -> None:
         """End within 4 s. What was not delivered stays in the outbox."""

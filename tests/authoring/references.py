@@ -12,7 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bramble_protocol.interface import Input, Target
 from bramble_protocol.layout import Layout
+from bramble_server import tasks
 from bramble_server.authoring.export import export
 from bramble_server.tasks.base import Task
 from tests.authoring.models import REFERENCES
@@ -21,6 +23,11 @@ FOLDER = Path(__file__).parents[1] / "runtimes" / "references"
 ROWS, STEPS, BATCH, RATE, MU, MOMENTUM = 40, 100, 8, 0.05, 0.02, 0.8
 CLIP = 0.1
 """A clip that is not the tasks' own, and shortens every step's gradient."""
+FEW = 5
+KINDS = ("activity", "anomaly", "room")
+"""Built-in tasks that do more than to forecast one target."""
+USUAL = {"°C": (20, 2), "%": (50, 10), "hPa": (1000, 5), "m/s²": (0, 10), "°/s": (0, 100), "": (0, 0)}
+"""Where a channel of each unit lies, and how far it wanders."""
 HOUR = 23
 """Of the hours that are made up, the one that is now."""
 Arrays = dict[str, np.ndarray]
@@ -50,6 +57,38 @@ def arrays(task: Task, rows: int, seed: int) -> Arrays:
     for part in face.targets:
         found[part.name] = hours[:, [HOUR + ahead for ahead in part.horizons], keys.index(part.channel)].reshape(rows, *part.shape)
     return found
+
+
+def measured(task: Task, rows: int, seed: int) -> Arrays:
+    """As ``arrays``, for a built-in task of any kind: each channel wanders about, an optional one is missing now and then."""
+    rng, face, keys = np.random.default_rng(seed), task.interface(Layout(())), [channel.key for channel in task.channels]
+    steps = rng.normal(0, 1, (rows, task.window + face.furthest, len(keys))) / np.sqrt(task.window)
+    level, size = np.array([USUAL[channel.unit] for channel in task.channels]).T
+    there = np.array([key not in task.optional for key in keys]) | (rng.random(steps.shape) < 0.8)
+    values = np.where(there, level + size * np.cumsum(steps, 1), 0.0)
+    if task.kind.classes:
+        values[:, :, keys.index(task.target)] = rng.integers(0, len(task.kind.classes), (rows, 1))
+
+    def taken(part: Input | Target, bins: list[int], columns: list[int]) -> np.ndarray:
+        return (there if part.mask else values)[:, bins][:, :, columns].astype(part.dtype).reshape(rows, *part.shape)
+
+    last = task.window - 1
+    return {
+        **{p.name: taken(p, list(range(last + 1 - p.shape[0], last + 1)), [keys.index(key) for key in p.channels]) for p in face.inputs},
+        **{p.name: taken(p, [last + ahead for ahead in p.horizons], [keys.index(p.channel)]) for p in face.targets},
+    }
+
+
+def run_of_a_kind(task: Task, seed: int) -> Arrays:
+    """A few steps with momentum, and what TensorFlow makes of the windows then."""
+    rng, data = np.random.default_rng(seed), measured(task, ROWS, seed)
+    idx = rng.integers(0, ROWS, (FEW, BATCH)).astype(np.int32)
+    trail, _, model = _descend(task, data, idx, np.ones(idx.shape, np.float32), task.clip_norm, MOMENTUM)
+    x, y, output = _seen(task, data, model)
+    given = task.forecast(x, output)
+    measures = [np.mean(rows) for rows in (task.loss(x, y, output), task.error(y, given), task.baseline(x, y))]
+    told = {"idx": idx, "last": trail[-1], "measures": np.array(measures, np.float32)}
+    return {**data, **told, **{f"given_{name}": np.asarray(value) for name, value in given.items()}}
 
 
 def built(task: Task) -> Any:
@@ -151,6 +190,8 @@ def main() -> None:
         np.savez_compressed(FOLDER / f"{name}.npz", **arrays)
         if name != "climate":
             (FOLDER / f"{name}.tflite").write_bytes(export(make()).data)
+    for name in KINDS:
+        np.savez_compressed(FOLDER / f"{name}.npz", **run_of_a_kind(tasks.create(name), seed=1))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from bramble.cli import main
-from bramble_client.hal.sim import recordings
+from bramble_client.hal.sim import recordings, rooms
 from bramble_protocol.graph import GraphFile
+from bramble_protocol.kinds import LABEL
+from bramble_server import tasks
 from tests.edge_client.process import CLIMATE
 from tests.server.process import ServerProcess
 
@@ -26,6 +28,10 @@ def predict(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     said = capsys.readouterr()
     assert ended.value.code == 0, said.err
     return said.out
+
+
+def graph(task: str) -> Path:
+    return tasks.find(task).path
 
 
 @pytest.fixture
@@ -112,3 +118,33 @@ def test_a_servers_model_is_fetched_with_its_weights_inside(tmp_path: Path, caps
     assert np.array_equal(fetched.initial, GRAPH.initial)
     assert fetched.fingerprint == GRAPH.fingerprint
     assert predict(capsys, "--model", path, "--csv", short) == predict(capsys, "--model", CLIMATE, "--csv", short)
+
+
+def test_a_task_that_classifies_names_each_windows_class_beside_what_the_recording_says(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, flat = tmp_path / "motion.csv", tasks.load("activity")
+    axes = [channel.key for channel in flat.manifest.channels if channel.key != LABEL]
+    said = ["pendulum"] * 200 + ["" if n < 250 else "upright row" for n in range(200, 400)]
+    rows = [f"{1_672_531_200 + n / 50 + 0.01:.2f},{','.join('1' for _ in axes)},{label}" for n, label in enumerate(said)]
+    path.write_text("\n".join([f"time,{','.join(axes)},{LABEL}", *rows]) + "\n")
+    lines = list(csv.DictReader(io.StringIO(predict(capsys, "--model", graph("activity"), "--csv", path))))
+    assert len(lines) == 6, "a window ends each second from the third on"
+    assert {line["class"] for line in lines} <= set(flat.manifest.kind.classes)
+    assert sum(float(lines[0][f"probability_{n}"]) for n in range(7)) == pytest.approx(1)
+    assert [line["target"] for line in lines] == ["pendulum", "pendulum", "", "upright row", "upright row", "upright row"]
+
+
+def test_a_task_that_reconstructs_gives_an_error_that_jumps_where_something_breaks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "room.csv"
+    times, values = rooms.readings("a", 300)
+    values[200, 0] += 40
+    rows = [f"{t:.0f},{temperature:.3f},{humidity:.3f}" for t, (temperature, humidity, _) in zip(times, values, strict=True)]
+    path.write_text("\n".join(["time,temperature,humidity", *rows]) + "\n")
+    lines = [json.loads(line) for line in predict(capsys, "--model", graph("anomaly"), "--csv", path, "--json").splitlines()]
+    assert len(lines) == 24, "a window each ten minutes"
+    broken = [line for line in lines if "03:20" <= line["measured"][11:16] <= "04:19"]
+    assert min(line["error"] for line in broken) > 2 * max(line["error"] for line in lines if line not in broken)
+    assert "target" not in lines[0]

@@ -46,6 +46,8 @@ class Board:
     names
         What channels are called, by their sensor's name and the driver's key, where that is settled. Any other has its plain name if
         no sensor before it has that, else its own sensor's name before it.
+    said
+        Returns what was going on in a simulated world between two times, where its recording has that; in the form of a recorder's labels.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class Board:
         paces: Sequence[Pace] | None = None,
         problems: Sequence[SensorError] = (),
         names: Mapping[tuple[str, str], str] | None = None,
+        said: Callable[[float, float], list[tuple[float, str]]] | None = None,
     ) -> None:
         self.sensors = sensors
+        self.said = said
         self.buses = list(buses)
         self.simulated = any(sensor.simulated for sensor in sensors)
         self.problems = list(problems)

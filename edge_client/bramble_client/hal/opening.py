@@ -242,6 +242,7 @@ def _mock_board(
         paces=paces,
         problems=[*problems, *unusable],
         names=_settled(memory, wished, problems) if chosen is not None else None,
+        said=world.said if isinstance(world, recordings.Recording) and world.labels else None,
     )
 
 

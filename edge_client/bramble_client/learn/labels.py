@@ -45,20 +45,20 @@ def labelled(columns: Columns, labels: Labels, manifest: Manifest) -> Columns:
     kind = manifest.kind
     if manifest.target != LABEL or not kind.classes or kind.edges:
         return columns
-    said = labels()
-    if not said:
+    told = labels()
+    if not told:
         return columns
-    names = {label for _, label in said if label}
+    names = {label for _, label in told if label}
     if unknown := sorted(names - set(kind.classes)):
         sentence = (
             f"labels: {', '.join(map(repr, unknown[:5]))} {'are' if len(unknown) > 1 else 'is'} not among the classes of task "
-            f"{manifest.task} ({', '.join(kind.classes)}); start the client with --labels that are"
+            f"{manifest.task} ({', '.join(kind.classes)}); name them as it does, by --labels or in the recording"
         )
         if len(unknown) == len(names):
             raise UnknownLabels(sentence)
         logger.warning("%s; what was labelled so is not trained on", sentence)
-    starts = np.array([t for t, _ in said], np.float64)
-    numbers = np.array([kind.classes.index(label) if label in kind.classes else np.nan for _, label in said])
+    starts = np.array([t for t, _ in told], np.float64)
+    numbers = np.array([kind.classes.index(label) if label in kind.classes else np.nan for _, label in told])
 
     def filled(keys: Sequence[str], since: float | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         times, values = columns(keys, since)
@@ -70,3 +70,10 @@ def labelled(columns: Columns, labels: Labels, manifest: Manifest) -> Columns:
         return times, values
 
     return filled
+
+
+def said(
+    labels: Sequence[tuple[float, str]], times: NDArray[np.float64], values: NDArray[np.float64], manifest: Manifest
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return times and values of a recording that says itself what was going on, as :func:`labelled` does."""
+    return labelled(lambda keys, since: (times, values), lambda: labels, manifest)([channel.key for channel in manifest.channels], None)

@@ -12,6 +12,8 @@ from bramble_protocol.graph import Metric
 
 SPREAD = ("lower_quartile", "median", "upper_quartile", "worst_tenth")
 """How an error lies over clients, as :func:`bramble_server.learning.counting.spread` names it."""
+OF_KIND = ("accuracy", "macro_f1", "alarm_rate", "precision", "recall", "threshold")
+"""What a round says of a model that does not forecast, as :func:`bramble_server.learning.counting.judged` names it."""
 
 
 def tested(metric: Metric, measures: Mapping[str, Any]) -> dict[str, Any] | None:

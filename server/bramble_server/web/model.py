@@ -153,6 +153,7 @@ def _model(track: Foundation, model: Model) -> Iterator[tuple[str, Iterable[str]
     yield "layout", [json.dumps(graph.manifest.layout.to_wire())]
     yield "weights", json_stream.weights(graph.manifest.layout, model.weights)
     yield "metrics", [json.dumps(model.metrics)]
+    yield "counts", [json.dumps(model.counts)]
     yield "test", [json.dumps(tested(graph.manifest.metric, model.metrics))]
 
 

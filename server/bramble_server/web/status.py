@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify
 
 from bramble_server.learning import codec, strategies
 from bramble_server.web import query
+from bramble_server.web.measures import OF_KIND
 
 if TYPE_CHECKING:
     from bramble_server.foundation import Foundation
@@ -27,7 +28,7 @@ def blueprint(services: Services) -> Blueprint:
     def status() -> Response:
         track = services.track(query.asked()["task"])
         task, view = track.task, services.coordinator.view
-        known = {name: (each.model.round, each.running) for name, each in view.tasks.items()}
+        known = {name: (each.model.round, each.running, each.model.metrics) for name, each in view.tasks.items()}
         mine, chosen = view.tasks[task], strategies.named(track.settings.strategy, track.settings.strategy_option)
         if track.graph.sha256 not in shown:
             told = track.graph.manifest.to_wire()
@@ -59,13 +60,15 @@ def blueprint(services: Services) -> Blueprint:
     return part
 
 
-def _summary(services: Services, track: Foundation, last: int, running: int | None) -> dict[str, Any]:
+def _summary(services: Services, track: Foundation, last: int, running: int | None, metrics: dict[str, float]) -> dict[str, Any]:
     task = track.task
     return {
         "task": task,
         "graph": track.graph.sha256,
+        "kind": track.graph.manifest.kind.name,
         "round": last,
         "running": running,
+        "measures": {name: value for name, value in metrics.items() if name in OF_KIND},
         "group": track.settings.group,
         "able": services.registry.ready(task),
         "in_use": services.registry.in_use(task),

@@ -64,7 +64,7 @@ def test_a_task_whose_classes_nobody_names_reads_what_was_measured(manifest: Man
 
 def test_labels_that_are_other_classes_than_the_tasks_are_refused_by_name_with_those_that_there_are() -> None:
     with pytest.raises(
-        UnknownLabels, match=r"'jump', 'swim' are not among the classes of task \w+ \(sit, walk, run\); start the client with"
+        UnknownLabels, match=r"'jump', 'swim' are not among the classes of task \w+ \(sit, walk, run\); name them as it does"
     ):
         column([(0.0, "swim"), (1.0, "jump"), (2.0, "")])
 

@@ -130,3 +130,15 @@ def test_a_quote_that_is_never_closed_is_no_csv(tmp_path: Path) -> None:
     path.write_text('time,temperature\n0,"1\n')
     with pytest.raises(RecordingError, match=r"line \d, column 1: not CSV"):
         load(path)
+
+
+def test_a_column_named_label_says_what_was_going_on_and_is_repeated_with_the_readings(tmp_path: Path) -> None:
+    rows = ((0, "sit"), (10, " sit "), (20, ""), (30, "walk"))
+    text = "".join(f"{START + t:.0f},{label},{t}\n" for t, label in rows)
+    recording = load(write(tmp_path, "time,label,temperature\n" + text))
+    assert recording.channels == ("temperature",)
+    once = [(START, "sit"), (START + 20, ""), (START + 30, "walk")]
+    assert list(recording.labels) == recording.said(START + 5, START + 39) == once
+    again = [(t + turn * 40, label) for turn in (1, 2) for t, label in once]
+    assert recording.said(START + 45, START + 90) == again
+    assert load(write(tmp_path, GOOD)).labels == ()

@@ -41,9 +41,12 @@ class Recording:
         Seconds since 1970-01-01 UTC, increasing; at least one.
     columns
         Values by channel, each as long as ``times``; NaN where a reading is missing.
+    labels
+        What was going on, in order of time: from when on, and what, as a person would say it by the button; empty for none.
     """
 
-    def __init__(self, times: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
+    def __init__(self, times: ArrayLike, columns: Mapping[str, ArrayLike], labels: Sequence[tuple[float, str]] = ()) -> None:
+        self.labels = tuple(labels)
         self._times: NDArray[np.float64] = np.asarray(times, np.float64)
         self.first = float(self._times[0])
         self.channels = tuple(columns)
@@ -77,6 +80,11 @@ class Recording:
         ends = ((key, float(values[i]), float(values[following])) for key, values in self._columns.items())
         return {key: _present(before + (after - before) * part) for key, before, after in ends}
 
+    def said(self, begin: float, end: float) -> list[tuple[float, str]]:
+        """Return what was going on from one time to another, in the form of ``labels``: they are repeated as the readings are."""
+        first, last = (int((t - self.first) // self.duration) for t in (begin, end))
+        return [(t + turn * self.duration, label) for turn in range(first, last + 1) for t, label in self.labels]
+
     def samples(self, keys: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return its own samples, as a recorder hands out readings.
 
@@ -105,7 +113,8 @@ def load(path: Path) -> Recording:
 
     The first line names the columns: ``time``, and channels of the table, in other units too, as in ``temperature (°F)``. Times are
     ISO 8601 (UTC unless they say otherwise), seconds since 1970-01-01 UTC, or another form that can mean one thing only, and
-    increase from line to line. An empty cell, ``NA``, -9999 and the like are missing readings.
+    increase from line to line. An empty cell, ``NA``, -9999 and the like are missing readings. A column ``label`` names what was going
+    on, for tasks that classify; an empty cell there is none of it.
 
     Raises
     ------
@@ -128,12 +137,18 @@ def _read(sheet: Sheet, columns: Columns, first: bool | None) -> tuple[Recording
     readers = {column.key: Values(sheet.path, column, sheet.header.separator != ",") for column in columns.channels}
     moments = array("d")  # grows in place, where lists of parts would be twice in memory when they are joined
     found = {key: array("d") for key in readers}
+    labels: list[tuple[float, str]] = []
     for block in sheet.blocks():
         moments.frombytes(times.read(block).tobytes())
         for key, reader in readers.items():
             if len(moments) > MANY and found[key].typecode == "d":
                 found[key] = array("f", found[key])
             found[key].frombytes(reader.read(block).astype(found[key].typecode).tobytes())
+        if columns.said is not None:
+            at = moments[-len(block.lines) :]
+            for t, cell in zip(at, block.columns[columns.said], strict=True):
+                if not labels or labels[-1][1] != cell.strip():
+                    labels.append((t, cell.strip()))
     if not moments:
         raise RecordingError(f"{sheet.path} has no line of values after the one that names the columns")
     series = {key: np.frombuffer(values, values.typecode) for key, values in found.items()}
@@ -141,7 +156,7 @@ def _read(sheet: Sheet, columns: Columns, first: bool | None) -> tuple[Recording
     if len(empty) == len(series):
         raise RecordingError(f"{sheet.path} has no reading in any line; its columns {', '.join(empty)} are empty")
     missing = sum((reader.missing for reader in readers.values()), Counter[str]())
-    return Recording(np.frombuffer(moments), {key: values for key, values in series.items() if key not in empty}), missing
+    return Recording(np.frombuffer(moments), {key: values for key, values in series.items() if key not in empty}, labels), missing
 
 
 def _report(path: Path, recording: Recording, ignored: Sequence[str], empty: Sequence[str], missing: Counter[str]) -> None:

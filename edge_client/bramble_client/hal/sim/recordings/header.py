@@ -100,6 +100,8 @@ class Columns:
     time: TimeColumn
     channels: list[Column]
     ignored: list[str]
+    said: int | None = None
+    """Which column names what was going on, for tasks that classify."""
 
 
 def understand(path: Path, header: Header) -> Columns:
@@ -118,8 +120,9 @@ def understand(path: Path, header: Header) -> Columns:
     time = _time(path, header, names)
     channels: list[Column] = []
     ignored: list[str] = []
+    said = next((index for index, name in enumerate(names) if name == "label"), None)
     for index, label in enumerate(header.names):
-        if index in time.indices:
+        if index in time.indices or index == said:
             continue
         column = _channel(path, header.line, index, label)
         if column is None:
@@ -132,7 +135,7 @@ def understand(path: Path, header: Header) -> Columns:
         channels.append(column)
     if not channels:
         raise RecordingError(_nothing(path, header, ignored))
-    return Columns(time, channels, [name or "(without a name)" for name in ignored])
+    return Columns(time, channels, [name or "(without a name)" for name in ignored], said)
 
 
 def _normal(name: str) -> str:
