@@ -124,9 +124,15 @@ class Server:
         """Take a client that is gone off the list."""
         return self._ask("DELETE", f"/clients/{quote(client, safe='')}")
 
-    def rounds(self, since: int = 0, limit: int = 100, task: str | None = None) -> list[JSON]:
-        """At most ``limit`` rounds after ``since``, ascending, each with its clients' measures."""
-        rounds: list[JSON] = self._ask("GET", "/rounds", since=since, limit=limit, clients=1, task=task)["rounds"]
+    def rounds(
+        self, since: int = 0, limit: int = 100, task: str | None = None, clients: bool = True, order: str | None = None
+    ) -> list[JSON]:
+        """At most ``limit`` rounds after ``since``, ascending, each with its clients' measures unless they are not wanted.
+
+        They are the newest, or with ``order="oldest"`` the oldest: a whole history is read page by page so.
+        """
+        found = self._ask("GET", "/rounds", since=since, limit=limit, clients=int(clients), task=task, order=order)
+        rounds: list[JSON] = found["rounds"]
         return rounds
 
     def round(self, number: int) -> JSON:
@@ -200,20 +206,33 @@ class Server:
         """Measures of each client's latest update, with its weights if they are wanted."""
         return self._ask("GET", "/model/clients", weights=int(weights), task=task)
 
-    def readings(self, since: float | None = None, limit: int | None = None, client: str | None = None) -> dict[str, JSON]:
+    def readings(
+        self, since: float | None = None, limit: int | None = None, client: str | None = None, order: str | None = None
+    ) -> dict[str, JSON]:
         """Mirrored readings: ``{client: {channel: {"unit", "t", "value"}}}``, times in epoch seconds.
+
+        They are the newest of each channel; with ``order="oldest"`` and a client its oldest after ``since``, up to a time until which
+        none of its channels has more: whoever asks again from the last one on reads all of them.
 
         Raises
         ------
         ServerRefused
             In private mode, where the server has none.
         """
-        readings: dict[str, JSON] = self._ask("GET", "/data/all", since=since, limit=limit, client=client)["clients"]
+        found = self._ask("GET", "/data/all", since=since, limit=limit, client=client, order=order)
+        readings: dict[str, JSON] = found["clients"]
         return readings
 
-    def start(self, task: str | None = None) -> JSON:
-        """Start one round."""
-        return self._ask("POST", "/", task=task)
+    def start(self, task: str | None = None, within: float = 0.0) -> JSON:
+        """Start one round; while another runs, or too few clients are there, try again for ``within`` seconds."""
+        until = time.monotonic() + within
+        while True:
+            try:
+                return self._ask("POST", "/", task=task)
+            except ServerRefused as error:
+                if error.status not in (409, 503) or time.monotonic() >= until:
+                    raise
+            time.sleep(2 * PAUSE_S)
 
     def stop(self, task: str | None = None) -> JSON:
         """End asynchronous rounds with what has come; ``round`` is the one that ended, None where none was open."""
@@ -232,6 +251,32 @@ class Server:
         """At most ``limit`` evaluations after number ``since``, ascending, each with what its clients found."""
         found: list[JSON] = self._ask("GET", "/evaluations", since=since, limit=limit, task=task)["evaluations"]
         return found
+
+    def ended(self, number: int, within: float = 3600.0, told: Callable[[JSON], None] = lambda record: None) -> JSON:
+        """Wait for the end of an evaluation, and return it.
+
+        Parameters
+        ----------
+        within
+            Seconds after which it is given up.
+        told
+            Called with what is known of it, again and again.
+
+        Raises
+        ------
+        ServerError
+            If the time is up, the server refuses, or does not answer.
+        """
+        until = time.monotonic() + within
+        while True:
+            record = self.evaluation(number)
+            if record["state"] == "ended":
+                return record
+            if time.monotonic() > until:
+                sentence = f"Waited {within:g} s for the end of evaluation {number} in vain: it goes on; see bramble evaluate --list."
+                raise ServerError(sentence)
+            told(record)
+            time.sleep(2 * PAUSE_S)
 
     def evaluation(self, number: int) -> JSON:
         """One evaluation, with what its clients found."""

@@ -139,8 +139,8 @@ model.command("get")(flags.command(GetModelSettings, "fleet", _room("bramble.mod
 model.command("pin")(flags.command(PinSettings, "fleet", _room("bramble.model", "server", "pin")))
 model.command("unpin")(flags.command(UnpinSettings, "fleet", _room("bramble.model", "server", "unpin")))
 app.command("predict")(flags.command(PredictSettings, "predict", _room("bramble.predict", "client")))
-app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulate", "server,client")))
-app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room("bramble.experiment", "server,client")))
+app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulating", "server,client")))
+app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room("bramble.experimenting", "server,client")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bramble import terminal
-from bramble.api import JSON, PAUSE_S, Server, ServerError
+from bramble.api import JSON, Server
 from bramble.settings import EvaluateSettings
 from bramble_protocol import BrambleError
 from bramble_protocol.printable import printable
@@ -61,20 +60,14 @@ def run(settings: EvaluateSettings) -> int:
 
 def _ended(server: Server, number: int, asked: int, within: float) -> JSON:
     """Wait for the end of an evaluation, with a line that says how far it is; return it."""
-    until = time.monotonic() + within
     with Console(stderr=True, highlight=False).status("") as doing:
-        while True:
-            record = server.evaluation(number)
-            if record["state"] == "ended":
-                return record
-            if time.monotonic() > until:
-                raise ServerError(
-                    f"Waited {within:g} s for the end of evaluation {number} in vain: it goes on; see bramble evaluate --list."
-                )
+
+        def told(record: JSON) -> None:
             done = sum(one["samples"] is not None or one["reason"] is not None for one in record["clients"].values())
             passed = len(record["clients"]) - asked
             doing.update(f"evaluation {number}: {done - passed} of {asked} clients have answered")
-            time.sleep(2 * PAUSE_S)
+
+        return server.ended(number, within, told)
 
 
 def table(record: JSON) -> tuple[list[str], Rows]:

@@ -114,6 +114,23 @@ def of_file(cls: type[S], table: str, path: Path, content: Mapping[str, Any]) ->
     return settings
 
 
+def of_values(cls: type[S], given: Mapping[str, Any]) -> S:
+    """Build settings of values that a program gives by name, whatever environment and files say.
+
+    Raises
+    ------
+    SettingError
+        Naming each that is unknown, missing or wrong.
+    """
+    for name in given:
+        if name not in cls.model_fields:
+            raise SettingError(f"{name} is no setting{_meant(name, cls.model_fields)}; there are {', '.join(cls.model_fields)}")
+    try:
+        return _built(cls, lambda init, environment: (init,), dict(given))
+    except ValidationError as error:
+        raise SettingError("; ".join(f"{'.'.join(map(str, item['loc'][:1]))}: {_message(item)}" for item in error.errors())) from None
+
+
 def commands(table: str) -> tuple[type[BaseSettings], ...]:
     """Return the settings classes of the commands that read a table."""
     return tuple(dict.fromkeys(_tables.get(table, ())))

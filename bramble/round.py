@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,11 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from bramble import terminal
-from bramble.api import JSON, Server, ServerRefused
+from bramble.api import JSON, Server
 from bramble.settings import ListRoundsSettings, ShowRoundSettings, StartRoundSettings, StopRoundsSettings
 from bramble_protocol.printable import printable
 
-PAUSE_S = 0.2
 TOLD = (
     ("accuracy", "accuracy", ".1%"), ("macro_f1", "macro F1", ".2f"), ("alarm_rate", "alarms", ".2%"), ("precision", "precision", ".1%"),
     ("recall", "recall", ".1%"), ("threshold", "threshold", ".3g"),
@@ -49,7 +47,7 @@ def start(settings: StartRoundSettings) -> int:
             cycle = server.generate(settings.generate)
             server.wait(lambda status: not status["cycle_waiting_for"], "every client's readings", settings.within)
             print(f"cycle {cycle['cycle']}: {cycle['clients']} clients took {settings.generate} readings each", flush=True)
-        opened = _open(server, settings.task, settings.within if settings.wait else 0.0)
+        opened = server.start(settings.task, settings.within if settings.wait else 0.0)
         print(f"round {opened['round']}: asked {', '.join(opened['clients'])}", flush=True)
         if not settings.wait:
             return 0
@@ -60,18 +58,6 @@ def start(settings: StartRoundSettings) -> int:
     record = server.round(opened["round"])
     terminal.console().print(described(record, server.status(settings.task)["manifest"]["metric"]), soft_wrap=True)
     return 0 if record["state"] == "committed" else 1
-
-
-def _open(server: Server, task: str | None, within: float) -> JSON:
-    """Start a round; while another runs, or clients come and go, try again for so many seconds."""
-    until = time.monotonic() + within
-    while True:
-        try:
-            return server.start(task)
-        except ServerRefused as error:
-            if error.status not in (409, 503) or time.monotonic() >= until:
-                raise
-        time.sleep(PAUSE_S)
 
 
 def stop(settings: StopRoundsSettings) -> int:

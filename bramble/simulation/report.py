@@ -7,7 +7,7 @@ import logging
 import platform
 import shlex
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -70,15 +70,20 @@ def write(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metric
         with table.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
-            for each in cells:
-                for seed, summary in sorted(each.summaries.items()):
-                    writer.writerow({"cell": each.cell.label, "seed": seed, **{name: summary[name] for name in COLUMNS[2:]}})
+            writer.writerows(rows(cells))
         curves = _drawn(experiment, cells, folder, metric)
         page = folder / "report.md"
         page.write_text(_page(experiment, cells, metric, curves), "utf-8")
     except OSError as error:
         raise BrambleError(f"out: {folder} cannot be written to ({error.strerror})") from error
     return [page, table, *curves]
+
+
+def rows(cells: Sequence[Repeats]) -> Iterator[dict[str, Any]]:
+    """Yield a line for each cell and seed."""
+    for each in cells:
+        for seed, summary in sorted(each.summaries.items()):
+            yield {"cell": each.cell.label, "seed": seed, **{name: summary[name] for name in COLUMNS[2:]}}
 
 
 def _drawn(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metric: str) -> list[Path]:

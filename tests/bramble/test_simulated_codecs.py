@@ -94,7 +94,7 @@ def test_a_codec_that_there_is_not_ends_it_before_it_begins(tmp_path: Path, code
 
 def test_the_first_line_names_a_codec_that_is_not_the_plain_one(tmp_path: Path) -> None:
     from bramble.settings import SimulateSettings
-    from bramble.simulate import _head
+    from bramble.simulating import _head
     from bramble.simulation.run import Run
 
     console = Console(record=True, width=200)

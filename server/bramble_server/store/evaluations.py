@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from bramble_server.store import meta
+from bramble_server.store.rounds import paged
 from bramble_server.store.schema import evaluations, rounds, scores
 
 LAST = "last_evaluation"
@@ -53,10 +54,11 @@ def open_ones(connection: Connection) -> list[dict[str, Any]]:
     return _whole(connection, select(evaluations).where(evaluations.c.ended.is_(None)).order_by(evaluations.c.evaluation))
 
 
-def history(connection: Connection, task: str, since: int = 0, limit: int = 100) -> list[dict[str, Any]]:
-    """Return the newest evaluations of a task after a number, ascending, at most ``limit``, each with its clients."""
-    newest = select(evaluations).where(evaluations.c.task == task, evaluations.c.evaluation > since)
-    return _whole(connection, newest.order_by(evaluations.c.evaluation.desc()).limit(limit))[::-1]
+def history(connection: Connection, task: str, since: int = 0, limit: int = 100, oldest: bool = False) -> list[dict[str, Any]]:
+    """Return the newest evaluations of a task after a number, or the oldest, ascending, at most ``limit``, each with its clients."""
+    theirs = select(evaluations).where(evaluations.c.task == task, evaluations.c.evaluation > since)
+    found = _whole(connection, paged(theirs, evaluations.c.evaluation, limit, oldest))
+    return sorted(found, key=lambda item: int(item["evaluation"]))
 
 
 def one(connection: Connection, number: int) -> dict[str, Any] | None:

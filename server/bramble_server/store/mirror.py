@@ -9,6 +9,7 @@ import logging
 import math
 import random
 import time
+from bisect import bisect_right
 from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
@@ -109,7 +110,7 @@ def clients(connection: Connection) -> list[str]:
 
 
 def columns(
-    connection: Connection, since: float | None = None, limit: int | None = None, client: str | None = None
+    connection: Connection, since: float | None = None, limit: int | None = None, client: str | None = None, oldest: bool = False
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Return ``{client: {channel: {"unit", "t": [...], "value": [...]}}}``, times ascending.
 
@@ -121,17 +122,29 @@ def columns(
         Only the newest so many of each channel.
     client
         Only this client.
+    oldest
+        The oldest of each channel in place of the newest, and none after the time at which the first channel had its ``limit``:
+        who asks for what is after the last of them misses none, and gets none twice.
     """
     wanted = select(series).order_by(series.c.client, series.c.channel)
     if client is not None:
         wanted = wanted.where(series.c.client == client)
     answer: dict[str, dict[str, dict[str, Any]]] = {}
+    until = math.inf
     for one in connection.execute(wanted).all():
-        newest = select(readings.c.t, readings.c.value).where(readings.c.series == one.id).order_by(readings.c.t.desc()).limit(limit)
+        theirs = select(readings.c.t, readings.c.value).where(readings.c.series == one.id)
         if since is not None:
-            newest = newest.where(readings.c.t > since)
-        rows = connection.execute(newest).all()[::-1]
+            theirs = theirs.where(readings.c.t > since)
+        rows = connection.execute(theirs.order_by(readings.c.t.asc() if oldest else readings.c.t.desc()).limit(limit)).all()
+        rows = rows if oldest else rows[::-1]
+        if oldest and len(rows) == limit:
+            until = min(until, float(rows[-1][0]))
         answer.setdefault(one.client, {})[one.channel] = {"unit": one.unit, "t": [t for t, _ in rows], "value": [v for _, v in rows]}
+    if until < math.inf:
+        for channels in answer.values():
+            for column in channels.values():
+                count = bisect_right(column["t"], until)
+                column["t"], column["value"] = column["t"][:count], column["value"][:count]
     return answer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Column, Connection, Select, bindparam, delete, func, select, update
 
 from bramble_server.store import meta
 from bramble_server.store.dialect import Statement, upsert
@@ -149,16 +149,24 @@ def lineage(connection: Connection, task: str, limit: int) -> list[dict[str, Any
     return found[::-1]
 
 
-def history(connection: Connection, task: str, since: int = 0, limit: int = 100, clients: bool = False) -> list[dict[str, Any]]:
-    """Return the newest rounds of a task after number ``since``, ascending, at most ``limit``, in the form that HTTP serves.
+def history(
+    connection: Connection, task: str, since: int = 0, limit: int = 100, clients: bool = False, oldest: bool = False
+) -> list[dict[str, Any]]:
+    """Return the newest rounds of a task after number ``since``, or the oldest, ascending, at most ``limit``, in the form that HTTP serves.
 
     With ``clients`` each has the measures of its clients by id.
     """
-    newest = select(rounds).where(rounds.c.task == task, rounds.c.round > since).order_by(rounds.c.round.desc()).limit(limit)
-    found = [_shown(row) for row in connection.execute(newest).mappings()][::-1]
+    theirs = select(rounds).where(rounds.c.task == task, rounds.c.round > since)
+    found = [_shown(row) for row in connection.execute(paged(theirs, rounds.c.round, limit, oldest)).mappings()]
+    found.sort(key=lambda item: item["round"])
     if clients and found:
         _add_clients(connection, found)
     return found
+
+
+def paged(wanted: Select[Any], number: Column[Any], limit: int, oldest: bool) -> Select[Any]:
+    """Have a query find the newest rows by their number, or the oldest, at most ``limit``."""
+    return wanted.order_by(number.asc() if oldest else number.desc()).limit(limit)
 
 
 def one(connection: Connection, number: int, clients: bool = True) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, jsonify
 
 from bramble_protocol.printable import printable
-from bramble_server.web import query
+from bramble_server.web import query, tabular
 from bramble_server.web.errors import RequestError
 from bramble_server.web.scopes import needs
 
@@ -20,13 +20,15 @@ def blueprint(services: Services) -> Blueprint:
     part = Blueprint("clients", __name__)
 
     @part.get("/clients")
-    @query.takes(task=query.text)
+    @query.takes(task=query.text, format=tabular.FORMAT)
     def clients() -> Response:
         task = services.track(query.asked()["task"]).task
         found = services.registry.to_json(services.coordinator.view.tasks[task].waiting_for, task)
         if services.settings.mode == "private":  # counts alone, in /status
             for client in found.values():
                 (client["health"] or {}).pop("in_use", None)
+        if tabular.wanted():
+            return tabular.answer("clients", found)
         return jsonify(
             clients=found, never_seen=services.never_seen(), refused=services.registry.refused.to_json(services.registry.clock.time())
         )

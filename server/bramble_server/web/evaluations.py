@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify
 
 from bramble_protocol.messages import MOST_MODELS
 from bramble_server.store import evaluations
-from bramble_server.web import query
+from bramble_server.web import query, tabular
 from bramble_server.web.errors import RequestError
 from bramble_server.web.measures import Part, pooled
 from bramble_server.web.scopes import needs
@@ -34,12 +34,14 @@ def blueprint(services: Services) -> Blueprint:
         return jsonify(**told, clients=sorted(one.pending), not_asked=passed), 202
 
     @part.get("/evaluations")
-    @query.takes(since=query.integer(0, 2**53), limit=query.integer(1, MOST), task=query.text)
+    @query.takes(since=query.integer(0, 2**53), limit=query.integer(1, MOST), order=query.ORDER, task=query.text, format=tabular.FORMAT)
     def all_of_them() -> Response:
         asked = query.asked()
         task = services.track(asked["task"]).task
-        found = services.loop.offload(_history, services, task, asked["since"] or 0, asked["limit"] or 100)
-        return jsonify(evaluations=[_shown(services, item) for item in found])
+        oldest = asked["order"] == "oldest"
+        found = services.loop.offload(_history, services, task, asked["since"] or 0, asked["limit"] or 100, oldest)
+        shown = [_shown(services, item) for item in found]
+        return services.loop.offload(tabular.answer, "evaluations", shown) if tabular.wanted() else jsonify(evaluations=shown)
 
     @part.get("/evaluations/<int:number>")
     def one_of_them(number: int) -> Response:
@@ -51,9 +53,9 @@ def blueprint(services: Services) -> Blueprint:
     return part
 
 
-def _history(services: Services, task: str, since: int, limit: int) -> list[dict[str, Any]]:
+def _history(services: Services, task: str, since: int, limit: int, oldest: bool) -> list[dict[str, Any]]:
     with services.store.reading() as connection:
-        return evaluations.history(connection, task, since, limit)
+        return evaluations.history(connection, task, since, limit, oldest)
 
 
 def _one(services: Services, number: int) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from bramble_server.foundation import Foundation
 from bramble_server.rounds.view import Model
 from bramble_server.store import models, rounds, standings
 from bramble_server.store.standings import Standing
-from bramble_server.web import json_stream, query
+from bramble_server.web import json_stream, query, tabular
 from bramble_server.web.errors import RequestError
 from bramble_server.web.measures import tested
 from bramble_server.web.scopes import needs
@@ -49,10 +49,11 @@ def blueprint(services: Services) -> Blueprint:
         return response
 
     @part.get("/models")
-    @query.takes(task=query.text)
+    @query.takes(task=query.text, format=tabular.FORMAT)
     def kept() -> Response:
         track = services.track(query.asked()["task"])
-        return jsonify(models=services.loop.offload(_kept, services, track))
+        found = services.loop.offload(_kept, services, track)
+        return tabular.answer("models", found) if tabular.wanted() else jsonify(models=found)
 
     @part.get("/models/<int:number>")
     @query.takes(task=query.text)

@@ -114,6 +114,21 @@ def text(text: str, name: str) -> str:
     return text
 
 
+def word(*known: str) -> Reader:
+    """Read one of a few words."""
+
+    def reader(text: str, name: str) -> str:
+        if text in known:
+            return text
+        raise RequestError(400, f"{name}: expected {' or '.join(known)}")
+
+    return reader
+
+
+ORDER = word("newest", "oldest")
+"""Which end of a history is meant, where there is more of it than one answer holds."""
+
+
 def switch(text: str, name: str) -> bool:
     """Read 0 or 1."""
     if text not in ("0", "1"):

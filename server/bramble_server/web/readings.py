@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Blueprint, Response
 from sqlalchemy import Connection
 
 from bramble_server.store import mirror
-from bramble_server.web import json_stream, query
+from bramble_server.web import json_stream, query, tabular
 from bramble_server.web.errors import RequestError
 
 if TYPE_CHECKING:
@@ -25,24 +25,42 @@ def blueprint(services: Services) -> Blueprint:
     part = Blueprint("readings", __name__)
 
     @part.get("/data/all")
-    @query.takes(since=query.seconds, limit=query.integer(1, MOST), client=query.client_id)
+    @query.takes(since=query.seconds, limit=query.integer(1, MOST), client=query.client_id, order=query.ORDER, format=tabular.FORMAT)
     def data_all() -> Response:
         if services.settings.mode == "private":
             raise RequestError(403, "readings stay on the clients: the server runs in private mode")
         asked = query.asked()
-        body = services.loop.offload(_render, services, asked["since"], asked["limit"] or MOST, asked["client"])
-        return Response(body, mimetype="application/json")
+        wanted = Wanted(asked["since"], asked["limit"] or MOST, asked["client"], asked["order"] == "oldest")
+        if wanted.oldest and wanted.client is None:
+            raise RequestError(400, "order: the oldest readings are those of one client; name it, as in client=pi-kitchen")
+        if tabular.wanted():
+            return services.loop.offload(_table, services, wanted)
+        return Response(services.loop.offload(_render, services, wanted), mimetype="application/json")
 
     return part
 
 
-def _render(services: Services, since: float | None, limit: int, client: str | None) -> bytes:
+class Wanted(NamedTuple):
+    """Which readings are asked for."""
+
+    since: float | None
+    limit: int
+    client: str | None
+    oldest: bool
+
+
+def _table(services: Services, wanted: Wanted) -> Response:
     with services.store.reading() as connection:
-        names = mirror.clients(connection) if client is None else [client]
-        return json_stream.rendered(json_stream.members([("clients", json_stream.members(_columns(connection, names, since, limit)))]))
+        return tabular.answer("readings", dict(_columns(connection, wanted)))
 
 
-def _columns(connection: Connection, names: list[str], since: float | None, limit: int) -> Iterator[tuple[str, list[str]]]:
-    for name in names:
-        for client, columns in mirror.columns(connection, since, limit, name).items():
-            yield client, [json.dumps(columns)]
+def _render(services: Services, wanted: Wanted) -> bytes:
+    with services.store.reading() as connection:
+        each = ((client, [json.dumps(columns)]) for client, columns in _columns(connection, wanted))
+        return json_stream.rendered(json_stream.members([("clients", json_stream.members(each))]))
+
+
+def _columns(connection: Connection, wanted: Wanted) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield one client's at a time: those of a whole fleet are many."""
+    for name in mirror.clients(connection) if wanted.client is None else [wanted.client]:
+        yield from mirror.columns(connection, wanted.since, wanted.limit, name, wanted.oldest).items()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, jsonify
 
 from bramble_server.store import rounds
-from bramble_server.web import query
+from bramble_server.web import query, tabular
 from bramble_server.web.errors import RequestError
 from bramble_server.web.measures import tested
 
@@ -23,12 +23,19 @@ def blueprint(services: Services) -> Blueprint:
     part = Blueprint("rounds", __name__)
 
     @part.get("/rounds")
-    @query.takes(since=query.integer(0, 2**53), limit=query.integer(1, MOST), clients=query.switch, task=query.text)
+    @query.takes(
+        since=query.integer(0, 2**53), limit=query.integer(1, MOST), order=query.ORDER, clients=query.switch, task=query.text,
+        format=tabular.FORMAT,
+    )  # fmt: skip
     def all_rounds() -> Response:
         asked = query.asked()
         task = services.track(asked["task"]).task
-        found = services.loop.offload(_history, services, task, asked["since"] or 0, asked["limit"] or 100, bool(asked["clients"]))
-        return jsonify(rounds=[_live(services, item) for item in found])
+        oldest, clients = asked["order"] == "oldest", bool(asked["clients"])
+        found = services.loop.offload(_history, services, task, asked["since"] or 0, asked["limit"] or 100, clients, oldest)
+        shown = [_live(services, item) for item in found]
+        if tabular.wanted():
+            return services.loop.offload(tabular.answer, "parts" if clients else "rounds", shown)
+        return jsonify(rounds=shown)
 
     @part.get("/rounds/<int:number>")
     def one_round(number: int) -> Response:
@@ -40,9 +47,9 @@ def blueprint(services: Services) -> Blueprint:
     return part
 
 
-def _history(services: Services, task: str, since: int, limit: int, clients: bool) -> list[dict[str, Any]]:
+def _history(services: Services, task: str, since: int, limit: int, clients: bool, oldest: bool) -> list[dict[str, Any]]:
     with services.store.reading() as connection:
-        return rounds.history(connection, task, since, limit, clients)
+        return rounds.history(connection, task, since, limit, clients, oldest)
 
 
 def _one(services: Services, number: int) -> dict[str, Any] | None:

@@ -178,3 +178,20 @@ def test_one_client_has_so_many_channels_and_no_more(store: Store, caplog: pytes
     assert len(kept) == mirror.MOST_CHANNELS
     assert kept["c0"]["t"] == [1.0, 2.0]
     assert caplog.text.count("not kept") == 1
+
+
+def test_pages_from_the_oldest_on_have_each_reading_once(store: Store) -> None:
+    add(store, "a", message([float(t) for t in range(10)], temperature=[float(t) for t in range(10)]))
+    add(store, "a", message([0.5, 4.0, 8.5], humidity=[50.0, 51.0, 52.0]))
+    pages: list[dict[str, Any]] = []
+    since: float | None = None
+    with store.reading() as connection:
+        while True:
+            page = mirror.columns(connection, since, 4, "a", oldest=True)["a"]
+            since = max((column["t"][-1] for column in page.values() if column["t"]), default=None)
+            if since is None:
+                break
+            pages.append(page)
+    assert len(pages) == 3
+    for key, times in (("temperature", [float(t) for t in range(10)]), ("humidity", [0.5, 4.0, 8.5])):
+        assert [t for page in pages for t in page[key]["t"]] == times

@@ -317,3 +317,14 @@ class TestRollback:
             assert [record["round"] for record in rounds.lineage(connection, "climate", 9)] == [1, 2, 6, 9]
             assert [record["round"] for record in rounds.lineage(connection, "climate", 2)] == [6, 9]
             assert set(rounds.lineage(connection, "climate", 1)[0]["clients"]) == {"a", "b"}
+
+
+def test_a_history_is_read_from_either_end_ascending(store: Store) -> None:
+    for number in range(1, 6):
+        finished(store, number)
+    with store.reading() as connection:
+        found = [
+            [item["round"] for item in rounds.history(connection, "climate", since, 2, oldest=oldest)]
+            for since, oldest in ((0, False), (0, True), (2, True), (4, True))
+        ]
+    assert found == [[4, 5], [1, 2], [3, 4], [5]]

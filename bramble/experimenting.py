@@ -30,28 +30,44 @@ def run(settings: ExperimentSettings) -> int:
         If it cannot begin, or a simulation cannot go on; what was run is kept.
     """
     console = Console(highlight=False)
-    path = Path(settings.file)
-    experiment = grid.read(path, settings)
-    folder = settings.out or path.with_suffix("")
-    _claim(folder, experiment.title)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        try:
-            found = _run(experiment, folder, progress)
-        except KeyboardInterrupt:
-            progress.console.print("Stopped. The same command goes on with what is left.", soft_wrap=True)
-            return 130
-    cells = [
-        report.Repeats(cell, {seed: _summary(at) for seed, at in paths.items()}, {seed: _rounds(at) for seed, at in paths.items()})
-        for cell, paths in zip(experiment.cells, found, strict=True)
-    ]
-    metric = experiment.metric
+    try:
+        experiment, cells = played(settings, console)
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on with what is left.", soft_wrap=True)
+        return 130
+    folder, metric = place(settings), experiment.metric
     console.print()
     for written in report.write(experiment, cells, folder, f"{metric.name}, {metric.unit}"):
         console.print(str(written), soft_wrap=True)
     if not (folder / "curves.png").exists():
         console.print("No curves were drawn: that takes pip install 'bramble-fl[simulation]'", soft_wrap=True)
     return 0
+
+
+def place(settings: ExperimentSettings) -> Path:
+    """Return the folder for an experiment's results."""
+    return settings.out or Path(settings.file).with_suffix("")
+
+
+def played(settings: ExperimentSettings, console: Console) -> tuple[grid.Experiment, list[report.Repeats]]:
+    """Run what of an experiment was not run yet; return it with what each of its cells came to.
+
+    Raises
+    ------
+    BrambleError
+        If it cannot begin, or a simulation cannot go on; what was run is kept.
+    KeyboardInterrupt
+        If somebody stopped it.
+    """
+    experiment, folder = grid.read(Path(settings.file), settings), place(settings)
+    _claim(folder, experiment.title)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        found = _run(experiment, folder, progress)
+    return experiment, [
+        report.Repeats(cell, {seed: _summary(at) for seed, at in paths.items()}, {seed: _rounds(at) for seed, at in paths.items()})
+        for cell, paths in zip(experiment.cells, found, strict=True)
+    ]
 
 
 def _run(experiment: grid.Experiment, folder: Path, progress: Progress) -> list[dict[int, Path]]:
