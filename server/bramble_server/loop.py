@@ -25,3 +25,6 @@ class Loop(Protocol):
 
     def hand_over(self, work: Callable[..., Any], *arguments: Any) -> None:
         """Run something that blocks, after what was offloaded before and ahead of what comes, and do not wait."""
+
+    def rest(self) -> None:
+        """Let everybody else who has something to do at this moment do it."""

@@ -69,6 +69,9 @@ class Threads:
     def hand_over(self, work: Callable[..., Any], *arguments: Any) -> None:
         work(*arguments)
 
+    def rest(self) -> None:
+        pass
+
 
 class Clock:
     """Stands still until a test moves it."""

@@ -44,6 +44,6 @@ def test_an_update_goes_through_at_most_twenty_files_from_the_trainer_to_the_com
     assert sent[0].endswith("learn/trainer.py")
     assert "edge_client/bramble_client/deliver/link.py" in sent
     assert taken[0].endswith("transport/handlers.py")
-    assert taken[-1].endswith("store/models.py"), "it is followed up to the model"
+    assert any(file.endswith("store/models.py") for file in taken), "it is followed up to the model"
     assert len({*sent, *taken}) <= MOST, "\n".join([*sent, *taken])
     assert sent_twice | taken_twice <= set(TWICE)

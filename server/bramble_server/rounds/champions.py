@@ -142,8 +142,11 @@ class Champions:
     @property
     def due(self) -> int | None:
         """The round of the champion, if the newest model is to give way to it now."""
-        champion, rounds = self.standing, self._rules.rounds
-        return champion.round if champion and rounds and champion.worse >= rounds else None
+        return self.due_to(self.standing)
+
+    def due_to(self, champion: Standing | None) -> int | None:
+        """The round of a champion, if the newest model would have to give way to it."""
+        return champion.round if champion and self._rules.rounds and champion.worse >= self._rules.rounds else None
 
     @property
     def why(self) -> str:
@@ -165,11 +168,15 @@ class Champions:
         """Have hold what is stored, once it is."""
         self.standing, self._weights = found
 
-    def beside(self, model: Model) -> Champion | None:
-        """Return what goes to clients beside a model that they are to train; None where that is the champion itself, or none is wanted."""
-        if self.standing is None or self._weights is None or self.standing.round == model.round:
+    def beside(self, model: Model, after: Change | None = None) -> Champion | None:
+        """Return what goes to clients beside a model that they are to train; None where that is the champion itself, or none is wanted.
+
+        ``after`` is what is to hold by then.
+        """
+        standing, weights = (after.champion, after.weights) if after else (self.standing, self._weights)
+        if standing is None or weights is None or standing.round == model.round:
             return None
-        return Champion(self.standing.round, self._weights) if self._rules.rounds or self.standing.pinned else None
+        return Champion(standing.round, weights) if self._rules.rounds or standing.pinned else None
 
     def judge(self, base: Model, tested: Findings) -> Change:
         """Return what follows from what a round found of the model that it began with. Nothing holds yet."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -29,6 +29,13 @@ from bramble_server.store import Store, models, rounds, standings
 from bramble_server.store.models import Memory
 
 log = logging.getLogger(__name__)
+
+
+class End(NamedTuple):
+    """What a round comes to beside a model, before it is committed."""
+
+    change: Change
+    memory: Memory
 
 
 class Commits:
@@ -57,15 +64,19 @@ class Commits:
         self._judge = Judge()
         self.champions.forget()
 
-    def open(self, number: int, clients: Sequence[str], model: Model, config: TrainConfig) -> tuple[Strategy, dict[str, Plan]]:
+    def open(
+        self, number: int, clients: Sequence[str], model: Model, config: TrainConfig, after: End | None = None
+    ) -> tuple[Strategy, dict[str, Plan]]:
         """Return the strategy for a round, with what is stored with the model that it starts from, and its plan for these clients.
+
+        ``after`` is what is about to be stored with that model, if it is not committed yet.
 
         Raises
         ------
         BrambleError
             If there can be no plan, it would not fit into memory, or the store cannot be read.
         """
-        strategy = self._remembering(model.round) if self.strategy.remembers else self.strategy.make()
+        strategy = self._remembering(model.round, after and after.memory) if self.strategy.remembers else self.strategy.make()
         headroom.check(strategy, len(clients), len(model.weights))
         plan = strategies.planned(strategy, Context(number, model.weights, config), clients) if clients else {}
         return strategy, plan
@@ -77,7 +88,10 @@ class Commits:
         named = {kind: {"name": one.name, "parameters": one.set} for kind, one in chosen}
         return {**named, "discipline": self._settings.rounds_go_by}
 
-    def finish(self, open_round: OpenRound, base: Model, going: Mapping[str, int] | None = None) -> Model:
+    def finish(
+        self, open_round: OpenRound, base: Model, going: Mapping[str, int] | None = None,
+        also: Callable[[Model, End], Callable[[Connection], None] | None] | None = None,
+    ) -> Model:  # fmt: skip
         """Make a round's updates the next model.
 
         Parameters
@@ -87,6 +101,8 @@ class Commits:
         going
             If another round follows at once, who trains on for that and the round that each was asked in; it is noted for a process that
             may have to start it.
+        also
+            Told the model and what belongs to it before anything is written; returns what is written with it, if anything is.
 
         Raises
         ------
@@ -97,11 +113,18 @@ class Commits:
         counts, told = judged(self._manifest, open_round.counts, base.counts)
         pooled |= told
         memory = Memory(self.strategy.name, self.strategy.set, aggregate.state, counts)
-        change = self.found(open_round, base)
-        open_round.commit(self._store, aggregate.weights, memory, pooled, self._settings.models_to_keep, going, change.write)
+        change, model = self.found(open_round, base), Model(open_round.number, aggregate.weights, pooled, counts)
+        beside = also(model, End(change, memory)) if also else None
+
+        def write(connection: Connection) -> None:
+            change.write(connection)
+            if beside:
+                beside(connection)
+
+        open_round.commit(self._store, aggregate.weights, memory, pooled, self._settings.models_to_keep, going, write)
         self.champions.hold(change)
         self._judge.committed(pooled)
-        return Model(open_round.number, aggregate.weights, pooled, counts)
+        return model
 
     def found(self, open_round: OpenRound, base: Model) -> Change:
         """Return what a round that was judged says of the model that it began with, and of the champion; nothing is written yet."""
@@ -188,9 +211,10 @@ class Commits:
     def _ours(self, memory: Memory) -> bool:
         return (memory.strategy, dict(memory.parameters)) == (self.strategy.name, self.strategy.set)
 
-    def _remembering(self, number: int) -> Strategy:
-        with self._store.reading() as connection:
-            memory = models.memory(connection, number)
+    def _remembering(self, number: int, memory: Memory | None) -> Strategy:
+        if memory is None:
+            with self._store.reading() as connection:
+                memory = models.memory(connection, number)
         strategy = self.strategy.make()
         if memory.state and self._ours(memory):
             try:

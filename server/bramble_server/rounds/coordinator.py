@@ -30,7 +30,8 @@ from bramble_server.rounds.downlink import Downlink
 from bramble_server.rounds.endings import Endings
 from bramble_server.rounds.evaluations import Evaluations
 from bramble_server.rounds.missed_resets import MissedResets
-from bramble_server.rounds.track import Shared, Track
+from bramble_server.rounds.shared import Shared
+from bramble_server.rounds.track import Track
 from bramble_server.rounds.tracks import Tracks
 from bramble_server.rounds.view import View
 from bramble_server.rounds.writer import RefusedError, Reply, Writer
@@ -98,17 +99,8 @@ class Coordinator:
         return self._tracks.foundations
 
     def manifest(self, number: int) -> Manifest:
-        """Return the manifest of what clients answer in a round: that of its task, and of the first for a round that never was.
-
-        Raises
-        ------
-        RefusedError
-            If it is over for so long that nobody knows which of several tasks it was of.
-        """
-        track = self._tracks.of(number)
-        if self._tracks.several and 0 < number <= self._shared.last and not track.knows(number):
-            raise RefusedError("round over", "round over")
-        return track.graph.manifest
+        """Return the manifest of what clients answer in a round, see :meth:`bramble_server.rounds.tracks.Tracks.manifest`."""
+        return self._tracks.manifest(number, self._shared.last)
 
     def progress(self, number: int) -> dict[str, dict[str, Any]] | None:
         """Return what is known of each client's part in a round, if it is open."""
@@ -391,9 +383,16 @@ class _Updates:
     def __init__(self, tracks: Tracks) -> None:
         self._tracks = tracks
 
+    def foresee(self, count: int) -> None:
+        for track in self._tracks:
+            track.foresee(count)
+
     def put(self, delivered: list[tuple[machine.Update, Delivery]]) -> bool:
-        of = self._tracks.of
-        return all([track.put_aside([item for item in delivered if of(item[0].round) is track]) for track in self._tracks])
+        theirs: dict[Track, list[tuple[machine.Update, Delivery]]] = {}
+        for event, delivery in delivered:
+            theirs.setdefault(self._tracks.of(event.round), []).append((event, delivery))
+        # rounds of several tasks that end together would want the same number for the next
+        return all([track.put_aside(its, alone=len(theirs) == 1) for track, its in theirs.items()])
 
     def secure(self) -> None:
         for track in self._tracks:

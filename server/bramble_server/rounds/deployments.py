@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from bramble_server.foundation import Foundation
 from bramble_server.rounds import recovery
-from bramble_server.rounds.track import Shared, Track
+from bramble_server.rounds.shared import Shared
+from bramble_server.rounds.track import Track
 from bramble_server.rounds.tracks import Tracks
 from bramble_server.rounds.writer import RefusedError
 from bramble_server.store import StoreError

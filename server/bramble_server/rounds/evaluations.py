@@ -15,7 +15,8 @@ from bramble_protocol.layout import Weights
 from bramble_protocol.messages import MOST_MODELS, Evaluate, Evaluated, model_name
 from bramble_protocol.printable import printable
 from bramble_protocol.privacy import LEAST_SAMPLES
-from bramble_server.rounds.track import Shared, Track
+from bramble_server.rounds.shared import Shared
+from bramble_server.rounds.track import Track
 from bramble_server.rounds.tracks import Tracks
 from bramble_server.rounds.writer import RefusedError, Writer
 from bramble_server.store import evaluations, models

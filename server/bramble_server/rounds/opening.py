@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from typing import NamedTuple
+
+from sqlalchemy import Connection
 
 from bramble_protocol import codecs
 from bramble_protocol.clock import Clock
@@ -16,7 +19,7 @@ from bramble_server.rounds import recovery
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.asking import Request
 from bramble_server.rounds.cohorts import Cohort
-from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.commits import Commits, End
 from bramble_server.rounds.machine import Noted
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, Record, RoundFile, UnderWay
@@ -27,6 +30,16 @@ log = logging.getLogger(__name__)
 
 ABANDONED = 32
 """Rounds that came to nothing of which clients are told that keep what they did not send: the newest."""
+
+
+class Opening(NamedTuple):
+    """A round whose file is there, and which is not on record yet."""
+
+    open_round: OpenRound
+    request: Request
+    """What its clients are asked."""
+    write: Callable[[Connection], None]
+    """Records it as running."""
 
 
 class Openings:
@@ -40,32 +53,54 @@ class Openings:
 
     def begin(
         self, number: int, cohort: Cohort, model: Model, ways: Collection[tuple[str, ...]], under_way: Mapping[str, UnderWay]
-    ) -> tuple[OpenRound, Request]:
-        """Open a round and record it as running; return it with what its clients are asked, encoded for these sets of their features.
+    ) -> Opening:
+        """Open a round and record it as running.
 
-        That it runs is sure to stay on the disk after :meth:`secure`. What it costs to wait for the disk they can train meanwhile.
+        That it runs is sure to stay on the disk after :meth:`secure`. What it costs to wait for the disk its clients can train meanwhile.
 
         Raises
         ------
         BrambleError
             If the disk or the store refuses; it was never open then.
         """
+        opening = self.prepare(number, cohort, model, ways, under_way)
+        try:
+            with self._store.writing(synced=False) as connection:
+                opening.write(connection)
+        except BaseException:
+            self.discard(opening)
+            raise
+        return opening
+
+    def prepare(
+        self, number: int, cohort: Cohort, model: Model, ways: Collection[tuple[str, ...]], under_way: Mapping[str, UnderWay] | None = None,
+        after: End | None = None,
+    ) -> Opening:  # fmt: skip
+        """Make a round's file, and what its clients are asked, encoded for these sets of their features; nothing is on record yet.
+
+        Parameters
+        ----------
+        after
+            What the round before it comes to, if it is not committed yet.
+
+        Raises
+        ------
+        BrambleError
+            If there is no plan for it, or the disk refuses.
+        """
         settings, started = self._settings, self._clock.time()
-        strategy, request = self._planned(number, cohort.clients, model, cohort.deadline)
+        strategy, request = self._planned(number, cohort.clients, model, cohort.deadline, after)
         request.pack(ways)
         size = self._graph.manifest.layout.size
         until = started + cohort.deadline
-        header = Header(number, self._graph.sha256, settings.mode, size, cohort.clients, started, until, under_way, cohort.enough)
+        header = Header(number, self._graph.sha256, settings.mode, size, cohort.clients, started, until, under_way or {}, cohort.enough)
         open_round = self._made(self._archive.create(header), model, strategy)
-        try:
-            with self._store.writing(synced=False) as connection:
-                open_round.opened(connection, settings.keep_rounds, {**self._commits.how, **cohort.how})
-                rounds.number_used(connection, number)
-        except BaseException:
-            open_round.close()
-            self._archive.discard(number)
-            raise
-        return open_round, request
+
+        def write(connection: Connection) -> None:
+            open_round.opened(connection, settings.keep_rounds, {**self._commits.how, **cohort.how})
+            rounds.number_used(connection, number)
+
+        return Opening(open_round, request, write)
 
     def secure(self, number: int) -> None:
         """Have it survive a power cut that a round is open, and its number in use.
@@ -122,9 +157,16 @@ class Openings:
         with self._store.writing() as connection:
             rounds.abandoned(connection, number, self._clock.time(), 0, reason)
 
-    def _planned(self, number: int, clients: tuple[str, ...], model: Model, seconds: float) -> tuple[Strategy, Request]:
-        strategy, plan = self._commits.open(number, clients, model, replace(self._config, deadline_s=seconds))
-        champion = self._commits.champions.beside(model)
+    def discard(self, opening: Opening) -> None:
+        """Have a round that was prepared never been."""
+        opening.open_round.close()
+        self._archive.discard(opening.open_round.number)
+
+    def _planned(
+        self, number: int, clients: tuple[str, ...], model: Model, seconds: float, after: End | None = None
+    ) -> tuple[Strategy, Request]:
+        strategy, plan = self._commits.open(number, clients, model, replace(self._config, deadline_s=seconds), after)
+        champion = self._commits.champions.beside(model, after and after.change)
         nothing = self._came_to_nothing() if codecs.find(self._commits.codec.encoding).partial else {}
         return strategy, Request(number, self._task, self._graph, model, self._settings, plan, self._forecast, champion, nothing)
 

@@ -69,6 +69,7 @@ class OpenRound:
         self.counts: Counts = {}  # of those that count, pooled; known after `aggregate`
         self.attempts = 0
         """How often it was tried to make a model of it, in former processes too."""
+        self.recorded = False  # whether a power cut would leave it on record as open
 
     def restore(self, records: Iterable[Record]) -> list[Noted]:
         """Take in what a former process noted; return it as the machine's events.
@@ -167,9 +168,8 @@ class OpenRound:
         }
         try:
             found = delivery.open(asked)
-            weights = found.weights
-            if asked is not None and asked.round != self.number:
-                weights = moved(weights, asked.base, self._model)
+            earlier = asked is not None and asked.round != self.number
+            weights = moved(found.weights, asked.base, self._model) if asked and earlier else found.weights
             beside = {"steps": found.steps, "since": found.since, "sections": list(found.sections) or None, "counts": found.counts or None}
             about |= {"norm": length(weights, self._model), **{name: told for name, told in beside.items() if told is not None}}
             return self._file.append(about, weights, *found.sections.values())
@@ -187,7 +187,8 @@ class OpenRound:
         taken = self._taken[client]
         if isinstance(taken, Exception):
             raise taken
-        self._count(taken)
+        if client not in self._records:  # it was ended ahead, perhaps
+            self._count(taken)
 
     def _count(self, record: Record) -> None:
         about, client = record.about, record.about["client"]
@@ -275,8 +276,7 @@ class OpenRound:
             self._file.append({"kind": "attempt", "at": self._now})
         self._verdicts = judge.verdicts(list(self._reports.values()), length(self._model, np.zeros_like(self._model)))
         self._fold()
-        left_out = self.left_out
-        for client, reason in left_out.items():
+        for client, reason in self.left_out.items():
             self._parts[client]["reason"] = f"{LEFT_OUT}{reason}"
         came, least = len(self._reports), self._strategy.least
         if came < least:

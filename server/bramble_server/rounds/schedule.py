@@ -37,6 +37,10 @@ class Schedule:
         """Whether the round that is open is the last of so many."""
         return self._left <= 1
 
+    def follows(self, now: float) -> bool:
+        """Whether another round starts as soon as the one that is open is committed."""
+        return self._left > 1 and self._next <= now
+
     def stop(self) -> None:
         """Have no further round start by itself until somebody starts one."""
         self._left = 0

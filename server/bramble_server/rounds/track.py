@@ -3,56 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from bramble_protocol import reasons
-from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import Delivery
-from bramble_server.fleet.rate_limited_log import RateLimitedLog
-from bramble_server.fleet.registry import Registry
 from bramble_server.foundation import Foundation
-from bramble_server.loop import Loop
-from bramble_server.metrics import Metrics
 from bramble_server.rounds import machine, recovery
-from bramble_server.rounds.archive import Archive
+from bramble_server.rounds.ahead import Ahead, Next
 from bramble_server.rounds.asking import Request
 from bramble_server.rounds.cohorts import RECENT, Cohort, Cohorts
 from bramble_server.rounds.commits import Commits
-from bramble_server.rounds.downlink import Downlink
-from bramble_server.rounds.endings import Endings
 from bramble_server.rounds.opening import Openings
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import UnderWay
 from bramble_server.rounds.schedule import Schedule
+from bramble_server.rounds.shared import Shared
 from bramble_server.rounds.view import Model, Progress
 from bramble_server.rounds.writer import RefusedError, Reply
-from bramble_server.store import Store, StoreError, rounds
+from bramble_server.store import StoreError, rounds
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Shared:
-    """What the tracks of a server have in common."""
-
-    store: Store
-    archive: Archive
-    registry: Registry
-    downlink: Downlink
-    loop: Loop
-    metrics: Metrics
-    clock: Clock
-    limited_log: RateLimitedLog
-    endings: Endings
-    changed: Callable[[], None]
-    """To be called when others should see something else."""
-    last: int = 0
-    """The highest round number in use: one sequence goes through all tasks."""
 
 
 class Track:
@@ -77,6 +52,7 @@ class Track:
         self._openings = Openings(foundation, shared.store, shared.archive, self._commits, shared.clock)
         self._cohorts, self._cohort = Cohorts(self.settings, self.settings.training(self.graph.manifest.config).seed), Cohort(())
         self._machine = foundation.machine
+        self._ahead = Ahead(self._machine, self._commits, self._openings)
         self._rules = machine.Rules(self.settings.min_clients, self.settings.min_updates)
         self._state: machine.State = self._machine.begin(self._rules)
         self._open: OpenRound | None = None
@@ -151,10 +127,21 @@ class Track:
         chosen = self._cohort = self._cohorts.choose(max(self._state.last, self._shared.last) + 1, able)
         return machine.Start(chosen.clients, len(registry) - len(able) - unwell, unwell, chosen.spare, chosen.enough)
 
-    def put_aside(self, delivered: Sequence[tuple[machine.Update, Delivery]]) -> bool:
+    def foresee(self, count: int) -> None:
+        """Choose whom the next round would ask if so many updates were the last of this one, and nothing else made a difference to that."""
+        self._ahead.following = None
+        running, registry = self._state.running, self._shared.registry
+        if running is None or self._open is None or len(running.pending) > count or self._lasting or self._cohorts.remembers:
+            return
+        if self._open.small and self.schedule.follows(self._shared.clock.monotonic()) and self._shared.last == self._state.last:
+            start = self.begin()
+            self._ahead.following = Next(start, self._cohort, list(registry.by_features(start.clients)))
+
+    def put_aside(self, delivered: Sequence[tuple[machine.Update, Delivery]], alone: bool) -> bool:
         """Write down what will count; return whether it is on the disk. In a thread: the writer waits, and nobody else changes the state.
 
-        A sync costs a small round more than anything else, so it gets none of its own where the commit that follows has one.
+        A sync costs a small round more than anything else, so it gets none of its own where the commit that follows has one, which is
+        made at once where no other track has updates at this moment (``alone``).
         """
         wanted = [(event.client, delivery) for event, delivery in delivered if self._machine.counts(self._state, event)]
         running = self._state.running
@@ -162,6 +149,8 @@ class Track:
             return True
         self._open.take((client, delivery, self._requests[delivery.round].to(client)) for client, delivery in wanted)
         if self._open.small and self._open.has_taken(running.pending):
+            if alone and not self._lasting and self._ahead.run(self._state, [event for event, _ in delivered], self._open, self.model):
+                return True
             self._unsure = self._open
             return False
         self._open.sync()
@@ -203,7 +192,10 @@ class Track:
                 self._shared.changed()
         if before.running and not self._state.running:
             self.give_way()
-            if self.schedule.going:
+            if start := self._ahead.start:
+                self._shared.loop.rest()  # what was taken is acknowledged before anything else is asked
+                self._start(start)
+            elif self.schedule.going:
                 self.tick(self._shared.clock.monotonic())  # at once, for what came with the last update is for the next round
 
     def give_way(self) -> None:
@@ -238,8 +230,10 @@ class Track:
                 ways = list(self._shared.registry.by_features(clients))
                 theirs = {client: UnderWay(*earlier, self._sent.get(client)) for client, earlier in under_way.items()}
                 cohort = replace(self._cohort, clients=clients)  # of which a discipline may ask a part, for others are at work already
-                self._open, request = self._shared.loop.offload(self._openings.begin, number, cohort, self.model, ways, theirs)
-                self._requests[number] = request
+                begun = self._ahead.opened(number) or self._shared.loop.offload(
+                    self._openings.begin, number, cohort, self.model, ways, theirs
+                )
+                self._open, self._requests[number] = begun.open_round, begun.request
             case machine.Fold(_, client):
                 assert self._open is not None
                 self._open.fold(client)
@@ -263,7 +257,8 @@ class Track:
                 log.info("round %d: asking %d clients", number, len(clients))
                 for alike, message in self._requests[number]:
                     self._shared.downlink.ask(alike, message)
-                self._secure(number)
+                if not self._open.recorded:
+                    self._secure(number)
                 reply.answer(action)
             case machine.Ask(number, client):
                 self._shared.limited_log.about(client, f"round {number}: asking it again", logging.INFO)
@@ -302,7 +297,7 @@ class Track:
         assert open_round is not None
         going = self._state.under_way if self.schedule.going and not self.schedule.last else None
         try:
-            self.model = self._shared.loop.offload(self._commits.finish, open_round, self.model, going)
+            self.model = self._ahead.model(open_round) or self._shared.loop.offload(self._commits.finish, open_round, self.model, going)
         except Exception as error:
             if not isinstance(error, BrambleError):
                 log.exception("round %d: the commit failed", open_round.number)
@@ -359,10 +354,13 @@ class Track:
         if running:
             self.feed(machine.Deadline(running.number), Reply(self._shared.loop.event()))
             return
+        self._start()
+
+    def _start(self, start: machine.Start | None = None) -> None:
         try:
-            self.feed(self.begin(), Reply(self._shared.loop.event()))
+            self.feed(start or self.begin(), Reply(self._shared.loop.event()))
         except BrambleError as error:
-            self.schedule.ended(now, False)
+            self.schedule.ended(self._shared.clock.monotonic(), False)
             if not isinstance(error, StoreError):  # which the store says itself
                 self._shared.limited_log.about("the schedule", f"no round can start: {error}", logging.ERROR)
 

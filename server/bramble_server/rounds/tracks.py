@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+from bramble_protocol.graph import Manifest
 from bramble_server.foundation import Foundation
 from bramble_server.rounds.track import Track
 from bramble_server.rounds.view import Progress
@@ -66,6 +67,19 @@ class Tracks:
     def of(self, number: int) -> Track:
         """Return the track that a round is of; the first, if no one knows it."""
         return next((track for track in self if track.knows(number)), self.first)
+
+    def manifest(self, number: int, last: int) -> Manifest:
+        """Return the manifest of what clients answer in a round: that of its task, and of the first for a round that never was.
+
+        Raises
+        ------
+        RefusedError
+            If it is over for so long that nobody knows which of several tasks it was of; ``last`` is the highest number in use.
+        """
+        track = self.of(number)
+        if self.several and 0 < number <= last and not track.knows(number):
+            raise RefusedError("round over", "round over")
+        return track.graph.manifest
 
     def drifted(self, client: str, tasks: Collection[str]) -> None:
         """Have a round start of those of the tasks whose policy it is, for their error has risen at a client's site."""

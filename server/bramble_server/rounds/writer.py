@@ -83,6 +83,9 @@ class Reply:
 class Shelf(Protocol):
     """Where things are put on the disk before anybody is told that they were taken."""
 
+    def foresee(self, count: int) -> None:
+        """Get ready, on the loop, for so many things that are put there next: what follows from them may be done with it."""
+
     def put(self, items: list[Any]) -> bool:
         """Write them, in a thread; return whether they are sure to stay. If not, what is done with them now makes sure of it."""
 
@@ -254,8 +257,10 @@ class Writer:
             job.reply.fail(InternalError("the server could not do that, its log says why"))
 
     def _take(self, shelf: Shelf, jobs: list[_Taken]) -> None:
+        items = [job.item for job in jobs]
         try:
-            sure = self._loop.offload(shelf.put, [job.item for job in jobs])
+            shelf.foresee(len(items))
+            sure = self._loop.offload(shelf.put, items)
         except Exception:
             log.exception("jobs failed; nothing else is affected")
             for job in jobs:

@@ -111,7 +111,7 @@ def test_a_round_that_todays_strategy_has_no_plan_for_is_abandoned_and_the_serve
 def dies(monkeypatch: pytest.MonkeyPatch, where: type, method: str) -> Callable[[], None]:
     """Have the writer end in a method, as with its process; return what mends it."""
 
-    def end(*_: object) -> None:
+    def end(*_: object, **__: object) -> None:
         raise SystemExit
 
     whole = getattr(where, method)

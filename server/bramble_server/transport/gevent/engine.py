@@ -97,6 +97,10 @@ class GeventLoop:
         """Do blocking work in a thread, once that is done which was asked of it before, and do not wait."""
         self._threads.hand_over(work, *arguments)
 
+    def rest(self) -> None:
+        """Let everybody else who has something to do at this moment do it."""
+        gevent.sleep(0)
+
 
 class Listener:
     """The listening server.
