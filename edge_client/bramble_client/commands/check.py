@@ -16,6 +16,7 @@ from typing import NamedTuple
 from bramble_client.acquire.database import verdict
 from bramble_client.commands import rehearsal, startup
 from bramble_client.deliver import certificates, route
+from bramble_client.hal.errors import NothingYet
 from bramble_client.learn.graph_trust import GraphTrust, read_keys
 from bramble_client.machine import disk
 from bramble_client.machine.frontpanel import open_pins
@@ -71,12 +72,13 @@ def _sensors(settings: ClientSettings) -> str:
     board = startup.open_sensors(settings, remember=False)
     try:
         values = board.sample()
+        waiting = [f"{sensor.name} waits for its first message" for sensor in board.sensors if isinstance(sensor.error, NothingYet)]
     finally:
         board.close()
     read = {channel.key: f"{value:.2f} {channel.unit}" for channel in board.channels if (value := values.get(channel.key)) is not None}
-    if not read:
+    if not read and not waiting:
         raise BrambleError("no sensor gave a reading; check the wiring, and with i2cdetect -y 1 whether it answers")
-    return ", ".join(f"{key} {value}" for key, value in read.items())
+    return ", ".join([*(f"{key} {value}" for key, value in read.items()), *waiting])
 
 
 def _pins(settings: ClientSettings) -> str:

@@ -148,7 +148,9 @@ class Board:
         return self._clock.utc()
 
     def close(self) -> None:
-        """Release the buses; closing twice does no harm."""
+        """Release drivers and buses; closing twice does no harm."""
+        for sensor in self.sensors:
+            sensor.driver.close()
         for bus in self.buses:
             bus.close()
 

@@ -47,8 +47,9 @@ ADAPTERS = {
     "iio": "kernel:Iio",
     "hwmon": "kernel:Hwmon",
     "circuitpython": "circuitpython:CircuitPython",
+    "mqtt": "mqtt:Mqtt",
 }
-"""Drivers over other people's drivers: what they read nobody here can check, and nobody simulates."""
+"""Drivers over other people's drivers and devices: what they read nobody here can check, and nobody simulates."""
 
 
 def names() -> list[str]:

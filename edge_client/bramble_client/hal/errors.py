@@ -96,6 +96,14 @@ class Overrun(SensorError):
     transient = True
 
 
+class Unheard(SensorError):
+    """What says the values has said none that can be believed: none for too long, no number, or a leap that nothing confirms."""
+
+
+class NothingYet(Unheard):
+    """What says the values by itself, when it likes, has said nothing since it is listened to."""
+
+
 class DriverFailure(SensorError):
     """A driver, perhaps a third party's, made a mistake of its own."""
 

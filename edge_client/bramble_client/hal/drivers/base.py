@@ -95,6 +95,9 @@ class Driver(ABC):
     def read(self) -> Measurement:
         """Measure once."""
 
+    def close(self) -> None:  # noqa: B027
+        """Let go of what it holds beside its bus; one may override it. Closing twice does no harm."""
+
     def measurable(self, key: str) -> tuple[float, float]:
         """Return from where to where the chip can measure a channel, its options included; beyond, a value is an error."""
         row = quantity(key)

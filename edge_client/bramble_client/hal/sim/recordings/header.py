@@ -10,6 +10,7 @@ from pathlib import Path
 from bramble_client.hal.channels import TABLE, known, quantity
 from bramble_client.hal.errors import RecordingError
 from bramble_client.hal.sim.recordings.text import Header
+from bramble_client.hal.units import UNITS, factors, folded
 
 TIMES = {
     "time": "", "timestamp": "", "datetime": "", "date_time": "", "date": "", "utc": "UTC", "created_at": "", "epoch": "", "unix": "",
@@ -31,30 +32,6 @@ NAMES = {
     **{f"{name}_{axis}": f"rotation_{axis}" for name in ("gyro", "gyr") for axis in "xyz"},
 }  # fmt: skip
 """Other names of channels."""
-_MOTION = {"g": (9.80665, 0.0), "mg": (9.80665e-3, 0.0), "m/s2": (1.0, 0.0), "m/s^2": (1.0, 0.0)}
-_TURNING = {"deg/s": (1.0, 0.0), "dps": (1.0, 0.0), "rad/s": (57.29577951308232, 0.0)}
-UNITS: dict[str, dict[str, tuple[float, float]]] = {
-    "temperature": {
-        "degc": (1.0, 0.0), "c": (1.0, 0.0), "celsius": (1.0, 0.0), "°f": (5 / 9, -160 / 9), "degf": (5 / 9, -160 / 9),
-        "f": (5 / 9, -160 / 9), "fahrenheit": (5 / 9, -160 / 9), "k": (1.0, -273.15), "kelvin": (1.0, -273.15),
-    },
-    "humidity": {name: (1.0, 0.0) for name in ("%rh", "rh", "percent", "pct", "%r.h.", "rh%")},
-    "pressure": {
-        "pa": (0.01, 0.0), "kpa": (10.0, 0.0), "mbar": (1.0, 0.0), "mb": (1.0, 0.0), "millibar": (1.0, 0.0), "bar": (1000.0, 0.0),
-        "inhg": (33.863886666667, 0.0), "in": (33.863886666667, 0.0), "mmhg": (1.333223874, 0.0), "torr": (1.333223684, 0.0),
-        "atm": (1013.25, 0.0), "psi": (68.94757293, 0.0),
-    },
-    "carbon_dioxide": {"ppb": (1e-3, 0.0), "%": (1e4, 0.0)},
-    "illuminance": {"lux": (1.0, 0.0), "klx": (1e3, 0.0), "klux": (1e3, 0.0), "fc": (10.76391042, 0.0)},
-    "gas_resistance": {"ohm": (1.0, 0.0), "ohms": (1.0, 0.0), "kohm": (1e3, 0.0), "kω": (1e3, 0.0), "mω": (1e6, 0.0)},
-    "distance": {"cm": (10.0, 0.0), "m": (1000.0, 0.0), "in": (25.4, 0.0), "inch": (25.4, 0.0), "ft": (304.8, 0.0)},
-    "voltage": {"mv": (1e-3, 0.0), "volt": (1.0, 0.0), "volts": (1.0, 0.0)},
-    "current": {"ma": (1e-3, 0.0), "ua": (1e-6, 0.0), "amp": (1.0, 0.0), "amps": (1.0, 0.0)},
-    "power": {"mw": (1e-3, 0.0), "kw": (1e3, 0.0), "watt": (1.0, 0.0), "watts": (1.0, 0.0)},
-    **{f"acceleration_{axis}": _MOTION for axis in "xyz"},
-    **{f"rotation_{axis}": _TURNING for axis in "xyz"},
-}  # fmt: skip
-"""Units beside a channel's own, as factor and offset to it (SI brochure; NIST SP 811, appendix B.8)."""
 _UNIT = re.compile(r"(?P<name>.*?)\s*(?:\((?P<a>[^()]*)\)|\[(?P<b>[^\[\]]*)\])\s*", re.DOTALL)
 _FOREIGN = (
     ({"entity_id", "state"}, "a history export of Home Assistant (entity_id, state, last_changed)"),
@@ -178,8 +155,8 @@ def _time(path: Path, header: Header, names: list[str]) -> TimeColumn:
 def _time_column(path: Path, line: int, index: int, label: str, unit: str) -> TimeColumn:
     if not unit:
         return TimeColumn((index,), label)
-    if _folded(unit) in COUNTS:
-        return TimeColumn((index,), label, seconds=COUNTS[_folded(unit)])
+    if folded(unit) in COUNTS:
+        return TimeColumn((index,), label, seconds=COUNTS[folded(unit)])
     offset = re.fullmatch(r"(?:UTC|GMT|Z)?\s*(?:([+-])(\d{1,2})(?::?(\d\d))?)?", unit, re.IGNORECASE)
     if offset:
         minutes = int(offset[2] or 0) * 60 + int(offset[3] or 0)
@@ -199,31 +176,21 @@ def _channel(path: Path, line: int, index: int, label: str) -> Column | None:
     if key is None and unit is None:  # temperature_f, Temperature °F
         name, _, unit = re.sub(r"[\s_/]+|(?<=\w)(?=°)", "\0", label.strip()).rpartition("\0")
         key = _key(name)
-        if key is None or _factors(key, unit) is None:
+        if key is None or factors(key, unit) is None:
             return None
     if key is None:
         return None
-    factors = _factors(key, unit) if unit else (1.0, 0.0)
-    if factors is None:
+    scale = factors(key, unit) if unit else (1.0, 0.0)
+    if scale is None:
         units = ", ".join([quantity(key).unit, *UNITS.get(key, ())])
         raise RecordingError(f"{path}, line {line}, column {index + 1}: {unit!r} is no unit of {key} that Bramble knows; it knows {units}")
-    return Column(index, label, key, *factors)
+    return Column(index, label, key, *scale)
 
 
 def _key(name: str) -> str | None:
     normal = _normal(name.replace("\0", "_"))
     key = NAMES.get(normal, normal)
     return key if known(key) else None
-
-
-def _factors(key: str, unit: str) -> tuple[float, float] | None:
-    """Return factor and offset from a unit to the channel's own."""
-    return (1.0, 0.0) if _folded(unit) == _folded(quantity(key).unit) else UNITS.get(key, {}).get(_folded(unit))
-
-
-def _folded(unit: str) -> str:
-    """Return a unit in lower case, without what people write in several ways: the degree, the square, the micro sign."""
-    return re.sub(r"\s+", "", unit.casefold()).translate(str.maketrans("º²μ", "°2u"))
 
 
 def _nothing(path: Path, header: Header, ignored: list[str]) -> str:
