@@ -18,7 +18,7 @@ from bramble_protocol import BrambleError
 from bramble_protocol.graph import GraphFile
 
 if TYPE_CHECKING:
-    from bramble_server.tasks import Task
+    from bramble_server.tasks import Task, Terms
 
 ROWS, BATCH, STEPS = 40, 8, 20
 RATE = 1e-2
@@ -52,7 +52,7 @@ def check(path: Path) -> None:
         _on(package, task, graph)
 
 
-def declared(path: Path, horizon: int | None = None) -> Task:
+def declared(path: Path, terms: Terms | None = None) -> Task:
     """Return the task that a file declares.
 
     Raises
@@ -68,7 +68,7 @@ def declared(path: Path, horizon: int | None = None) -> Task:
         from bramble_server.authoring import own
     except ModuleNotFoundError as error:
         raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[authoring]'") from error
-    return own.read(path, horizon)
+    return own.read(path, terms)
 
 
 def _on(package: str, task: Task, graph: GraphFile) -> None:

@@ -84,7 +84,10 @@ def _trained(manifest: Mapping[str, Any], weights: Weights) -> tuple[Any, Any]:
     name = str(manifest["task"])
     if name not in tasks.names():
         raise BrambleError(f"model export: task {name} is not installed here, and its Keras model is made by it; the format npz needs none")
-    task = tasks.find(name).make(int(manifest["horizon"]))
+    # of the numbers that may be others than the task's own, those that are
+    own = tasks.create(name)
+    terms = {part: manifest[part] for part in ("horizon", "step_s", "window") if manifest[part] != getattr(own, part)}
+    task = tasks.create(name, tasks.Terms(**terms))
     return Trained(task, weights), task
 
 

@@ -14,11 +14,14 @@ import typer
 
 from bramble.settings import ListTasksSettings
 from bramble_protocol import BrambleError, plugins, released, signatures
+from bramble_protocol.amounts import seconds
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.printable import printable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from bramble_server.tasks import Terms
 
 app = typer.Typer(help="The tasks that a fleet can learn, and their graphs.", no_args_is_help=True)
 
@@ -87,6 +90,8 @@ def export(
     horizon: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Bins to forecast ahead, instead of the task's own number.")
     ] = None,
+    step: Annotated[str | None, typer.Option(metavar="TIME", help="Length of a bin, such as 10m, instead of the task's own.")] = None,
+    window: Annotated[int | None, typer.Option(min=1, metavar="N", help="Bins of a window, instead of the task's own number.")] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -97,21 +102,26 @@ def export(
     """Export a task's Keras model as the graph that clients train. Needs TensorFlow, the extra 'authoring'."""
     from bramble_server import tasks
 
+    try:
+        terms = tasks.Terms(horizon, None if step is None else seconds(step), window)
+    except ValueError as error:
+        raise BrambleError(f"task export: --step {step}: {error}") from None
     if is_own(name):
         path = out or Path(name).with_suffix(".tflite")
-        graph = own_graph(name, horizon)
-        _write(graph, path)
+        _write(own_graph(name, terms), path)
         return
-    if not name and (horizon is not None or out is not None):
-        raise BrambleError("task export: --horizon and --out go with a task's name")
+    if not name and (terms.given or out is not None):
+        raise BrambleError("task export: --horizon, --step, --window and --out go with a task's name")
+    if name and terms.given and out is None:
+        raise BrambleError("task export: beside the task's own file lies its own graph; say with --out where another is to go")
     try:
         from bramble_server.authoring.export import export as exported
     except ModuleNotFoundError as error:
         raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[authoring]'") from error
     for chosen in map(tasks.find, [name] if name else sorted(tasks.TASKS)):
-        graph = exported(chosen.make(horizon))
+        graph = exported(chosen.make(terms))
         _write(graph, out or chosen.path)
-        if out is None and horizon is None and not chosen.owner and released.add(graph.fingerprint, chosen.name):
+        if out is None and not chosen.owner and released.add(graph.fingerprint, chosen.name):
             typer.echo(f"{released.FILE}: it is among the released ones now")
 
 
@@ -153,11 +163,11 @@ def is_own(name: str) -> bool:
     return name.endswith((".py", ".toml"))
 
 
-def own_graph(name: str, horizon: int | None = None) -> GraphFile:
+def own_graph(name: str, terms: Terms | None = None) -> GraphFile:
     """Export the task that a file declares."""
     from bramble import checking
 
-    task = checking.declared(Path(name), horizon)
+    task = checking.declared(Path(name), terms)
     from bramble_server.authoring.export import export as exported
 
     return exported(task)

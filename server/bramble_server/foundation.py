@@ -65,9 +65,10 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
     by_name = [name for _, name in served if not name.endswith(".tflite")]
     found: dict[str, Foundation] = {}
     called: dict[str, str] = {}
+    asked = tasks.Terms(settings.horizon, settings.step, settings.window)
     for other, name in served:
-        horizon = settings.horizon if name in by_name or not by_name else None  # where no task could take it, one says so
-        graph, signatures = tasks.load(name, horizon), tasks.signatures_of(name)
+        terms = asked if name in by_name or not by_name else tasks.Terms()  # where no task could take them, one says so
+        graph, signatures = tasks.load(name, terms), tasks.signatures_of(name)
         task = other or graph.manifest.task
         if task in found:
             same = found[task].graph.sha256 == graph.sha256

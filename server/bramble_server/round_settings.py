@@ -56,6 +56,12 @@ class RoundSettings(BaseSettings):
     """How a round goes: what clients are asked, how long it may take, and what becomes of their updates."""
 
     horizon: int | None = Field(None, ge=1, description="Bins to forecast ahead, instead of the task's own number.")
+    step: Seconds | None = Field(
+        None, ge=0.001, le=1e7, description="Length of a bin, such as 10m, instead of the task's own.", json_schema_extra={"cli": "str"}
+    )
+    window: int | None = Field(
+        None, ge=1, description="Bins of a window, instead of the task's own number; only where its graph takes so many."
+    )
     strategy: str = Field("fedavg", description="How updates become the next model; bramble strategies lists all.")
     strategy_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
         {},

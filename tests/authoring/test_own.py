@@ -23,7 +23,7 @@ from bramble_protocol.layout import Layout
 from bramble_protocol.messages import TrainConfig
 from bramble_server.authoring import own
 from bramble_server.authoring.export import export
-from bramble_server.tasks import Task
+from bramble_server.tasks import Task, Terms
 from tests.authoring.models import Example, L
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -55,10 +55,12 @@ def test_what_one_begins_with_checks_and_exports_as_it_is(here: Path, capsys: py
     assert "half-day: Temperature 1 hours ahead" in said
     assert "ai_edge_litert" in said
     assert "20 steps one by one as Keras takes them" in said
-    task.export("half_day.py", None, None)
+    task.export("half_day.py")
     written = task.read_graph(here / "half_day.tflite").manifest
     assert (written.task, written.target, written.horizon) == ("half-day", "temperature", 1)
-    assert task.own_graph("half_day.py", 3).manifest.horizon == 3
+    assert task.own_graph("half_day.py", Terms(3)).manifest.horizon == 3
+    with pytest.raises(BrambleError, match=r"HalfDay in half_day\.py takes no window; let its __init__ have one"):
+        task.own_graph("half_day.py", Terms(window=3))
 
 
 def test_a_saved_model_with_a_few_lines_of_toml_is_a_task_and_begins_with_its_weights(here: Path) -> None:

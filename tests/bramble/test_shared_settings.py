@@ -33,7 +33,20 @@ def test_no_setting_says_the_same_in_two_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["strategy", "strategy_option", "deadline", "epochs", "batch_size", "learning_rate", "codec", "codec_option", "horizon"]
+    "name",
+    [
+        "strategy",
+        "strategy_option",
+        "deadline",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "codec",
+        "codec_option",
+        "horizon",
+        "step",
+        "window",
+    ],
 )
 def test_a_round_is_set_alike_for_a_server_and_for_a_simulation(name: str) -> None:
     served, simulated = ServerSettings.model_fields[name], SimulateSettings.model_fields[name]

@@ -97,4 +97,4 @@ def test_what_cannot_be_signed_or_signs_nothing_is_one_sentence(
 
 
 def test_a_built_in_task_with_another_horizon_is_the_one_that_was_released() -> None:
-    assert GraphFile.read(tasks.load("climate", 6).data).fingerprint == tasks.load("climate").fingerprint
+    assert GraphFile.read(tasks.load("climate", tasks.Terms(6)).data).fingerprint == tasks.load("climate").fingerprint

@@ -15,6 +15,7 @@ from bramble_protocol.layout import Layout
 from bramble_server.authoring import saved
 from bramble_server.tasks.base import Task
 from bramble_server.tasks.named import lacking
+from bramble_server.tasks.terms import Terms, setting
 
 ENDINGS = (".py", ".toml")
 
@@ -23,32 +24,33 @@ class OwnTaskError(BrambleError):
     """A file declares no task that could be exported; the text names the file and what is wrong."""
 
 
-def read(path: Path, horizon: int | None = None) -> Task:
+def read(path: Path, terms: Terms | None = None) -> Task:
     """Return the task that a file declares.
 
     Parameters
     ----------
     path
         A ``.py`` file with one class that is a ``Task``, or a ``.toml`` file as :mod:`bramble_server.authoring.saved` reads it.
-    horizon
-        Bins to forecast ahead, instead of the task's own number.
+    terms
+        Numbers in place of the task's own.
 
     Raises
     ------
     BrambleError
         If it declares none, several, or one that is not complete.
     """
+    given = terms.given if terms is not None else {}
     if path.suffix == ".toml":
-        if horizon is not None:
-            raise OwnTaskError(f"task: {path} says how far it looks ahead itself (horizon); change it there")
+        if given:
+            raise OwnTaskError(f"task: {path} says its {setting(next(iter(given)))} itself; change it there")
         return saved.read(path)
     if path.suffix != ".py":
         raise OwnTaskError(f"task: {path} is neither a .py nor a .toml file; bramble task new writes one to begin with")
     found = _declared(path)
-    if horizon is not None and "horizon" not in inspect.signature(found).parameters:
-        raise OwnTaskError(f"task: {found.__name__} in {path} takes no horizon; let its __init__ have one")
+    if fixed := [name for name in given if name not in inspect.signature(found).parameters]:
+        raise OwnTaskError(f"task: {found.__name__} in {path} takes no {fixed[0]}; let its __init__ have one")
     try:
-        task = found() if horizon is None else found(horizon=horizon)  # type: ignore[call-arg]
+        task = found(**given)
     except Exception as error:
         raise OwnTaskError(f"task: {found.__name__}() of {path} failed: {_where(error, path)}") from error
     if missing := lacking(task):

@@ -63,7 +63,7 @@ def recover(
     StoreError
         If the store's history of that task is of a graph that means something else.
     """
-    if meta.adopt(connection, task, graph, tasks.former(task, graph.manifest.horizon)):
+    if meta.adopt(connection, task, graph, tasks.former(task, graph.manifest)):
         log.info("the graph of task %s was made anew, and the history of its models goes on", task)
     open_round, reason = _open_round(rounds.running(connection, task), settings, graph, archive)
     number = open_round[0].header.round if open_round else None

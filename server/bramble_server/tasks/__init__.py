@@ -6,50 +6,53 @@ from pathlib import Path
 
 from bramble_protocol import signatures
 from bramble_protocol.errors import ProtocolError
-from bramble_protocol.graph import GraphFile
+from bramble_protocol.graph import GraphFile, Manifest
 from bramble_server.tasks.base import Task
 from bramble_server.tasks.named import FOLDER, GROUP, TASKS, Named, TaskError, find, names
+from bramble_server.tasks.terms import OWN, Terms, setting
 
-__all__ = ["FOLDER", "GROUP", "TASKS", "Named", "Task", "TaskError", "create", "find", "load", "names", "signatures_of"]
+__all__ = ["FOLDER", "GROUP", "TASKS", "Named", "Task", "TaskError", "Terms", "create", "find", "load", "names", "signatures_of"]
 
 
-def create(name: str, horizon: int | None = None) -> Task:
-    """Return the task of this name, with another horizon than its own if one is given.
+def create(name: str, terms: Terms = OWN) -> Task:
+    """Return the task of this name, with other numbers than its own where some are given.
 
     Raises
     ------
     BrambleError
         If there is no such task, or the package that offers it is broken.
     """
-    return find(name).make(horizon)
+    return find(name).make(terms)
 
 
-def former(task: str, horizon: int) -> frozenset[str]:
+def former(task: str, manifest: Manifest) -> frozenset[str]:
     """Return the digests that a built-in task's graphs had in releases whose databases say no more of what they belong to."""
+    if task not in TASKS or manifest.step_s != TASKS[task].step_s:
+        return frozenset()
     lines = (line.split() for line in (FOLDER / "former.txt").read_text("utf-8").splitlines() if not line.startswith("#"))
-    return frozenset(digest for digest, name, ahead in lines if name == task and int(ahead) == horizon)
+    return frozenset(digest for digest, name, ahead in lines if name == task and int(ahead) == manifest.horizon)
 
 
-def load(name: str, horizon: int | None = None) -> GraphFile:
+def load(name: str, terms: Terms = OWN) -> GraphFile:
     """Read the graph of a task by its name, or of a file that ``bramble task export`` wrote.
 
     Parameters
     ----------
     name
         A task's name, or the path of a ``.tflite`` file.
-    horizon
-        Bins to forecast ahead, instead of the task's own number; only for a task by its name, whose graph does not depend on it.
+    terms
+        Numbers in place of the task's own; only for a task by its name.
 
     Raises
     ------
     BrambleError
-        If there is no such task or file, the file is not a graph with a manifest, a horizon is given for a file, or the package that
+        If there is no such task or file, the file is not a graph with a manifest, numbers are given for a file, or the package that
         offers the task is broken.
     """
     if not name.endswith(".tflite"):
-        return find(name).graph(horizon)
-    if horizon is not None:
-        raise TaskError(f"horizon: the graph in {name} has its own; export it again to change it")
+        return find(name).graph(terms)
+    for own in terms.given:
+        raise TaskError(f"{setting(own)}: the graph in {name} has its own; export it again to change it")
     try:
         data = Path(name).read_bytes()
     except (OSError, ValueError) as error:  # a path with a zero in it is none

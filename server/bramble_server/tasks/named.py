@@ -16,6 +16,7 @@ from bramble_server.tasks.anomaly import Anomaly
 from bramble_server.tasks.base import Task
 from bramble_server.tasks.climate import Climate
 from bramble_server.tasks.room import Room
+from bramble_server.tasks.terms import OWN, Terms, setting
 
 T = TypeVar("T")
 
@@ -50,32 +51,34 @@ class Named:
         """How a sentence begins that is about it."""
         return f"task: {self.name!r}{f' of {self.owner}' if self.owner else ''}"
 
-    def make(self, horizon: int | None = None) -> Task:
-        """Return the task, with another horizon than its own if one is given.
+    def make(self, terms: Terms = OWN) -> Task:
+        """Return the task, with other numbers than its own where some are given.
 
         Raises
         ------
         TaskError
-            If it takes none, or is not a task that could be served.
+            If it does not take one of them, or is not a task that could be served.
         """
-        if horizon is not None and "horizon" not in inspect.signature(self.kind).parameters:
-            raise TaskError(f"horizon: {self.what.removeprefix('task: ')} has its own; leave it out")
-        task: Task = self._asked(lambda: self.kind() if horizon is None else self.kind(horizon=horizon))  # type: ignore[call-arg]
+        taken = inspect.signature(self.kind).parameters
+        if fixed := [name for name in terms.given if name not in taken]:
+            raise TaskError(f"{setting(fixed[0])}: {self.what.removeprefix('task: ')} has its own; leave it out")
+        task: Task = self._asked(lambda: self.kind(**terms.given))
         if missing := lacking(task):
             raise TaskError(f"{self.what} cannot be used: {self.kind.__name__} lacks {', '.join(missing)}; ask its author")
         if task.name != self.name:
             raise TaskError(f"{self.what} cannot be used: it calls itself {str(task.name)[:63]!r}; ask its author")
         return task
 
-    def graph(self, horizon: int | None = None) -> GraphFile:
-        """Return its exported graph, which forecasts as far as the task does, or as is said here.
+    def graph(self, terms: Terms = OWN) -> GraphFile:
+        """Return its exported graph, with the task's own numbers or those that are given.
 
         Raises
         ------
         TaskError
-            As for ``make``, and if its graph is not there, is none, or is another task's than the one that is declared.
+            As for ``make``, and if its graph is not there, is none, is another task's than the one that is declared, or takes another
+            window than is wanted.
         """
-        task, usual = self.make(horizon), self.make()
+        task, usual = self.make(terms), self.make()
         try:
             graph = GraphFile.read(self.path.read_bytes())
         except OSError as error:
@@ -86,7 +89,13 @@ class Named:
         if self._manifest(usual, graph).to_wire() != graph.manifest.to_wire():
             what = "its graph was not exported from what it declares now"
             raise TaskError(f"{self.what} cannot be used: {what}; bramble task export {self.name} makes it anew")
-        if horizon is None:
+        if task.window != usual.window:
+            flags = " ".join(f"--{setting(name)} {value:g}{'s' * (name == 'step_s')}" for name, value in terms.given.items())
+            raise TaskError(
+                f"window: the graph of {self.what.removeprefix('task: ')} takes windows of {usual.window} bins; export one of "
+                f"{task.window} and give its path: bramble task export {self.name} {flags} --out FILE.tflite"
+            )
+        if terms == OWN:
             return graph
         return GraphFile.pack(graph.flatbuffer, self._manifest(task, graph), graph.initial, graph.state)
 

@@ -50,7 +50,7 @@ def nobody(sha256: str) -> bytes:
 
 @pytest.mark.parametrize("horizon", [None, 1, 6, 48])
 def test_a_built_in_task_needs_no_signature_however_far_ahead_it_forecasts(horizon: int | None) -> None:
-    GraphTrust([]).check(tasks.load("climate", horizon), nobody)
+    GraphTrust([]).check(tasks.load("climate", tasks.Terms(horizon)), nobody)
 
 
 @pytest.mark.parametrize(

@@ -79,21 +79,21 @@ def test_a_database_of_release_0_1_goes_on_with_the_graph_of_today(store: Store)
     assert old.sha256 != CLIMATE.sha256
     with store.writing() as connection:
         meta.put(connection, "graphs", {"climate": [old.sha256]})
-    for ahead in (1, 6):
-        other = tasks.load("climate", ahead)
+    for terms in (tasks.Terms(1), tasks.Terms(6), tasks.Terms(step_s=600)):
+        other = tasks.load("climate", terms)
         with pytest.raises(StoreError, match="history of task climate is that of graph"), store.writing() as connection:
-            meta.adopt(connection, "climate", other, tasks.former("climate", ahead))
+            meta.adopt(connection, "climate", other, tasks.former("climate", other.manifest))
     with store.writing() as connection:
-        assert meta.adopt(connection, "climate", CLIMATE, tasks.former("climate", 3))
+        assert meta.adopt(connection, "climate", CLIMATE, tasks.former("climate", CLIMATE.manifest))
 
 
 @pytest.mark.parametrize("ahead", [1, 12, 24])
 def test_the_former_digests_are_those_of_that_release(ahead: int) -> None:
     old = GraphFile.read((Path(__file__).parents[2] / "runtimes" / "references" / "climate-0.1.tflite").read_bytes())
-    manifest = tasks.create("climate", ahead).manifest(old.manifest.layout).former
+    manifest = tasks.create("climate", tasks.Terms(ahead)).manifest(old.manifest.layout).former
     assert manifest is not None
     packed = GraphFile.pack(old.flatbuffer, manifest, old.initial)
-    assert tasks.former("climate", ahead) == {packed.sha256}
+    assert tasks.former("climate", manifest) == {packed.sha256}
 
 
 def test_a_reset_keeps_only_what_must_not_come_twice(store: Store, reopen: Callable[[], Store]) -> None:

@@ -35,7 +35,7 @@ Plug = Callable[..., Path]
 
 def graph(horizon: int = 5, **other: Any) -> bytes:
     """The climate task's graph as that of a task of another name that looks further ahead."""
-    climate = tasks.load("climate", horizon)
+    climate = tasks.load("climate", tasks.Terms(horizon))
     manifest = replace(climate.manifest, **{"task": "far", **other})
     return GraphFile.pack(climate.flatbuffer, manifest, climate.initial, climate.state).data
 
@@ -74,7 +74,7 @@ def test_one_is_served_by_its_name_beside_others(plug: Plug) -> None:
     served = foundation.read(ServerSettings(task=("climate", "far")))
     assert [(each.task, each.graph.manifest.horizon) for each in served] == [("climate", 3), ("far", 5)]
     assert tasks.load("far").data == (folder / "far.tflite").read_bytes()
-    further = tasks.load("far", 9).manifest
+    further = tasks.load("far", tasks.Terms(9)).manifest
     assert (further.task, further.horizon, further.interface.targets[0].horizons) == ("far", 9, (9,))
     assert further.description.startswith("Temperature 9 hours ahead")
 
@@ -135,7 +135,7 @@ def test_all_are_listed_with_where_they_come_from(plug: Plug) -> None:
             "its graph was not exported from what it declares now; bramble task export far makes it anew",
         ),
         (f"{GOOD}\n    channels = 3", "cannot be used (TypeError: "),
-        (f"{GOOD}\n    window = 'day'", "cannot be used: manifest.window: "),
+        (f"{GOOD}\n    window = -1", "cannot be used: manifest.window: "),
     ],
 )
 def test_a_broken_one_is_a_sentence_for_whoever_asked_and_nothing_for_others(plug: Plug, module: str, sentence: str) -> None:

@@ -16,6 +16,7 @@ from bramble_client.hal.channels import TABLE
 from bramble_protocol import released
 from bramble_protocol.errors import ProtocolError
 from bramble_protocol.graph import GraphFile
+from bramble_protocol.layout import Layout
 from bramble_server import tasks
 from bramble_server.tasks import climate
 
@@ -69,7 +70,7 @@ def test_the_signatures_beside_a_graph_are_found_and_checked_for_their_form(tmp_
 
 
 def test_a_horizon_changes_the_manifest_and_nothing_else() -> None:
-    usual, far = tasks.load("climate"), tasks.load("climate", horizon=6)
+    usual, far = tasks.load("climate"), tasks.load("climate", tasks.Terms(6))
     assert (usual.manifest.horizon, far.manifest.horizon) == (3, 6)
     assert far.manifest.metric.baseline == "persistence: in 6 hours it will be as now"
     assert far.flatbuffer == usual.flatbuffer
@@ -81,8 +82,36 @@ def test_a_horizon_changes_the_manifest_and_nothing_else() -> None:
     assert far.manifest.former is not None, "clients of release 0.1 forecast as far"
 
 
+def test_another_length_of_its_bins_changes_the_manifest_and_what_it_means() -> None:
+    usual, quick = tasks.load("climate"), tasks.load("climate", tasks.Terms(6, 600.0))
+    assert quick.manifest.description == "Temperature 1 hours ahead, from the last 4 hours of temperature, humidity and pressure"
+    assert quick.manifest.step_s == 600
+    assert quick.flatbuffer == usual.flatbuffer
+    assert quick.manifest.meaning != tasks.load("climate", tasks.Terms(6)).manifest.meaning
+    assert quick.fingerprint != usual.fingerprint, "it learns from other readings than what was released: it wants a signature"
+    ends = tasks.load("climate", tasks.Terms(3, 90.0)).manifest.metric.baseline
+    assert ends == "persistence: in 270 seconds it will be as now"
+
+
+def test_another_window_is_another_graph_and_how_to_make_it_is_said() -> None:
+    assert tasks.load("climate", tasks.Terms(window=24)).sha256 == tasks.load("climate").sha256
+    assert tasks.create("climate", tasks.Terms(window=12)).manifest(Layout.of([("w", [1])])).interface.inputs[0].shape == (12, 3)
+    sentence = (
+        r"window: the graph of 'climate' takes windows of 24 bins; export one of 12 and give its path: "
+        r"bramble task export climate --step 600s --window 12 --out FILE\.tflite"
+    )
+    with pytest.raises(tasks.TaskError, match=sentence):
+        tasks.load("climate", tasks.Terms(step_s=600.0, window=12))
+
+
+@pytest.mark.parametrize(("terms", "name"), [(tasks.Terms(step_s=600.0), "step"), (tasks.Terms(window=3), "window")])
+def test_a_task_whose_numbers_are_its_own_says_so(terms: tasks.Terms, name: str) -> None:
+    with pytest.raises(tasks.TaskError, match=f"{name}: 'room' has its own; leave it out"):
+        tasks.load("room", terms)
+
+
 def test_a_graph_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
-    far = tasks.load("climate", horizon=6)
+    far = tasks.load("climate", tasks.Terms(6))
     (tmp_path / "mine.tflite").write_bytes(far.data)
     loaded = tasks.load(str(tmp_path / "mine.tflite"))
     assert (loaded.sha256, loaded.manifest) == (far.sha256, far.manifest)
@@ -109,7 +138,7 @@ def test_a_horizon_for_a_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.tflite"
     path.write_bytes(tasks.load("climate").data)
     with pytest.raises(tasks.TaskError, match=r"horizon: the graph in .* has its own; export it again"):
-        tasks.load(str(path), horizon=4)
+        tasks.load(str(path), tasks.Terms(4))
 
 
 def test_the_flatbuffer_is_the_graph_file_without_what_was_packed_behind_it() -> None:
@@ -127,9 +156,8 @@ def test_climate_scales_its_channels_by_the_channel_tables_ranges() -> None:
 
 
 def test_serving_a_task_imports_no_tensorflow() -> None:
-    code = (
-        "import sys; from bramble_server import tasks; tasks.load('climate', horizon=5); print({'tensorflow', 'keras'} & set(sys.modules))"
-    )
+    load = "from bramble_server import tasks; tasks.load('climate', tasks.Terms(5, 600, 24))"
+    code = f"import sys; {load}; print({{'tensorflow', 'keras'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(tasks.__file__).parents[2])
     assert done.stdout.strip() == "set()"
 
