@@ -15,11 +15,11 @@ QUICK, BEST = 5, 11
 """Quality of Brotli: of what is sent once, and of scripts, which take a Pi most of a minute and are a tenth smaller then."""
 _YEAR = "public, max-age=31536000, immutable"
 _SCRIPTS = "/_dash-component-suites/"
-_UNUSED = re.compile(r'<script src="[^"]*/(?:polyfill@|dash_table/)[^"]*"></script>\n?')
+_UNUSED = re.compile(r'<script src="[^"]*/dash_table/[^"]*"></script>\n?')
 
 
 def needed(scripts: str) -> str:
-    """Return a page's script elements without those for browsers of 2017, and for a table that no page has; 40 kB."""
+    """Return a page's script elements without the one for a table that no page has."""
     return _UNUSED.sub("", scripts)
 
 
