@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bramble_client.commands import check, startup
+from bramble_client.hal.errors import NothingYet
 from bramble_client.settings import ClientSettings
 from bramble_server.fleet.tokens import new_token
 from tests import warm
@@ -76,6 +78,7 @@ def test_sensors_are_read_as_the_file_lists_them_and_with_their_faults(secured: 
 def test_sensors_that_give_nothing_are_found(secured: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     class Mute:
         channels = ()
+        sensors: tuple[SimpleNamespace, ...] = ()
 
         def sample(self) -> dict[str, float | None]:
             return {"temperature": None}
@@ -84,6 +87,8 @@ def test_sensors_that_give_nothing_are_found(secured: tuple[str, Path], monkeypa
 
     monkeypatch.setattr(startup, "open_board", lambda *arguments, **options: Mute())
     assert "no sensor gave a reading" in findings(server=secured[0], token_file=secured[1])["sensors"].sentence
+    Mute.sensors = (SimpleNamespace(name="attic", error=NothingYet("topic z/attic has said nothing yet")),)
+    assert findings(server=secured[0], token_file=secured[1])["sensors"] == ("sensors", True, "attic waits for its first message")
 
 
 def test_pins_are_tried_out_if_they_are_used(secured: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
