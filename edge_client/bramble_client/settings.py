@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bramble_client.machine.hours import Hours
 from bramble_protocol import amounts, fields, groups
-from bramble_protocol.mqtt.address import broker_address
+from bramble_protocol.mqtt.address import broker_address, fit_together
 from bramble_protocol.server_address import server_address
 
 Seconds = Annotated[float, BeforeValidator(amounts.seconds)]
@@ -116,7 +116,7 @@ class ClientSettings(BaseSettings):
     least_battery: int | None = Field(
         None, ge=1, le=100, description="How full (percent) the battery must be to train; a machine without one always does."
     )
-    mqtt: Annotated[str | None, AfterValidator(lambda given: None if not given else broker_address(given))] = Field(
+    mqtt: Annotated[str | None, AfterValidator(broker_address)] = Field(
         None,
         description="The household's own MQTT broker, such as mqtt://192.168.1.5 or mqtts://home.example: readings and forecasts are told "
         "there, in private mode too, as Home Assistant discovers them.",
@@ -180,10 +180,7 @@ class ClientSettings(BaseSettings):
             raise ValueError("--labels is for the label button: add --gpio, or leave it out")
         if self.ca is not None and not self.server.startswith("https:"):
             raise ValueError("--ca is for a server with TLS: write its address as https://...")
-        if self.mqtt_ca is not None and not (self.mqtt or "").startswith("mqtts:"):
-            raise ValueError("--mqtt-ca is for a broker with TLS: write its address as --mqtt mqtts://...")
-        if self.mqtt_login is not None and self.mqtt is None:
-            raise ValueError("--mqtt-login is for a broker: add --mqtt, or leave it out")
+        fit_together(self.mqtt, self.mqtt_login, self.mqtt_ca)
         return self
 
     @property

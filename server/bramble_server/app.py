@@ -18,6 +18,7 @@ from bramble_server.fleet.admission import Admission
 from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.tokens import Tokens
+from bramble_server.home_assistant import HomeAssistant
 from bramble_server.learning import strategies
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.archive import Archive
@@ -84,6 +85,7 @@ class Server:
         self.coordinator = Coordinator(settings, tracks, self.store, self.registry, emitter, loop, self.metrics, self.archive)
         admission = Admission(self.registry, tokens, settings.simulated_welcome)
         transport.attach(Handlers(transport, loop, admission, self.registry, self.coordinator, emitter, self.metrics, self.limited_log))
+        self.home = HomeAssistant(settings, self.coordinator, self.registry) if settings.mqtt else None
         readers = transport.loop(threads=READERS)
         services = http.Services(
             settings, self.store, self.archive, self.registry, self.coordinator, readers, self.metrics, self.limited_log, tokens,
@@ -112,6 +114,8 @@ class Server:
         )
         self.coordinator.start()
         listener.start()
+        if self.home is not None:
+            self.home.start()
         if self.tokens:
             revocation.start(self.loop, self.registry, self.tokens, self.transport.close)
         return listener
@@ -140,6 +144,8 @@ def run(settings: ServerSettings) -> int:
         notify(STOPPING=1)
         server.coordinator.stop()
         listener.stop()
+        if server.home is not None:
+            server.home.stop()
     finally:
         server.close()
     return 0

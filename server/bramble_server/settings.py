@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bramble_protocol import groups
 from bramble_protocol.amounts import seconds
+from bramble_protocol.mqtt.address import broker_address, fit_together
 from bramble_server.fleet import eligibility
 from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
 
@@ -217,6 +218,15 @@ class ServerSettings(RoundSettings):
     keep_per_client: int = Field(
         10_000_000, ge=1000, description="Mirrored readings of one client to keep, some 30 bytes each; the oldest make room."
     )
+    mqtt: Annotated[str | None, AfterValidator(broker_address)] = Field(
+        None,
+        description="An MQTT broker, such as mqtts://home.example: rounds, errors and who is there are told it, no reading, as Home "
+        "Assistant discovers them.",
+    )
+    mqtt_login: Path | None = Field(
+        None, description="File that holds who one is to the broker: the user on its first line, the password on its second."
+    )
+    mqtt_ca: Path | None = Field(None, description="Certificate (PEM) of the authority that signed the broker's.")
     data_start: AwareDatetime = Field(
         datetime(2023, 1, 1, tzinfo=UTC),
         description="Where the simulated world's clock starts.",
@@ -247,6 +257,7 @@ class ServerSettings(RoundSettings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> ServerSettings:
+        fit_together(self.mqtt, self.mqtt_login, self.mqtt_ca)
         if self.rounds is not None and self.every is not None:
             raise ValueError("--rounds and --every exclude each other: run rounds one after the other, or at an interval")
         if (self.tls_cert is None) != (self.tls_key is None):

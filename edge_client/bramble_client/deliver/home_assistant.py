@@ -20,7 +20,7 @@ from bramble_client.use.received import Received
 from bramble_client.worker import Worker
 from bramble_protocol.graph import Manifest
 from bramble_protocol.messages import Channel
-from bramble_protocol.mqtt.address import LOOPBACK, Address, read_login, tls_context
+from bramble_protocol.mqtt.address import way
 from bramble_protocol.mqtt.broker import Broker
 from bramble_protocol.mqtt.home_assistant import UNKNOWN, Announced, Device, Entity
 
@@ -72,16 +72,14 @@ class HomeAssistant(Worker):
     ) -> None:
         super().__init__("mqtt")
         assert settings.mqtt is not None
-        address = Address.parse(settings.mqtt)
-        login = read_login(settings.mqtt_login, "--mqtt-login") if settings.mqtt_login else None
-        tls = tls_context(settings.mqtt_ca, "--mqtt-ca") if address.encrypted else None
-        _warn(settings, address)
+        broker = way(settings.mqtt, settings.mqtt_login, settings.mqtt_ca)
+        if settings.mode == "private":
+            sentence = "readings leave this machine for the broker %s (--mqtt), in private mode too: whoever may read there sees them"
+            log.warning(sentence, broker.address)
         self._own = own
         self._due = threading.Event()
         device = Device(settings.id, settings.id, "Bramble client", settings.version or "source")
-        self._broker = Broker(
-            address, login, tls, name=f"bramble-{settings.id}-{secrets.token_hex(4)}", last_will=device.last_will, wake=self.wake
-        )
+        self._broker = Broker(*broker, name=f"bramble-{settings.id}-{secrets.token_hex(4)}", last_will=device.last_will, wake=self.wake)
         self._device = Announced(self._broker, device)
         for channel in channels:
             self._device.has(reading(channel, every))
@@ -205,14 +203,3 @@ def _span(seconds: float) -> str:
 
 def _on(state: bool) -> str:
     return "ON" if state else "OFF"
-
-
-def _warn(settings: ClientSettings, address: Address) -> None:
-    """Say what leaves this machine, and what anybody on the way can read."""
-    if settings.mode == "private":
-        log.warning(
-            "readings leave this machine for the broker %s (--mqtt), in private mode too: whoever may read there sees them", address
-        )
-    if not address.encrypted and address.host not in LOOPBACK:
-        what = "readings and the broker's password go" if settings.mqtt_login else "readings go"
-        log.warning("%s to %s unencrypted; anyone on the network can read them: write mqtts:// where the broker can", what, address)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from bramble_protocol.errors import BrambleError
+
+log = logging.getLogger(__name__)
 
 WANTED = "expected the broker's address, such as mqtt://192.168.1.5 or mqtts://home.example:8883"
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -58,10 +61,54 @@ class Address(NamedTuple):
         return f"{'mqtts' if self.encrypted else 'mqtt'}://{host}:{self.port}"
 
 
-def broker_address(text: str) -> str:
-    """Return the address of a broker as it was given; see :meth:`Address.parse`."""
-    Address.parse(text)
-    return text
+class Way(NamedTuple):
+    """Where a broker is, who one is there, and what verifies it."""
+
+    address: Address
+    login: Login | None
+    tls: ssl.SSLContext | None
+
+
+def way(broker: str, login: Path | None, ca: Path | None) -> Way:
+    """Return how a broker is reached by the settings ``mqtt``, ``mqtt_login`` and ``mqtt_ca``, and warn of what can be read on the way.
+
+    Raises
+    ------
+    BrokerError
+        If a file cannot be used.
+    """
+    address = Address.parse(broker)
+    if not address.encrypted and address.host not in LOOPBACK:
+        what = "what is told it, and its password, go" if login else "what is told it goes"
+        log.warning(
+            "%s to the broker %s unencrypted; anyone on the network can read it: write mqtts:// where it can do that", what, address
+        )
+    return Way(
+        address,
+        read_login(login, "--mqtt-login") if login else None,
+        tls_context(ca, "--mqtt-ca") if address.encrypted else None,
+    )
+
+
+def fit_together(broker: str | None, login: Path | None, ca: Path | None) -> None:
+    """Refuse settings that say nothing beside each other.
+
+    Raises
+    ------
+    ValueError
+        Which, with the remedy.
+    """
+    if ca is not None and not (broker or "").startswith("mqtts:"):
+        raise ValueError("--mqtt-ca is for a broker with TLS: write its address as --mqtt mqtts://...")
+    if login is not None and broker is None:
+        raise ValueError("--mqtt-login is for a broker: add --mqtt, or leave it out")
+
+
+def broker_address(text: str | None) -> str | None:
+    """Return the address of a broker as it was given, None for an empty one; see :meth:`Address.parse`."""
+    if text:
+        Address.parse(text)
+    return text or None
 
 
 def read_login(path: Path, setting: str) -> Login:

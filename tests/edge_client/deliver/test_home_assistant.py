@@ -106,5 +106,6 @@ def test_what_leaves_the_machine_in_private_mode_is_said(mosquitto: Mosquitto, c
         HomeAssistant(ClientSettings(id="pi-1", sensors="mock", mqtt="mqtt://192.0.2.1"), CHANNELS, None, lambda: ())
     assert [line.split(" (")[0] for line in caplog.messages] == [
         f"readings leave this machine for the broker {mosquitto.url}",
-        "readings go to mqtt://192.0.2.1:1883 unencrypted; anyone on the network can read them: write mqtts:// where the broker can",
+        "what is told it goes to the broker mqtt://192.0.2.1:1883 unencrypted; anyone on the network can read it: write mqtts:// where "
+        "it can do that",
     ]
