@@ -69,7 +69,7 @@ class Server:
 
     def __init__(self, url: str, token: str | None = None, ca: Path | None = None, timeout: float = 5.0) -> None:
         self.url = url.rstrip("/")
-        self._timeout = timeout
+        self._timeout, self._ca = timeout, ca
         self._session = requests.Session()
         # A .netrc or a proxy of the environment must not redirect a fleet's token
         self._session.trust_env = False
@@ -99,9 +99,17 @@ class Server:
                 raise ServerError(f"{path} does not hold one token; write it alone into the file.")
         return cls(settings.server, token, ca, settings.timeout)
 
+    def as_of(self, token: str) -> Server:
+        """Return the same server as somebody else's token opens it."""
+        return Server(self.url, token, self._ca, self._timeout)
+
     def healthy(self) -> bool:
         """Whether the server answers; needs no token."""
         return self._ask("GET", "/healthz").get("ok") is True
+
+    def whoami(self) -> JSON:
+        """Whose the token is (``name``, None where the server asks for none), and what it ``opens``, of the scopes."""
+        return self._ask("GET", "/whoami")
 
     def status(self, task: str | None = None) -> JSON:
         """Round, mode, task and who is awaited; ``revision`` grows with every change."""

@@ -119,7 +119,9 @@ client.command("check", help="Try out sensors, training and the way to the serve
 client.command("list")(flags.command(ListClientsSettings, "fleet", _room("bramble.client", "server", "listed")))
 client.command("latest")(flags.command(LatestSettings, "fleet", _room("bramble.latest", "client")))
 app.add_typer(client, name="client")
-app.command("inspector")(flags.command(InspectorSettings, "inspector", _room("bramble_inspector.app", "inspector")))
+inspector = typer.Typer(invoke_without_command=True)
+inspector.callback()(_without_subcommand(flags.command(InspectorSettings, "inspector", _room("bramble_inspector.app", "inspector"))))
+app.add_typer(inspector, name="inspector")
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))
 fleet.command("groups")(flags.command(GroupsSettings, "fleet", _room("bramble.groups", "server")))
 fleet.command("forget")(flags.command(ForgetSettings, "fleet", _room("bramble.fleet", "server", "forget")))
@@ -191,6 +193,25 @@ def token(
     else:
         typer.echo(entry, err=True)
     typer.echo(secret)
+
+
+@inspector.command("password")
+def password(
+    name: Annotated[str, typer.Argument(help="By what name the person logs in, such as anna.", metavar="NAME")],
+    scope: Annotated[
+        str, typer.Option(metavar="SCOPE", help="What it opens: read, operate (start rounds and cycles too) or admin (everything).")
+    ] = "operate",
+) -> None:
+    """Make somebody's line for the inspector's --users file. It asks for the password, or reads it from a pipe; the line goes to stdout."""
+    try:
+        from bramble_inspector import accounts
+    except ModuleNotFoundError as error:
+        raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[inspector]'") from error
+    if sys.stdin.isatty():
+        secret = typer.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        secret = sys.stdin.readline().rstrip("\r\n")
+    typer.echo(accounts.entry(name, secret, scope))
 
 
 @settings.command("check")

@@ -117,12 +117,17 @@ def environment(**variables: str) -> dict[str, str]:
     return {**clean, "PYTHONPATH": str(ROOT), **variables}
 
 
-def run(package: str, *arguments: str, within: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run it to its end; return its exit code and what it said."""
-    options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+def run(package: str, *arguments: str, within: float = 120, said: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, with something said to it; return its exit code and what it said."""
+    options: dict[str, Any] = {
+        "stdin": subprocess.DEVNULL if said is None else subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
     with Popen(package, *arguments, cwd=ROOT, env=environment(**variables), **options) as process:
         try:
-            out, err = process.communicate(timeout=within)
+            out, err = process.communicate(said, timeout=within)
         except BaseException:
             process.kill()
             raise

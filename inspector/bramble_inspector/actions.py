@@ -9,6 +9,7 @@ from dash import Dash, Input, Output, State, ctx, no_update
 
 from bramble.api import JSON, Server, ServerRefused
 from bramble_inspector import header, sentences
+from bramble_inspector.login import acting
 from bramble_protocol import BrambleError
 
 
@@ -55,19 +56,19 @@ def _shown(drawn: JSON) -> str | None:
 
 
 def _start(client: Server, task: str | None) -> str:
-    answer = client.start(task)
+    answer = acting(client, "operate").start(task)
     return f"Round {answer['round']}{f' of {task}' if task else ''} started with {sentences.plural(len(answer['clients']), 'client')}."
 
 
 def _generate(client: Server, count: int | str | None) -> str:
     if not isinstance(count, int):
         raise BrambleError("Say how many readings to generate, for instance 168.")
-    answer = client.generate(count)
+    answer = acting(client, "operate").generate(count)
     return f"Cycle {answer['cycle']}: {sentences.plural(answer['clients'], 'client')} take {sentences.plural(count, 'reading')} each."
 
 
 def _reset(client: Server, task: str | None = None) -> str:
-    told = sentences.plural(client.reset(task)["clients"], "client")
+    told = sentences.plural(acting(client, "admin").reset(task)["clients"], "client")
     return f"Reset: the server is back at the initial model{f' of {task}' if task else ''} and told {told}."
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dash import Dash
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bramble.api import Server
-from bramble_inspector import actions, callbacks, delivery, guard, page, prefix, serving, watchdog
+from bramble_inspector import actions, callbacks, delivery, guard, login, page, prefix, serving, watchdog
 from bramble_inspector.feed import Feeds
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol.origins import KnownHosts
@@ -64,12 +65,15 @@ def create_app(settings: InspectorSettings) -> Dash:
         add_log_handler=False,
         enable_mcp=False,
     )
-    app.layout = page.layout(settings.server, settings.interval)
+    app.layout = lambda: page.layout(settings.server, settings.interval)  # for each page anew: it says who is logged in
     drawn = callbacks.register(app, Feeds(client, settings.interval, settings.history), settings.server)
     actions.register(app, client)
     watchdog.answer(app.server, drawn)
     prefix.install(app.server, settings.prefix)
+    if settings.proxies:
+        app.server.wsgi_app = ProxyFix(app.server.wsgi_app, settings.proxies, settings.proxies, x_host=0)
     guard.install(app.server, KnownHosts(f"{settings.host},{settings.allowed_hosts}"), app.csp_hashes())
+    login.install(app.server, client, settings)
     return app
 
 
@@ -93,10 +97,10 @@ def run(settings: InspectorSettings) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             # stop() waits for the serving loop, which the handler interrupts: so not in this thread
             signal.signal(number, lambda *_: threading.Thread(target=server.stop).start())
-    if settings.host not in ("127.0.0.1", "::1", "localhost"):
-        logger.warning("the page has no login: whoever reaches %s:%d can start and reset rounds", settings.host, server.port)
+    if settings.without_login and not settings.loopback:
+        logger.warning("the page has no login: whoever reaches %s:%d may do what its token opens", settings.host, server.port)
     server.prepare()
     print(f"bramble inspector ready on {server.url}{settings.prefix}", flush=True)
-    watchdog.start(server.host, server.port)
+    watchdog.start(server.url)
     server.serve()
     return 0

@@ -29,7 +29,7 @@ def install(app: Flask, hosts: KnownHosts, scripts: Collection[str]) -> None:
     # Plotly and the table write style elements; nothing else may come from outside the page's own address
     policy = (
         f"default-src 'self'; script-src 'self' {' '.join(scripts)}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-        "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
 
     @app.before_request

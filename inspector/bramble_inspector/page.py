@@ -7,7 +7,7 @@ from typing import Any
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
 from dash import dcc, html
 
-from bramble_inspector import client_table
+from bramble_inspector import client_table, login
 from bramble_inspector.figures import divergence
 
 SPANS = {"last 100": 100, "last 500": 500, "all": None}
@@ -41,7 +41,7 @@ def layout(server: str, interval: float) -> Any:
             dcc.Store(id="drawn", data={}),
             dmc.NotificationContainer(id="toast", position="bottom-right", autoClose=6000),
             _confirm(),
-            html.Header(_bar(server), className="bar"),
+            html.Header(_bar(server), className=f"bar {login.closed()}"),
             html.Main(
                 [
                     html.Div(dmc.Alert(_GONE, title="The inspector is out of reach", color="red"), id="gone", className="gone"),
@@ -67,7 +67,7 @@ def _bar(server: str) -> list[Any]:
         html.Div(id="badges", className="badges"),
         html.Div(
             [
-                dmc.Button("Start round", id="start", size="sm"),
+                dmc.Button("Start round", id="start", size="sm", className="needs-operate"),
                 html.Div(
                     [
                         dmc.Button("Generate", id="generate", size="sm", variant="light"),
@@ -76,12 +76,13 @@ def _bar(server: str) -> list[Any]:
                             allowDecimal=False, allowNegative=False, **{"aria-label": "Readings to generate"},
                         ),
                     ],
-                    className="generate",
+                    className="generate needs-operate",
                 ),
-                dmc.Button("Reset", id="reset", size="sm", variant="subtle", color="red"),
+                dmc.Button("Reset", id="reset", size="sm", variant="subtle", color="red", className="needs-admin"),
             ],
             className="actions",
         ),
+        *login.corner(),
     ]  # fmt: skip
 
 

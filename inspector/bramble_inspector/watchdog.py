@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import logging
+import ssl
 import threading
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, jsonify
 
@@ -37,26 +39,26 @@ def answer(app: Flask, drawn: Callable[[], str | None]) -> None:
         return jsonify(error=why), 200 if why is None else 503
 
 
-def start(host: str, port: int) -> None:
+def start(url: str) -> None:
     """Say that the page is ready, and from then on that it lives, if systemd wants to know.
 
     Parameters
     ----------
-    host, port
+    url
         Where the page is served.
     """
     notify(READY=1)
     interval = watchdog_interval()
     if interval is not None:
-        beat = threading.Thread(target=_beat, args=(host, port, interval), name="alive", daemon=True)
+        beat = threading.Thread(target=_beat, args=(url, interval), name="alive", daemon=True)
         beat.start()
 
 
-def _beat(host: str, port: int, interval: float) -> None:
+def _beat(url: str, interval: float) -> None:
     pause = threading.Event()
     said = False
     while True:
-        problem = look(host, port, interval)
+        problem = look(url, interval)
         if problem is None:
             notify(WATCHDOG=1)
         elif not said:
@@ -65,10 +67,14 @@ def _beat(host: str, port: int, interval: float) -> None:
         pause.wait(interval)
 
 
-def look(host: str, port: int, timeout: float) -> str | None:
+def look(url: str, timeout: float) -> str | None:
     """Ask for the page's head; return what is wrong, or None."""
-    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    connection = http.client.HTTPConnection(target, port, timeout=timeout)
+    parts = urlsplit(url)
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(parts.hostname or "", parts.hostname or "")
+    connection = http.client.HTTPConnection(target, parts.port, timeout=timeout)
+    if parts.scheme == "https":
+        # Whether it answers, and not who it is: its certificate need not name what it is asked by here
+        connection = http.client.HTTPSConnection(target, parts.port, timeout=timeout, context=ssl._create_unverified_context())
     try:
         connection.request("HEAD", "/")
         status = connection.getresponse().status

@@ -122,10 +122,10 @@ class Standin:
         path, query = urlsplit(target).path, dict(parse_qsl(urlsplit(target).query))
         self.asked.append((method, path, query))
         self.gate.wait(30)
-        if (method, path) in self.answers:
-            return self.answers[method, path]
         if self.token is not None and authorization != f"Bearer {self.token}":
             return 401, {"error": "This server asks for a token."}
+        if (method, path) in self.answers:
+            return self.answers[method, path]
         if path == "/status":
             return 200, self.status
         if path == "/clients":

@@ -48,3 +48,31 @@ def test_every_setting_explains_itself() -> None:
 def test_a_prefix_that_is_no_path_is_refused(prefix: str) -> None:
     with pytest.raises(ValidationError, match="is not a path; write it like /fleet"):
         InspectorSettings(prefix=prefix)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"host": "0.0.0.0"}, "everybody's reach: have people log in"),
+        ({"host": "fleet.example", "login": True}, "passwords would cross the network"),
+        ({"login": True, "without_login": True}, "--without-login contradicts"),
+        ({"tls_cert": "a.pem"}, "belong together"),
+    ],
+)
+def test_what_would_leave_the_page_or_its_passwords_open_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        InspectorSettings(**given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"host": "::1"},
+        {"host": "localhost", "login": True},
+        {"host": "::", "users": "users.toml", "proxies": 1},
+        {"host": "10.0.0.1", "login": True, "tls_cert": "a.pem", "tls_key": "a.key"},
+        {"host": "10.0.0.1", "without_login": True},
+    ],
+)
+def test_what_keeps_them_is_not(given: dict[str, Any]) -> None:
+    assert InspectorSettings(**given).host == given["host"]

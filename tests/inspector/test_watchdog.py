@@ -42,18 +42,18 @@ def page() -> Iterator[Page]:
 
 
 def test_a_page_that_answers_is_alive_whatever_it_says_of_the_request(page: Page) -> None:
-    assert watchdog.look("127.0.0.1", page.server_port, 30) is None
+    assert watchdog.look(f"http://127.0.0.1:{page.server_port}", 30) is None
     page.status = 403
-    assert watchdog.look("127.0.0.1", page.server_port, 30) is None
-    assert watchdog.look("0.0.0.0", page.server_port, 30) is None, "every address includes loopback"
+    assert watchdog.look(f"http://127.0.0.1:{page.server_port}", 30) is None
+    assert watchdog.look(f"http://0.0.0.0:{page.server_port}", 30) is None, "every address includes loopback"
 
 
 def test_a_page_that_fails_hangs_or_is_gone_is_not(page: Page) -> None:
     page.status = 500
-    assert watchdog.look("127.0.0.1", page.server_port, 30) == "HTTP 500"
+    assert watchdog.look(f"http://127.0.0.1:{page.server_port}", 30) == "HTTP 500"
     page.go.clear()
-    assert watchdog.look("127.0.0.1", page.server_port, 0.05) == "timed out"
-    assert "refused" in (watchdog.look("127.0.0.1", 1, 5) or "")
+    assert watchdog.look(f"http://127.0.0.1:{page.server_port}", 0.05) == "timed out"
+    assert "refused" in (watchdog.look("http://127.0.0.1:1", 5) or "")
 
 
 def test_readiness_comes_first_and_then_each_look_feeds_the_watchdog(
@@ -61,13 +61,13 @@ def test_readiness_comes_first_and_then_each_look_feeds_the_watchdog(
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "60000000")
     monkeypatch.delenv("WATCHDOG_PID", raising=False)
-    watchdog.start("127.0.0.1", page.server_port)
+    watchdog.start(f"http://127.0.0.1:{page.server_port}")
     assert [systemd.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
 
 
 def test_without_a_watchdog_nobody_looks(page: Page, systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     before = set(threading.enumerate())
-    watchdog.start("127.0.0.1", page.server_port)
+    watchdog.start(f"http://127.0.0.1:{page.server_port}")
     assert systemd.recv(100) == b"READY=1"
     assert set(threading.enumerate()) <= before

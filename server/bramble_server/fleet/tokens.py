@@ -31,16 +31,9 @@ from typing import Any
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.fields import CLIENT_ID
+from bramble_protocol.scopes import SCOPES, opens
 
 log = logging.getLogger(__name__)
-
-SCOPES: dict[str, tuple[str, ...]] = {
-    "metrics": ("metrics",),
-    "read": ("metrics", "read"),
-    "operate": ("metrics", "read", "operate"),
-    "admin": ("metrics", "read", "operate", "admin"),
-}
-"""Scope of an HTTP token -> what it opens: ``/metrics`` alone; what only reads; what starts something; what takes something away."""
 
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # https://toml.io/en/v1.0.0#keys
@@ -60,7 +53,7 @@ class Visitor:
 
     name: str
     opens: frozenset[str]
-    """Of the keys of ``SCOPES``."""
+    """Of the keys of :data:`bramble_protocol.scopes.SCOPES`."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +71,6 @@ class Table:
     http: tuple[_Entry, ...]
     unscoped: tuple[str, ...] = field(default=())
     """Names of HTTP entries without scopes, as release 0.1 wrote them; they open everything, as they did."""
-
-
-def opens(scopes: Iterable[str]) -> frozenset[str]:
-    """Return all that these scopes open."""
-    return frozenset(name for scope in scopes for name in SCOPES[scope])
 
 
 def client_entry(client: str, hashed: str) -> str:
@@ -104,7 +92,7 @@ def http_entry(name: str, hashed: str, scopes: Iterable[str]) -> str:
     Raises
     ------
     TokenError
-        If a scope is not one of ``SCOPES``, or the name cannot be written to a log.
+        If a scope is none, or the name cannot be written to a log.
     """
     scopes = list(dict.fromkeys(scopes))
     unknown = [scope for scope in scopes if scope not in SCOPES]

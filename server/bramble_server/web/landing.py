@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, g, request
 from jinja2 import Environment
 
-from bramble_server.fleet.tokens import SCOPES
+from bramble_protocol.scopes import SCOPES
 from bramble_server.web import query
 from bramble_server.web.status import release
 

@@ -1,4 +1,4 @@
-"""What a token must open for each path: see ``bramble_server.fleet.tokens.SCOPES``."""
+"""What a token must open for each path: see :data:`bramble_protocol.scopes.SCOPES`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, Request
 
-from bramble_server.fleet.tokens import SCOPES
+from bramble_protocol.scopes import SCOPES
 from bramble_server.web import browsers
 
 View = TypeVar("View", bound=Callable[..., Any])

@@ -1,4 +1,4 @@
-"""``/status``: what is served, and how far each task is."""
+"""``/status``: what is served, and how far each task is; ``/whoami``: what the token that asks opens."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, g, jsonify
 
+from bramble_protocol.scopes import SCOPES
 from bramble_server.learning import codec, strategies
 from bramble_server.web import query
 from bramble_server.web.measures import OF_KIND
+from bramble_server.web.scopes import needs
 
 if TYPE_CHECKING:
     from bramble_server.foundation import Foundation
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def blueprint(services: Services) -> Blueprint:
-    """Return the endpoint."""
+    """Return the endpoints."""
     part = Blueprint("status", __name__)
     shown: dict[str, dict[str, Any]] = {}
     """Manifests by their graph, without what is long: they are asked for all the time, and do not change."""
@@ -56,6 +58,12 @@ def blueprint(services: Services) -> Blueprint:
             tasks=[_summary(services, each, *known[each.task]) for each in services.tracks if each.task in known],
             manifest=shown[track.graph.sha256],
         )
+
+    @part.get("/whoami")
+    @needs("metrics")
+    def whoami() -> Response:
+        visitor = g.get("visitor")
+        return jsonify(name=visitor and visitor.name, opens=[name for name in SCOPES if visitor is None or name in visitor.opens])
 
     return part
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bramble_protocol.scopes import SCOPES
 from bramble_server.fleet import tokens
-from bramble_server.fleet.tokens import SCOPES, TokenError, Tokens, Visitor, client_entry, hash_of, http_entry, new_token
+from bramble_server.fleet.tokens import TokenError, Tokens, Visitor, client_entry, hash_of, http_entry, new_token
 
 
 @pytest.fixture

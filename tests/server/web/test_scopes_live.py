@@ -48,6 +48,13 @@ def test_a_token_opens_its_scope_and_what_is_below_and_nothing_else(shown: str, 
                 assert content["error"] == f"Authorization: the token of {shown} does not open this; it takes the scope {needed}"
 
 
+def test_whoever_asks_is_told_what_the_own_token_opens(server: ServerProcess) -> None:
+    for place, name in enumerate(NAMES):
+        status, content, _ = server.request("GET", "/whoami", {"Authorization": f"Bearer {name}"})
+        assert (status, content) == (200, {"name": name, "opens": list(NAMES[: place + 1])})
+    assert server.request("GET", "/whoami", {"Authorization": "Bearer other"})[0] == 401
+
+
 def test_a_scrape_token_reads_the_metrics_alone(server: ServerProcess) -> None:
     scrape = {"Authorization": "Bearer metrics"}
     graph = server.request("GET", "/status", {"Authorization": "Bearer read"})[1]["graph"]

@@ -1,0 +1,175 @@
+"""Who is logged in, and how often somebody may try to.
+
+Sessions are in this process's memory: what a browser holds is a random number that means nothing anywhere else, logging out
+forgets it, and so does a restart.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bramble.api import Server, ServerDown, ServerError, ServerRefused
+from bramble_inspector.accounts import Account, Accounts
+from bramble_protocol.scopes import opens
+
+MOST = 1000
+"""Sessions at a time; the oldest goes first."""
+AGAIN_S = 60.0
+"""Seconds after which the server is asked again whether it still knows a session's token."""
+BURST, PAUSE_S = 5, 30.0
+"""Wrong passwords of one address that are looked at at once, and seconds after which one more is."""
+REMEMBERED = 10_000
+"""Addresses whose wrong passwords are counted."""
+
+Clock = Callable[[], float]
+
+
+@dataclass
+class Session:
+    """One login."""
+
+    name: str
+    opens: frozenset[str]
+    """Of the scopes."""
+    until: float
+    client: Server
+    """The server, as this person acts on it: by the person's token, or else by the inspector's."""
+    account: Account | None = None
+    """None of somebody who came with a token."""
+    asked: float = field(default=0.0)
+
+
+class Sessions:
+    """Logs people in and out.
+
+    Parameters
+    ----------
+    client
+        The server, as the inspector's own token opens it.
+    hours
+        How long a session lasts.
+    """
+
+    def __init__(self, client: Server, accounts: Accounts, hours: float, clock: Clock = time.monotonic) -> None:
+        self._client, self._accounts, self._seconds, self._clock = client, accounts, hours * 3600, clock
+        self._known: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.Lock()
+        # A password takes a tenth of a second and 32 MB to compare
+        self._comparing = threading.Semaphore(2)
+
+    def log_in(self, name: str, password: str) -> tuple[str, Session] | None:
+        """Return a new session and what its browser shows for it; None if the password is wrong.
+
+        Raises
+        ------
+        ServerError
+            If it may be a token, and the server cannot be asked.
+        """
+        with self._comparing:
+            account = self._accounts.verify(name, password)
+        if account is not None:
+            session = Session(name, opens([account.scope]), 0.0, self._client, account)
+        elif self._accounts.get(name) is None and (found := self._by_token(password)):
+            session = found
+        else:
+            return None
+        session.until = self._clock() + self._seconds
+        number = secrets.token_urlsafe(32)
+        with self._lock:
+            self._known[number] = session
+            while len(self._known) > MOST:
+                self._known.popitem(last=False)
+        return number, session
+
+    def _by_token(self, token: str) -> Session | None:
+        if not 20 <= len(token) <= 200 or not token.isascii() or not token.isprintable() or " " in token:
+            return None
+        client = self._client.as_of(token)
+        try:
+            visitor = client.whoami()
+        except ServerRefused as error:
+            if error.status == 404:
+                raise ServerError("The server is of a release that does not say what a token opens; log in by a password.") from error
+            return None
+        if visitor["name"] is None:  # it asks for no token, so none tells who somebody is
+            return None
+        return Session(f"{visitor['name']} (token)", frozenset(visitor["opens"]), 0.0, client, asked=self._clock())
+
+    def get(self, number: str | None) -> Session | None:
+        """Return the session that a browser shows, while it lasts."""
+        session = self._known.get(number or "")
+        if session is None or number is None:
+            return None
+        if self._clock() > session.until or not self._still(session):
+            self.log_out(number)
+            return None
+        return session
+
+    def _still(self, session: Session) -> bool:
+        """Whether the password has not changed, and the server still takes the token; while it cannot be asked, it does."""
+        if session.account is not None:
+            now = self._accounts.get(session.name)
+            return now == session.account
+        if self._clock() - session.asked > AGAIN_S:
+            session.asked = self._clock()
+            try:
+                session.opens = frozenset(session.client.whoami()["opens"])
+            except ServerDown:
+                return True
+            except ServerRefused:
+                return False
+        return True
+
+    def log_out(self, number: str) -> None:
+        """Forget a session."""
+        with self._lock:
+            self._known.pop(number, None)
+
+
+class Throttle:
+    """Counts wrong passwords by address; networks of 64 bits count as one address of version 6."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._debts: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, address: str) -> float:
+        """Return the seconds after which this address may try; 0 now, and then the try counts, whatever else is under way."""
+        key = _network(address)
+        with self._lock:
+            wait = (self._debt(key) - BURST + 1) * PAUSE_S
+            if wait <= 0:
+                self._put(key, 1)
+            return max(0.0, wait)
+
+    def forgive(self, address: str) -> None:
+        """Take back a try: the password was right."""
+        with self._lock:
+            self._put(_network(address), -1)
+
+    def _put(self, key: str, change: int) -> None:
+        self._debts[key] = (self._debt(key) + change, self._clock())
+        self._debts.move_to_end(key)
+        if len(self._debts) > REMEMBERED:
+            self._debts.popitem(last=False)
+
+    def _debt(self, key: str) -> float:
+        debt, at = self._debts.get(key, (0.0, 0.0))
+        return max(0.0, debt - (self._clock() - at) / PAUSE_S)
+
+
+def _network(address: str) -> str:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4:
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
