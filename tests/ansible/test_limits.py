@@ -29,6 +29,8 @@ def test_a_unit_reaches_the_address_that_the_inventory_has_and_no_less_than_a_na
 
 def test_who_serves_its_own_machine_reaches_that_too() -> None:
     assert filters.bramble_reach("https://localhost:5000", ["localhost"]) == ["localhost"]
+    assert filters.bramble_reach(["https://192.168.1.10", "mqtt://192.168.1.5"]) == ["192.168.1.10", "192.168.1.5"]
+    assert filters.bramble_reach(["https://192.168.1.10", "mqtt://home.example"]) == [], "which may lead anywhere"
     assert filters.bramble_reach("https://192.168.1.10:5000", ["localhost"]) == ["localhost", "192.168.1.10"]
 
 

@@ -23,11 +23,16 @@ def bramble_inventory_name(sources: Sequence[str]) -> str:
     return (path.parent if path.is_file() or path.suffix in (".yml", ".yaml", ".ini", ".json") else path).resolve().name or "default"
 
 
-def bramble_reach(url: str, also: Sequence[str] = ()) -> list[str]:
-    """Return the addresses that a unit needs for the server, or the proxy, at a URL; nothing if they cannot be known.
+def bramble_reach(urls: str | Sequence[str], also: Sequence[str] = ()) -> list[str]:
+    """Return the addresses that a unit needs for server, proxy or broker at a URL, or at several; nothing if they cannot be known.
 
     A name of one word or below ``.local`` is one of the local network. Any other may lead anywhere, today and tomorrow.
     """
+    needed = [_reach(url, also) for url in ([urls] if isinstance(urls, str) else urls)]
+    return list(dict.fromkeys(address for addresses in needed for address in addresses)) if all(needed) else []
+
+
+def _reach(url: str, also: Sequence[str]) -> list[str]:
     host = urlsplit(url).hostname or ""
     try:
         return [*also, str(ipaddress.ip_address(host.partition("%")[0]))]

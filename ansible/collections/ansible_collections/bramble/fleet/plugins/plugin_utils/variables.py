@@ -33,6 +33,9 @@ RANGES = {
 SIZE = (r"[1-9][0-9]*([.][0-9]+)?[KMGT]?", "a size such as 100M")
 FORMS = {
     **dict.fromkeys(("base_journal_max", "base_units_journal_max"), SIZE),
+    **dict.fromkeys(
+        ("client_mqtt_user", "client_mqtt_password", "server_mqtt_user", "server_mqtt_password"), (r".+", "one line, and not an empty one")
+    ),
     "client_graph_keys": (r"ed25519:[A-Za-z0-9+/]{43}=", "public keys as bramble task key writes them, ed25519: and 44 characters"),
 }
 """The form of a text, or of each in a list, that is written where nobody can refuse it any more."""
