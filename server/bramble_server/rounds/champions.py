@@ -36,6 +36,8 @@ class Duel:
     samples: float
     ahead: float
     """The part of those clients that the newest forecasts at least as well: one that lies, or has a broken sensor, decides nothing."""
+    baseline: float | None = None
+    """The baseline's on these windows; None where a client did not tell it."""
 
     @classmethod
     def of(cls, reports: Iterable[Tests], champion: int | None) -> Duel | None:
@@ -45,7 +47,10 @@ class Duel:
         if champion is None or not samples:
             return None
         newest, best = (sum(one["test_samples"] * one[name] for one in both) / samples for name in ("test_error", "champion_error"))
-        return cls(newest, best, samples, sum(one["test_error"] <= one["champion_error"] for one in both) / len(both))
+        ahead = sum(one["test_error"] <= one["champion_error"] for one in both) / len(both)
+        known = all("test_baseline" in one for one in both)
+        baseline = sum(one["test_samples"] * one["test_baseline"] for one in both) / samples if known else None
+        return cls(newest, best, samples, ahead, baseline)
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,16 @@ class Rules:
     read: Callable[[float], float] = float
     """From a mean as it is pooled to the metric."""
 
+    def worse(self, duel: Duel) -> int:
+        """Return how many rounds a duel counts that the newest lost; 0 if it did not.
+
+        Beyond the baseline, where the champion is not, it counts all: it is broken, and what clients train from it would be repair at best.
+        """
+        if self.read(duel.newest) <= (1 + self.bound) * self.read(duel.champion) or duel.ahead >= 0.5:
+            return 0
+        broken = duel.baseline is not None and duel.newest > duel.baseline >= duel.champion
+        return max(1, self.rounds) if broken else 1
+
 
 def judged(champion: Standing | None, base: Standing, tested: Findings, rules: Rules) -> Standing | None:
     """Return the champion after a round.
@@ -89,8 +104,8 @@ def judged(champion: Standing | None, base: Standing, tested: Findings, rules: R
     if champion is not None and duel is not None and duel.samples >= LEAST_SAMPLES:
         if duel.newest <= duel.champion and duel.ahead >= 0.5:
             return replace(champion, worse=0) if champion.pinned else replace(base, champion=True, worse=0)
-        worse = rules.read(duel.newest) > (1 + rules.bound) * rules.read(duel.champion) and duel.ahead < 0.5
-        return replace(champion, worse=champion.worse + 1 if worse else 0)
+        worse = rules.worse(duel)
+        return replace(champion, worse=champion.worse + worse if worse else 0)
     if champion is None:
         return replace(base, champion=True, worse=0) if tested.enough else None
     if tested.enough and not champion.pinned and _share(base) <= _share(champion):
@@ -153,7 +168,7 @@ class Champions:
         """Why it is due, in words."""
         times = self._rules.rounds
         in_a_row = f"in {times} rounds" if times > 1 else "in a round"
-        return f"the newest model's error was more than {self._rules.bound:.0%} above its {in_a_row}"
+        return f"the newest model's error was more than {self._rules.bound:.0%} above its {in_a_row}, or once above the baseline's"
 
     def forget(self) -> None:
         """Begin anew, after a reset."""

@@ -62,6 +62,13 @@ class TestDecision:
         assert (once.worse, twice.worse) == (1, 2)
         assert after(Standing(6), findings(1.1, duel=Duel(1.1, 1.0, 100, 0.0)), twice) == BEST
 
+    @pytest.mark.parametrize(("newest", "best", "worse"), [(2.1, 1.5, 2), (1.9, 1.5, 1), (3.0, 2.1, 1)])
+    def test_one_beyond_the_baseline_is_worse_often_enough_at_once_where_the_best_is_not(
+        self, newest: float, best: float, worse: int
+    ) -> None:
+        found = after(Standing(4), findings(newest, duel=Duel(newest, best, 100, 0.0, baseline=2.0)))
+        assert found == Standing(3, 1.0, 2.0, 100, champion=True, worse=worse)
+
     def test_one_client_that_lies_decides_nothing(self) -> None:
         lying = Duel.of([_report(1e9, 1.0), *[_report(1.0, 1.0)] * 3], 3)
         assert lying is not None
@@ -80,7 +87,7 @@ class TestDecision:
         other = {"champion": 2.0, "champion_error": 9.0, "test_error": 9.0, "test_samples": 90.0}
         untested = {"champion": 3.0, "champion_error": 9.0}
         found = Duel.of([_report(1.0, 2.0, 10), _report(4.0, 3.0, 30), other, untested, {}], 3)
-        assert found == Duel(3.25, 2.75, 40, 0.5)
+        assert found == Duel(3.25, 2.75, 40, 0.5, 2.0)
         assert Duel.of([other], 3) is Duel.of([_report(1.0, 1.0)], None) is None
 
 
@@ -106,12 +113,12 @@ def open_office(tmp_path: Path) -> Iterator[Open]:
             office.close()
 
 
-def play(office: Office, value: float, error: float, best: float | None = None) -> int:
+def play(office: Office, value: float, error: float, best: float | None = None, baseline: float = 1000.0) -> int:
     """Run a round to a model of this value, in which clients find these errors of the one that it begins with, and of the champion."""
     number = office.coordinator.start_round().round
     for client in ("a", "b"):
         asked = office.transport.asked[client]
-        metrics = {"test_samples": 50.0, "test_error": error, "test_baseline": 4.0}
+        metrics = {"test_samples": 50.0, "test_error": error, "test_baseline": baseline}
         if best is not None:
             assert asked.champion, "there is no champion beside it"
             metrics |= {"champion": float(asked.champion.round), "champion_error": best}
@@ -169,23 +176,30 @@ class TestServer:
         assert office.stored() == (5, [1.0] * LAYOUT.size)
         assert champion(office) == (5, False, 0), "it is the same model, under its new number"
         record = office.record(5)
-        said = "rolled back to the model of round 1: the newest model's error was more than 10% above its in 2 rounds"
-        assert (record["rollback_of"], record["reason"]) == (1, said)
+        said = "the newest model's error was more than 10% above its in 2 rounds, or once above the baseline's"
+        assert (record["rollback_of"], record["reason"]) == (1, f"rolled back to the model of round 1: {said}")
         assert said in caplog.text
         assert b'bramble_models_given_up_total{task="small"} 1.0' in office.metrics.text()
         play(office, 2.0, 1.0)
         assert office.transport.asked["a"].champion is None
         assert office.transport.asked["a"].weights.tolist() == [1.0] * LAYOUT.size
 
+    def test_it_goes_back_at_once_from_one_that_is_worse_than_the_baseline(self, open_office: Open) -> None:
+        office = open_office()
+        play(office, 1.0, 9.0)
+        play(office, -50.0, 1.0)
+        play(office, -40.0, 9.0, 1.0, baseline=4.0)
+        assert office.stored() == (4, [1.0] * LAYOUT.size)
+
     def test_so_it_does_where_the_judge_lets_no_round_of_a_broken_model_commit(self, open_office: Open) -> None:
         office = open_office()
         for value in (1.0, 1.1, 1.2):
-            play(office, value, 1.0)
+            play(office, value, 1.0, baseline=0.5)  # the best is worse than that itself
         best = champion(office)
         assert best
-        play(office, -50.0, 1.0)
+        play(office, -50.0, 1.0, baseline=0.5)
         for _ in range(2):
-            number = play(office, 1.0, 900.0, 1.0)
+            number = play(office, 1.0, 900.0, 1.0, baseline=0.5)
             assert office.record(number)["state"] == "abandoned"
         assert office.record(number + 1)["rollback_of"] == 3
         assert office.coordinator.view.tasks["small"].model.weights.tolist() == pytest.approx([1.2] * LAYOUT.size)
