@@ -68,10 +68,10 @@ def photograph(url: str, rounds: int, path: Path) -> None:
         page = browser.pages[0]
         page.goto(url)
         expect(page.locator("#card-round")).to_have_text(str(rounds), timeout=60_000)
-        for graph in ("streams", "forecast", "loss", "error", "divergence"):
+        page.get_by_role("navigation").get_by_text("Rounds").click()
+        for graph in ("loss", "error", "divergence"):
             expect(page.locator(f"#{graph} .scatterlayer .trace path").first).to_be_attached(timeout=60_000)
-        expect(page.locator("#fleet .ag-row").first).to_be_visible(timeout=60_000)
-        plots = page.locator("#forecast-box").bounding_box()
+        plots = page.locator("#divergence-box").bounding_box()
         assert plots is not None
         bottom = plots["y"] + plots["height"] + 22
         page.screenshot(path=path, full_page=True, clip={"x": 0, "y": 0, "width": SIZE["width"], "height": bottom})

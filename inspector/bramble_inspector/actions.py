@@ -8,7 +8,7 @@ from typing import Any
 from dash import Dash, Input, Output, State, ctx, no_update
 
 from bramble.api import JSON, Server, ServerRefused
-from bramble_inspector import header, sentences
+from bramble_inspector import parts, sentences
 from bramble_inspector.login import acting
 from bramble_protocol import BrambleError
 
@@ -17,11 +17,11 @@ def register(app: Dash, client: Server) -> None:
     """Attach Start round, Generate and Reset."""
     toast = Output("toast", "sendNotifications", allow_duplicate=True)
 
-    drawn = State("drawn", "data")
+    shown = State("shown", "data")
 
-    @app.callback(toast, Input("start", "n_clicks"), drawn, running=[(Output("start", "loading"), True, False)], prevent_initial_call=True)
-    def on_start(clicks: int, drawn: JSON) -> list[JSON]:
-        return _tell(lambda: _start(client, _shown(drawn)))
+    @app.callback(toast, Input("start", "n_clicks"), shown, running=[(Output("start", "loading"), True, False)], prevent_initial_call=True)
+    def on_start(clicks: int, shown: JSON) -> list[JSON]:
+        return _tell(lambda: _start(client, _shown(shown)))
 
     @app.callback(
         toast,
@@ -37,22 +37,22 @@ def register(app: Dash, client: Server) -> None:
         toast,
         Output("reset-modal", "opened"),
         inputs={"clicks": [Input(button, "n_clicks") for button in ("reset", "reset-cancel", "reset-task", "reset-confirm")]},
-        state={"drawn": drawn},
+        state={"shown": shown},
         running=[(Output(button, "loading"), True, False) for button in ("reset-task", "reset-confirm")],
         prevent_initial_call=True,
     )
-    def on_reset(clicks: list[int], drawn: JSON) -> tuple[Any, bool]:
+    def on_reset(clicks: list[int], shown: JSON) -> tuple[Any, bool]:
         if ctx.triggered_id == "reset-confirm":
             return _tell(lambda: _reset(client)), False
         if ctx.triggered_id == "reset-task":
-            return _tell(lambda: _reset(client, drawn["task"])), False
+            return _tell(lambda: _reset(client, shown["task"])), False
         return no_update, ctx.triggered_id == "reset"
 
 
-def _shown(drawn: JSON) -> str | None:
+def _shown(shown: JSON) -> str | None:
     """Return the task that the page shows; None where the server has no other, and may be of a release that knows of no names."""
-    task: str = drawn["task"]
-    return task if len(drawn["tasks"]) > 1 else None
+    task: str = shown["task"]
+    return task if len(shown["tasks"]) > 1 else None
 
 
 def _start(client: Server, task: str | None) -> str:
@@ -80,4 +80,4 @@ def _tell(act: Callable[[], str]) -> list[JSON]:
     except BrambleError as error:
         title = "The server says no" if isinstance(error, ServerRefused) else "Nothing was started"
         look, text = {"title": title, "color": "red", "autoClose": 12000}, str(error)
-    return [{"action": "show", "message": header.rich(text), **look}]
+    return [{"action": "show", "message": parts.rich(text), **look}]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dash
 from dash import Dash
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bramble.api import Server
-from bramble_inspector import actions, callbacks, delivery, guard, login, page, prefix, serving, watchdog
-from bramble_inspector.feed import Feeds
+from bramble_inspector import actions, delivery, guard, live, login, prefix, serving, shell, watchdog
+from bramble_inspector.feed import Feeds, Snapshot
+from bramble_inspector.pages import client, data, experiments, fleet, models, not_found_404, rounds
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol.origins import KnownHosts
 
@@ -26,7 +29,7 @@ _INDEX = """<!DOCTYPE html>
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <meta name="color-scheme" content="light dark">
     <title>{%title%}</title>
-    <link rel="icon" type="image/svg+xml" href="assets/bramble.svg">
+    <link rel="icon" type="image/svg+xml" href="ASSETS/bramble.svg">
     {%css%}
   </head>
   <body>
@@ -43,6 +46,10 @@ class _Page(Dash):
         return str(super().interpolate_index(**parts | {"scripts": delivery.needed(parts["scripts"])}))  # type: ignore[no-untyped-call]
 
 
+PAGES = (fleet.PAGE, client.PAGE, rounds.PAGE, models.PAGE, experiments.PAGE, data.PAGE)
+"""In the order of the navigation."""
+
+
 def create_app(settings: InspectorSettings) -> Dash:
     """Wire everything; nothing else constructs.
 
@@ -56,7 +63,9 @@ def create_app(settings: InspectorSettings) -> Dash:
         "bramble_inspector",
         title="Bramble",
         update_title="",
-        index_string=_INDEX,
+        use_pages=True,
+        pages_folder="",
+        suppress_callback_exceptions=True,  # what a callback puts on a page is there while that page is shown
         serve_locally=True,
         requests_pathname_prefix=f"{settings.prefix}/",
         routes_pathname_prefix="/",
@@ -65,16 +74,36 @@ def create_app(settings: InspectorSettings) -> Dash:
         add_log_handler=False,
         enable_mcp=False,
     )
-    app.layout = lambda: page.layout(settings.server, settings.interval)  # for each page anew: it says who is logged in
-    drawn = callbacks.register(app, Feeds(client, settings.interval, settings.history), settings.server)
+    app.index_string = _INDEX.replace("ASSETS", app.get_asset_url("").rstrip("/"))
+    # for each page anew: it says who is logged in
+    app.layout = lambda: shell.layout(settings.server, settings.interval, app.get_asset_url("bramble.svg"))
+    feeds = Feeds(client, settings.interval, settings.history)
+    shell.register(app, feeds, PAGES)
+    opened = [_add(app, feeds, page) for page in PAGES]
+    dash.register_page(not_found_404.__name__, path="/not-found", layout=not_found_404.layout, title="Bramble")  # type: ignore[no-untyped-call]
     actions.register(app, client)
+
+    def drawn() -> str | None:
+        snapshot = feeds.look()
+        shell.draw(live.Answer(shell.OUTPUTS, {}), snapshot)
+        for draw in opened:
+            draw(snapshot)
+        return snapshot.down
+
     watchdog.answer(app.server, drawn)
     prefix.install(app.server, settings.prefix)
     if settings.proxies:
         app.server.wsgi_app = ProxyFix(app.server.wsgi_app, settings.proxies, settings.proxies, x_host=0)
-    guard.install(app.server, KnownHosts(f"{settings.host},{settings.allowed_hosts}"), app.csp_hashes())
+    guard.install(app.server, KnownHosts(f"{settings.host},{settings.allowed_hosts}"), app.csp_hashes)
     login.install(app.server, client, settings)
     return app
+
+
+def _add(app: Dash, feeds: Feeds, page: live.Page) -> Callable[[Snapshot], None]:
+    """Put a page into the app; return what draws it."""
+    title = "Bramble" if page.path == "/" else f"{page.title} – Bramble"
+    dash.register_page(page.name, path=page.path, path_template=page.template, title=title, layout=page.skeleton)  # type: ignore[no-untyped-call]
+    return live.register(app, feeds, page)
 
 
 def run(settings: InspectorSettings) -> int:

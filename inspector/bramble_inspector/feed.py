@@ -31,6 +31,8 @@ _STALE_S = 15.0
 class Snapshot:
     """All that a page shows. ``changed`` names the state of each part, so that a page redraws only what is new to it."""
 
+    server: str = ""
+    """Its address."""
     down: str | None = None
     """One sentence on why there is nothing newer, or None while the server answers."""
     stranger: str | None = None
@@ -137,7 +139,7 @@ class Feed:
         self._interval = interval
         self._history = history
         self._lock = threading.Lock()
-        self._snapshot = Snapshot()
+        self._snapshot = Snapshot(client.url)
         self._looked = -_STALE_S
         self._mark = 0
         # A page that outlives this process must not take an old mark for a new one
@@ -187,9 +189,9 @@ class Feed:
             new = old
         else:
             try:
-                new = self._add(Snapshot(order=old.order) if fresh else old, status, first)
+                new = self._add(Snapshot(old.server, order=old.order) if fresh else old, status, first)
             except _ForgottenError:
-                new = self._add(Snapshot(order=old.order), status, first)
+                new = self._add(Snapshot(old.server, order=old.order), status, first)
         return new if first is None else replace(new, readings=first.readings, order=first.order)
 
     def _add(self, old: Snapshot, status: JSON, first: Snapshot | None) -> Snapshot:
@@ -202,7 +204,7 @@ class Feed:
         # Only whom the server knows: at the same address there may be another one now, and another fleet.
         there = {*clients, *updates, *readings}
         order = (*(client for client in old.order if client in there), *sorted(there.difference(old.order)))
-        return Snapshot(None, None, status, clients, tuple(never_seen), updates, rounds, readings, order)
+        return Snapshot(old.server, None, None, status, clients, tuple(never_seen), updates, rounds, readings, order)
 
     def _rounds(self, old: dict[int, JSON]) -> dict[int, JSON]:
         """Fetch the rounds from the last that was over on, to see whether the server still knows that one."""

@@ -6,7 +6,7 @@ The inspector starts and resets rounds with the server's token, so a page from e
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Sequence
 
 from flask import Flask, Response, jsonify, request
 
@@ -16,7 +16,7 @@ from bramble_protocol.origins import KnownHosts
 logger = logging.getLogger(__name__)
 
 
-def install(app: Flask, hosts: KnownHosts, scripts: Collection[str]) -> None:
+def install(app: Flask, hosts: KnownHosts, scripts: Callable[[], Sequence[str]]) -> None:
     """Check every request to ``app``, and forbid its pages to fetch anything from elsewhere.
 
     Parameters
@@ -24,13 +24,8 @@ def install(app: Flask, hosts: KnownHosts, scripts: Collection[str]) -> None:
     hosts
         Names that a browser may open the page under.
     scripts
-        Hashes of the page's inline scripts, for its content security policy.
+        Return hashes of the page's inline scripts, for its content security policy; Dash adds its own to them with the first request.
     """
-    # Plotly and the table write style elements; nothing else may come from outside the page's own address
-    policy = (
-        f"default-src 'self'; script-src 'self' {' '.join(scripts)}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    )
 
     @app.before_request
     def check() -> tuple[Response, int] | None:
@@ -42,7 +37,11 @@ def install(app: Flask, hosts: KnownHosts, scripts: Collection[str]) -> None:
 
     @app.after_request
     def protect(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = policy
+        # Plotly and the table write style elements; nothing else may come from outside the page's own address
+        response.headers["Content-Security-Policy"] = (
+            f"default-src 'self'; script-src 'self' {' '.join(scripts())}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+            "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        )
         response.headers["X-Frame-Options"] = "DENY"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"

@@ -8,7 +8,7 @@ import dash_mantine_components as dmc  # type: ignore[import-untyped]
 from dash import html
 
 from bramble.api import JSON
-from bramble_inspector import sentences, series
+from bramble_inspector import parts, sentences, series
 from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures.metric import Metric
 from bramble_protocol.printable import printable
@@ -19,18 +19,13 @@ PLAIN = "float32"
 """The codec that is not worth a word."""
 
 
-def rich(text: str) -> Any:
-    """Return a sentence with what stands between backticks as code."""
-    return html.Span([html.Code(part) if odd % 2 else part for odd, part in enumerate(text.split("`"))])
-
-
 def alert(snapshot: Snapshot) -> Any:
     """Return what stands above everything else: why there is no news, or of that task, or which clients need somebody; mostly nothing."""
     if snapshot.down is None:
         return _stranger(snapshot.stranger, snapshot) if snapshot.stranger else _remarks(snapshot)
     since = " What is shown below is the last that was known." if snapshot.status else ""
     text = f"{sentences.full_stop(snapshot.down)}{since} This page goes on by itself as soon as the server answers."
-    return dmc.Alert(rich(text), title="No news from the server", color="red", variant="light")
+    return dmc.Alert(parts.rich(text), title="No news from the server", color="red", variant="light")
 
 
 def _stranger(task: str, snapshot: Snapshot) -> Any:
@@ -42,7 +37,7 @@ def _remarks(snapshot: Snapshot) -> Any:
     said = [f"{client}: {remark}." for client in snapshot.order for remark in _pressing(snapshot.clients.get(client, {}), snapshot.task)]
     if not said:
         return None
-    more = [f"And {len(said) - MOST_REMARKS} more, in the table below."] if len(said) > MOST_REMARKS else []
+    more = [f"And {len(said) - MOST_REMARKS} more, on the page Fleet."] if len(said) > MOST_REMARKS else []
     return dmc.Alert(
         [html.Div(line) for line in said[:MOST_REMARKS] + more], title="Some clients need you", color="yellow", variant="light"
     )
@@ -74,19 +69,7 @@ def summary(snapshot: Snapshot) -> list[Any]:
     """Return the cards: round, fleet, error, data."""
     if not snapshot.status:
         return []
-    return [_round(snapshot), _fleet(snapshot), _error(snapshot), _data(snapshot)]
-
-
-def _card(name: str, title: str, value: str, lines: list[Any]) -> Any:
-    return dmc.Paper(
-        [html.Div(title, className="card-title"), html.Div(value, className="card-value", id=f"card-{name}"), *lines],
-        className="card",
-        withBorder=True,
-    )
-
-
-def _line(text: str, name: str) -> Any:
-    return html.Div(text, className="card-line", title=text, id=name)
+    return [_round(snapshot), _fleet(snapshot), error(snapshot), _data(snapshot)]
 
 
 def _round(snapshot: Snapshot) -> Any:
@@ -95,11 +78,11 @@ def _round(snapshot: Snapshot) -> Any:
     if not running:
         last = snapshot.ended[-1] if snapshot.ended else None
         text = "no round yet" if last is None else f"idle; round {last['round']} {_how(last)}"
-        return _card("round", "Round", str(status["round"]), [_line(text, "round-line"), *_champion(status)])
+        return parts.card("round", "Round", str(status["round"]), [parts.line(text, "round-line"), *_champion(status)])
     selected = max(snapshot.rounds.get(running, {}).get("selected", 0), len(waiting), 1)
     text = f"running: waiting for {sentences.several(waiting)}" if waiting else "running: averaging"
     bar = dmc.Progress(value=100 * (1 - len(waiting) / selected), size="sm", mt=6, animated=True)
-    return _card("round", "Round", str(running), [_line(text, "round-line"), bar, *_champion(status)])
+    return parts.card("round", "Round", str(running), [parts.line(text, "round-line"), bar, *_champion(status)])
 
 
 def _champion(status: dict[str, Any]) -> list[Any]:
@@ -110,7 +93,7 @@ def _champion(status: dict[str, Any]) -> list[Any]:
     text = f"best: the model of round {champion['round']}{', pinned' * champion['pinned']}"
     if champion["worse"]:
         text += f"; the newest was worse in {sentences.plural(champion['worse'], 'round')}"
-    return [_line(text, "champion-line")]
+    return [parts.line(text, "champion-line")]
 
 
 def _how(entry: dict[str, Any]) -> str:
@@ -129,35 +112,36 @@ def _fleet(snapshot: Snapshot) -> Any:
     connected = [info for info in snapshot.clients.values() if info["connected"]]
     simulated = sum(info["simulated"] for info in connected)
     away = len(snapshot.order) - status["clients"]
-    parts = [f"{status['min_clients']} needed for a round"]
+    said = [f"{status['min_clients']} needed for a round"]
     if away > 0:
-        parts.append(f"{away} away")
+        said.append(f"{away} away")
     if snapshot.never_seen:
-        parts.append(f"{len(snapshot.never_seen)} never seen")
+        said.append(f"{len(snapshot.never_seen)} never seen")
     unfit = status["clients"] - status.get("able", status["clients"])
     if unfit:
-        parts.append(f"{unfit} cannot train this task")
+        said.append(f"{unfit} cannot train this task")
     if simulated:
-        parts.append("all simulated" if simulated == len(connected) else f"{simulated} simulated")
-    return _card("clients", "Clients connected", str(status["clients"]), [_line(" · ".join(parts), "clients-line")])
+        said.append("all simulated" if simulated == len(connected) else f"{simulated} simulated")
+    return parts.card("clients", "Clients connected", str(status["clients"]), [parts.line(" · ".join(said), "clients-line")])
 
 
-def _error(snapshot: Snapshot) -> Any:
+def error(snapshot: Snapshot) -> Any:
+    """Return the card of the global model's error."""
     metric = Metric(snapshot.manifest)
     tested = [entry for entry in snapshot.committed if entry["metrics"].get("test_error") is not None]
     title = f"Global test error ({metric.name})"
     if not tested:
-        return _card("error", title, "–", [_line("on readings not yet trained on", "error-line")])
+        return parts.card("error", title, "–", [parts.line("on readings not yet trained on", "error-line")])
     measures = tested[-1]["metrics"]
     gain = metric.gain(measures)
-    line = _line(f"{metric.compared(measures)}, round {tested[-1]['round']}", "error-line")
+    line = parts.line(f"{metric.compared(measures)}, round {tested[-1]['round']}", "error-line")
     line.className += " good" if gain is not None and gain > 0 else " bad"
-    return _card("error", title, metric.text(measures["test_error"]), [line])
+    return parts.card("error", title, metric.text(measures["test_error"]), [line])
 
 
 def _data(snapshot: Snapshot) -> Any:
     if snapshot.private:
-        return _card("data", "Readings", "private", [_line("they never leave the clients; only weights do", "data-line")])
+        return parts.card("data", "Readings", "private", [parts.line("they never leave the clients; only weights do", "data-line")])
     status, newest = snapshot.status, series.newest(snapshot.readings)
     waiting = status.get("cycle_waiting_for") or []
     if waiting:
@@ -166,4 +150,4 @@ def _data(snapshot: Snapshot) -> Any:
         text = "press Generate to take the first"
     else:
         text = f"until {sentences.moment(newest)}"
-    return _card("data", "Data cycles", str(status["cycle"]), [_line(text, "data-line")])
+    return parts.card("data", "Data cycles", str(status["cycle"]), [parts.line(text, "data-line")])

@@ -52,7 +52,7 @@ def moment(t: float) -> str:
     return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def no_readings(snapshot: Snapshot, server: str) -> str:
+def no_readings(snapshot: Snapshot) -> str:
     """Say why there are no readings, and what would bring some."""
     if not snapshot.status:
         return "Nothing is known of the fleet yet: the server has not answered."
@@ -61,14 +61,14 @@ def no_readings(snapshot: Snapshot, server: str) -> str:
             "Private mode: readings never leave the clients, so there are none to plot. Loss, error and divergence come from their updates."
         )
     if not snapshot.status["clients"]:
-        return f"No client is connected. Start one: `bramble client --server {server} --id pi-1 --sensors mock`"
+        return f"No client is connected. Start one: `bramble client --server {snapshot.server} --id pi-1 --sensors mock`"
     return "No readings yet. Press Generate: every client then takes as many from its sensors, all at the same times."
 
 
-def no_forecasts(snapshot: Snapshot, server: str) -> str:
+def no_forecasts(snapshot: Snapshot) -> str:
     """Say why there are no forecasts, and what would bring some."""
     if snapshot.private or not snapshot.readings:
-        return no_readings(snapshot, server)
+        return no_readings(snapshot)
     window, horizon = snapshot.manifest.get("window", 0), snapshot.manifest.get("horizon", 0)
     return (
         f"No forecasts yet. In each round a client first forecasts its new readings with the model it was sent; that takes "

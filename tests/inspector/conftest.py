@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from dash import Dash
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request
 from werkzeug.serving import make_server
 
 from bramble.api import Server
@@ -156,7 +156,8 @@ class Watched:
 
     def open(self, url: str) -> Page:
         self.page.goto(url)
-        self.page.wait_for_selector("#streams .main-svg")
+        self.page.wait_for_selector("#nav .current")
+        self.page.wait_for_selector(".page")
         return self.page
 
 
@@ -171,10 +172,33 @@ def watched(browser: BrowserContext) -> Iterator[Watched]:
     assert tab.elsewhere == []
 
 
+HOMES = {
+    "Fleet": ("fleet", "card", "round-line", "clients-line", "error-line", "data-line", "champion-line"),
+    "Data": ("streams", "forecast", "channel", "span", "data-"),
+    "Rounds": ("loss", "error", "divergence", "when", "measure", "rounds-"),
+}
+"""On which page what is, by the beginning of its id."""
+
+
+def show(page: Page, title: str) -> None:
+    """Go to a page by the navigation, unless it is the one that is shown."""
+    if page.locator("#nav .current").inner_text() != title:
+        page.get_by_role("navigation").get_by_text(title, exact=True).click()
+        page.wait_for_selector(f".page.{title.lower()}")
+
+
+def at(page: Page, selector: str) -> Locator:
+    """Return something by its id (``#loss .xtitle``), on the page on which it is."""
+    name = selector.removeprefix("#").split(" ")[0]
+    show(page, next(home for home, beginnings in HOMES.items() if name.startswith(beginnings)))
+    return page.locator(selector)
+
+
 def traces(page: Page, graph: str) -> dict[str, dict[str, Any]]:
     """Return what a graph holds, read out of the browser: trace name -> its x and y. Small multiples are told apart by meta."""
+    at(page, f"#{graph}")
     data = page.evaluate(
-        "id => document.querySelector(`#${id} .js-plotly-plot`).data.map(t => ({name: t.meta ? `${t.meta} ${t.name}` : t.name, "
+        "id => (document.querySelector(`#${id} .js-plotly-plot`)?.data ?? []).map(t => ({name: t.meta ? `${t.meta} ${t.name}` : t.name, "
         "x: Array.from(t.x), y: Array.from(t.y), colour: (t.line || t.marker).color}))",
         graph,
     )

@@ -8,9 +8,11 @@ import socket
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+from flask.testing import FlaskClient
 
 from bramble_inspector.app import create_app, run
 from bramble_inspector.settings import InspectorSettings
@@ -106,23 +108,23 @@ def test_nothing_the_page_can_read_holds_the_token(standin: Standin, tmp_path: P
     for path in ("/", "/_dash-layout", "/_dash-dependencies", "/assets/clock.js"):
         with browser.get(path, headers=here) as page:
             pages.append(page.text)
-    answer = browser.post("/_dash-update-component", headers=here, json=refresh(app.server.test_client()))
+    answer = browser.post("/_dash-update-component", headers=here, json=refresh(browser, "summary.children"))
     assert answer.status_code == 200
     assert json.loads(answer.text)["response"]["summary"]["children"], "the token opened the server"
     assert all("s3cret" not in text for text in [*pages, answer.text, caplog.text])
 
 
-def refresh(browser: object) -> dict[str, object]:
-    """The request that a page sends to learn what is new."""
-    dependencies = browser.get("/_dash-dependencies", headers={"Host": "127.0.0.1"}).json  # type: ignore[attr-defined]
-    (callback,) = (entry for entry in dependencies if "drawn.data" in entry["output"] and "figure" in entry["output"])
-    values = {"ask": 0, "focus": [], "channel": None, "span": "last 500", "when": "before", "measure": "distance", "drawn": {}, "url": ""}
-    outputs = [{"id": part.rsplit(".", 1)[0], "property": part.rsplit(".", 1)[1]} for part in callback["output"].strip(".").split("...")]
+def refresh(browser: FlaskClient, part: str) -> dict[str, Any]:
+    """The request that a page sends to learn what is new of it; ``part`` is one of its outputs."""
+    dependencies: list[dict[str, Any]] = browser.get("/_dash-dependencies", headers={"Host": "127.0.0.1"}).json  # type: ignore[assignment]
+    (callback,) = (entry for entry in dependencies if part in entry["output"])
+    parts = callback["output"].strip(".").split("...")
+    outputs = [{"id": part.rsplit(".", 1)[0], "property": part.rsplit(".", 1)[1]} for part in parts]
     return {
         "output": callback["output"],
-        "outputs": outputs,
-        "inputs": [{**one, "value": values[one["id"]]} for one in callback["inputs"]],
-        "state": [{**one, "value": values[one["id"]]} for one in callback["state"]],
+        "outputs": [{**one, "id": json.loads(one["id"]) if one["id"].startswith("{") else one["id"]} for one in outputs],
+        "inputs": [{**one, "value": 0 if one["id"] == "ask" else None} for one in callback["inputs"]],
+        "state": [{**one, "value": None} for one in callback["state"]],
         "changedPropIds": ["ask.data"],
     }
 

@@ -14,7 +14,7 @@ HERE = "127.0.0.1:8050"
 
 def client_of(host: str = "127.0.0.1", more: str = "") -> FlaskClient:
     app = Flask("test")
-    guard.install(app, KnownHosts(f"{host},{more}"), ["'sha256-abc'"])
+    guard.install(app, KnownHosts(f"{host},{more}"), lambda: ["'sha256-abc'"])
 
     @app.route("/", methods=["GET", "POST"])
     def page() -> str:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from bramble.api import ServerRefused
-from tests.inspector.conftest import RealServer, Watched, traces
+from tests.inspector.conftest import RealServer, Watched, at, traces
 from tests.inspector.pi import Pi, measures
 from tests.waiting import wait_for
 
@@ -36,14 +36,13 @@ def generate(server: RealServer, page: Page, count: int) -> None:
     cycle = server.api.status()["cycle"] + 1
     page.locator("#count").fill(str(count))
     page.get_by_role("button", name="Generate").click()
-    expect(page.locator("#card-data")).to_have_text(str(cycle))
-    wait_for(lambda: not server.api.status()["cycle_waiting_for"], "the cycle's readings")
+    wait_for(lambda: server.api.status()["cycle"] == cycle and not server.api.status()["cycle_waiting_for"], "the cycle's readings")
 
 
 def run_round(page: Page, number: int) -> None:
     """Press Start round, and wait until the page says that it is over."""
     page.get_by_role("button", name="Start round").click()
-    expect(page.locator("#round-line")).to_contain_text(f"idle; round {number} averaged 3 updates")
+    expect(at(page, "#round-line")).to_contain_text(f"idle; round {number} averaged 3 updates")
 
 
 def points(page: Page, graph: str, name: str) -> dict[float, float | None]:
@@ -61,6 +60,7 @@ def wait_points(page: Page, graph: str, name: str, expected: dict[Any, Any]) -> 
 
 
 def x_range(page: Page, graph: str) -> list[str]:
+    at(page, f"#{graph}")
     shown = page.evaluate("id => document.querySelector(`#${id} .js-plotly-plot`).layout.xaxis.range", graph)
     return [str(end) for end in shown]
 
@@ -71,15 +71,15 @@ def notice(page: Page, text: str) -> None:
 
 def test_generate_brings_every_clients_readings_into_one_plot(live: Live) -> None:
     server, fleet, page = live
-    expect(page.locator("#streams-note")).to_contain_text("Press Generate")
+    expect(at(page, "#streams-note")).to_contain_text("Press Generate")
     generate(server, page, 30)
     notice(page, "Cycle 1: 3 clients take 30 readings each.")
     for pi in fleet:
         wait_points(page, "streams", pi.name, {t * 1000: v for t, v in pi.sent["temperature"].items()})
         assert len(pi.sent["temperature"]) == 30
     assert set(traces(page, "streams")) == set(NAMES)
-    expect(page.locator("#streams-note")).to_be_hidden()
-    expect(page.locator("#data-line")).to_have_text("until 2023-01-02 05:00 UTC")
+    expect(at(page, "#streams-note")).to_be_hidden()
+    expect(at(page, "#data-line")).to_have_text("until 2023-01-02 05:00 UTC")
     generate(server, page, 12)
     for pi in fleet:
         wait_points(page, "streams", pi.name, {t * 1000: v for t, v in pi.sent["temperature"].items()})
@@ -90,32 +90,39 @@ def test_generate_brings_every_clients_readings_into_one_plot(live: Live) -> Non
 def test_another_channel_shows_that_channel(live: Live) -> None:
     server, fleet, page = live
     generate(server, page, 20)
-    page.locator("#channel").get_by_text("pressure (hPa)").click()
+    at(page, "#channel").get_by_text("pressure (hPa)").click()
     for pi in fleet:
         wait_points(page, "streams", pi.name, {t * 1000: v for t, v in pi.sent["pressure"].items()})
-    expect(page.locator("#streams .ytitle")).to_have_text("pressure (hPa)")
+    expect(at(page, "#streams .ytitle")).to_have_text("pressure (hPa)")
 
 
-def test_picked_clients_are_shown_alone_in_every_plot_in_their_own_colours(live: Live) -> None:
+@pytest.mark.parametrize("place", ["data", "rounds"])
+def test_picked_clients_are_shown_alone_in_every_plot_of_a_page_in_their_own_colours(live: Live, place: str) -> None:
     server, _, page = live
     generate(server, page, 40)
     run_round(page, 1)
-    wait_points(page, "loss", "miami", {1: measures(1, 1)["loss_before"]})
-    colours = {name: trace["colour"] for name, trace in traces(page, "streams").items()}
-    page.locator("#focus-strip label").filter(has_text="miami").click()
-    wait_for(lambda: set(traces(page, "streams")) == {"miami"}, "miami alone")
-    for graph, whole in (("loss", {"global model"}), ("error", {"global model", "persistence"}), ("divergence", set())):
-        wait_for(lambda graph=graph, whole=whole: set(traces(page, graph)) == {"miami"} | whole, f"miami alone in {graph}")
-        assert traces(page, graph)["miami"]["colour"] == colours["miami"]
-    assert set(traces(page, "forecast")) == {"miami measured", "miami forecast"}
-    page.locator("#focus-strip label").filter(has_text="miami").click()
-    wait_for(lambda: set(traces(page, "streams")) == set(NAMES), "all clients again")
-    assert {name: trace["colour"] for name, trace in traces(page, "streams").items()} == colours
+    plots = {
+        "data": {"streams": {"miami"}, "forecast": {"miami measured", "miami forecast"}},
+        "rounds": {"loss": {"miami", "global model"}, "error": {"miami", "global model", "persistence"}, "divergence": {"miami"}},
+    }[place]
+    first = next(iter(plots))
+    wait_for(lambda: set(traces(page, first)) >= set(NAMES), "all clients")
+    colours = {name: trace["colour"] for name, trace in traces(page, first).items()}
+    page.locator(f"#{place}-focus-strip label").filter(has_text="miami").click()
+    for graph, names in plots.items():
+        wait_for(lambda graph=graph, names=names: set(traces(page, graph)) == names, f"miami alone in {graph}")
+    assert traces(page, first)["miami"]["colour"] == colours["miami"]
+    assert page.url.endswith("focus=miami") or "focus=miami&" in page.url, "a link to it shows the same"
+    page.reload()
+    wait_for(lambda: set(traces(page, first)) == plots[first], "miami alone again")
+    page.locator(f"#{place}-focus-strip label").filter(has_text="miami").click()
+    wait_for(lambda: set(traces(page, first)) >= set(NAMES), "all clients again")
+    assert {name: trace["colour"] for name, trace in traces(page, first).items()} == colours
 
 
 def test_a_round_is_shown_as_the_server_keeps_it(live: Live) -> None:
     server, fleet, page = live
-    expect(page.locator("#loss-note")).to_contain_text("Press Start round")
+    expect(at(page, "#loss-note")).to_contain_text("Press Start round")
     generate(server, page, 60)
     run_round(page, 1)
     notice(page, "Round 1 started with 3 clients.")
@@ -133,20 +140,20 @@ def test_a_round_is_shown_as_the_server_keeps_it(live: Live) -> None:
         wait_points(page, "loss", name, {number: one["loss_before"] for number, one in mine.items()})
         wait_points(page, "error", name, {number: math.sqrt(one["test_error"]) for number, one in mine.items()})
         wait_points(page, "divergence", name, {number: one["distance"] for number, one in mine.items()})
-    page.locator("#when").get_by_text("after").click()
+    at(page, "#when").get_by_text("after").click()
     wait_points(page, "loss", "mean after training", {entry["round"]: entry["metrics"]["loss_after"] for entry in kept})
     for label, measure in (("update norm", "update_norm"), ("cosine", "cosine")):
-        page.locator("#measure").get_by_text(label).click()
+        at(page, "#measure").get_by_text(label).click()
         wait_points(page, "divergence", "miami", {entry["round"]: entry["clients"]["miami"][measure] for entry in kept})
     last = kept[-1]["metrics"]
-    expect(page.locator("#card-error")).to_have_text(f"{math.sqrt(last['test_error']):.3g} °C")
-    expect(page.locator("#error-line")).to_contain_text(f"persistence ({math.sqrt(last['test_baseline']):.3g} °C), round 2")
+    expect(at(page, "#card-error")).to_have_text(f"{math.sqrt(last['test_error']):.3g} °C")
+    expect(at(page, "#error-line")).to_contain_text(f"persistence ({math.sqrt(last['test_baseline']):.3g} °C), round 2")
 
 
 def test_forecasts_stand_against_what_was_measured(live: Live) -> None:
     server, fleet, page = live
     generate(server, page, 60)
-    expect(page.locator("#forecast-note")).to_contain_text("that takes 27 readings (24 to look at, 3 ahead)")
+    expect(at(page, "#forecast-note")).to_contain_text("that takes 27 readings (24 to look at, 3 ahead)")
     run_round(page, 1)
     for pi in fleet:
         assert len(pi.sent["temperature.forecast"]) == 48
@@ -159,9 +166,9 @@ def test_while_a_round_runs_the_page_says_for_whom_it_waits(live: Live) -> None:
     slow = fleet[1]
     slow.gate.clear()
     page.get_by_role("button", name="Start round").click()
-    expect(page.locator("#round-line")).to_have_text("running: waiting for miami")
-    expect(page.locator("#card-round")).to_have_text("1")
-    expect(page.locator("#fleet .state.training")).to_have_count(1)
+    expect(at(page, "#round-line")).to_have_text("running: waiting for miami")
+    expect(at(page, "#card-round")).to_have_text("1")
+    expect(at(page, "#fleet .state.training")).to_have_count(1)
     page.get_by_role("button", name="Start round").click()
     with pytest.raises(ServerRefused) as refusal:
         server.api.start()
@@ -169,8 +176,8 @@ def test_while_a_round_runs_the_page_says_for_whom_it_waits(live: Live) -> None:
     notice(page, str(refusal.value))
     assert slow.asked == [1], "a refused click starts nothing"
     slow.gate.set()
-    expect(page.locator("#round-line")).to_contain_text("idle; round 1 averaged 3 updates")
-    expect(page.locator("#fleet .state.training")).to_have_count(0)
+    expect(at(page, "#round-line")).to_contain_text("idle; round 1 averaged 3 updates")
+    expect(at(page, "#fleet .state.training")).to_have_count(0)
 
 
 def test_a_refusal_is_told_in_the_servers_own_words(
@@ -179,7 +186,7 @@ def test_a_refusal_is_told_in_the_servers_own_words(
     server = start_server("--min-clients", "4")
     start_fleet(server, NAMES)
     page = watched.open(inspect(server.url))
-    expect(page.locator("#loss-note")).to_have_text("A round needs 4 clients; 3 connected so far.")
+    expect(at(page, "#loss-note")).to_have_text("A round needs 4 clients; 3 connected so far.")
     page.get_by_role("button", name="Start round").click()
     with pytest.raises(ServerRefused) as refusal:
         server.api.start()
@@ -218,9 +225,9 @@ def test_a_confirmed_reset_empties_server_clients_and_page(live: Live) -> None:
     notice(page, "Reset: the server is back at the initial model and told 3 clients.")
     expect(page.get_by_role("dialog")).to_be_hidden()
     for graph in ("streams", "forecast", "loss", "error", "divergence"):
-        expect(page.locator(f"#{graph}-note")).to_be_visible()
+        expect(at(page, f"#{graph}-note")).to_be_visible()
         wait_for(lambda graph=graph: traces(page, graph) == {}, f"{graph} to be empty")
-    expect(page.locator("#card-round")).to_have_text("0")
+    expect(at(page, "#card-round")).to_have_text("0")
     assert server.api.readings() == {}
     wait_for(lambda: [pi.resets for pi in fleet] == [1, 1, 1], "the clients to be told")
 
@@ -230,7 +237,7 @@ def test_a_reset_by_somebody_else_shows_too(live: Live) -> None:
     generate(server, page, 25)
     wait_for(lambda: set(traces(page, "streams")) == set(NAMES), "the readings")
     server.api.reset()
-    expect(page.locator("#streams-note")).to_contain_text("Press Generate")
+    expect(at(page, "#streams-note")).to_contain_text("Press Generate")
     wait_for(lambda: traces(page, "streams") == {}, "the plot to be empty")
 
 
@@ -245,11 +252,11 @@ def test_a_killed_server_is_said_at_once_and_its_return_too(live: Live) -> None:
     expect(page.get_by_role("button", name="Start round")).to_be_disabled()
     expect(page.get_by_role("button", name="Generate")).to_be_disabled()
     expect(page.get_by_role("button", name="Reset", exact=True)).to_be_disabled()
-    assert traces(page, "streams") == known, "what was known stays to be read"
+    wait_for(lambda: traces(page, "streams") == known, "what was known, which stays to be read")
     server.start()
     expect(page.locator("#alert")).to_be_empty()
     expect(page.get_by_role("button", name="Start round")).to_be_enabled()
-    expect(page.locator("#card-clients")).to_have_text("3")
+    expect(at(page, "#card-clients")).to_have_text("3")
     run_round(page, 2)
     wait_points(page, "loss", "miami", {number: measures(1, number)["loss_before"] for number in (1, 2)})
 
@@ -260,12 +267,12 @@ def test_clients_that_leave_and_join_are_told_apart_and_keep_their_colours(live:
     wait_for(lambda: set(traces(page, "streams")) == set(NAMES), "the readings")
     colours = {name: trace["colour"] for name, trace in traces(page, "streams").items()}
     fleet[0].close()
-    expect(page.locator("#card-clients")).to_have_text("2")
-    row = page.locator('#fleet .ag-row[row-id="greensboro"]')
+    expect(at(page, "#card-clients")).to_have_text("2")
+    row = at(page, '#fleet .ag-row[row-id="greensboro"]')
     expect(row.locator(".state").first).to_have_text("away")
     newcomer = Pi(server.url, "alamosa", 3)
     try:
-        expect(page.locator("#card-clients")).to_have_text("3")
+        expect(at(page, "#card-clients")).to_have_text("3")
         generate(server, page, 10)
         wait_for(lambda: set(traces(page, "streams")) == {*NAMES, "alamosa"}, "the newcomer's readings")
         now = {name: trace["colour"] for name, trace in traces(page, "streams").items()}
@@ -279,7 +286,7 @@ def test_the_fleet_table_holds_what_each_clients_last_update_said(live: Live) ->
     server, _, page = live
     generate(server, page, 30)
     run_round(page, 1)
-    row = page.locator('#fleet .ag-row[row-id="miami"]')
+    row = at(page, '#fleet .ag-row[row-id="miami"]')
     expect(row.locator('[col-id="round"]')).to_have_text("1")
     said = measures(1, 1)
     texts = {cell: row.locator(f'[col-id="{cell}"]').inner_text() for cell in ("samples", "before", "after", "error", "sensors", "seen")}
@@ -297,7 +304,7 @@ def test_zoom_survives_readings_that_arrive(live: Live) -> None:
     server, _, page = live
     generate(server, page, 40)
     wait_for(lambda: len(points(page, "streams", "miami")) == 40, "the readings")
-    box = page.locator("#streams .nsewdrag").bounding_box()
+    box = at(page, "#streams .nsewdrag").bounding_box()
     assert box is not None
     middle = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] * 0.25, middle)
@@ -317,11 +324,11 @@ def test_private_mode_says_that_there_are_no_readings_and_shows_the_rest(
     server = start_server("--mode", "private", "--allow-simulated")
     start_fleet(server, NAMES)
     page = watched.open(inspect(server.url))
-    expect(page.locator("#streams-note")).to_contain_text("Private mode: readings never leave the clients")
-    expect(page.locator("#card-data")).to_have_text("private")
+    expect(at(page, "#streams-note")).to_contain_text("Private mode: readings never leave the clients")
+    expect(at(page, "#card-data")).to_have_text("private")
     expect(page.get_by_role("button", name="Generate")).to_be_disabled()
     run_round(page, 1)
     wait_points(page, "loss", "miami", {1: measures(1, 1)["loss_before"]})
     kept = server.api.rounds()[0]
     wait_points(page, "divergence", "miami", {1: kept["clients"]["miami"]["distance"]})
-    expect(page.locator("#forecast")).to_be_hidden()
+    expect(at(page, "#forecast")).to_be_hidden()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.inspector.conftest import Watched
+from tests.inspector.conftest import Watched, at
 from tests.inspector.standin import Standin
 
 pytestmark = pytest.mark.browser
@@ -31,23 +31,23 @@ def test_long_names_are_told_apart_wherever_they_stand(standin: Standin, inspect
     page = watched.open(inspect(standin.url))
     expect(page.locator("#strategy")).to_contain_text("tau 0.001")
     assert page.locator("#strategy .mantine-Badge-label").evaluate(SEEN), "all that is set of the strategy can be read"
-    chips = page.locator("#focus-strip label")
+    chips = at(page, "#data-focus-strip label")
     expect(chips).to_have_count(2)
     for name, chip in zip(ALIKE, chips.all(), strict=True):
         assert chip.evaluate(SEEN)
         assert (chip.inner_text()[-4:], chip.locator("span[title]").get_attribute("title")) == (name[-4:], name)
-    titles = page.locator("#forecast .annotation-text")
+    titles = at(page, "#forecast .annotation-text")
     expect(titles).to_have_count(2)
-    plot = page.locator("#forecast .main-svg").first.bounding_box()
+    plot = at(page, "#forecast .main-svg").first.bounding_box()
     for name, title in zip(ALIKE, titles.all(), strict=True):
         box = title.bounding_box()
         assert box is not None
         assert plot is not None
         assert box["x"] + box["width"] <= plot["x"] + plot["width"], "the score stands behind the name"
         assert name[-4:] in (title.text_content() or "")
-    page.locator("#fleet").scroll_into_view_if_needed()
+    at(page, "#fleet").scroll_into_view_if_needed()
     for name in ALIKE:
-        cell = page.locator(f'#fleet .ag-row[row-id="{name}"] [col-id="client"]')
+        cell = at(page, f'#fleet .ag-row[row-id="{name}"] [col-id="client"]')
         expect(cell).to_contain_text(name[-4:])
         assert cell.locator(".ag-cell-value").or_(cell).first.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
 
@@ -55,12 +55,12 @@ def test_long_names_are_told_apart_wherever_they_stand(standin: Standin, inspect
 def test_of_many_clients_it_is_seen_that_there_are_more(standin: Standin, inspect: Inspect, watched: Watched) -> None:
     standin.add_clients(*(f"pi-{number:02}" for number in range(70)))
     page = watched.open(inspect(standin.url))
-    hint = page.locator("#focus-strip .hint")
+    hint = at(page, "#data-focus-strip .hint")
     expect(hint).to_have_text("60 of 70 clients are drawn")
-    strip, at = page.locator("#focus-strip").bounding_box(), hint.bounding_box()
+    strip, place = page.locator("#data-focus-strip").bounding_box(), hint.bounding_box()
     assert strip is not None
-    assert at is not None
-    assert strip["y"] <= at["y"] < at["y"] + at["height"] <= strip["y"] + strip["height"]
-    boxes = [box for chip in page.locator("#focus-strip label").all() if (box := chip.bounding_box())]
+    assert place is not None
+    assert strip["y"] <= place["y"] < place["y"] + place["height"] <= strip["y"] + strip["height"]
+    boxes = [box for chip in page.locator("#data-focus-strip label").all() if (box := chip.bounding_box())]
     end = strip["y"] + strip["height"]
     assert any(box["y"] < end < box["y"] + box["height"] for box in boxes), "a row that is cut says that there are more"

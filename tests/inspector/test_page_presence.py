@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.inspector.conftest import Watched
+from tests.inspector.conftest import Watched, at
 from tests.inspector.standin import Standin
 
 pytestmark = pytest.mark.browser
@@ -29,12 +29,12 @@ def test_two_of_one_name_a_client_that_does_not_fit_and_one_never_seen_are_told(
     def cell(client: str, column: str) -> str:
         return f'#fleet .ag-row[row-id="{client}"] .ag-cell[col-id="{column}"]'
 
-    expect(page.locator("#clients-line")).to_have_text("2 needed for a round · 1 never seen · 1 cannot train this task · all simulated")
-    expect(page.locator("#loss-note")).to_have_text(
+    expect(at(page, "#clients-line")).to_have_text("2 needed for a round · 1 never seen · 1 cannot train this task · all simulated")
+    expect(at(page, "#loss-note")).to_have_text(
         "A round needs 2 clients; 1 connected so far (1 more cannot train this task, the table says why)."
     )
     expect(page.locator("#alert")).to_contain_text(f"Some clients need youattic: {TWO}.cellar: {MISFIT}.")
-    page.locator("#fleet").scroll_into_view_if_needed()
+    at(page, "#fleet").scroll_into_view_if_needed()
     for client, state, remark in (
         ("attic", "connected", TWO), ("cellar", "connected", MISFIT), ("garden", "away", "it has a token and has never connected"),
     ):  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import warm
-from tests.inspector.conftest import RealServer, Watched, traces
+from tests.inspector.conftest import RealServer, Watched, at, traces
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -30,13 +30,13 @@ def test_two_real_clients_sample_forecast_and_learn_before_the_readers_eyes(
         cleanup.callback(client.wait, 20)
         cleanup.callback(client.terminate)
     page = watched.open(inspect(server.url))
-    expect(page.locator("#card-clients")).to_have_text("2")
+    expect(at(page, "#card-clients")).to_have_text("2")
     for number in (1, 2, 3):
         page.locator("#count").fill("240")
         page.get_by_role("button", name="Generate").click()
-        expect(page.locator("#data-line")).to_contain_text("until 2023-01-" + f"{10 * number:02d}")
+        expect(at(page, "#data-line")).to_contain_text("until 2023-01-" + f"{10 * number:02d}")
         page.get_by_role("button", name="Start round").click()
-        expect(page.locator("#round-line")).to_contain_text(f"idle; round {number} averaged 2 updates")
+        expect(at(page, "#round-line")).to_contain_text(f"idle; round {number} averaged 2 updates")
 
     def forecast() -> bool:
         drawn = traces(page, "forecast")  # a forecast of what is still to come is there before those of the round

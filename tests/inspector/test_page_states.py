@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 from bramble_inspector.app import create_app
 from bramble_inspector.settings import InspectorSettings
 from bramble_inspector.thinning import MAX_POINTS
-from tests.inspector.conftest import Watched, traces
+from tests.inspector.conftest import Watched, at, traces
 from tests.inspector.standin import Standin
 from tests.ports import kept
 from tests.waiting import wait_for
@@ -41,7 +41,7 @@ def test_a_page_opened_before_the_server_waits_for_it(standin: Standin, inspect:
     expect(page.locator("#alert")).to_contain_text("start one with bramble server")
     expect(page.locator("#badges")).to_have_text("no server")
     for graph in GRAPHS:
-        expect(page.locator(f"#{graph}-note")).to_have_text("Nothing is known of the fleet yet: the server has not answered.")
+        expect(at(page, f"#{graph}-note")).to_have_text("Nothing is known of the fleet yet: the server has not answered.")
     standin.up()
     expect(page.locator("#alert")).to_be_empty()
     wait_for(lambda: set(traces(page, "streams")) == {"a", "b"}, "the readings")
@@ -50,10 +50,10 @@ def test_a_page_opened_before_the_server_waits_for_it(standin: Standin, inspect:
 def test_a_server_that_keeps_silent_is_said_and_clicks_still_work(standin: Standin, inspect: Inspect, watched: Watched) -> None:
     lively(standin, "a", "b")
     page = watched.open(inspect(standin.url, timeout=0.5))
-    expect(page.locator("#card-round")).to_have_text("5")
+    expect(at(page, "#card-round")).to_have_text("5")
     standin.gate.clear()
     expect(page.locator("#alert")).to_contain_text("did not answer within 0.5 s")
-    page.locator("#when").get_by_text("after").click()
+    at(page, "#when").get_by_text("after").click()
     wait_for(lambda: "mean after training" in traces(page, "loss"), "another plot of what is known")
     standin.gate.set()
     expect(page.locator("#alert")).to_be_empty()
@@ -69,7 +69,7 @@ def test_fifty_clients_are_drawn_within_what_a_browser_can_bear(standin: Standin
     names = [f"pi-{place:02d}" for place in range(50)]
     lively(standin, *names, readings=700, rounds=3)
     page = watched.open(inspect(standin.url))
-    page.locator("#span").get_by_text("all").click()
+    at(page, "#span").get_by_text("all").click()
     wait_for(lambda: set(traces(page, "streams")) == set(names), "all clients")
     drawn = traces(page, "streams")
     assert all(100 < len(trace["x"]) <= MAX_POINTS for trace in drawn.values())
@@ -79,7 +79,7 @@ def test_fifty_clients_are_drawn_within_what_a_browser_can_bear(standin: Standin
     before = drawn["pi-49"]["x"][-1]
     standin.add_readings(20)
     wait_for(lambda: traces(page, "streams")["pi-49"]["x"][-1] > before, "the page to keep up")
-    page.locator("#focus-strip label").filter(has_text="pi-31").click()
+    page.locator("#data-focus-strip label").filter(has_text="pi-31").click()
     wait_for(lambda: set(traces(page, "streams")) == {"pi-31"}, "one of fifty alone")
 
 
@@ -89,10 +89,10 @@ def test_a_fleet_too_large_to_draw_is_drawn_in_part_and_said_so(standin: Standin
     standin.leave("pi-000")
     standin.add_readings(5)
     page = watched.open(inspect(standin.url))
-    expect(page.locator("#focus-strip")).to_contain_text("60 of 130 clients are drawn")
+    expect(at(page, "#data-focus-strip")).to_contain_text("60 of 130 clients are drawn")
     wait_for(lambda: len(traces(page, "streams")) == 60, "the streams")
     assert "pi-000" not in traces(page, "streams"), "connected ones first"
-    expect(page.locator("#card-clients")).to_have_text("129")
+    expect(at(page, "#card-clients")).to_have_text("129")
 
 
 def test_a_gap_in_the_readings_is_a_gap_in_the_line(standin: Standin, inspect: Inspect, watched: Watched) -> None:
@@ -110,16 +110,16 @@ def test_no_button_sends_a_chart_to_anybody(standin: Standin, inspect: Inspect, 
     wait_for(lambda: len(traces(page, "loss")) == 3, "the plots")
     titles = page.locator(".modebar-btn").evaluate_all("all => all.map(button => button.dataset.title)")
     assert set(titles) == {"Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"}
-    assert page.evaluate("() => document.querySelector('#streams .js-plotly-plot')._context.plotlyServerURL") == ""
+    assert page.evaluate("() => document.querySelector('#loss .js-plotly-plot')._context.plotlyServerURL") == ""
 
 
 def test_an_abandoned_round_is_shown_with_its_reason(standin: Standin, inspect: Inspect, watched: Watched) -> None:
     lively(standin, "a", "b", rounds=2)
     standin.add_round("abandoned", "1 of 2 updates came by the deadline", a={"reason": "not enough data: 12 of 27 readings"})
     page = watched.open(inspect(standin.url))
-    expect(page.locator("#round-line")).to_have_text("idle; round 3 was abandoned (1 of 2 updates came by the deadline)")
+    expect(at(page, "#round-line")).to_have_text("idle; round 3 was abandoned (1 of 2 updates came by the deadline)")
     wait_for(lambda: traces(page, "loss").get("abandoned", {}).get("x") == [3], "the mark in the plot")
-    remark = page.locator('#fleet .ag-row[row-id="a"] [col-id="remark"]')
+    remark = at(page, '#fleet .ag-row[row-id="a"] [col-id="remark"]')
     expect(remark).to_have_text("not enough data: 12 of 27 readings")
 
 
@@ -131,7 +131,7 @@ def test_nothing_overflows_on_any_width(standin: Standin, inspect: Inspect, watc
     wait_for(lambda: len(traces(page, "loss")) == 4, "the plots")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
     for graph in GRAPHS:
-        box = page.locator(f"#{graph} .main-svg").first.bounding_box()
+        box = at(page, f"#{graph} .main-svg").first.bounding_box()
         assert box is not None
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
@@ -143,9 +143,9 @@ def test_text_is_legible_in_the_readers_colour_scheme(standin: Standin, inspect:
     watched.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page = watched.open(inspect(standin.url))
     wait_for(lambda: len(traces(page, "loss")) == 3, "the plots")
-    paper = _luminance(page, ".panel.streams", "backgroundColor")
+    paper = _luminance(page, ".panel.loss", "backgroundColor")
     assert (paper > 0.5) == (scheme == "light")
-    for selector, style in ((".card-value", "color"), (".hint", "color"), ("#streams .xtick text", "fill"), ("#streams .ytitle", "fill")):
+    for selector, style in ((".hint", "color"), ("#loss .xtick text", "fill"), ("#loss .ytitle", "fill"), ("#nav a", "color")):
         ink = _luminance(page, selector, style)
         lighter, darker = max(ink, paper), min(ink, paper)
         assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{selector}: WCAG 2.1 AA asks for a contrast of 4.5"
@@ -190,7 +190,7 @@ def test_an_inspector_that_is_busy_is_not_called_out_of_reach(standin: Standin, 
     signs: list[int] = []
     page.on("response", lambda response: signs.append(response.status) if response.url.endswith("/_alive") else None)
     page.goto(f"http://127.0.0.1:{inspector.port}/")
-    expect(page.locator("#card-round")).to_have_text("2")
+    expect(at(page, "#card-round")).to_have_text("2")
     standin.gate.clear()
     cleanup.callback(standin.gate.set)
     standin.add_round()
@@ -201,7 +201,7 @@ def test_an_inspector_that_is_busy_is_not_called_out_of_reach(standin: Standin, 
             break
     assert signs[:4] == [204] * 4, "the page asked whether the inspector lives, and was told so"
     standin.gate.set()
-    expect(page.locator("#card-round")).to_have_text("3")
+    expect(at(page, "#card-round")).to_have_text("3")
 
 
 def test_a_page_outlives_the_inspector_that_served_it(standin: Standin, browser: BrowserContext, cleanup: ExitStack) -> None:
@@ -211,15 +211,15 @@ def test_a_page_outlives_the_inspector_that_served_it(standin: Standin, browser:
     page = browser.new_page()
     cleanup.callback(page.close)
     page.goto(f"http://127.0.0.1:{inspector.port}/")
-    expect(page.locator("#card-round")).to_have_text("2")
+    expect(at(page, "#card-round")).to_have_text("2")
     inspector.down()
     expect(page.locator("#gone")).to_contain_text("The process that serves this page does not answer")
     expect(page.locator("#gone")).to_be_visible()
     standin.add_round()
     inspector.up()
-    expect(page.locator("#card-round")).to_have_text("3")
+    expect(at(page, "#card-round")).to_have_text("3")
     expect(page.locator("#gone")).to_be_hidden()
-    wait_for(lambda: traces(page, "loss")["a"]["x"] == [1, 2, 3], "the plots to go on")
+    wait_for(lambda: traces(page, "loss").get("a", {}).get("x") == [1, 2, 3], "the plots to go on")
 
 
 ATTACK = """<!doctype html><title>cats</title>
@@ -277,7 +277,7 @@ def target(standin: Standin, inspect: Inspect, browser: BrowserContext, cleanup:
     page = browser.new_page()
     cleanup.callback(page.close)
     page.goto(url)
-    expect(page.locator("#card-round")).to_have_text("5")
+    expect(at(page, "#card-round")).to_have_text("5")
     with page.expect_request(lambda request: '"start"' in (request.post_data or "")) as sent:
         page.get_by_role("button", name="Start round").click()
     wait_for(lambda: started(standin) == 1, "the honest click to arrive")

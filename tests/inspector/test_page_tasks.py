@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from bramble_protocol.messages import Channel
-from tests.inspector.conftest import RealServer, Watched, traces
+from tests.inspector.conftest import RealServer, Watched, at, show, traces
 from tests.inspector.pi import CHANNELS, Pi, measures
 from tests.server.process import write_graph
 from tests.waiting import wait_for
@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
 def shows(page: Page, task: str, rounds: list[int], strategy: str) -> None:
     """Wait until the page is about a task, and look whether all of it is."""
     expect(page.get_by_role("textbox", name="Task")).to_have_value(task)
-    expect(page.locator("#card-round")).to_have_text(str(rounds[-1]))
+    expect(at(page, "#card-round")).to_have_text(str(rounds[-1]))
     expect(page.locator("#strategy")).to_have_text(strategy)
     expect(page.locator("#codec")).to_have_text(["topk, share 0.5"] if task == "damp" else [])
     for graph, measure in (("loss", "loss_before"), ("error", None)):
@@ -50,7 +50,7 @@ def shows(page: Page, task: str, rounds: list[int], strategy: str) -> None:
         if measure:
             assert traces(page, graph)["attic"]["y"] == pytest.approx([measures(0, number)[measure] for number in rounds])
     wait_for(lambda: traces(page, "divergence").get("attic", {}).get("x") == rounds, f"divergence of {task}")
-    expect(page.locator('#fleet .ag-row[row-id="attic"] [col-id="round"]')).to_have_text(str(rounds[-1]))
+    expect(at(page, '#fleet .ag-row[row-id="attic"] [col-id="round"]')).to_have_text(str(rounds[-1]))
 
 
 def test_a_link_names_its_task_and_choosing_another_names_that_one(server: RealServer, inspect: Inspect, watched: Watched) -> None:
@@ -60,11 +60,16 @@ def test_a_link_names_its_task_and_choosing_another_names_that_one(server: RealS
     assert page.url == url, "without a name it is the first, and the address stays as it is"
     page.get_by_role("textbox", name="Task").click()
     page.get_by_role("option", name="damp").click()
-    shows(page, "damp", [2, 3], "fedprox, mu 0.25")
+    expect(at(page, "#card-round")).to_have_text("3")
     assert page.url == f"{url}?task=damp"
-    expect(page.locator("#loss .xtitle")).to_have_text("round")
     page.go_back()
-    shows(page, "climate", [1], "fedavg")
+    expect(at(page, "#card-round")).to_have_text("1")
+    page.go_forward()
+    shows(page, "damp", [2, 3], "fedprox, mu 0.25")
+    assert page.url == f"{url}?task=damp", "the other pages' links named it too"
+    show(page, "Rounds")
+    page.go_back()
+    shows(page, "damp", [2, 3], "fedprox, mu 0.25")
     watched.open(f"{url}?task=damp")
     shows(page, "damp", [2, 3], "fedprox, mu 0.25")
 
@@ -76,12 +81,12 @@ def test_the_table_says_in_which_tasks_a_client_takes_part_and_why_not_in_the_ot
     why = server.api.clients()["shed"]["tasks"]["climate"]
     page = watched.open(f"{url}?task=damp")
     for client, tasks, remark in (("attic", "climate, damp", ""), ("shed", "damp", f"climate: {why}")):
-        row = page.locator(f'#fleet .ag-row[row-id="{client}"]')
+        row = at(page, f'#fleet .ag-row[row-id="{client}"]')
         expect(row.locator('[col-id="tasks"]')).to_have_text(tasks)
         expect(row.locator('[col-id="remark"]')).to_have_text(remark)
         expect(row.locator('[col-id="protocol"]')).to_have_text("2")
     watched.open(f"{url}?task=climate")
-    expect(page.locator("#clients-line")).to_contain_text("1 cannot train this task")
+    expect(at(page, "#clients-line")).to_contain_text("1 cannot train this task")
     expect(page.locator("#alert")).to_be_empty()  # it takes part in another: nobody has to see to it
 
 
@@ -114,6 +119,6 @@ def test_the_buttons_act_on_the_task_that_is_shown(server: RealServer, inspect: 
     page.get_by_role("button", name="Reset damp alone").click()
     told = "Reset: the server is back at the initial model of damp and told 3 clients."
     expect(page.locator(".mantine-Notification-root").filter(has_text=told)).to_be_visible()
-    expect(page.locator("#card-round")).to_have_text("0")
+    expect(at(page, "#card-round")).to_have_text("0")
     assert server.api.rounds(task="damp") == []
     assert server.api.status()["round"] == 1, "the other task stays as it is"

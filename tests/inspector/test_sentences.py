@@ -16,7 +16,9 @@ STATUS = {
 
 
 def knowing(rounds: list[dict[str, Any]] | None = None, readings: Any = None, **status: Any) -> Snapshot:
-    return Snapshot(status=STATUS | status, rounds={entry["round"]: entry for entry in rounds or []}, readings=readings or {})
+    return Snapshot(
+        "http://pi:5000", status=STATUS | status, rounds={entry["round"]: entry for entry in rounds or []}, readings=readings or {}
+    )
 
 
 ABANDONED = {"round": 4, "state": "abandoned", "reason": "0 of 2 updates came"}
@@ -33,13 +35,13 @@ COMMITTED = {"round": 5, "state": "committed", "reason": None, "metrics": {}}
     ],
 )
 def test_a_plot_without_readings_says_why_and_what_to_do(snapshot: Snapshot, said: str) -> None:
-    assert said in sentences.no_readings(snapshot, "http://pi:5000")
+    assert said in sentences.no_readings(snapshot)
 
 
 def test_a_plot_without_forecasts_counts_the_readings_that_a_first_one_takes() -> None:
-    assert "27 readings (24 to look at, 3 ahead)" in sentences.no_forecasts(knowing(readings={"a": {}}), "http://pi:5000")
-    assert "Press Generate" in sentences.no_forecasts(knowing(), "http://pi:5000")
-    assert "Private mode" in sentences.no_forecasts(knowing(readings={"a": {}}, mode="private"), "http://pi:5000")
+    assert "27 readings (24 to look at, 3 ahead)" in sentences.no_forecasts(knowing(readings={"a": {}}))
+    assert "Press Generate" in sentences.no_forecasts(knowing())
+    assert "Private mode" in sentences.no_forecasts(knowing(readings={"a": {}}, mode="private"))
 
 
 @pytest.mark.parametrize(

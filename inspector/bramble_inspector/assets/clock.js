@@ -14,14 +14,15 @@ window.dash_clientside.inspector = (function () {
     looking = true;
     var stop = new AbortController();
     var timer = setTimeout(function () { stop.abort(); }, SILENCE_MS);
-    fetch("_alive", { cache: "no-store", signal: stop.signal })
+    fetch(base() + "_alive", { cache: "no-store", signal: stop.signal })
       .then(function (answer) { gone = !answer.ok; }, function () { gone = true; })
       .then(function () { clearTimeout(timer); looking = false; });
   }
 
+  /* `drawn` has what each part of the page was last told. A part that was just put there asks by itself. */
   function next(tick, asked, drawn) {
     var same = window.dash_clientside.no_update;
-    var answered = asked == null || (drawn && drawn.answered === asked);
+    var answered = asked == null || drawn.every(function (one) { return one && one.answered === asked; });
     if (answered) gone = false;
     else if (Date.now() - sent > PATIENCE_MS / 3) look();
     var shown = gone ? "gone shown" : "gone";
@@ -30,5 +31,25 @@ window.dash_clientside.inspector = (function () {
     return [tick || 0, shown];
   }
 
-  return { next: next };
+  /* The path that the inspector is served under. */
+  function base() {
+    return JSON.parse(document.getElementById("_dash-config").textContent).requests_pathname_prefix;
+  }
+
+  /* Have the address say what is picked. The router does not hear of it, so nothing on the page is made anew. */
+  function keep() {
+    var picks = Array.prototype.slice.call(arguments);
+    var names = picks.pop();
+    var query = new URLSearchParams(window.location.search);
+    names.forEach(function (name, place) {
+      var value = Array.isArray(picks[place]) ? picks[place].join(",") : picks[place];
+      if (value) query.set(name, value);
+      else query.delete(name);
+    });
+    var search = query.toString();
+    window.history.replaceState(window.history.state, "", window.location.pathname + (search ? "?" + search : ""));
+    return window.dash_clientside.no_update;
+  }
+
+  return { next: next, keep: keep };
 })();
