@@ -117,7 +117,7 @@ def press(browser: FlaskClient, button: str) -> str:
         for one in browser.get("/_dash-dependencies", headers=SCRIPT).get_json()
         if any(part == {"id": button, "property": "n_clicks"} for part in one["inputs"])
     )
-    given = {"drawn": {"task": "climate", "tasks": ["climate"]}, "count": 3}
+    given = {"shown": {"task": "climate", "tasks": ["climate"]}, "count": 3}
     outputs = [dict(zip(("id", "property"), part.rsplit(".", 1), strict=True)) for part in callback["output"].strip(".").split("...")]
     reply = browser.post(
         "/_dash-update-component",
