@@ -7,13 +7,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Compiled once, then, and not by every process anew, which takes as long as all the rest of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fast fast-pythons test-main test-runtimes test-authoring test-fleet check check-ansible bench graphs migration screenshot docs dist release clean
+.PHONY: demo test fast fast-pythons test-main test-runtimes test-authoring test-accounting test-fleet check check-ansible bench graphs migration screenshot docs dist release clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/bramble demo $(ARGS)
 
 # With CI set, nothing may be skipped: TensorFlow and the browser must be there.
-test: test-main test-runtimes $(if $(CI),test-authoring)
+test: test-main test-runtimes $(if $(CI),test-authoring test-accounting)
 
 # Several files at a time, those that take longest first, unless there is something else to say to pytest. Half of the time a test waits for
 # what it started, so there are more at work than an ordinary machine has processors.
@@ -47,6 +47,10 @@ test-runtimes: $(if $(shell $(PYTHON) -c 'import sys; print(int(sys.version_info
 # TensorFlow (1.6 GB) exports graphs and is needed nowhere else.
 test-authoring: .venv-authoring/.ready
 	BRAMBLE_REQUIRE_AUTHORING=1 .venv-authoring/bin/python -m pytest tests/authoring
+
+# What a privacy budget counts, against another accountant, whose pins are not ours.
+test-accounting: .venv-accounting/.ready
+	.venv-accounting/bin/python -m pytest tests/accounting
 
 # Boots hosts on this machine and deploys to them; needs root on Debian or Ubuntu.
 test-fleet:
@@ -112,6 +116,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	.venv-tflite/bin/pip install --quiet -r constraints-tflite.txt
 	@touch $@
 
+.venv-accounting/.ready: constraints-accounting.txt
+	$(PYTHON) -m venv .venv-accounting
+	.venv-accounting/bin/pip install --quiet --no-compile -r constraints-accounting.txt
+	@touch $@
+
 .venv-authoring/.ready: constraints-authoring.txt pyproject.toml
 	$(PYTHON) -m venv .venv-authoring
 	.venv-authoring/bin/pip install --quiet --no-compile -c constraints-authoring.txt -e '.[authoring,onnx]' ai-edge-litert smbus2 pytest pytest-timeout
@@ -123,4 +132,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-flower .venv-python3.* .venv-tflite .venv-authoring build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-flower .venv-python3.* .venv-tflite .venv-authoring .venv-accounting build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

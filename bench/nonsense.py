@@ -136,7 +136,7 @@ class Fleet:
 class Credulous(Judge):
     """Takes whatever comes for what it says, as release 0.1 did."""
 
-    def verdicts(self, reports: Any, model_norm: float) -> Any:
+    def verdicts(self, reports: Any, model_norm: float, compared: bool = True) -> Any:
         """Let all of them count as they claim."""
         return {client: replace(verdict, reason=None, reach=1.0) for client, verdict in super().verdicts(reports, model_norm).items()}
 

@@ -32,6 +32,7 @@ from bramble.settings import (
     ListTasksSettings,
     PinSettings,
     PredictSettings,
+    PrivacyPlanSettings,
     RetireTaskSettings,
     RollbackSettings,
     ShowRoundSettings,
@@ -49,7 +50,7 @@ from bramble_server.settings import ServerSettings
 
 ORDER = (
     *("demo", "server", "client", "inspector", "fleet", "round", "evaluate", "model", "predict", "task", "strategies"),
-    *("simulate", "experiment", "sensors", "settings", "token"),
+    *("simulate", "experiment", "privacy", "sensors", "settings", "token"),
 )
 """In which help lists the commands: what runs, what a fleet is led with, what is tried out beforehand, and what is set up."""
 
@@ -143,6 +144,9 @@ model.command("unpin")(flags.command(UnpinSettings, "fleet", _room("bramble.mode
 app.command("predict")(flags.command(PredictSettings, "predict", _room("bramble.predict", "client")))
 app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulating", "server,client")))
 app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room("bramble.experimenting", "server,client")))
+privacy = typer.Typer(help="Differential privacy: what a budget takes.", no_args_is_help=True)
+app.add_typer(privacy, name="privacy")
+privacy.command("plan")(flags.command(PrivacyPlanSettings, "privacy", _room("bramble.privacy", "server,client")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))
 
 

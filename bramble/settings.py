@@ -86,6 +86,31 @@ class ExperimentSettings(WorkersSettings):
     out: Path | None = Field(None, description="Folder for the results; by default the file's name without its ending.")
 
 
+class PrivacyPlanSettings(BaseSettings):
+    """Say what noise a privacy budget takes, and what it costs. A simulated fleet learns with that noise and without.
+
+    The budget is differential privacy's, for models that many may see: how much they tell of whether a client took part at all.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_PRIVACY_", extra="ignore")
+
+    clients: int = Field(100, ge=1, le=100_000, description="How many clients take part in each round.")
+    rounds: int = Field(200, ge=1, le=1_000_000, description="How many rounds there will be in all.")
+    epsilon: float = Field(8.0, gt=0, le=1e3, description="What a client may lose in all of them.")
+    delta: float = Field(1e-5, gt=0, lt=1, description="The probability with which that may not hold; well below one in the clients.")
+    task: str = Field("climate", description="Task whose model it is, by its name or the path of its graph.")
+    strategy: str = Field("fedavg", description="What makes the model of the sum: any strategy that needs no more, such as fedavgm.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the simulation.")
+    workers: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=256, description="Simulated clients that train at once.",
+        json_schema_extra={"shown": "one a processor"},
+    )  # fmt: skip
+    simulate: bool = Field(
+        True, description="Whether to simulate it, which takes minutes.", json_schema_extra={"flags": "--simulate/--no-simulate"}
+    )
+    as_json: bool = Field(False, description="Print JSON on stdout.", json_schema_extra={"flags": "--json"})
+
+
 class OperatorSettings(ReachSettings):
     """How a command reaches the server over HTTP."""
 

@@ -160,7 +160,7 @@ class Simulation:
         strategy = self.choice.make()
         if self._memory:
             strategy.restore(self._memory)
-        plan = planned(strategy, Context(number, self.model.weights, config), clients)
+        plan = planned(strategy, Context(number, self.model.weights, config, self._seed + number), clients)
         request = self._request(number, plan)
         started = self._clock.time()
         header = Header(

@@ -80,7 +80,7 @@ class Run:
         self.choice = strategies.named(settings.strategy, settings.strategy_option)
         self.codec = codec.named(settings.codec, settings.codec_option)
         needed = max(settings.min_updates, self.choice.make().least)
-        [self._built] = foundation.read(Alone(task=(settings.task,), min_clients=needed, **given))
+        [self._built] = foundation.read(Alone(task=(settings.task,), min_clients=needed, **given), simulated=True)
         self._scenario = Scenario() if settings.scenario is None else scenario.read(settings.scenario)
         if settings.clients < needed > settings.min_updates:
             raise BrambleError(f"clients: {self.choice} makes nothing of fewer than {needed}, and there are {settings.clients}")

@@ -19,8 +19,8 @@ class InspectorSettings(ReachSettings):
 
     host: str = Field("127.0.0.1", description="Address to serve the page on; beyond loopback it takes a login.")
     port: int = Field(8050, ge=0, le=65535, description="Port to serve the page on; 0 takes a free one.")
-    tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS with.")
-    tls_key: Path | None = Field(None, description="Private key (PEM) of the certificate.")
+    tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve the page by TLS with.")
+    tls_key: Path | None = Field(None, description="Private key (PEM) of the page's certificate.")
     login: bool = Field(
         False, description="Have people log in: with a token of the server as the password, which opens what it opens there."
     )

@@ -50,11 +50,16 @@ class Foundation(NamedTuple):
         return forecast_of(self.graph.manifest.target, None if self.first else self.task)
 
 
-def read(settings: ServerSettings) -> tuple[Foundation, ...]:
+def read(settings: ServerSettings, simulated: bool = False) -> tuple[Foundation, ...]:
     """Read the files that the settings name, and refuse the names that nothing has; return them by task, the first first.
 
     What was deployed to the server of this data directory comes after what its settings name. Nothing is opened, made or started: this
     also judges settings on a machine on which they are not to run.
+
+    Parameters
+    ----------
+    simulated
+        Whether it is for clients that nobody owes anything: noise needs no budget then.
 
     Raises
     ------
@@ -90,6 +95,9 @@ def read(settings: ServerSettings) -> tuple[Foundation, ...]:
             close = difflib.get_close_matches(task, found, 1)
             meant = f", did you mean {close[0]}?" if close else ""
             raise BrambleError(f"track: there are settings for task {task[:63]}, which is not served{meant}; served are {', '.join(found)}")
+    if not simulated:
+        for track in found.values():
+            _budgeted(track)
     if settings.database:
         dialect.parse(settings.database)
     return tuple(found.values())
@@ -107,6 +115,7 @@ def of(settings: ServerSettings, task: Deployed) -> Foundation:
     built = _built(
         task.task, task.settings(settings), task.graph, task.signatures, chosen | settings.track.get(task.task, {}).keys(), first=False
     )
+    _budgeted(built)
     return built._replace(deployed=True)
 
 
@@ -135,6 +144,21 @@ def _built(task: str, own: ServerSettings, graph: GraphFile, signatures: bytes, 
         graph.manifest.optional,
     )
     return Foundation(task, graph, signatures, own, needs, _machine(own), first)
+
+
+def _budgeted(track: Foundation) -> None:
+    """Check that noise has a budget and a budget noise, and that it covers all that goes to clients."""
+    own, name = track.settings, track.settings.strategy
+    noisy = strategies.named(name, own.strategy_option).make().release is not None
+    if noisy and own.epsilon is None:
+        raise BrambleError(f"strategy: {name} adds noise to keep a budget; say with --epsilon which (see bramble privacy plan)")
+    if noisy and counted(track.graph.manifest):
+        raise BrambleError(
+            f"strategy: {name} covers the model alone, and in task {track.task} clients are told of each other's counts beside it; "
+            "take a task that forecasts, or a strategy without noise"
+        )
+    if own.epsilon is not None and not noisy:
+        raise BrambleError(f"epsilon: {name} adds no noise, so nothing would keep a budget; say --strategy dp, or dp+{name}")
 
 
 def _called(given: str) -> tuple[str | None, str]:

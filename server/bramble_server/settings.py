@@ -22,6 +22,7 @@ TRACKED = (
     *("rounds", "every", "deadline", "adaptive_deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate", "seed"),
     *("strategy", "strategy_option", "clients_per_round", "over_selection", "selection", "selection_option", "eligibility"),
     *("codec", "codec_option", "keep_models", "keep_rounds", "champion_bound", "champion_rounds", "evaluate_every", "on_drift"),
+    *("epsilon", "delta"),
     *("discipline", "buffer", "max_staleness", "staleness_exponent", "concurrency", "group"),
 )
 """Settings that may differ from task to task."""
@@ -204,6 +205,16 @@ class ServerSettings(RoundSettings):
     )
     champion_rounds: int = Field(
         2, ge=0, le=100, description="Rounds in a row beyond --champion-bound after which the server goes back to the best; 0: never."
+    )
+    epsilon: float | None = Field(
+        None,
+        gt=0,
+        le=1e3,
+        description="What a client may lose in all, as differential privacy counts it; with --strategy dp, which adds the noise, rounds "
+        "beyond it are refused for good. bramble privacy plan says what it takes.",
+    )
+    delta: float = Field(
+        1e-5, gt=0, lt=0.1, description="The probability with which --epsilon may not hold; well below one in the number of clients."
     )
     on_drift: Literal["nothing", "round"] = Field(
         "nothing", description="What follows when the error has risen at a client's site: a round as soon as one can start, or nothing."

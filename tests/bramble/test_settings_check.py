@@ -55,7 +55,7 @@ ENDS = [
     (
         "[server]\nstrategy = 'fedavrg'",
         "strategy",
-        ", normbound, did you mean 'fedavg'?",
+        ", normbound, dp, did you mean 'fedavg'?",
     ),
     ("[server.strategy]\nname = 'fedavrg'", "strategy", "is not one of fedavg"),
     (

@@ -87,17 +87,21 @@ class Judge:
             for client, part in record.get("clients", {}).items():
                 self._test(client, {name: value for name, value in part.items() if value is not None})
 
-    def verdicts(self, reports: Sequence[Report], model_norm: float) -> dict[str, Verdict]:
+    def verdicts(self, reports: Sequence[Report], model_norm: float, compared: bool = True) -> dict[str, Verdict]:
         """Judge a round's updates; the order in which they came does not matter.
 
         Parameters
         ----------
         model_norm
             Length of the model that they started from.
+        compared
+            Whether with each other, too, and not each by itself alone.
         """
         for report in reports:
             self._test(report.client, report.metrics)
         out = {report.client: _absurd(report, model_norm) for report in reports}
+        if not compared:
+            return {report.client: Verdict(out[report.client], report.samples, 1.0) for report in reports}
         peers = [report for report in reports if out[report.client] is None]
         usual = statistics.median(report.norm for report in peers) if len(peers) >= COHORT else None
         if usual is not None:

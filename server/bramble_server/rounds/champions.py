@@ -58,7 +58,7 @@ class Findings:
     """What a round found of the model that it began with."""
 
     pooled: Tests
-    duel: Duel | None
+    duel: Duel | None = None
 
     @property
     def enough(self) -> bool:

@@ -17,10 +17,12 @@ from bramble_server.fleet.registry import Registry
 from bramble_server.learning import codec, parameters, strategies
 from bramble_server.learning.counting import judged
 from bramble_server.learning.judge import RECENT, Judge
+from bramble_server.learning.privacy.accountant import Release
 from bramble_server.learning.strategies import Context, Plan, Strategy
 from bramble_server.metrics import Metrics
 from bramble_server.rounds import headroom
-from bramble_server.rounds.champions import Champions, Change, Rules
+from bramble_server.rounds.champions import Champions, Change, Findings, Rules
+from bramble_server.rounds.ledger import Budget, Ledger
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.view import Model
 from bramble_server.rounds.writer import RefusedError
@@ -52,10 +54,13 @@ class Commits:
         self._judge, self._clock = Judge(), clock
         self.champions = Champions(task, Rules(settings.champion_bound, settings.champion_rounds, manifest.metric.read))
         self._left_out: set[str] = set()
+        budget = None if settings.epsilon is None else Budget(settings.epsilon, settings.delta)
+        self.ledger = Ledger(task, budget)
 
     def recall(self, connection: Connection) -> None:
         """Judge from now on by the rounds that led to the model that is, and say so if another strategy than this one made it."""
         number = max(models.kept(connection, self._task), default=0)
+        self.ledger.recall(connection)
         self._recalled(number, rounds.lineage(connection, self._task, RECENT), models.memory(connection, number))
         self.champions.take(self.champions.stored(connection))
 
@@ -78,8 +83,14 @@ class Commits:
         """
         strategy = self._remembering(model.round, after and after.memory) if self.strategy.remembers else self.strategy.make()
         headroom.check(strategy, len(clients), len(model.weights))
+        self.ledger.check(strategy.release, number, models=1 if after is None else 2)
         plan = strategies.planned(strategy, Context(number, model.weights, config), clients) if clients else {}
         return strategy, plan
+
+    @property
+    def release(self) -> Release | None:
+        """What a round costs of the privacy budget; None where there is none."""
+        return self.strategy.make().release
 
     @property
     def how(self) -> dict[str, Any]:
@@ -114,21 +125,26 @@ class Commits:
         pooled |= told
         memory = Memory(self.strategy.name, self.strategy.set, aggregate.state, counts)
         change, model = self.found(open_round, base), Model(open_round.number, aggregate.weights, pooled, counts)
-        beside = also(model, End(change, memory)) if also else None
+        beside, release = also(model, End(change, memory)) if also else None, self.release
 
         def write(connection: Connection) -> None:
             change.write(connection)
+            self.ledger.write(connection, release)
             if beside:
                 beside(connection)
 
         open_round.commit(self._store, aggregate.weights, memory, pooled, self._settings.models_to_keep, going, write)
         self.champions.hold(change)
+        self.ledger.hold(release)
         self._judge.committed(pooled)
         return model
 
     def found(self, open_round: OpenRound, base: Model) -> Change:
-        """Return what a round that was judged says of the model that it began with, and of the champion; nothing is written yet."""
-        return self.champions.judge(base, open_round.tested(self.champions.number))
+        """Return what a round that was judged says of the model that it began with, and of the champion; nothing is written yet.
+
+        Where models are to tell nothing of a client, nobody chooses one by what clients measured: that choice would tell it.
+        """
+        return self.champions.judge(base, Findings({}) if self.release else open_round.tested(self.champions.number))
 
     def pin(self, number: int | None) -> int | None:
         """Have the model of a round be the champion whatever comes, or with None none; return which one was or is pinned.

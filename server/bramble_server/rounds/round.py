@@ -274,7 +274,8 @@ class OpenRound:
         """
         with suppress(RoundFileError):
             self._file.append({"kind": "attempt", "at": self._now})
-        self._verdicts = judge.verdicts(list(self._reports.values()), length(self._model, np.zeros_like(self._model)))
+        norm, compared = length(self._model, np.zeros_like(self._model)), self._strategy.compared
+        self._verdicts = judge.verdicts(list(self._reports.values()), norm, compared)
         self._fold()
         for client, reason in self.left_out.items():
             self._parts[client]["reason"] = f"{LEFT_OUT}{reason}"
@@ -285,7 +286,7 @@ class OpenRound:
             raise BrambleError(f"{self.delivered} updates count, a round needs {needed}; {self.remark}")
         counted, measures = self._counted()
         pooled, self.counts = pool_metrics(measures) | counting.spread(measures), counting.pool(counted, measures)
-        if exploded := judge.explosion(counted, pooled):
+        if compared and (exploded := judge.explosion(counted, pooled)):
             raise BrambleError(exploded)
         return conclude(self._strategy, self._model), pooled
 

@@ -97,7 +97,7 @@ class Track:
     @property
     def view(self) -> Progress:
         """The task's model and open round, as others may see them."""
-        return Progress(self.model, self._state.running, self._commits.champions.standing)
+        return Progress(self.model, self._state.running, self._commits.champions.standing, self._commits.ledger.spent)
 
     @property
     def number(self) -> int | None:

@@ -31,6 +31,8 @@ class Progress:
     open_round: Running | None = None
     champion: Standing | None = None
     """The best model so far."""
+    spent: float | None = None
+    """Epsilon of all models so far; None where there is no budget."""
 
     @property
     def running(self) -> int | None:

@@ -32,6 +32,7 @@ def blueprint(services: Services) -> Blueprint:
         task, view = track.task, services.coordinator.view
         known = {name: (each.model.round, each.running, each.model.metrics) for name, each in view.tasks.items()}
         mine, chosen = view.tasks[task], strategies.named(track.settings.strategy, track.settings.strategy_option)
+        own = track.settings
         if track.graph.sha256 not in shown:
             told = track.graph.manifest.to_wire()
             shown[track.graph.sha256] = {name: value for name, value in told.items() if name != "layout"}
@@ -48,6 +49,7 @@ def blueprint(services: Services) -> Blueprint:
             discipline=track.settings.rounds_go_by,
             round=mine.model.round,
             champion=mine.champion and {name: getattr(mine.champion, name) for name in ("round", "pinned", "worse")},
+            privacy=mine.spent if mine.spent is None else {"spent": mine.spent, "epsilon": own.epsilon, "delta": own.delta},
             running=mine.running,
             waiting_for=mine.waiting_for,
             clients=len(services.registry),

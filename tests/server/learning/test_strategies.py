@@ -101,8 +101,9 @@ def blocks() -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
-EVERY: Mapping[str, Callable[[], type[Strategy]]] = {
+EVERY: Mapping[str, Callable[[], Make]] = {
     **{name: partial(STRATEGIES.__getitem__, name) for name in STRATEGIES},
+    "dp": lambda: partial(create, "dp", noise_multiplier=1e-30, clip=1e6),  # what it is but for noise; that: privacy/test_dp.py
     "the example on the page": lambda: example(blocks()),
 }
 

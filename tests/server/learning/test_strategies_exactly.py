@@ -291,8 +291,12 @@ def fleets(draw: st.DrawFn) -> list[Quadratic]:
     ]
 
 
-FEW: dict[str, dict[str, Any]] = {"krum": {"liars": 0}, "multikrum": {"liars": 0, "chosen": 2}}
-"""Options with which a strategy makes do with few clients."""
+FEW: dict[str, dict[str, Any]] = {
+    "krum": {"liars": 0},
+    "multikrum": {"liars": 0, "chosen": 2},
+    "dp": {"noise_multiplier": 1e-30, "clip": 1e6},
+}
+"""Options with which a strategy makes do with few clients, or without noise."""
 
 
 def any_of(name: str) -> Play:

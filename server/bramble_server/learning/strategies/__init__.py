@@ -13,6 +13,7 @@ from bramble_server.learning import parameters, selection
 from bramble_server.learning.offered import Offered
 from bramble_server.learning.parameters import Chosen
 from bramble_server.learning.strategies import combining
+from bramble_server.learning.strategies.around import Around, around
 from bramble_server.learning.strategies.base import (
     Aggregate,
     Aside,
@@ -27,6 +28,7 @@ from bramble_server.learning.strategies.base import (
     shortened,
 )
 from bramble_server.learning.strategies.combining import Surroundings
+from bramble_server.learning.strategies.dp import Dp
 from bramble_server.learning.strategies.fedadagrad import FedAdagrad
 from bramble_server.learning.strategies.fedadam import FedAdam
 from bramble_server.learning.strategies.fedavg import FedAvg
@@ -38,7 +40,7 @@ from bramble_server.learning.strategies.fedyogi import FedYogi
 from bramble_server.learning.strategies.krum import Krum
 from bramble_server.learning.strategies.median import Median
 from bramble_server.learning.strategies.multikrum import MultiKrum
-from bramble_server.learning.strategies.normbound import NormBound, around
+from bramble_server.learning.strategies.normbound import NormBound
 from bramble_server.learning.strategies.qfedavg import QFedAvg
 from bramble_server.learning.strategies.rfa import Rfa
 from bramble_server.learning.strategies.scaffold import Scaffold
@@ -61,10 +63,11 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "multikrum": MultiKrum,
     "rfa": Rfa,
     "normbound": NormBound,
+    "dp": Dp,
 }
 """Those that come with Bramble. No package can take one of these names."""
-AROUND = "normbound+"
-"""What stands before the name of a strategy that is to be given updates of a bounded length."""
+AROUND = "+"
+"""What stands between the names of a strategy and of one that it stands around."""
 GROUP = "bramble.strategies"
 
 __all__ = [
@@ -192,7 +195,11 @@ def kind(name: str) -> type[Strategy]:
     BrambleError
         If there is none of that name, or the package that offers it is broken: then the sentence names that package.
     """
-    return around(kind(name.removeprefix(AROUND))) if name.startswith(AROUND) else OFFERED.kind(name)
+    outer, plus, inner = name.partition(AROUND)
+    found = OFFERED.kind(outer)
+    if plus and not issubclass(found, Around):
+        raise BrambleError(f"strategy: {outer} stands around no other; normbound and dp do")
+    return around(found, kind(inner)) if plus else found
 
 
 def named(name: str, options: Mapping[str, Any]) -> Choice:

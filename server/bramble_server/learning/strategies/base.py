@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import sqrt
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from bramble_protocol.messages import Extras, TrainConfig
 from bramble_protocol.messages.extras import NOTHING
 from bramble_server.learning.aggregate import AggregateError, finite
 from bramble_server.learning.parameters import Parameters
+from bramble_server.learning.privacy.accountant import Release
 
 State = Mapping[str, NDArray[Any]]
 """What a strategy remembers with a model: finite numbers in arrays of any shape, by names of at most 63 characters."""
@@ -34,6 +36,8 @@ class Context:
     """The global model, shape (parameters,), not to be written to."""
     config: TrainConfig
     """How clients train by the task and the server's settings."""
+    drawn: int | None = None
+    """Seed of what the strategy draws itself. A server gives none, and noise is drawn from what nobody can know; a simulation repeats."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,12 @@ class Update:
     """Vectors that came beside the weights, by name, as the weights otherwise, but never shortened."""
     aside: Aside | None = field(default=None, repr=False)
     """Reads these weights later, in parts; None where they were not put aside."""
+
+
+def distance(weights: Weights, model: Weights) -> float:
+    """Return how far a client's weights are from the model that it started from: the length of their difference."""
+    change = weights - model
+    return sqrt(float(np.einsum("i,i", change, change, dtype=np.float64)))
 
 
 def shorten(weights: Weights, model: Weights, reach: float) -> None:
@@ -94,10 +104,10 @@ class Strategy(ABC):
     round's object begins with what belongs to the model that is.
 
     Must override: ``begin``, ``fold``, ``finish``. May override: ``plan``, ``extras`` and ``needs`` (both or neither), ``state`` and
-    ``restore`` (both or neither), and what the class says of itself: ``takes``, ``linear``, ``streams``, ``partial``, ``copies``, and
-    ``least``, ``blends`` and ``memory``, which go by what was set. The methods are called in the order ``restore`` (if there is
-    something), ``plan``, ``extras``, ``begin``, ``fold`` for each update that counts, ``finish``, ``state``; one at a time,
-    though not all by one thread. The first line of the docstring is what ``bramble strategies`` says.
+    ``restore`` (both or neither), and what the class says of itself: ``takes``, ``linear``, ``streams``, ``partial``, ``compared``,
+    ``copies``, and ``least``, ``blends``, ``memory`` and ``release``, which go by what was set. The methods are called in the order
+    ``restore`` (if there is something), ``plan``, ``extras``, ``begin``, ``fold`` for each update that counts, ``finish``, ``state``;
+    one at a time, though not all by one thread. The first line of the docstring is what ``bramble strategies`` says.
     """
 
     takes: ClassVar[type[Parameters]] = Parameters
@@ -109,6 +119,10 @@ class Strategy(ABC):
     partial: ClassVar[bool] = True
     """Whether updates will do of which only the largest changes came, the others later: not where the next model goes by what most clients
     say of a number, or by a few clients, for each says nothing of most numbers, and what was not counted never comes again."""
+    compared: ClassVar[bool] = True
+    """Whether the server first compares a round's updates with each other: leaves out what is odd, and shortens what is long beside the
+    others'. Not where one client must not change what becomes of another's.
+    """
     copies: ClassVar[float] = 4
     """Vectors as long as the model, in float32, that a round takes beside the model; see ``memory`` for one that does not stream."""
 
@@ -139,6 +153,11 @@ class Strategy(ABC):
         where they do not stream.
         """
         return round(4 * size * (self.copies + (0 if self.streams else clients)))
+
+    @property
+    def release(self) -> Release | None:
+        """What a round costs of a privacy budget; None where the next model may tell of a single client whatever there is."""
+        return None
 
     @property
     def needs(self) -> tuple[str, ...]:

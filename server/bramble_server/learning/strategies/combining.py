@@ -79,6 +79,10 @@ def _steps_untold(strategy: Strategy, around: Surroundings) -> bool:
     return around.run == "in part" and STEPS not in strategy.needs
 
 
+def _noise_would_not_cover(strategy: Strategy, around: Surroundings) -> bool:
+    return strategy.release is not None and around.by_loss
+
+
 def _one_model_needed(strategy: Strategy, around: Surroundings) -> bool:
     return around.discipline == "asynchronous" and CONTROL in strategy.needs
 
@@ -109,6 +113,19 @@ RULES = (
         _one_model_needed,
         "keeps controls that belong to one model, and clients of asynchronous rounds train from different ones; go by fedprox or fednova, "
         "or say --discipline synchronous",
+    ),
+    Rule(
+        "discipline",
+        lambda strategy, around: around.discipline == "asynchronous" and strategy.release is not None,
+        "divides by the clients that a round asked, and an asynchronous round ends with those that come first; say --discipline "
+        "synchronous",
+    ),
+    Rule(
+        "selection",
+        _noise_would_not_cover,
+        "would be given clients by what they say of their losses (--selection {selection}), which its noise does not cover; select "
+        "otherwise, such as by uniform",
+        "selection",
     ),
     Rule(
         "graph",
@@ -159,10 +176,12 @@ def check(name: str, strategy: Strategy, around: Surroundings, task: str = "") -
 
 def combinations(strategy: Strategy) -> dict[str, dict[str, bool]]:
     """Return for each kind and value whether a strategy combines with it, all else being as it is by default."""
-    return {
-        axis: {value: not _broken(axis, strategy, replace(Surroundings(), **{axis: value})) for value in values}  # type: ignore[arg-type]
-        for axis, values in AXES.items()
-    }
+    return {axis: {value: not _broken(axis, strategy, _with(axis, value)) for value in values} for axis, values in AXES.items()}
+
+
+def _with(axis: str, value: str) -> Surroundings:
+    by_loss = axis == "selection" and value in SELECTIONS and SELECTIONS[value].by_loss
+    return replace(Surroundings(by_loss=by_loss), **{axis: value})  # type: ignore[arg-type]
 
 
 def _broken(axis: str, strategy: Strategy, around: Surroundings) -> bool:

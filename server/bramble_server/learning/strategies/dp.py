@@ -1,0 +1,127 @@
+"""Differential privacy, kept by the server: what a round adds to the model is bounded for each client, and drowned in noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bramble_protocol.layout import Weights
+from bramble_protocol.messages import TrainConfig
+from bramble_server.learning.aggregate import AggregateError
+from bramble_server.learning.parameters import Parameters, parameter
+from bramble_server.learning.privacy.accountant import Release
+from bramble_server.learning.strategies.around import Around
+from bramble_server.learning.strategies.base import Context, State, Strategy, Update, distance
+
+
+@dataclass(frozen=True)
+class Noise(Parameters):
+    """What can be set of the noise, beside what it stands around."""
+
+    clip: float = parameter(1.0, "Length |w_k - w| to which a longer update is shortened; where it adapts, the first.", above=0, most=1e6)
+    noise_multiplier: float = parameter(1.0, "Deviation of the noise in the sum of updates, over clip.", above=0, most=1e4)
+    quantile: float = parameter(
+        0.0, "Part of the updates that clip is to leave as they are, and goes after; 0: it stays what it is.", least=0, below=1
+    )
+
+
+COUNTED = 20
+"""Clients for each deviation of the noise in how many updates were within the clip (Andrew et al. 2021, section 3.1)."""
+PACE = 0.2
+"""How fast the clip goes after its quantile, a round (as there)."""
+_CLIP = "dp:clip"
+
+
+class Dp(Around):
+    """Shortens each update and adds noise to their sum, around FedAvg or, as dp+NAME, around another that takes a sum: nobody stands out.
+
+    DP-FedAvg (McMahan et al. 2018, algorithm 1) with each client counted alike and noise by the server::
+
+        w <- w + (sum_k (w_k - w) / max(1, |w_k - w| / C) + N(0, (z C)^2)) / n
+
+    for the clip ``C``, the noise multiplier ``z`` and the ``n`` clients that were asked; the strategy it stands around is given that as
+    one update. With a ``quantile`` the clip follows it (Andrew et al. 2021, algorithm 1): part of the noise goes into the count of updates
+    within it, and the sum gets that much more, so that both together cost what ``z`` says. What rounds cost is :attr:`release`.
+    """
+
+    takes: ClassVar[Any] = Noise
+    called = "dp"
+    compared = False
+    beside = 5
+
+    @classmethod
+    def refuses(cls, inner: Strategy) -> str | None:
+        """Refuse what needs more than a sum."""
+        return None if inner.linear else "that needs more than a sum of updates, such as each one of them or what clients measured"
+
+    @property
+    def release(self) -> Release:
+        """What a round costs."""
+        return Release(self.parameters.noise_multiplier)
+
+    def plan(self, context: Context, clients: Sequence[str]) -> Mapping[str, TrainConfig]:
+        """Note how many are asked."""
+        self._asked, self._random = len(clients), np.random.default_rng(context.drawn)
+        return self._inner.plan(context, clients)
+
+    def blends(self, updates: int) -> int:
+        """Return as many as there are: what the other is given is a sum."""
+        return updates
+
+    def restore(self, state: State) -> None:
+        """Take the clip, and give the other the rest."""
+        self._clip = float(state[_CLIP])
+        if others := {name: values for name, values in state.items() if name != _CLIP}:
+            self._inner.restore(others)
+
+    def begin(self, model: Weights) -> None:
+        """Start with an empty sum."""
+        super().begin(model)
+        self._sum, self._within = np.zeros(len(model)), 0
+        self._clip = getattr(self, "_clip", self.parameters.clip)
+
+    def fold(self, update: Update) -> None:
+        """Add an update, shortened."""
+        length = distance(update.weights, self._model)
+        self._within += length <= self._clip
+        change = update.weights.astype(np.float64)
+        change -= self._model
+        change *= min(1.0, self._clip / length) if length else 1.0
+        self._sum += change
+
+    def finish(self) -> Weights:
+        """Add the noise, and hand the mean on."""
+        if not getattr(self, "_asked", 0):
+            raise AggregateError("dp: nobody was asked in this round, so there is nothing to divide by")
+        deviation = self._deviation * self._clip
+        for start in range(0, len(self._sum), 1 << 16):
+            part = self._sum[start : start + (1 << 16)]
+            part += self._random.normal(0.0, deviation, len(part))
+        self._sum /= self._asked
+        self._inner.fold(Update("sum", 1, (self._model + self._sum).astype(np.float32)))
+        return self._inner.finish()
+
+    def state(self) -> State:
+        """Remember the clip, and what the other does."""
+        if not self.parameters.quantile:
+            return {**self._inner.state(), _CLIP: np.array(self._clip)}
+        counted = self._within + self._random.normal(0.0, self._count_deviation)
+        clip = self._clip * math.exp(-PACE * (counted / self._asked - self.parameters.quantile))
+        return {**self._inner.state(), _CLIP: np.array(min(max(clip, 1e-9), 1e9))}
+
+    @property
+    def _count_deviation(self) -> float:
+        """Of the noise in the count of updates within the clip; never so little that it takes more than a tenth of what a round costs."""
+        return float(max(self._asked / COUNTED, math.sqrt(10) / 2 * self.parameters.noise_multiplier))
+
+    @property
+    def _deviation(self) -> float:
+        """Of the noise in the sum, over the clip: with the count's, it costs what the noise multiplier says (theorem 1 there)."""
+        noise = self.parameters.noise_multiplier
+        if not self.parameters.quantile:
+            return float(noise)
+        return float((noise**-2 - (2 * self._count_deviation) ** -2) ** -0.5)

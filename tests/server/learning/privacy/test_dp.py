@@ -1,0 +1,145 @@
+"""Differential privacy by the server: the mechanism, exactly, and what it does not stand around."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bramble_protocol.errors import BrambleError
+from bramble_protocol.layout import Weights
+from bramble_protocol.messages import TrainConfig
+from bramble_server.learning.privacy.accountant import Release, renyi
+from bramble_server.learning.strategies import Aggregate, Context, Update, conclude, create, named, planned
+from bramble_server.learning.strategies.dp import PACE
+
+CONFIG = TrainConfig(epochs=1, deadline_s=30.0)
+SILENT = 1e-9
+"""A noise multiplier with which what is left can be computed by hand."""
+
+
+def played(name: str, model: Weights, rows: Sequence[Any], asked: int | None = None, drawn: int | None = 1, **options: Any) -> Aggregate:
+    """Play one round in which so many were asked, and these answered."""
+    strategy = create(name, **options)
+    names = [f"pi-{number}" for number in range(asked or len(rows))]
+    planned(strategy, Context(1, model, CONFIG, drawn), names)
+    strategy.begin(model)
+    for number, row in enumerate(rows):
+        strategy.fold(Update(names[number], 10 ** (number % 4 + 1), np.asarray(row, np.float32)))
+    return conclude(strategy, model)
+
+
+def test_the_next_model_is_the_mean_of_shortened_changes_each_client_counted_alike() -> None:
+    model = np.array([1.0, 2.0], np.float32)
+    found = played("dp", model, model + np.array([[3.0, 4.0], [0.0, 0.5], [-0.3, 0.4]]), clip=1.0, noise_multiplier=SILENT)
+    np.testing.assert_allclose(found.weights, model + np.array([0.6 + 0.0 - 0.3, 0.8 + 0.5 + 0.4]) / 3, rtol=1e-6)
+
+
+def test_who_was_asked_and_did_not_answer_counts_as_no_change() -> None:
+    model = np.zeros(2, np.float32)
+    np.testing.assert_allclose(
+        played("dp", model, [[0.5, 0.0]], asked=5, noise_multiplier=SILENT).weights, [0.1, 0.0], rtol=1e-6, atol=1e-8
+    )
+
+
+def test_one_client_moves_the_sum_by_the_clip_at_most_whatever_it_sends_and_whatever_others_do() -> None:
+    model, others = np.zeros(3, np.float32), np.random.default_rng(0).normal(0, 0.1, (9, 3))
+    without = played("dp", model, [*others, np.zeros(3)], clip=0.5, noise_multiplier=SILENT).weights
+    for lie in ([1e6, 0, 0], [-3.0, 9.0, 1e-3], [0.1, 0.1, 0.1]):
+        moved = 10 * np.linalg.norm(played("dp", model, [*others, lie], clip=0.5, noise_multiplier=SILENT).weights - without)
+        assert moved <= 0.5 * (1 + 1e-4)
+
+
+def test_the_noise_has_the_deviation_that_was_set_in_every_number() -> None:
+    model = np.zeros(200_000, np.float32)
+    found = played("dp", model, [model] * 4, clip=2.0, noise_multiplier=3.0).weights
+    assert float(found.std()) == pytest.approx(3.0 * 2.0 / 4, rel=0.01)  # six deviations of the estimate
+    assert abs(float(found.mean())) < 0.02
+    assert float(np.mean(np.abs(found) > 1.5)) == pytest.approx(0.3173, abs=0.01)
+
+
+def test_a_server_draws_what_nobody_can_repeat_and_a_simulation_repeats() -> None:
+    model = np.zeros(8, np.float32)
+    one, other = (played("dp", model, [model], drawn=None).weights for _ in range(2))
+    assert (one != other).all()
+    assert (played("dp", model, [model], drawn=7).weights == played("dp", model, [model], drawn=7).weights).all()
+    assert (played("dp", model, [model], drawn=7).weights != played("dp", model, [model], drawn=8).weights).all()
+
+
+def test_what_it_stands_around_is_given_the_sum() -> None:
+    model, rows = np.zeros(2, np.float32), [[0.3, 0.0], [0.0, 0.3], [0.3, 0.3]]
+    state: dict[str, Any] = {"noise_multiplier": SILENT, "momentum": 0.5}
+    first = played("dp+fedavgm", model, rows, **state)
+    np.testing.assert_allclose(first.weights, [0.2, 0.2], rtol=1e-5)
+    assert "dp:clip" in first.state
+    assert len(first.state) == 2
+    again = create("dp+fedavgm", **state)
+    again.restore(first.state)
+    planned(again, Context(2, first.weights, CONFIG, 1), ["a"])
+    again.begin(first.weights)
+    again.fold(Update("a", 1, first.weights))
+    np.testing.assert_allclose(again.finish(), [0.3, 0.3], rtol=1e-5)  # goes on with half of the last step
+
+
+class TestClipThatAdapts:
+    """Andrew et al. 2021, algorithm 1, with 100 clients whose updates are 0.01 to 1 long."""
+
+    rows = tuple(np.array([length / 100, 0.0]) for length in range(1, 101))
+
+    @pytest.mark.parametrize(("clip", "within"), [(2.0, 100), (0.255, 25), (1e-3, 0)])
+    def test_it_moves_by_the_part_that_was_within(self, clip: float, within: int) -> None:
+        options: dict[str, Any] = {"clip": clip, "noise_multiplier": SILENT, "quantile": 0.5}
+        rounds = [played("dp", np.zeros(2, np.float32), self.rows, drawn=n, **options) for n in range(200)]
+        moves = [math.log(float(each.state["dp:clip"]) / clip) for each in rounds]
+        # the count has noise of a twentieth of the clients: one deviation is 0.01 of the logarithm, and 200 are averaged
+        assert float(np.mean(moves)) == pytest.approx(-PACE * (within / 100 - 0.5), abs=0.005)
+        assert 0.007 < float(np.std(moves)) < 0.013
+
+    def test_it_is_remembered_with_the_model_and_ends_at_the_quantile(self) -> None:
+        model = np.zeros(2, np.float32)
+        state: dict[str, Any] = {}
+        for number in range(200):
+            strategy = create("dp", clip=10.0, noise_multiplier=0.1, quantile=0.3)
+            if state:
+                strategy.restore(state)
+            planned(strategy, Context(number, model, CONFIG, number), [f"pi-{n}" for n in range(100)])
+            strategy.begin(model)
+            for number_, row in enumerate(self.rows):
+                strategy.fold(Update(f"pi-{number_}", 1, row.astype(np.float32)))
+            state = dict(conclude(strategy, model).state)
+        assert float(state["dp:clip"]) == pytest.approx(0.3, rel=0.25)
+
+    def test_both_releases_together_cost_what_one_says(self) -> None:
+        strategy: Any = create("dp", noise_multiplier=2.0, quantile=0.5)
+        planned(strategy, Context(1, np.zeros(2, np.float32), CONFIG), [f"pi-{n}" for n in range(100)])
+        # a count moves by half if it is centred, as there
+        both = renyi(Release(strategy._deviation)) + renyi(Release(2 * strategy._count_deviation))
+        np.testing.assert_allclose(both, renyi(Release(2.0)), rtol=1e-9)
+
+
+def test_what_a_round_costs_is_what_was_set() -> None:
+    assert create("dp", noise_multiplier=2.5).release == Release(2.5)
+    assert create("fedavg").release is create("normbound").release is None
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("dp+median", {}, "dp cannot stand around a strategy that needs more than a sum"),
+        ("dp+qfedavg", {}, "needs more than a sum"),
+        ("dp+scaffold", {}, "needs more than a sum"),
+        ("dp+normbound", {}, "needs more than a sum"),
+        ("dp+dp", {}, "dp cannot stand around a strategy that has a parameter clip of its own"),
+        ("fedavg+dp", {}, "fedavg stands around no other; normbound and dp do"),
+        ("dp+fedavgn", {}, "'fedavgn' is not one of .* did you mean"),
+        ("dp", {"clip": 0}, "clip of dp is a number, above 0"),
+        ("dp", {"noise_multiplier": 0}, "noise_multiplier of dp is a number, above 0"),
+        ("dp", {"quantile": 1}, "quantile of dp is a number, at least 0 and below 1"),
+    ],
+)
+def test_what_would_be_no_promise_is_refused_by_name(name: str, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(BrambleError, match=says):
+        named(name, options).make()
