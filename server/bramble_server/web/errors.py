@@ -52,6 +52,9 @@ def register(app: Flask, limited_log: RateLimitedLog) -> None:
         if isinstance(error, InternalError):
             limited_log.about(asked, str(error), logging.ERROR, address=address)
             return _answer(503, str(error))
+        if isinstance(error, BrambleError):  # said on purpose, in a sentence for who asked
+            limited_log.about(asked, str(error), logging.WARNING, address=address)
+            return _answer(409, str(error))
         limited_log.about(asked, "failed; nothing else is affected", logging.ERROR, address=address, error=error)
         return _answer(500, "the server could not do that, its log says why")
 
