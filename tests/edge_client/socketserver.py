@@ -67,6 +67,9 @@ class Server:
         return self.answer(event, data)
 
     def stop(self) -> None:
+        """End it, if nobody has."""
+        if not self._thread.is_alive():
+            return
         for connection in list(self.sio.eio.sockets.values()):
             connection.close(wait=False, abort=True)
         self.sio.shutdown()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,13 +44,6 @@ def test_one_that_does_not_end_in_time_says_so_and_can_be_asked_again() -> None:
     worker.go.set()
     assert worker.stop(60)
     assert not worker.alive
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.stop()
 
 
 @pytest.mark.parametrize("connected", [True, False])

@@ -82,7 +82,7 @@ class Commits:
             If there can be no plan, it would not fit into memory, or the store cannot be read.
         """
         strategy = self._remembering(model.round, after and after.memory) if self.strategy.remembers else self.strategy.make()
-        headroom.check(strategy, len(clients), len(model.weights))
+        headroom.check(strategy, len(clients), len(model.weights), beside=int(self.champions.beside(model) is not None))
         self.ledger.check(strategy.release, number, models=1 if after is None else 2)
         plan = strategies.planned(strategy, Context(number, model.weights, config), clients) if clients else {}
         return strategy, plan

@@ -11,8 +11,13 @@ from bramble_server.learning.strategies import Strategy
 PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
-def check(strategy: Strategy, clients: int, size: int) -> None:
+def check(strategy: Strategy, clients: int, size: int, beside: int = 0) -> None:
     """See that a round of so many clients fits, where what it takes grows with them.
+
+    Parameters
+    ----------
+    beside
+        Models that are encoded for clients beside the one that they train: the champion.
 
     Raises
     ------
@@ -21,7 +26,7 @@ def check(strategy: Strategy, clients: int, size: int) -> None:
     """
     if strategy.streams:
         return
-    needed, free = strategy.memory(clients, size), min([_machine(), *_groups()])
+    needed, free = strategy.memory(clients, size) + 4 * size * beside, min([_machine(), *_groups()])
     if needed > free:
         raise BrambleError(
             f"{type(strategy).__name__}: a round of {clients} clients and a model of {size} parameters takes {_shown(needed)}, and "

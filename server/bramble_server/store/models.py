@@ -165,7 +165,8 @@ def _newest(connection: Connection, *which: ColumnElement[bool]) -> tuple[int, W
     if row.file_check is None:
         return row.round, _unpack(row.weights)
     folder: Folder = connection.info[KEY]
-    return row.round, folder.get(row.round, row.file_check)
+    weights = folder.get(row.round, row.file_check)
+    return None if weights is None else (row.round, weights)
 
 
 def _pack(weights: Weights) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import zlib
+from collections import deque
 from collections.abc import Collection
 from pathlib import Path
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 LARGE = 1 << 20
 """Bytes of weights from which on they get a file: with less, making, syncing and deleting one takes as long as SQLite's pages do."""
+LATELY = 100
+"""Files that went last, which a reader may look for whose transaction began before."""
 KEY = "bramble_weights"
 """Where a connection's ``info`` has the folder."""
 _ENDING = ".f32"
@@ -35,6 +38,7 @@ class Folder:
         self._path = database.with_name(database.name + ".models")
         self.stale = self._path.is_dir()
         """Whether there may be files that no row names."""
+        self._let_go: deque[Path] = deque(maxlen=LATELY)
 
     def put(self, number: int, weights: Weights) -> None:
         """Write the weights of a round's model, shape (parameters,), to the disk; the row that names them is not committed before.
@@ -59,8 +63,8 @@ class Folder:
         except OSError as error:
             raise StoreError(f"database: the model of round {number} cannot be written to {path} ({error.strerror})") from error
 
-    def get(self, number: int, check: int) -> Weights:
-        """Return the weights of a round's model, shape (parameters,).
+    def get(self, number: int, check: int) -> Weights | None:
+        """Return the weights of a round's model, shape (parameters,); None if it was let go since the reader's transaction began.
 
         Raises
         ------
@@ -72,6 +76,8 @@ class Folder:
         try:
             weights = np.fromfile(path, "<f4").astype(np.float32, copy=False)
         except OSError as error:
+            if path in self._let_go:
+                return None
             raise StoreError(f"database: the model of round {number} cannot be read from {path} ({error.strerror}): {remedy}") from error
         if check_sum(weights) != check:
             raise StoreError(f"database: {path} is not the model of round {number} as it was written: {remedy}")
@@ -81,6 +87,7 @@ class Folder:
         """Delete the files of all models but those of these rounds."""
         kept = {self._of(number) for number in numbers}
         for path in set(self._path.glob(f"*{_ENDING}")) - kept:
+            self._let_go.append(path)
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:

@@ -20,13 +20,6 @@ from tests.waiting import wait_for
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
     made = Outbox(tmp_path / "outbox.db")
     yield made

@@ -21,13 +21,6 @@ from tests.waiting import wait_for
 SHA = "ab" * 32
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.stop()
-
-
 @contextlib.contextmanager
 def link_to(url: str, **options: str) -> Iterator[Link]:
     link = Link(url, {"client_id": "pi-1", "token": "s3cret"}, longest_pause=0.05, timeout=10.0, **options)  # type: ignore[arg-type]

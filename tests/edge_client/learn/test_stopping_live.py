@@ -16,19 +16,12 @@ from bramble_client.machine import health
 from bramble_client.settings import ClientSettings
 from bramble_protocol.features import FEATURES
 from bramble_protocol.messages import ClientUpdate, Extras, TrainingComplete
+from tests.edge_client.agents import GRAPH, give_data, heard, update
 from tests.edge_client.socketserver import Server
-from tests.edge_client.test_agent import GRAPH, give_data, heard, update
 
 pytestmark = [pytest.mark.process, pytest.mark.load]
 ENDLESS = replace(GRAPH.manifest.config, epochs=1000, batch_size=1, deadline_s=4.0)
 """Half a million steps, in four seconds."""
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -4,51 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bramble_client.agent import Agent
-from bramble_client.hal import open_board
 from bramble_client.machine import health
 from bramble_client.machine.traffic import FILE
-from bramble_client.settings import ClientSettings
 from bramble_protocol import reasons
+from tests.edge_client.agents import GRAPH, Make, give_data, heard, update
 from tests.edge_client.socketserver import Server
-from tests.edge_client.test_agent import GRAPH, give_data, heard, update
 from tests.waiting import wait_for
-
-Make = Callable[..., Agent]
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def make(server: Server, tmp_path: Path) -> Iterator[Make]:
-    (tmp_path / "graphs").mkdir()
-    (tmp_path / "graphs" / f"{GRAPH.sha256}.tflite").write_bytes(GRAPH.data)
-    made: list[Agent] = []
-    with closing(open_board("mock", seed="pi-1", live=False)) as board:
-
-        def build(**budget: Any) -> Agent:
-            settings = ClientSettings(id="pi-1", server=server.url, sensors="mock", reconnect_max=0.05, **budget)
-            agent = Agent(settings, board, tmp_path, None, None)
-            made.append(agent)
-            agent.start()
-            assert agent._link.wait_up(30)
-            return agent
-
-        yield build
-        for agent in made:
-            agent.stop()
 
 
 def hours(after: int, until: int) -> str:

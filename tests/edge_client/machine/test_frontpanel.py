@@ -20,9 +20,9 @@ from bramble_client.machine.frontpanel import FrontPanel, open_pins
 from bramble_client.settings import ClientSettings
 from bramble_protocol import BrambleError
 from bramble_protocol.messages import GenerateData
+from tests.edge_client.agents import GRAPH, START, heard, update
 from tests.edge_client.process import ROOT, ClientProcess
 from tests.edge_client.socketserver import Server
-from tests.edge_client.test_agent import GRAPH, START, heard, update
 from tests.edge_client.use.test_attention import told
 from tests.protocol.test_kinds import ANOMALY
 from tests.waiting import wait_for
@@ -54,14 +54,6 @@ class Front:
 
     def wait_shown(self, status: Status) -> None:
         wait_for(lambda: self.shown and self.shown[-1] is status, f"the lamp to show {status}")
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    if made.sio.eio.service_task_handle is not None:  # the test has not stopped it
-        made.stop()
 
 
 @pytest.fixture

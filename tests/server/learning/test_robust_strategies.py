@@ -232,6 +232,9 @@ class TestCohorts:
         headroom.check(create("fedavg"), 10**6, 10_000)
         if fits:  # 80 kB of models and 560 kB of a table; the files that a unit read are no memory that it lacks
             headroom.check(create("median"), 2, 10_000)
+            if limit == "700000":
+                with pytest.raises(BrambleError, match=r"takes 0.7 MB"):
+                    headroom.check(create("median"), 2, 10_000, beside=1)  # the champion's 40 kB
             return
         with pytest.raises(BrambleError, match=r"Median: a round of 2 clients and .* 10000 parameters takes 0.6 MB, and 0.6 MB of memory"):
             headroom.check(create("median"), 2, 10_000)

@@ -69,6 +69,17 @@ def test_a_file_goes_with_its_row(path: Path) -> None:
         assert files(path) == set()
 
 
+def test_a_reader_who_began_before_a_model_went_finds_it_kept_no_more(path: Path) -> None:
+    with closing(Store(path)) as store:
+        save(store, 1)
+        with store.reading() as connection:
+            assert models.kept(connection, "climate") == [1]
+            save(store, 2, keep=1)
+            assert models.kept(connection, "climate") == [1], "the reader sees what there was"
+            assert models.get(connection, "climate", 1) is None
+        assert not store.trouble
+
+
 def test_the_file_is_on_the_disk_before_the_row_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     synced = os.fdatasync
