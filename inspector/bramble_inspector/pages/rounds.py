@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from dash import Output, html
+from dash import Output, dcc, html
 
 from bramble.api import JSON
-from bramble_inspector import client_chips, parts, sentences
+from bramble_inspector import client_chips, parts, progress, sentences, words
 from bramble_inspector.feed import Snapshot
-from bramble_inspector.figures import divergence, learning
+from bramble_inspector.figures import anatomy, divergence, learning, style
 from bramble_inspector.live import Answer, Page
 from bramble_inspector.panels import Panel, picked
 
@@ -19,10 +20,18 @@ _MEASURE = next(iter(divergence.MEASURES))
 
 
 def layout(when: str | None = None, measure: str | None = None, focus: str | None = None, number: str | None = None, **_: str) -> list[Any]:
-    """Return the page."""
+    """Return the page; with ``number`` that round comes first."""
     losses = parts.pick("when", _WHEN, parts.known(when, _WHEN, _WHEN[0]), "Before or after local training")
     measures = parts.pick("measure", _MEASURES, parts.known(measure, divergence.MEASURES, _MEASURE), "Measure of divergence")
+    one = [
+        html.Div(id="rounds-said"),
+        parts.plot("anatomy", "Anatomy", "what each client did when; the slowest first"),
+        parts.panel("Its clients", "", html.Div(id="rounds-clients"), name="clients"),
+    ]
     return [
+        dcc.Store(id="rounds-at", data=number),
+        html.Div(id="rounds-cards", className="cards"),
+        html.Div(one, className="one", style={} if number else parts.HIDDEN),
         client_chips.strip("rounds-focus", focus),
         html.Div(
             [
@@ -32,18 +41,39 @@ def layout(when: str | None = None, measure: str | None = None, focus: str | Non
             ],
             className="grid",
         ),
+        parts.panel("History", "the newest first", html.Div(id="rounds-history"), name="history"),
+        words.explain("loss", "baseline", "test error", "divergence", "cosine", "staleness", "cohort"),
     ]
 
 
 def refresh(answer: Answer, snapshot: Snapshot, picks: JSON) -> None:
     """Show what is new."""
+    news = [snapshot.changed["status"], snapshot.changed["rounds"]]
+    number, running = picks["at"], snapshot.status.get("running")
+    # What runs gets older by itself
+    answer.put("cards", [*news, running and round(time.time() / 2)], lambda: progress.cards(snapshot, time.time()))
+    answer.put("history", [*news, snapshot.task], lambda: progress.history(snapshot))
+    answer.put("said", [*news, number], lambda: progress.said(snapshot, number) if number else None)
+    answer.put("clients", [*news, number], lambda: progress.clients(snapshot, number) if number else None)
     answer.put("chips", snapshot.changed["order"] + snapshot.changed["clients"], lambda: client_chips.chips(snapshot))
     picks = {**picks, "when": picks["when"] or _WHEN[0], "measure": picks["measure"] or _MEASURE}
     for panel in PANELS:
         answer.plot(panel, snapshot, picks)
 
 
+def _anatomy(snapshot: Snapshot, number: str | None) -> style.Figure:
+    entry = progress.found(snapshot, number)
+    return anatomy.figure(entry, time.time()) if entry and entry.get("clients") else {"data": [], "layout": {}}
+
+
 PANELS = (
+    Panel(
+        "anatomy",
+        ("rounds",),
+        ("at",),
+        lambda snapshot, picks: _anatomy(snapshot, picks["at"]),
+        lambda snapshot, picks: "Nobody trained in this round: there is nothing to take apart." if picks["at"] else "",
+    ),
     Panel(
         "error",
         ("rounds", "task"),
@@ -68,8 +98,11 @@ PANELS = (
 )
 PAGE = Page(
     "rounds", "Rounds", "/rounds", layout, refresh,
-    {"chips": Output("rounds-focus", "children")},
-    {"focus": "rounds-focus", "when": "when", "measure": "measure"},
+    {
+        "chips": Output("rounds-focus", "children"), "cards": Output("rounds-cards", "children"), "said": Output("rounds-said", "children"),
+        "history": Output("rounds-history", "children"), "clients": Output("rounds-clients", "children"),
+    },
+    {"at": "rounds-at", "focus": "rounds-focus", "when": "when", "measure": "measure"},
     PANELS,
     template="/rounds/<number>",
 )  # fmt: skip
