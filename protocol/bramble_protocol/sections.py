@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from bramble_protocol.errors import EncodingError
@@ -76,7 +77,7 @@ def unpack(data: Any, known: Collection[str]) -> dict[str, Section]:
     found: dict[str, Section] = {}
     for index in range(count):
         raw_name, raw_encoding, length = _ENTRY.unpack_from(whole, _START.size + index * _ENTRY.size)
-        name, encoding = _text(raw_name, f"sections[{index}].name"), _text(raw_encoding, f"sections[{index}].encoding")
+        name, encoding = _text(raw_name, index, "name"), _text(raw_encoding, index, "encoding")
         if name in found:
             raise EncodingError(f"sections[{index}].name: '{name}' appears twice")
         if name not in known:
@@ -84,7 +85,7 @@ def unpack(data: Any, known: Collection[str]) -> dict[str, Section]:
         end = start + length + -length % 8
         if end > len(whole):
             raise EncodingError(f"sections.{name}: {length} bytes are said to come, {len(whole) - start} are there")
-        if any(whole[start + length : end]):
+        if end - start > length and any(whole[start + length : end]):
             raise EncodingError(f"sections.{name}: what fills it up is not zero")
         found[name] = Section(encoding, whole[start : start + length])
         start = end
@@ -93,8 +94,9 @@ def unpack(data: Any, known: Collection[str]) -> dict[str, Section]:
     return found
 
 
-def _text(raw: bytes, what: str) -> str:
+@lru_cache(4 * MOST)
+def _text(raw: bytes, index: int, what: str) -> str:
     text = raw.rstrip(b"\0")
     if not _NAME.fullmatch(text):
-        raise EncodingError(f"{what}: expected a name that matches {_NAME.pattern.decode()}")
+        raise EncodingError(f"sections[{index}].{what}: expected a name that matches {_NAME.pattern.decode()}")
     return text.decode("ascii")

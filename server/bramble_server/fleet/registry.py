@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -189,9 +190,9 @@ class Registry:
         name = self._by_sid.get(sid)
         if name is None:
             return None
-        client = self._clients[name]
-        client = replace(client, last_seen=self.clock.time(), last_cycle=client.last_cycle if cycle is None else cycle)
-        self._clients[name] = client
+        before = self._clients[name]
+        client = self._clients[name] = copy(before)  # with every message: `replace` gives each of its fields to a new one
+        vars(client).update(last_seen=self.clock.time(), last_cycle=before.last_cycle if cycle is None else cycle)
         self.touched.add(name)
         return client
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
+from queue import Empty
 from typing import Any
 
 import numpy as np
-from engineio.exceptions import QueueEmpty, SocketIsClosedError, UnknownPacketError  # type: ignore[import-untyped]
+from engineio.exceptions import SocketIsClosedError, UnknownPacketError  # type: ignore[import-untyped]
 from engineio.packet import MESSAGE, NOOP, Packet  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from wsproto.connection import ConnectionState
@@ -180,13 +181,28 @@ class WebSocket:
     def _write(self) -> None:
         """Send the packets that wait, those of one moment together, until there is nothing for longer than a client may be silent."""
         try:
-            while packets := self._session.poll():
+            while packets := self._waiting():
                 self._send_raw(*outgoing(packets))
                 del packets
-        except (QueueEmpty, OSError):
+        except (Empty, OSError):
             pass
         finally:
             self.close()
+
+    def _waiting(self) -> list[Packet]:
+        """Return the packets that wait once there is one, or none at the end, as Engine.IO's ``poll`` does, without an error each time."""
+        queue, packets = self._session.queue, []
+        packet = queue.get(timeout=self._limits.patience)
+        while packet is not None:
+            queue.task_done()
+            packets.append(packet)
+            if not queue.qsize():
+                return packets
+            packet = queue.get_nowait()
+        queue.task_done()
+        if packets:
+            queue.put(None)  # what comes first goes first
+        return packets
 
     def wait(self) -> str | bytes | memoryview | None:
         """Return the next message, or ``None`` once the connection has ended."""
