@@ -12,8 +12,9 @@ import json
 import logging
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from bramble import logs
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 CLIENTS_OF = ("engineio", "socketio")
 """Packages that import servers and asyncio beside the client, 3 MB of what a client never runs."""
 
+
+GUESSES = "charset_normalizer"
+"""A package that requests imports."""
 
 PATH = "a path"
 """Marks a text as a path's; no setting that is a table has such a key."""
@@ -71,6 +75,7 @@ def main(descriptor: int, level: int) -> int:
         settings = unpacked(pipe.read())
     logs.configure(level)
     try:
+        _guess_no_encodings()
         for package in CLIENTS_OF:
             _only_the_client_of(package)
         from bramble_client.commands import run
@@ -88,6 +93,13 @@ def _only_the_client_of(package: str) -> None:
     if spec := importlib.util.find_spec(package):
         sys.modules[package] = module = importlib.util.module_from_spec(spec)
         module.Client = importlib.import_module(f"{package}.client").Client  # type: ignore[attr-defined]
+
+
+def _guess_no_encodings() -> None:
+    """Have requests without the 2 MB with which it guesses the encoding of text that names none: a client gets JSON and bytes."""
+    if importlib.util.find_spec(GUESSES):
+        sys.modules[GUESSES] = module = ModuleType(GUESSES)
+        vars(module).update(__version__=version(GUESSES), detect=lambda data: {"encoding": "utf-8"})
 
 
 if __name__ == "__main__":

@@ -51,6 +51,28 @@ def test_a_client_keeps_its_number_and_holds_neither_pydantic_nor_asyncio(tmp_pa
         assert client.stop() == 0
 
 
+HELD = """
+import os, runpy, sys
+sys.argv = ["resident", "0", "20"]
+try:
+    runpy.run_module("bramble.resident", run_name="__main__")
+finally:
+    import requests
+    response = requests.Response()
+    response._content = "21 \u00b0C".encode()
+    print(response.text, sorted(name for name in sys.modules if name.split(".")[0] in ("tomllib", "charset_normalizer")), file=sys.stderr)
+"""
+
+
+def test_what_guesses_encodings_and_reads_toml_is_not_there_and_text_is_utf_8() -> None:
+    settings = ClientSettings(id="pi-1", sensors="mock", token_file="missing")
+    path = python_path("bramble", "bramble_client", "bramble_protocol")
+    done = subprocess.run(
+        [sys.executable, "-c", HELD], input=resident.packed(settings), capture_output=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert done.stderr.decode().splitlines()[-1] == "21 \u00b0C ['charset_normalizer']"
+
+
 SHUFFLED = """
 import sys
 from bramble_client.learn.fitting import minibatches

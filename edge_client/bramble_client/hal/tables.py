@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +93,8 @@ def read(path: Path, table: str, kind: type[SensorError], top: tuple[str, ...] =
     SensorError
         Of the given kind, if the file cannot be read or is not TOML.
     """
+    import tomllib  # 0.8 MB that a client without such a file does not need
+
     try:
         text = path.read_bytes().decode()
     except OSError as cause:
