@@ -18,7 +18,21 @@ from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store
-from bramble_server.web import clients, errors, evaluations, guards, model, monitor, query, readings, rounds, starters, status, tasks
+from bramble_server.web import (
+    clients,
+    errors,
+    evaluations,
+    guards,
+    model,
+    monitor,
+    openapi,
+    query,
+    readings,
+    rounds,
+    starters,
+    status,
+    tasks,
+)
 
 
 @dataclass(frozen=True)
@@ -67,5 +81,5 @@ def register(app: Flask, services: Services) -> None:
     errors.register(app, services.limited_log)
     guards.register(app, services)
     query.register(app)
-    for part in (starters, status, clients, rounds, evaluations, model, readings, monitor, tasks):
+    for part in (starters, status, clients, rounds, evaluations, model, readings, monitor, tasks, openapi):
         app.register_blueprint(part.blueprint(services))

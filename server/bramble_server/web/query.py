@@ -17,6 +17,18 @@ Reader = Callable[[str, str], Any]
 View = TypeVar("View", bound=Callable[..., Any])
 
 
+def _described(reader: Reader, **schema: Any) -> Reader:
+    """Note what a reader takes, as a JSON schema."""
+    reader.__dict__["schema"] = schema
+    return reader
+
+
+def schema(reader: Reader) -> dict[str, Any]:
+    """Return what a reader takes, as a JSON schema."""
+    found: dict[str, Any] = getattr(reader, "schema", {"type": "string"})
+    return found
+
+
 def takes(**readers: Reader) -> Callable[[View], View]:
     """Say which parameters a view takes, and what makes a value of each one's text; a view that does not say so takes none.
 
@@ -75,7 +87,7 @@ def integer(low: int, high: int) -> Reader:
             return int(text)
         raise RequestError(400, f"{name}: expected an integer from {low} to {high}")
 
-    return reader
+    return _described(reader, type="integer", minimum=low, maximum=high)
 
 
 def integers(low: int, high: int, most: int) -> Reader:
@@ -88,7 +100,7 @@ def integers(low: int, high: int, most: int) -> Reader:
             raise RequestError(400, f"{name}: expected at most {most} different integers with commas between")
         return found
 
-    return reader
+    return _described(reader, type="string", pattern=r"^[0-9]{1,16}(,[0-9]{1,16})*$")
 
 
 def seconds(text: str, name: str) -> float:
@@ -122,7 +134,7 @@ def word(*known: str) -> Reader:
             return text
         raise RequestError(400, f"{name}: expected {' or '.join(known)}")
 
-    return reader
+    return _described(reader, type="string", enum=list(known))
 
 
 ORDER = word("newest", "oldest")
@@ -134,3 +146,10 @@ def switch(text: str, name: str) -> bool:
     if text not in ("0", "1"):
         raise RequestError(400, f"{name}: expected 0 or 1")
     return text == "1"
+
+
+for _reader, _schema in (
+    (seconds, {"type": "number"}), (client_id, {"type": "string", "pattern": CLIENT_ID.pattern}),
+    (switch, {"type": "string", "enum": ["0", "1"]}),
+):  # fmt: skip
+    _described(_reader, **_schema)

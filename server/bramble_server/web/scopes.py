@@ -11,6 +11,7 @@ from bramble_protocol.scopes import SCOPES
 from bramble_server.web import browsers
 
 View = TypeVar("View", bound=Callable[..., Any])
+READS = ("GET", "HEAD", "OPTIONS")
 
 
 def needs(scope: str) -> Callable[[View], View]:
@@ -33,14 +34,13 @@ def needs(scope: str) -> Callable[[View], View]:
 
 def needed(app: Flask, request: Request) -> str:
     """Return what the token of a request must open."""
-    reads = request.method in ("GET", "HEAD", "OPTIONS")
-    if reads and browsers.telltale(request.headers):
+    if request.method in READS and browsers.telltale(request.headers):
         # of a browser a GET only reads, whatever it does for a program; that may need less, and never more
-        return "metrics" if _marked(app, request) == "metrics" else "read"
-    return _marked(app, request) or ("read" if reads else "operate")
+        return "metrics" if scope_of(app.view_functions.get(request.endpoint or ""), request.method) == "metrics" else "read"
+    return scope_of(app.view_functions.get(request.endpoint or ""), request.method)
 
 
-def _marked(app: Flask, request: Request) -> str | None:
-    view = app.view_functions.get(request.endpoint or "")
+def scope_of(view: Callable[..., Any] | None, method: str) -> str:
+    """Return what a program's token must open for a view."""
     scope: str | None = getattr(view, "scope", None)
-    return scope
+    return scope or ("read" if method in READS else "operate")
