@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+from collections.abc import Iterator
 
 from flask import Flask
 
@@ -83,6 +84,7 @@ class Server:
         loop = self.loop = transport.loop(threads=1)
         emitter = Emitter(transport, self.registry, loop.offload)
         self.coordinator = Coordinator(settings, tracks, self.store, self.registry, emitter, loop, self.metrics, self.archive)
+        self.metrics.went_by(self._choices)
         admission = Admission(self.registry, tokens, settings.simulated_welcome)
         transport.attach(Handlers(transport, loop, admission, self.registry, self.coordinator, emitter, self.metrics, self.limited_log))
         self.home = HomeAssistant(settings, self.coordinator, self.registry) if settings.mqtt else None
@@ -98,6 +100,11 @@ class Server:
                     "task %s: its graph is not signed, and clients in private mode run no such one: bramble task sign %s --key YOUR_KEY",
                     track.task, name,
                 )  # fmt: skip
+
+    def _choices(self) -> Iterator[tuple[str, dict[str, str]]]:
+        for track in self.coordinator.foundations:
+            own = track.settings
+            yield track.task, {name: str(getattr(own, name)) for name in ("strategy", "codec", "discipline", "selection")}
 
     def listen(self) -> engine.Listener:
         """Start to work and to accept connections."""

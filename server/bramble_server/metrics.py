@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
 from bramble_protocol.graph import Metric
 from bramble_protocol.health import DISK, THROTTLED
 from bramble_server.fleet.registry import Registry
+from bramble_server.installed import release
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -53,15 +56,25 @@ class Metrics:
         )
         updates = Counter("bramble_updates", "Updates that clients sent, by what became of them.", ["answer"], registry=self._collectors)
         self._updates = {answer: updates.labels(answer) for answer in ("accepted", *REFUSALS)}
+        self._ended = Gauge(
+            "bramble_round_last_timestamp_seconds", "When the last round ended, by how.", ["task", "state"], registry=self._collectors
+        )
+        self._took_part = {
+            what: Gauge(f"bramble_round_last_{what}", f"Clients that {words} in the last round.", ["task"], registry=self._collectors)
+            for what, words in (("asked", "were asked"), ("answered", "sent an update"))
+        }
+        self._asked = Counter(
+            "bramble_client_asked", "Rounds that the client was asked to train in.", ["task", "client"], registry=self._collectors
+        )
+        Info("bramble_build", "What serves.", registry=self._collectors).info({"version": release(), "python": platform.python_version()})
         self._left_out = Counter(
             "bramble_updates_left_out", "Updates that came and did not count, by whose they are.", ["task", "client"],
             registry=self._collectors,
         )  # fmt: skip
-        back = Counter(
+        self._given_up = Counter(
             "bramble_models_given_up", "Times that the server went back by itself from the newest model to the best.", ["task"],
             registry=self._collectors,
         )  # fmt: skip
-        self._given_up = {task: back.labels(task) for task in metrics}
         self._readings = Counter("bramble_readings", "Mirrored readings that were stored.", registry=self._collectors)
         Gauge("bramble_clients_connected", "Clients connected now.", registry=self._collectors).set_function(lambda: len(registry))
         self._able = Gauge("bramble_clients_able", "Clients connected now that can train the task.", ["task"], registry=self._collectors)
@@ -76,6 +89,7 @@ class Metrics:
         self._measures.metrics[task], self._measures.means[task] = metric, {}
         self._able.labels(task).set_function(partial(self._registry.ready, task))
         self._seconds.labels(task)
+        self._given_up.labels(task)
         for state in STATES:
             self._rounds.labels(task, state)
 
@@ -86,6 +100,8 @@ class Metrics:
         self._seconds.remove(task)
         for state in STATES:
             self._rounds.remove(task, state)
+        for family in (self._given_up, self._ended, self._asked, self._left_out, *self._took_part.values()):
+            family.remove_by_labels({"task": task})
 
     def watch(self, traffic: Traffic) -> None:
         """Show these byte counts too."""
@@ -100,9 +116,24 @@ class Metrics:
         gauge = Gauge("bramble_database_up", "1 while the database can be used, 0 while it cannot.", registry=self._collectors)
         gauge.set_function(lambda: not trouble())
 
-    def round_ended(self, task: str, state: str, seconds: float, metrics: Mapping[str, float]) -> None:
-        """Note a round, and its pooled metrics if it was committed."""
+    def went_by(self, choices: Callable[[], Iterable[tuple[str, Mapping[str, str]]]]) -> None:
+        """Show what each task's rounds go by: strategy, codec, discipline, selection."""
+        self._collectors.register(_Choices(choices))
+
+    def last_round(self, task: str, state: str, ended: float) -> None:
+        """Note when a round ended, as a former process wrote it down."""
+        self._ended.labels(task, state).set(ended)
+
+    def round_ended(
+        self, task: str, state: str, seconds: float, metrics: Mapping[str, float], parts: Mapping[str, Mapping[str, Any]], now: float
+    ) -> None:
+        """Note a round, each client's part in it, and its pooled metrics if it was committed."""
         self._rounds.labels(task, state).inc()
+        self.last_round(task, state, now)
+        self._took_part["asked"].labels(task).set(len(parts))
+        self._took_part["answered"].labels(task).set(sum(part.get("replied") is not None for part in parts.values()))
+        for client in parts:
+            self._asked.labels(task, client).inc()
         if state == "committed":
             self._seconds.labels(task).observe(seconds)
             self.measured(task, metrics)
@@ -126,7 +157,7 @@ class Metrics:
 
     def gave_way(self, task: str) -> None:
         """Note that the server went back to the best model by itself."""
-        self._given_up[task].inc()
+        self._given_up.labels(task).inc()
 
     def readings(self, count: int) -> None:
         """Note stored readings."""
@@ -139,6 +170,7 @@ class Metrics:
 
 _HEALTH = {
     "sample_age": ("sample_age_seconds", "Age of the client's newest sample when it reported.", 1.0),
+    "sample_every": ("sample_interval_seconds", "How often the client means to sample.", 1.0),
     "samples_missed": ("samples_missed", "Samples that the client could not take in time since it began.", 1.0),
     "windows_doubtful": ("windows_doubtful", "Training windows of the client that cannot be true, when it last trained.", 1.0),
     "sensors_gone": ("sensors_gone", "Sensors of the client that do not answer.", 1.0),
@@ -173,6 +205,19 @@ class _Measures(Collector):
                     read.add_metric([task, metric.name, metric.unit], metric.read(known))
                     mean.add_metric([task], known)
             yield from (read, mean)
+
+
+class _Choices(Collector):
+    """What each task's rounds go by now; a task that is retired has none."""
+
+    def __init__(self, choices: Callable[[], Iterable[tuple[str, Mapping[str, str]]]]) -> None:
+        self._choices = choices
+
+    def collect(self) -> Iterator[InfoMetricFamily]:
+        family = InfoMetricFamily("bramble_task", "What the task's rounds go by.", labels=["task"])
+        for task, choice in self._choices():
+            family.add_metric([task], dict(choice))
+        yield family
 
 
 class _Presence(Collector):

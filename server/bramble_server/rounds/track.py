@@ -76,6 +76,8 @@ class Track:
         self._shared.last = max(self._shared.last, left.last)
         self.model = left.model or self._initial
         self._shared.metrics.measured(self.task, self.model.metrics)
+        for item in rounds.history(connection, self.task, limit=1):
+            self._shared.metrics.last_round(self.task, item["state"], item["ended"] or item["started"])
         self._state = self._machine.begin(self._rules, left.last, left.answered)
         return left
 
@@ -323,9 +325,10 @@ class Track:
         self._keep_requests(open_round)
         self.schedule.ended(self._shared.clock.monotonic(), committed)
         state = "committed" if committed else "abandoned"
-        self._shared.metrics.round_ended(self.task, state, open_round.seconds, self.model.metrics)
+        now, parts = self._shared.clock.time(), open_round.parts()
+        self._shared.metrics.round_ended(self.task, state, open_round.seconds, self.model.metrics, parts, now)
         self._commits.told(open_round)
-        self._cohorts.ended(open_round.number, open_round.parts(), self._shared.clock.time(), open_round.given)
+        self._cohorts.ended(open_round.number, parts, now, open_round.given)
         if committed:
             self._shared.changed()  # before what takes its time, or the round would be seen as over and open
         self._shared.loop.hand_over(self._openings.let_go, open_round, committed)

@@ -10,8 +10,8 @@ from flask import Response, g, request
 from jinja2 import Environment
 
 from bramble_protocol.scopes import SCOPES
+from bramble_server.installed import release
 from bramble_server.web import query
-from bramble_server.web.status import release
 
 if TYPE_CHECKING:
     from bramble_server.foundation import Foundation

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flask import Blueprint, Flask, Response, current_app, jsonify
 from werkzeug.routing import Rule
 
+from bramble_server.installed import release
 from bramble_server.web import guards, query, tabular
 from bramble_server.web.scopes import scope_of
-from bramble_server.web.status import release
 
 if TYPE_CHECKING:
     from bramble_server.web import Services

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, g, jsonify
 
 from bramble_protocol.scopes import SCOPES
+from bramble_server.installed import release
 from bramble_server.learning import codec, strategies
 from bramble_server.web import query
 from bramble_server.web.measures import OF_KIND
@@ -83,12 +82,3 @@ def _summary(services: Services, track: Foundation, last: int, running: int | No
         "able": services.registry.ready(task),
         "in_use": services.registry.in_use(task),
     }
-
-
-@lru_cache
-def release() -> str:
-    """Return the version of what is installed."""
-    try:
-        return version("bramble-fl")
-    except PackageNotFoundError:
-        return "unknown"
