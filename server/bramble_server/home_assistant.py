@@ -17,7 +17,7 @@ from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.rounds.view import Progress
 from bramble_server.settings import ServerSettings
 from bramble_server.web.measures import tested
-from bramble_server.web.status import release
+from bramble_server.installed import release
 
 log = logging.getLogger(__name__)
 

@@ -98,6 +98,7 @@ ANSWERS: dict[tuple[str, str], Answer] = {
                 running=_maybe("integer"), waiting_for=_STRINGS, clients=_INTEGER, able=_INTEGER, min_clients=_INTEGER, manifest=_OBJECT,
                 strategy=_OBJECT, codec=_OBJECT, discipline=_OBJECT, champion=_maybe("object"), cycle=_INTEGER, tasks=_list(_OBJECT)),
     ),
+    ("GET", "/whoami"): Answer("Whose token it is, and what it opens.", _OBJECT),
     ("GET", "/clients"): Answer("Who has ever been seen.", _object(clients=_OBJECT, never_seen=_STRINGS, refused=_OBJECT)),
     ("DELETE", "/clients/<name>"): Answer("Forget a client that is gone.", _object(forgotten=_STRING)),
     ("GET", "/rounds"): Answer("The rounds that were, and the one that runs, ascending.", _object(rounds=_list(_ROUND))),
@@ -130,6 +131,8 @@ ANSWERS: dict[tuple[str, str], Answer] = {
     ("GET", "/openapi.json"): Answer("This description.", _object(openapi=_STRING, paths=_OBJECT)),
 }  # fmt: skip
 """By method and by path as the routes write it."""
+UNTOLD = Answer("Nothing is told of its answer yet.")
+"""Of a route that is missing above, which a test finds."""
 _REFUSED = {"description": "It is refused, or failed; the sentence says why.", "content": {_JSON: {"schema": _object(error=_STRING)}}}
 
 
@@ -170,7 +173,7 @@ def described(app: Flask) -> Schema:
 
 
 def _operation(app: Flask, method: str, rule: Rule) -> Schema:
-    view, answer = app.view_functions[rule.endpoint], ANSWERS[method, rule.rule]
+    view, answer = app.view_functions[rule.endpoint], ANSWERS.get((method, rule.rule), UNTOLD)
     readers = getattr(view, "takes", None) or {}
     kinds = (*answer.kinds, *([tabular.CSV] if "format" in readers else []))
     content = {kind: {"schema": answer.schema} if kind == _JSON and answer.schema else {} for kind in kinds}

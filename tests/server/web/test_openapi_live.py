@@ -10,6 +10,7 @@ import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 
+from bramble_server.web.openapi import ANSWERS, UNTOLD
 from tests.server.pi import Pi, readings
 from tests.server.process import ServerProcess
 
@@ -27,6 +28,9 @@ def test_scopes_and_parameters_are_those_of_the_code(server: ServerProcess) -> N
     assert told["/", "get"] == "With tokens on it takes the scope operate."
     assert told["/metrics", "get"] == "With tokens on it takes the scope metrics."
     assert told["/healthz", "get"] == ""
+    summaries = {(path, method): about["summary"] for path, methods in paths.items() for method, about in methods.items()}
+    assert [what for what, summary in summaries.items() if summary == UNTOLD.summary] == [], "say in openapi.ANSWERS what it answers"
+    assert len(summaries) == len(ANSWERS), "and take out what is gone"
     parameters = {each["name"]: each["schema"] for each in paths["/rounds"]["get"]["parameters"]}
     assert parameters["limit"] == {"type": "integer", "minimum": 1, "maximum": 1000}
     assert parameters["format"] == {"type": "string", "enum": ["json", "csv"]}
