@@ -13,11 +13,11 @@ from bramble_protocol.mqtt.broker import Broker
 from bramble_protocol.mqtt.home_assistant import UNKNOWN, Announced, Device, Entity
 from bramble_server.fleet.registry import Registry
 from bramble_server.foundation import Foundation
+from bramble_server.installed import release
 from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.rounds.view import Progress
 from bramble_server.settings import ServerSettings
 from bramble_server.web.measures import tested
-from bramble_server.installed import release
 
 log = logging.getLogger(__name__)
 
