@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from bramble import flags, logs, permissions, task
+from bramble.quickstart.settings import QuickstartSettings
 from bramble.settings import (
     DemoSettings,
     DeployTaskSettings,
@@ -49,7 +50,7 @@ from bramble_protocol.printable import printable
 from bramble_server.settings import ServerSettings
 
 ORDER = (
-    *("demo", "server", "client", "inspector", "fleet", "round", "evaluate", "model", "predict", "task", "strategies"),
+    *("demo", "quickstart", "server", "client", "inspector", "fleet", "round", "evaluate", "model", "predict", "task", "strategies"),
     *("simulate", "experiment", "privacy", "sensors", "settings", "token"),
 )
 """In which help lists the commands: what runs, what a fleet is led with, what is tried out beforehand, and what is set up."""
@@ -147,6 +148,7 @@ app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room(
 privacy = typer.Typer(help="Differential privacy: what a budget takes.", no_args_is_help=True)
 app.add_typer(privacy, name="privacy")
 privacy.command("plan")(flags.command(PrivacyPlanSettings, "privacy", _room("bramble.privacy", "server,client")))
+app.command("quickstart")(flags.command(QuickstartSettings, "quickstart", _room("bramble.quickstart.run", "server,quickstart")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))
 
 

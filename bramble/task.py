@@ -180,6 +180,18 @@ def key(
     ],
 ) -> None:
     """Make a key (Ed25519) to sign graphs with. The private half stays with you, the public one goes to clients (--trust-graphs)."""
+    public = make_key(file)
+    typer.echo(f"{file} signs: keep it, and keep it from the server and the clients\n{public} is for the clients: --trust-graphs {public}")
+
+
+def make_key(file: Path) -> Path:
+    """Make a key to sign graphs with, and its public half beside it; return where that is.
+
+    Raises
+    ------
+    BrambleError
+        If either is there, or cannot be written, or cryptography is not installed.
+    """
     needs_cryptography()
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -196,7 +208,7 @@ def key(
                 opened.write(content)
     except OSError as error:
         raise BrambleError(f"task key: {error.filename} cannot be made ({error.strerror})") from None
-    typer.echo(f"{file} signs: keep it, and keep it from the server and the clients\n{public} is for the clients: --trust-graphs {public}")
+    return public
 
 
 @app.command("sign")

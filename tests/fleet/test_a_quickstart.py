@@ -1,0 +1,92 @@
+"""``bramble quickstart`` on this machine, and what it says pasted on three hosts that boot: no play, and no wheel from an index.
+
+They are given back as they were, for the deployments that come after it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.controller import ROOT
+from tests.fleet.fleet import Fleet
+from tests.fleet.network import GATEWAY
+from tests.fleet.rootfs import cache
+from tests.fleet.wait import until
+
+sys.path.insert(0, str(ROOT / "ansible"))
+
+from wheelhouse import locks
+from wheelhouse.build import fetch
+from wheelhouse.targets import find
+
+PIS = ("pi-1", "pi-2", "pi-3")
+BRAMBLE = ROOT / ".venv/bin/bramble"
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    """All that a client needs beside its own wheel, for both systems: these hosts reach no index."""
+    folder, pool = tmp_path / "wheels", cache() / "wheelhouse" / "pool"
+    folder.mkdir()
+    for name in ("cp311-x86_64", "cp313-x86_64"):
+        target = find("client", name)
+        wanted = locks.read("client", target)
+        fetch(wanted, target, pool)
+        for wheel in wanted:
+            (folder / wheel.file).unlink(missing_ok=True)
+            (folder / wheel.file).symlink_to(pool / wheel.file)
+    return folder
+
+
+@pytest.fixture
+def untouched_after(fleet: Fleet) -> Iterator[Fleet]:
+    for name in PIS:
+        fleet[name].put_by()
+        fleet[name].boot()
+    for name in PIS:
+        fleet[name].reachable()
+    yield fleet
+    for name in PIS:
+        fleet[name].bring_back()
+
+
+def test_five_commands_lead_to_a_round_of_three_hosts(untouched_after: Fleet, wheels: Path, tmp_path: Path) -> None:
+    fleet, folder = untouched_after, tmp_path / "fleet"
+    assert fleet.network is not None
+    inside: list[str | Path] = ["ip", "netns", "exec", fleet.network.namespace]
+    began = time.monotonic()
+    command = [*inside, BRAMBLE, "quickstart", "--address", GATEWAY, "--dir", folder, "--clients", ",".join(PIS), "--sensors", "mock"]
+    command += ["--mode", "evaluation", "--task", "climate", "--wheels", wheels]
+    with (tmp_path / "said").open("w") as said:
+        quickstart = subprocess.Popen(command, stdout=said, stderr=said)
+    try:
+        lines = until(lambda: dict(re.findall(r"(?m)^(pi-\d)\n (printf .*)$", (tmp_path / "said").read_text())), "the lines", 60)
+        assert set(lines) == set(PIS)
+        changed = lines["pi-1"].replace(" '", " '0", 1)
+        refused = fleet["pi-1"].run(changed, check=False)
+        assert refused.returncode != 0
+        assert not fleet["pi-1"].run("ls /opt/bramble", check=False).stdout, "what is not what the line says does not run"
+        for name in PIS:
+            joined = fleet[name].run(lines[name], timeout=300)
+            assert f"{name} has joined" in joined.stdout
+            assert fleet[name].active("bramble-client.service")
+        rounds = [*inside, BRAMBLE, "round", "start", "--config", folder / "fleet.toml", "--generate", "100", "--wait"]
+        done = subprocess.run(rounds, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stdout + done.stderr
+        print(f"from quickstart to the first round: {time.monotonic() - began:.0f} s")
+        token = (folder / "clients/pi-1.token").read_text()
+        for name in PIS:
+            assert token not in fleet[name].journal(), "no log holds a token"
+        assert fleet["pi-1"].output("stat -c '%a %U' /etc/bramble/client.token") == "600 root"
+        pasted_again = fleet["pi-1"].run(lines["pi-1"], timeout=300)
+        assert "pi-1 has joined" in pasted_again.stdout, "a line may be pasted twice"
+    finally:
+        quickstart.terminate()
+        assert quickstart.wait(20) == 0, (tmp_path / "said").read_text()
