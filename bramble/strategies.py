@@ -45,7 +45,14 @@ def _selection(name: str) -> dict[str, Any]:
     except BrambleError as error:
         return {"name": name, "error": str(error)}
     description = (kind.__doc__ or "").strip().partition("\n")[0]
-    return {"name": name, "description": description, "by_loss": kind.by_loss, "parameters": parameters.listed(kind.takes)}
+    combines = combining.selecting(name, kind.by_loss)
+    return {
+        "name": name,
+        "description": description,
+        "by_loss": kind.by_loss,
+        "combines": combines,
+        "parameters": parameters.listed(kind.takes),
+    }
 
 
 def _lines(item: dict[str, Any]) -> list[str]:

@@ -35,7 +35,7 @@ class Work:
     ends: float
     """When its answer comes, or its connection breaks."""
     breaks: bool
-    result: Future[Result | str] | None = None
+    result: Future[list[Result | str]] | None = None
 
 
 class AsynchronousSimulation(Simulation):
@@ -113,7 +113,7 @@ class AsynchronousSimulation(Simulation):
         breaks = self._scenario.breaks(client, number, self._seed) and not (former and former.asked is asked)
         work = self._work[client] = Work(asked, began, began + (takes / 2 if breaks else takes), breaks)
         if not breaks:
-            work.result = self._workers.submit(train, *self._training(asked, client, began, work.ends))
+            work.result = self._workers.send(train, [self._training(asked, client, began, work.ends)])
         heapq.heappush(self._coming, (work.ends, client))
 
     def _until(self, open_round: OpenRound, deadline: float, behind: Mapping[str, UnderWay]) -> Commit | Abandon:
@@ -126,7 +126,8 @@ class AsynchronousSimulation(Simulation):
             if isinstance(event, Update):
                 result = self._work[event.client].result
                 assert result is not None
-                event = self._delivered(open_round, result.result(), self._work[event.client].asked, event)
+                [answer] = result.result()
+                event = self._delivered(open_round, answer, self._work[event.client].asked, event)
             ending = self._feed(open_round, event)
             if ending:
                 return ending

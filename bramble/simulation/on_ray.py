@@ -17,7 +17,7 @@ from importlib.metadata import version
 from threading import Lock
 from typing import Any, TypeVar
 
-from bramble.simulation.workers import Workers, quiet
+from bramble.simulation.workers import Work, Workers, quiet
 from bramble_client.learn.runtime import Runtime
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
@@ -43,9 +43,9 @@ class Worker:
         """Return the name of its runtime, and the version of Bramble that is installed there."""
         return self._runtime.name, version("bramble-fl")
 
-    def work(self, function: Callable[..., R], *arguments: Any) -> R:
-        """Call a function with runtime and graph before its own arguments."""
-        return function(self._runtime, self._graph, *arguments)
+    def work(self, function: Callable[..., R], items: Sequence[tuple[Sequence[int], Any]], *shared: Any) -> list[R]:
+        """Call a function with runtime and graph for each item, before which go those of what is shared that its numbers name."""
+        return [function(self._runtime, self._graph, *(shared[at] for at in which), item) for which, item in items]
 
 
 class RayWorkers(Workers):
@@ -65,6 +65,8 @@ class RayWorkers(Workers):
     BrambleError
         If Ray is not installed, there is no such cluster, it is too small, or another version of Bramble is installed there.
     """
+
+    at_once = 8  # a call of Ray's takes about as long as a small model's training
 
     def __init__(self, graph: GraphFile, count: int, address: str | None = None) -> None:
         super().__init__(count)
@@ -90,14 +92,14 @@ class RayWorkers(Workers):
             raise
         self.name = about[0][0]
 
-    def submit(self, function: Callable[..., R], shared: Sequence[Any], item: Any) -> Future[R]:
+    def send(self, function: Callable[..., R], work: Sequence[Work]) -> Future[list[R]]:
         """Have the process do it that has least to do; what is shared is sent to a machine once."""
         with self._lock:
             index = min(range(self._count), key=self._busy.__getitem__)
             self._busy[index] += 1
-        done: Future[R] = Future()
+        done: Future[list[R]] = Future()
 
-        def told(future: Future[R]) -> None:
+        def told(future: Future[list[R]]) -> None:
             with self._lock:
                 self._busy[index] -= 1
             if not done.set_running_or_notify_cancel():
@@ -112,7 +114,10 @@ class RayWorkers(Workers):
             else:
                 done.set_result(future.result())
 
-        reference = self._actors[index].work.remote(function, *map(self._stored, shared), item)
+        things = list({id(thing): thing for shared, _ in work for thing in shared}.values())
+        number = {id(thing): at for at, thing in enumerate(things)}
+        items = [([number[id(thing)] for thing in shared], item) for shared, item in work]
+        reference = self._actors[index].work.remote(function, items, *map(self._stored, things))
         reference.future().add_done_callback(told)
         return done
 

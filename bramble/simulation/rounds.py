@@ -14,13 +14,14 @@ import numpy as np
 
 from bramble.simulation.places import Place, Stretch
 from bramble.simulation.scenario import Scenario
-from bramble.simulation.training import Clock, Training, score, train
+from bramble.simulation.training import Clock, Training, judge, score, train
 from bramble.simulation.workers import Workers
 from bramble_client.learn.trainer import Result
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import FEATURES
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import ClientUpdate, Delivery
+from bramble_server.disk import write_at
 from bramble_server.foundation import Foundation
 from bramble_server.learning import strategies
 from bramble_server.learning.counting import judged
@@ -47,12 +48,23 @@ from bramble_server.rounds.machine import (
 )  # fmt: skip
 from bramble_server.rounds.opening import ABANDONED
 from bramble_server.rounds.round import OpenRound
-from bramble_server.rounds.roundfile import Header, RoundFile
+from bramble_server.rounds.roundfile import Header, Record, RoundFile, RoundFileError
 from bramble_server.rounds.view import Model
 
 
 class Scratch(RoundFile):
     """A round's file that need not survive a power cut: a simulation is begun again."""
+
+    def append(self, about: Mapping[str, Any], *vectors: Weights) -> Record:
+        """Write vectors alone behind the others: nobody reads such a file but who has its records."""
+        data = b"".join(np.ascontiguousarray(vector, "<f4").data for vector in vectors)
+        record = Record(about, self._end, len(data), 0)
+        try:
+            write_at(self._file, data, self._end)
+        except OSError as error:
+            raise RoundFileError(f"simulation: an update cannot be put aside in {self.path.parent} ({error.strerror})") from error
+        self._end += len(data)
+        return record
 
     def sync(self) -> None:
         """Do nothing."""
@@ -134,6 +146,8 @@ class Simulation:
         self._state = self._machine.begin(Rules(self._settings.min_clients, self._settings.min_updates))
         self.model = Model(0, self.graph.initial, {})
         self._baseline: float | None = None
+        judged = workers.map(judge, (((place,), None) for place in self._places))
+        self._good = {place.name: good for place, good in zip(self._places, judged, strict=True)}
 
     def play(self, rounds: int) -> Iterator[Played]:
         """Yield what became of each round, as it ends.
@@ -223,8 +237,10 @@ class Simulation:
         """Return a client's local run as workers take it."""
         device = self._devices[client]
         stretch, turned = device.stretch, self._scenario.hostile_times if client in self._liars else 0.0
-        windows = slice(stretch.start, stretch.stop)
-        return (asked, stretch.place), Training(client, windows, begins, ends, device.tested_until, device.local_state, turned)
+        windows, good = slice(stretch.start, stretch.stop), self._good[stretch.place.name]
+        return (asked, stretch.place), Training(
+            client, windows, begins, ends, device.tested_until, device.local_state, None if good is None else good[windows], turned
+        )
 
     def _delivered(self, open_round: OpenRound, result: Result | str, asked: ClientUpdate, event: Update) -> Event:
         """Bring an answer through the wire's form and put it aside; it becomes a failure if there is none, or it cannot be read."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bramble.simulation.places import Place
 from bramble_client.learn.fitting import Model
 from bramble_client.learn.pace import Pace
-from bramble_client.learn.plausibility import WindowDoubts
+from bramble_client.learn.plausibility import WindowDoubts, plausible
 from bramble_client.learn.runtime import Graph
 from bramble_client.learn.trainer import Ready, Result, local_run, measure
+from bramble_client.learn.windows import Windows
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.layout import Weights
@@ -55,13 +57,31 @@ class Training:
     tested_until: float | None
     """What it remembers of the last answer that the server took, as has ``local_state``."""
     local_state: str | None
+    good: NDArray[np.bool_] | None
+    """Which of them the graph does not doubt, as :func:`judge` found; None if it has no opinion."""
     turned: float = 0.0
     """How many times longer than what it trained, and the other way, what it sends is; 0 for an honest client."""
 
 
+class Known(WindowDoubts):
+    """Doubts of windows that were judged before: those of a simulated client are the same in each round."""
+
+    def __init__(self, good: NDArray[np.bool_] | None) -> None:
+        super().__init__()
+        self._known = good
+
+    def _good(self, graph: Graph, data: Windows) -> NDArray[np.bool_] | None:
+        return self._known
+
+
+def judge(runtime: Graph, graph: GraphFile, place: Place, _: None = None) -> NDArray[np.bool_] | None:
+    """Return which of the windows that clients of a place know the graph does not doubt, shape (n,); None if it has no opinion."""
+    return plausible(runtime, place.known)
+
+
 def train(runtime: Graph, graph: GraphFile, asked: ClientUpdate, place: Place, training: Training) -> Result | str:
     """Return what a client answers, or the reason why it cannot."""
-    ready = Ready(graph.manifest, graph.state, place.known[training.windows], WindowDoubts(), training.client, personal=False)
+    ready = Ready(graph.manifest, graph.state, place.known[training.windows], Known(training.good), training.client, personal=False)
     came = Clock(training.begins).time()
     timing, ends = Timing(came, came, came), Clock(training.ends)
     try:

@@ -6,6 +6,7 @@ What one gives depends on its arguments alone, so that neither the number of wor
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -20,6 +21,8 @@ from bramble_protocol.graph import GraphFile
 AHEAD = 4
 """Results that may wait for each worker: they are models."""
 R = TypeVar("R")
+Work = tuple[Sequence[Any], Any]
+"""What a function is given that it shares with other work, and what it alone is given."""
 
 
 class Workers(ABC):
@@ -30,38 +33,39 @@ class Workers(ABC):
 
     name: str
     """Of the TensorFlow Lite runtime."""
+    at_once = 1
+    """How much work goes to one of them at a time."""
 
     def __init__(self, count: int) -> None:
         self._count = count
 
     @abstractmethod
-    def submit(self, function: Callable[..., R], shared: Sequence[Any], item: Any) -> Future[R]:
-        """Have one of them do something as soon as it can.
+    def send(self, function: Callable[..., R], work: Sequence[Work]) -> Future[list[R]]:
+        """Have one of them do some work, one after the other, as soon as it can.
 
         Parameters
         ----------
         function
-            Called as ``function(runtime, graph, *shared, item)``.
-        shared
-            What much other work is given, too; nobody may write to it.
-        item
-            What this work alone is given.
+            Called for each as ``function(runtime, graph, *shared, item)``.
+        work
+            What is shared with other work, to which nobody may write, and what it alone is given.
         """
 
     @abstractmethod
     def close(self) -> None:
         """End them."""
 
-    def map(self, function: Callable[..., R], work: Iterable[tuple[Sequence[Any], Any]]) -> Iterator[R]:
+    def map(self, function: Callable[..., R], work: Iterable[Work]) -> Iterator[R]:
         """Yield a function's results in the order of its work, some of them computed ahead."""
-        waiting: deque[Future[R]] = deque()
+        waiting: deque[Future[list[R]]] = deque()
+        coming = iter(work)
         try:
-            for shared, item in work:
-                if len(waiting) >= AHEAD * self._count:
-                    yield waiting.popleft().result()
-                waiting.append(self.submit(function, shared, item))
+            while some := list(itertools.islice(coming, self.at_once)):
+                if len(waiting) >= max(2, AHEAD // self.at_once) * self._count:
+                    yield from waiting.popleft().result()
+                waiting.append(self.send(function, some))
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
@@ -94,9 +98,9 @@ class Threads(Workers):
         runtime: Runtime = self._own.runtime
         return runtime
 
-    def submit(self, function: Callable[..., R], shared: Sequence[Any], item: Any) -> Future[R]:
+    def send(self, function: Callable[..., R], work: Sequence[Work]) -> Future[list[R]]:
         """Have a thread do it as soon as one is free."""
-        return self._pool.submit(lambda: function(self._runtime, self._graph, *shared, item))
+        return self._pool.submit(lambda: [function(self._runtime, self._graph, *shared, item) for shared, item in work])
 
     def close(self) -> None:
         """End the threads, once each has done what it is at."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,8 +22,9 @@ import pyarrow.parquet
 import pytest
 
 from bramble import cli
-from bramble.simulation.rounds import Device
+from bramble.simulation.rounds import Device, Simulation
 from bramble.simulation.scenario import Scenario
+from bramble.simulation.workers import Threads
 from bramble_client.learn.plausibility import WindowDoubts
 from bramble_client.learn.runtime import Runtime
 from bramble_client.learn.trainer import Ready, local_run
@@ -77,8 +79,23 @@ def test_a_busy_machine_cuts_no_run_into_several(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("bramble.simulation.workers.Runtime", Noting)
     monkeypatch.setattr(time, "monotonic", lambda: next(ticks))
+    simulated(2, 1)
+    once = called.count("doubt")
+    called.clear()
     simulated(2, 2)
     assert called.count("descend") == 4
+    assert called.count("doubt") == once > 0, "windows are the same in each round, and judged once"
+
+
+def test_a_client_whose_readings_cannot_be_true_says_so() -> None:
+    base, (broken, well) = built(), map(shorter, stretches(2))
+    known = broken.place.known
+    boiling = replace(broken.place, known=replace(known, inputs={name: array + 500 for name, array in known.inputs.items()}))
+    with closing(Threads(base.graph, 1)) as workers:
+        fleet = Simulation(base, [replace(broken, place=boiling), well], Scenario(), 1, workers)
+        [played] = fleet.play(1)
+    assert played.delivered == 1
+    assert "60 of 60" in played.parts[broken.client]["reason"]
 
 
 def test_a_fleet_learns_what_it_never_trained_on() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bramble_client.learn.runtime import Graph, result
 from bramble_client.learn.windows import Windows
@@ -48,15 +49,17 @@ class WindowDoubts:
         Unbelievable
             If more than ``MOST`` of them are doubtful.
         """
-        if SIGNATURE not in graph.signatures:
+        good = self._good(graph, data)
+        if good is None:
             return data
-        parts = [result(graph(SIGNATURE, **part.inputs, **part.targets), SIGNATURE, (len(part),)) for part in data.parts(CHUNK)]
-        good = np.concatenate(parts) <= 1  # a NaN is doubtful
-        count = len(data) - int(good.sum())
+        count = len(data) - int(np.count_nonzero(good))
         self._told(count, len(data))
         if count > MOST * len(data):
             raise Unbelievable(f"{count} of {len(data)} {DOUBTED}: check this client's sensors and their units")
         return data[good] if count else data
+
+    def _good(self, graph: Graph, data: Windows) -> NDArray[np.bool_] | None:
+        return plausible(graph, data)
 
     def _told(self, count: int, of: int) -> None:
         self.windows, former, self._many = count, self._many, count > FEW * of
@@ -64,6 +67,15 @@ class WindowDoubts:
             logger.warning("%d of %d windows cannot be true and are not trained on: check this client's sensors and their units", count, of)
         elif former and not self._many:
             logger.info("nearly every window can be true again")
+
+
+def plausible(graph: Graph, data: Windows) -> NDArray[np.bool_] | None:
+    """Return which windows a graph does not doubt, shape (n,), each of them apart from the others; None if it has no opinion."""
+    if SIGNATURE not in graph.signatures:
+        return None
+    parts = [result(graph(SIGNATURE, **part.inputs, **part.targets), SIGNATURE, (len(part),)) for part in data.parts(CHUNK)]
+    good: NDArray[np.bool_] = np.concatenate(parts) <= 1  # a NaN is doubtful
+    return good
 
 
 def improved(before: float, after: float) -> None:

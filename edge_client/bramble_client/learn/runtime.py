@@ -41,19 +41,60 @@ class Graph(Protocol):
 class _Input:
     """What a signature takes under one name."""
 
+    index: int
+    """The runtime's number for it."""
     dtype: Any
     shape: list[int]
     """-1 for any size."""
-    fits: tuple[int, ...] | None = None
-    """The last shape that was found to be such a one."""
+    told: tuple[int, ...] | None = None
+    """The shape of the last array, which the interpreter was told."""
 
     def takes(self, shape: tuple[int, ...]) -> bool:
-        """Return whether it takes an array of a shape, which is mostly the last one again."""
-        if shape != self.fits:
-            if len(shape) != len(self.shape) or any(n not in (-1, m) for n, m in zip(self.shape, shape, strict=True)):
-                return False
-            self.fits = shape
-        return True
+        """Return whether it takes an array of a shape."""
+        return len(shape) == len(self.shape) and all(n in (-1, m) for n, m in zip(self.shape, shape, strict=True))
+
+
+class _Signature:
+    """One signature, with what the runtime's own runner calls behind it.
+
+    That runner tells the interpreter every argument's shape in every call, whereupon it plans its memory anew: a sixth of a call's time in
+    a small model. Here it is told a shape only where it is another than the last time, and never that of a scalar: on aarch64, emulated,
+    ai-edge-litert (1.4 to 2.3) does not survive it, which is empty: a segmentation fault in its ``ResizeInputTensor``. tflite-runtime does.
+    """
+
+    def __init__(self, name: str, runner: Any) -> None:
+        self.name, self._subgraph = name, runner._subgraph_index
+        interpreter = runner._interpreter_wrapper
+        self._resize, self._allocate, self._set = interpreter.ResizeInputTensor, interpreter.AllocateTensors, interpreter.SetTensor
+        self._invoke, self._get = interpreter.Invoke, interpreter.GetTensor
+        self._outputs = tuple(runner._outputs)
+        self.inputs = {
+            key: _Input(runner._inputs[key], told["dtype"], told["shape_signature"].tolist())
+            for key, told in runner.get_input_details().items()
+        }
+
+    def __call__(self, inputs: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
+        """Run it; the arguments are those that it takes, by name."""
+        arrays = []
+        for name, value in inputs.items():
+            taken = self.inputs[name]
+            array = np.asarray(value, taken.dtype, order="C")
+            if array.shape != taken.told:
+                self._reshape(name, taken, array.shape)
+            arrays.append((taken.index, array))
+        self._allocate(self._subgraph)
+        for index, array in arrays:
+            self._set(index, array, self._subgraph)
+        self._invoke(self._subgraph)
+        return {name: self._get(index, self._subgraph) for name, index in self._outputs}
+
+    def _reshape(self, name: str, taken: _Input, shape: tuple[int, ...]) -> None:
+        if not taken.takes(shape):  # the runtimes say no more than which node of theirs failed
+            wanted = f"{name} of shape {taken.shape}, -1 being any size"
+            raise GraphFailed(f"graph: {self.name} takes {wanted}, and got {list(shape)}")
+        if shape:
+            self._resize(taken.index, np.array(shape, np.int32), False, self._subgraph)
+        taken.told = shape
 
 
 class Runtime:
@@ -85,7 +126,7 @@ class Runtime:
             self.signatures: dict[str, dict[str, list[str]]] = self._interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
             raise GraphFailed(f"graph: {self.name} cannot load it ({_first_line(error)})") from error
-        self._runners: dict[str, tuple[Any, dict[str, _Input]]] = {}
+        self._called: dict[str, _Signature] = {}
 
     def __call__(self, signature: str, **inputs: Any) -> dict[str, NDArray[np.float32]]:
         """Run one signature.
@@ -102,35 +143,25 @@ class Runtime:
         GraphFailed
             If there is no such signature, an argument is missing or unknown, a shape does not fit, or the runtime gives up.
         """
-        runner, expected = self._signature(signature)
-        if inputs.keys() != expected.keys():
-            wrong = sorted(inputs.keys() ^ expected.keys())
+        called = self._signature(signature)
+        if inputs.keys() != called.inputs.keys():
+            wrong = sorted(inputs.keys() ^ called.inputs.keys())
             raise GraphFailed(f"graph: {signature} was called with the wrong arguments ({', '.join(wrong[:5])})")
-        arrays = {name: np.asarray(value, expected[name].dtype, order="C") for name, value in inputs.items()}
-        for name, array in arrays.items():
-            # the runtimes say no more than which node of theirs failed
-            if not expected[name].takes(array.shape):
-                wanted = f"{name} of shape {expected[name].shape}, -1 being any size"
-                raise GraphFailed(f"graph: {signature} takes {wanted}, and got {list(array.shape)}")
         try:
-            results: dict[str, NDArray[np.float32]] = runner(**arrays)
+            return called(inputs)
         except (ValueError, RuntimeError) as error:
             raise GraphFailed(f"graph: {signature} failed in {self.name} ({_first_line(error)})") from error
-        return results
 
     def prepare(self) -> None:
         """Do what a first call would do before it computes; what the runtime says of itself it says then."""
         self._interpreter.allocate_tensors()
 
-    def _signature(self, name: str) -> tuple[Any, dict[str, _Input]]:
+    def _signature(self, name: str) -> _Signature:
         if name not in self.signatures:
             raise GraphFailed(f"graph: no signature {name!r}, only {', '.join(sorted(self.signatures)) or 'none'}")
-        if name not in self._runners:
-            runner = self._interpreter.get_signature_runner(name)
-            runner._interpreter_wrapper = _KnownShapes(runner._interpreter_wrapper)
-            details = runner.get_input_details().items()
-            self._runners[name] = runner, {key: _Input(told["dtype"], told["shape_signature"].tolist()) for key, told in details}
-        return self._runners[name]
+        if name not in self._called:
+            self._called[name] = _Signature(name, self._interpreter.get_signature_runner(name))
+        return self._called[name]
 
 
 def result(results: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...], dtype: str = "float32") -> NDArray[Any]:
@@ -140,30 +171,6 @@ def result(results: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...
         given = "nothing" if found is None else f"{found.dtype} of shape {list(found.shape)}"
         raise GraphFailed(f"graph: its result {name} should be {dtype} of shape {list(shape)} and is {given}")
     return found
-
-
-class _KnownShapes:
-    """A runner's interpreter that is told an argument's shape only where it is another than the last time, and never that of a scalar.
-
-    A runner tells it every argument's shape in every call, whereupon it plans its memory anew: a sixth of a call's time in a small model.
-    And on aarch64, emulated, ai-edge-litert (1.4 to 2.3) does not survive a scalar's, which is empty: a segmentation fault in its
-    ``ResizeInputTensor``. tflite-runtime does.
-    """
-
-    def __init__(self, interpreter: Any) -> None:
-        self._interpreter = interpreter
-        self._shapes: dict[int, bytes] = {}
-
-    def ResizeInputTensor(self, index: int, shape: NDArray[np.int32], *options: Any) -> None:
-        told = shape.tobytes()
-        if told and self._shapes.get(index) != told:
-            self._interpreter.ResizeInputTensor(index, shape, *options)
-            self._shapes[index] = told
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._interpreter, name)
-        setattr(self, name, found)  # found at once the next time
-        return found
 
 
 def _interpreter_module(packages: Sequence[str] = RUNTIMES) -> Any:

@@ -240,7 +240,7 @@ class Ready:
     client_id: str
     """Makes this client's shuffles its own."""
     personal: bool = True
-    """Whether it keeps a model of its own, beside the fleet's."""
+    """Whether its site goes by what comes of it: a model of its own beside the fleet's, and forecasts."""
 
 
 def local_run(
@@ -264,7 +264,8 @@ def local_run(
     """
     manifest, client_id, config = ready.manifest, ready.client_id, update.config
     whole = ready.doubts.believable(runtime, ready.data)
-    data = whole[~counting.faults(manifest, whole)]
+    faults = counting.faults(manifest, whole)
+    data = whole[~faults] if faults.any() else whole
     if not len(data):
         raise NotEnoughData(f"{NO_WINDOW}: all {len(whole)} windows are known faults, and none of them is trained on")
     kept = local_state.read(noted, manifest, ready.initial)
@@ -285,7 +286,7 @@ def local_run(
             lambda weights: measure(runtime, fresh, Model(weights, kept.state).arguments(manifest))["error"],
             update.best, best, fresh, manifest,
         ).watched(lambda part: measure(runtime, part, Model(update.best, kept.state).arguments(manifest))["error"], fresh)  # fmt: skip
-    metrics["loss_before"] = measure(runtime, data, before)["loss"]
+    metrics["loss_before"] = tested["loss"] if fresh is data else measure(runtime, data, before)["loss"]
     run = fit(
         runtime, manifest, data, model, config, shuffles(config.seed, client_id, update.round), pace,
         tested=pace.clock.monotonic() - began, part_counts=update.extras.steps,
@@ -293,14 +294,15 @@ def local_run(
     )  # fmt: skip
     trained = run.model
     metrics["loss_after"] = measure(runtime, data, trained.arguments(manifest))["loss"]
-    _check(np.concatenate([trained.weights, trained.state]), metrics, config)
+    _check(trained, metrics, config)
     improved(metrics["loss_before"], metrics["loss_after"])
     moved = controls.moved(update, own, kept.controls, trained.weights, run.done)
     seed = f"{config.seed} {client_id} {update.round} rounding"
     shared = feedback.share(update, trained.weights, kept.left, seed)
+    forecasts = []
     if ready.personal:
         site = site.trained(trained.weights)
-    forecasts = forecast(runtime, manifest, fresh, before)
+        forecasts = list(zip(fresh.time.tolist(), forecast(runtime, manifest, fresh, before).tolist(), strict=False))
     logger.info(
         "round %d: trained on %d windows, loss %.4g to %.4g", update.round, len(data), metrics["loss_before"], metrics["loss_after"]
     )
@@ -319,7 +321,7 @@ def local_run(
             counts=counts,
             seed=seed,
         ),
-        forecasts=list(zip(fresh.time.tolist(), forecasts.tolist(), strict=False)),
+        forecasts=forecasts,
         tested_until=float(whole.time[-1]),
         local_state=local_state.written(manifest, local_state.Kept(trained.state, moved.controls, shared.left, site)),
     )
@@ -355,9 +357,9 @@ def shuffles(seed: int, client_id: str, round_number: int) -> Shuffle:
     return shuffle
 
 
-def _check(weights: Weights, metrics: dict[str, float], config: TrainConfig) -> None:
-    # written so that a NaN fails too
-    if not all(abs(value) < DIVERGED for value in (float(weights.min()), float(weights.max()), *metrics.values())):
+def _check(trained: Model, metrics: dict[str, float], config: TrainConfig) -> None:
+    largest = (float(np.abs(part).max(initial=0)) for part in (trained.weights, trained.state))
+    if not all(abs(value) < DIVERGED for value in (*largest, *metrics.values())):  # written so that a NaN fails too
         losses = f"loss {metrics['loss_before']:.3g} to {metrics['loss_after']:.3g}"
         raise TrainingFault(f"training diverged with learning rate {config.learning_rate:g} ({losses}); lower learning_rate")
 

@@ -17,7 +17,7 @@ from bramble import cli, flags
 from bramble_client.learn import builtin
 from bramble_protocol.errors import BrambleError
 from bramble_server import foundation
-from bramble_server.learning import strategies
+from bramble_server.learning import selection, strategies
 from bramble_server.learning.parameters import Parameters, listed, parameter, read
 from bramble_server.settings import ServerSettings
 from tests.edge_client.plugin import install
@@ -297,6 +297,26 @@ def test_the_page_has_what_combines_as_the_server_refuses_it() -> None:
     for name in strategies.STRATEGIES:
         combines = found[name]["combines"]
         lines.append([name, *("yes" if combines[axis][value] else "no" for axis, values in kinds.items() for value in values)])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    page = (Path(__file__).parents[3] / "docs" / "strategies.md").read_text("utf-8")
+    assert f"\n{table}\n" in page, f"the page lacks\n{table}"
+
+
+def test_the_page_has_which_selection_goes_with_what_as_the_server_refuses_it() -> None:
+    found = {name: strategies.combining.selecting(name, kind.by_loss) for name, kind in selection.SELECTIONS.items()}
+    kinds = {axis: list(values) for axis, values in found["uniform"].items()}
+    head = ["selection", *(f"{axis}: {value}" for axis, values in kinds.items() for value in values)]
+    lines = [head, ["---"] * len(head)]
+    for name, combines in found.items():
+        lines.append([name, *("yes" if combines[axis][value] else "no" for axis, values in kinds.items() for value in values)])
+        for axis, value in ((axis, value) for axis, values in kinds.items() for value in values):
+            given = {axis: value, "selection": name, "min_clients": 10}
+            given |= {"clients_per_round": 10} if value != "asynchronous" else {}
+            if combines[axis][value] or (name, value) == ("uniform", "asynchronous"):  # which is the default, and so says nothing
+                chosen(given)
+            else:
+                with pytest.raises((BrambleError, ValueError), match="selection"):
+                    chosen(given)
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     page = (Path(__file__).parents[3] / "docs" / "strategies.md").read_text("utf-8")
     assert f"\n{table}\n" in page, f"the page lacks\n{table}"

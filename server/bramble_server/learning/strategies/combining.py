@@ -11,6 +11,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import CONTROL, CORRECTION, MOMENTUM, STEPS
 from bramble_server.learning.selection import SELECTIONS
 from bramble_server.learning.strategies.base import Strategy
+from bramble_server.learning.strategies.fedavg import FedAvg
 
 PRIVATE_BLEND = 2
 """Clients of whose weights a number of a private fleet's model is made at least: that of one would be that client's own."""
@@ -153,6 +154,13 @@ RULES = (
     ),
     Rule(
         "",
+        lambda strategy, around: around.discipline == "asynchronous" and around.selection != ALL,
+        "would be given clients by --selection {selection}, and asynchronous rounds ask whoever waited longest; leave it out, or say "
+        "--discipline synchronous",
+        "selection",
+    ),
+    Rule(
+        "",
         lambda strategy, around: strategy.least > around.clients,
         "makes nothing of fewer than {least} clients, and a round would start with {clients}; say {remedy} {least}",
     ),
@@ -182,6 +190,21 @@ def combinations(strategy: Strategy) -> dict[str, dict[str, bool]]:
 def _with(axis: str, value: str) -> Surroundings:
     by_loss = axis == "selection" and value in SELECTIONS and SELECTIONS[value].by_loss
     return replace(Surroundings(by_loss=by_loss), **{axis: value})  # type: ignore[arg-type]
+
+
+def selecting(name: str, by_loss: bool) -> dict[str, dict[str, bool]]:
+    """Return for each discipline and mode whether a selection combines with it, whatever the strategy.
+
+    Parameters
+    ----------
+    by_loss
+        Whether it goes by clients' losses.
+    """
+    around, rules = Surroundings(selection=name, by_loss=by_loss), [rule for rule in RULES if rule.setting == "selection"]
+    return {
+        axis: {value: not any(rule.broken(FedAvg(), replace(around, **{axis: value})) for rule in rules) for value in AXES[axis]}  # type: ignore[arg-type]
+        for axis in ("discipline", "mode")
+    }
 
 
 def _broken(axis: str, strategy: Strategy, around: Surroundings) -> bool:
