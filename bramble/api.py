@@ -128,6 +128,20 @@ class Server:
         answer = self.registry(task)
         return answer["clients"], answer.get("never_seen", [])
 
+    def client(self, name: str, task: str | None = None) -> JSON:
+        """One client, as :meth:`clients` has it, and what is wrong with it (``wrong``)."""
+        return self._ask("GET", f"/clients/{quote(name, safe='')}", task=task)
+
+    def page(self, limit: int, task: str | None = None, **asked: str | int | None) -> JSON:
+        """At most ``limit`` clients in short: ``rows``, and how many there are of what.
+
+        Parameters
+        ----------
+        asked
+            ``offset``, ``sort``, ``search``, ``attention`` and ``group``, as docs/protocol.md has them.
+        """
+        return self._ask("GET", "/clients", None, task=task, limit=limit, **asked)
+
     def forget(self, client: str) -> JSON:
         """Take a client that is gone off the list."""
         return self._ask("DELETE", f"/clients/{quote(client, safe='')}")

@@ -33,8 +33,9 @@ def run(settings: FleetSettings) -> int:
     if settings.as_json:
         print(json.dumps(status, indent=2))
         return 0
-    show(status, terminal.console())
-    return SICK if status["never_seen"] or any(sick(client) for client in status["clients"].values()) else 0
+    unwell = {name: client for name, client in status["clients"].items() if sick(client)}
+    show({**status, "clients": unwell} if settings.sick else status, terminal.console())
+    return SICK if status["never_seen"] or unwell else 0
 
 
 def forget(settings: ForgetSettings) -> int:
@@ -81,7 +82,9 @@ def read(settings: FleetSettings) -> dict[str, Any]:
 
 
 def sick(client: dict[str, Any]) -> bool:
-    """Whether somebody should look after a client: it is gone, does not measure, lacks or doubts something, or the server has remarks."""
+    """Whether somebody should look after a client: the server says so, and of a server that does not tell it is found out here."""
+    if (told := client.get("wrong")) is not None:
+        return bool(told)
     health = client.get("health") or {}
     wrong = health.get("sensors_gone") or health.get("sensors_doubted") or client.get("remarks")
     return not client["fresh"] or bool(wrong) or health.get("disk") not in (None, "ok")
@@ -150,6 +153,8 @@ def show(status: dict[str, Any], console: Console) -> None:
             shares = ", ".join(f"{count} by {model}" for model, count in sorted(counts.items(), key=lambda item: -item[1]))
             console.print(f"{escape(task)}: of those that forecast it, {shares}", soft_wrap=True)
     for name, client in sorted(status["clients"].items()):
+        for complaint in client.get("wrong", ()):
+            console.print(f"[red]{name}[/] {escape(printable(complaint['text']))}{_since(complaint['since'])}", soft_wrap=True)
         for remark in client.get("remarks", ()):
             console.print(f"[red]{name}[/]: {escape(printable(remark))}", soft_wrap=True)
     for name, knock in sorted(status.get("refused", {}).items(), key=lambda item: -item[1]["at"])[:REFUSED]:
@@ -159,6 +164,10 @@ def show(status: dict[str, Any], console: Console) -> None:
             "deploy to it again, or take Bramble off it (uninstall.yml)",
             soft_wrap=True,
         )
+
+
+def _since(at: float | None) -> str:
+    return "" if at is None else f", for {span(time.time() - at)}"
 
 
 def _contract(client: dict[str, Any]) -> str:

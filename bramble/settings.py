@@ -129,6 +129,7 @@ class FleetSettings(OperatorSettings):
     The exit code is 3 if a client is gone, does not measure or lacks a sensor, and 1 if the server does not answer.
     """
 
+    sick: bool = Field(False, description="Show only those that need somebody.")
     as_json: bool = Field(
         False, description="Print JSON instead of a table; the exit code is then 0, whoever is sick.", json_schema_extra={"flags": "--json"}
     )

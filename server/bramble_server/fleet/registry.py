@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 from bramble_protocol.clock import Clock
 from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel, Handshake
-from bramble_server.fleet import eligibility, plausibility
+from bramble_server.fleet import attention, eligibility, plausibility
+from bramble_server.fleet.attention import Complaint, Part
 from bramble_server.fleet.drifts import Drift, compared
 from bramble_server.fleet.namesakes import Namesakes
 from bramble_server.fleet.plausibility import Needs
@@ -47,6 +48,8 @@ class Client:
     health: Health | None = None
     """Its last report on itself, and when it came."""
     health_at: float | None = None
+    ailing: Mapping[str, float] = field(default_factory=dict)
+    """What its reports say is wrong with its machine, by kind, and since when."""
     protocol: int = 1
     """Version of the contract that it speaks: 1 is sent exactly the fields of that version."""
     features: tuple[str, ...] = ()
@@ -207,7 +210,8 @@ class Registry:
         """Note what a client says of itself and its machine; return whether it is asked for other tasks' rounds now than before."""
         known, now = self._clients[client], self.clock.time()
         unwell = {task: eligibility.reason(health, now, needs.well) for task, needs in self._tasks.items()}
-        self._clients[client] = replace(known, health=health, health_at=now, unwell=unwell)
+        ailing = {kind: known.ailing.get(kind, now) for kind, _ in attention.machine(health, now)}
+        self._clients[client] = replace(known, health=health, health_at=now, unwell=unwell, ailing=ailing)
         before = [client in names for names in self._unwell.values()]
         for task, names in self._unwell.items():
             (names.add if unwell[task] and known.connected else names.discard)(client)
@@ -293,13 +297,40 @@ class Registry:
     def _outside(self, client: Client, task: str) -> bool:
         return task in self._tasks and plausibility.outside(client.groups, self._tasks[task]) is not None
 
-    def to_json(self, training: Iterable[str], task: str | None = None) -> dict[str, dict[str, Any]]:
+    def complaints(self, task: str, parts: Mapping[str, Part], release: str) -> dict[str, list[Complaint]]:
+        """Return what is wrong with each client that needs somebody, by id.
+
+        Parameters
+        ----------
+        task
+            Whose rounds and channels are meant.
+        parts
+            Clients' parts in its newest rounds.
+        release
+            This server's version.
+        """
+        now, drifts = self.clock.time(), self.drifts(task)
+        found = {}
+        for name, client in self._clients.items():
+            drift = drifts[name].told(task) if name in drifts else None
+            wrong = attention.complaints(client, parts.get(name), task, now, release, self.namesakes.since(name, now), drift)
+            if wrong:
+                found[name] = wrong
+        return found
+
+    def clients(self) -> list[Client]:
+        """Return everybody who is known."""
+        return list(self._clients.values())
+
+    def to_json(self, training: Iterable[str], task: str | None = None, names: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
         """Return what HTTP shows of every client, by id: of a task, and of the first where none is named.
 
         Parameters
         ----------
         training
             Who is at work for the open round.
+        names
+            Of whom; of everybody if None.
         """
         busy, now = set(training), self.clock.time()
         task = task or next(iter(self._tasks), "")
@@ -332,6 +363,7 @@ class Registry:
                 ],
             }
             for name, client in sorted(self._clients.items())
+            if names is None or name in names
         }
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, jsonify
 
 from bramble_protocol.printable import printable
+from bramble_server.fleet.attention import KINDS
 from bramble_server.web import query, tabular
 from bramble_server.web.errors import RequestError
+from bramble_server.web.roll import MOST, SORTS, Roll
 from bramble_server.web.scopes import needs
 
 if TYPE_CHECKING:
@@ -17,21 +19,44 @@ if TYPE_CHECKING:
 
 def blueprint(services: Services) -> Blueprint:
     """Return the endpoints."""
-    part = Blueprint("clients", __name__)
+    part, roll = Blueprint("clients", __name__), Roll(services)
 
     @part.get("/clients")
-    @query.takes(task=query.text, format=tabular.FORMAT)
+    @query.takes(
+        task=query.text, format=tabular.FORMAT, limit=query.integer(0, MOST), offset=query.integer(0, 2**31), search=query.text,
+        sort=query.word(*SORTS, *(f"-{by}" for by in SORTS)), attention=query.word("any", *KINDS), group=query.text,
+    )  # fmt: skip
     def clients() -> Response:
-        task = services.track(query.asked()["task"]).task
+        asked = query.asked()
+        task = services.track(asked["task"]).task
+        if asked["limit"] is not None and not tabular.wanted():
+            return jsonify(roll.page(task, asked))
+        given = [name for name in ("offset", "search", "sort", "attention", "group") if asked[name] is not None]
+        if given:
+            raise RequestError(400, f"{given[0]}: goes with limit alone, which says how many clients are wanted")
         found = services.registry.to_json(services.coordinator.view.tasks[task].waiting_for, task)
         if services.settings.mode == "private":  # counts alone, in /status
             for client in found.values():
                 (client["health"] or {}).pop("in_use", None)
         if tabular.wanted():
             return tabular.answer("clients", found)
+        wrong = roll.wrong(task)
+        for name, client in found.items():
+            client["wrong"] = [complaint.to_json() for complaint in wrong.get(name, ())]
         return jsonify(
             clients=found, never_seen=services.never_seen(), refused=services.registry.refused.to_json(services.registry.clock.time())
         )
+
+    @part.get("/clients/<name>")
+    @query.takes(task=query.text)
+    def one(name: str) -> Response:
+        task = services.track(query.asked()["task"]).task
+        found = services.registry.to_json(services.coordinator.view.tasks[task].waiting_for, task, {name}).get(name)
+        if found is None:
+            raise RequestError(404, f"there is no client {printable(name)[:63]}")
+        if services.settings.mode == "private":
+            (found["health"] or {}).pop("in_use", None)
+        return jsonify({**found, "id": name, "wrong": [complaint.to_json() for complaint in roll.wrong(task).get(name, ())]})
 
     @part.delete("/clients/<name>")
     @needs("admin")
