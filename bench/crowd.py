@@ -49,21 +49,14 @@ def name(number: int) -> str:
 
 def report(kind: str | None, now: float) -> Health:
     """Return what a client says of itself that has this, or is well."""
-    wrong: dict[str, Any] = {
+    wrong: dict[str, dict[str, Any]] = {
         "power": {"throttled": 1},
         "sensor": {"sensors_gone": ("roof",)},
         "stale": {"sample_age": 6 * EVERY},
         "memory": {"memory_free": 7.0},
-    }.get(kind or "", {})
-    well: dict[str, Any] = {
-        "sample_age": 20.0,
-        "sample_every": EVERY,
-        "throttled": 0,
-        "memory_free": 210.0,
-        "disk_free": 9000.0,
-        "soc_temperature": 52.0,
     }
-    return Health(now, **{**well, "disk": "ok", **wrong})
+    well: dict[str, Any] = {"sample_age": 20.0, "sample_every": EVERY, "throttled": 0, "memory_free": 210.0, "disk_free": 9000.0}
+    return Health(now, **{**well, "soc_temperature": 52.0, "disk": "ok", **wrong.get(kind or "", {})})
 
 
 def populate(server: Server, clients: int) -> None:
@@ -92,8 +85,9 @@ def _part(client: str, number: int, began: float, kind: str) -> dict[str, object
     spread = 1 + int(client[-2:]) / 250
     told = {
         "client": client, "received": began + 0.2, "train_start": began + 0.3, "train_end": began + 3, "replied": began + 4.0,
-        "bytes": 11_396, "samples": 300, "loss_before": 0.2 * spread / number, "loss_after": 0.17 * spread / number, "test_error": 4.0 * spread / number,
-        "test_baseline": 4.4 * spread, "test_samples": 60, "update_norm": 0.3, "cosine": 0.6, "distance": 0.2 * spread, "reason": None,
+        "bytes": 11_396, "samples": 300, "loss_before": 0.2 * spread / number, "loss_after": 0.17 * spread / number,
+        "test_error": 4.0 * spread / number, "test_baseline": 4.4 * spread, "test_samples": 60, "update_norm": 0.3, "cosine": 0.6,
+        "distance": 0.2 * spread, "reason": None,
     }  # fmt: skip
     if kind == "diverging":
         told |= dict.fromkeys(("replied", "loss_after", "test_error", "test_baseline"), None)
