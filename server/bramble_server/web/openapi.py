@@ -99,7 +99,14 @@ ANSWERS: dict[tuple[str, str], Answer] = {
                 strategy=_OBJECT, codec=_OBJECT, discipline=_OBJECT, champion=_maybe("object"), cycle=_INTEGER, tasks=_list(_OBJECT)),
     ),
     ("GET", "/whoami"): Answer("Whose token it is, and what it opens.", _OBJECT),
-    ("GET", "/clients"): Answer("Who has ever been seen.", _object(clients=_OBJECT, never_seen=_STRINGS, refused=_OBJECT)),
+    ("GET", "/clients"): Answer(
+        "Who has ever been seen; with limit, so many of them in short, searched and sorted.",
+        {"anyOf": [
+            _object(clients=_OBJECT, never_seen=_STRINGS, refused=_OBJECT),
+            _object(rows=_list(_OBJECT), found=_INTEGER, total=_INTEGER, connected=_INTEGER, attention=_INTEGER, kinds=_OBJECT, groups=_OBJECT),
+        ]},
+    ),
+    ("GET", "/clients/<name>"): Answer("One client.", _object(id=_STRING, connected=_FLAG, wrong=_list(_OBJECT))),
     ("DELETE", "/clients/<name>"): Answer("Forget a client that is gone.", _object(forgotten=_STRING)),
     ("GET", "/rounds"): Answer("The rounds that were, and the one that runs, ascending.", _object(rounds=_list(_ROUND))),
     ("GET", "/rounds/<int:number>"): Answer("One round, with each client's part.", _ROUND),
