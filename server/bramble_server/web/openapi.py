@@ -103,7 +103,7 @@ ANSWERS: dict[tuple[str, str], Answer] = {
         "Who has ever been seen; with limit, so many of them in short, searched and sorted.",
         {"anyOf": [
             _object(clients=_OBJECT, never_seen=_STRINGS, refused=_OBJECT),
-            _object(rows=_list(_OBJECT), found=_INTEGER, total=_INTEGER, connected=_INTEGER, attention=_INTEGER, kinds=_OBJECT, groups=_OBJECT),
+            _object(rows=_list(_OBJECT), found=_INTEGER, total=_INTEGER, connected=_INTEGER, attention=_INTEGER, kinds=_OBJECT),
         ]},
     ),
     ("GET", "/clients/<name>"): Answer("One client.", _object(id=_STRING, connected=_FLAG, wrong=_list(_OBJECT))),

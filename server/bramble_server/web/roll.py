@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bramble_protocol.graph import Metric
 from bramble_server.fleet import attention
 from bramble_server.fleet.attention import KINDS, Complaint, Part
-from bramble_server.store import rounds
 from bramble_server.installed import release
+from bramble_server.store import rounds
 
 if TYPE_CHECKING:
     from bramble_server.fleet.registry import Client
