@@ -114,6 +114,7 @@ def steps(task: Task, graph: GraphFile, runtime: Runtime) -> Iterator[float]:
     told = {name: np.float32(value) for name, value in settings.items()}
     for _ in range(STEPS):
         rows = {"idx": rng.integers(0, ROWS, (1, BATCH)).astype(np.int32), "sw": np.ones((1, BATCH), np.float32)}
+        rows |= {"draws": rng.random((1, BATCH, face.draws)).astype(np.float32)} if face.draws else {}
         given = {**data, **rows, **told, **still, **weights, **kept, **state}
         found = runtime("descend", **given)
         expected = {name: np.asarray(tensor) for name, tensor in descend(program, given).items()}

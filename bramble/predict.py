@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bramble.settings import PredictSettings
+from bramble_client.hal.channels import known_to_a_task
 from bramble_client.hal.sim import recordings
 from bramble_client.learn.fitting import Model
 from bramble_client.learn.labels import said
@@ -71,6 +72,7 @@ def predicted(graph: GraphFile, path: Path) -> Iterator[Line]:
         If the recording lacks a channel, or has no window.
     """
     manifest = graph.manifest
+    known_to_a_task(manifest.channels, f"task {manifest.task}")
     recording, keys = recordings.load(path), [channel.key for channel in manifest.channels]
     taken = {key for part in manifest.interface.inputs for key in part.channels}
     missing = [key for key in keys if key in taken and key not in recording.channels and key not in manifest.optional]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bramble_client.hal.channels import known_to_a_task
 from bramble_client.hal.errors import RecordingError
 from bramble_client.hal.sim import recordings, rooms
 from bramble_client.learn.labels import said
@@ -196,6 +197,7 @@ def _heated(manifest: Manifest) -> Mapping[str, Readings]:
 
 def _recorded(files: Mapping[str, Path], manifest: Manifest) -> Iterator[tuple[str, Readings]]:
     """Yield the readings of those files that have all channels."""
+    known_to_a_task(manifest.channels, f"task {manifest.task}")
     keys, without = [channel.key for channel in manifest.channels], []
     for name, path in files.items():
         recording = recordings.load(path)

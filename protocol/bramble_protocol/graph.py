@@ -77,7 +77,7 @@ class Manifest:
       ``measured`` also ``error_T, baseline_T``, over the windows in which it is known at all its horizons
     * ``descend(x..., y..., idx[S, B] int32, sw[S, B], lr, mu, momentum, clip, w..., anchor0..., correction0..., velocity0..., s...) ->
       loss, next_w0, ..., next_velocity0, ..., next_s0, ...``: S steps of a local run; row s of ``idx`` picks minibatch s, ``sw`` masks
-      its padding
+      its padding. With ``draws`` in the interface it takes ``draws[S, B, draws]``, too, uniform in [0, 1): what dropout goes by
     * ``doubt(x..., y...) -> doubt[N]``, if the task has bounds: above 1 a window cannot be true, and is not trained on
 
     A step of ``descend`` shortens the gradient g to the length ``clip`` over all weights, and does v = momentum v + g + mu (w - anchor) +
@@ -222,7 +222,7 @@ class Manifest:
         """
         told = {name: value for name, value in (self.former or self).to_wire().items() if name not in ("description", "config", "least")}
         if "interface" in told:
-            told["interface"] = {name: value for name, value in told["interface"].items() if name not in ("slots", "clip_norm")}
+            told["interface"] = {name: value for name, value in told["interface"].items() if name not in ("slots", "clip_norm", "draws")}
         return digest(json.dumps(told, sort_keys=True).encode())
 
 

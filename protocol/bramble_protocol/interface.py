@@ -20,6 +20,8 @@ MOST = 64
 """Inputs, targets, outputs, slots, and horizons of a target."""
 LONGEST = 100_000
 """Bins of a window, and bins to look ahead."""
+MOST_DRAWS = 1 << 20
+"""Random numbers for a row of a minibatch."""
 LARGEST_ANSWER = 1 << 20
 """Bytes that a graph may answer to one window."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -85,6 +87,8 @@ class Interface:
     """The task's own longest gradient, over all weights."""
     measured: tuple[str, ...] = ()
     """Targets that ``evaluate`` measures apart, by their names."""
+    draws: int = 0
+    """Random numbers that ``descend`` takes for each row of a minibatch, by which layers drop something out."""
 
     @classmethod
     def usual(
@@ -123,7 +127,8 @@ class Interface:
         """Return the names of all that ``descend`` takes."""
         tensors = [f"{kind}{i}" for kind in ("w", "anchor", "correction", *self.slots) for i in range(len(layout.tensors))]
         states = [f"s{i}" for i in range(len(self.state.tensors))]
-        return [*(item.name for item in (*self.inputs, *self.targets)), *SETTINGS, *tensors, *states]
+        drawn = ["draws"] if self.draws else []
+        return [*(item.name for item in (*self.inputs, *self.targets)), *SETTINGS, *drawn, *tensors, *states]
 
     @classmethod
     def from_wire(cls, value: Any, channels: Collection[str], layout: Layout, least: int = 1) -> Interface:
@@ -135,7 +140,7 @@ class Interface:
             Naming the first field that is missing, unknown or out of range.
         """
         what = "manifest.interface"
-        item = fields.mapping(value, what, ("inputs", "targets", "outputs", "state", "slots", "clip_norm"), ("measured",))
+        item = fields.mapping(value, what, ("inputs", "targets", "outputs", "state", "slots", "clip_norm"), ("measured", "draws"))
         read = cls(
             inputs=tuple(_input(part, at, channels) for at, part in _each(item["inputs"], f"{what}.inputs")),
             targets=tuple(_target(part, at, channels) for at, part in _each(item["targets"], f"{what}.targets", least)),
@@ -144,6 +149,7 @@ class Interface:
             slots=tuple(fields.text(part, at, 63, _NAME) for at, part in _each(item["slots"], f"{what}.slots", least=0)),
             clip_norm=fields.number(item["clip_norm"], f"{what}.clip_norm", 0, 1e18),
             measured=tuple(fields.text(part, at, 63, _NAME) for at, part in _each(item.get("measured", []), f"{what}.measured", least=0)),
+            draws=fields.integer(item["draws"], f"{what}.draws", 1, MOST_DRAWS) if "draws" in item else 0,
         )
         if odd := set(read.measured) - {part.name for part in read.targets if not part.mask}:
             raise ProtocolError(f"{what}.measured: {min(odd)!r} is not one of its targets")
@@ -160,7 +166,8 @@ class Interface:
         """Return the JSON form."""
         parts = {name: [_wire(part) for part in getattr(self, name)] for name in ("inputs", "targets", "outputs")}
         told = {**parts, "state": self.state.to_wire(), "slots": list(self.slots), "clip_norm": self.clip_norm}
-        return {**told, "measured": list(self.measured)} if self.measured else told
+        told |= {"measured": list(self.measured)} if self.measured else {}
+        return told | ({"draws": self.draws} if self.draws else {})
 
 
 def _wire(part: Value) -> dict[str, Any]:

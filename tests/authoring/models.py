@@ -111,6 +111,7 @@ REFERENCES: dict[str, Callable[[], Task]] = {"climate": Climate, "conv": conv, "
 MODELS: dict[str, Layers] = {
     "lstm": lambda: [L.AveragePooling1D(4), L.LSTM(5, unroll=True)],
     "simple-rnn": lambda: [L.AveragePooling1D(4), L.SimpleRNN(5, unroll=True)],
+    "rolled": lambda: [L.AveragePooling1D(4), L.GRU(4, return_sequences=True), L.LSTM(3, return_sequences=True), L.SimpleRNN(3)],
     "two-grus": lambda: [L.AveragePooling1D(6), L.GRU(4, unroll=True, return_sequences=True), L.GRU(4, unroll=True)],
     "average-pools": lambda: [L.Conv1D(4, 3, activation="tanh"), L.AveragePooling1D(2), L.GlobalAveragePooling1D()],
     "global-max-pool": lambda: [L.Conv1D(4, 3, activation="elu"), L.GlobalMaxPooling1D()],

@@ -42,8 +42,12 @@ class Digamma(keras.layers.Layer):  # type: ignore[misc]
 
 
 REFUSED: dict[str, tuple[Layers, str]] = {
-    "dropout": (lambda: [L.Flatten(), L.Dense(4), L.Dropout(0.5)], "seed_generator_state: .* leave Dropout .* out"),
-    "rolled GRU": (lambda: [L.GRU(4)], r"TensorList.* \(layer .*gru.*\): not among .* built-in operations; .*unroll=True"),
+    "noise": (
+        lambda: [L.Flatten(), L.Dense(4), L.GaussianNoise(0.5)],
+        "gaussian_noise.*: this layer draws random numbers",
+    ),
+    "dropout inside": (lambda: [L.GRU(4, dropout=0.5)], "gru.*: this layer draws random numbers .* take a Dropout layer for it"),
+    "long GRU": (lambda: [L.UpSampling1D(6), L.GRU(4)], r"gru.*: a recurrent layer of 144 steps is not unrolled .* 128 at most"),
     "gelu": (lambda: [L.Flatten(), L.Dense(4, "gelu")], r"Erfc \(layer dense.*\): not among .* approximate=True"),
     "unknown operation": (lambda: [L.Flatten(), L.Dense(4), Digamma()], "Digamma.*: not among .*; replace the layer"),
     "overlapping pool": (

@@ -144,6 +144,11 @@ def add(rows: Iterable[Quantity], owner: str) -> None:
         _added.setdefault(row.key, (row, owner))
 
 
+def known_to_a_task(told: Iterable[Channel], owner: str) -> None:
+    """Add rows for what a task alone knows of, by key and unit: any number is plausible."""
+    add([Quantity(each.key, each.unit, None, -1e12, 1e12) for each in told if not known(each.key) and each.key not in RESERVED], owner)
+
+
 def quantity(channel: str) -> Quantity:
     """Return the row of a channel; ``attic.temperature`` is a temperature.
 

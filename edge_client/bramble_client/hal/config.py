@@ -12,22 +12,34 @@
     gain = { humidity = 1.02 }        # never beyond 100 %
     humidity_follows = true           # relative humidity follows an offset of the same chip's temperature
 
-A driver may take options of its own beside these: ``bramble sensors list --options``.
+A driver may take options of its own beside these: ``bramble sensors list --options``. A channel that Bramble does not have, for drivers
+that are told which channels they have (``mqtt``, ``kernel``), is declared beside the sensors::
+
+    [[channel]]
+    key = "power_kw"
+    unit = "kW"
+    low = 0                           # plausible range: beyond it a reading is an error
+    high = 20
+    resolution = 0.001                # smallest step worth keeping
+    jump = 5                          # largest change between two readings that needs no second look; default: any
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bramble_client.hal import catalogue, tables
+from bramble_client.hal import catalogue, channels, tables
 from bramble_client.hal.bus import FIRST_ADDRESS, LAST_ADDRESS
+from bramble_client.hal.channels import Quantity
 from bramble_client.hal.drivers import options
 from bramble_client.hal.drivers.base import NAME, Driver, Streaming, guarded
-from bramble_client.hal.errors import ConfigError, SensorError, UnknownSensor
+from bramble_client.hal.errors import ChannelRefused, ConfigError, SensorError, UnknownSensor
 
+CHANNEL_KEYS = ("key", "unit", "low", "high", "resolution", "jump")
 KEYS = ("driver", "bus", "address", "name", "every", "rate", "offset", "gain", "humidity_follows")
 
 
@@ -64,9 +76,9 @@ def load(path: Path, every: float | None = None) -> tuple[list[SensorConfig], li
     ConfigError
         If the file cannot be read or is not TOML.
     """
-    _, entries = tables.read(path, "sensor", ConfigError)
+    _, entries = tables.read(path, "sensor", ConfigError, ("channel",))
     sensors: list[SensorConfig] = []
-    problems: list[SensorError] = []
+    problems: list[SensorError] = list(_channels(path))
     for entry in entries:
         try:
             sensor = _sensor(entry, every)
@@ -82,6 +94,29 @@ def load(path: Path, every: float | None = None) -> tuple[list[SensorConfig], li
             error.sensor = str(entry.values.get("name", entry.values.get("driver")))
             problems.append(error)
     return sensors, problems
+
+
+def _channels(path: Path) -> Iterator[ConfigError]:
+    """Add the file's own channels to the table; yield what is wrong with each that cannot be."""
+    for entry in tables.read(path, "channel", ConfigError, ("sensor",))[1]:
+        try:
+            entry.only(*CHANNEL_KEYS)
+            row = Quantity(
+                entry.text("key", channels.KEY.pattern),
+                entry.text("unit", ".*"),
+                None,
+                entry.number("low", -1e12, 1e12),
+                entry.number("high", -1e12, 1e12),
+                entry.number("resolution", 1e-12, 1e12, 0.001),
+                entry.number("jump", 0, math.inf, math.inf),
+            )
+            try:
+                channels.add([row], path.name)
+            except ChannelRefused as error:
+                entry.wrong("key", str(error).partition("; ")[0] + "; correct it here")  # its own remedy is one for packages
+        except ConfigError as error:
+            error.sensor = str(entry.values.get("key"))
+            yield error
 
 
 def _sensor(entry: tables.Entry, usual: float | None) -> SensorConfig:

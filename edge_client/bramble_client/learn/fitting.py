@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,11 @@ STEP_OVER_TEST = 3
 HOPELESS = 2.0
 """Times the seconds that are left which a run must seem to take yet to be given up, where only a whole one is of use."""
 
+DRAWN = 1_000_000
+"""Random numbers that one call is handed, of 4 bytes each; at least those of a step."""
+
+Draw = Callable[[int, int], NDArray[np.float32]]
+"""Returns so many numbers, uniform in [0, 1), for a step by its number: the same ones each time."""
 Shuffle = Callable[[int], NDArray[np.intp]]
 """Returns the numbers below its argument in another order each time."""
 
@@ -78,6 +84,8 @@ class Run:
         Part of the last step that goes into the next.
     clip
         Longest gradient, over all weights; the task's own by default.
+    draw
+        What layers drop something out by, if there are such.
 
     Raises
     ------
@@ -98,7 +106,9 @@ class Run:
         correction: Weights | None = None,
         momentum: float = 0.0,
         clip: float | None = None,
+        draw: Draw | None = None,
     ) -> None:
+        self._draw = draw or drawn_by("")
         self._graph, self._manifest, self._minibatches = graph, manifest, minibatches
         self.model, self.left = start, len(minibatches[0])
         self._windows = {**data.inputs, **data.targets}
@@ -132,7 +142,12 @@ class Run:
 
     def advance(self, steps: int) -> None:
         """Do so many of the steps that are left, or all of them."""
-        steps = self.left if self.whole else min(steps, self.left)
+        steps, draws = self.left if self.whole else min(steps, self.left), self._manifest.interface.draws
+        most = max(1, DRAWN // (draws * self._minibatches[0].shape[1])) if draws and steps else steps
+        for begun in range(0, steps, most) if most else (0,):
+            self._advance(min(most, steps - begun), draws)
+
+    def _advance(self, steps: int, draws: int) -> None:
         idx, sw = (part[self.done : self.done + steps] for part in self._minibatches)
         layout, states = self._manifest.layout, self._manifest.interface.state
         given = {
@@ -144,6 +159,9 @@ class Run:
             **self._slots,
             **self.model.arguments(self._manifest),
         }
+        if draws:
+            drawn = [self._draw(self.done + step, idx.shape[1] * draws) for step in range(steps)]
+            given["draws"] = np.reshape(np.concatenate(drawn) if drawn else np.empty(0, np.float32), (steps, idx.shape[1], draws))
         found = self._graph("fit" if self.whole else "descend", **given)
         self.model = Model(
             layout.join([result(found, f"next_w{i}", tensor.shape) for i, tensor in enumerate(layout.tensors)]),
@@ -166,6 +184,7 @@ def fit(
     part_counts: bool = False,
     correction: Weights | None = None,
     momentum: float = 0.0,
+    draw: Draw | None = None,
 ) -> Run:
     """Train for ``config.epochs`` epochs; a long run in several calls of the graph, between which it may be broken off.
 
@@ -177,7 +196,7 @@ def fit(
         Seconds that a test of all windows took, and will take once more afterwards.
     part_counts
         Whether a run that must end before its last step is of use.
-    correction, momentum
+    correction, momentum, draw
         As a :class:`Run` takes them.
 
     Raises
@@ -192,7 +211,9 @@ def fit(
     visits = config.epochs * len(data)
     if visits > MOST_VISITS:
         raise TrainingFault(f"{config.epochs} epochs of {len(data)} windows are more than {MOST_VISITS} visits in one run; lower epochs")
-    run = Run(graph, manifest, data, start, minibatches(len(data), config, shuffle), config, correction=correction, momentum=momentum)
+    run = Run(
+        graph, manifest, data, start, minibatches(len(data), config, shuffle), config, correction=correction, momentum=momentum, draw=draw
+    )
     steps, each = _first(tested * config.batch_size / len(data), manifest.layout), 0.0
     while run.left:
         if not pace.wanted():
@@ -214,6 +235,17 @@ def fit(
         if run.left:
             pace.breathe(worked, seconds - worked - (0.0 if part_counts else run.left * each))
     return run
+
+
+def drawn_by(seed: str) -> Draw:
+    """Return what draws by a seed; a step's numbers are the same however many steps a call does."""
+
+    def draw(step: int, count: int) -> NDArray[np.float32]:
+        # numpy has a generator, too, but it takes 4 MB of a client's memory
+        whole = np.frombuffer(random.Random(f"{seed} {step}").randbytes(4 * count), "<u4")
+        return (whole >> 8).astype(np.float32) * np.float32(2**-24)
+
+    return draw
 
 
 def _first(tested: float, layout: Layout) -> int:

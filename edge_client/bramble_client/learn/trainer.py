@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bramble_client.learn import controls, counting, feedback, local_state
 from bramble_client.learn.counting import CHUNK, LARGEST_ANSWER
-from bramble_client.learn.fitting import Model, Shuffle, TrainingFault, fit
+from bramble_client.learn.fitting import Model, Shuffle, TrainingFault, drawn_by, fit
 from bramble_client.learn.gathering import NotEnoughData, enough
 from bramble_client.learn.graphs import GraphCache, GraphRejected
 from bramble_client.learn.labels import Columns, Labels, labelled
@@ -291,6 +291,7 @@ def local_run(
         runtime, manifest, data, model, config, shuffles(config.seed, client_id, update.round), pace,
         tested=pace.clock.monotonic() - began, part_counts=update.extras.steps,
         correction=controls.correction(update, own), momentum=update.extras.momentum,
+        draw=drawn_by(f"{config.seed} {client_id} {update.round} dropout"),
     )  # fmt: skip
     trained = run.model
     metrics["loss_after"] = measure(runtime, data, trained.arguments(manifest))["loss"]

@@ -110,14 +110,14 @@ class Task(ABC):
             raise ProtocolError(f"task {self.name}: optimizer {self.optimizer!r} is none of {', '.join(SLOTS)}")
         return SLOTS[self.optimizer]
 
-    def interface(self, state: Layout) -> Interface:
-        """Return what goes in and comes out of the task's graph, whose layers keep this state."""
+    def interface(self, state: Layout, draws: int = 0) -> Interface:
+        """Return what goes in and comes out of the task's graph, whose layers keep this state and take so many random numbers a row."""
         if self.several:
-            return Interface(self.inputs, self.targets, self.outputs, state, self._slots, self.clip_norm, self.measured)
+            return Interface(self.inputs, self.targets, self.outputs, state, self._slots, self.clip_norm, self.measured, draws)
         keys = [channel.key for channel in self.channels]
-        return replace(Interface.usual(keys, self.window, self.target, self.horizon, self._slots, self.clip_norm), state=state)
+        return replace(Interface.usual(keys, self.window, self.target, self.horizon, self._slots, self.clip_norm), state=state, draws=draws)
 
-    def manifest(self, layout: Layout, state: Layout | None = None) -> Manifest:
+    def manifest(self, layout: Layout, state: Layout | None = None, draws: int = 0) -> Manifest:
         """Describe the task for those who serve and run its graph."""
         return Manifest(
             task=self.name,
@@ -130,7 +130,7 @@ class Task(ABC):
             layout=layout,
             metric=self.metric,
             config=self.config,
-            declared=self.interface(state or Layout(())),
+            declared=self.interface(state or Layout(()), draws),
             kind=self.kind,
             optional=self.optional,
             stride=self.stride,

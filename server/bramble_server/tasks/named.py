@@ -101,9 +101,10 @@ class Named:
 
     def _manifest(self, task: Task, graph: GraphFile) -> Manifest:
         """Return what a task says of itself, as whoever reads the graph would have it."""
+        face = graph.manifest.interface
 
         def declared() -> Manifest:
-            return Manifest.from_wire(task.manifest(graph.manifest.layout, graph.manifest.interface.state).to_wire())
+            return Manifest.from_wire(task.manifest(graph.manifest.layout, face.state, face.draws).to_wire())
 
         return self._asked(declared)
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
-from bramble_client.hal.channels import TABLE
+from bramble_client.hal.channels import quantity
 from bramble_client.hal.clock import Clock
 
 
@@ -76,7 +76,7 @@ class Scene:
         value = self._values[key]
         if value is None:
             self._absent.add(key)
-            row = TABLE[key]
+            row = quantity(key)
             return self._held.get(key, (row.low + row.high) / 2)
         self._absent.discard(key)
         self._held[key] = value

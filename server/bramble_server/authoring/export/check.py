@@ -36,6 +36,8 @@ def check(flatbuffer: bytes, program: Program) -> None:
     y = {part.name: _random(part, rng) for part in program.interface.targets}
     minibatches = {"idx": rng.permutation(ROWS).reshape(2, 6).astype(np.int32), "sw": np.ones((2, 6), np.float32)}
     minibatches["sw"][1, 4:] = 0
+    if program.interface.draws:
+        minibatches["draws"] = rng.random((2, 6, program.interface.draws)).astype(np.float32)
     # away from the initial weights, where a layer may be all zeros and hide the gradients behind it
     w = _named("w", [tensor + rng.normal(0, 0.1, tensor.shape) for tensor in program.layout.split(program.initial())])
     state = _named("s", list(program.interface.state.split(program.state())))
@@ -76,8 +78,9 @@ def descend(program: Program, given: dict[str, Any]) -> dict[str, Any]:
     anchor, correction = ([given.get(f"{kind}{i}", 0.0) for i in range(count)] for kind in ("anchor", "correction"))
     kept = {slot: [given.get(f"{slot}{i}", 0.0) for i in range(count)] for slot in slots}
     state = [given[f"s{i}"] for i in range(len(program.interface.state.tensors))]
-    for rows, mask in zip(given["idx"], given["sw"], strict=True):
+    for step, (rows, mask) in enumerate(zip(given["idx"], given["sw"], strict=True)):
         batch = {name: tf.constant(given[name][rows]) for name in windows}
+        batch |= {"draws": tf.constant(given["draws"][step])} if "draws" in given else {}
         with tf.GradientTape() as tape:
             tape.watch(w)
             output, state = program.output(batch, w, state, training=True)

@@ -14,15 +14,8 @@ from bramble_server.authoring.export.gradients import ExportError, tf
 from bramble_server.authoring.export.program import Program
 from bramble_server.tasks.base import Task
 
-UNROLL = "build recurrent layers with unroll=True"
 REMEDIES = {
     "Erfc": "take silu, or gelu with approximate=True, for gelu",
-    "TensorListReserve": UNROLL,
-    "TensorListStack": UNROLL,
-    "TensorListFromTensor": UNROLL,
-    "TensorListSetItem": UNROLL,
-    "TensorListGetItem": UNROLL,
-    "TensorListElementShape": UNROLL,
 }
 """What to do about an operation that is not built in, where it is known."""
 

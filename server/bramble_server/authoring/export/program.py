@@ -17,6 +17,7 @@ from bramble_protocol.interface import MEASURES, SGD, Value
 from bramble_protocol.layout import Layout, Weights
 from bramble_server.authoring.export import convolution  # noqa: F401  (registers its gradients)
 from bramble_server.authoring.export.gradients import OVERRIDES, ExportError, Tensor, no_gradient, tf
+from bramble_server.authoring.export.layers import Draws, ready
 from bramble_server.tasks.base import Task
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
@@ -43,7 +44,9 @@ class Program:
     """
 
     def __init__(self, task: Task, model: Any) -> None:
-        self.task, self.model = task, model
+        self._draws = Draws()
+        self.task, self.model = task, ready(model, self._draws)
+        model = self.model
         self._check_shapes()
         if not model.trainable_variables:
             raise ExportError(f"{task.name}: the model has no trainable weights")
@@ -52,7 +55,7 @@ class Program:
         self._states = self._changing()
         variables = [model.non_trainable_variables[i] for i in self._states]
         state = [{"name": variable.path, "shape": list(variable.shape)} for variable in variables]
-        self.manifest: Manifest = task.manifest(self.layout, Layout.from_wire(state, "state", least=0))
+        self.manifest: Manifest = task.manifest(self.layout, Layout.from_wire(state, "state", least=0), self._draws.count)
         self.interface = self.manifest.interface
 
     def initial(self) -> Weights:
@@ -70,6 +73,7 @@ class Program:
         y = [_spec(item.name, None, *item.shape, dtype=item.dtype) for item in face.targets]
         w, state = _specs("w", self.layout), _specs("s", face.state)
         minibatches = [_spec("idx", None, None, dtype="int32"), _spec("sw", None, None)]
+        minibatches += [_spec("draws", None, None, face.draws)] if face.draws else []
         slots = [spec for slot in face.slots for spec in _specs(slot, self.layout)]
         model = [*w, *_specs("anchor", self.layout), *_specs("correction", self.layout), *slots, *state]
         found = {
@@ -151,6 +155,7 @@ class Program:
         fixed = [tf.constant(value) for value in self._fixed]
         for i, tensor in zip(self._states, state, strict=True):
             fixed[i] = tensor
+        self._draws.now = given.get("draws")
         y, after = self.model.stateless_call(list(weights), fixed, self._part(given, self.interface.inputs), training=training)
         return y if self.task.several else tf.reshape(y, [-1]), [after[i] for i in self._states]
 
@@ -196,7 +201,9 @@ class Program:
         def step(i: Tensor, total: Tensor, *carried: Tensor) -> Any:
             now, before, noted = (list(carried[low:high]) for low, high in zip((0, *ends), ends, strict=False))
             rows, mask = tf.gather(idx, i), tf.gather(sw, i)
-            loss, slopes, after = self.gradients({name: tf.gather(given[name], rows) for name in windows}, mask, weights(now), noted)
+            batch = {name: tf.gather(given[name], rows) for name in windows}
+            batch |= {"draws": tf.gather(given["draws"], i)} if "draws" in given else {}
+            loss, slopes, after = self.gradients(batch, mask, weights(now), noted)
             now, before = move(slopes, now, before)
             return (i + 1, total + loss, *now, *before, *after)
 
@@ -255,9 +262,10 @@ class Program:
         changed = [i for i, (old, new) in enumerate(zip(fixed, after, strict=True)) if new is not old]
         for variable in (self.model.non_trainable_variables[i] for i in changed):
             if variable.dtype != "float32":
+                owners = [layer.name for layer in self.model._flatten_layers() if any(each is variable for each in layer.variables)]
                 raise ExportError(
-                    f"{variable.path}: its layer draws random numbers from this state while it trains, which no graph can; "
-                    "leave Dropout and other random layers out"
+                    f"{owners[-1] if owners else variable.path}: this layer draws random numbers while it trains, which no graph can; "
+                    "take a Dropout layer for it, or leave it out"
                 )
         return changed
 
