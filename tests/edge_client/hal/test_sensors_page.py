@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bramble_client.hal import Quality, catalogue, config
+from bramble_client.hal import Quality, catalogue, channels, config
 from bramble_client.hal.clock import VirtualClock
 from bramble_client.hal.gpio import PATTERNS, Status
 from bramble_client.hal.sim import script
 from bramble_client.hal.sim.faults import Kind
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sensors.md").read_text(encoding="utf-8")
-SENSORS, OPTIONS, OTHERS, FAULTS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+SENSORS, OPTIONS, OTHERS, FAULTS, OWN = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_its_configuration_loads(tmp_path: Path) -> None:
@@ -39,6 +39,14 @@ def test_its_sensors_that_others_read_load(tmp_path: Path) -> None:
     sensors, problems = config.load(path)
     assert [sensor.driver.channels for sensor in sensors] == [("temperature",)] * (2 - len(problems))
     assert all("adafruit-circuitpython-mcp9808" in str(problem) for problem in problems), "or the library is not installed"
+
+
+def test_its_channel_of_ones_own_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "_added", {})
+    (tmp_path / "sensors.toml").write_text(OWN)
+    sensors, problems = config.load(tmp_path / "sensors.toml")
+    assert problems == []
+    assert [sensor.driver.channels for sensor in sensors] == [("power_kw",)]
 
 
 @pytest.mark.parametrize("name", [name for name in catalogue.BUILTIN if name != "bme680"])
