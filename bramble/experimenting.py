@@ -78,7 +78,7 @@ def _run(experiment: grid.Experiment, folder: Path, progress: Progress) -> list[
         found.append({})
         for seed, settings in cell.settings.items():
             ready, label = Run(settings), f"{cell.label}, seed {seed}"
-            at = folder / "runs" / grid.folder_name(ready)
+            at = folder / "runs" / ready.name
             kept = _finished(at)
             summary, metric = kept or _simulated(ready, at, progress, label), ready.metric
             told = f"{metric.name} {summary['error']:.3f} {metric.unit}, baseline {summary['baseline']:.3f}"

@@ -13,6 +13,7 @@ from bramble.reach import ReachSettings
 from bramble_protocol.server_address import server_address
 from bramble_server.round_settings import RoundSettings, Seconds
 from bramble_server.settings import names
+from bramble_server.tracking import checked
 
 
 class DemoSettings(BaseSettings):
@@ -44,6 +45,9 @@ class WorkersSettings(BaseSettings):
     )  # fmt: skip
     backend: Literal["threads", "ray"] = Field(
         "threads", description="Who trains them: threads of this process, or processes of Ray, which takes pip install 'bramble-fl[ray]'."
+    )
+    log_to: Annotated[str, AfterValidator(checked)] | None = Field(
+        None, description="Write curves there, too: tensorboard:FOLDER (bramble-fl[tensorboard]), or mlflow:ADDRESS of a tracking server."
     )
     ray_address: str | None = Field(
         None, description="Ray cluster to train on, such as 192.0.2.10:6379; without it one is started on this machine.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
@@ -20,7 +19,7 @@ from bramble_protocol.graph import Metric
 from bramble_server.round_settings import OPTIONED
 
 TABLES = ("title", "simulate", "grid")
-OWN = ("workers", "backend", "ray_address", "out", "as_json", "seed")
+OWN = ("workers", "backend", "ray_address", "log_to", "out", "as_json", "seed")
 """Settings of a simulation that are not a cell's: where and how it runs, and the seed, by which cells are repeated."""
 
 
@@ -97,12 +96,6 @@ def read(path: Path, machine: WorkersSettings) -> Experiment:
     if len(metrics) > 1:
         raise _error(path, text, "task", "task: the errors of these tasks cannot be compared; write an experiment for each")
     return Experiment(path, title, tuple(cells), metrics.pop())
-
-
-def folder_name(run: Run) -> str:
-    """Return where the results of a simulation lie: by its strategy and seed for a reader, and by all its settings for safety."""
-    digest = hashlib.sha256(json.dumps(run.about, sort_keys=True, default=str).encode()).hexdigest()[:8]
-    return f"{run.choice.name}-seed{run.settings.seed}-{digest}"
 
 
 def _named(path: Path, text: str, table: Mapping[str, Any]) -> dict[str, Any]:

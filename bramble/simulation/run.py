@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -22,6 +24,7 @@ from bramble_server import foundation
 from bramble_server.learning import codec, strategies
 from bramble_server.round_settings import RoundSettings
 from bramble_server.settings import Alone
+from bramble_server.tracking import begun
 
 INTERRUPTED = "interrupted"
 """Why a run stopped that somebody stopped."""
@@ -108,6 +111,12 @@ class Run:
             "scenario": self._scenario.model_dump(),
         }
 
+    @property
+    def name(self) -> str:
+        """What its results are called: by strategy and seed for a reader, and by all of its settings for safety."""
+        digest = hashlib.sha256(json.dumps(self.about, sort_keys=True, default=str).encode()).hexdigest()[:8]
+        return f"{self.choice.name}-seed{self.settings.seed}-{digest}"
+
     def play(self, told: Callable[[Played], None]) -> Outcome:
         """Play its rounds, or until Ctrl-C, or until no round can open.
 
@@ -119,12 +128,18 @@ class Run:
         played: list[Played] = []
         stopped = None
         began = time.monotonic()
-        with _silent_clients(), closing(self._workers()) as workers:
+        where = self.settings.log_to
+        with (
+            _silent_clients(), closing(self._workers()) as workers,
+            begun(where, self.name, self.about) if where else nullcontext() as curves,
+        ):  # fmt: skip
             simulation = simulation_of(self._built)(self._built, self.stretches, self._scenario, self.settings.seed, workers)
             try:
                 for each in simulation.play(self.settings.rounds):
                     played.append(each)
                     told(each)
+                    if curves:
+                        curves.round(each.round, _values(each))
             except KeyboardInterrupt:
                 stopped = INTERRUPTED
             except BrambleError as error:
@@ -138,6 +153,15 @@ class Run:
 
             return RayWorkers(graph, settings.workers, settings.ray_address)
         return Threads(graph, settings.workers)
+
+
+def _values(played: Played) -> dict[str, float | None]:
+    """Return what curves have of a round; its error is on what was held out, as the task's metric."""
+    found: dict[str, float | None] = {
+        "committed": float(played.state == "committed"), "seconds": played.ended - played.opened, "asked": played.asked,
+        "answered": played.delivered, "error": played.error, "baseline": played.baseline,
+    }  # fmt: skip
+    return found | {name: value for name, value in played.metrics.items() if "." not in name and not name.startswith("test_")}
 
 
 @contextmanager

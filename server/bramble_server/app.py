@@ -12,7 +12,7 @@ from flask import Flask
 from bramble_protocol import codecs, released
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.notify import TIMESYNCD, notify
-from bramble_server import foundation, memory
+from bramble_server import foundation, memory, tracking
 from bramble_server import web as http
 from bramble_server.fleet import revocation
 from bramble_server.fleet.admission import Admission
@@ -41,6 +41,9 @@ TEXT = 1 << 20
 
 READERS = 4
 """HTTP answers that are read and rendered at once."""
+
+CURVES = {"task", "mode", "strategy", "strategy_option", "codec", "discipline", "selection", "min_clients", "seed"}
+"""Settings that are written down with the curves of a server."""
 
 GARBAGE = (50_000, 20, 50)
 """When Python looks for garbage that refers to itself; what it usually does took a fifth of the time of a round of a thousand clients."""
@@ -85,6 +88,10 @@ class Server:
         emitter = Emitter(transport, self.registry, loop.offload)
         self.coordinator = Coordinator(settings, tracks, self.store, self.registry, emitter, loop, self.metrics, self.archive)
         self.metrics.went_by(self._choices)
+        about = settings.model_dump(mode="json", include=CURVES)
+        self.curves = tracking.begun(settings.log_to, "server", about) if settings.log_to else None
+        if self.curves:
+            self.metrics.follow(self.curves.of_task)
         admission = Admission(self.registry, tokens, settings.simulated_welcome)
         transport.attach(Handlers(transport, loop, admission, self.registry, self.coordinator, emitter, self.metrics, self.limited_log))
         self.home = HomeAssistant(settings, self.coordinator, self.registry) if settings.mqtt else None
@@ -129,6 +136,8 @@ class Server:
 
     def close(self) -> None:
         """Let go of the store and the rounds' files."""
+        if self.curves:
+            self.curves.close()
         self.archive.close()
         self.store.close()
 

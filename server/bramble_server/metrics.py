@@ -50,6 +50,7 @@ class Metrics:
     def __init__(self, metrics: Mapping[str, Metric], registry: Registry, never_seen: Callable[[], Iterable[str]] = list) -> None:
         self._collectors = CollectorRegistry()
         self._registry = registry
+        self._followers: list[Callable[[str, int, Mapping[str, float | None]], None]] = []
         self._rounds = Counter("bramble_rounds", "Rounds that ended, by how.", ["task", "state"], registry=self._collectors)
         self._seconds = Histogram(
             "bramble_round_seconds", "How long committed rounds took.", ["task"], registry=self._collectors, buckets=_SECONDS
@@ -125,8 +126,9 @@ class Metrics:
         self._ended.labels(task, state).set(ended)
 
     def round_ended(
-        self, task: str, state: str, seconds: float, metrics: Mapping[str, float], parts: Mapping[str, Mapping[str, Any]], now: float
-    ) -> None:
+        self, task: str, state: str, seconds: float, metrics: Mapping[str, float], parts: Mapping[str, Mapping[str, Any]], now: float,
+        number: int,
+    ) -> None:  # fmt: skip
         """Note a round, each client's part in it, and its pooled metrics if it was committed."""
         self._rounds.labels(task, state).inc()
         self.last_round(task, state, now)
@@ -134,9 +136,28 @@ class Metrics:
         self._took_part["answered"].labels(task).set(sum(part.get("replied") is not None for part in parts.values()))
         for client in parts:
             self._asked.labels(task, client).inc()
+        for follow in self._followers:
+            follow(task, number, self._values(task, state, seconds, metrics, parts))
         if state == "committed":
             self._seconds.labels(task).observe(seconds)
             self.measured(task, metrics)
+
+    def follow(self, told: Callable[[str, int, Mapping[str, float | None]], None]) -> None:
+        """Have each round told as it ends: its task, its number, and what it came to, with the errors as the task's metric."""
+        self._followers.append(told)
+
+    def _values(
+        self, task: str, state: str, seconds: float, metrics: Mapping[str, float], parts: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, float | None]:
+        answered = sum(part.get("replied") is not None for part in parts.values())
+        found: dict[str, float | None] = {
+            "committed": float(state == "committed"), "seconds": seconds, "asked": len(parts), "answered": answered,
+        }  # fmt: skip
+        if state == "committed":
+            read = self._measures.metrics[task].read
+            found |= {name.removeprefix("test_"): read(metrics[name]) for name in ("test_error", "test_baseline") if name in metrics}
+            found |= {name: value for name, value in metrics.items() if "." not in name and not name.startswith("test_")}
+        return found
 
     def measured(self, task: str, metrics: Mapping[str, float]) -> None:
         """Note what a committed round measured; what it did not measure stays what it was."""

@@ -17,6 +17,7 @@ from bramble_protocol.amounts import seconds
 from bramble_protocol.mqtt.address import broker_address, fit_together
 from bramble_server.fleet import eligibility
 from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
+from bramble_server.tracking import checked
 
 TRACKED = (
     *("rounds", "every", "deadline", "adaptive_deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate", "seed"),
@@ -228,6 +229,11 @@ class ServerSettings(RoundSettings):
     )
     keep_per_client: int = Field(
         10_000_000, ge=1000, description="Mirrored readings of one client to keep, some 30 bytes each; the oldest make room."
+    )
+    log_to: Annotated[str, AfterValidator(checked)] | None = Field(
+        None,
+        description="Write each round's curves there, too: tensorboard:FOLDER (bramble-fl[tensorboard]), or mlflow:ADDRESS of a tracking "
+        "server.",
     )
     mqtt: Annotated[str | None, AfterValidator(broker_address)] = Field(
         None,

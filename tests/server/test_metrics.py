@@ -45,8 +45,8 @@ def test_every_series_is_there_from_the_start() -> None:
 
 def test_rounds_are_counted_by_their_end_and_committed_ones_timed() -> None:
     metrics = made()
-    metrics.round_ended("small", "committed", 0.3, {"test_error": 2.0, "test_baseline": 4.0}, PARTS, 1000.0)
-    metrics.round_ended("small", "abandoned", 60.0, {"test_error": 9.0}, PARTS, 1000.0)
+    metrics.round_ended("small", "committed", 0.3, {"test_error": 2.0, "test_baseline": 4.0}, PARTS, 1000.0, 1)
+    metrics.round_ended("small", "abandoned", 60.0, {"test_error": 9.0}, PARTS, 1000.0, 1)
     seen = values(metrics)
     assert seen["bramble_rounds_total", (("state", "committed"), *SMALL)] == 1
     assert seen["bramble_rounds_total", (("state", "abandoned"), *SMALL)] == 1
@@ -57,14 +57,14 @@ def test_rounds_are_counted_by_their_end_and_committed_ones_timed() -> None:
 def test_the_error_is_the_tasks_metric_by_name_and_unit_and_there_is_none_before_it_is_known() -> None:
     metrics = made()
     assert not [name for name, _ in values(metrics) if "task_" in name or "test_" in name]
-    metrics.round_ended("small", "abandoned", 1.0, {"test_error": 9.0}, PARTS, 1000.0)
-    metrics.round_ended("small", "committed", 1.0, {"loss_before": 9.0}, PARTS, 1000.0)
+    metrics.round_ended("small", "abandoned", 1.0, {"test_error": 9.0}, PARTS, 1000.0, 1)
+    metrics.round_ended("small", "committed", 1.0, {"loss_before": 9.0}, PARTS, 1000.0, 1)
     assert not [name for name, _ in values(metrics) if "task_" in name or "test_" in name]
-    metrics.round_ended("small", "committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0}, PARTS, 1000.0)
+    metrics.round_ended("small", "committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0}, PARTS, 1000.0, 1)
     seen, of_what = values(metrics), (("metric", "RMSE"), *SMALL, ("unit", "°C"))
     assert (seen["bramble_task_error", of_what], seen["bramble_task_baseline", of_what]) == (1.5, 2.0)
     assert (seen["bramble_test_error", SMALL], seen["bramble_test_baseline", SMALL]) == (2.25, 4.0), "the means, under their old names"
-    metrics.round_ended("small", "committed", 1.0, {"loss_before": 9.0}, PARTS, 1000.0)
+    metrics.round_ended("small", "committed", 1.0, {"loss_before": 9.0}, PARTS, 1000.0, 1)
     assert values(metrics)["bramble_task_error", of_what] == 1.5, "the last that was measured"
     metrics.forget("small")
     assert not [name for name, _ in values(metrics) if "task_" in name or "test_" in name]
@@ -127,7 +127,7 @@ def test_promtool_finds_nothing() -> None:
         }
     )
     registry.report("pi-1", told)
-    metrics.round_ended("small", "committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0}, PARTS, 1000.0)
+    metrics.round_ended("small", "committed", 1.0, {"test_error": 2.25, "test_baseline": 4.0}, PARTS, 1000.0, 1)
     families = {family.name for family in text_string_to_metric_families(metrics.text().decode()) if family.samples}
     assert len(families) >= 20, "each kind is there"
     promtool = shutil.which("promtool")
@@ -167,7 +167,7 @@ def test_a_round_leaves_when_it_ended_who_was_asked_and_how_many_answered_until_
     metrics.last_round("small", "abandoned", 500.0)
     metrics.went_by(lambda: [("small", {"strategy": "fedprox", "codec": "int8"})])
     for now in (1000.0, 2000.0):
-        metrics.round_ended("small", "committed", 1.0, {}, PARTS, now)
+        metrics.round_ended("small", "committed", 1.0, {}, PARTS, now, 1)
     seen = values(metrics)
     at = "bramble_round_last_timestamp_seconds"
     assert (seen[at, (("state", "abandoned"), *SMALL)], seen[at, (("state", "committed"), *SMALL)]) == (500, 2000)

@@ -326,7 +326,7 @@ class Track:
         self.schedule.ended(self._shared.clock.monotonic(), committed)
         state = "committed" if committed else "abandoned"
         now, parts = self._shared.clock.time(), open_round.parts()
-        self._shared.metrics.round_ended(self.task, state, open_round.seconds, self.model.metrics, parts, now)
+        self._shared.metrics.round_ended(self.task, state, open_round.seconds, self.model.metrics, parts, now, open_round.number)
         self._commits.told(open_round)
         self._cohorts.ended(open_round.number, parts, now, open_round.given)
         if committed:
