@@ -34,6 +34,7 @@ from bramble.settings import (
     PinSettings,
     PredictSettings,
     PrivacyPlanSettings,
+    ReceiptSettings,
     RetireTaskSettings,
     RollbackSettings,
     ShowRoundSettings,
@@ -120,6 +121,7 @@ client.command("check", help="Try out sensors, training and the way to the serve
 )
 client.command("list")(flags.command(ListClientsSettings, "fleet", _room("bramble.client", "server", "listed")))
 client.command("latest")(flags.command(LatestSettings, "fleet", _room("bramble.latest", "client")))
+client.command("receipt")(flags.command(ReceiptSettings, "fleet", _room("bramble.receipt", "client")))
 app.add_typer(client, name="client")
 inspector = typer.Typer(invoke_without_command=True)
 inspector.callback()(_without_subcommand(flags.command(InspectorSettings, "inspector", _room("bramble_inspector.app", "inspector"))))

@@ -177,6 +177,18 @@ class LatestSettings(ListSettings):
     )
 
 
+class ReceiptSettings(ListSettings):
+    """Show what left a client on this machine. It is the client's own account: when, what, how much, for which round.
+
+    No server is asked. The exit code is 4 if a line is missing or was changed.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BRAMBLE_RECEIPT_", extra="ignore")
+
+    data_dir: Path = Field(Path("/var/lib/bramble-client"), description="The client's data folder.")
+    lines: int = Field(20, ge=0, description="How many of the newest lines are shown; the totals are of all.")
+
+
 class StopRoundsSettings(TaskSettings):
     """End asynchronous rounds with what has come.
 

@@ -22,6 +22,7 @@ from bramble_client.deliver.home_assistant import HomeAssistant, Own
 from bramble_client.deliver.inbox import Inbox
 from bramble_client.deliver.link import Link
 from bramble_client.deliver.outbox import Item, Outbox
+from bramble_client.deliver.receipt import Receipt
 from bramble_client.evaluating import Evaluating
 from bramble_client.forgetting import Forgetting
 from bramble_client.hal import Board
@@ -90,6 +91,7 @@ class Agent:
             bramble_protocol.VERSION, settings.id, token, board.simulated, channels, settings.version, FEATURES, secrets.token_hex(8),
             settings.group,
         )  # fmt: skip
+        self._receipt = Receipt(folder, settings.server, clock)
         self._link = Link(
             settings.server,
             hello.to_wire(),
@@ -97,6 +99,7 @@ class Agent:
             tls=tls,
             proxy=settings.proxy,
             longest_pause=settings.reconnect_max,
+            leaves=self._receipt.leaves,
             clock=clock,
         )
         download = GraphDownload(settings.server, token, tls, proxy=settings.proxy, clock=clock)
@@ -247,6 +250,7 @@ class Agent:
         self._runner.close()
         self._training.stop(0.5)
         self._traffic.keep()
+        self._receipt.close()
         self._recorder.close()
         self._outbox.close()
 

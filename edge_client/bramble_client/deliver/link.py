@@ -86,6 +86,8 @@ class Link(Worker):
         Longest pause between two attempts, seconds. After a refusal, which only a person can mend, it is ten times that.
     timeout
         Seconds for a connection to come about.
+    leaves
+        Called with event and message before each is sent; of a handshake (``connect``) without its token.
     clock
         Says how long a connection held.
     """
@@ -104,6 +106,7 @@ class Link(Worker):
         proxy: str | None = None,
         longest_pause: float = 30.0,
         timeout: float = 20.0,
+        leaves: Callable[[str, Any], None] = lambda event, payload: None,
         clock: Clock = time,
     ) -> None:
         super().__init__("link")
@@ -114,6 +117,7 @@ class Link(Worker):
         """Version of the contract that is spoken over this connection, or was over the last."""
         self._tls, self._proxy = tls, proxy
         self._timeout, self._clock = timeout, clock
+        self._leaves = leaves
         self._unreachable = Backoff(min(1.0, longest_pause), longest_pause)
         self._refused = Backoff(min(5.0, 10 * longest_pause), 10 * longest_pause)
         self._handlers: dict[str, Handler] = {}
@@ -183,6 +187,7 @@ class Link(Worker):
             connection = self._connection
             self._calls.add(call)
         try:
+            self._leaves(event, payload)
             with self._sending:  # a message and its attachment must not be torn apart by another
                 connection.emit(event, payload, callback=acknowledge)
             answered = call.done.wait(timeout)
@@ -215,6 +220,7 @@ class Link(Worker):
             connection.on(event, _guarded(event, handler))
         connection.on("connect", lambda: self._came_up(connection))
         connection.on("connect_error", lambda *data: refusals.append(data[0] if data else None))
+        self._leaves("connect", {name: value for name, value in handshake.items() if name != "token"})
         try:
             connection.open(self.url, handshake)
         except (SocketIOError, OSError, ValueError) as error:
