@@ -43,7 +43,7 @@ def totals(lines: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
 
 def said(line: dict[str, Any]) -> str:
     """Return a line in words."""
-    what = f"{line['messages']:,} times until {line['until'][11:16]}" if "messages" in line else ", ".join(line["parts"])
+    what = f"{line['messages']:,} sent until {line['until'][11:16]}" if "messages" in line else ", ".join(line["parts"])
     of = "".join(f" of {name} {line[name]}" for name in ("round", "evaluation") if name in line)
     task = f" ({line['task']})" if "task" in line else ""
     return f"{line['at']}  {line['event']}{of}{task}: {line['bytes']:,} bytes: {what}"
