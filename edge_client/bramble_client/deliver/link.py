@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import re
@@ -9,7 +10,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +68,11 @@ class _Call:
     answer: tuple[Any, ...] | None = None
 
 
+Leaves = Callable[[str, int, Sequence[str], Mapping[str, int | str]], None]
+ABOUT = ("round", "evaluation", "task")
+"""Parts of a message that say what it answers."""
+
+
 class Link(Worker):
     """Keeps a connection to the server, and makes a new one whenever it ends, however it ended.
 
@@ -87,7 +93,8 @@ class Link(Worker):
     timeout
         Seconds for a connection to come about.
     leaves
-        Called with event and message before each is sent; of a handshake (``connect``) without its token.
+        Called before each message is sent, and before each handshake (``connect``, told of without its token): with the event, bytes, names
+        of parts, and what it answers.
     clock
         Says how long a connection held.
     """
@@ -106,7 +113,7 @@ class Link(Worker):
         proxy: str | None = None,
         longest_pause: float = 30.0,
         timeout: float = 20.0,
-        leaves: Callable[[str, Any], None] = lambda event, payload: None,
+        leaves: Leaves = lambda event, size, parts, about: None,
         clock: Clock = time,
     ) -> None:
         super().__init__("link")
@@ -187,7 +194,7 @@ class Link(Worker):
             connection = self._connection
             self._calls.add(call)
         try:
-            self._leaves(event, payload)
+            self._tell(event, payload)
             with self._sending:  # a message and its attachment must not be torn apart by another
                 connection.emit(event, payload, callback=acknowledge)
             answered = call.done.wait(timeout)
@@ -201,6 +208,12 @@ class Link(Worker):
         if answered:
             raise LinkDown("the connection to the server ended before it answered")
         raise NoAnswer(f"the server did not answer {event} within {timeout:g} s")
+
+    def _tell(self, event: str, payload: Any) -> None:
+        """Say what is about to leave; whoever keeps it is not handed the message."""
+        said = payload if isinstance(payload, Mapping) else {}
+        about = {name: said[name] for name in ABOUT if isinstance(said.get(name), int | str)}
+        self._leaves(event, size_of(payload), list(said), about)
 
     def run(self) -> None:
         """Connect, and connect again, until told to stop."""
@@ -220,7 +233,7 @@ class Link(Worker):
             connection.on(event, _guarded(event, handler))
         connection.on("connect", lambda: self._came_up(connection))
         connection.on("connect_error", lambda *data: refusals.append(data[0] if data else None))
-        self._leaves("connect", {name: value for name, value in handshake.items() if name != "token"})
+        self._tell("connect", {name: value for name, value in handshake.items() if name != "token"})
         try:
             connection.open(self.url, handshake)
         except (SocketIOError, OSError, ValueError) as error:
@@ -338,3 +351,19 @@ def _status(status: int) -> str:
     if status in (400, 426):
         sentence += " A proxy on the way that does not pass on Upgrade: websocket makes it say that too"
     return sentence
+
+
+def size_of(payload: Any) -> int:
+    """Return the bytes of a message: of its attachments, and of the text that says the rest."""
+    attached = 0
+
+    def aside(value: Any) -> Any:
+        nonlocal attached
+        if isinstance(value, bytes | bytearray | memoryview):
+            attached += len(value)
+            return {"_placeholder": True, "num": 0}
+        if isinstance(value, Mapping):
+            return {str(name): aside(each) for name, each in value.items()}
+        return [aside(each) for each in value] if isinstance(value, list | tuple) else value
+
+    return len(json.dumps(aside(payload), separators=(",", ":"), default=str)) + attached

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +28,8 @@ FULL = 8 << 20
 """Bytes of a file after which another is begun: some years of a round an hour."""
 TOGETHER_S = 3600.0
 """How long messages that belong to no round (reports on the machine, mirrored readings) are counted before a line says so."""
-NUMBERED = ("round", "evaluation", "cycle")
-"""What ties a message to something that was asked."""
+NUMBERED = ("round", "evaluation")
+"""What a message that is a line of its own answers."""
 NOTHING = "0" * 64
 """What the first line of all follows."""
 
@@ -38,7 +38,7 @@ class Receipt:
     """Writes down what is about to leave, before it does. Any thread may call it.
 
     A message that answers a round is a line of its own; others of a kind share one an hour. Each line names the SHA-256 of the one before,
-    so that one that is missing or was changed shows. Nothing of a message's numbers is in it: names of its parts, and their sizes.
+    so that one that is missing or was changed shows. It is not even handed the numbers of a message: names of its parts, and its size.
 
     Parameters
     ----------
@@ -58,15 +58,22 @@ class Receipt:
         self._refused = False
         self._number, self._last = self._found()
 
-    def leaves(self, event: str, payload: Any) -> None:
-        """Note a message before it is sent."""
-        said = payload if isinstance(payload, Mapping) else {}
-        about = {name: said[name] for name in (*NUMBERED[:2], "task") if isinstance(said.get(name), int | str)}
-        size = size_of(payload)
+    def leaves(self, event: str, size: int, parts: Sequence[str], about: Mapping[str, int | str]) -> None:
+        """Note a message before it is sent.
+
+        Parameters
+        ----------
+        size
+            Of all of it, in bytes.
+        parts
+            The names of its parts.
+        about
+            What it answers: of these parts those that say so.
+        """
         with self._lock:
             now = self._clock.time()
-            if "round" in about or "evaluation" in about:
-                self._waiting.append({"at": _moment(now), "event": event, **about, "bytes": size, "parts": sorted(said)})
+            if about.keys() & set(NUMBERED):
+                self._waiting.append({"at": _moment(now), "event": event, **about, "bytes": size, "parts": sorted(parts)})
             else:
                 self._count(event, size, now)
             if self._waiting or self._clock.monotonic() - self._since >= TOGETHER_S:
@@ -128,22 +135,6 @@ class Receipt:
 def digest(line: str) -> str:
     """Return what the next line names of one."""
     return hashlib.sha256(line.encode()).hexdigest()
-
-
-def size_of(payload: Any) -> int:
-    """Return the bytes of a message: of its attachments, and of the text that says the rest."""
-    attached = 0
-
-    def aside(value: Any) -> Any:
-        nonlocal attached
-        if isinstance(value, bytes | bytearray | memoryview):
-            attached += len(value)
-            return {"_placeholder": True, "num": 0}
-        if isinstance(value, Mapping):
-            return {str(name): aside(each) for name, each in value.items()}
-        return [aside(each) for each in value] if isinstance(value, list | tuple) else value
-
-    return len(json.dumps(aside(payload), separators=(",", ":"), default=str)) + attached
 
 
 @dataclass(frozen=True)

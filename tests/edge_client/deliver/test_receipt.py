@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from bramble import cli
 from bramble_client.deliver import receipt as module
-from bramble_client.deliver.link import Link
-from bramble_client.deliver.receipt import FILE, NOTHING, OLDER, Receipt, digest, read, size_of
+from bramble_client.deliver.link import ABOUT, Link, size_of
+from bramble_client.deliver.receipt import FILE, NOTHING, OLDER, Receipt, digest, read
 from bramble_protocol.errors import BrambleError
 from tests.edge_client.socketserver import Server
 from tests.waiting import wait_for
@@ -38,6 +38,10 @@ def clock() -> Clock:
     return Clock()
 
 
+def leave(receipt: Receipt, event: str, message: dict[str, Any]) -> None:
+    receipt.leaves(event, size_of(message), list(message), {name: message[name] for name in ABOUT if name in message})
+
+
 def lines(folder: Path) -> list[str]:
     return (folder / FILE).read_text("utf-8").splitlines()
 
@@ -45,7 +49,7 @@ def lines(folder: Path) -> list[str]:
 def test_an_answer_is_a_line_of_its_own_with_its_round_its_size_and_the_names_of_its_parts_before_it_is_sent(
     tmp_path: Path, clock: Clock
 ) -> None:
-    Receipt(tmp_path, SERVER, clock).leaves("training_complete", ANSWER)
+    leave(Receipt(tmp_path, SERVER, clock), "training_complete", ANSWER)
     [line] = read(tmp_path)
     assert line == {
         **{"n": 1, "at": "2027-01-15T08:00:00Z", "event": "training_complete", "round": 7, "task": "climate"},
@@ -59,29 +63,29 @@ def test_an_answer_is_a_line_of_its_own_with_its_round_its_size_and_the_names_of
 def test_what_belongs_to_no_round_is_counted_and_shares_a_line_an_hour(tmp_path: Path, clock: Clock) -> None:
     receipt = Receipt(tmp_path, SERVER, clock)
     for _ in range(2 * 121):
-        receipt.leaves("health", {"uptime": 1})
+        leave(receipt, "health", {"uptime": 1})
         clock.now += 30
     first, second = read(tmp_path)
     assert (first["messages"], first["bytes"], first["until"]) == (121, 121 * size_of({"uptime": 1}), "2027-01-15T09:00:00Z")
     assert second["messages"] == 121
-    receipt.leaves("health", {"uptime": 1})
+    leave(receipt, "health", {"uptime": 1})
     receipt.close()
     assert read(tmp_path).lines[-1]["messages"] == 1, "what is counted when the client stops is written then"
 
 
 def test_an_answer_brings_along_what_was_counted_before_it(tmp_path: Path, clock: Clock) -> None:
     receipt = Receipt(tmp_path, SERVER, clock)
-    receipt.leaves("health", {})
-    receipt.leaves("training_complete", ANSWER)
+    leave(receipt, "health", {})
+    leave(receipt, "training_complete", ANSWER)
     assert [line["event"] for line in read(tmp_path)] == ["health", "training_complete"]
 
 
 def test_the_chain_goes_on_over_restarts_and_a_line_that_the_power_cut_is_taken_back(tmp_path: Path) -> None:
-    Receipt(tmp_path, SERVER).leaves("training_complete", ANSWER)
+    leave(Receipt(tmp_path, SERVER), "training_complete", ANSWER)
     with (tmp_path / FILE).open("a") as file:
         file.write('{"n":2,"at":"20')
     receipt = Receipt(tmp_path, SERVER)
-    receipt.leaves("training_complete", {**ANSWER, "round": 8})
+    leave(receipt, "training_complete", {**ANSWER, "round": 8})
     found = read(tmp_path)
     assert [(line["n"], line["round"]) for line in found] == [(1, 7), (2, 8)]
     assert found.broken is None
@@ -104,7 +108,7 @@ def test_the_chain_goes_on_over_restarts_and_a_line_that_the_power_cut_is_taken_
 def test_a_line_that_is_missing_changed_or_moved_shows_and_the_command_says_so(change: Any, says: str, tmp_path: Path) -> None:
     receipt = Receipt(tmp_path, SERVER)
     for number in range(5):
-        receipt.leaves("training_complete", {**ANSWER, "round": number})
+        leave(receipt, "training_complete", {**ANSWER, "round": number})
     assert read(tmp_path).broken is None
     (tmp_path / FILE).write_text("".join(f"{line}\n" for line in change(lines(tmp_path))))
     broken = read(tmp_path).broken
@@ -119,13 +123,13 @@ def test_a_full_file_makes_room_and_the_chain_goes_through_both(tmp_path: Path, 
     monkeypatch.setattr(module, "FULL", 3000)
     receipt = Receipt(tmp_path, SERVER)
     for number in range(40):
-        receipt.leaves("training_complete", {**ANSWER, "round": number})
+        leave(receipt, "training_complete", {**ANSWER, "round": number})
     assert (tmp_path / OLDER).exists()
     found = read(tmp_path)
     assert found.broken is None
     assert found.lines[0]["n"] > 1, "the oldest were let go"
     assert found.lines[-1]["round"] == 39
-    Receipt(tmp_path, SERVER).leaves("training_complete", ANSWER)
+    leave(Receipt(tmp_path, SERVER), "training_complete", ANSWER)
     assert read(tmp_path).broken is None
 
 
@@ -133,9 +137,9 @@ def test_what_the_disk_does_not_take_is_written_when_it_does_and_said_once(tmp_p
     receipt = Receipt(tmp_path, SERVER)
     (tmp_path / FILE).mkdir()
     for number in range(3):
-        receipt.leaves("training_complete", {**ANSWER, "round": number})
+        leave(receipt, "training_complete", {**ANSWER, "round": number})
     (tmp_path / FILE).rmdir()
-    receipt.leaves("training_complete", {**ANSWER, "round": 3})
+    leave(receipt, "training_complete", {**ANSWER, "round": 3})
     found = read(tmp_path)
     assert [line["round"] for line in found] == [0, 1, 2, 3]
     assert found.broken is None
@@ -145,16 +149,16 @@ def test_what_the_disk_does_not_take_is_written_when_it_does_and_said_once(tmp_p
 def test_a_file_that_is_none_begins_a_new_chain_and_ends_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / FILE).write_bytes(b"\xff\xfe what\n")
     receipt = Receipt(tmp_path, SERVER)
-    receipt.leaves("training_complete", ANSWER)
+    leave(receipt, "training_complete", ANSWER)
     assert "cannot be read on from" in caplog.text
 
 
 def test_the_command_says_what_left_in_lines_and_in_all(tmp_path: Path) -> None:
     receipt = Receipt(tmp_path, SERVER)
-    receipt.leaves("health", {"uptime": 1})
-    receipt.leaves("health", {"uptime": 2})
-    receipt.leaves("training_complete", ANSWER)
-    receipt.leaves("evaluated", {"evaluation": 3, "task": "climate", "samples": 40})
+    leave(receipt, "health", {"uptime": 1})
+    leave(receipt, "health", {"uptime": 2})
+    leave(receipt, "training_complete", ANSWER)
+    leave(receipt, "evaluated", {"evaluation": 3, "task": "climate", "samples": 40})
     said = CliRunner().invoke(cli.app, ["client", "receipt", "--data-dir", str(tmp_path)])
     assert said.exit_code == 0
     assert "training_complete of round 7 (climate): " in said.stdout
