@@ -137,7 +137,7 @@ class Agent:
             clock,
         )
         self._strain = Strain(folder, self._reporter.wake)
-        self.attention = Attention(settings.classes, settings.ask_daily, self._recorder.labels)
+        self.attention = Attention(settings.classes, settings.ask_daily, self._recorder.labels, self._recorder)
         """What an answer calls for on the spot; whoever has a lamp sets its ``ask``."""
         part = Participation(
             self._trainer, self._recorder, self._outbox, self._cycles if board.simulated else None, self._strain, self._halted,

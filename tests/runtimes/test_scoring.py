@@ -43,7 +43,7 @@ class Client:
         self.trainer = Trainer(folder, lambda _: GRAPH.data, "pi-1")
         self.part = Participation(
             self.trainer, self.recorder, self.outbox, None, Strain(folder), lambda: self.halted,
-            Latest(folder / "latest.json", "pi-1", time.time), Attention((), 0, tuple),
+            Latest(folder / "latest.json", "pi-1", time.time), Attention((), 0, tuple, self.recorder),
             private=private, serves=lambda graph: True, clock=time,
         )  # fmt: skip
         self._evaluating = Evaluating(self.trainer, self.recorder, self.outbox, self.part, lambda: self.halted, private, time)

@@ -26,12 +26,15 @@ class Asking:
         Most questions in a day (UTC).
     share
         Part of the windows that may be asked about, the least sure ones.
+    asked
+        What a former process had in ``asked`` at last.
     """
 
-    def __init__(self, daily: int, share: float) -> None:
+    def __init__(self, daily: int, share: float, asked: tuple[int, int] = (-1, 0)) -> None:
         self._daily, self._share = daily, share
         self._margins: deque[float] = deque(maxlen=REMEMBERED)
-        self._day, self._asked = -1, 0
+        self.asked = asked
+        """The last day with a question, since 1970-01-01 UTC, and how many it had."""
 
     def about(self, probabilities: Sequence[float], at: float) -> bool:
         """Return whether to ask about a window.
@@ -47,11 +50,10 @@ class Asking:
         margin, day = first - second, int(at // DAY_S)
         small = len(self._margins) < FEW or margin <= float(np.quantile(self._margins, self._share))
         self._margins.append(margin)
-        if day != self._day:
-            self._day, self._asked = day, 0
-        if not small or self._asked >= self._daily:
+        already = self.asked[1] if day == self.asked[0] else 0
+        if not small or already >= self._daily:
             return False
-        self._asked += 1
+        self.asked = day, already + 1
         return True
 
 

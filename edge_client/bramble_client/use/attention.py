@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from bramble_client.learn.labels import Labels
 from bramble_client.machine.exchange import Question
@@ -16,8 +17,20 @@ from bramble_protocol.kinds import LABEL
 
 log = logging.getLogger(__name__)
 
+ASKED = "asked"
+"""Where the recorder keeps on which day questions were asked last, and how many."""
 SHARE = 0.25
 """The part of the windows, those of which a model is least sure, that a person may be asked about."""
+
+
+class Notes(Protocol):
+    """Keeps named values over a restart, as the recorder does."""
+
+    def get(self, name: str) -> str | None:
+        """Return a named value, or None."""
+
+    def set(self, name: str, value: str | None) -> None:
+        """Keep it."""
 
 
 class Attention:
@@ -31,11 +44,13 @@ class Attention:
         Most questions in a day.
     labels
         Returns what was said, in order of time: whoever says what is going on is not asked.
+    notes
+        Keeps how often was asked on a day.
     """
 
-    def __init__(self, classes: Sequence[str], daily: int, labels: Labels) -> None:
-        self._classes, self._labels = tuple(classes), labels
-        self._asking = Asking(daily, SHARE)
+    def __init__(self, classes: Sequence[str], daily: int, labels: Labels, notes: Notes) -> None:
+        self._classes, self._labels, self._notes = tuple(classes), labels, notes
+        self._asking = Asking(daily, SHARE, _asked(notes.get(ASKED)))
         self._alarms: int | None = None
         self._above: frozenset[str] = frozenset()
         self.ask: Callable[[Question], None] = lambda question: None
@@ -76,8 +91,17 @@ class Attention:
         known = [number for number in order(probabilities) if manifest.kind.classes[number] in self._classes]
         if len(known) < 2 or not self._asking.about(probabilities, measured):
             return
+        self._notes.set(ASKED, " ".join(map(str, self._asking.asked)))
         said = self._labels()
         if said and said[-1][1]:
             return
         since = (math.floor(measured / manifest.step_s) - manifest.window + 1) * manifest.step_s
         self.ask(Question(since, tuple(self._classes.index(manifest.kind.classes[number]) for number in known)))
+
+
+def _asked(kept: str | None) -> tuple[int, int]:
+    try:
+        day, count = map(int, (kept or "").split())
+    except ValueError:  # nothing, or a damaged page's
+        return -1, 0
+    return day, count

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bramble_client.machine.exchange import Question
-from bramble_client.use.attention import Attention
+from bramble_client.use.attention import ASKED, Attention
 from bramble_client.use.inference import Inference
 from bramble_client.use.received import Received
 from bramble_protocol.graph import Manifest
@@ -29,8 +29,15 @@ def asked() -> list[Question]:
     return []
 
 
+class Notebook(dict[str, Any]):
+    """What a client keeps over a restart."""
+
+    def set(self, name: str, value: str | None) -> None:
+        self[name] = value
+
+
 def attention(asked: list[Question], classes: tuple[str, ...] = ("walk", "sit", "run"), **options: Any) -> Attention:
-    made = Attention(classes, **{"daily": 10, "labels": tuple, **options})
+    made = Attention(classes, **{"daily": 10, "labels": tuple, "notes": Notebook(), **options})
     made.ask = asked.append
     return made
 
@@ -87,3 +94,16 @@ def test_forecasts_and_classes_by_a_rule_ask_nobody(asked: list[Question]) -> No
     rule = dataclasses.replace(ACTIVITY, kind=dataclasses.replace(ACTIVITY.kind, edges=(1.0, 2.0)))
     told(attention(asked), rule, UNSURE)
     assert asked == []
+
+
+@pytest.mark.parametrize(("kept", "more"), [(None, 0), ("damaged", 2), ("1 2 3", 2)])
+def test_a_days_count_outlives_a_restart(asked: list[Question], kept: str | None, more: int) -> None:
+    notes = Notebook()
+    for _ in range(3):
+        told(attention(asked, daily=2, notes=notes), ACTIVITY, UNSURE)
+    assert len(asked) == 2
+    if kept:
+        notes[ASKED] = kept
+    for _ in range(2):
+        told(attention(asked, daily=2, notes=notes), ACTIVITY, UNSURE)
+    assert len(asked) == 2 + more
