@@ -74,7 +74,6 @@ class Server:
         # A .netrc or a proxy of the environment must not redirect a fleet's token
         self._session.trust_env = False
         self._session.verify = str(ca) if ca else True
-        self._session.headers["Accept"] = "application/json"
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
 
@@ -217,12 +216,14 @@ class Server:
         """The model of a round that is kept, as :meth:`model` has it."""
         return self._ask("GET", f"/models/{number}", task=task)
 
+    def model_file(self, number: int, kind: str, task: str | None = None) -> bytes:
+        """The weights of a round's model as a file: ``npz``, ``bin`` (float32 in the layout's order, little-endian) or ``json``."""
+        kinds = {"npz": "application/x-npz", "bin": "application/octet-stream", "json": "application/json"}
+        return self._content(self._fetch("GET", f"/models/{number}", None, kinds[kind], task=task))
+
     def graph(self, sha256: str) -> bytes:
         """The graph file with this digest, as clients fetch it."""
-        reply = self._fetch("GET", f"/graphs/{sha256}.tflite")
-        if reply.status_code != 200:
-            self._read(reply)  # raises what it says
-        return reply.content
+        return self._content(self._fetch("GET", f"/graphs/{sha256}.tflite"))
 
     def updates(self, weights: bool = False, task: str | None = None) -> dict[str, JSON]:
         """Measures of each client's latest update, with its weights if they are wanted."""
@@ -348,14 +349,21 @@ class Server:
         """Clear all of the server's data and return to the initial models; or one task's model and rounds, and no reading."""
         return self._ask("POST", "/reset", task=task)
 
+    def _content(self, reply: requests.Response) -> bytes:
+        if reply.status_code != 200:
+            self._read(reply)  # raises what it says
+        return reply.content
+
     def _ask(self, method: str, path: str, body: bytes | None = None, **query: float | str | None) -> JSON:
         return self._read(self._fetch(method, path, body, **query))
 
-    def _fetch(self, method: str, path: str, body: bytes | None = None, **query: float | str | None) -> requests.Response:
+    def _fetch(
+        self, method: str, path: str, body: bytes | None = None, accept: str = "application/json", /, **query: float | str | None
+    ) -> requests.Response:
         params = {name: value for name, value in query.items() if value is not None}
         address = self.url + path
         try:
-            return self._session.request(method, address, params, body, timeout=self._timeout, allow_redirects=False)
+            return self._session.request(method, address, params, body, {"Accept": accept}, timeout=self._timeout, allow_redirects=False)
         except requests.exceptions.SSLError as error:
             raise ServerDown(f"The certificate of {self.url} is not trusted; name its authority with --ca.") from error
         except requests.exceptions.Timeout as error:

@@ -21,7 +21,7 @@ def register(app: Dash, client: Server) -> None:
 
     @app.callback(toast, Input("start", "n_clicks"), shown, running=[(Output("start", "loading"), True, False)], prevent_initial_call=True)
     def on_start(clicks: int, shown: JSON) -> list[JSON]:
-        return _tell(lambda: _start(client, _shown(shown)))
+        return tell(lambda: _start(client, shown_task(shown)))
 
     @app.callback(
         toast,
@@ -31,7 +31,7 @@ def register(app: Dash, client: Server) -> None:
         prevent_initial_call=True,
     )
     def on_generate(clicks: int, count: int | str | None) -> list[JSON]:
-        return _tell(lambda: _generate(client, count))
+        return tell(lambda: _generate(client, count))
 
     @app.callback(
         toast,
@@ -43,13 +43,13 @@ def register(app: Dash, client: Server) -> None:
     )
     def on_reset(clicks: list[int], shown: JSON) -> tuple[Any, bool]:
         if ctx.triggered_id == "reset-confirm":
-            return _tell(lambda: _reset(client)), False
+            return tell(lambda: _reset(client)), False
         if ctx.triggered_id == "reset-task":
-            return _tell(lambda: _reset(client, shown["task"])), False
+            return tell(lambda: _reset(client, shown["task"])), False
         return no_update, ctx.triggered_id == "reset"
 
 
-def _shown(shown: JSON) -> str | None:
+def shown_task(shown: JSON) -> str | None:
     """Return the task that the page shows; None where the server has no other, and may be of a release that knows of no names."""
     task: str = shown["task"]
     return task if len(shown["tasks"]) > 1 else None
@@ -72,7 +72,7 @@ def _reset(client: Server, task: str | None = None) -> str:
     return f"Reset: the server is back at the initial model{f' of {task}' if task else ''} and told {told}."
 
 
-def _tell(act: Callable[[], str]) -> list[JSON]:
+def tell(act: Callable[[], str]) -> list[JSON]:
     """Do it, and return the notification of what came of it: a refusal in the server's own words."""
     good: JSON = {"title": None, "color": "teal", "autoClose": 6000}
     try:

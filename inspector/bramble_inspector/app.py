@@ -14,8 +14,9 @@ from dash import Dash
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bramble.api import Server
-from bramble_inspector import actions, delivery, guard, live, login, prefix, serving, shell, watchdog
+from bramble_inspector import actions, delivery, guard, live, login, model_actions, prefix, serving, shell, watchdog
 from bramble_inspector.feed import Feeds, Snapshot
+from bramble_inspector.library import Library
 from bramble_inspector.pages import client, data, experiments, fleet, models, not_found_404, rounds
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol.origins import KnownHosts
@@ -46,10 +47,6 @@ class _Page(Dash):
         return str(super().interpolate_index(**parts | {"scripts": delivery.needed(parts["scripts"])}))  # type: ignore[no-untyped-call]
 
 
-PAGES = (fleet.PAGE, client.PAGE, rounds.PAGE, models.PAGE, experiments.PAGE, data.PAGE)
-"""In the order of the navigation."""
-
-
 def create_app(settings: InspectorSettings) -> Dash:
     """Wire everything; nothing else constructs.
 
@@ -58,7 +55,7 @@ def create_app(settings: InspectorSettings) -> Dash:
     BrambleError
         If the token's or the authority's file cannot be read.
     """
-    client = Server.of(settings)
+    server = Server.of(settings)
     app = _Page(
         "bramble_inspector",
         title="Bramble",
@@ -77,11 +74,14 @@ def create_app(settings: InspectorSettings) -> Dash:
     app.index_string = _INDEX.replace("ASSETS", app.get_asset_url("").rstrip("/"))
     # for each page anew: it says who is logged in
     app.layout = lambda: shell.layout(settings.server, settings.interval, app.get_asset_url("bramble.svg"))
-    feeds = Feeds(client, settings.interval, settings.history)
-    shell.register(app, feeds, PAGES)
-    opened = [_add(app, feeds, page) for page in PAGES]
+    feeds = Feeds(server, settings.interval, settings.history)
+    # In the order of the navigation
+    pages = (fleet.PAGE, client.PAGE, rounds.PAGE, models.page(Library(server)), experiments.PAGE, data.PAGE)
+    shell.register(app, feeds, pages)
+    opened = [_add(app, feeds, page) for page in pages]
     dash.register_page(not_found_404.__name__, path="/not-found", layout=not_found_404.layout, title="Bramble")  # type: ignore[no-untyped-call]
-    actions.register(app, client)
+    actions.register(app, server)
+    model_actions.register(app, server)
 
     def drawn() -> str | None:
         snapshot = feeds.look()
@@ -95,7 +95,7 @@ def create_app(settings: InspectorSettings) -> Dash:
     if settings.proxies:
         app.server.wsgi_app = ProxyFix(app.server.wsgi_app, settings.proxies, settings.proxies, x_host=0)
     guard.install(app.server, KnownHosts(f"{settings.host},{settings.allowed_hosts}"), app.csp_hashes)
-    login.install(app.server, client, settings)
+    login.install(app.server, server, settings)
     return app
 
 
