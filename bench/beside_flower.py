@@ -7,8 +7,6 @@ does hits both alike, and of both it is measured at a client: from one request t
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.asked import Refused
-from bench.loopback import ROOT, Process, Server, fleet, many_files, reports, running, wait_for
+from bench.apart import PEERS, environment
+from bench.loopback import Process, Server, fleet, many_files, reports, running, wait_for
 from bench.table import Row
 
-PEERS = Path(__file__).with_name("peers")
 CLIENTS, PARAMETERS = (2, 10, 100), (1_000, 100_000, 1_000_000)
 PARTS, WARM = 3, 3
 PROMISED_MS = {(2, 1_000): 2.7, (10, 1_000_000): 150}
@@ -36,21 +33,6 @@ class Window(NamedTuple):
     """Milliseconds from one request to train to the next."""
     cpu: float
     """Milliseconds of the server's processor time for each."""
-
-
-def environment() -> Path:
-    """Return the Python of an environment that holds Flower and nothing of Bramble's; it is made where there is none."""
-    folder, wanted = ROOT / ".venv-flower", (PEERS / "flower.txt").read_text()
-    python, complete = folder / "bin" / "python", folder / ".complete"
-    if not complete.exists() or complete.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", PEERS / "flower.txt"]
-        done = subprocess.run(pip, capture_output=True, text=True, check=False)
-        if done.returncode:
-            why = (done.stderr.strip() or "pip said nothing").splitlines()[-1]
-            raise Refused(f"Flower cannot be installed here, so nothing is measured beside it: {why}")
-        complete.write_text(wanted)
-    return python
 
 
 def watched(server: Server, report: Callable[[], list[dict[str, Any]]], rounds: int) -> Window:
@@ -130,5 +112,5 @@ def cell(python: Path, clients: int, parameters: int) -> list[Row]:
 
 def main() -> list[Row]:
     many_files()
-    python = environment()
+    python = environment("flower")
     return [row for clients in CLIENTS for parameters in PARAMETERS for row in cell(python, clients, parameters)]

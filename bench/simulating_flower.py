@@ -17,8 +17,8 @@ from time import perf_counter
 from typing import Any
 from unittest.mock import patch
 
+from bench.apart import PEERS, environment
 from bench.asked import Refused
-from bench.beside_flower import PEERS, environment
 from bench.peers import numpy_model
 from bench.simulating import CLIENTS, simulation
 from bench.table import Row
@@ -56,7 +56,7 @@ def bramble(steps: int) -> list[float]:
 
 def flower(steps: int) -> list[float]:
     """Return the seconds of each round after the first."""
-    command = [environment(), PEERS / "flower_simulation.py", CLIENTS, 1 + ROUNDS, steps, WORKERS]
+    command = [environment("flower"), PEERS / "flower_simulation.py", CLIENTS, 1 + ROUNDS, steps, WORKERS]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd=PEERS)
     if done.returncode:
         raise Refused(f"Flower's simulation does not run here: {(done.stderr.strip() or 'it said nothing').splitlines()[-1]}")

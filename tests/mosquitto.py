@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -25,23 +25,35 @@ class Mosquitto:
         Where its files go.
     lines
         More of its configuration.
+    host
+        Where it listens.
+    inside
+        What begins a command that is to run where it is.
     """
 
-    def __init__(self, folder: Path, *lines: str) -> None:
+    def __init__(self, folder: Path, *lines: str, host: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
         assert Path(PROGRAM).exists(), "there is no mosquitto: apt-get install mosquitto"
         self.port = ports.kept()
         self._file = folder / "mosquitto.conf"
         rules = () if any(line.startswith("allow_anonymous") for line in lines) else ("allow_anonymous true",)
-        self._file.write_text("\n".join((f"listener {self.port} 127.0.0.1", "user root", *rules, *lines)) + "\n")
+        self._file.write_text("\n".join((f"listener {self.port} {host}", "user root", *rules, *lines)) + "\n")
         self._log = folder / "mosquitto.log"
+        self._host, self._inside = host, inside
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Mosquitto:
         """Begin, or come back with nothing of what it was told before."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen([PROGRAM, "-c", str(self._file)], stdout=log, stderr=log)
-        wait_for(lambda: socket.create_connection(("127.0.0.1", self.port)).close() is None, "mosquitto to listen", despite=(OSError,))
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen([*self._inside, PROGRAM, "-c", str(self._file)], stdout=log, stderr=log)
+        wait_for(lambda: " running" in self._log.read_text(), "mosquitto to listen")
         return self
+
+    def hears(self, topic: str, count: int, user: str, password: str) -> list[str]:
+        """Return so many messages, by a listener that runs where the broker does: each its topic, a blank, and what was said."""
+        command = ["mosquitto_sub", "-h", self._host, "-p", str(self.port), "-u", user, "-P", password, "-t", topic, "-v", "-C", str(count)]
+        done = subprocess.run([*self._inside, *command, "-W", "60"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
 
     def stop(self) -> None:
         """Go away."""
@@ -53,7 +65,7 @@ class Mosquitto:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"mqtt://{self._host}:{self.port}"
 
     def __enter__(self) -> Mosquitto:
         return self.start()

@@ -98,10 +98,11 @@ class HomeAssistant(Worker):
     def run(self) -> None:
         """Tell what changes until told to stop."""
         self._broker.start()
-        while not self._stopping.wait(PACE_S):
+        while not self._stopping.is_set():
             for entity, (state, attributes) in zip(OWN, self._own(), strict=True):
                 self._device.tell(entity.key, _on(state), attributes)
             self._broker.flush()
+            self._stopping.wait(PACE_S)
             self._due.wait(LOOK_S)
             self._due.clear()
 
