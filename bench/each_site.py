@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.learning import SEED, Site
+from bench import year
+from bench.learning import Site
 from bench.table import Row
 from bramble_client.hal.sim import recordings
-from bramble_client.learn import local_state
 from bramble_client.learn.fitting import Model
 from bramble_client.learn.runtime import Runtime
-from bramble_client.learn.trainer import Result, Trainer, measure
+from bramble_client.learn.trainer import measure
 from bramble_client.learn.windows import windows
-from bramble_client.use.own import Own
 from bramble_client.use.standing import BASELINE, CHOICES, GLOBAL, PERSONAL
 from bramble_protocol.graph import GraphFile
-from bramble_protocol.layout import Weights
-from bramble_protocol.messages import ClientUpdate
 from bramble_server import tasks
-from bramble_server.learning.strategies import Update, create
 
-ROUNDS = 52
-"""A week each: what comes next is forecast with what was in use before it."""
 MOST = 1.01
 
 
@@ -39,30 +32,8 @@ class Week:
     """What the site went by in that week, chosen before it."""
 
 
-def played(graph: GraphFile, sites: list[Site], folder: Path) -> Iterator[tuple[str, Week]]:
-    """Play the year; yield each site's weeks in their order."""
-    manifest, runtime, model = graph.manifest, Runtime(graph.flatbuffer), graph.initial
-    trainers = {site.name: Trainer(folder / site.name, lambda _: graph.data, site.name) for site in sites}
-    last: dict[str, Result] = {}
-    for number in range(1, ROUNDS + 1):
-        config = replace(manifest.config, epochs=1, seed=SEED)
-        update = ClientUpdate(number, manifest.task, graph.sha256, manifest.layout, "float32", "float32", model, config)
-        strategy = create("fedavg")
-        strategy.begin(model)
-        for site in sites:
-            now, before = site.until(number * len(site.times) // ROUNDS), last.get(site.name)
-            until, noted = (before.tested_until, before.local_state) if before else (None, None)
-            own = local_state.read(noted, manifest, graph.state).own
-            if week := _week(runtime, graph, now, until, model, own):
-                yield site.name, week
-            result = trainers[site.name].run(update, now.columns, until, noted=noted)
-            last[site.name] = result
-            strategy.fold(Update(site.name, result.complete.samples, result.complete.weights, result.complete.metrics))
-        model = strategy.finish()
-
-
-def _week(runtime: Runtime, graph: GraphFile, site: Site, until: float | None, model: Weights, own: Own) -> Week | None:
-    fresh = windows(site.times, site.values, graph.manifest).since(until)
+def _compared(runtime: Runtime, graph: GraphFile, week: year.Week) -> Week:
+    model, own, fresh = week.model, week.own, windows(week.now.times, week.now.values, graph.manifest).since(week.tested_until)
     chosen, weights = own.weights(model)
     models = {GLOBAL: model, PERSONAL: model if own.personal is None else own.personal, "chosen": model if weights is None else weights}
     found = {name: measure(runtime, fresh, Model(each, graph.state).arguments(graph.manifest)) for name, each in models.items()}
@@ -76,9 +47,10 @@ def main() -> list[Row]:
     graph = tasks.load("climate")
     sites = [Site.load(name, graph) for name in recordings.builtin()]
     weeks: dict[str, list[Week]] = {site.name: [] for site in sites}
+    runtime = Runtime(graph.flatbuffer)
     with tempfile.TemporaryDirectory() as folder:
-        for name, week in played(graph, sites, Path(folder)):
-            weeks[name].append(week)
+        for week in year.lived(graph, sites, Path(folder)):
+            weeks[week.site].append(_compared(runtime, graph, week))
     return [_row(name, found) for name, found in weeks.items()]
 
 

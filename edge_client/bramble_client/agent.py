@@ -108,7 +108,7 @@ class Agent:
         self._runner = Runner(settings.training_memory, clock)
         self._trainer = Trainer(
             folder, graphs, settings.id, self._runner, lambda graph: trust.check(graph, signatures) if trust else None, clock,
-            self._labels,
+            self._labels, settings.forget_on_drift,
         )  # fmt: skip
         utc = clock.time if board.simulated else board.utc  # simulated sensors may live in another year
         self._traffic = Traffic(folder, lambda: self._link.carried + download.carried, utc)

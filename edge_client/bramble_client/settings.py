@@ -50,6 +50,11 @@ class ClientSettings(BaseSettings):
     ask_daily: int = Field(
         10, ge=0, le=10_000, description="How often a day, at most, the status LED asks which class it is, where a model is unsure."
     )
+    forget_on_drift: bool = Field(
+        False,
+        description="Once its error has risen, do not train any more on what was measured before.",
+        json_schema_extra={"flags": "--forget-on-drift/--no-forget-on-drift"},
+    )
     group: Annotated[dict[str, str], NoDecode, BeforeValidator(groups.parse)] = Field(
         {},
         description="A group that this client belongs to, such as building=north; may be given more than once. The server is told.",

@@ -12,6 +12,7 @@ from bramble_client.learn import local_state
 from bramble_client.learn.trainer import Result, Trainer, measure
 from bramble_client.learn.windows import windows
 from bramble_client.use import own
+from bramble_client.use.drift import DAY
 from bramble_client.use.own import Own, blend, persists
 from bramble_client.use.standing import BASELINE, BLEND, GLOBAL, PERSONAL
 from tests.runtimes.site import GRAPH, Site, update
@@ -96,3 +97,18 @@ def test_a_blend_lies_in_the_middle() -> None:
     first, second = np.array([0.0, 2.0], np.float32), np.array([1.0, 4.0], np.float32)
     assert blend(first, second).tolist() == [0.5, 3.0]
     assert blend(first, second).dtype == np.float32
+
+
+@pytest.mark.parametrize(("forgets", "since", "left"), [(False, 400, 0), (True, 400, 358), (True, 590, 473), (True, 0, 0)])
+def test_who_forgets_trains_on_what_came_since_its_error_rose_and_tests_all_that_is_new(
+    tmp_path: Path, forgets: bool, since: int, left: int
+) -> None:
+    trainer = Trainer(tmp_path, lambda _: GRAPH.data, "pi-1", forgets=forgets)
+    first = run(trainer, 300)
+    noted = local_state.read(first.local_state, GRAPH.manifest, GRAPH.state)
+    risen = replace(noted.own, drift=replace(noted.own.drift, changed=int(SITE.times[since] // DAY)))
+    again = replace(first, local_state=local_state.written(GRAPH.manifest, noted._replace(own=risen)))
+    second = run(trainer, 600, again)
+    whole = len(windows(SITE.times[:600], SITE.values[:600], GRAPH.manifest))
+    assert second.complete.samples == whole - left
+    assert second.complete.metrics["test_samples"] == 300

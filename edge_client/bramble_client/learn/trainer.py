@@ -75,6 +75,8 @@ class Trainer:
         Says when training began and ended.
     labels
         Returns what a person said of the readings, nothing by default.
+    forgets
+        Whether nothing is trained on that was measured before the error of a task rose here.
     """
 
     def __init__(
@@ -86,9 +88,10 @@ class Trainer:
         approve: Callable[[GraphFile], None] = lambda graph: None,
         clock: Clock = time,
         labels: Labels = tuple,
+        forgets: bool = False,
     ) -> None:
         self.graphs = GraphCache(data_dir / "graphs", fetch, approve)
-        self._client_id, self._labels = client_id, labels
+        self._client_id, self._labels, self._forgets = client_id, labels, forgets
         self._runner, self._clock = runner or Runner(clock=clock), clock
         self._loaded: tuple[Manifest, Weights] | None = None
         self._running = threading.Lock()
@@ -179,7 +182,7 @@ class Trainer:
         times, values = columns([channel.key for channel in manifest.channels], None)
         data = windows(times, values, manifest)
         enough(data, times, values, manifest, self._clock.time())
-        return Ready(manifest, initial, data, self._doubts, self._client_id)
+        return Ready(manifest, initial, data, self._doubts, self._client_id, forgets=self._forgets)
 
     def beside(self, sha256: str, seconds: float, work: Callable[[Graph, Manifest, Weights], None]) -> bool:
         """Lend a graph to what is done beside the runs, between two calls of theirs.
@@ -241,6 +244,8 @@ class Ready:
     """Makes this client's shuffles its own."""
     personal: bool = True
     """Whether its site goes by what comes of it: a model of its own beside the fleet's, and forecasts."""
+    forgets: bool = False
+    """Whether it trains on nothing that was measured before its error rose."""
 
 
 def local_run(
@@ -272,6 +277,9 @@ def local_run(
     model, own = Model(update.weights, kept.state), controls.held(update, kept.controls)
     before = model.arguments(manifest)
     fresh = data.since(tested_until)
+    if ready.forgets and len(recent := kept.own.recent(data)) < len(data):
+        logger.info("round %d: %d windows from before the error rose here are left out", update.round, len(data) - len(recent))
+        data = recent
     metrics, site, began = {}, kept.own, pace.clock.monotonic()
     if len(fresh):
         tested = measure(runtime, fresh, before)

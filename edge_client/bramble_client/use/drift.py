@@ -53,6 +53,8 @@ class Drift:
     """The first day of the drift that was found last; None if there is none to be told."""
     found_on: int = 0
     """The day on which it was found."""
+    changed: int | None = None
+    """The first day of the last drift that there was, for good: what was measured before may be of another place."""
 
     def after(self, found: Iterable[Day]) -> Drift:
         """Return it after more days; the last of them may go on."""
@@ -76,13 +78,14 @@ class Drift:
         if days <= LEAST or total < self.least:
             return replace(self, days=days, mean=mean, total=total, least=total, least_on=day.number, since=since)
         if total - self.least > THRESHOLD:
-            return Drift(since=self.least_on + 1, found_on=day.number)
+            return Drift(since=self.least_on + 1, found_on=day.number, changed=self.least_on + 1)
         return replace(self, days=days, mean=mean, total=total, since=since)
 
     def to_json(self) -> list[Any]:
         """Return it as JSON has it."""
         return [
-            self.filling and list(self.filling), self.days, self.mean, self.total, self.least, self.least_on, self.since, self.found_on
+            self.filling and list(self.filling), self.days, self.mean, self.total, self.least, self.least_on, self.since, self.found_on,
+            self.changed,
         ]  # fmt: skip
 
     @classmethod
@@ -94,8 +97,7 @@ class Drift:
         ValueError, TypeError
             If it is something else.
         """
-        filling, days, mean, total, least, least_on, since, found_on = value
+        filling, days, mean, total, least, least_on, since, found_on, changed = value
         whole = None if filling is None else Day(int(filling[0]), float(filling[1]), float(filling[2]))
-        return cls(
-            whole, int(days), float(mean), float(total), float(least), int(least_on), None if since is None else int(since), int(found_on)
-        )
+        since, changed = (None if day is None else int(day) for day in (since, changed))
+        return cls(whole, int(days), float(mean), float(total), float(least), int(least_on), since, int(found_on), changed)

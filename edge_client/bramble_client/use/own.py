@@ -14,6 +14,8 @@ from bramble_client.use.standing import BASELINE, BLEND, GLOBAL, PERSONAL, Stand
 from bramble_protocol.graph import Manifest
 from bramble_protocol.layout import Weights
 
+NEWEST = 100
+"""Windows that are trained on even where fewer came since a site changed."""
 LARGEST = 250_000
 """Weights up to which a personal model is kept: 1 MB. It is written with each round, and a card of flash lives by how much is."""
 _ALIKE = 1e-3
@@ -69,6 +71,13 @@ class Own:
         number = np.floor(fresh.time / DAY).astype(int)
         parts = ((day, fresh[number == day]) for day in np.unique(number).tolist())
         return replace(self, drift=self.drift.after(Day(day, error(part) * len(part), len(part)) for day, part in parts))
+
+    def recent(self, data: Windows) -> Windows:
+        """Return those windows that are of the site as it is since its error rose last, or a few more."""
+        if self.drift.changed is None:
+            return data
+        since = int(np.searchsorted(data.time, self.drift.changed * DAY))
+        return data[max(0, min(since, len(data) - NEWEST)) :]
 
     def trained(self, weights: Weights) -> Own:
         """Return it after a run that ended with these weights."""

@@ -91,3 +91,11 @@ def test_it_is_read_as_it_was_written() -> None:
     state = Drift().after(days(weather(4, 100)))
     assert Drift.from_json(json.loads(json.dumps(state.to_json()))) == state
     assert Drift.from_json(json.loads(json.dumps(Drift().to_json()))) == Drift()
+
+
+def test_when_a_site_changed_last_is_known_for_good() -> None:
+    logs = np.concatenate([np.zeros(40), np.full(60, 3.0)])
+    state = Drift().after(days(logs))
+    assert state.since is None, "it is told for two weeks"
+    assert state.changed == FIRST + 40
+    assert Drift.from_json(json.loads(json.dumps(state.to_json()))) == state
