@@ -52,7 +52,7 @@ def read(settings: FleetSettings) -> dict[str, Any]:
     -------
     dict
         ``server``: version, mode, round, running, ``in_use`` (of each task, how many clients go by which model),
-        ``measures`` (of each, what its last round says of a model that does not forecast);
+        ``measures`` (of each, what its last round says of a model that does not forecast), ``unseen`` (of each, classes that nobody has);
         ``clients``: id to what the server knows of it, with ``last_round`` (a committed
         round that it took part in) and ``fresh`` (whether its newest sample is as new as its own interval promises); ``never_seen``:
         ids that may connect and never did; ``refused``: id to address and time of who knocked of late without the right token.
@@ -76,7 +76,7 @@ def read(settings: FleetSettings) -> dict[str, Any]:
         client["last_round"] = took_part.get(name)
         client["fresh"] = fresh(client, now)
     about = {name: status[name] for name in ("version", "mode", "task", "round", "running")}
-    for what in ("in_use", "measures"):
+    for what in ("in_use", "measures", "unseen"):
         about[what] = {each["task"]: each.get(what, {}) for each in status.get("tasks", [])}
     return {"server": about, "clients": clients, "never_seen": registry.get("never_seen", []), "refused": registry.get("refused", {})}
 
@@ -148,6 +148,9 @@ def show(status: dict[str, Any], console: Console) -> None:
     for task, found in server["measures"].items():
         if found:
             console.print(f"{escape(task)}:{measures(found)}", soft_wrap=True)
+    for task, classes in server["unseen"].items():
+        if classes:
+            console.print(f"{escape(task)}: nobody has labelled anything {escape(', '.join(classes))}, so it is not learnt", soft_wrap=True)
     for task, counts in server["in_use"].items():
         if counts:
             shares = ", ".join(f"{count} by {model}" for model, count in sorted(counts.items(), key=lambda item: -item[1]))

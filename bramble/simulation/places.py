@@ -91,6 +91,13 @@ def read(source: str | None, manifest: Manifest) -> list[Place]:
     if not places:
         need = f"{manifest.window + manifest.interface.furthest} consecutive bins of {manifest.step_s:g} s"
         raise BrambleError(f"data: none of {', '.join(lacking[:5])} has readings enough for task {manifest.task}: a window takes {need}")
+    if classes := manifest.kind.classes:
+        true = manifest.interface.targets[0].name
+        there = {int(each) for place in places for each in np.unique(place.known.targets[true])}
+        if nobodys := [name for number, name in enumerate(classes) if number not in there]:
+            raise BrambleError(
+                f"data: no place has a window of class {', '.join(nobodys)}; label some so, or leave it out of task {manifest.task}"
+            )
     return places
 
 

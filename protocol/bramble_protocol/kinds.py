@@ -23,6 +23,8 @@ PER_DECADE, LOWEST, DECADES = 16, 1e-6, 12
 """Bins of a histogram of errors: from 1e-6 to 1e6, each 10^(1/16) times as wide as the one before, and one more at either end."""
 BINS = PER_DECADE * DECADES + 2
 CONFUSION, FRESH, ALL, FAULTS = "confusion", "fresh", "all", "faults"
+SEEN = "seen"
+"""What a server keeps of confusions: how many windows of each class there ever were."""
 
 Counts = Mapping[str, tuple[float, ...]]
 """What a client counted, by name; absent where it is all zeros."""

@@ -43,7 +43,7 @@ class StandIn(ThreadingHTTPServer):
                 "task": "climate",
                 "round": 7,
                 "running": None,
-                "tasks": [{"task": "climate", "in_use": {"global": 1, "personal": 4}, "measures": {"accuracy": 0.875}}],
+                "tasks": [{"task": "climate", "in_use": {"global": 1, "personal": 4}, "measures": {"accuracy": 0.875}, "unseen": ["run"]}],
             },
             "/clients": {"clients": {"pi-1": client(), "pi-2": client(connected=False, since=time.time() - 7200, version="[/odd]")}},
             "/rounds": {
@@ -84,7 +84,8 @@ def server() -> Iterator[StandIn]:
 def test_each_client_has_its_last_committed_round_and_whether_it_measures(server: StandIn) -> None:
     status = fleet.read(FleetSettings(server=server.url))
     about = {"version": "1.0", "mode": "private", "task": "climate", "round": 7, "running": None}
-    assert status["server"] == {**about, "in_use": {"climate": {"global": 1, "personal": 4}}, "measures": {"climate": {"accuracy": 0.875}}}
+    of_task = {"in_use": {"global": 1, "personal": 4}, "measures": {"accuracy": 0.875}, "unseen": ["run"]}
+    assert status["server"] == {**about, **{name: {"climate": told} for name, told in of_task.items()}}
     assert {name: item["last_round"] for name, item in status["clients"].items()} == {"pi-1": 7, "pi-2": 6}
     assert {name: item["fresh"] for name, item in status["clients"].items()} == {"pi-1": True, "pi-2": False}
 

@@ -12,6 +12,7 @@ import pytest
 
 from bramble.simulation import places
 from bramble_protocol import BrambleError
+from bramble_protocol.kinds import LABEL
 from bramble_server import tasks
 from tests.bramble.simulated import MANIFEST, everywhere, recorded
 
@@ -103,3 +104,12 @@ def test_a_task_of_exercises_has_people_for_places_and_their_newest_windows_are_
         assert len(set(place.held_out.targets["label"])) >= 5
         # a window has 100 bins and begins each second: two of them share readings
         assert place.held_out.time[0] - place.known.time[-1] > 2
+
+
+def test_a_class_of_which_no_place_has_a_window_is_refused_by_name(tmp_path: Path) -> None:
+    manifest = tasks.load("activity").manifest
+    axes = [channel.key for channel in manifest.channels if channel.key != LABEL]
+    rows = [f"{1_672_531_200 + n / 50 + 0.01:.2f},{','.join('1' for _ in axes)},pendulum" for n in range(1500)]
+    (tmp_path / "arm.csv").write_text("\n".join([f"time,{','.join(axes)},{LABEL}", *rows]) + "\n")
+    with pytest.raises(BrambleError, match=r"data: no place has a window of class abduction, .*, upright row; label some so, or"):
+        places.read(str(tmp_path), manifest)

@@ -61,7 +61,7 @@ def test_exercises_are_learnt_by_the_labels_of_a_recording_and_their_confusion_i
             assert record["metrics"]["accuracy"] == pytest.approx(accuracy)
             assert record["metrics"]["test_error"] == pytest.approx(1 - accuracy)
             [told] = server.api.status()["tasks"]
-            assert (told["kind"], told["measures"]["accuracy"]) == ("classify", pytest.approx(accuracy))
+            assert (told["kind"], told["measures"]["accuracy"], told["unseen"]) == ("classify", pytest.approx(accuracy), [])
             said = f"accuracy {accuracy:.1%}  macro F1 {record['metrics']['macro_f1']:.2f}"
             assert said in bramble("round", "show", "1", "--server", server.url).stdout
             assert f"activity:  {said}" in bramble("fleet", "status", "--server", server.url).stdout

@@ -141,7 +141,7 @@ class Registry:
         self._tasks = {**self._tasks, task: needs}
         self._misfits[task], self._unwell[task] = set(), set()
         for client in list(self._clients.values()):
-            misfit = plausibility.misfit(client.channels, client.features if client.connected else None, needs)
+            misfit = plausibility.misfit(client.channels, client.features if client.connected else None, needs, client.groups)
             told = client.health if client.connected else None
             unwell = eligibility.reason(told, self.clock.time(), needs.well) if told else None
             self._clients[client.id] = replace(
@@ -238,7 +238,7 @@ class Registry:
 
     def who_fit(self, needs: Needs) -> list[str]:
         """Return the ids of all known clients, connected or not, that could train a task with these needs."""
-        return [name for name, client in self._clients.items() if plausibility.misfit(client.channels, None, needs) is None]
+        return [name for name, client in self._clients.items() if plausibility.misfit(client.channels, None, needs, client.groups) is None]
 
     def get(self, client: str) -> Client | None:
         """Return a client by its id."""

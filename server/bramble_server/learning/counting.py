@@ -27,7 +27,10 @@ def judged(manifest: Manifest, counts: Counts, before: Counts) -> tuple[Counts, 
     before
         What is kept with the model that the round began with: its threshold went out, and holds where nobody counted anew.
     """
-    kept = {**({kinds.ALL: before[kinds.ALL]} if kinds.ALL in before else {}), **counts}
+    kept = {**({name: before[name] for name in (kinds.ALL, kinds.SEEN) if name in before}), **counts}
+    if kinds.CONFUSION in counts:
+        true = tuple(_by_class(manifest, counts[kinds.CONFUSION]).sum(1).tolist())
+        kept |= kinds.pooled({kinds.SEEN: true}, {name: vector for name, vector in before.items() if name == kinds.SEEN})
     above = threshold(manifest, kept)
     return kept, measures(manifest, counts, threshold(manifest, before)) | ({} if above is None else {"threshold": above})
 
@@ -53,7 +56,7 @@ def measures(manifest: Manifest, counts: Counts, threshold: float | None = None)
     """
     found: dict[str, float] = {}
     if kinds.CONFUSION in counts:
-        found |= _of_classes(np.reshape(counts[kinds.CONFUSION], (len(manifest.kind.classes), -1)))
+        found |= _of_classes(_by_class(manifest, counts[kinds.CONFUSION]))
     if threshold is not None and manifest.kind.name == "reconstruct":
         found |= _of_alarms(counts, threshold)
     for target in manifest.interface.measured:
@@ -61,6 +64,11 @@ def measures(manifest: Manifest, counts: Counts, threshold: float | None = None)
         if samples:
             found |= {f"samples.{target}": samples, f"error.{target}": error / samples, f"baseline.{target}": baseline / samples}
     return found
+
+
+def unseen(manifest: Manifest, kept: Counts) -> list[str]:
+    """Return the classes of which no client ever had a window, of a task that classifies; none before anything was counted."""
+    return [name for name, count in zip(manifest.kind.classes, kept.get(kinds.SEEN, ()), strict=False) if not count]
 
 
 def threshold(manifest: Manifest, counts: Counts) -> float | None:
@@ -108,6 +116,10 @@ def pool(reports: Sequence[Report], reported: Reported) -> Counts:
         part = {name: trained if name == kinds.ALL else new for name in report.counts}
         parts.append({name: tuple(part[name] * number for number in vector) for name, vector in report.counts.items()})
     return kinds.pooled(*parts)
+
+
+def _by_class(manifest: Manifest, confusion: Sequence[float]) -> NDArray[np.float64]:
+    return np.reshape(np.asarray(confusion, np.float64), (len(manifest.kind.classes), -1))
 
 
 def _of_classes(confusion: NDArray[np.float64]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
 from bramble_server.fleet.registry import Registry
 from bramble_server.learning import codec, parameters, strategies
-from bramble_server.learning.counting import judged
+from bramble_server.learning.counting import judged, unseen
 from bramble_server.learning.judge import RECENT, Judge
 from bramble_server.learning.privacy.accountant import Release
 from bramble_server.learning.strategies import Context, Plan, Strategy
@@ -123,6 +123,11 @@ class Commits:
         aggregate, pooled = open_round.aggregate(self._judge, max(1, self._settings.min_updates))
         counts, told = judged(self._manifest, open_round.counts, base.counts)
         pooled |= told
+        if (nobodys := unseen(self._manifest, counts)) and nobodys != unseen(self._manifest, base.counts):
+            log.warning(
+                "round %d: of all that clients labelled nothing is %s: label some readings so, or leave it out of task %s, for it is not "
+                "learnt", open_round.number, ", ".join(nobodys), self._task,
+            )  # fmt: skip
         memory = Memory(self.strategy.name, self.strategy.set, aggregate.state, counts)
         change, model = self.found(open_round, base), Model(open_round.number, aggregate.weights, pooled, counts)
         beside, release = also(model, End(change, memory)) if also else None, self.release

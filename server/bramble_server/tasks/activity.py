@@ -35,7 +35,8 @@ class Activity(Task):
     outputs = (Value("probability", (len(CLASSES),), "float32"),)
     kind = Kind("classify", CLASSES)
     metric = Metric("error rate", "", "none", f"a guess: {len(CLASSES) - 1} of {len(CLASSES)} are wrong")
-    config = TrainConfig(epochs=1, batch_size=16, learning_rate=0.05)
+    # of 0.05 to 0.8 the largest with which neither a fleet nor one place loses its way; tried on people 1, 4, 7 and 10
+    config = TrainConfig(epochs=1, batch_size=16, learning_rate=0.4)
 
     def model(self) -> Any:
         """Two convolutions with pooling, and two dense layers: 8,471 weights."""

@@ -9,11 +9,13 @@ from flask import Blueprint, Response, g, jsonify
 from bramble_protocol.scopes import SCOPES
 from bramble_server.installed import release
 from bramble_server.learning import codec, strategies
+from bramble_server.learning.counting import unseen
 from bramble_server.web import query
 from bramble_server.web.measures import OF_KIND
 from bramble_server.web.scopes import needs
 
 if TYPE_CHECKING:
+    from bramble_protocol.kinds import Counts
     from bramble_server.foundation import Foundation
     from bramble_server.web import Services
 
@@ -29,7 +31,7 @@ def blueprint(services: Services) -> Blueprint:
     def status() -> Response:
         track = services.track(query.asked()["task"])
         task, view = track.task, services.coordinator.view
-        known = {name: (each.model.round, each.running, each.model.metrics) for name, each in view.tasks.items()}
+        known = {name: (each.model.round, each.running, each.model.metrics, each.model.counts) for name, each in view.tasks.items()}
         mine, chosen = view.tasks[task], strategies.named(track.settings.strategy, track.settings.strategy_option)
         own = track.settings
         if track.graph.sha256 not in shown:
@@ -69,7 +71,9 @@ def blueprint(services: Services) -> Blueprint:
     return part
 
 
-def _summary(services: Services, track: Foundation, last: int, running: int | None, metrics: dict[str, float]) -> dict[str, Any]:
+def _summary(
+    services: Services, track: Foundation, last: int, running: int | None, metrics: dict[str, float], counts: Counts
+) -> dict[str, Any]:
     task = track.task
     return {
         "task": task,
@@ -78,6 +82,7 @@ def _summary(services: Services, track: Foundation, last: int, running: int | No
         "round": last,
         "running": running,
         "measures": {name: value for name, value in metrics.items() if name in OF_KIND},
+        "unseen": unseen(track.graph.manifest, counts),
         "group": track.settings.group,
         "able": services.registry.ready(task),
         "in_use": services.registry.in_use(task),

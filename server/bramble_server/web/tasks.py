@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 
-from bramble_protocol import codecs, released, signatures
+from bramble_protocol import codecs, groups, released, signatures
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import LARGEST, GraphFile
 from bramble_protocol.printable import printable
@@ -145,13 +145,20 @@ def _fits(services: Services, built: Foundation) -> None:
 
 
 def _somebody_can(services: Services, built: Foundation) -> None:
-    able = services.registry.who_fit(built.needs)
+    able, wanted = services.registry.who_fit(built.needs), built.needs.groups
+    if wanted and not services.registry.who_fit(Needs(groups=wanted)):
+        raise RequestError(
+            409,
+            f"task: {built.task} is for {groups.told(wanted)}, and no client that was ever here belongs to it; start clients with --group, "
+            "or leave the group out of its settings",
+        )
     if able:
         _has_room(services, built, able)
         return
     alone = [channel for channel in built.needs.channels if not services.registry.who_fit(Needs((channel,)))]
     what = ", ".join(f"{channel.key} in {channel.unit}" for channel in alone or built.needs.channels)
-    nobody = "no client that was ever here measures" if alone else "no client that was ever here measures together all of"
+    whose = "no client of its group" if wanted and not alone else "no client that was ever here"
+    nobody = f"{whose} measures" if alone else f"{whose} measures together all of"
     raise RequestError(
         409,
         printable(f"task: {built.task} cannot be learnt: {nobody} {what}; give a client such a sensor, or the task other channels", None),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bramble_client.learn.counting import histogram
-from bramble_protocol.kinds import ALL, CONFUSION, FAULTS, FRESH, Counts
-from bramble_server.learning.counting import judged, measures, pool, spread, threshold
+from bramble_protocol.kinds import ALL, CONFUSION, FAULTS, FRESH, SEEN, Counts
+from bramble_server.learning.counting import judged, measures, pool, spread, threshold, unseen
 from bramble_server.learning.judge import Report
 from tests.protocol.test_kinds import ACTIVITY, ANOMALY, FAULTY, ROOM
 
@@ -61,6 +61,16 @@ def test_what_the_threshold_is_of_holds_where_nobody_counted_anew() -> None:
     kept, later = judged(ANOMALY, {FRESH: errors(0.1, 100.0)}, first)
     assert later == {"alarm_rate": 0.5, "threshold": told["threshold"]}
     assert kept[ALL] == first[ALL]
+
+
+def test_a_class_that_nobody_ever_had_is_known_and_one_that_was_there_once_is_seen_for_good() -> None:
+    assert unseen(ACTIVITY, {}) == [], "nothing was counted yet"
+    first, _ = judged(ACTIVITY, {CONFUSION: (3, 1, 0, 0, 0, 0, 0, 0, 0)}, {})
+    assert unseen(ACTIVITY, first) == ["walk", "run"]
+    second, _ = judged(ACTIVITY, {CONFUSION: (0, 0, 0, 2, 2, 0, 0, 0, 0)}, first)
+    assert unseen(ACTIVITY, second) == ["run"]
+    third, _ = judged(ACTIVITY, {}, second)
+    assert third == {SEEN: (4, 4, 0)}
 
 
 def test_targets_are_means_of_the_windows_in_which_they_are_known() -> None:

@@ -26,8 +26,8 @@ WIDER = Layout.of([("w", [3, 3])])
 FLAGS = ("--min-clients", "1", "--min-updates", "1")
 
 
-def pi(server: ServerProcess, name: str = "pi-1") -> Pi:
-    return Pi(server.url, auth={**hello(name), "protocol": 2, "features": [TRACKS], "instance": name})
+def pi(server: ServerProcess, name: str = "pi-1", **more: Any) -> Pi:
+    return Pi(server.url, auth={**hello(name), "protocol": 2, "features": [TRACKS], "instance": name, **more})
 
 
 def damp(folder: Path, **other: Any) -> bytes:
@@ -70,6 +70,12 @@ def test_a_deployed_task_is_learnt_at_once_and_survives_the_server(tmp_path: Pat
             assert learn(again, client, "damp", 6.0) == number + 1
 
 
+def test_a_task_for_a_group_is_taken_where_somebody_belongs_to_it(tmp_path: Path, server: ServerProcess) -> None:
+    with pi(server, groups={"site": "south"}) as client:
+        assert server.api.deploy(damp(tmp_path), settings=["group=site=south"])["able"] == 1
+        learn(server, client, "damp", 5.0)
+
+
 def test_a_retired_task_goes_at_once_and_its_history_waits_for_it(tmp_path: Path, server: ServerProcess) -> None:
     with pi(server) as client:
         server.api.deploy(damp(tmp_path))
@@ -110,6 +116,11 @@ def test_what_cannot_be_learnt_here_is_refused_by_name_and_changes_nothing(tmp_p
             (damp(tmp_path, task="odd"), ["every=x"], "odd.every"),
             (damp(tmp_path, task="odd"), ["every"], "is written task.setting=value"),
             (damp(tmp_path, task="odd"), ["strategy=nothing"], "nothing"),
+            (
+                damp(tmp_path, task="odd"),
+                ["group=site=north"],
+                "odd is for site=north, and no client that was ever here belongs to it; start",
+            ),
             (damp(tmp_path, task="odd", layout=Layout.of([("w", [4 << 20])])), [], "more than this server was started for"),
             (
                 damp(tmp_path, task="odd", layout=Layout.of([("w", [1 << 20])])),
