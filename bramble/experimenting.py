@@ -111,6 +111,7 @@ def _simulated(ready: Run, at: Path, progress: Progress, label: str) -> Mapping[
     bar = progress.add_task(label, total=ready.settings.rounds)
 
     def told(played: Played) -> None:
+        results.add(played)
         progress.update(bar, advance=1)
 
     outcome = ready.play(told)

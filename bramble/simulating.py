@@ -33,7 +33,7 @@ def run(settings: SimulateSettings) -> int:
     ready = Run(settings)
     folder = None if settings.out is None else Folder(settings.out, ready.about)
     console.print(_head(ready), soft_wrap=True)
-    outcome = _shown(ready, console)
+    outcome = _shown(ready, console, folder)
     files = folder.write(outcome.played, {**outcome.summary, "machine": outcome.machine}) if folder else []
     if settings.as_json:
         rounds = [round_row(each) for each in outcome.played]
@@ -50,12 +50,14 @@ def run(settings: SimulateSettings) -> int:
     return 0 if outcome.summary["committed"] == len(outcome.played) else 1
 
 
-def _shown(ready: Run, console: Console) -> Outcome:
+def _shown(ready: Run, console: Console, folder: Folder | None) -> Outcome:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("rounds", total=ready.settings.rounds)
 
         def told(played: Played) -> None:
+            if folder:
+                folder.add(played)
             progress.console.print(described(played, ready.metric), soft_wrap=True)
             progress.update(bar, advance=1)
 

@@ -34,6 +34,7 @@ class Folder:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self._path, self._settings = path, dict(settings)
+        self._columns: list[str] = []
         former = self._former()
         if former is not None and former != self._settings:
             differ = sorted(name for name in former.keys() | self._settings.keys() if former.get(name) != self._settings.get(name))
@@ -53,6 +54,25 @@ class Folder:
         except (OSError, ValueError, KeyError, TypeError):
             raise BrambleError(f"out: {self._path} is not empty, and holds no results of a simulation; name another folder") from None
         return found
+
+    def add(self, played: Played) -> None:
+        """Note a round as soon as it is over, for whoever watches; :meth:`write` puts all of them in its place.
+
+        Raises
+        ------
+        BrambleError
+            If it cannot be written.
+        """
+        row = round_row(played)
+        first, self._columns = not self._columns, self._columns or list(row)
+        try:
+            with (self._path / f"{ROUNDS}.csv").open("w" if first else "a", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, self._columns, extrasaction="ignore")
+                if first:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as error:
+            raise BrambleError(f"out: {self._path} cannot be written to ({error.strerror})") from error
 
     def write(self, played: Sequence[Played], summary: Mapping[str, Any]) -> list[Path]:
         """Write what there is; return the files.

@@ -18,6 +18,7 @@ from bramble_inspector import actions, delivery, guard, live, login, model_actio
 from bramble_inspector.feed import Feeds, Snapshot
 from bramble_inspector.library import Library
 from bramble_inspector.pages import client, data, experiments, fleet, models, not_found_404, rounds
+from bramble_inspector.runs import Runs
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol.origins import KnownHosts
 
@@ -76,7 +77,7 @@ def create_app(settings: InspectorSettings) -> Dash:
     app.layout = lambda: shell.layout(settings.server, settings.interval, app.get_asset_url("bramble.svg"))
     feeds = Feeds(server, settings.interval, settings.history)
     # In the order of the navigation
-    pages = (fleet.PAGE, client.PAGE, rounds.PAGE, models.page(Library(server)), experiments.PAGE, data.PAGE)
+    pages = (fleet.PAGE, client.PAGE, rounds.PAGE, models.page(Library(server)), experiments.page(Runs(settings.experiments)), data.PAGE)
     shell.register(app, feeds, pages)
     opened = [_add(app, feeds, page) for page in pages]
     dash.register_page(not_found_404.__name__, path="/not-found", layout=not_found_404.layout, title="Bramble")  # type: ignore[no-untyped-call]

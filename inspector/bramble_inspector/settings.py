@@ -34,6 +34,9 @@ class InspectorSettings(ReachSettings):
     allowed_hosts: str = Field("", description="More names browsers may open the page under, comma-separated.")
     interval: float = Field(1.0, ge=0.2, le=60, description="Seconds between two looks at the server.")
     timeout: Timeout = 5.0
+    experiments: Path | None = Field(
+        None, description="Folder of results of bramble experiment or simulate, shown on the page Experiments."
+    )
     history: int = Field(2000, ge=10, le=10_000, description="Newest readings of each channel to keep and show.")
 
     @field_validator("prefix")
