@@ -110,6 +110,10 @@ class Server:
         """Whose the token is (``name``, None where the server asks for none), and what it ``opens``, of the scopes."""
         return self._ask("GET", "/whoami")
 
+    def audit(self, limit: int = 100) -> JSON:
+        """The newest ``changes``: who asked for what, when, from where and with which status; ``broken`` where a line is missing."""
+        return self._ask("GET", "/audit", limit=limit)
+
     def status(self, task: str | None = None) -> JSON:
         """Round, mode, task and who is awaited; ``revision`` grows with every change."""
         return self._ask("GET", "/status", task=task)

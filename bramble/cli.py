@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from bramble import flags, logs, permissions, task
 from bramble.quickstart.settings import QuickstartSettings
 from bramble.settings import (
+    AuditSettings,
     DemoSettings,
     DeployTaskSettings,
     EvaluateSettings,
@@ -127,6 +128,7 @@ inspector = typer.Typer(invoke_without_command=True)
 inspector.callback()(_without_subcommand(flags.command(InspectorSettings, "inspector", _room("bramble_inspector.app", "inspector"))))
 app.add_typer(inspector, name="inspector")
 fleet.command("status")(flags.command(FleetSettings, "fleet", _room("bramble.fleet", "server")))
+fleet.command("audit")(flags.command(AuditSettings, "fleet", _room("bramble.audit", "server")))
 fleet.command("groups")(flags.command(GroupsSettings, "fleet", _room("bramble.groups", "server")))
 fleet.command("forget")(flags.command(ForgetSettings, "fleet", _room("bramble.fleet", "server", "forget")))
 rounds.command("start")(flags.command(StartRoundSettings, "fleet", _room("bramble.round", "server", "start")))

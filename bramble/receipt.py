@@ -6,11 +6,9 @@ import json
 from typing import Any
 
 from bramble.settings import ReceiptSettings
+from bramble.terminal import BROKEN
 from bramble_client.deliver import receipt
 from bramble_protocol.printable import printable
-
-BROKEN = 4
-"""Exit code where a line is missing or was changed."""
 
 
 def run(settings: ReceiptSettings) -> int:

@@ -139,6 +139,21 @@ class FleetSettings(OperatorSettings):
     )
 
 
+class ListSettings(BaseSettings):
+    """How a list is printed."""
+
+    as_json: bool = Field(False, description="Print JSON instead of lines.", json_schema_extra={"flags": "--json"})
+
+
+class AuditSettings(ListSettings, OperatorSettings):
+    """Show who changed what. Every request that started, reset or changed anything is there, and no reset clears it.
+
+    It takes a token with the scope admin. The exit code is 4 if a line is missing or was changed.
+    """
+
+    limit: int = Field(30, ge=1, le=1000, description="How many of the newest changes.")
+
+
 class GroupsSettings(OperatorSettings):
     """Compare a group's own model with everybody's.
 
@@ -154,12 +169,6 @@ class ForgetSettings(OperatorSettings):
     """Take a client that will not come back off the server's list. With it go the alerts about who is missing."""
 
     client: str = Field(description="Its id. With tokens on, take its token away first: whoever has one and is not there is missing.")
-
-
-class ListSettings(BaseSettings):
-    """How a list is printed."""
-
-    as_json: bool = Field(False, description="Print JSON instead of lines.", json_schema_extra={"flags": "--json"})
 
 
 class ListClientsSettings(ListSettings, OperatorSettings):

@@ -13,6 +13,9 @@ from bramble_protocol.printable import printable
 PIPED = 10_000
 """Columns of a pipe or a file, which have no edge."""
 
+BROKEN = 4
+"""Exit code of a command that finds a line of a chained file missing or changed."""
+
 
 def console() -> Console:
     """Return standard output: as wide as the terminal, or without an edge where nobody looks at it directly."""

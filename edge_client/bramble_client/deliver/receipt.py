@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import logging
-import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bramble_client.machine import disk
+from bramble_protocol import chain
 from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
 
 log = logging.getLogger(__name__)
 
 FILE = "receipt.jsonl"
-OLDER = "receipt.1.jsonl"
-"""What was the file until it was full; one is kept."""
-FULL = 8 << 20
-"""Bytes of a file after which another is begun: some years of a round an hour."""
 TOGETHER_S = 3600.0
 """How long messages that belong to no round (reports on the machine, mirrored readings) are counted before a line says so."""
 NUMBERED = ("round", "evaluation")
 """What a message that is a line of its own answers."""
-NOTHING = "0" * 64
-"""What the first line of all follows."""
+MOST_WAITING = 1000
+"""Lines that wait at most for a disk that takes nothing."""
 
 
 class Receipt:
     """Writes down what is about to leave, before it does. Any thread may call it.
 
-    A message that answers a round is a line of its own; others of a kind share one an hour. Each line names the SHA-256 of the one before,
-    so that one that is missing or was changed shows. It is not even handed the numbers of a message: names of its parts, and its size.
+    A message that answers a round is a line of its own; others of a kind share one an hour. The lines are chained, so that one that is
+    missing or was changed shows. It is not even handed the numbers of a message: names of its parts, and its size.
 
     Parameters
     ----------
@@ -49,14 +41,14 @@ class Receipt:
     """
 
     def __init__(self, folder: Path, server: str, clock: Clock = time) -> None:
-        self._path, self._older, self._server, self._clock = folder / FILE, folder / OLDER, server, clock
+        self._path, self._server, self._clock = folder / FILE, server, clock
         self._lock = threading.Lock()
         self._together: dict[str, dict[str, Any]] = {}
         self._since = 0.0
         self._waiting: list[dict[str, Any]] = []
-        """Lines that the disk did not take; they are written when it does."""
+        """Lines that are to be written, or that the disk did not take."""
         self._refused = False
-        self._number, self._last = self._found()
+        self._chain: chain.Chain | None = None  # until there is something to write
 
     def leaves(self, event: str, size: int, parts: Sequence[str], about: Mapping[str, int | str]) -> None:
         """Note a message before it is sent.
@@ -97,59 +89,28 @@ class Receipt:
         self._together, self._waiting = {}, []
         if not lines:
             return
-        number, last, text = self._number, self._last, []
-        for line in lines:
-            number += 1
-            text.append(json.dumps({"n": number, **line, "to": self._server, "after": last}, separators=(",", ":")))
-            last = digest(text[-1])
         try:
-            if self._path.exists() and self._path.stat().st_size > FULL:
-                self._path.replace(self._older)
-            with open(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as file:
-                file.write("".join(f"{each}\n" for each in text))
+            self._chain = self._chain or self._begun()
+            self._chain.append([{**line, "to": self._server} for line in lines])
+            self._refused = False
         except OSError as error:
+            self._waiting = lines[-MOST_WAITING:]
             if not self._refused:
                 log.error(
                     "%s cannot be written (%s); what leaves meanwhile is written later", self._path, disk.remedy(self._path.parent, error)
                 )
             self._refused = True
-            self._waiting = lines[-1000:]
-            with contextlib.suppress(OSError):  # half a line is no line
-                _whole(self._path)
-            return
-        self._number, self._last, self._refused = number, last, False
 
-    def _found(self) -> tuple[int, str]:
-        """Return number and digest of the last whole line, and cut off what a power cut left half."""
+    def _begun(self) -> chain.Chain:
         try:
-            _whole(self._path)
-            for path in (self._path, self._older):
-                lines = path.read_text("utf-8").splitlines() if path.exists() else []
-                if lines:
-                    return int(json.loads(lines[-1])["n"]), digest(lines[-1])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s cannot be read on from (%s): a new chain begins", self._path, error)
-        return 0, NOTHING
+            return chain.Chain(self._path)
+        except BrambleError as error:
+            log.warning("%s: what is there was set aside", error)
+            self._path.replace(self._path.with_suffix(".unread"))
+            return chain.Chain(self._path)
 
 
-def digest(line: str) -> str:
-    """Return what the next line names of one."""
-    return hashlib.sha256(line.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Read:
-    """What a client's receipt says."""
-
-    lines: list[dict[str, Any]] = field(repr=False)
-    broken: str | None
-    """The first thing that is wrong with the chain, in words."""
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self.lines)
-
-
-def read(folder: Path) -> Read:
+def read(folder: Path) -> chain.Read:
     """Read a client's receipt, and follow its chain.
 
     Raises
@@ -157,40 +118,10 @@ def read(folder: Path) -> Read:
     BrambleError
         If there is none, or it cannot be read.
     """
-    found: list[dict[str, Any]] = []
-    broken: str | None = None
-    last: str | None = None
-    for path in (folder / OLDER, folder / FILE):
-        try:
-            texts = path.read_text("utf-8").splitlines()
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise BrambleError(f"client receipt: cannot read {path} ({getattr(error, 'strerror', None) or error})") from None
-        for at, text in enumerate(texts, start=1):
-            try:
-                line = json.loads(text)
-                number, after = int(line["n"]), str(line["after"])
-            except (ValueError, KeyError, TypeError):
-                broken = broken or f"line {at} of {path.name} is no line of a receipt"
-                last = None
-                continue
-            expected = found[-1]["n"] + 1 if found else number
-            if last is not None and (after != last or number != expected) and not broken:
-                missing = f": {number - expected} are missing before it" if number > expected else ""
-                broken = f"line {at} of {path.name} does not follow the one before{missing}"
-            found.append(line)
-            last = digest(text)
-    if not found and not broken:
+    found = chain.read(folder / FILE)
+    if not found.lines and not found.broken:
         raise BrambleError(f"client receipt: there is none in {folder}: nothing has left this client yet, or its --data-dir is another")
-    return Read(found, broken)
-
-
-def _whole(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
-        kept = file.read()
-        if kept and not kept.endswith(b"\n"):
-            file.truncate(kept.rfind(b"\n") + 1)
+    return found
 
 
 def _moment(at: float) -> str:

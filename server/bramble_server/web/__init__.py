@@ -19,6 +19,7 @@ from bramble_server.rounds.coordinator import Coordinator
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store
 from bramble_server.web import (
+    audit,
     clients,
     errors,
     evaluations,
@@ -81,5 +82,6 @@ def register(app: Flask, services: Services) -> None:
     errors.register(app, services.limited_log)
     guards.register(app, services)
     query.register(app)
-    for part in (starters, status, clients, rounds, evaluations, model, readings, monitor, tasks, openapi):
+    audit.register(app, services)
+    for part in (starters, status, clients, rounds, evaluations, model, readings, monitor, tasks, audit, openapi):
         app.register_blueprint(part.blueprint(services))

@@ -98,6 +98,12 @@ ANSWERS: dict[tuple[str, str], Answer] = {
                 running=_maybe("integer"), waiting_for=_STRINGS, clients=_INTEGER, able=_INTEGER, min_clients=_INTEGER, manifest=_OBJECT,
                 strategy=_OBJECT, codec=_OBJECT, discipline=_OBJECT, champion=_maybe("object"), cycle=_INTEGER, tasks=_list(_OBJECT)),
     ),
+    ("GET", "/audit"): Answer(
+        "Who changed what, the newest first.",
+        _object(
+            changes=_list(_object(n=_INTEGER, at=_STRING, who=_maybe("string"), what=_STRING, status=_INTEGER)), broken=_maybe("string")
+        ),
+    ),
     ("GET", "/whoami"): Answer("Whose token it is, and what it opens.", _OBJECT),
     ("GET", "/clients"): Answer(
         "Who has ever been seen; with limit, so many of them in short, searched and sorted.",

@@ -12,9 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from bramble import cli
-from bramble_client.deliver import receipt as module
 from bramble_client.deliver.link import ABOUT, Link, size_of
-from bramble_client.deliver.receipt import FILE, NOTHING, OLDER, Receipt, digest, read
+from bramble_client.deliver.receipt import FILE, Receipt, read
+from bramble_protocol import chain
+from bramble_protocol.chain import NOTHING, digest
 from bramble_protocol.errors import BrambleError
 from tests.edge_client.socketserver import Server
 from tests.waiting import wait_for
@@ -101,8 +102,8 @@ def test_the_chain_goes_on_over_restarts_and_a_line_that_the_power_cut_is_taken_
             "line 3 of receipt.jsonl does not follow the one before$",
         ),
         (lambda texts: [texts[1], texts[0], *texts[2:]], "line 2 of receipt.jsonl does not follow"),
-        (lambda texts: [*texts[:1], "what", *texts[2:]], "line 2 of receipt.jsonl is no line of a receipt"),
-        (lambda texts: [*texts[:1], "[]", *texts[2:]], "line 2 of receipt.jsonl is no line of a receipt"),
+        (lambda texts: [*texts[:1], "what", *texts[2:]], "line 2 of receipt.jsonl is no line of it"),
+        (lambda texts: [*texts[:1], "[]", *texts[2:]], "line 2 of receipt.jsonl is no line of it"),
     ],
 )
 def test_a_line_that_is_missing_changed_or_moved_shows_and_the_command_says_so(change: Any, says: str, tmp_path: Path) -> None:
@@ -120,11 +121,11 @@ def test_a_line_that_is_missing_changed_or_moved_shows_and_the_command_says_so(c
 
 
 def test_a_full_file_makes_room_and_the_chain_goes_through_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FULL", 3000)
+    monkeypatch.setattr(chain, "FULL", 3000)
     receipt = Receipt(tmp_path, SERVER)
     for number in range(40):
         leave(receipt, "training_complete", {**ANSWER, "round": number})
-    assert (tmp_path / OLDER).exists()
+    assert chain.older(tmp_path / FILE).exists()
     found = read(tmp_path)
     assert found.broken is None
     assert found.lines[0]["n"] > 1, "the oldest were let go"
@@ -135,6 +136,8 @@ def test_a_full_file_makes_room_and_the_chain_goes_through_both(tmp_path: Path, 
 
 def test_what_the_disk_does_not_take_is_written_when_it_does_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     receipt = Receipt(tmp_path, SERVER)
+    leave(receipt, "training_complete", {**ANSWER, "round": 99})
+    (tmp_path / FILE).unlink()
     (tmp_path / FILE).mkdir()
     for number in range(3):
         leave(receipt, "training_complete", {**ANSWER, "round": number})
@@ -144,6 +147,16 @@ def test_what_the_disk_does_not_take_is_written_when_it_does_and_said_once(tmp_p
     assert [line["round"] for line in found] == [0, 1, 2, 3]
     assert found.broken is None
     assert len([each for each in caplog.records if each.levelno == logging.ERROR]) == 1
+
+
+def test_a_disk_that_gives_nothing_back_keeps_no_client_from_starting(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "gone"
+    receipt = Receipt(folder, SERVER)
+    leave(receipt, "training_complete", ANSWER)
+    folder.mkdir()
+    leave(receipt, "training_complete", {**ANSWER, "round": 8})
+    assert [line["round"] for line in read(folder)] == [7, 8]
+    assert "cannot be written" in caplog.text
 
 
 def test_a_file_that_is_none_begins_a_new_chain_and_ends_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

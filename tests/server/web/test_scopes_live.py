@@ -21,7 +21,9 @@ PATHS = {
     **dict.fromkeys(
         [("GET", "/generate?x=1"), ("POST", "/generate?x=1"), ("GET", "/?x=1"), ("POST", "/?x=1"), ("POST", "/stop?x=1")], "operate"
     ),
-    **dict.fromkeys([("GET", "/reset?x=1"), ("POST", "/reset?x=1"), ("HEAD", "/reset"), ("POST", "/tasks?x=1")], "admin"),
+    **dict.fromkeys(
+        [("GET", "/reset?x=1"), ("POST", "/reset?x=1"), ("HEAD", "/reset"), ("POST", "/tasks?x=1"), ("GET", "/audit")], "admin"
+    ),
 }
 """What asks for what. A parameter that is not known shows that the door was passed, and nothing happens."""
 

@@ -1,0 +1,80 @@
+"""``/audit``: who changed what and when, in a file that no reset clears."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Flask, Response, g, jsonify, request
+
+from bramble_protocol import chain
+from bramble_protocol.clock import Clock
+from bramble_server.web import query
+from bramble_server.web.scopes import READS, needs
+
+if TYPE_CHECKING:
+    from bramble_server.web import Services
+
+log = logging.getLogger(__name__)
+
+FILE = "audit.jsonl"
+MOST = 1000
+LONGEST = 500
+"""Characters of a query that are kept."""
+
+
+def register(app: Flask, services: Services, clock: Clock = time) -> None:
+    """Write down every request that may change something, and what came of it; not those of strangers, which the log has.
+
+    Raises
+    ------
+    BrambleError
+        If what was written before cannot be read on from.
+    """
+    lines, lock = chain.Chain(services.settings.data_dir / FILE), threading.Lock()
+    trouble: list[OSError] = []
+
+    @app.after_request
+    def note(response: Response) -> Response:
+        rule, visitor = request.url_rule, getattr(g, "visitor", None)
+        changes = rule is not None and (request.method not in READS or "POST" in (rule.methods or ()))
+        if not changes or response.status_code == 401 or (services.tokens and visitor is None):
+            return response
+        line = {
+            "at": datetime.fromtimestamp(clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "who": visitor.name if visitor else None,
+            "from": request.remote_addr,
+            "what": f"{request.method} {request.full_path[:LONGEST].rstrip('?')}",
+            "status": response.status_code,
+        }
+        try:
+            with lock:
+                lines.append([line])
+            trouble.clear()
+        except OSError as error:  # what was asked is done or refused already
+            if not trouble:
+                log.error("%s cannot be written (%s): changes are not on record until it can", FILE, error.strerror)
+            trouble[:] = [error]
+        return response
+
+
+def blueprint(services: Services) -> Blueprint:
+    """Return the endpoint."""
+    part = Blueprint("audit", __name__)
+
+    @part.get("/audit")
+    @needs("admin")
+    @query.takes(limit=query.integer(1, MOST))
+    def audit() -> Response:
+        found = services.loop.offload(chain.read, services.settings.data_dir / FILE)
+        return jsonify(changes=told(found, query.asked()["limit"] or 100), broken=found.broken)
+
+    return part
+
+
+def told(found: chain.Read, limit: int) -> list[dict[str, Any]]:
+    """Return the newest changes, the newest first, without what only the chain needs."""
+    return [{name: value for name, value in line.items() if name != "after"} for line in found.lines[: -limit - 1 : -1]]
