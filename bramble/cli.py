@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from bramble import flags, logs, permissions, task
+from bramble.data.settings import ExportSettings, ImportSettings
 from bramble.quickstart.settings import QuickstartSettings
 from bramble.settings import (
     AuditSettings,
@@ -53,7 +54,7 @@ from bramble_server.settings import ServerSettings
 
 ORDER = (
     *("demo", "quickstart", "server", "client", "inspector", "fleet", "round", "evaluate", "model", "predict", "task", "strategies"),
-    *("simulate", "experiment", "privacy", "sensors", "settings", "token"),
+    *("simulate", "experiment", "privacy", "data", "sensors", "settings", "token"),
 )
 """In which help lists the commands: what runs, what a fleet is led with, what is tried out beforehand, and what is set up."""
 
@@ -153,6 +154,10 @@ privacy = typer.Typer(help="Differential privacy: what a budget takes.", no_args
 app.add_typer(privacy, name="privacy")
 privacy.command("plan")(flags.command(PrivacyPlanSettings, "privacy", _room("bramble.privacy", "server,client")))
 app.command("quickstart")(flags.command(QuickstartSettings, "quickstart", _room("bramble.quickstart.run", "server,quickstart")))
+data = typer.Typer(help="Other people's recordings, and the way back.", no_args_is_help=True)
+app.add_typer(data, name="data")
+data.command("import")(flags.command(ImportSettings, "data", _room("bramble.data.importing", "client,data")))
+data.command("export")(flags.command(ExportSettings, "fleet", _room("bramble.data.exporting", "server")))
 app.command("demo")(flags.command(DemoSettings, "demo", _room("bramble.demo", "server,client,inspector")))
 
 

@@ -101,7 +101,7 @@ class Fleet:
         ServerRefused
             In private mode, where the server has none.
         """
-        return table("readings", tables.readings(self._readings(client, None if channel is None else (channel,), since)))
+        return table("readings", tables.readings(self.columns(client, None if channel is None else (channel,), since)))
 
     def predictions(self, task: str | None = None, client: str | None = None, since: Moment | None = None) -> Table:
         """Mirrored forecasts of a task's target, a row each, beside what was measured then.
@@ -116,7 +116,7 @@ class Fleet:
         """
         status = self.server.status(task)
         target, forecast, step = status["manifest"]["target"], status["forecast"], status["manifest"]["step_s"]
-        found = self._readings(client, (target, forecast), since)
+        found = self.columns(client, (target, forecast), since)
         return table("predictions", _compared(found, target, forecast, step))
 
     def evaluations(self, task: str | None = None) -> Table:
@@ -165,8 +165,10 @@ class Fleet:
             yield from page
             since = page[-1]["round"]
 
-    def _readings(self, client: str | None, channels: Iterable[str] | None, since: Moment | None) -> dict[str, dict[str, JSON]]:
-        """Read each client's page by page; times ascending."""
+    def columns(
+        self, client: str | None = None, channels: Iterable[str] | None = None, since: Moment | None = None
+    ) -> dict[str, dict[str, JSON]]:
+        """Mirrored readings by client and channel, each with its ``unit``, times ``t`` (seconds since 1970, ascending) and ``value``."""
         wanted = None if channels is None else set(channels)
         after = since.timestamp() if isinstance(since, datetime) else since
         found: dict[str, dict[str, JSON]] = {}

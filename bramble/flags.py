@@ -30,7 +30,7 @@ SHARED = ("server", "ca")
 SECRETIVE = ("token", "proxy", "database", "password")
 """Words in the names of settings whose value may hold a secret, and so is not shown; nor is an address with a password in it."""
 
-TABLES = ("server", "client", "inspector", "fleet", "demo", "quickstart", "simulate", "experiment", "predict", "privacy")
+TABLES = ("server", "client", "inspector", "fleet", "demo", "quickstart", "simulate", "experiment", "predict", "privacy", "data")
 """Tables of a TOML file that some command reads."""
 
 _tables: dict[str, list[type[BaseSettings]]] = {table: [] for table in TABLES}

@@ -92,7 +92,7 @@ def understand(path: Path, header: Header) -> Columns:
     names = [_normal(name) for name in header.names]
     for columns, kind in _FOREIGN:
         if columns <= {*names, *(name.casefold().strip() for name in header.names)}:
-            remedy = "give each sensor a column of its own, as in time,temperature,humidity"
+            remedy = "bramble data import makes a recording of it, or give each sensor a column, as in time,temperature,humidity"
             raise RecordingError(f"{path} is {kind}, which Bramble cannot read as it is: {remedy}")
     time = _time(path, header, names)
     channels: list[Column] = []
