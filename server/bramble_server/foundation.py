@@ -13,6 +13,7 @@ from bramble_protocol.graph import GraphFile
 from bramble_protocol.interface import SGD
 from bramble_protocol.kinds import counted
 from bramble_protocol.messages import forecast_of
+from bramble_protocol.mqtt.address import way
 from bramble_server import deployed, tasks
 from bramble_server.deployed import Deployed
 from bramble_server.fleet.plausibility import Needs
@@ -100,6 +101,8 @@ def read(settings: ServerSettings, simulated: bool = False) -> tuple[Foundation,
             _budgeted(track)
     if settings.database:
         dialect.parse(settings.database)
+    if settings.mqtt is not None:
+        way(settings.mqtt, settings.mqtt_login, settings.mqtt_ca)
     return tuple(found.values())
 
 

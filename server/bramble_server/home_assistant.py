@@ -8,7 +8,7 @@ import secrets
 import socket
 import threading
 
-from bramble_protocol.mqtt.address import way
+from bramble_protocol.mqtt.address import warn_if_readable, way
 from bramble_protocol.mqtt.broker import Broker
 from bramble_protocol.mqtt.home_assistant import UNKNOWN, Announced, Device, Entity
 from bramble_server.fleet.registry import Registry
@@ -47,8 +47,10 @@ class HomeAssistant:
         # no client's id has a line at its foot, so that a server is never taken for one
         device = Device(f"server_{host}", f"Bramble fleet ({host})", "Bramble server", release())
         self._due, self._stopping = threading.Event(), threading.Event()
+        broker = way(settings.mqtt, settings.mqtt_login, settings.mqtt_ca)
+        warn_if_readable(broker)
         self._broker = Broker(
-            *way(settings.mqtt, settings.mqtt_login, settings.mqtt_ca),
+            *broker,
             name=f"bramble-server-{secrets.token_hex(4)}",
             last_will=device.last_will,
             wake=self._due.set,

@@ -14,6 +14,7 @@ from bramble_client.learn.graph_trust import read_keys
 from bramble_client.settings import ClientSettings
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol import BrambleError
+from bramble_protocol.mqtt.address import way
 from bramble_server import foundation
 from bramble_server.settings import ServerSettings
 from tests import warm
@@ -128,6 +129,11 @@ ENDS = [
     ("[client]\nsensors = 'linux'\nsensors_file = '{folder}/far.toml'", "sensors_file", "line 3, key 'address'"),
     ("[client]\nsensors = 'linux'\nreplay = '/etc/bramble/a.csv'", "", "--replay is for mock sensors"),
     (f"{MOCK}trust_graphs = '{{folder}}/odd.pub'", "trust_graphs", "odd.pub"),
+    (f"{MOCK}mqtt = 'hub'", "mqtt", "such as mqtt://192.168.1.5"),
+    (f"{MOCK}mqtt_login = '/etc/bramble/mqtt.login'", "", "add --mqtt"),
+    (f"{MOCK}mqtt = 'mqtts://h'\nmqtt_ca = '{{folder}}/odd.pub'", "mqtt_ca", "holds no certificate"),
+    ("[server]\nmqtt = 'mqtt://h'\nmqtt_login = '{folder}/odd.pub'", "mqtt_login", "the user on its first line"),
+    ("[server]\nmqtt = 'mqtt://h'\nmqtt_ca = '/etc/bramble/ca.crt'", "", "write its address as --mqtt mqtts://"),
     ("[inspector]\ninterval = 'often'", "interval", "valid number"),
     ("[inspector]\nprefix = 'fleet'", "prefix", "write it like /fleet"),
     ("[inspector]\nserver = 'hub'", "server", "expected the server's address"),
@@ -170,6 +176,8 @@ def started(path: Path) -> None:
         elif client.sensors_file is not None:
             startup.check_files(client)  # real ones would be looked for on a bus
         read_keys(client.trust_graphs)
+        if client.mqtt is not None:
+            way(client.mqtt, client.mqtt_login, client.mqtt_ca)
     if "[inspector]" in path.read_text():
         flags.load(InspectorSettings, "inspector", {}, path)
     if "[fleet]" in path.read_text():

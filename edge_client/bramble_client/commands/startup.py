@@ -19,6 +19,7 @@ from bramble_client.learn.graph_trust import read_keys
 from bramble_client.machine import disk
 from bramble_protocol import BrambleError
 from bramble_protocol.fields import SENTENCE
+from bramble_protocol.mqtt.address import way
 
 if TYPE_CHECKING:
     from bramble_client.settings import ClientSettings
@@ -158,6 +159,8 @@ def check_files(settings: ClientSettings) -> None:
         if board.problems:
             raise StartError("; ".join(map(str, board.problems)))
     read_keys(settings.trust_graphs)
+    if settings.mqtt is not None:
+        way(settings.mqtt, settings.mqtt_login, settings.mqtt_ca)
 
 
 @contextlib.contextmanager

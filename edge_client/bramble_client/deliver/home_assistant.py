@@ -20,7 +20,7 @@ from bramble_client.use.received import Received
 from bramble_client.worker import Worker
 from bramble_protocol.graph import Manifest
 from bramble_protocol.messages import Channel
-from bramble_protocol.mqtt.address import way
+from bramble_protocol.mqtt.address import warn_if_readable, way
 from bramble_protocol.mqtt.broker import Broker
 from bramble_protocol.mqtt.home_assistant import UNKNOWN, Announced, Device, Entity
 
@@ -73,6 +73,7 @@ class HomeAssistant(Worker):
         super().__init__("mqtt")
         assert settings.mqtt is not None
         broker = way(settings.mqtt, settings.mqtt_login, settings.mqtt_ca)
+        warn_if_readable(broker)
         if settings.mode == "private":
             sentence = "readings leave this machine for the broker %s (--mqtt), in private mode too: whoever may read there sees them"
             log.warning(sentence, broker.address)

@@ -69,8 +69,16 @@ class Way(NamedTuple):
     tls: ssl.SSLContext | None
 
 
+def warn_if_readable(way: Way) -> None:
+    """Say so where anybody on the network can read what goes to a broker."""
+    if not way.address.encrypted and way.address.host not in LOOPBACK:
+        what = "what is told it, and its password, go" if way.login else "what is told it goes"
+        sentence = "%s to the broker %s unencrypted; anyone on the network can read it: write mqtts:// where it can do that"
+        log.warning(sentence, what, way.address)
+
+
 def way(broker: str, login: Path | None, ca: Path | None) -> Way:
-    """Return how a broker is reached by the settings ``mqtt``, ``mqtt_login`` and ``mqtt_ca``, and warn of what can be read on the way.
+    """Return how a broker is reached by the settings ``mqtt``, ``mqtt_login`` and ``mqtt_ca``.
 
     Raises
     ------
@@ -78,11 +86,6 @@ def way(broker: str, login: Path | None, ca: Path | None) -> Way:
         If a file cannot be used.
     """
     address = Address.parse(broker)
-    if not address.encrypted and address.host not in LOOPBACK:
-        what = "what is told it, and its password, go" if login else "what is told it goes"
-        log.warning(
-            "%s to the broker %s unencrypted; anyone on the network can read it: write mqtts:// where it can do that", what, address
-        )
     return Way(
         address,
         read_login(login, "--mqtt-login") if login else None,
