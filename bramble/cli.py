@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from bramble import flags, logs, permissions, task
 from bramble.data.settings import ExportSettings, ImportSettings
+from bramble.operating_settings import ResetSettings, ShowClientSettings
 from bramble.quickstart.settings import QuickstartSettings
 from bramble.settings import (
     AuditSettings,
@@ -53,7 +54,21 @@ from bramble_protocol.printable import printable
 from bramble_server.settings import ServerSettings
 
 ORDER = (
-    *("demo", "quickstart", "server", "client", "inspector", "fleet", "round", "evaluate", "model", "predict", "task", "strategies"),
+    *(
+        "demo",
+        "quickstart",
+        "server",
+        "client",
+        "inspector",
+        "fleet",
+        "round",
+        "evaluate",
+        "model",
+        "predict",
+        "task",
+        "reset",
+        "strategies",
+    ),
     *("simulate", "experiment", "privacy", "data", "sensors", "settings", "token"),
 )
 """In which help lists the commands: what runs, what a fleet is led with, what is tried out beforehand, and what is set up."""
@@ -122,6 +137,8 @@ client.command("check", help="Try out sensors, training and the way to the serve
     flags.command(ClientSettings, "client", _room("bramble_client.commands.check", "client"))
 )
 client.command("list")(flags.command(ListClientsSettings, "fleet", _room("bramble.client", "server", "listed")))
+client.command("show")(flags.command(ShowClientSettings, "fleet", _room("bramble.client", "server", "shown")))
+client.command("forget")(flags.command(ForgetSettings, "fleet", _room("bramble.fleet", "server", "forget")))
 client.command("latest")(flags.command(LatestSettings, "fleet", _room("bramble.latest", "client")))
 client.command("receipt")(flags.command(ReceiptSettings, "fleet", _room("bramble.receipt", "client")))
 app.add_typer(client, name="client")
@@ -147,6 +164,7 @@ model.command("export")(flags.command(ExportModelSettings, "fleet", _room("bramb
 model.command("get")(flags.command(GetModelSettings, "fleet", _room("bramble.model", "server", "get")))
 model.command("pin")(flags.command(PinSettings, "fleet", _room("bramble.model", "server", "pin")))
 model.command("unpin")(flags.command(UnpinSettings, "fleet", _room("bramble.model", "server", "unpin")))
+app.command("reset")(flags.command(ResetSettings, "fleet", _room("bramble.resetting", "server")))
 app.command("predict")(flags.command(PredictSettings, "predict", _room("bramble.predict", "client")))
 app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulating", "server,client")))
 app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room("bramble.experimenting", "server,client")))

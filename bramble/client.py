@@ -1,16 +1,21 @@
-"""``bramble client list``: who the server has ever seen, what each speaks, and which tasks it takes part in."""
+"""``bramble client list`` and ``show``: who the server has ever seen, what each speaks, and which tasks it takes part in."""
 
 from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
+from difflib import get_close_matches
 
 from rich.markup import escape
 
 from bramble import terminal
-from bramble.api import JSON, Server
+from bramble.api import JSON, Server, ServerError
 from bramble.fleet import span
+from bramble.operating_settings import ShowClientSettings
 from bramble.settings import ListClientsSettings
+from bramble_protocol.printable import printable
+from bramble_protocol.tables import clients as rows
 
 COLUMNS = ("client", "", "address", "version", "contract", "features", "tasks")
 
@@ -39,6 +44,35 @@ def listed(settings: ListClientsSettings) -> int:
         for task, why in client["tasks"].items():
             if why is not None:
                 console.print(f"{name} takes no part in {escape(task)}: {escape(why)}", soft_wrap=True)
+    return 0
+
+
+def shown(settings: ShowClientSettings) -> int:
+    """Print what is known of one client; return 0.
+
+    Raises
+    ------
+    ServerError
+        If the server refuses, does not answer, or never saw it.
+    """
+    server = Server.of(settings)
+    clients = server.clients(settings.task)
+    if settings.client not in clients:
+        near = get_close_matches(settings.client, clients, 1)
+        meant = f", did you mean {near[0]}?" if near else "; bramble client list shows who was"
+        raise ServerError(f"client show: {settings.client} was never seen{meant}")
+    client = clients[settings.client]
+    if settings.as_json:
+        print(json.dumps(client, indent=2))
+        return 0
+    [row] = rows({settings.client: client})
+    found = {**row, **(client.get("health") or {})}
+    for name, value in found.items():
+        if value not in (None, "", [], {}):
+            text = value.strftime("%Y-%m-%d %H:%M:%S UTC") if isinstance(value, datetime) else str(value)
+            print(printable(f"{name:<20} {text}", None))
+    for task, why in (client.get("tasks") or {}).items():
+        print(printable(f"{task:<20} {'takes part' if why is None else why}", None))
     return 0
 
 
