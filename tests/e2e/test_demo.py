@@ -67,8 +67,9 @@ def start() -> Iterator[Callable[..., Demo]]:
         demo.process.stdout.close()
 
 
-def test_a_short_demo_commits_every_round_and_ends_by_itself(start: Callable[..., Demo]) -> None:
-    demo = start("--clients", "3", "--rounds", "2", "--exit")
+@pytest.mark.parametrize("task", ["climate", "room"])
+def test_a_short_demo_commits_every_round_and_ends_by_itself(start: Callable[..., Demo], task: str) -> None:
+    demo = start("--clients", "3", "--rounds", "2", "--exit", "--task", task)
     demo.wait_for("2 of 2 rounds committed")
     assert demo.process.wait(60) == 0
     lines = re.findall(r"round +(\d+)  3 clients .* loss ([\d.]+) to ([\d.]+)  RMSE ([\d.]+) °C, persistence ([\d.]+) °C", demo.output)
