@@ -144,6 +144,16 @@ def test_a_server_killed_between_the_two_goes_on_with_what_is_on_record(
     assert files(tmp_path) == ["2.round", "3.round"]
 
 
+def test_after_a_power_cut_that_took_the_next_rounds_file_what_was_acknowledged_is_there(start: Start, tmp_path: Path) -> None:
+    office = start()
+    answered(office, 1, 3.0)
+    (tmp_path / "rounds" / "2.round").write_bytes(b"")  # the database's sync covers the record of it, and not the file
+    office = start()
+    office.drain()
+    assert (office.stored(), running(office)) == ((1, [3.0] * LAYOUT.size), 3)
+    assert (office.record(2)["state"], office.record(2)["reason"]) == ("abandoned", "server restarted")
+
+
 def test_one_that_is_started_by_hand_opens_nothing_ahead(start: Start) -> None:
     office = start(rounds=None)
     assert office.committed("a", "b") == 1
