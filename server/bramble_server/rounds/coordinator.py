@@ -383,9 +383,11 @@ class _Updates:
     def __init__(self, tracks: Tracks) -> None:
         self._tracks = tracks
 
+    def awaits(self, count: int) -> bool:
+        return sum(track.owing for track in self._tracks) > count
+
     def foresee(self, count: int) -> None:
-        for track in self._tracks:
-            track.foresee(count)
+        self._tracks.each(lambda track: track.foresee(count))
 
     def put(self, delivered: list[tuple[machine.Update, Delivery]]) -> bool:
         theirs: dict[Track, list[tuple[machine.Update, Delivery]]] = {}
@@ -395,5 +397,4 @@ class _Updates:
         return all([track.put_aside(its, alone=len(theirs) == 1) for track, its in theirs.items()])
 
     def secure(self) -> None:
-        for track in self._tracks:
-            track.secure()
+        self._tracks.each(Track.secure)

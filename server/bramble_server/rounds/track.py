@@ -59,11 +59,9 @@ class Track:
         self._unsure: OpenRound | None = None
         self._requests: dict[int, Request] = {}
         """What clients are asked, by round: of the open one, and of earlier ones that somebody still trains for."""
-        self._sent: dict[str, float | None] = {}
-        """When those were asked that train for earlier rounds."""
+        self._sent: dict[str, float | None] = {}  # when those were asked that train for earlier rounds
         self._deadline = 0.0
-        self._why: str | None = None
-        """Why an older model comes back, where nobody asked for it."""
+        self._why: str | None = None  # why an older model comes back, where nobody asked for it
 
     def recover(self, connection: Connection) -> recovery.Left:
         """Read what a former process left of this task, and close what cannot go on."""
@@ -129,21 +127,25 @@ class Track:
         chosen = self._cohort = self._cohorts.choose(max(self._state.last, self._shared.last) + 1, able)
         return machine.Start(chosen.clients, len(registry) - len(able) - unwell, unwell, chosen.spare, chosen.enough)
 
+    @property
+    def owing(self) -> int:
+        """How many a small open round waits for: they answer at about the same time."""
+        running = self._state.running
+        return len(running.pending) if running and self._open and self._open.small else 0
+
     def foresee(self, count: int) -> None:
         """Choose whom the next round would ask if so many updates were the last of this one, and nothing else made a difference to that."""
         self._ahead.following = None
-        running, registry = self._state.running, self._shared.registry
-        if running is None or self._open is None or len(running.pending) > count or self._lasting or self._cohorts.remembers:
+        if not 0 < self.owing <= count or self._lasting or self._cohorts.remembers or self._shared.last > self._state.last:
             return
-        if self._open.small and self.schedule.follows(self._shared.clock.monotonic()) and self._shared.last == self._state.last:
+        if self.schedule.follows(self._shared.clock.monotonic()):
             start = self.begin()
-            self._ahead.following = Next(start, self._cohort, list(registry.by_features(start.clients)))
+            self._ahead.following = Next(start, self._cohort, list(self._shared.registry.by_features(start.clients)))
 
     def put_aside(self, delivered: Sequence[tuple[machine.Update, Delivery]], alone: bool) -> bool:
         """Write down what will count; return whether it is on the disk. In a thread: the writer waits, and nobody else changes the state.
 
-        A sync costs a small round more than anything else, so it gets none of its own where the commit that follows has one, which is
-        made at once where no other track has updates at this moment (``alone``).
+        A small round's last get no sync but that of its commit, which is made at once where no other track has any now (``alone``).
         """
         wanted = [(event.client, delivery) for event, delivery in delivered if self._machine.counts(self._state, event)]
         running = self._state.running

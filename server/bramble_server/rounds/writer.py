@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 BATCH = 500
 """Jobs taken at a time, so that the clock is looked at in between."""
+TOGETHER = 0.002
+"""Seconds within which what is put on a shelf after something else shares its visit to the thread and its sync, where more is awaited."""
 PAUSE = 1.0
 """Seconds before the clock's work is tried again after it failed unexpectedly."""
 
@@ -82,6 +84,9 @@ class Reply:
 
 class Shelf(Protocol):
     """Where things are put on the disk before anybody is told that they were taken."""
+
+    def awaits(self, count: int) -> bool:
+        """Whether more than so many things are likely to come soon, and it is worth to wait a moment for them."""
 
     def foresee(self, count: int) -> None:
         """Get ready, on the loop, for so many things that are put there next: what follows from them may be done with it."""
@@ -242,7 +247,8 @@ class Writer:
         try:
             jobs.append(self._jobs.get(timeout=timeout) if timeout != 0 else self._jobs.get_nowait())
             while len(jobs) < BATCH:
-                jobs.append(self._jobs.get_nowait())
+                wait = self._jobs.empty() and isinstance(jobs[-1], _Taken) and jobs[-1].shelf.awaits(len(jobs))
+                jobs.append(self._jobs.get(timeout=TOGETHER) if wait else self._jobs.get_nowait())
         except queue.Empty:
             pass
         return jobs

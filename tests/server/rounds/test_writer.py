@@ -187,3 +187,38 @@ def test_what_comes_after_the_end_is_refused_instead_of_waiting_for_ever(tmp_pat
     with pytest.raises(InternalError, match="stopping"):
         house.writer.write(lambda _: 1, lambda: None)
     store.close()
+
+
+class Shelf:
+    """Awaits so many things, and notes which came together."""
+
+    def __init__(self, awaited: int) -> None:
+        self.awaited, self.puts = awaited, list[list[str]]()
+        self.asked = threading.Event()
+
+    def awaits(self, count: int) -> bool:
+        self.asked.set()
+        return count < self.awaited
+
+    def foresee(self, count: int) -> None:
+        pass
+
+    def put(self, items: list[str]) -> bool:
+        self.puts.append(items)
+        return True
+
+    def secure(self) -> None:
+        pass
+
+
+def test_what_is_awaited_a_moment_shares_one_visit_and_nothing_waits_for_more(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writers, "TOGETHER", 30.0)
+    shelf = Shelf(2)
+    first = threading.Thread(target=house.writer.take, args=("a", shelf, lambda _: None))
+    first.start()
+    assert shelf.asked.wait(30)
+    house.writer.take("b", shelf, lambda _: None)
+    first.join(30)
+    monkeypatch.setattr(writers, "TOGETHER", 0.001)
+    house.writer.take("c", shelf, lambda _: None)
+    assert shelf.puts == [["a", "b"], ["c"]]
