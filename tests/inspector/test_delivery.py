@@ -63,3 +63,11 @@ def test_no_script_is_sent_that_no_page_needs(browser: FlaskClient) -> None:
     sent = scripts(browser.get("/", headers={"Host": "127.0.0.1"}).text)
     assert sent
     assert not [path for path in sent if "dash_table" in path or "plotly" in path]
+
+
+def test_a_script_without_a_version_in_its_name_is_kept_and_asked_about(browser: FlaskClient) -> None:
+    path = "/_dash-component-suites/dash/dcc/async-graph.js"
+    first = browser.get(path, headers=HERE)
+    assert first.headers["Cache-Control"] == "no-cache"
+    again = browser.get(path, headers=HERE | {"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
