@@ -8,7 +8,7 @@ from typing import Any
 
 import dash_ag_grid as dag  # type: ignore[import-untyped]
 
-from bramble_inspector import sentences
+from bramble_inspector import parts, sentences
 from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures import style
 from bramble_inspector.figures.metric import Metric
@@ -36,8 +36,16 @@ def _number(field: str, title: str, suffix: str = "", form: str = ".3~g", **more
     }
 
 
-def columns(several: bool) -> list[dict[str, Any]]:
-    """Return the table's columns; where there are several tasks one says in which of them each client takes part."""
+_NEAR = ("samples", "before", "after", "distance", "protocol", "tasks")
+"""Columns of what is known of each client of a fleet of which all are known here; the page of one client has it of every fleet."""
+
+
+def columns(several: bool, many: bool = False) -> list[dict[str, Any]]:
+    """Return the table's columns; where there are ``several`` tasks one says in which each client takes part, of ``many`` clients fewer."""
+    return [column for column in _columns(several) if not many or column["field"] not in _NEAR]
+
+
+def _columns(several: bool) -> list[dict[str, Any]]:
     unit = " + ' ' + params.data.unit"
     part = {"field": "tasks", "headerName": "Takes part in", "minWidth": 130, "tooltipField": "tasks"}
     return [
@@ -52,6 +60,8 @@ def columns(several: bool) -> list[dict[str, Any]]:
         },
         {"field": "state", "headerName": "State", "cellRenderer": "State", "minWidth": 110},
         *([part] if several else []),
+        {"field": "group", "headerName": "Group", "minWidth": 90, "tooltipField": "group"},
+        {"field": "version", "headerName": "Release", "minWidth": 80},
         {"field": "sensors", "headerName": "Sensors", "minWidth": 90},
         {"field": "seen", "headerName": "Last seen", "minWidth": 84, "sortable": False},
         _number("round", "Last round", form="d", minWidth=66),
@@ -112,6 +122,8 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
                 "shown": sentences.short(client, LONGEST_NAME),
                 "colour": style.colour(snapshot.order, client),
                 "state": _state(snapshot, client),
+                "group": ", ".join(info.get("groups", {}).values()) or "–",
+                "version": info.get("version", "–"),
                 "tasks": ", ".join(task for task, why in info.get("tasks", {}).items() if why is None) or "none",
                 "sensors": _SENSORS[info.get("simulated")],
                 "seen": "now" if info.get("connected") else sentences.ago(now - info["last_seen"]) if info.get("last_seen") else "–",
@@ -135,6 +147,30 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
     return result + [
         {"client": client, "shown": sentences.short(client, LONGEST_NAME), "state": "away", **nothing} for client in snapshot.never_seen
     ]
+
+
+def merged(row: dict[str, Any], known: dict[str, Any] | None, snapshot: Snapshot) -> dict[str, Any]:
+    """Return a row of the server's page of clients as one of the table, with what else is known of it."""
+    wrong = [complaint["text"] for complaint in row["wrong"]]
+    seen = "now" if row["connected"] else sentences.ago(time.time() - row["last_seen"]) if row["last_seen"] else "never"
+    if known is None:
+        known = {
+            "client": row["id"],
+            "shown": sentences.short(row["id"], LONGEST_NAME),
+            "colour": "transparent",
+            "group": ", ".join(row["groups"].values()) or "–",
+            "version": row["version"] or "–",
+            "sensors": _SENSORS[row["simulated"]],
+            "round": row["round"],
+            "error": row["error"],
+            "baseline": row["baseline"],
+            "unit": Metric(snapshot.manifest).unit,
+            "in_use": row["in_use"] or "–",
+            "remark": "",
+        }
+    state = "away" if not row["connected"] else "training" if row["training"] else "connected"
+    remark = "; ".join(dict.fromkeys([*wrong, *filter(None, [known["remark"]])]))
+    return {**known, "state": state, "seen": seen, "remark": remark, "link": parts.address(f"/client/{row['id']}", snapshot.task)}
 
 
 def _gathers(info: dict[str, Any], now: float) -> str | None:

@@ -11,11 +11,12 @@ import math
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from bramble.api import JSON, Server, ServerError
+from bramble.api import JSON, Server, ServerError, ServerRefused
 from bramble_inspector import series
 from bramble_inspector.series import Readings
 
@@ -23,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 MAX_ROUNDS = 500
 """Rounds kept with their clients' measures."""
+MANY = 200
+"""Clients from which on nobody asks for all of them: the server finds, sorts and sums up what is to be shown."""
+PRESSING = 50
+"""Clients that need somebody of whom a snapshot says why, the most pressing ones; it has the number of all."""
 _STALE_S = 15.0
 """After a longer pause nothing is assumed of the server: it may be another one."""
 
@@ -48,6 +53,15 @@ class Snapshot:
     order: tuple[str, ...] = ()
     """Clients in the order in which they were first seen; a client's place, and so its colour, stays while the server knows it."""
     changed: dict[str, str] = field(default_factory=dict)
+    summary: JSON | None = None
+    """Who needs somebody most (``rows``), and how many clients there are of what; None of a server that cannot say so."""
+    find: Callable[..., JSON] = field(default=lambda **asked: {"rows": [], "found": 0}, compare=False)
+    """Asks the server for a page of its clients, as ``Server.page`` does."""
+
+    @property
+    def many(self) -> bool:
+        """Whether there are too many clients to know each of them here."""
+        return self.summary is not None and self.summary["total"] > MANY
 
     @property
     def private(self) -> bool:
@@ -141,6 +155,7 @@ class Feed:
         self._lock = threading.Lock()
         self._snapshot = Snapshot(client.url)
         self._looked = -_STALE_S
+        self._pages: dict[str, JSON] = {}
         self._mark = 0
         # A page that outlives this process must not take an old mark for a new one
         self._name = secrets.token_hex(4)
@@ -195,6 +210,10 @@ class Feed:
         return new if first is None else replace(new, readings=first.readings, order=first.order)
 
     def _add(self, old: Snapshot, status: JSON, first: Snapshot | None) -> Snapshot:
+        summary = self._summary()
+        self._pages.clear()
+        if summary is not None and summary["total"] > MANY:
+            return Snapshot(old.server, None, None, status, rounds=self._rounds(old.rounds, False), summary=summary, find=self._find)
         clients, never_seen = self._client.everybody(self._task)
         rounds = self._rounds(old.rounds)
         same = old.updates and status["round"] == old.status.get("round")
@@ -204,13 +223,31 @@ class Feed:
         # Only whom the server knows: at the same address there may be another one now, and another fleet.
         there = {*clients, *updates, *readings}
         order = (*(client for client in old.order if client in there), *sorted(there.difference(old.order)))
-        return Snapshot(old.server, None, None, status, clients, tuple(never_seen), updates, rounds, readings, order)
+        return Snapshot(
+            old.server, None, None, status, clients, tuple(never_seen), updates, rounds, readings, order, summary=summary, find=self._find
+        )
 
-    def _rounds(self, old: dict[int, JSON]) -> dict[int, JSON]:
+    def _summary(self) -> JSON | None:
+        try:
+            answer = self._client.page(PRESSING, self._task, sort="attention")
+        except ServerRefused as error:
+            if error.status != 400:
+                raise
+            return None
+        return answer if "rows" in answer else None  # a release before 0.2 knows of no pages
+
+    def _find(self, **asked: Any) -> JSON:
+        """Return a page of the clients; the same for all who ask for the same until there is something new."""
+        key = repr(sorted(asked.items()))
+        if key not in self._pages:
+            self._pages[key] = self._client.page(task=self._task, **asked)
+        return self._pages[key]
+
+    def _rounds(self, old: dict[int, JSON], clients: bool = True) -> dict[int, JSON]:
         """Fetch the rounds from the last that was over on, to see whether the server still knows that one."""
         rounds = {number: entry for number, entry in old.items() if entry["state"] != "running"}
         last = max(rounds, default=0)
-        new = {entry["round"]: entry for entry in self._client.rounds(max(0, last - 1), MAX_ROUNDS, self._task)}
+        new = {entry["round"]: entry for entry in self._client.rounds(max(0, last - 1), MAX_ROUNDS, self._task, clients)}
         if last and last not in new:
             raise _ForgottenError
         rounds |= new
@@ -238,7 +275,7 @@ class Feed:
         parts: dict[str, tuple[Any, Any]] = {
             "status": ((old.down, old.status), (new.down, new.status)),
             "task": ((old.private, old.manifest), (new.private, new.manifest)),
-            "clients": ((old.clients, old.never_seen), (new.clients, new.never_seen)),
+            "clients": ((old.clients, old.never_seen, old.summary), (new.clients, new.never_seen, new.summary)),
             "rounds": (old.rounds, new.rounds),
             "readings": (id(old.readings), id(new.readings)),
             "order": (old.order, new.order),

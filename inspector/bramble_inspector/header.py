@@ -22,7 +22,9 @@ PLAIN = "float32"
 def alert(snapshot: Snapshot) -> Any:
     """Return what stands above everything else: why there is no news, or of that task, or which clients need somebody; mostly nothing."""
     if snapshot.down is None:
-        return _stranger(snapshot.stranger, snapshot) if snapshot.stranger else _remarks(snapshot)
+        if snapshot.stranger:
+            return _stranger(snapshot.stranger, snapshot)
+        return _remarks(snapshot) if snapshot.summary is None else None  # else the page Fleet says who needs somebody
     since = " What is shown below is the last that was known." if snapshot.status else ""
     text = f"{sentences.full_stop(snapshot.down)}{since} This page goes on by itself as soon as the server answers."
     return dmc.Alert(parts.rich(text), title="No news from the server", color="red", variant="light")
@@ -107,21 +109,29 @@ def _how(entry: dict[str, Any]) -> str:
     return f"averaged {sentences.plural(entry['updates'], 'update')} in {entry['ended'] - entry['started']:.1f} s{without}"
 
 
-def _fleet(snapshot: Snapshot) -> Any:
-    status = snapshot.status
+def _counts(snapshot: Snapshot) -> tuple[int, int, int]:
+    """Return how many clients are away, connected and simulated, and never seen."""
+    if snapshot.many and snapshot.summary is not None:
+        never = snapshot.summary["kinds"].get("never_seen", 0)
+        return snapshot.summary["total"] - never - snapshot.status["clients"], snapshot.summary["simulated"], never
     connected = [info for info in snapshot.clients.values() if info["connected"]]
     simulated = sum(info["simulated"] for info in connected)
-    away = len(snapshot.order) - status["clients"]
+    return len(snapshot.order) - snapshot.status["clients"], simulated, len(snapshot.never_seen)
+
+
+def _fleet(snapshot: Snapshot) -> Any:
+    status = snapshot.status
+    away, simulated, never = _counts(snapshot)
     said = [f"{status['min_clients']} needed for a round"]
     if away > 0:
         said.append(f"{away} away")
-    if snapshot.never_seen:
-        said.append(f"{len(snapshot.never_seen)} never seen")
+    if never:
+        said.append(f"{never} never seen")
     unfit = status["clients"] - status.get("able", status["clients"])
     if unfit:
         said.append(f"{unfit} cannot train this task")
     if simulated:
-        said.append("all simulated" if simulated == len(connected) else f"{simulated} simulated")
+        said.append("all simulated" if simulated == status["clients"] else f"{simulated} simulated")
     return parts.card("clients", "Clients connected", str(status["clients"]), [parts.line(" · ".join(said), "clients-line")])
 
 

@@ -73,9 +73,9 @@ def address(path: str, task: str | None = None, **query: str | None) -> str:
     return str(get_relative_path(quote(path))) + (f"?{urlencode(said)}" if said else "")  # type: ignore[no-untyped-call]
 
 
-def link(text: Any, path: str, task: str | None = None, **more: Any) -> Any:
+def link(text: Any, path: str, task: str | None = None, className: str = "", **query: str | None) -> Any:
     """Return a link to another page, which is shown without loading anything anew."""
-    return dcc.Link(text, href=address(path, task), **more)
+    return dcc.Link(text, href=address(path, task, **query), className=className)
 
 
 def aria(**words: str) -> dict[str, Any]:
