@@ -78,6 +78,7 @@ def populate(server: Server, clients: int) -> None:
             rounds.opened(connection, task, number, began, names, began)
             rounds.parts(connection, number, [_part(each, number, began, ill.get(each, ("", ""))[0]) for each in names])
             metrics = {"loss_before": 0.2 / number, "loss_after": 0.17 / number, "test_error": 4.0 / number, "test_baseline": 4.4}
+            metrics |= {"test_error.lower_quartile": 3.6 / number, "test_error.upper_quartile": 5.4 / number}
             rounds.committed(connection, number, began + 8, len(names) - 1, metrics)
 
 

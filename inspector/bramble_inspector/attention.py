@@ -58,6 +58,23 @@ def _row(row: JSON, snapshot: Snapshot) -> Any:
     )
 
 
+def of_one(wrong: list[JSON]) -> Any:
+    """Return what is wrong with one client, each with since when; None if all is well."""
+    if not wrong:
+        return None
+    rows = [
+        html.Li(
+            [
+                html.I(className=f"mark {one['kind']}"),
+                html.Span(one["text"], className="why"),
+                html.Span(since(one["since"]), className="since"),
+            ]
+        )
+        for one in wrong
+    ]
+    return html.Section(html.Ol(rows, className="sick single"), className="attention")
+
+
 def since(at: float | None) -> str:
     """Say since when, coarsely enough not to change at every look."""
     if at is None:

@@ -10,7 +10,7 @@ from dash import html
 from bramble_inspector import sentences
 from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures import style
-from bramble_inspector.panels import candidates
+from bramble_inspector.panels import offered
 
 LONGEST_NAME = 32
 """Characters of a client's name on what it is picked by, which is to fit on a phone."""
@@ -23,7 +23,7 @@ def strip(name: str, picked: str | None) -> Any:
 
 def chips(snapshot: Snapshot) -> Any:
     """Return what is in it: a chip for each client that can be drawn."""
-    shown = candidates(snapshot)
+    shown = offered(snapshot)
     made = [
         dmc.Chip(
             [
@@ -35,6 +35,6 @@ def chips(snapshot: Snapshot) -> Any:
         for client in shown
     ]  # fmt: skip
     hidden = len(snapshot.order) - len(shown)
-    hint = f"{len(shown)} of {len(snapshot.order)} clients are drawn" if hidden else "Pick clients to see only them"
+    hint = f"Pick some of {len(snapshot.order)} clients to see only them" if hidden else "Pick clients to see only them"
     # before them: of many not all are in sight
     return [html.Span(hint, className="hint"), *made] if shown else []

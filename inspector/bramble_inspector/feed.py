@@ -57,6 +57,8 @@ class Snapshot:
     """Who needs somebody most (``rows``), and how many clients there are of what; None of a server that cannot say so."""
     find: Callable[..., JSON] = field(default=lambda **asked: {"rows": [], "found": 0}, compare=False)
     """Asks the server for a page of its clients, as ``Server.page`` does."""
+    one: Callable[[str], JSON | None] = field(default=lambda name: None, compare=False)
+    """Asks the server for one client; None where there is none of that id."""
 
     @property
     def many(self) -> bool:
@@ -156,6 +158,7 @@ class Feed:
         self._snapshot = Snapshot(client.url)
         self._looked = -_STALE_S
         self._pages: dict[str, JSON] = {}
+        self._ones: dict[str, JSON | None] = {}
         self._mark = 0
         # A page that outlives this process must not take an old mark for a new one
         self._name = secrets.token_hex(4)
@@ -212,8 +215,11 @@ class Feed:
     def _add(self, old: Snapshot, status: JSON, first: Snapshot | None) -> Snapshot:
         summary = self._summary()
         self._pages.clear()
+        self._ones.clear()
         if summary is not None and summary["total"] > MANY:
-            return Snapshot(old.server, None, None, status, rounds=self._rounds(old.rounds, False), summary=summary, find=self._find)
+            return Snapshot(
+                old.server, None, None, status, rounds=self._rounds(old.rounds, False), summary=summary, find=self._find, one=self._one
+            )
         clients, never_seen = self._client.everybody(self._task)
         rounds = self._rounds(old.rounds)
         same = old.updates and status["round"] == old.status.get("round")
@@ -224,7 +230,19 @@ class Feed:
         there = {*clients, *updates, *readings}
         order = (*(client for client in old.order if client in there), *sorted(there.difference(old.order)))
         return Snapshot(
-            old.server, None, None, status, clients, tuple(never_seen), updates, rounds, readings, order, summary=summary, find=self._find
+            old.server,
+            None,
+            None,
+            status,
+            clients,
+            tuple(never_seen),
+            updates,
+            rounds,
+            readings,
+            order,
+            summary=summary,
+            find=self._find,
+            one=self._one,
         )
 
     def _summary(self) -> JSON | None:
@@ -242,6 +260,16 @@ class Feed:
         if key not in self._pages:
             self._pages[key] = self._client.page(task=self._task, **asked)
         return self._pages[key]
+
+    def _one(self, name: str) -> JSON | None:
+        if name not in self._ones:
+            try:
+                self._ones[name] = self._client.client(name, self._task)
+            except ServerRefused as error:
+                if error.status not in (404, 405):
+                    raise
+                self._ones[name] = self._snapshot.clients.get(name)  # of a release before 0.2, which knows no such address
+        return self._ones[name]
 
     def _rounds(self, old: dict[int, JSON], clients: bool = True) -> dict[int, JSON]:
         """Fetch the rounds from the last that was over on, to see whether the server still knows that one."""

@@ -9,8 +9,8 @@ from typing import Any
 from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures import style
 
-MAX_CLIENTS = 60
-"""Clients drawn when none are picked: more lines in one plot tell nothing, and cost the browser its fluency."""
+OFFERED = 60
+"""Clients of which each has something to be picked by; of more, those that are connected come first."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ class Panel:
 
 
 def picked(snapshot: Snapshot, focus: list[str] | None) -> list[str]:
-    """Return the clients to draw, in their fixed order: those that the reader picked, or else all that can be."""
-    return [client for client in snapshot.order if client in (focus or ())] or candidates(snapshot)
+    """Return the clients to draw, in their fixed order: those that the reader picked, or else all."""
+    return [client for client in snapshot.order if client in (focus or ())] or list(snapshot.order)
 
 
-def candidates(snapshot: Snapshot) -> list[str]:
-    """Return the clients that can be drawn: at most ``MAX_CLIENTS``, connected ones first, in their fixed order."""
+def offered(snapshot: Snapshot) -> list[str]:
+    """Return the clients that can be picked, in their fixed order."""
     order = list(snapshot.order)
-    if len(order) > MAX_CLIENTS:
+    if len(order) > OFFERED:
         order.sort(key=lambda client: not snapshot.clients.get(client, {}).get("connected", False))
-        chosen = set(order[:MAX_CLIENTS])
+        chosen = set(order[:OFFERED])
         order = [client for client in snapshot.order if client in chosen]
     return order

@@ -56,7 +56,7 @@ def test_of_many_clients_it_is_seen_that_there_are_more(standin: Standin, inspec
     standin.add_clients(*(f"pi-{number:02}" for number in range(70)))
     page = watched.open(inspect(standin.url))
     hint = at(page, "#data-focus-strip .hint")
-    expect(hint).to_have_text("60 of 70 clients are drawn")
+    expect(hint).to_have_text("Pick some of 70 clients to see only them")
     strip, place = page.locator("#data-focus-strip").bounding_box(), hint.bounding_box()
     assert strip is not None
     assert place is not None

@@ -83,16 +83,21 @@ def test_fifty_clients_are_drawn_within_what_a_browser_can_bear(standin: Standin
     wait_for(lambda: set(traces(page, "streams")) == {"pi-31"}, "one of fifty alone")
 
 
-def test_a_fleet_too_large_to_draw_is_drawn_in_part_and_said_so(standin: Standin, inspect: Inspect, watched: Watched) -> None:
+def test_more_clients_than_lines_can_tell_apart_are_a_band_and_who_is_far_off_is_named(
+    standin: Standin, inspect: Inspect, watched: Watched
+) -> None:
     names = [f"pi-{place:03d}" for place in range(130)]
-    standin.add_clients(*names)
-    standin.leave("pi-000")
-    standin.add_readings(5)
+    lively(standin, *names, readings=5, rounds=2)
+    standin.data["pi-007"]["temperature"]["value"] = [95.0] * 5
+    standin.touch(cycle=2)
     page = watched.open(inspect(standin.url))
-    expect(at(page, "#data-focus-strip")).to_contain_text("60 of 130 clients are drawn")
-    wait_for(lambda: len(traces(page, "streams")) == 60, "the streams")
-    assert "pi-000" not in traces(page, "streams"), "connected ones first"
-    expect(at(page, "#card-clients")).to_have_text("129")
+    expect(at(page, "#data-focus-strip")).to_contain_text("Pick some of 130 clients")
+    wait_for(lambda: "pi-007" in traces(page, "streams"), "the one that is far off")
+    assert set(traces(page, "streams")) == {"lowest tenth", "highest tenth", "median of 130 clients", "pi-007"}
+    page.locator("#data-focus-strip label").filter(has_text="pi-031").click()
+    wait_for(lambda: set(traces(page, "streams")) == {"pi-031"}, "one of them alone")
+    wait_for(lambda: "median of 130 clients" in traces(page, "loss"), "the band of the rounds")
+    assert traces(page, "loss")["median of 130 clients"]["x"] == [1, 2]
 
 
 def test_a_gap_in_the_readings_is_a_gap_in_the_line(standin: Standin, inspect: Inspect, watched: Watched) -> None:

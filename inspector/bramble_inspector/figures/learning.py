@@ -9,7 +9,7 @@ import numpy as np
 
 from bramble.api import JSON
 from bramble_inspector.feed import Snapshot
-from bramble_inspector.figures import style
+from bramble_inspector.figures import band, style
 from bramble_inspector.figures.metric import Metric
 from bramble_inspector.thinning import budget, thin
 
@@ -44,22 +44,36 @@ def error(snapshot: Snapshot, clients: Sequence[str]) -> style.Figure:
     baseline = _global(snapshot, metric.short_baseline, "test_baseline", metric.value, metric.unit)
     baseline["line"] = {"color": style.BASELINE, "width": 2.5, "dash": "dash"}
     error = _global(snapshot, "global model", "test_error", metric.value, metric.unit)
-    traces = [*traces, baseline, error] if error["x"] else []
+    traces = [*traces, *(_quartiles(snapshot, metric) if snapshot.many else []), baseline, error] if error["x"] else []
     layout = style.layout("round", metric.title, "error", len(traces))
     layout["yaxis"]["rangemode"] = "tozero"
     return {"data": traces, "layout": layout | whole_rounds(layout, traces)}
 
 
 def per_client(snapshot: Snapshot, clients: Sequence[str], pick: Pick, unit: str, **look: Any) -> list[style.Figure]:
-    """Return a line for each client of what ``pick`` finds in its measures of each committed round."""
-    traces = []
+    """Return a line for each client of what ``pick`` finds in its measures of each committed round; of many, where they lie."""
+    found: dict[str, list[tuple[int, float]]] = {}
     for client in clients:
         points = [(entry["round"], pick(entry["clients"][client])) for entry in snapshot.committed if client in entry.get("clients", {})]
-        points = [(number, value) for number, value in points if value is not None]
-        if points:
-            colour = style.colour(snapshot.order, client)
-            traces.append(_trace(client, points, colour, unit, budget(len(clients)), **look))
-    return traces
+        if known := [(number, value) for number, value in points if value is not None]:
+            found[client] = known
+    if band.together(clients):
+        lines = {client: np.array(points, dtype=np.float64) for client, points in found.items()}
+        numbers = np.array(sorted({number for points in found.values() for number, _ in points}), dtype=np.float64)
+        return band.figures({client: (line[:, 0], line[:, 1]) for client, line in lines.items()}, unit, numbers)
+    most = budget(len(clients))
+    return [_trace(client, points, style.colour(snapshot.order, client), unit, most, **look) for client, points in found.items()]
+
+
+def _quartiles(snapshot: Snapshot, metric: Metric) -> list[style.Figure]:
+    """Return the band between the quartiles of all clients' errors, which a server tells of a fleet too large to know each client."""
+    low, high = (
+        _global(snapshot, f"{which} quartile", f"test_error.{which}_quartile", metric.value, metric.unit) for which in ("lower", "upper")
+    )
+    if not low["x"]:
+        return []
+    edge = {"line": {"color": band.INK, "width": 0.5}, "mode": "lines"}
+    return [low | edge, high | edge | {"fill": "tonexty", "fillcolor": band.FILL}]
 
 
 def _global(snapshot: Snapshot, name: str, key: str, transform: Callable[[float | None], float | None], unit: str) -> style.Figure:

@@ -1,4 +1,4 @@
-"""Client: one Pi, what it says of itself and how it learns."""
+"""Client: one Pi. What is wrong with it, its machine, sensors and budgets, what it forecasts, and its part in the rounds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from urllib.parse import unquote
 
 from dash import Output, dcc, html
 
-from bramble.api import JSON
-from bramble_inspector import parts, sentences
+from bramble.api import JSON, ServerError
+from bramble_inspector import attention, parts, sentences
 from bramble_inspector.feed import Snapshot
-from bramble_inspector.figures import forecast, learning
+from bramble_inspector.figures import forecast, learning, streams
+from bramble_inspector.figures.metric import Metric
 from bramble_inspector.live import Answer, Page
 from bramble_inspector.panels import Panel
+from bramble_protocol.health import DISK, resting, throttling
+
+ROUNDS = 15
+"""Rounds that are listed, the newest."""
 
 
 def layout(name: str = "", **_: str) -> list[Any]:
@@ -21,9 +26,13 @@ def layout(name: str = "", **_: str) -> list[Any]:
     return [
         dcc.Store(id="client-at", data=unquote(name)),
         html.H2(unquote(name), className="page-title"),
+        html.Div(id="client-wrong", role="status"),
         html.Div(id="client-about", className="cards"),
         html.Div(
             [
+                parts.panel("Sensors and channels", "what it offers", html.Div(id="client-sensors"), name="client-sensors"),
+                parts.panel("Its part in the newest rounds", "", html.Div(id="client-rounds"), name="client-rounds"),
+                parts.plot("client-readings", "Readings", "of what the task forecasts"),
                 parts.plot("client-forecast", "Forecast against measurement", "newest readings; dotted: the model's forecast"),
                 parts.plot("client-error", "Test error", "on readings it had not trained on yet; dashed: baseline"),
             ],
@@ -35,8 +44,15 @@ def layout(name: str = "", **_: str) -> list[Any]:
 def refresh(answer: Answer, snapshot: Snapshot, picks: JSON) -> None:
     """Show what is new."""
     name = picks["client"] or ""
-    info = snapshot.clients.get(name)
-    answer.put("about", [info, snapshot.down], lambda: _about(snapshot, name, info))
+    try:
+        info = snapshot.one(name) if name and snapshot.down is None else snapshot.clients.get(name)
+    except ServerError:  # the bar says it
+        info = snapshot.clients.get(name)
+    now = attention.mark()
+    answer.put("wrong", [info and info.get("wrong"), now], lambda: attention.of_one((info or {}).get("wrong") or []))
+    answer.put("about", [info, snapshot.down, now], lambda: _about(snapshot, name, info))
+    answer.put("sensors", info and [info.get("channels"), info.get("health")], lambda: _sensors(info) if info else None)
+    answer.put("rounds", [snapshot.changed["rounds"], name], lambda: _rounds(snapshot, name))
     for panel in PANELS:
         answer.plot(panel, snapshot, picks)
 
@@ -47,37 +63,126 @@ def _about(snapshot: Snapshot, name: str, info: JSON | None) -> Any:
             return parts.empty("It has a token and has never connected: start it, and look whether it reaches the server.")
         said = "No client of this name has ever been seen. Look for it on the page Fleet."
         return parts.empty(said if snapshot.status else "Nothing is known of the fleet yet: the server has not answered.")
-    seen = "connected" if info["connected"] else "away"
-    since = f"since {sentences.moment(info['since'])}" if info.get("since") else ""
-    last = sentences.ago(time.time() - info["last_seen"]) if info.get("last_seen") else "never"
-    remarks = [parts.line(remark, f"client-remark-{place}") for place, remark in enumerate(info.get("remarks", ()))]
-    return [
-        parts.card(
-            "client-state", "State", seen, [parts.line(since if info["connected"] else f"last seen {last}", "client-since"), *remarks]
-        ),
-        parts.card("client-version", "Release", str(info.get("version", "–")), []),
+    return [_state(info), _release(info), _machine(info.get("health") or {}), _work(snapshot, info, info.get("health") or {})]
+
+
+def _state(info: JSON) -> Any:
+    now = time.time()
+    if info["connected"]:
+        return parts.card("client-state", "State", "connected", [parts.line(f"since {sentences.moment(info['since'])}", "client-since")])
+    seen = sentences.ago(now - info["last_seen"]) if info.get("last_seen") else "never"
+    return parts.card("client-state", "State", "away", [parts.line(f"last seen {seen}", "client-since")])
+
+
+def _release(info: JSON) -> Any:
+    said = [f"contract {info['protocol']}"] if info.get("protocol") else []
+    said += [f"{key} {name}" for key, name in info.get("groups", {}).items()]
+    said += ["simulated sensors"] if info.get("simulated") else []
+    return parts.card("client-version", "Release", str(info.get("version") or "–"), [parts.line(" · ".join(said), "client-groups")])
+
+
+def _machine(health: JSON) -> Any:
+    warm, bits = health.get("soc_temperature"), health.get("throttled")
+    told = [
+        None if bits is None else f"power: {throttling(bits) if bits else 'well'}",
+        None if health.get("memory_free") is None else f"{health['memory_free']:.0f} MiB memory free",
+        DISK.get(health.get("disk") or "ok") or (f"{health['disk_free'] / 1024:.1f} GiB disk free" if health.get("disk_free") else None),
+        None if health.get("clock_offset") is None else f"clock {health['clock_offset']:+.1f} s",
     ]
+    lines = [parts.line(text, f"client-machine-{place}") for place, text in enumerate(filter(None, told))]
+    return parts.card(
+        "client-machine", "Machine", "–" if warm is None else f"{warm:.0f} °C", lines or [parts.line("says nothing", "client-machine-0")]
+    )
+
+
+def _work(snapshot: Snapshot, info: JSON, health: JSON) -> Any:
+    used = (health.get("in_use") or {}).get(snapshot.task or "", "–")
+    others = {task: why for task, why in info.get("tasks", {}).items() if why}
+    first = health.get("first_training") or 0.0
+    told = [
+        resting(health["not_now"], health.get("not_before")) if health.get("not_now") else None,
+        f"first training in {sentences.plural(max(1, round((first - time.time()) / 60)), 'minute')}" if first > time.time() else None,
+        f"{health['alarms']:,} alarms" if health.get("alarms") else None,
+        *(f"{task}: {why}" for task, why in others.items()),
+    ]
+    lines = [parts.line(text, f"client-work-{place}") for place, text in enumerate(filter(None, told))]
+    return parts.card("client-use", "Goes by", used, lines)
+
+
+def _sensors(info: JSON) -> Any:
+    health = info.get("health") or {}
+    gone = [(name, "does not answer", "bad") for name in health.get("sensors_gone", ())]
+    doubted = [(name, "reads what is not believed", "bad") for name in health.get("sensors_doubted", ())]
+    channels = [(channel["key"], channel["unit"] or "no unit", "") for channel in info.get("channels", ())]
+    every, age = health.get("sample_every"), health.get("sample_age")
+    said = ["takes readings when it is asked" if every is None else f"takes readings every {every:g} s"] if health else []
+    said += [f"newest {sentences.ago(age)}"] if age is not None else []
+    said += [f"{health['samples_missed']:,} missed"] if health.get("samples_missed") else []
+    said += [f"{health['windows_doubtful']:,} windows doubtful"] if health.get("windows_doubtful") else []
+    body = [html.Tr([html.Th(name, scope="row"), html.Td(text, className=look)]) for name, text, look in (*gone, *doubted, *channels)]
+    return [html.P(", ".join(said), className="hint"), html.Table(html.Tbody(body), className="facts")]
+
+
+def _rounds(snapshot: Snapshot, name: str) -> Any:
+    if snapshot.many:
+        return parts.empty("Of a fleet as large as this one the page of a round has each client's part.")
+    metric = Metric(snapshot.manifest)
+    entries = [(entry, entry["clients"][name]) for entry in snapshot.ended if name in entry.get("clients", {})]
+    if not entries:
+        return parts.empty("It took part in no round yet. Press Start round, or `bramble round start`.")
+    head = html.Tr([html.Th(title, scope="col") for title in ("Round", "Samples", "Loss", metric.title, "Sent", "Came to nothing because")])
+    body = [
+        html.Tr(
+            [
+                html.Td(parts.link(str(entry["round"]), f"/rounds/{entry['round']}", snapshot.task)),
+                html.Td(_number(part.get("samples"), ",d")),
+                html.Td(f"{_number(part.get('loss_before'))} → {_number(part.get('loss_after'))}"),
+                html.Td(metric.text(part.get("test_error")) + f" (baseline {metric.text(part.get('test_baseline'))})"),
+                html.Td(f"{part['bytes'] / 1024:.0f} kB" if part.get("bytes") else "–"),
+                html.Td(part.get("reason") or ""),
+            ]
+        )
+        for entry, part in entries[: -ROUNDS - 1 : -1]
+    ]
+    total = sum(part.get("bytes") or 0 for _, part in entries)
+    left = html.P(f"{total / 1024:,.0f} kB of updates left it in {sentences.plural(len(entries), 'round')}.", className="hint")
+    return [html.Div(html.Table([html.Thead(head), html.Tbody(body)], className="facts"), className="scrolls", tabIndex=0), left]
+
+
+def _number(value: float | None, form: str = ".3g") -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _mine(picks: JSON) -> list[str]:
+    return [picks["client"] or ""]
 
 
 PANELS = (
     Panel(
+        "client-readings",
+        ("readings", "task"),
+        ("client",),
+        lambda snapshot, picks: streams.figure(snapshot, _mine(picks), str(snapshot.manifest.get("target", "")), 500),
+        lambda snapshot, picks: sentences.no_readings(snapshot),
+    ),
+    Panel(
         "client-forecast",
         ("readings", "rounds", "task"),
         ("client",),
-        lambda snapshot, picks: forecast.figure(snapshot, [picks["client"] or ""]),
+        lambda snapshot, picks: forecast.figure(snapshot, _mine(picks)),
         lambda snapshot, picks: sentences.no_forecasts(snapshot),
     ),
     Panel(
         "client-error",
         ("rounds", "task"),
         ("client",),
-        lambda snapshot, picks: learning.error(snapshot, [picks["client"] or ""]),
+        lambda snapshot, picks: learning.error(snapshot, _mine(picks)),
         lambda snapshot, picks: sentences.no_error(snapshot),
     ),
 )
 PAGE = Page(
     "client", "Client", "/client", layout, refresh,
-    {"about": Output("client-about", "children")},
+    {name: Output(f"client-{name}", "children") for name in ("wrong", "about", "sensors", "rounds")},
     {"client": "client-at"},
     PANELS,
     template="/client/<name>",
