@@ -96,7 +96,7 @@ def _part(client: str, number: int, began: float, kind: str) -> dict[str, object
     return told
 
 
-def main() -> int:
+def serve() -> int:
     """Serve until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=2000)
@@ -117,4 +117,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve())
