@@ -25,8 +25,10 @@ def test_each_address_leads_to_its_page_and_says_what_to_do_before_there_is_anyt
         page = watched.open(url + address)
         expect(page.locator(f".page.{address.split('/')[0] or 'fleet'}")).to_be_visible()
         expect(page.locator("#nav [aria-current=page]")).to_have_count(1)
-    for address, said in (("rounds", "A round needs 2 clients; 0 connected so far."), ("data", "Start one: bramble client --server")):
-        expect(watched.open(url + address).locator(".note").first).to_contain_text(said)
+    page = watched.open(url + "rounds")
+    expect(page.locator("#error-note")).to_contain_text("A round needs 2 clients; 0 connected so far.")
+    watched.open(url + "data")
+    expect(page.locator("#streams-note")).to_contain_text("Start one: bramble client --server")
 
 
 def test_back_and_forward_go_from_page_to_page(standin: Standin, inspect: Inspect, watched: Watched) -> None:
