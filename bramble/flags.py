@@ -168,8 +168,8 @@ def _refuse_former_variables(cls: type[BaseSettings]) -> None:
             raise SettingError(f"{former}: several commands would take it for theirs; write {now}")
 
 
-def document(path: Path) -> dict[str, Any]:
-    """Read a TOML file of settings.
+def document(path: Path, what: str = "--config") -> dict[str, Any]:
+    """Read a TOML file, of settings or of something else, that a refusal calls ``what``.
 
     Raises
     ------
@@ -180,11 +180,11 @@ def document(path: Path) -> dict[str, Any]:
         text = path.read_text("utf-8")
         return tomllib.loads(text)
     except OSError as error:
-        raise SettingError(f"--config: cannot read {path} ({error.strerror})") from None
+        raise SettingError(f"{what}: cannot read {path} ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise SettingError(f"--config: {path} is not TOML: {error}") from None
+        raise SettingError(f"{what}: {path} is not TOML: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"--config: {path} is not TOML: {error}", [_malformed(text, error)]) from None
+        raise SettingError(f"{what}: {path} is not TOML: {error}", [_malformed(text, error)]) from None
 
 
 def _malformed(text: str, error: tomllib.TOMLDecodeError) -> Fault:

@@ -68,7 +68,7 @@ def read(path: Path, machine: WorkersSettings) -> Experiment:
     BrambleError
         Naming the line of what is unknown, wrong, or there twice.
     """
-    content = flags.document(path)
+    content = flags.document(path, "experiment")
     text = path.read_text("utf-8")
     for name in content:
         if name not in TABLES:
@@ -91,11 +91,18 @@ def read(path: Path, machine: WorkersSettings) -> Experiment:
     for point in points:
         built = {seed: _settings(path, text, {**common, **point, "seed": seed, **where}) for seed in seeds}
         cells.append(Cell(point, {settings.seed: settings for settings in built.values()}))
-    runs = [Run(next(iter(cell.settings.values()))) for cell in cells]
-    metrics = {run.metric for run in runs}
+    metrics = {_ready(path, cell).metric for cell in cells}
     if len(metrics) > 1:
         raise _error(path, text, "task", "task: the errors of these tasks cannot be compared; write an experiment for each")
     return Experiment(path, title, tuple(cells), metrics.pop())
+
+
+def _ready(path: Path, cell: Cell) -> Run:
+    """Return a cell's first simulation, which could begin."""
+    try:
+        return Run(next(iter(cell.settings.values())))
+    except BrambleError as error:
+        raise BrambleError(f"experiment: {path}{f', cell {cell.label}' if cell.values else ''}: {error}") from None
 
 
 def _named(path: Path, text: str, table: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from importlib.metadata import version
+from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -137,7 +138,7 @@ class RayWorkers(Workers):
 
 def _ray(count: int, address: str | None) -> Any:
     if "ray" not in sys.modules:  # it reads them when it is imported
-        admission = {} if address else {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        admission = _known_token() if address else {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         os.environ.update({name: value for name, value in (QUIETLY | admission).items() if name not in os.environ})
     try:
         import ray
@@ -149,13 +150,21 @@ def _ray(count: int, address: str | None) -> Any:
     try:
         if address:
             _knock(address)
-            ray.init(address, **quietly)
+            with quiet():  # for a minute of tries
+                ray.init(address, **quietly)
         else:
             ray.init("local", num_cpus=count, include_dashboard=False, _node_ip_address="127.0.0.1", **quietly)
     except (RuntimeError, ValueError, OverflowError, OSError) as error:
         where = f"{address} cannot be reached" if address else "it cannot be started here"
-        raise BrambleError(f"ray: {where} ({_first(error)}); see that `ray status` works there, or leave --backend at threads") from error
+        remedy = "see that `ray status` works there, with a token where it wants one, or leave --backend at threads"
+        raise BrambleError(f"ray: {where} ({_first(error)}); {remedy}") from error
     return ray
+
+
+def _known_token() -> dict[str, str]:
+    """Return what has Ray show the token that there is, if any: ``ray start`` asks for it then, and a driver shows none by itself."""
+    named = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
+    return {"RAY_AUTH_MODE": "token"} if named or (Path.home() / ".ray" / "auth_token").exists() else {}
 
 
 def _knock(address: str) -> None:

@@ -117,6 +117,15 @@ def test_a_cohort_is_asked_by_the_servers_own_code_and_the_same_again(selection:
     assert len({client for played in once for client in played.parts}) > 5, "not always the same"
 
 
+def test_tiers_go_by_the_times_that_were_measured() -> None:
+    scenario = Scenario(slow=0.4, slow_times=10, slow_by="client", spread=0)
+    settings: dict[str, Any] = {"clients_per_round": 2, "selection": "tiers", "selection_option": {"tiers": 4}, "deadline": 500.0}
+    _, played = simulated(8, 12, scenario, seed=2, **settings)
+    seconds = [[part["replied"] - part["sent"] for part in each.parts.values()] for each in played]
+    assert any(max(each) > 5 * min(each) for each in seconds[:4]), "while nobody was measured the slow are among the fast"
+    assert all(max(each) < 2 * min(each) for each in seconds[4:])
+
+
 def test_over_selection_does_not_wait_for_the_slow() -> None:
     scenario = Scenario(slow=0.3, slow_times=5, spread=0)
     (_, waiting), (_, sparing) = (simulated(9, 4, scenario, clients_per_round=3, over_selection=over) for over in (1.0, 2.0))

@@ -71,6 +71,19 @@ def test_machines_that_have_another_version_are_refused(monkeypatch: pytest.Monk
         RayWorkers(built().graph, 1)
 
 
+@pytest.mark.parametrize(("named", "filed"), [(False, False), (True, False), (False, True)])
+def test_a_cluster_is_shown_the_token_that_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool, filed: bool) -> None:
+    for variable in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    if named:
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    if filed:
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text("secret")
+    assert on_ray._known_token() == ({"RAY_AUTH_MODE": "token"} if named or filed else {})
+
+
 def test_more_workers_than_processors_are_refused() -> None:
     with pytest.raises(BrambleError, match="workers: 200 are more than the 2 processors that Ray has; lower --workers"):
         RayWorkers(built().graph, 200)
