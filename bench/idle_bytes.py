@@ -49,6 +49,6 @@ def main() -> list[Row]:
         Row(
             "The same once its month's bytes are used up", month[1], "MB", None,
             f"a report each {SPARING / 60:.0f} minutes, and heartbeats of {heartbeats * MONTH_S / 1e6:.1f} MB; "
-            f"measured over {REPORTS * INTERVAL:.0f} s through a proxy",
+            f"measured over {REPORTS * INTERVAL:.0f} s by a proxy, without headers of TCP",
         ),
     ]  # fmt: skip
