@@ -20,6 +20,8 @@ NOW_BY_DEFAULT = {"gmtime": 1, "localtime": 1, "ctime": 1, "strftime": 2}
 EXCEPTIONS = {
     "bramble_client/hal/clock.py": "is the machine's own clock, where a test has another",
     "bramble_client/deliver/tls.py": "is made by the module ssl, which has no clock to hand on; measures how long it waits itself",
+    "bramble_protocol/mqtt/broker.py": "waits for a broker's last acknowledgements, which no other clock knows",
+    "bramble_server/tracking.py": "dates curves for the tools that draw them, also those of a simulation",
     "bramble_server/store/dialect.py": "bounds how long this disk is read, which no other clock knows",
     "bramble/simulation/run.py": "measures how long a simulation took whoever waits for it",
 }

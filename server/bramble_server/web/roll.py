@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from bramble_protocol.clock import Clock
 from bramble_protocol.graph import Metric
 from bramble_server.fleet import attention
 from bramble_server.fleet.attention import KINDS, Complaint, Part
@@ -33,8 +34,8 @@ class Roll:
         What the endpoints work with.
     """
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, services: Services, clock: Clock = time) -> None:
+        self._services, self._clock = services, clock
         self._parts: dict[str, tuple[Any, float, dict[str, Part]]] = {}
 
     def wrong(self, task: str) -> dict[str, list[Complaint]]:
@@ -47,8 +48,8 @@ class Roll:
         progress = self._services.coordinator.view.tasks[task]
         mark = (progress.model.round, progress.running)
         known = self._parts.get(task)
-        if known is None or known[0] != mark or time.monotonic() - known[1] > _KEPT:
-            known = (mark, time.monotonic(), self._services.loop.offload(self._read, task))
+        if known is None or known[0] != mark or self._clock.monotonic() - known[1] > _KEPT:
+            known = (mark, self._clock.monotonic(), self._services.loop.offload(self._read, task))
             self._parts[task] = known
         return known[2]
 
