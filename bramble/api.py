@@ -8,18 +8,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from http.client import HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
 import requests
 
+from bramble.answers import shown, speaks_no_http
 from bramble_protocol import BrambleError
-from bramble_protocol.printable import printable
 
 JSON = dict[str, Any]
-
 PAUSE_S = 0.1
 """Between two looks at a server that is waited for."""
 
@@ -233,6 +231,13 @@ class Server:
         """Measures of each client's latest update, with its weights if they are wanted."""
         return self._ask("GET", "/model/clients", weights=int(weights), task=task)
 
+    def metrics(self) -> str:
+        """What Prometheus reads, as text."""
+        reply = self._fetch("GET", "/metrics")
+        if reply.status_code != 200:
+            self._read(reply)  # raises what it says
+        return reply.text
+
     def readings(
         self, since: float | None = None, limit: int | None = None, client: str | None = None, order: str | None = None
     ) -> dict[str, JSON]:
@@ -373,13 +378,13 @@ class Server:
         except requests.exceptions.Timeout as error:
             raise ServerDown(f"The server at {self.url} did not answer within {self._timeout:g} s.") from error
         except (requests.exceptions.RequestException, OSError) as error:
-            if _speaks_no_http(error):
+            if speaks_no_http(error):
                 raise ServerDown(f"What answers at {self.url} does not speak HTTP; check the address and the port.") from error
             raise ServerDown(f"No server answers at {self.url}; start one with `bramble server`.") from error
 
     def _read(self, reply: requests.Response) -> JSON:
         try:
-            body = json.loads(reply.content, object_hook=_shown)
+            body = json.loads(reply.content, object_hook=shown)
         except ValueError:
             body = None
         if not isinstance(body, dict) or 300 <= reply.status_code < 400:
@@ -390,25 +395,3 @@ class Server:
                 sentence = f"{sentence.rstrip('.')}; give a token with --token-file."
             raise ServerRefused(reply.status_code, sentence)
         return body
-
-
-def _shown(body: JSON) -> JSON:
-    """Make an object's texts printable: many are those of clients, and go to terminals and pages."""
-    return {printable(name): _text(value) for name, value in body.items()}
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, str):
-        return printable(value, None)
-    if isinstance(value, list) and value and isinstance(value[0], str):
-        return [_text(item) for item in value]
-    return value
-
-
-def _speaks_no_http(error: BaseException) -> bool:
-    link: BaseException | None = error
-    while link is not None:
-        if isinstance(link, HTTPException) and not isinstance(link, RemoteDisconnected):
-            return True
-        link = link.__cause__ or link.__context__
-    return False

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from bramble import flags, logs, permissions, task
 from bramble.data.settings import ExportSettings, ImportSettings
-from bramble.operating_settings import ResetSettings, ShowClientSettings
+from bramble.operating_settings import ResetSettings, ShowClientSettings, SupportSettings
 from bramble.quickstart.settings import QuickstartSettings
 from bramble.settings import (
     AuditSettings,
@@ -69,7 +69,7 @@ ORDER = (
         "reset",
         "strategies",
     ),
-    *("simulate", "experiment", "privacy", "data", "sensors", "settings", "token"),
+    *("simulate", "experiment", "privacy", "data", "sensors", "settings", "token", "support"),
 )
 """In which help lists the commands: what runs, what a fleet is led with, what is tried out beforehand, and what is set up."""
 
@@ -165,6 +165,7 @@ model.command("get")(flags.command(GetModelSettings, "fleet", _room("bramble.mod
 model.command("pin")(flags.command(PinSettings, "fleet", _room("bramble.model", "server", "pin")))
 model.command("unpin")(flags.command(UnpinSettings, "fleet", _room("bramble.model", "server", "unpin")))
 app.command("reset")(flags.command(ResetSettings, "fleet", _room("bramble.resetting", "server")))
+app.command("support")(flags.command(SupportSettings, "fleet", _room("bramble.supporting", "server")))
 app.command("predict")(flags.command(PredictSettings, "predict", _room("bramble.predict", "client")))
 app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulating", "server,client")))
 app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room("bramble.experimenting", "server,client")))

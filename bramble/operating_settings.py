@@ -1,10 +1,12 @@
-"""Settings of commands that show one client, or begin anew."""
+"""Settings of commands that show one client, begin anew, or gather what a helper needs."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
-from bramble.settings import ListSettings, TaskSettings
+from bramble.settings import ListSettings, OperatorSettings, TaskSettings
 
 
 class ShowClientSettings(ListSettings, TaskSettings):
@@ -21,3 +23,14 @@ class ResetSettings(TaskSettings):
     """
 
     yes: bool = Field(False, description="Do not ask first; without a terminal it has to be said.", json_schema_extra={"flags": "--yes"})
+
+
+class SupportSettings(OperatorSettings):
+    """Gather what somebody needs who is to help, in one archive.
+
+    Versions, settings without what may be a secret, this machine, the services' logs of two days, and, where the server answers, how it and
+    its clients are and what its rounds came to. No token, key, password, reading or weight is in it; look into it before you send it.
+    """
+
+    output: Path = Field(Path("bramble-support.tar.gz"), description="The archive; one that is there is not replaced.")
+    settings_in: Path = Field(Path("/etc/bramble"), description="Folder with the settings files.")

@@ -9,7 +9,7 @@ import logging
 import pytest
 from rich.console import Console
 
-from bramble import api, fleet, logs, terminal
+from bramble import answers, fleet, logs, terminal
 from bramble_protocol import ProtocolError
 from bramble_protocol.messages import Channel, Handshake
 
@@ -39,7 +39,7 @@ def test_so_is_each_cell_of_a_table() -> None:
 
 
 def test_what_a_server_answers_is_printable_at_the_edge() -> None:
-    told = json.loads('{"a": {"version": "1\\u001b[2J", "gone": ["x\\u0007", "y"]}, "t": [1, 2]}', object_hook=api._shown)
+    told = json.loads('{"a": {"version": "1\\u001b[2J", "gone": ["x\\u0007", "y"]}, "t": [1, 2]}', object_hook=answers.shown)
     assert told == {"a": {"version": "1?[2J", "gone": ["x?", "y"]}, "t": [1, 2]}
 
 

@@ -1,0 +1,125 @@
+"""``bramble support``: one archive for whoever helps, with no secret, no reading and no weight in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tarfile
+import time
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from bramble.api import Server, ServerError
+from bramble.flags import SECRETIVE
+from bramble.operating_settings import SupportSettings
+from bramble_protocol.errors import BrambleError
+
+LINES = 5000
+"""Lines of the log, the newest of two days."""
+ROUNDS = 100
+HIDDEN = "(left out)"
+_SECRET = re.compile(r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{40,}|(?<=://)[^/\s@]+(?=@)|-----BEGIN[\s\S]*?-----END[^\n]*")
+"""What may be a token or its hash, a login in an address, or a key."""
+_ABOUT = ("/etc/os-release", "/proc/uptime", "/proc/loadavg", "/proc/meminfo", "/proc/device-tree/model")
+
+
+def run(settings: SupportSettings) -> int:
+    """Write the archive, and say what is in it and what could not be had; return 0.
+
+    Raises
+    ------
+    BrambleError
+        If it cannot be written.
+    """
+    parts = dict(_parts(settings))
+    try:
+        with settings.output.open("xb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+            for name, text in parts.items():
+                data = text.encode("utf-8", "replace")
+                member = tarfile.TarInfo(f"bramble-support/{name}")
+                member.size, member.mtime, member.mode = len(data), int(time.time()), 0o600
+                archive.addfile(member, io.BytesIO(data))
+    except OSError as error:
+        raise BrambleError(f"support: {settings.output} cannot be written ({error.strerror}); say where with --output") from None
+    for name, text in parts.items():
+        print(f"{name:<24} {text.removeprefix('not there: ').strip() if text.startswith('not there: ') else f'{len(text):,} characters'}")
+    print(f"{settings.output}: look into it before you send it")
+    return 0
+
+
+def _parts(settings: SupportSettings) -> Iterator[tuple[str, str]]:
+    yield "versions.txt", "".join(sorted({f"{each.name}=={each.version}\n" for each in distributions()}, key=str.casefold))
+    yield "machine.txt", _machine()
+    for path in sorted(settings.settings_in.glob("*.toml")):
+        if path.name != "tokens.toml":
+            yield f"settings/{path.name}", _settings(path)
+    yield "log.txt", _log()
+    yield from _of_server(settings)
+
+
+def _machine() -> str:
+    disk = shutil.disk_usage("/")
+    lines = [
+        f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} processors",
+        f"disk: {disk.free:,} of {disk.total:,} bytes free",
+    ]
+    for path in map(Path, _ABOUT):
+        if path.exists():
+            lines += [f"--- {path}", path.read_text("utf-8", "replace").strip("\0\n")]
+    return "\n".join(lines) + "\n"
+
+
+def _settings(path: Path) -> str:
+    try:
+        return json.dumps(_shown(tomllib.loads(path.read_text("utf-8"))), indent=1, default=str)
+    except (OSError, ValueError) as error:
+        return f"not there: {path} cannot be read ({error})\n"
+
+
+def _shown(value: Any, name: str = "") -> Any:
+    """Leave out whatever may be a secret: by its setting's name, or by what it looks like."""
+    if isinstance(value, dict):
+        return {key: _shown(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_shown(each, name) for each in value]
+    if isinstance(value, str):
+        return HIDDEN if any(word in name.lower() for word in (*SECRETIVE, "login", "secret")) else scrubbed(value)
+    return value
+
+
+def scrubbed(text: str) -> str:
+    """Return a text without what may be a secret in it."""
+    return _SECRET.sub(HIDDEN, text)
+
+
+def _log() -> str:
+    command = ["journalctl", "--unit=bramble-*", "--since=-2d", f"--lines={LINES}", "--no-pager", "--output=short-iso"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except FileNotFoundError:
+        return "not there: this machine has no journal\n"
+    except subprocess.TimeoutExpired:
+        return "not there: the journal did not answer within a minute\n"
+    return scrubbed(done.stdout) if done.returncode == 0 else f"not there: {scrubbed(done.stderr)}"
+
+
+def _of_server(settings: SupportSettings) -> Iterator[tuple[str, str]]:
+    try:
+        server = Server.of(settings)
+        status = server.status()
+        found: dict[str, Any] = {"status.json": status, "clients.json": server.registry(), "tasks.json": server.tasks()}
+        newest = max(status["round"], status["running"] or 0)
+        found["rounds.json"] = server.rounds(max(0, newest - ROUNDS), ROUNDS) if newest else []
+        for name, value in found.items():
+            yield f"server/{name}", scrubbed(json.dumps(value, indent=1))
+        yield "server/metrics.txt", server.metrics()
+    except ServerError as error:
+        yield "server.txt", f"not there: {error}\n"
