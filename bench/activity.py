@@ -27,6 +27,7 @@ from bramble_client.learn.windows import Windows, windows
 from bramble_client.machine.exchange import Exchange
 from bramble_client.recordings.exercises import CHANNELS, CLASSES, Person, people
 from bramble_client.use.asking import Asking
+from bramble_client.use.attention import SHARE
 from bramble_protocol.graph import GraphFile, Manifest
 from bramble_protocol.layout import Weights
 from bramble_server import tasks
@@ -39,8 +40,6 @@ ADDRESS, RANGE_G, RANGE_DPS, HERTZ = 0x68, 8, 2000, 100.0
 FETCH_S = 0.25
 LABELS = 0.25
 """The part of the windows that are labelled on a budget."""
-UNSURE = 0.4
-"""The part, those of which a model is least sure, that may be asked about until the budget is used up: with its rounds it becomes surer."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,7 @@ def budgeted(ready: Ready, seed: int, all_labels: bool) -> tuple[float, float]:
     """
     first, second = zip(*(_sessions(data) for data in ready.data.values()), strict=True)
     order = [np.random.default_rng((seed, i)).permutation(len(own)) for i, own in enumerate(first)]
-    asking = [Asking(daily=len(own), share=UNSURE) for own in first]
+    asking = [Asking(daily=len(own), share=SHARE) for own in first]
     labels = [np.zeros(len(own), bool) for own in first]
     model = begin(ready.graph, seed)
     for number in range(2 * ROUNDS):
