@@ -46,7 +46,7 @@ def test_what_a_server_answers_is_printable_at_the_edge() -> None:
 def test_a_table_of_the_fleet_is_printable() -> None:
     client = {"connected": True, "since": 0.0, "version": HOSTILE, "last_round": None, "fresh": True, "health": None}
     shown = io.StringIO()
-    server = {"version": "1", "mode": "private", "task": "climate", "round": 0, "running": None, "in_use": {}}
+    server = {"version": "1", "mode": "private", "task": "climate", "round": 0, "running": None, "in_use": {}, "measures": {}, "unseen": {}}
     fleet.show({"server": server, "clients": {"pi": client}, "never_seen": []}, Console(file=shown, width=200))
     assert "\x1b" not in shown.getvalue()
     assert "\x9b" not in shown.getvalue()
