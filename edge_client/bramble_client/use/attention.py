@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 ASKED = "asked"
 """Where the recorder keeps on which day questions were asked last, and how many."""
-SHARE = 0.25
+SHARE = 0.4
 """The part of the windows, those of which a model is least sure, that a person may be asked about."""
 
 
