@@ -5,14 +5,17 @@
     name = "power"
     description = "Power in an hour, from the last day"
     model = "model.keras"        # beside this file
+    kind = "forecast"            # or "classify", "reconstruct"
     window = 24                  # bins
     step = "1h"                  # one bin
     target = "power_kw"
-    horizon = 1                  # bins behind the window's last
+    horizon = 1                  # bins behind the window's last; or several, [1, 3]
     predicts = "change"          # from now; or "value"
     scale = 1.5                  # what the model's 1 is, in the target's unit
     loss = "squared"             # or "absolute", "huber"
     metric = "RMSE"              # or "MAE"
+    stride = 1                   # bins from one window to the next
+    least = 1                    # windows that a client must have before it trains
     clip_norm = 1.0
     optimizer = "sgd"            # or "adam"
 
@@ -20,31 +23,48 @@
     unit = "kW"
     center = 2.0                 # the model is given (value - center) / scale
     scale = 1.5
+    optional = false             # whether a client may lack it
+    low = 0.0                    # windows with a reading outside of this are not trained on; left out: with any
+    high = 20.0
 
     [train]
     epochs = 1
     batch_size = 32
     learning_rate = 0.03
+
+``classify`` has ``classes``, perhaps ``edges`` (a rule on the target; else its target is the label), and ``predicts`` says what the model
+gives, ``probabilities`` or ``logits``. ``reconstruct`` has ``alarm_rate``; its model gives the window again, scaled as it was given.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bramble_protocol.amounts import seconds
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.fields import CLIENT_ID
-from bramble_protocol.graph import Manifest, Metric
+from bramble_protocol.graph import Manifest
+from bramble_protocol.kinds import LABEL
 from bramble_protocol.layout import Layout
-from bramble_protocol.messages import Channel, TrainConfig
-from bramble_server.tasks.base import Task, Tensor
+from bramble_server.tasks.base import Task
+
+FORECAST, CLASSIFY, RECONSTRUCT = "forecast", "classify", "reconstruct"
+PREDICTS = {FORECAST: ("change", "value"), CLASSIFY: ("probabilities", "logits"), RECONSTRUCT: ()}
+"""What a model of each kind may give; the first if nothing is said."""
+OF_KIND = {
+    FORECAST: ("target", "horizon", "predicts", "scale", "loss", "metric"),
+    CLASSIFY: ("target", "horizon", "predicts", "classes", "edges"),
+    RECONSTRUCT: ("loss", "alarm_rate"),
+}
+"""Settings that not every kind has."""
 
 
 class SavedTaskError(BrambleError):
@@ -55,10 +75,21 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class _Channel(_Table):
+class DeclaredChannel(_Table):
+    """A table ``[channels.KEY]``."""
+
     unit: str
     center: float = Field(0.0, allow_inf_nan=False)
     scale: float = Field(1.0, gt=0, allow_inf_nan=False)
+    optional: bool = False
+    low: float = Field(-math.inf)
+    high: float = Field(math.inf)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if (self.low == -math.inf) != (self.high == math.inf) or self.low >= self.high:
+            raise ValueError("low and high: expected both ends of a range, or neither")
+        return self
 
 
 class _Train(_Table):
@@ -67,99 +98,61 @@ class _Train(_Table):
     learning_rate: float = Field(0.03, gt=0)
 
 
-class _Declared(_Table):
+class Declared(_Table):
+    """The whole file."""
+
     name: str = Field(pattern=f"^(?:{CLIENT_ID.pattern})$")
     description: str = ""
     model: str
-    channels: dict[str, _Channel] = Field(min_length=1)
+    kind: Literal["forecast", "classify", "reconstruct"] = "forecast"
+    channels: dict[str, DeclaredChannel] = Field(min_length=1)
     window: int = Field(ge=1)
     step: Annotated[float, BeforeValidator(seconds)]
-    target: str
-    horizon: int = Field(1, ge=0)
-    predicts: Literal["change", "value"] = "change"
+    target: str = ""
+    horizon: int | list[int] = 1
+    classes: list[str] = []
+    edges: list[float] = []
+    alarm_rate: float = 0.001
+    predicts: str = ""
     scale: float = Field(1.0, gt=0, allow_inf_nan=False)
     loss: Literal["squared", "absolute", "huber"] = "squared"
     metric: Literal["RMSE", "MAE"] = "RMSE"
+    stride: int = Field(1, ge=1)
+    least: int = Field(1, ge=1)
     clip_norm: float = Field(1.0, gt=0)
     optimizer: Literal["sgd", "adam"] = "sgd"
     train: _Train = _Train()
 
-
-class SavedTask(Task):
-    """The task that a TOML file and a saved model declare."""
-
-    def __init__(self, path: Path, told: _Declared) -> None:
-        self._path, self._told = path, told
-        self.name = told.name
-        self.channels = tuple(Channel(key, channel.unit) for key, channel in told.channels.items())
-        self.window, self.step_s, self.horizon, self.target = told.window, told.step, told.horizon, told.target
-        self.description = told.description or f"{told.target} {told.horizon} bins ahead, from the last {told.window}"
-        unit = told.channels[told.target].unit
-        self.metric = Metric(told.metric, unit, "sqrt" if told.metric == "RMSE" else "none", "persistence: it will be as now")
-        self.config = TrainConfig(epochs=told.train.epochs, batch_size=told.train.batch_size, learning_rate=told.train.learning_rate)
-        self.clip_norm, self.optimizer = told.clip_norm, told.optimizer
-        self._place = [channel.key for channel in self.channels].index(told.target)
-
-    def model(self) -> Any:
-        """Put the channels' scaling before the saved model."""
-        from keras import Input, Model, layers, saving
-
-        path = self._path.parent / self._told.model
-        _refuse_custom_layers(path)
-        try:
-            loaded = saving.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:
-            said = " ".join(str(error).split())[:300]
-            raise SavedTaskError(
-                f"{path}: Keras cannot load it ({type(error).__name__}: {said}); save it with model.save('NAME.keras')"
-            ) from error
-        channels = self._told.channels.values()
-        scaled = layers.Rescaling([1 / each.scale for each in channels], [-each.center / each.scale for each in channels])
-        wanted, found = (None, self.window, len(self.channels)), loaded.input_shape
-        if found != wanted:
-            raise SavedTaskError(
-                f"{path}: the model takes {found}; by {self._path.name} it must take {wanted}: {self.window} bins of "
-                f"{', '.join(self._told.channels)}, in this order"
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        others = {name for names in OF_KIND.values() for name in names} - set(OF_KIND[self.kind])
+        if odd := sorted(others & self.model_fields_set):
+            raise ValueError(f"{odd[0]} is no setting of a task that is to {self.kind}; leave it out, or say another kind")
+        wanted = PREDICTS[self.kind]
+        if wanted and (self.predicts or wanted[0]) not in wanted:
+            raise ValueError(f"predicts: a model that is to {self.kind} gives {' or '.join(wanted)}, and not {self.predicts!r}")
+        self.predicts = self.predicts or (wanted[0] if wanted else "")
+        if self.kind == CLASSIFY and not self.classes:
+            raise ValueError("classes is missing: name them, as in classes = ['sit', 'walk']")
+        if self.kind == CLASSIFY and bool(self.edges) != (self.target not in ("", LABEL)):
+            raise ValueError(
+                f"edges: a rule is on a channel, the target, and has an edge between each two classes; without both the {LABEL} says it"
             )
-        window = Input(wanted[1:])
-        return Model(window, loaded(scaled(window)))
+        if self.horizon == []:
+            raise ValueError("horizon: name one at least")
+        if self.kind == FORECAST and not self.target:
+            raise ValueError("target is missing")
+        return self
 
-    def forecast(self, x: Tensor, output: Tensor) -> Tensor:
-        """Return the model's number in the target's unit."""
-        return self._from(x) + self._told.scale * output
-
-    def loss(self, x: Tensor, y: Tensor, output: Tensor) -> Tensor:
-        """Return the loss of the scaled difference."""
-        from keras import ops
-
-        off = (y - self._from(x)) / self._told.scale - output
-        if self._told.loss == "squared":
-            return off * off
-        size = ops.maximum(off, -off)
-        if self._told.loss == "absolute":
-            return size
-        near = ops.minimum(size, 1.0)  # Huber 1964, eq. 2.1 with k = 1: squared up to there, straight beyond
-        return near * (size - 0.5 * near)
-
-    def error(self, y: Tensor, forecast: Tensor) -> Tensor:
-        """Return the metric's error of each row."""
-        from keras import ops
-
-        off = y - forecast
-        return off * off if self._told.metric == "RMSE" else ops.maximum(off, -off)
-
-    def baseline(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the error of the forecast that nothing changes."""
-        return self.error(y, x[:, -1, self._place])
-
-    def _from(self, x: Tensor) -> Tensor:
-        """Return what the model's number is added to: the value that is now, or the channel's center."""
-        if self._told.predicts == "change":
-            return x[:, -1, self._place]
-        return self._told.channels[self.target].center
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """How many bins behind the window's last; of what somebody says while it is, none."""
+        if self.kind == RECONSTRUCT or (self.kind == CLASSIFY and "horizon" not in self.model_fields_set):
+            return (0,)
+        return tuple(self.horizon) if isinstance(self.horizon, list) else (self.horizon,)
 
 
-def read(path: Path) -> SavedTask:
+def read(path: Path) -> Task:
     """Read a TOML file of this form.
 
     Raises
@@ -174,12 +167,16 @@ def read(path: Path) -> SavedTask:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SavedTaskError(f"task: {path} is not TOML: {error}") from None
     try:
-        told = _Declared.model_validate(content)
+        told = Declared.model_validate(content)
     except ValidationError as error:
         raise SavedTaskError(f"task: {path}: " + "; ".join(_sentence(item) for item in error.errors())) from None
-    if told.target not in told.channels:
+    if LABEL in told.channels:
+        raise SavedTaskError(f"task: {path}: channels: {LABEL} is what somebody says of the readings, and no channel that a model is given")
+    if told.target not in ("", *([LABEL] if told.kind == CLASSIFY else []), *told.channels):
         raise SavedTaskError(f"task: {path}: target: {told.target!r} is not one of its channels ({', '.join(told.channels)})")
-    task = SavedTask(path, told)
+    from bramble_server.authoring.saved_tasks import made  # which knows what is read here
+
+    task = made(path, told)
     try:
         Manifest.from_wire(task.manifest(Layout.of([("w", [1])])).to_wire())
     except BrambleError as error:
@@ -191,12 +188,14 @@ def _sentence(item: Any) -> str:
     where = ".".join(map(str, item["loc"]))
     if item["type"] == "missing":
         return f"{where} is missing"
+    if not where:
+        return str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        return f"{where} is not a setting of a task; known are {', '.join(_Declared.model_fields)}"
+        return f"{where} is not a setting of a task; known are {', '.join(Declared.model_fields)}"
     return f"{where}: {str(item['msg']).removeprefix('Value error, ')}"
 
 
-def _refuse_custom_layers(path: Path) -> None:
+def refuse_custom_layers(path: Path) -> None:
     """Say which layer is not Keras's own before Keras fails at its class, which is not in the file."""
     try:
         with zipfile.ZipFile(path) as archive:
