@@ -7,6 +7,7 @@ sent once it is back. So a broker that is down for an hour costs no memory beyon
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 import sys
 import threading
@@ -89,11 +90,13 @@ class Broker:
 
     def _made(self, name: str) -> Client:
         try:
-            from paho.mqtt.client import Client
+            from paho.mqtt import client as paho
             from paho.mqtt.enums import CallbackAPIVersion
         except ModuleNotFoundError as error:
             raise BrokerError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[mqtt]'") from error
-        client = Client(CallbackAPIVersion.VERSION2, name)
+        # What wakes its thread are two ends of a TCP connection over loopback, which a client's unit may not listen for
+        paho._socketpair_compat = _pair
+        client = paho.Client(CallbackAPIVersion.VERSION2, name)
         client.reconnect_delay_set(1, LONGEST_PAUSE_S)
         client.connect_timeout = 10.0
         client.on_connect = self._came_up
@@ -197,3 +200,11 @@ class Broker:
             if topic_matches_sub(pattern, message.topic):
                 for heard in takers:
                     heard(message.topic, message.payload, message.retain)
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    """Return two connected ends that do not block, without a port."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(False)
+    return ends
