@@ -279,8 +279,7 @@ class OpenRound:
         self._fold()
         for client, reason in self.left_out.items():
             self._parts[client]["reason"] = f"{LEFT_OUT}{reason}"
-        came, least = len(self._reports), self._strategy.least
-        if came < least:
+        if (came := len(self._reports)) < (least := self._strategy.least):
             raise BrambleError(f"{came} updates came, and {type(self._strategy).__name__} makes nothing of fewer than {least}")
         if self.delivered < needed:
             raise BrambleError(f"{self.delivered} updates count, a round needs {needed}; {self.remark}")
