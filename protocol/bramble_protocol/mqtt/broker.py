@@ -97,6 +97,8 @@ class Broker:
         # What wakes its thread are two ends of a TCP connection over loopback, which a client's unit may not listen for
         paho._socketpair_compat = _pair
         client = paho.Client(CallbackAPIVersion.VERSION2, name)
+        # nor may it choose from which port it connects, as paho-mqtt does
+        client._create_socket_connection = lambda: socket.create_connection(self.address[:2], 10.0)  # type: ignore[method-assign]
         client.reconnect_delay_set(1, LONGEST_PAUSE_S)
         client.connect_timeout = 10.0
         client.on_connect = self._came_up
