@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bramble_inspector.feed import Snapshot
+from bramble_inspector.feed import MANY, Snapshot
 
 
 def several(names: Sequence[str], most: int = 3) -> str:
@@ -59,6 +59,11 @@ def no_readings(snapshot: Snapshot) -> str:
     if snapshot.private:
         return (
             "Private mode: readings never leave the clients, so there are none to plot. Loss, error and divergence come from their updates."
+        )
+    if snapshot.many:
+        return (
+            f"There are more than {MANY} clients, so their readings are not fetched for a page. Those of one: "
+            "bramble.connect(...).readings(client) from Python, or /data/all?client= of the server."
         )
     if not snapshot.status["clients"]:
         return f"No client is connected. Start one: `bramble client --server {snapshot.server} --id pi-1 --sensors mock`"

@@ -13,6 +13,7 @@ from bramble_inspector.app import create_app
 from bramble_inspector.feed import Feeds, Snapshot
 from bramble_inspector.figures import models as figures
 from bramble_inspector.library import Library
+from bramble_inspector.pages.models import layout
 from bramble_inspector.settings import InspectorSettings
 from tests.inspector.conftest import Watched
 from tests.inspector.standin import T0, Standin
@@ -46,6 +47,13 @@ def kept(standin: Standin) -> Standin:
 def seen(standin: Standin) -> tuple[Library, Snapshot]:
     server = Server(standin.url)
     return Library(server), Feeds(server, 0.2, 10).look()
+
+
+def test_a_download_is_of_the_task_that_the_page_shows() -> None:
+    create_app(InspectorSettings())  # which knows the path that addresses begin with
+    said = str(layout("2", task="room & hall"))
+    assert said.count("model/2.npz?task=room+%26+hall") == 1
+    assert "?" not in str(layout("2")).partition("Download")[2].partition("bramble model export")[0]
 
 
 def test_what_each_client_found_last_is_known_by_model_and_who_found_nothing_is_left_out(kept: Standin) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,6 +37,13 @@ COMMITTED = {"round": 5, "state": "committed", "reason": None, "metrics": {}}
 )
 def test_a_plot_without_readings_says_why_and_what_to_do(snapshot: Snapshot, said: str) -> None:
     assert said in sentences.no_readings(snapshot)
+
+
+def test_with_more_clients_than_a_page_knows_each_of_it_says_where_one_clients_readings_are() -> None:
+    many = replace(knowing(clients=2000), summary={"total": 2000, "rows": []})
+    for said in (sentences.no_readings(many), sentences.no_forecasts(many)):
+        assert "more than 200 clients" in said
+        assert "readings(client)" in said
 
 
 def test_a_plot_without_forecasts_counts_the_readings_that_a_first_one_takes() -> None:

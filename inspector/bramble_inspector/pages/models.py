@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
 from dash import Output, dcc, get_relative_path, html
@@ -57,11 +58,11 @@ _NO_TRY = (
 )
 
 
-def layout(number: str | None = None, **_: str) -> list[Any]:
+def layout(number: str | None = None, task: str | None = None, **_: str) -> list[Any]:
     """Return the page; with ``number`` that model comes first."""
     one = [
         html.Div(id="models-said"),
-        html.Div([*_acts(), *_downloads(number or "")], className="acts"),
+        html.Div([*_acts(), *_downloads(number or "", task)], className="acts"),
         parts.plot("weights", "Weights", "which part of each tensor's weights lies where; tensors of fewer than 8 are left out"),
     ]
     tried = [dmc.Button("Try the newest models", id="models-evaluate", size="xs", variant="light", className="needs-operate")]
@@ -91,10 +92,11 @@ def _acts() -> list[Any]:
     ]
 
 
-def _downloads(number: str) -> list[Any]:
+def _downloads(number: str, task: str | None) -> list[Any]:
     if not number.isdigit():
         return []
-    where = {kind: get_relative_path(f"/model/{number}.{kind}") for kind in KINDS}  # type: ignore[no-untyped-call]
+    asked = f"?{urlencode({'task': task})}" if task else ""
+    where = {kind: get_relative_path(f"/model/{number}.{kind}") + asked for kind in KINDS}  # type: ignore[no-untyped-call]
     links = [html.A(text, href=where[kind], download=f"model-{number}.{kind}") for kind, text in KINDS.items()]
     return [html.Span(["Download: ", *(part for link in links for part in (link, " "))], className="hint"),
             html.Span(parts.rich(f"or with its graph: `bramble model export {number}`"), className="hint")]  # fmt: skip
