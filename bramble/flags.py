@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import os
 import re
@@ -133,6 +134,7 @@ def of_values(cls: type[S], given: Mapping[str, Any]) -> S:
 
 def commands(table: str) -> tuple[type[BaseSettings], ...]:
     """Return the settings classes of the commands that read a table."""
+    importlib.import_module("bramble.cli")  # whose commands say which settings they take
     return tuple(dict.fromkeys(_tables.get(table, ())))
 
 

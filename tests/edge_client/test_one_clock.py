@@ -54,6 +54,7 @@ def test_every_part_has_the_clients(tmp_path: Path, clock: VirtualClock, mode: s
         "GraphDownload",
         "Link",
         "Participation",
+        "Receipt",
         "Recorder",
         "Reporter",
         "Runner",

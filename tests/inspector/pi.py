@@ -8,13 +8,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import engineio  # type: ignore[import-untyped]
 import numpy as np
-import socketio  # type: ignore[import-untyped]
 
 from bramble_protocol.features import TRACKS
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages import Channel, ClientUpdate, Column, DataUpdate, GenerateData, Handshake, Timing, TrainingComplete
+from tests.in_order import InOrder
 
 CHANNELS = (Channel("temperature", "°C"), Channel("humidity", "%"), Channel("pressure", "hPa"))
 
@@ -28,21 +27,6 @@ def reading(place: int, key: str, t: float) -> float:
         "humidity": round(60.0 - 12 * day - 3 * place, 2),
         "pressure": round(1013.0 + 6 * math.sin(hour / 83 + place), 2),
     }[key]
-
-
-class _Engine(engineio.Client):  # type: ignore[misc]
-    def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
-        return super()._trigger_event(event, *args, **{**options, "run_async": False})
-
-
-class _InOrder(socketio.Client):  # type: ignore[misc]
-    """Takes a message and its attachment in their order, where the library has a thread for each; handlers may ask and wait."""
-
-    def _engineio_client_class(self) -> type[_Engine]:
-        return _Engine
-
-    def _handle_event(self, *event: Any) -> None:
-        self.start_background_task(super()._handle_event, *event)
 
 
 class Pi:
@@ -60,7 +44,7 @@ class Pi:
         self.answered: dict[int, TrainingComplete] = {}
         self.sent: dict[str, dict[float, float | None]] = {}
         self.resets = 0
-        self._link = _InOrder(reconnection_delay=0.05, reconnection_delay_max=0.2)
+        self._link = InOrder(reconnection_delay=0.05, reconnection_delay_max=0.2)
         self._link.on("client_update", self._train)
         self._link.on("generate_data", self._sample)
         self._link.on("reset", self._reset)

@@ -46,7 +46,7 @@ def test_all_six_that_are_sick_are_named_with_their_reason_on_the_first_screen(
     fleet: str, inspect: Inspect, watched: Watched, width: int, height: int
 ) -> None:
     watched.page.set_viewport_size({"width": width, "height": height})
-    page = watched.open(inspect(fleet, interval=1.0))
+    page = watched.open(inspect(fleet, interval=1.0, timeout=60.0))
     expect(page.locator(".attention h2")).to_have_text("Needs attention (6)")
     truth = crowd.sick(CLIENTS)
     found = named(page)
@@ -56,7 +56,7 @@ def test_all_six_that_are_sick_are_named_with_their_reason_on_the_first_screen(
 
 
 def test_the_table_finds_sorts_and_pages_through_thousands_on_the_server(fleet: str, inspect: Inspect, watched: Watched) -> None:
-    url = inspect(fleet, interval=1.0)
+    url = inspect(fleet, interval=1.0, timeout=60.0)
     page = watched.open(url)
     expect(page.locator("#fleet-note")).to_have_text("5,000 of 5,000 clients")
     page.get_by_role("textbox", name="Search").fill("pi-471")

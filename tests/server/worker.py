@@ -11,6 +11,7 @@ from typing import Any
 import socketio  # type: ignore[import-untyped]
 
 from bramble_protocol.messages import ClientUpdate, Timing, TrainingComplete
+from tests.in_order import InOrderSimply
 from tests.server.pi import hello
 
 
@@ -48,7 +49,7 @@ class Worker:
 
     def _live(self) -> None:
         while not self._stopping:
-            client = socketio.SimpleClient(reconnection=False)
+            client = InOrderSimply(reconnection=False)
             try:
                 client.connect(self._url, transports=["websocket"], auth=self._auth)
                 while not self._stopping:

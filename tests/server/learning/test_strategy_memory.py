@@ -174,10 +174,10 @@ class Statements:
         event.listen(Engine, "commit", self._one)
 
     def _counted(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any) -> Any:
+        def counted(*arguments: Any, **named: Any) -> Any:
             self._left = self.failing
             try:
-                return work(*arguments)
+                return work(*arguments, **named)
             finally:
                 self._left = None
 
