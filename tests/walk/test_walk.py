@@ -19,11 +19,13 @@ TWICE = {
     "protocol/bramble_protocol/codecs/__init__.py": "its form is looked at before anybody allocates for it, and decoded off the event loop",
 }
 """Files that it is handed to again after it left them, and why."""
+BESIDE = "edge_client/bramble_client/use/"
+"""What a client makes of its own weights, at a time of its own, is no part of the way."""
 
 
 def walk(path: Path) -> tuple[list[str], set[str]]:
     """Return the files in the order of the walk, and those that it went back into."""
-    steps = [line.split() for line in path.read_text().splitlines()]
+    steps = [line.split() for line in path.read_text().splitlines() if not line.startswith(BESIDE)]
     return [file for file, *_ in steps], {file for file, _, way in steps if way == "back"}
 
 
