@@ -81,13 +81,13 @@ class Dp(Around):
     def begin(self, model: Weights) -> None:
         """Start with an empty sum."""
         super().begin(model)
-        self._sum, self._within = np.zeros(len(model)), 0
+        self._sum, self._within = np.zeros(len(model)), 0.0
         self._clip = getattr(self, "_clip", self.parameters.clip)
 
     def fold(self, update: Update) -> None:
         """Add an update, shortened."""
         length = distance(update.weights, self._model)
-        self._within += length <= self._clip
+        self._within += 0.5 if length <= self._clip else -0.5  # centred: who is there or not changes it by half, as is reckoned with
         change = update.weights.astype(np.float64)
         change -= self._model
         change *= min(1.0, self._clip / length) if length else 1.0
@@ -110,7 +110,7 @@ class Dp(Around):
         if not self.parameters.quantile:
             return {**self._inner.state(), _CLIP: np.array(self._clip)}
         counted = self._within + self._random.normal(0.0, self._count_deviation)
-        clip = self._clip * math.exp(-PACE * (counted / self._asked - self.parameters.quantile))
+        clip = self._clip * math.exp(-PACE * (counted / self._asked + 0.5 - self.parameters.quantile))
         return {**self._inner.state(), _CLIP: np.array(min(max(clip, 1e-9), 1e9))}
 
     @property

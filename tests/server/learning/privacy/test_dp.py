@@ -112,6 +112,16 @@ class TestClipThatAdapts:
             state = dict(conclude(strategy, model).state)
         assert float(state["dp:clip"]) == pytest.approx(0.3, rel=0.25)
 
+    @pytest.mark.parametrize("length", [0.0, 1.0, 1e6])
+    def test_who_is_there_or_not_changes_the_count_by_half_at_most(self, length: float) -> None:
+        options: dict[str, Any] = {"asked": 100, "clip": 1.0, "noise_multiplier": SILENT, "quantile": 0.5}
+        rows = [np.array([0.5, 0.0])] * 50
+        with_it, without = (
+            math.log(float(played("dp", np.zeros(2, np.float32), each, **options).state["dp:clip"]))
+            for each in ([*rows, np.array([length, 0.0])], rows)
+        )
+        assert abs(with_it - without) == pytest.approx(PACE * 0.5 / 100)
+
     def test_both_releases_together_cost_what_one_says(self) -> None:
         strategy: Any = create("dp", noise_multiplier=2.0, quantile=0.5)
         planned(strategy, Context(1, np.zeros(2, np.float32), CONFIG), [f"pi-{n}" for n in range(100)])
