@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from bramble.reach import ReachSettings, Timeout
+from bramble_protocol.server_address import on_loopback
 
 
 class InspectorSettings(ReachSettings):
@@ -49,10 +49,7 @@ class InspectorSettings(ReachSettings):
     @property
     def loopback(self) -> bool:
         """Whether only this machine reaches the page."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return on_loopback(self.host)
 
     @property
     def guarded(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import urlsplit
 
 WANTED = "expected the server's address, such as http://192.168.1.10:5000 or https://host.example/bramble"
@@ -25,3 +26,11 @@ def server_address(text: str) -> str:
     if "@" in url.netloc:
         raise ValueError(f"{WANTED}, with no user or password in it: give a token with --token-file")
     return text.rstrip("/")
+
+
+def on_loopback(host: str) -> bool:
+    """Return whether only this machine can reach what listens on an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from bramble_protocol import groups
 from bramble_protocol.amounts import seconds
 from bramble_protocol.mqtt.address import broker_address, fit_together
+from bramble_protocol.server_address import on_loopback
 from bramble_server.fleet import eligibility
 from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
 from bramble_server.tracking import checked
@@ -354,10 +354,7 @@ class ServerSettings(RoundSettings):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return on_loopback(self.host)
 
     @property
     def scheme(self) -> str:
