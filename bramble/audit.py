@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 from bramble.api import Server
+from bramble.exit_codes import ExitCode
 from bramble.settings import AuditSettings
-from bramble.terminal import BROKEN
 from bramble_protocol.printable import printable
 
 
 def run(settings: AuditSettings) -> int:
-    """Print the newest changes, the newest last; return 0, or ``BROKEN``."""
+    """Print the newest changes, the newest last; return 0, or ``ExitCode.BROKEN``."""
     told = Server.of(settings).audit(settings.limit)
     if settings.as_json:
         print(json.dumps(told, indent=1))
@@ -21,4 +21,4 @@ def run(settings: AuditSettings) -> int:
             print(printable(f"{change['at']}  {who} from {change['from']}: {change['what']}: {change['status']}", None))
         if told["broken"]:
             print(printable(f"The chain is broken: {told['broken']}.", None))
-    return BROKEN if told["broken"] else 0
+    return ExitCode.BROKEN if told["broken"] else ExitCode.OK

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
+from bramble import terminal
 from bramble_client.learn.fitting import arguments
 from bramble_client.learn.runtime import RUNTIMES, Runtime, RuntimeMissing
 from bramble_protocol import BrambleError
@@ -26,7 +27,7 @@ TOLERANCE = 1e-3
 """Largest difference, as a part of the largest step; float32 leaves 1e-6 or so."""
 
 
-def check(path: Path) -> None:
+def check(path: Path, as_json: bool = False) -> None:
     """Build a task's model, export it, and run it on every runtime that is installed; print what came of it.
 
     Raises
@@ -37,19 +38,26 @@ def check(path: Path) -> None:
     task = declared(path)
     from bramble_server.authoring.export import export
 
-    typer.echo(f"{task.name}: {task.description}")
-    graph = export(task)
+    if not as_json:
+        typer.echo(f"{task.name}: {task.description}")
+    said = {}
+    for what, text in _findings(task, export(task)):
+        said[what] = text
+        if not as_json:
+            typer.echo(f"  {what:22}{text}")  # at once, for a runtime takes its time
+    terminal.tell(as_json, {"task": task.name, "description": task.description, "findings": said})
+
+
+def _findings(task: Task, graph: GraphFile) -> Iterator[tuple[str, str]]:
     manifest = graph.manifest
     channels = ", ".join(f"{channel.key} ({channel.unit})" for channel in manifest.channels)
-    _line("takes", f"{channels} in {manifest.window} bins of {manifest.step_s:g} s; {manifest.kind.name}, {manifest.horizon} bins ahead")
-    _line(
-        "model",
-        f"{manifest.layout.size} weights in {len(manifest.layout.tensors)} tensors, {manifest.interface.state.size} numbers of state",
-    )
-    _line("graph", f"{len(graph.data) / 1000:.0f} kB; release 0.1 can {'learn it, too' if manifest.former else 'not learn it'}")
-    _line("exports", "as TensorFlow computes it, in TensorFlow's own interpreter")
+    yield "takes", f"{channels} in {manifest.window} bins of {manifest.step_s:g} s; {manifest.kind.name}, {manifest.horizon} bins ahead"
+    tensors, state = len(manifest.layout.tensors), manifest.interface.state.size
+    yield "model", f"{manifest.layout.size} weights in {tensors} tensors, {state} numbers of state"
+    yield "graph", f"{len(graph.data) / 1000:.0f} kB; release 0.1 can {'learn it, too' if manifest.former else 'not learn it'}"
+    yield "exports", "as TensorFlow computes it, in TensorFlow's own interpreter"
     for package in RUNTIMES:
-        _on(package, task, graph)
+        yield _on(package, task, graph)
 
 
 def declared(path: Path, terms: Terms | None = None) -> Task:
@@ -71,12 +79,11 @@ def declared(path: Path, terms: Terms | None = None) -> Task:
     return own.read(path, terms)
 
 
-def _on(package: str, task: Task, graph: GraphFile) -> None:
+def _on(package: str, task: Task, graph: GraphFile) -> tuple[str, str]:
     try:
         runtime = Runtime(graph.flatbuffer, package=package)
     except RuntimeMissing:
-        _line(package, "not installed here")
-        return
+        return package, "not installed here"
     name = f"{package} {importlib.metadata.version(package.replace('_', '-'))}"
     worst, at = 0.0, 0
     for step, difference in enumerate(steps(task, graph, runtime), 1):
@@ -86,7 +93,7 @@ def _on(package: str, task: Task, graph: GraphFile) -> None:
             )
         if difference >= worst:
             worst, at = difference, step
-    _line(name, f"{STEPS} steps one by one as Keras takes them, the largest difference {worst:.1g} of step {at}")
+    return name, f"{STEPS} steps one by one as Keras takes them, the largest difference {worst:.1g} of step {at}"
 
 
 def steps(task: Task, graph: GraphFile, runtime: Runtime) -> Iterator[float]:
@@ -122,7 +129,3 @@ def steps(task: Task, graph: GraphFile, runtime: Runtime) -> Iterator[float]:
         off = max(float(np.abs(found[name] - tensor).max()) for name, tensor in expected.items() if name.startswith("next_w"))
         yield off / moved if moved else off
         weights, kept, state = ({name: expected[f"next_{name}"] for name in kind} for kind in (weights, kept, state))
-
-
-def _line(what: str, text: str) -> None:
-    typer.echo(f"  {what:22}{text}")

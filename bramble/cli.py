@@ -5,17 +5,30 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from bramble import flags, logs, permissions, task
+from bramble import completion, flags, logs, permissions, task
 from bramble.data.settings import ExportSettings, ImportSettings
+from bramble.exit_codes import ExitCode
+from bramble.model_settings import (
+    ExportModelSettings,
+    GetModelSettings,
+    ListModelsSettings,
+    PinSettings,
+    PredictSettings,
+    RollbackSettings,
+    ShowModelSettings,
+    UnpinSettings,
+)
 from bramble.operating_settings import ResetSettings, ShowClientSettings, SupportSettings
 from bramble.quickstart.settings import QuickstartSettings
 from bramble.settings import (
@@ -24,30 +37,24 @@ from bramble.settings import (
     DeployTaskSettings,
     EvaluateSettings,
     ExperimentSettings,
-    ExportModelSettings,
     FleetSettings,
     ForgetSettings,
-    GetModelSettings,
     GroupsSettings,
     LatestSettings,
     ListClientsSettings,
-    ListModelsSettings,
     ListRoundsSettings,
     ListTasksSettings,
-    PinSettings,
-    PredictSettings,
     PrivacyPlanSettings,
     ReceiptSettings,
     RetireTaskSettings,
-    RollbackSettings,
     ShowRoundSettings,
+    ShowTaskSettings,
     SimulateSettings,
     StartRoundSettings,
     StopRoundsSettings,
-    UnpinSettings,
     WatchRoundSettings,
 )
-from bramble_client.settings import ClientSettings
+from bramble_client.settings import CheckSettings, ClientSettings
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol import BrambleError
 from bramble_protocol.printable import printable
@@ -82,6 +89,24 @@ class InOrder(TyperGroup):
         return sorted(super().list_commands(ctx), key=ORDER.index)
 
 
+class SensorsCommand(TyperCommand):
+    """The command that hands over to an application of its own, whose commands a shell completes like all others."""
+
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
+        """Return what may come next in the other application."""
+        from bramble_client.commands.sensors import app as commands
+
+        group = get_command(commands)
+        inner = group.make_context("sensors", list(ctx.args), resilient_parsing=True)
+        if ctx.args and isinstance(group, TyperGroup) and (command := group.commands.get(ctx.args[0])):
+            return command.shell_complete(
+                command.make_context(ctx.args[0], list(ctx.args[1:]), parent=inner, resilient_parsing=True), incomplete
+            )
+        return group.shell_complete(inner, incomplete)
+
+
+Levels = Literal["debug", "info", "warning", "error"]
+Scopes = Literal["metrics", "read", "operate", "admin"]
 app = typer.Typer(
     help="Federated learning for fleets of Raspberry Pi sensor clients. Try it: bramble demo",
     no_args_is_help=True,
@@ -134,7 +159,7 @@ app.command("server")(flags.command(ServerSettings, "server", _room("bramble_ser
 client = typer.Typer(invoke_without_command=True)
 client.callback()(_without_subcommand(flags.command(ClientSettings, "client", _room("bramble.resident", "client"))))
 client.command("check", help="Try out sensors, training and the way to the server. A client may be running beside it.")(
-    flags.command(ClientSettings, "client", _room("bramble_client.commands.check", "client"))
+    flags.command(CheckSettings, "client", _room("bramble_client.commands.check", "client"))
 )
 client.command("list")(flags.command(ListClientsSettings, "fleet", _room("bramble.client", "server", "listed")))
 client.command("show")(flags.command(ShowClientSettings, "fleet", _room("bramble.client", "server", "shown")))
@@ -155,8 +180,10 @@ rounds.command("watch")(flags.command(WatchRoundSettings, "fleet", _room("brambl
 rounds.command("list")(flags.command(ListRoundsSettings, "fleet", _room("bramble.round", "server", "listed")))
 rounds.command("show")(flags.command(ShowRoundSettings, "fleet", _room("bramble.round", "server", "shown")))
 model.command("list")(flags.command(ListModelsSettings, "fleet", _room("bramble.model", "server", "listed")))
+model.command("show")(flags.command(ShowModelSettings, "fleet", _room("bramble.model", "server", "shown")))
 model.command("rollback")(flags.command(RollbackSettings, "fleet", _room("bramble.model", "server", "rollback")))
 task.app.command("list")(flags.command(ListTasksSettings, "fleet", task.listed))
+task.app.command("show")(flags.command(ShowTaskSettings, "fleet", task.shown))
 task.app.command("deploy")(flags.command(DeployTaskSettings, "fleet", _room("bramble.deploying", "server", "deploy")))
 task.app.command("retire")(flags.command(RetireTaskSettings, "fleet", _room("bramble.deploying", "server", "retire")))
 app.command("evaluate")(flags.command(EvaluateSettings, "fleet", _room("bramble.evaluate", "server")))
@@ -188,7 +215,12 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def common(
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.", metavar="LEVEL", envvar="BRAMBLE_LOG_LEVEL")] = "info",
+    log_level: Annotated[
+        str,
+        typer.Option(
+            help="debug, info, warning or error.", metavar="LEVEL", envvar="BRAMBLE_LOG_LEVEL", autocompletion=completion.of(Levels)
+        ),
+    ] = "info",
     version: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)] = False,
 ) -> None:
     """Set up what every command shares."""
@@ -206,6 +238,7 @@ def token(
         list[str] | None,
         typer.Option(
             metavar="SCOPE",
+            autocompletion=completion.of(Scopes),
             help="What an HTTP token opens: metrics (that path alone), read, operate (read, and start rounds and cycles) or admin "
             "(everything, reset too). May be given more than once; operate without it.",
         ),
@@ -233,7 +266,12 @@ def token(
 def password(
     name: Annotated[str, typer.Argument(help="By what name the person logs in, such as anna.", metavar="NAME")],
     scope: Annotated[
-        str, typer.Option(metavar="SCOPE", help="What it opens: read, operate (start rounds and cycles too) or admin (everything).")
+        str,
+        typer.Option(
+            metavar="SCOPE",
+            autocompletion=completion.of(Scopes),
+            help="What it opens: read, operate (start rounds and cycles too) or admin (everything).",
+        ),
     ] = "operate",
 ) -> None:
     """Make somebody's line for the inspector's --users file. It asks for the password, or reads it from a pipe; the line goes to stdout."""
@@ -285,6 +323,7 @@ def list_strategies(
     help="Find, read, watch and check this machine's sensors.",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     add_help_option=False,
+    cls=SensorsCommand,
 )
 def sensors(ctx: typer.Context) -> None:
     """Hand over to the sensors' own commands, which a running client has no need to load."""
@@ -294,9 +333,10 @@ def sensors(ctx: typer.Context) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; an error that Bramble raised on purpose becomes one sentence on stderr and exit code 1."""
+    """Run the command; an error that Bramble raised on purpose becomes one sentence on stderr and exit code ``FAILED``."""
+    completion.join_words(os.environ)
     try:
         app(args=None if arguments is None else list(arguments), prog_name="bramble")
     except BrambleError as error:
         print(f"bramble: {printable(str(error), None)}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)

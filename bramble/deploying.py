@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from bramble import task
+from bramble import task, terminal
 from bramble.api import Server
-from bramble.settings import DeployTaskSettings, ListTasksSettings, RetireTaskSettings
+from bramble.settings import DeployTaskSettings, ListTasksSettings, RetireTaskSettings, ShowTaskSettings
 from bramble_protocol import BrambleError
 from bramble_protocol.printable import printable
 
@@ -17,6 +18,19 @@ from bramble_protocol.printable import printable
 def listed(settings: ListTasksSettings) -> int:
     """Print the tasks that a server learns; return 0."""
     task.tell(Server.of(settings).tasks(), _learnt, settings.as_json)  # type: ignore[arg-type]
+    return 0
+
+
+def shown(settings: ShowTaskSettings) -> int:
+    """Print one of the tasks that a server learns; return 0.
+
+    Raises
+    ------
+    ServerError
+        If it learns none of this name, refuses, or does not answer.
+    """
+    tasks = {item["task"]: item for item in Server.of(settings).tasks()}  # type: ignore[arg-type]
+    task.show(tasks, settings, _learnt)
     return 0
 
 
@@ -41,6 +55,9 @@ def deploy(settings: DeployTaskSettings) -> int:
         lines += task.signature(read, task.private_key(settings.key)) + "\n"
     told = Server.of(settings).deploy(read.data, lines, settings.set)
     name = told["task"]
+    if settings.as_json:
+        print(json.dumps(told, indent=2))
+        return 0
     again = f"; it goes on from its model of round {told['round']}" if told["round"] else ""
     typer.echo(f"{name}: graph {told['graph'][:12]} is learnt from here on, by {told['able']} clients that are connected{again}")
     if not any(item.startswith(("every=", "rounds=")) for item in settings.set):
@@ -57,7 +74,8 @@ def retire(settings: RetireTaskSettings) -> int:
         If the server refuses, or does not answer.
     """
     told = Server.of(settings).retire(settings.name)
-    typer.echo(f"{told['retired']} is learnt no longer; its rounds and models are kept, and go on if it is deployed again")
+    text = f"{told['retired']} is learnt no longer; its rounds and models are kept, and go on if it is deployed again"
+    terminal.tell(settings.as_json, told, text)
     return 0
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from bramble import terminal
 from bramble.api import Server
-from bramble.settings import ExportModelSettings
+from bramble.model_settings import ExportModelSettings
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Layout, Weights
 
@@ -32,8 +33,9 @@ def run(settings: ExportModelSettings) -> int:
     layout = Layout.from_wire(found["layout"])
     weights = layout.join([np.asarray(found["weights"][tensor.name], np.float32) for tensor in layout.tensors])
     output = settings.output or Path(f"{manifest['task']}-{settings.number}.{ENDINGS.get(settings.format, settings.format)}")
-    for line in written(settings.format, output, manifest, layout, weights, settings.csv):
-        print(line)
+    said = written(settings.format, output, manifest, layout, weights, settings.csv)
+    told = {"file": str(output), "format": settings.format, "task": manifest["task"], "round": settings.number, "said": said}
+    terminal.tell(settings.as_json, told, *said)
     return 0
 
 

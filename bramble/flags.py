@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from bramble import completion
 from bramble_protocol import BrambleError
 
 S = TypeVar("S", bound=BaseSettings)
@@ -319,13 +320,15 @@ def _fields(cls: type[BaseSettings]) -> list[tuple[str, FieldInfo]]:
 
 
 def _option(cls: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Parameter:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    values = completion.of(extra.get("values", _core(field.annotation)))
     if field.is_required():
         metavar = name.upper() if _core(field.annotation) is str else _metavar(field.annotation)
-        argument = typer.Argument(help=field.description, metavar=metavar, show_default=False)
+        argument = typer.Argument(help=field.description, metavar=metavar, show_default=False, autocompletion=values)
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[str, argument])
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     if extra.get("cli") == "list":
-        several: Any = Annotated[list[str] | None, typer.Argument(help=field.description, metavar=name.upper(), show_default=False)]
+        named = typer.Argument(help=field.description, metavar=name.upper(), show_default=False, autocompletion=values)
+        several: Any = Annotated[list[str] | None, named]
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=several)
     shown: object = extra.get("shown", field.get_default(call_default_factory=True))
     shown = "" if shown in (None, "") or shown is False else f"default: {shown}, "
@@ -334,6 +337,7 @@ def _option(cls: type[BaseSettings], name: str, field: FieldInfo) -> inspect.Par
         help=f"{field.description or ''} [{shown}env: {variable(cls, name)}]",
         show_default=False,
         metavar=str(extra["metavar"]) if "metavar" in extra else _metavar(field.annotation, extra),
+        autocompletion=values,
     )
     kind: Any = Annotated[_flag_type(field.annotation, extra) | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

@@ -40,8 +40,8 @@ def run(settings: FleetSettings) -> int:
 
 def forget(settings: ForgetSettings) -> int:
     """Take a client off the server's list; return 0."""
-    Server.of(settings).forget(settings.client)
-    print(f"{settings.client} is off the list")
+    answer = Server.of(settings).forget(settings.client)
+    terminal.tell(settings.as_json, answer, f"{settings.client} is off the list")
     return 0
 
 

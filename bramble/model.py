@@ -10,9 +10,18 @@ from rich.markup import escape
 
 from bramble import terminal
 from bramble.api import JSON, Server
-from bramble.settings import GetModelSettings, ListModelsSettings, PinSettings, RollbackSettings, UnpinSettings
+from bramble.model_settings import (
+    GetModelSettings,
+    ListModelsSettings,
+    PinSettings,
+    RollbackSettings,
+    ShowModelSettings,
+    UnpinSettings,
+)
+from bramble.round import went_by
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import GraphFile
+from bramble_protocol.layout import Layout
 from bramble_protocol.printable import printable
 
 
@@ -50,6 +59,38 @@ def _one(record: JSON, metric: dict[str, str]) -> str:
     return text + (f"  [yellow]{escape(printable(record['reason']))}[/]" if record["rollback_of"] else "")
 
 
+def shown(settings: ShowModelSettings) -> int:
+    """Print what is known of one model; return 0.
+
+    Raises
+    ------
+    ServerError
+        If it is not kept, or the server refuses or does not answer.
+    """
+    server = Server.of(settings)
+    found = server.model_of(settings.number, settings.task)
+    record = next(each for each in server.models(settings.task) if each["round"] == settings.number)
+    layout = Layout.from_wire(found["layout"])
+    tensors = [
+        {"name": tensor.name, "shape": list(tensor.shape), "norm": float(np.linalg.norm(np.ravel(found["weights"][tensor.name])))}
+        for tensor in layout.tensors
+    ]
+    if settings.as_json:
+        print(json.dumps({**record, "tensors": tensors}, indent=2))
+        return 0
+    console = terminal.console()
+    console.print(_one(record, server.status(settings.task)["manifest"]["metric"]), soft_wrap=True)
+    for line in went_by(record):
+        console.print(f"  {escape(line)}", soft_wrap=True)
+    console.print(f"  {layout.size} weights", soft_wrap=True)
+    rows = [
+        (str(each["name"]), " x ".join(map(str, tensor.shape)), f"{each['norm']:.4g}")
+        for each, tensor in zip(tensors, layout.tensors, strict=True)
+    ]
+    console.print(terminal.table(("tensor", "shape", "norm"), rows))
+    return 0
+
+
 def rollback(settings: RollbackSettings) -> int:
     """Bring an older model back; return 0.
 
@@ -60,7 +101,8 @@ def rollback(settings: RollbackSettings) -> int:
     """
     server = Server.of(settings)
     answer = server.rollback(settings.number, settings.task)
-    print(f"the model of round {answer['rollback_of']} is the global one again, as round {answer['round']}")
+    text = f"the model of round {answer['rollback_of']} is the global one again, as round {answer['round']}"
+    terminal.tell(settings.as_json, answer, text)
     return 0
 
 
@@ -73,14 +115,16 @@ def pin(settings: PinSettings) -> int:
         If the server refuses, or does not answer.
     """
     answer = Server.of(settings).pin(settings.number, settings.task)
-    print(f"the model of round {answer['pinned']} is the champion until bramble model unpin")
+    terminal.tell(settings.as_json, answer, f"the model of round {answer['pinned']} is the champion until bramble model unpin")
     return 0
 
 
 def unpin(settings: UnpinSettings) -> int:
     """Let the best model be the champion again; return 0."""
-    former = Server.of(settings).unpin(settings.task)["unpinned"]
-    print("no model was pinned" if former is None else f"the model of round {former} is the champion for as long as none is better")
+    answer = Server.of(settings).unpin(settings.task)
+    former = answer["unpinned"]
+    text = "no model was pinned" if former is None else f"the model of round {former} is the champion for as long as none is better"
+    terminal.tell(settings.as_json, answer, text)
     return 0
 
 
@@ -103,5 +147,7 @@ def get(settings: GetModelSettings) -> int:
         settings.output.write_bytes(packed.data)
     except OSError as error:
         raise BrambleError(f"model get: cannot write {settings.output} ({error.strerror}); say where with --output") from None
-    print(f"{settings.output}: the model of round {found['round']} of {status['task']}, for bramble predict")
+    told = {"file": str(settings.output), "round": found["round"], "task": status["task"]}
+    text = f"{settings.output}: the model of round {found['round']} of {status['task']}, for bramble predict"
+    terminal.tell(settings.as_json, told, text)
     return 0

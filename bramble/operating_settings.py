@@ -6,13 +6,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from bramble.settings import ListSettings, OperatorSettings, TaskSettings
+from bramble.settings import OperatorSettings, TaskSettings
 
 
-class ShowClientSettings(ListSettings, TaskSettings):
+class ShowClientSettings(TaskSettings):
     """Show one client. It says what it is, how its machine is, which tasks it takes part in, and what was remarked of it."""
 
-    client: str = Field(description="Its id; bramble client list shows who there is.")
+    client: str = Field(description="Its id; bramble client list shows who there is.", json_schema_extra={"values": "clients"})
 
 
 class ResetSettings(TaskSettings):

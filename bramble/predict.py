@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble.settings import PredictSettings
+from bramble.model_settings import PredictSettings
 from bramble_client.hal.channels import known_to_a_task
 from bramble_client.hal.sim import recordings
 from bramble_client.learn.fitting import Model

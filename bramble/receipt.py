@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bramble.exit_codes import ExitCode
 from bramble.settings import ReceiptSettings
-from bramble.terminal import BROKEN
 from bramble_client.deliver import receipt
 from bramble_protocol.printable import printable
 
 
 def run(settings: ReceiptSettings) -> int:
-    """Print the newest lines and what there was in all; return 0, or ``BROKEN``."""
+    """Print the newest lines and what there was in all; return 0, or ``ExitCode.BROKEN``."""
     found = receipt.read(settings.data_dir)
     lines = found.lines[-settings.lines :] if settings.lines else []
     if settings.as_json:
@@ -27,7 +27,7 @@ def run(settings: ReceiptSettings) -> int:
         for event, (messages, size) in totals(found.lines).items():
             print(f"{printable(event, None):20}{messages:>10,} message{'s' * (messages != 1)}, {size:,} bytes")
         print(f"The chain is broken: {found.broken}." if found.broken else f"{len(found.lines):,} lines, none missing.")
-    return BROKEN if found.broken else 0
+    return ExitCode.BROKEN if found.broken else ExitCode.OK
 
 
 def totals(lines: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:

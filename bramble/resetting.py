@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from bramble import terminal
 from bramble.api import Server
 from bramble.operating_settings import ResetSettings
 from bramble_protocol.errors import BrambleError
@@ -23,8 +24,8 @@ def run(settings: ResetSettings) -> int:
         if not sys.stdin.isatty():
             raise BrambleError(f"reset: {what} on {server.url} would be forgotten; say --yes if that is meant")
         if input(f"Forget {what} on {server.url}? [y/N] ").strip().casefold() not in ("y", "yes"):
-            print("Nothing was forgotten.")
+            terminal.tell(settings.as_json, None, "Nothing was forgotten.")
             return 1
-    clients = server.reset(settings.task)["clients"]
-    print(f"{what} forgotten; {clients} clients were told")
+    answer = server.reset(settings.task)
+    terminal.tell(settings.as_json, answer, f"{what} forgotten; {answer['clients']} clients were told")
     return 0

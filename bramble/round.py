@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ def start(settings: StartRoundSettings) -> int:
     """
     server = Server.of(settings)
     said = Console(stderr=True, highlight=False)
+    aside = sys.stderr if settings.as_json else sys.stdout
     with said.status("") as doing:
         if settings.wait:
             doing.update(f"waiting for the server at {server.url} and enough clients")
@@ -46,17 +48,21 @@ def start(settings: StartRoundSettings) -> int:
             doing.update(f"every client takes {settings.generate} readings")
             cycle = server.generate(settings.generate)
             server.wait(lambda status: not status["cycle_waiting_for"], "every client's readings", settings.within)
-            print(f"cycle {cycle['cycle']}: {cycle['clients']} clients took {settings.generate} readings each", flush=True)
+            print(f"cycle {cycle['cycle']}: {cycle['clients']} clients took {settings.generate} readings each", file=aside, flush=True)
         opened = server.start(settings.task, settings.within if settings.wait else 0.0)
-        print(f"round {opened['round']}: asked {', '.join(opened['clients'])}", flush=True)
         if not settings.wait:
+            terminal.tell(settings.as_json, opened, f"round {opened['round']}: asked {', '.join(opened['clients'])}")
             return 0
+        print(f"round {opened['round']}: asked {', '.join(opened['clients'])}", file=aside, flush=True)
         doing.update(f"round {opened['round']}: the clients train")
         server.wait(
             lambda status: status["running"] != opened["round"], f"the end of round {opened['round']}", settings.within, task=settings.task
         )
     record = server.round(opened["round"])
-    terminal.console().print(described(record, server.status(settings.task)["manifest"]["metric"]), soft_wrap=True)
+    if settings.as_json:
+        print(json.dumps(record, indent=2))
+    else:
+        terminal.console().print(described(record, server.status(settings.task)["manifest"]["metric"]), soft_wrap=True)
     return 0 if record["state"] == "committed" else 1
 
 

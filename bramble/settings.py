@@ -66,7 +66,11 @@ class SimulateSettings(RoundSettings, WorkersSettings):
     clients: int = Field(100, ge=1, le=100_000, description="How many clients.")
     rounds: int = Field(20, ge=1, le=100_000, description="How many rounds.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of everything that is drawn.")
-    task: str = Field("climate", description="Task by its name (bramble task list), or the path of an exported graph.")
+    task: str = Field(
+        "climate",
+        description="Task by its name (bramble task list), or the path of an exported graph.",
+        json_schema_extra={"values": "installed tasks"},
+    )
     scenario: Path | None = Field(None, description="TOML file that says who is slow, away or lost; without it all is well.")
     data: str | None = Field(
         None, description="Folder of CSV files, one a place, or the name of a function that a package offers; without it the recordings."
@@ -102,8 +106,16 @@ class PrivacyPlanSettings(BaseSettings):
     rounds: int = Field(200, ge=1, le=1_000_000, description="How many rounds there will be in all.")
     epsilon: float = Field(8.0, gt=0, le=1e3, description="What a client may lose in all of them.")
     delta: float = Field(1e-5, gt=0, lt=1, description="The probability with which that may not hold; well below one in the clients.")
-    task: str = Field("climate", description="Task whose model it is, by its name or the path of its graph.")
-    strategy: str = Field("fedavg", description="What makes the model of the sum: any strategy that needs no more, such as fedavgm.")
+    task: str = Field(
+        "climate",
+        description="Task whose model it is, by its name or the path of its graph.",
+        json_schema_extra={"values": "installed tasks"},
+    )
+    strategy: str = Field(
+        "fedavg",
+        description="What makes the model of the sum: any strategy that needs no more, such as fedavgm.",
+        json_schema_extra={"values": "strategies"},
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the simulation.")
     workers: int = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=256, description="Simulated clients that train at once.",
@@ -115,8 +127,14 @@ class PrivacyPlanSettings(BaseSettings):
     as_json: bool = Field(False, description="Print JSON on stdout.", json_schema_extra={"flags": "--json"})
 
 
-class OperatorSettings(ReachSettings):
-    """How a command reaches the server over HTTP."""
+class OutputSettings(BaseSettings):
+    """How a command says what it found."""
+
+    as_json: bool = Field(False, description="Print JSON instead of lines.", json_schema_extra={"flags": "--json"})
+
+
+class OperatorSettings(OutputSettings, ReachSettings):
+    """How a command reaches the server over HTTP, and says what it answered."""
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_FLEET_", extra="ignore")
 
@@ -124,7 +142,7 @@ class OperatorSettings(ReachSettings):
 class TaskSettings(OperatorSettings):
     """What a command is about, where a server has several tasks."""
 
-    task: str | None = Field(None, description="Which of the server's tasks; its first without it.")
+    task: str | None = Field(None, description="Which of the server's tasks; its first without it.", json_schema_extra={"values": "tasks"})
 
 
 class FleetSettings(OperatorSettings):
@@ -139,13 +157,7 @@ class FleetSettings(OperatorSettings):
     )
 
 
-class ListSettings(BaseSettings):
-    """How a list is printed."""
-
-    as_json: bool = Field(False, description="Print JSON instead of lines.", json_schema_extra={"flags": "--json"})
-
-
-class AuditSettings(ListSettings, OperatorSettings):
+class AuditSettings(OperatorSettings):
     """Show who changed what. Every request that started, reset or changed anything is there, and no reset clears it.
 
     It takes a token with the scope admin. The exit code is 4 if a line is missing or was changed.
@@ -162,20 +174,22 @@ class GroupsSettings(OperatorSettings):
     """
 
     limit: int = Field(20, ge=1, le=1000, description="Rounds of each task to go by, the newest that made a model.")
-    as_json: bool = Field(False, description="Print JSON instead of a table.", json_schema_extra={"flags": "--json"})
 
 
 class ForgetSettings(OperatorSettings):
     """Take a client that will not come back off the server's list. With it go the alerts about who is missing."""
 
-    client: str = Field(description="Its id. With tokens on, take its token away first: whoever has one and is not there is missing.")
+    client: str = Field(
+        description="Its id. With tokens on, take its token away first: whoever has one and is not there is missing.",
+        json_schema_extra={"values": "clients"},
+    )
 
 
-class ListClientsSettings(ListSettings, OperatorSettings):
+class ListClientsSettings(OperatorSettings):
     """Show every client that the server has ever seen. It says where it is, what it speaks, which tasks it takes part in, or why not."""
 
 
-class LatestSettings(ListSettings):
+class LatestSettings(OutputSettings):
     """Show what a client on this machine forecasts, and what it goes by. It asks no server: the client says it in a file."""
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_LATEST_", extra="ignore")
@@ -186,7 +200,7 @@ class LatestSettings(ListSettings):
     )
 
 
-class ReceiptSettings(ListSettings):
+class ReceiptSettings(OutputSettings):
     """Show what left a client on this machine. It is the client's own account: when, what, how much, for which round.
 
     No server is asked. The exit code is 4 if a line is missing or was changed.
@@ -236,7 +250,9 @@ class WatchRoundSettings(TaskSettings):
     The exit code is 0 if all is well, with notes or without, 1 if somebody failed or the server does not answer.
     """
 
-    clients: tuple[str, ...] = Field((), description="CLIENT or CLIENT@VERSION, for instance pi-attic.", json_schema_extra={"cli": "list"})
+    clients: tuple[str, ...] = Field(
+        (), description="CLIENT or CLIENT@VERSION, for instance pi-attic.", json_schema_extra={"cli": "list", "values": "clients"}
+    )
     within: Seconds = Field(
         600.0, gt=0, le=1e6, description="Longest time to wait for the end of a round.", json_schema_extra={"cli": "str", "shown": "10m"}
     )
@@ -248,13 +264,13 @@ class WatchRoundSettings(TaskSettings):
     )
 
 
-class ListRoundsSettings(ListSettings, TaskSettings):
+class ListRoundsSettings(TaskSettings):
     """Show the newest rounds, one in a line."""
 
     limit: int = Field(20, ge=1, le=1000, description="How many.")
 
 
-class EvaluateSettings(ListSettings, TaskSettings):
+class EvaluateSettings(TaskSettings):
     """Have clients try models without training. They do on readings that these were not trained on; each one's error is shown, and all's.
 
     Several models are tried on the same readings, so that they can be compared. Clients that train are not disturbed: they come to it
@@ -262,7 +278,9 @@ class EvaluateSettings(ListSettings, TaskSettings):
     """
 
     models: tuple[int, ...] = Field(
-        (), description="Rounds whose models are tried, 0 for the initial one; the newest without any.", json_schema_extra={"cli": "list"}
+        (),
+        description="Rounds whose models are tried, 0 for the initial one; the newest without any.",
+        json_schema_extra={"cli": "list", "values": "models"},
     )
     listed: bool = Field(False, description="Start nothing, and list the evaluations that were.", json_schema_extra={"flags": "--list"})
     matrix: bool = Field(
@@ -276,54 +294,13 @@ class EvaluateSettings(ListSettings, TaskSettings):
     )
 
 
-class ShowRoundSettings(ListSettings, OperatorSettings):
+class ShowRoundSettings(OperatorSettings):
     """Show one round. It says what it went by, what came of it, and each client's part in it."""
 
-    number: int = Field(ge=1, description="The round; bramble round list shows the newest.")
+    number: int = Field(ge=1, description="The round; bramble round list shows the newest.", json_schema_extra={"values": "rounds"})
 
 
-class ListModelsSettings(ListSettings, TaskSettings):
-    """Show the global models that the server keeps, one in a line.
-
-    Each has its error over readings that nobody had trained on, beside the baseline's, once a later round has tested it. The best is the
-    champion, and is kept for as long as it is that. Any of them can be brought back.
-    """
-
-
-class GetModelSettings(TaskSettings):
-    """Write a global model into a file. It is the task's graph with the model's weights inside, for bramble predict."""
-
-    number: int | None = Field(None, ge=1, description="Round whose model it is, of those that are kept; the newest without it.")
-    output: Path = Field(Path("model.tflite"), description="The file.")
-
-
-class PredictSettings(BaseSettings):
-    """Let a model forecast from a recording. It writes a line for each window, and asks neither server nor client.
-
-    Of a task that forecasts, each line has what came, where the recording has that, and the baseline beside it.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="BRAMBLE_PREDICT_", extra="ignore")
-
-    model: Path = Field(Path("model.tflite"), description="Graph file with the weights inside, as bramble model get writes it.")
-    csv: Path | None = Field(None, description="The recording: a column time, and one a channel. It has to be given.")
-    task: str | None = Field(None, description="The task that the model must be of; any without it.")
-    output: Path | None = Field(None, description="File for the lines; without it they go to stdout.")
-    as_json: bool = Field(False, description="Write a JSON object a line instead of CSV.", json_schema_extra={"flags": "--json"})
-
-
-class RollbackSettings(TaskSettings):
-    """Make the model of an older round the global one again.
-
-    It is committed under a new number, and nothing is deleted: whoever looks at the history sees what was, and what was undone. A round
-    that is open ends unused, for its clients train from the model that goes.
-    With tokens on the server this takes the scope admin.
-    """
-
-    number: int = Field(ge=1, description="Round whose model comes back; bramble model list shows those that are kept.")
-
-
-class ListTasksSettings(ListSettings, OperatorSettings):
+class ListTasksSettings(OperatorSettings):
     """List the tasks that are installed here, or that a server learns.
 
     The first are those that a server can be given by name, the others those of the one that --server names.
@@ -332,6 +309,18 @@ class ListTasksSettings(ListSettings, OperatorSettings):
 
     server: Annotated[str, AfterValidator(server_address)] | None = Field(  # type: ignore[assignment]
         None, description="Address of a server, whose tasks are listed; without it those that are installed here."
+    )
+
+
+class ShowTaskSettings(OperatorSettings):
+    """Show one task. It says what it takes, what it forecasts, and how it is learnt, as it is installed here or at the server's.
+
+    It is the server's that is shown where --server names one.
+    """
+
+    name: str = Field(description="The task; bramble task list shows them.", json_schema_extra={"values": "shown tasks"})
+    server: Annotated[str, AfterValidator(server_address)] | None = Field(  # type: ignore[assignment]
+        None, description="Address of a server, whose task is shown; without it that which is installed here."
     )
 
 
@@ -359,33 +348,6 @@ class RetireTaskSettings(OperatorSettings):
     Its rounds and models stay in the database, and go on if the task is deployed again. With tokens on this takes the scope admin.
     """
 
-    name: str = Field(description="The task's name; bramble task list --server shows those that are learnt.")
-
-
-class PinSettings(TaskSettings):
-    """Have clients use the model of a round, whatever comes.
-
-    It is the champion then, and is kept; rounds go on, and what they learn is compared with it. With tokens on
-    the server this takes the scope admin.
-    """
-
-    number: int = Field(ge=1, description="Round whose model is pinned; bramble model list shows those that are kept.")
-
-
-class UnpinSettings(TaskSettings):
-    """Let the best model be the champion again. With tokens on the server this takes the scope admin."""
-
-
-class ExportModelSettings(TaskSettings):
-    """Write a trained model to a file, for other programs.
-
-    npz: the weights alone, by the names of their tensors. keras, tflite, tflite-int8 and onnx: window in, forecast out, in the channels'
-    units. They are made by the task's Keras model and need the extra authoring; onnx needs the extra onnx, too.
-    """
-
-    number: int = Field(ge=1, description="Round whose model is wanted; bramble model list shows those that are kept.")
-    format: Literal["npz", "keras", "tflite", "tflite-int8", "onnx"] = Field("npz", description="npz, keras, tflite, tflite-int8 or onnx.")
-    output: Path | None = Field(None, description="File to write.", json_schema_extra={"shown": "TASK-ROUND and the format's ending"})
-    csv: Path | None = Field(
-        None, description="Recording by which tflite-int8 is calibrated, and compared with float; without it its weights alone are int8."
+    name: str = Field(
+        description="The task's name; bramble task list --server shows those that are learnt.", json_schema_extra={"values": "tasks"}
     )

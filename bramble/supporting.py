@@ -17,6 +17,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from bramble import terminal
 from bramble.api import Server, ServerError
 from bramble.flags import SECRETIVE
 from bramble.operating_settings import SupportSettings
@@ -26,6 +27,7 @@ LINES = 5000
 """Lines of the log, the newest of two days."""
 ROUNDS = 100
 HIDDEN = "(left out)"
+NOT_THERE = "not there: "
 _SECRET = re.compile(r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{40,}|(?<=://)[^/\s@]+(?=@)|-----BEGIN[\s\S]*?-----END[^\n]*")
 """What may be a token or its hash, a login in an address, or a key."""
 _ABOUT = ("/etc/os-release", "/proc/uptime", "/proc/loadavg", "/proc/meminfo", "/proc/device-tree/model")
@@ -49,9 +51,10 @@ def run(settings: SupportSettings) -> int:
                 archive.addfile(member, io.BytesIO(data))
     except OSError as error:
         raise BrambleError(f"support: {settings.output} cannot be written ({error.strerror}); say where with --output") from None
-    for name, text in parts.items():
-        print(f"{name:<24} {text.removeprefix('not there: ').strip() if text.startswith('not there: ') else f'{len(text):,} characters'}")
-    print(f"{settings.output}: look into it before you send it")
+    missing = {name: text.removeprefix(NOT_THERE).strip() for name, text in parts.items() if text.startswith(NOT_THERE)}
+    told = {"file": str(settings.output), "parts": {name: len(text) for name, text in parts.items()}, "missing": missing}
+    lines = [f"{name:<24} {missing.get(name, f'{len(text):,} characters')}" for name, text in parts.items()]
+    terminal.tell(settings.as_json, told, *lines, f"{settings.output}: look into it before you send it")
     return 0
 
 
@@ -81,7 +84,7 @@ def _settings(path: Path) -> str:
     try:
         return json.dumps(_shown(tomllib.loads(path.read_text("utf-8"))), indent=1, default=str)
     except (OSError, ValueError) as error:
-        return f"not there: {path} cannot be read ({error})\n"
+        return f"{NOT_THERE}{path} cannot be read ({error})\n"
 
 
 def _shown(value: Any, name: str = "") -> Any:
@@ -105,10 +108,10 @@ def _log() -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except FileNotFoundError:
-        return "not there: this machine has no journal\n"
+        return f"{NOT_THERE}this machine has no journal\n"
     except subprocess.TimeoutExpired:
-        return "not there: the journal did not answer within a minute\n"
-    return scrubbed(done.stdout) if done.returncode == 0 else f"not there: {scrubbed(done.stderr)}"
+        return f"{NOT_THERE}the journal did not answer within a minute\n"
+    return scrubbed(done.stdout) if done.returncode == 0 else f"{NOT_THERE}{scrubbed(done.stderr)}"
 
 
 def _of_server(settings: SupportSettings) -> Iterator[tuple[str, str]]:
@@ -122,4 +125,4 @@ def _of_server(settings: SupportSettings) -> Iterator[tuple[str, str]]:
             yield f"server/{name}", scrubbed(json.dumps(value, indent=1))
         yield "server/metrics.txt", server.metrics()
     except ServerError as error:
-        yield "server.txt", f"not there: {error}\n"
+        yield "server.txt", f"{NOT_THERE}{error}\n"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bramble.settings import ListTasksSettings
+from bramble import terminal
+from bramble.settings import ListTasksSettings, ShowTaskSettings
 from bramble_protocol import BrambleError, plugins, released, signatures
 from bramble_protocol.amounts import seconds
 from bramble_protocol.graph import GraphFile
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from bramble_server.tasks import Terms
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")]
 
 app = typer.Typer(help="The tasks that a fleet can learn, and their graphs.", no_args_is_help=True)
 
@@ -37,6 +41,48 @@ def listed(settings: ListTasksSettings) -> int:
     taken = [{"name": name, "error": sentence} for name, sentence in plugins.taken(tasks.GROUP, tasks.TASKS, "task")]
     tell([*map(_listed, tasks.names()), *taken], _lines, settings.as_json)
     return 0
+
+
+def shown(settings: ShowTaskSettings) -> int:
+    """Print one task, as it is installed here or as a server learns it; return 0.
+
+    Raises
+    ------
+    BrambleError
+        If there is none of this name.
+    """
+    if settings.server is not None:
+        from bramble import deploying
+
+        return deploying.shown(settings)
+    from bramble_server import tasks
+
+    show({name: _listed(name) for name in tasks.names()}, settings, _lines)
+    return 0
+
+
+def show(found: Mapping[str, dict[str, Any]], settings: ShowTaskSettings, lines: Callable[[dict[str, Any]], list[str]]) -> None:
+    """Print one of the tasks that were found by name, and what a list has no room for.
+
+    Raises
+    ------
+    BrambleError
+        If it is not among them; the text names what was probably meant.
+    """
+    item = found.get(settings.name)
+    if item is None:
+        near = get_close_matches(settings.name, found, 1)
+        meant = f", did you mean {near[0]}?" if near else f"; there are {', '.join(found)}"
+        raise BrambleError(f"task show: there is no task {settings.name}{meant}")
+    more = []
+    if "error" not in item:
+        target, metric = item["target"], item["metric"]
+        more = [
+            f"target {target}, {item['horizon']} bins ahead" if item["horizon"] else f"target {target}",
+            f"judged by {metric['name']} in {metric['unit'] or 'no unit'}, beside {metric['baseline']}",
+            f"sha256 {item.get('sha256') or item.get('graph')}",
+        ]
+    terminal.tell(settings.as_json, item, *lines(item), *(f"{'':16}{line}" for line in more))
 
 
 def tell(found: list[dict[str, Any]], lines: Callable[[dict[str, Any]], list[str]], as_json: bool) -> None:
@@ -98,6 +144,7 @@ def export(
             metavar="PATH", help="Write the graph here, for bramble server --task FILE.tflite; without it beside the task's own file."
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Export a task's Keras model as the graph that clients train. Needs TensorFlow, the extra 'authoring'."""
     from bramble_server import tasks
@@ -108,7 +155,8 @@ def export(
         raise BrambleError(f"task export: --step {step}: {error}") from None
     if is_own(name):
         path = out or Path(name).with_suffix(".tflite")
-        _write(own_graph(name, terms), path)
+        told = [_write(own_graph(name, terms), path, as_json)]
+        terminal.tell(as_json, told)
         return
     if not name and (terms.given or out is not None):
         raise BrambleError("task export: --horizon, --step, --window and --out go with a task's name")
@@ -118,20 +166,25 @@ def export(
         from bramble_server.authoring.export import export as exported
     except ModuleNotFoundError as error:
         raise BrambleError(f"{error.name} is not installed; get it with: pip install 'bramble-fl[authoring]'") from error
+    told = []
     for chosen in map(tasks.find, [name] if name else sorted(tasks.TASKS)):
         graph = exported(chosen.make(terms))
-        _write(graph, out or chosen.path)
+        told.append(_write(graph, out or chosen.path, as_json))
         if out is None and not chosen.owner and released.add(graph.fingerprint, chosen.name):
-            typer.echo(f"{released.FILE}: it is among the released ones now")
+            typer.echo(f"{released.FILE}: it is among the released ones now", err=as_json)
+    terminal.tell(as_json, told)
 
 
-def _write(graph: GraphFile, path: Path) -> None:
+def _write(graph: GraphFile, path: Path, as_json: bool) -> dict[str, Any]:
+    """Write a graph, and say so unless it is told at the end."""
     try:
         path.write_bytes(graph.data)
         path.with_suffix(".json").write_text(json.dumps(graph.manifest.to_wire(), indent=1, ensure_ascii=False) + "\n", "utf-8")
     except OSError as error:
         raise BrambleError(f"task export: {error.filename} cannot be written ({error.strerror}); say where with --out") from None
-    typer.echo(f"{path}: {len(graph.data)} bytes, sha256 {graph.sha256}")
+    if not as_json:
+        typer.echo(f"{path}: {len(graph.data)} bytes, sha256 {graph.sha256}")
+    return {"file": str(path), "bytes": len(graph.data), "sha256": graph.sha256}
 
 
 @app.command("new")
@@ -148,6 +201,7 @@ def new(
 @app.command("check")
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The .py or .toml file that declares the task.")],
+    as_json: AsJson = False,
 ) -> None:
     """Build, export and run a task's model, step by step beside Keras.
 
@@ -155,7 +209,7 @@ def check(
     """
     from bramble import checking
 
-    checking.check(file)
+    checking.check(file, as_json)
 
 
 def is_own(name: str) -> bool:
@@ -178,10 +232,16 @@ def key(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Where the private key goes; the public one goes beside it, with .pub behind its name.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Make a key (Ed25519) to sign graphs with. The private half stays with you, the public one goes to clients (--trust-graphs)."""
     public = make_key(file)
-    typer.echo(f"{file} signs: keep it, and keep it from the server and the clients\n{public} is for the clients: --trust-graphs {public}")
+    terminal.tell(
+        as_json,
+        {"private": str(file), "public": str(public)},
+        f"{file} signs: keep it, and keep it from the server and the clients",
+        f"{public} is for the clients: --trust-graphs {public}",
+    )
 
 
 def make_key(file: Path) -> Path:
@@ -220,6 +280,7 @@ def sign(
             metavar="PATH", help="Your private key, as bramble task key made it; /dev/stdin for one that is decrypted on the way."
         ),
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Sign a graph: clients that trust the key run it. The signature goes beside it (FILE.sig), where the server finds it."""
     needs_cryptography()
@@ -233,9 +294,11 @@ def sign(
     except (OSError, UnicodeDecodeError) as error:
         raise BrambleError(f"task sign: {path} cannot be written ({getattr(error, 'strerror', None) or 'it is no text'})") from None
     manifest = read.manifest
-    typer.echo(
+    terminal.tell(
+        as_json,
+        {"file": str(path), "task": manifest.task, "sha256": read.sha256, "key": _public(private)},
         f"{path}: task {manifest.task}, {', '.join(channel.key for channel in manifest.channels)} to {manifest.target} "
-        f"{manifest.horizon} bins ahead, sha256 {read.sha256}, signed by {_public(private)}"
+        f"{manifest.horizon} bins ahead, sha256 {read.sha256}, signed by {_public(private)}",
     )
 
 

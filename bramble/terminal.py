@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,13 +15,19 @@ from bramble_protocol.printable import printable
 PIPED = 10_000
 """Columns of a pipe or a file, which have no edge."""
 
-BROKEN = 4
-"""Exit code of a command that finds a line of a chained file missing or changed."""
-
 
 def console() -> Console:
     """Return standard output: as wide as the terminal, or without an edge where nobody looks at it directly."""
     return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=PIPED)
+
+
+def tell(as_json: bool, found: Any, *lines: str) -> None:
+    """Print what was done or found: as JSON for a program, or in lines, printable ones, for a person."""
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        for line in lines:
+            print(printable(line, None))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from datetime import UTC, datetime
 
+from bramble import terminal
 from bramble.api import Server
 from bramble.connection import Fleet
 from bramble.data.settings import ExportSettings
@@ -34,5 +35,6 @@ def run(settings: ExportSettings) -> int:
             csv.writer(file, lineterminator="\n").writerows([["time", *channels], *rows])
     except OSError as error:
         raise BrambleError(f"data export: {output} cannot be written ({error.strerror}); say where with --output") from None
-    print(f"{output}: {len(rows):,} rows of {', '.join(channels)}")
+    told = {"file": str(output), "rows": len(rows), "channels": list(channels)}
+    terminal.tell(settings.as_json, told, f"{output}: {len(rows):,} rows of {', '.join(channels)}")
     return 0

@@ -6,6 +6,7 @@ import csv
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,12 +44,14 @@ def run(settings: ImportSettings) -> int:
             recording = recordings.load(path)
         except RecordingError as error:
             raise BrambleError(f"data import: {str(error).replace(str(path), str(file))}") from None
-    _shown(table, recording)
-    if settings.output is None:
-        print("Nothing is written: say where with --output.")
-        return 0
-    _write(recording, settings.output)
-    print(f"{settings.output}: for bramble client --replay, bramble predict --csv, and in a folder for bramble simulate --data")
+    found = _found(table, recording, settings.output)
+    if not settings.as_json:
+        _shown(found, recording)
+    last = "Nothing is written: say where with --output."
+    if settings.output is not None:
+        _write(recording, settings.output)
+        last = f"{settings.output}: for bramble client --replay, bramble predict --csv, and in a folder for bramble simulate --data"
+    terminal.tell(settings.as_json, found, last)
     return 0
 
 
@@ -94,19 +97,34 @@ def _known(said: dict[str, str], there: list[str]) -> None:
             raise BrambleError(f"data import: --map names {name!r}, which is not there; there are {', '.join(there[:30])}")
 
 
-def _shown(table: Table, recording: Recording) -> None:
-    console = terminal.console()
+def _found(table: Table, recording: Recording, output: Path | None) -> dict[str, Any]:
+    """Return what a file is, and of each channel its unit, readings, missing ones, and the least and most of them."""
     times, values = recording.samples(recording.channels)
-    first, last = (datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC") for at in (times[0], times[-1]))
-    console.print(f"{table.kind.name}: {len(times):,} rows from {first} to {last}, {recording.gaps} gaps", soft_wrap=True, highlight=False)
-    rows = []
+    channels = []
     for key, column in zip(recording.channels, values.T, strict=True):
         known = column[~np.isnan(column)]
-        counts = f"{len(known):,}", f"{len(column) - len(known):,}"
-        rows.append([key, quantity(key).unit, *counts, f"{known.min():g}", f"{known.max():g}"])
+        least, most = (float(known.min()), float(known.max())) if len(known) else (None, None)
+        counts = {"readings": len(known), "missing": len(column) - len(known), "least": least, "most": most}
+        channels.append({"channel": key, "unit": quantity(key).unit, **counts})
+    about = {"kind": table.kind.name, "rows": len(times), "first": _moment(times[0]), "last": _moment(times[-1]), "gaps": recording.gaps}
+    return {**about, "channels": channels, "file": output and str(output)}
+
+
+def _shown(found: dict[str, Any], recording: Recording) -> None:
+    console = terminal.console()
+    first, last = (f"{found[at][:10]} {found[at][11:16]} UTC" for at in ("first", "last"))
+    console.print(f"{found['kind']}: {found['rows']:,} rows from {first} to {last}, {found['gaps']} gaps", soft_wrap=True, highlight=False)
+    rows = [
+        [each["channel"], each["unit"], f"{each['readings']:,}", f"{each['missing']:,}", *map(_figure, (each["least"], each["most"]))]
+        for each in found["channels"]
+    ]
     console.print(terminal.table(["channel", "unit", "readings", "missing", "least", "most"], rows))
     for line in _lines(recording, SHOWN):
         console.print("  ".join(line), soft_wrap=True, highlight=False)
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
 
 
 def _lines(recording: Recording, most: int | None = None) -> list[list[str]]:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from bramble.settings import OperatorSettings
+from bramble.settings import OperatorSettings, OutputSettings
 from bramble_server.round_settings import Seconds
 from bramble_server.settings import names
 
 
-class ImportSettings(BaseSettings):
+class ImportSettings(OutputSettings):
     """Make a recording of somebody else's export.
 
     It knows exports of Home Assistant (history and statistics), Ecowitt, Davis WeatherLink, WeeWX, Netatmo, DWD and NOAA, and plain tables
@@ -44,5 +44,5 @@ class ExportSettings(OperatorSettings):
     It has a column time in UTC, and one a channel in its unit; in private mode there is none.
     """
 
-    client: str = Field(description="Its id.")
+    client: str = Field(description="Its id.", json_schema_extra={"values": "clients"})
     output: Path = Field(Path("readings.csv"), description="The file; one that is there is not replaced.")

@@ -227,3 +227,9 @@ class ClientSettings(BaseSettings):
         """Folder for what other programs on this machine may read, where systemd made one; it is gone with the service."""
         running = os.environ.get("RUNTIME_DIRECTORY")
         return Path(running.split(":")[0]) if running else None
+
+
+class CheckSettings(ClientSettings):
+    """Settings of ``bramble client check``: the client's own, and how it says what it found."""
+
+    as_json: bool = Field(False, description="Print JSON instead of lines.", json_schema_extra={"flags": "--json"})

@@ -62,7 +62,11 @@ class RoundSettings(BaseSettings):
     window: int | None = Field(
         None, ge=1, description="Bins of a window, instead of the task's own number; only where its graph takes so many."
     )
-    strategy: str = Field("fedavg", description="How updates become the next model; bramble strategies lists all.")
+    strategy: str = Field(
+        "fedavg",
+        description="How updates become the next model; bramble strategies lists all.",
+        json_schema_extra={"values": "strategies"},
+    )
     strategy_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
         {},
         description="A parameter of the strategy, such as mu=0.1; may be given more than once.",
@@ -92,7 +96,11 @@ class RoundSettings(BaseSettings):
     over_selection: float = Field(
         1.0, ge=1, le=10, description="How many times more clients are asked; the round is over with as many updates as it wants."
     )
-    selection: str = Field("uniform", description="How the clients of a round are chosen; bramble strategies --selections lists all ways.")
+    selection: str = Field(
+        "uniform",
+        description="How the clients of a round are chosen; bramble strategies --selections lists all ways.",
+        json_schema_extra={"values": "selections"},
+    )
     selection_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
         {},
         description="A parameter of the selection, such as tiers=3; may be given more than once.",
@@ -123,6 +131,7 @@ class RoundSettings(BaseSettings):
         "float32",
         description="How weights travel back: float32, float16, delta-float16, int8, delta-int8 or topk. A client that does not know it "
         "sends float32, and in place of delta-float16 float16.",
+        json_schema_extra={"values": "codecs"},
     )
     codec_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
         {},

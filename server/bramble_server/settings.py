@@ -124,7 +124,7 @@ class ServerSettings(RoundSettings):
         min_length=1,
         description="Task by its name (bramble task list), or the path of an exported graph; may be given more than once, and the first is "
         "the one that is meant where none is named. NAME=TASK serves it by another name, so that one task can be learnt twice.",
-        json_schema_extra={"cli": "repeat", "shown": "climate", "metavar": "TEXT"},
+        json_schema_extra={"cli": "repeat", "shown": "climate", "metavar": "TEXT", "values": "installed tasks"},
     )
     track: Annotated[dict[str, dict[str, Any]], NoDecode, BeforeValidator(by_task)] = Field(
         {},

@@ -67,6 +67,17 @@ def test_brackets_are_said_as_they_are() -> None:
     assert "TOML file; its table [experiment] may set any of these. [env: BRAMBLE_CONFIG]" in text
 
 
+QUIET = {"server", "client", "inspector", "demo", "experiment", "quickstart", "token", "inspector password", "task new"}
+"""What runs until it is stopped, writes what it makes into files, or prints a secret alone."""
+
+
+@pytest.mark.parametrize("path", [path for app, path in ALL if app == "bramble"], ids=" ".join)
+def test_what_answers_something_answers_in_json_too(path: tuple[str, ...]) -> None:
+    text = told("bramble", *path)
+    if "\nCommands:\n" not in text and " ".join(path) not in QUIET:
+        assert "--json" in text
+
+
 def test_commands_stand_in_an_order_for_readers() -> None:
     listed = re.findall(r"^  (\w+) ", told("bramble").partition("\nCommands:\n")[2], re.M)
     assert tuple(listed) == cli.ORDER

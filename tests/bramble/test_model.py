@@ -59,8 +59,13 @@ def test_a_model_is_listed_with_its_error_and_pinned_until_it_is_let_go(server: 
     assert first.endswith("round   1  RMSE 0.50 °C, persistence 1.00 °C over 25 windows  champion")
     assert second.endswith("round   2  not tested yet")
     assert bramble("model", "pin", "2", "--server", server.url).stdout == "the model of round 2 is the champion until bramble model unpin\n"
+    assert bramble("model", "show", "1", "--server", server.url).stdout.splitlines()[1] == "  strategy fedavg"
+    told = json.loads(bramble("model", "show", "1", "--json", "--server", server.url).stdout)
+    assert (told["round"], told["champion"], told["held_out"]["error"]) == (1, False, 0.5)
+    assert told["tensors"][1] == {"name": "dense/bias", "shape": [2], "norm": pytest.approx(2**0.5)}
     (_, two) = json.loads(bramble("model", "list", "--json", "--server", server.url).stdout)
     assert (two["champion"], two["pinned"], two["held_out"]) == (True, True, None)
+    assert json.loads(bramble("model", "pin", "2", "--json", "--server", server.url).stdout) == {"pinned": 2}
     done = bramble("model", "unpin", "--server", server.url)
     assert done.stdout == "the model of round 2 is the champion for as long as none is better\n"
     assert bramble("model", "unpin", "--server", server.url).stdout == "no model was pinned\n"

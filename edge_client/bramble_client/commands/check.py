@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import ssl
 import sys
@@ -20,7 +21,7 @@ from bramble_client.hal.errors import NothingYet
 from bramble_client.learn.graph_trust import GraphTrust, read_keys
 from bramble_client.machine import disk
 from bramble_client.machine.frontpanel import open_pins
-from bramble_client.settings import ClientSettings
+from bramble_client.settings import CheckSettings, ClientSettings
 from bramble_protocol import BrambleError
 from bramble_protocol.printable import printable
 
@@ -36,10 +37,12 @@ class Finding(NamedTuple):
     sentence: str
 
 
-def run(settings: ClientSettings) -> int:
+def run(settings: CheckSettings) -> int:
     """Print a line for each part; return 0 if all are in order, else 1."""
     findings = check(settings)
-    for finding in findings:
+    if settings.as_json:
+        print(json.dumps([finding._asdict() for finding in findings], indent=2, ensure_ascii=False))
+    for finding in findings if not settings.as_json else ():
         sentence = printable(finding.sentence, None)
         print(f"{'ok  ' if finding.good else 'FAIL'} {finding.part}: {sentence}", file=sys.stdout if finding.good else sys.stderr)
     return 0 if all(finding.good for finding in findings) else 1
