@@ -60,7 +60,7 @@ def _measure(browser: Browser, url: str, process: psutil.Process, clients: int) 
         sizes = _sizes(page)
         page.goto(url)
         page.wait_for_selector(".sick li, .attention.none", timeout=120_000)
-        page.wait_for_selector("#fleet .ag-row", timeout=120_000)
+        page.wait_for_selector("#fleet tbody tr", timeout=120_000)
         found = _named(page)
         right = sum(words in found.get(name, "") for name, (_, words) in truth.items())
         rows.append(

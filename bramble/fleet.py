@@ -23,7 +23,7 @@ PATIENCE = 3
 """Sampling intervals after which a client's newest sample is no longer fresh."""
 REFUSED = 10
 """How many of those who knocked without a token are named."""
-SICK = 3
+SICK = 1
 """Exit code where a client needs looking after."""
 
 

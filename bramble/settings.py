@@ -148,7 +148,7 @@ class TaskSettings(OperatorSettings):
 class FleetSettings(OperatorSettings):
     """Show how every client is. That is its version, newest sample, last round, and how its machine is.
 
-    The exit code is 3 if a client is gone, does not measure or lacks a sensor, and 1 if the server does not answer.
+    The exit code is 1 if somebody needs you, or if the server does not answer.
     """
 
     sick: bool = Field(False, description="Show only those that need somebody.")

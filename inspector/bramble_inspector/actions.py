@@ -50,9 +50,9 @@ def register(app: Dash, client: Server) -> None:
 
 
 def shown_task(shown: JSON) -> str | None:
-    """Return the task that the page shows; None where the server has no other, and may be of a release that knows of no names."""
-    task: str = shown["task"]
-    return task if len(shown["tasks"]) > 1 else None
+    """Return the task that the page shows; None where the server has no other, or none is known yet, or its release knows of no names."""
+    task: str | None = shown.get("task")
+    return task if len(shown.get("tasks", ())) > 1 else None
 
 
 def _start(client: Server, task: str | None) -> str:

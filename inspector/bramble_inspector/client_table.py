@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from typing import Any
 
-import dash_ag_grid as dag  # type: ignore[import-untyped]
+from dash import dcc, html
 
 from bramble_inspector import parts, sentences
 from bramble_inspector.feed import Snapshot
@@ -14,96 +15,88 @@ from bramble_inspector.figures import style
 from bramble_inspector.figures.metric import Metric
 from bramble_protocol.health import DISK
 
-_ROW_PX, _MAX_ROWS = 34, 12
 LONGEST_NAME = 13
 """Characters of a client's name that its column holds, which stays where it is while the others go by."""
 _SENSORS = {True: "simulated", False: "real", None: "–"}
-_THEME = """themeQuartz.withParams({
-    backgroundColor: 'transparent', foregroundColor: 'var(--mantine-color-text)', headerBackgroundColor: 'transparent',
-    borderColor: 'var(--mantine-color-default-border)', chromeBackgroundColor: 'transparent', fontFamily: 'inherit',
-    fontSize: 13,
-    headerTextColor: 'var(--mantine-color-dimmed)', rowHoverColor: 'var(--mantine-color-default-hover)',
-    menuBackgroundColor: 'var(--mantine-color-body)', wrapperBorder: false, rowHeight: 34, headerHeight: 42, spacing: 6})"""
 
 
-def _number(field: str, title: str, suffix: str = "", form: str = ".3~g", **more: Any) -> dict[str, Any]:
-    return {
-        "field": field,
-        "headerName": title,
-        "type": "rightAligned",
-        "valueFormatter": {"function": f"params.value == null ? '–' : d3.format('{form}')(params.value){suffix}"},
-        **more,
-    }
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: the field of a row that it shows, its title, and by what the server sorts for it."""
+
+    field: str
+    title: str
+    sort: str | None = None
+    number: bool = False
+    hint: str = ""
 
 
+_COLUMNS = (
+    Column("client", "Client", "id"),
+    Column("state", "State", "state"),
+    Column("tasks", "Takes part in"),
+    Column("group", "Group"),
+    Column("version", "Release", "version"),
+    Column("sensors", "Sensors"),
+    Column("seen", "Last seen", "since"),
+    Column("round", "Last round", "round", number=True),
+    Column("samples", "Samples", number=True),
+    Column("before", "Loss before", number=True),
+    Column("after", "Loss after", number=True),
+    Column("error", "Test error", "error", number=True, hint="On readings that came since the round before, with the model it was sent"),
+    Column("baseline", "Baseline", number=True, hint="What the test error is to beat"),
+    Column("in_use", "Goes by", hint="Which model does best at its site, and is used there"),
+    Column("distance", "Distance", number=True, hint="Of its last update from the new global model"),
+    Column("protocol", "Contract", number=True, hint="Version of the contract that it speaks"),
+    Column("remark", "Remark", "attention"),
+)
 _NEAR = ("samples", "before", "after", "distance", "protocol", "tasks")
 """Columns of what is known of each client of a fleet of which all are known here; the page of one client has it of every fleet."""
 
 
-def columns(several: bool, many: bool = False) -> list[dict[str, Any]]:
+def columns(several: bool, many: bool = False) -> list[Column]:
     """Return the table's columns; where there are ``several`` tasks one says in which each client takes part, of ``many`` clients fewer."""
-    return [column for column in _columns(several) if not many or column["field"] not in _NEAR]
-
-
-def _columns(several: bool) -> list[dict[str, Any]]:
-    unit = " + ' ' + params.data.unit"
-    part = {"field": "tasks", "headerName": "Takes part in", "minWidth": 130, "tooltipField": "tasks"}
-    return [
-        {
-            "field": "client",
-            "headerName": "Client",
-            "pinned": "left",
-            "width": 142,
-            "flex": None,
-            "cellRenderer": "Swatch",
-            "tooltipField": "client",
-        },
-        {"field": "state", "headerName": "State", "cellRenderer": "State", "minWidth": 110},
-        *([part] if several else []),
-        {"field": "group", "headerName": "Group", "minWidth": 90, "tooltipField": "group"},
-        {"field": "version", "headerName": "Release", "minWidth": 80},
-        {"field": "sensors", "headerName": "Sensors", "minWidth": 90},
-        {"field": "seen", "headerName": "Last seen", "minWidth": 84, "sortable": False},
-        _number("round", "Last round", form="d", minWidth=66),
-        _number("samples", "Samples", form=",d", minWidth=86),
-        _number("before", "Loss before"),
-        _number("after", "Loss after"),
-        _number("error", "Test error", unit, headerTooltip="On readings that came since the round before, with the model it was sent"),
-        _number("baseline", "Baseline", unit, minWidth=88, headerTooltip="What the test error is to beat"),
-        {
-            "field": "in_use",
-            "headerName": "Goes by",
-            "minWidth": 88,
-            "headerTooltip": "Which model does best at its site, and is used there",
-        },
-        _number("distance", "Distance", minWidth=88, headerTooltip="Of its last update from the new global model"),
-        _number("protocol", "Contract", form="d", minWidth=88, headerTooltip="Version of the contract that it speaks"),
-        {"field": "remark", "headerName": "Remark", "flex": 3, "minWidth": 120, "tooltipField": "remark"},
-    ]
+    return [one for one in _COLUMNS if (several or one.field != "tasks") and not (many and one.field in _NEAR)]
 
 
 def table() -> Any:
-    """Return the empty table."""
-    return dag.AgGrid(
-        id="fleet",
-        columnDefs=columns(several=False),
-        rowData=[],
-        getRowId="params.data.client",
-        defaultColDef={"flex": 1, "minWidth": 78, "resizable": True, "suppressMovable": True, "wrapHeaderText": True},
-        dashGridOptions={
-            "theme": {"function": _THEME},
-            "animateRows": False,
-            "suppressCellFocus": True,
-            "localeText": {"noRowsToShow": "No client has been seen yet"},
-            "tooltipShowDelay": 300,
-        },
-        style=height(0),
+    """Return the empty table, which the browser fills from the store beside it: thousands of cells would be slow as components."""
+    return html.Div(
+        [dcc.Store(id="fleet-shown"), html.Div(id="fleet", className="rows", tabIndex="0", role="region", **parts.aria(label="Clients"))]
     )
 
 
-def height(rows: int) -> dict[str, str]:
-    """Return the table's style: as high as its rows, up to where it scrolls."""
-    return {"height": f"{42 + _ROW_PX * min(max(rows, 2), _MAX_ROWS) + 16}px", "width": "100%"}
+def shown(snapshot: Snapshot, found: list[dict[str, Any]], sort: str | None) -> dict[str, Any]:
+    """Return rows as the browser lays them out: the columns, and the text of each cell.
+
+    Parameters
+    ----------
+    found
+        Rows of :func:`rows` or :func:`merged`.
+    sort
+        What they are sorted by; None where the server cannot sort.
+    """
+    chosen = columns(snapshot.several, snapshot.many)
+    heads = [
+        {"field": one.field, "title": one.title, "sort": one.sort if sort else None, "number": one.number, "hint": one.hint}
+        for one in chosen
+    ]
+    body = [{**{name: row.get(name) for name in _LOOK}, "cells": [_text(row, one.field) for one in chosen]} for row in found]
+    return {"columns": heads, "rows": body, "sort": sort}
+
+
+_LOOK = ("client", "shown", "colour", "link")
+_FORMS = {"round": "d", "protocol": "d", "samples": ",d"}
+
+
+def _text(row: dict[str, Any], name: str) -> str:
+    value = row.get(name)
+    if value is None:
+        return "" if name == "remark" else "–"
+    if isinstance(value, str):
+        return value
+    said = format(value, _FORMS.get(name, ".3g"))
+    return f"{said} {row['unit']}".strip() if name in ("error", "baseline") else said
 
 
 def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -137,6 +130,7 @@ def rows(snapshot: Snapshot) -> list[dict[str, Any]]:
                 "in_use": ((info.get("health") or {}).get("in_use") or {}).get(snapshot.task, "–"),
                 "distance": update.get("distance"),
                 "protocol": info.get("protocol"),
+                "link": parts.address(f"/client/{client}", snapshot.task),
                 "remark": ", ".join(
                     filter(None, (*info.get("remarks", ()), _disk(info), _gathers(info, now), last.get(client, {}).get("reason"), *others))
                 ),

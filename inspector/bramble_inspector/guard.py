@@ -37,7 +37,7 @@ def install(app: Flask, hosts: KnownHosts, scripts: Callable[[], Sequence[str]])
 
     @app.after_request
     def protect(response: Response) -> Response:
-        # Plotly and the table write style elements; nothing else may come from outside the page's own address
+        # Plotly and Mantine write style elements; nothing else may come from outside the page's own address
         response.headers["Content-Security-Policy"] = (
             f"default-src 'self'; script-src 'self' {' '.join(scripts())}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
             "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

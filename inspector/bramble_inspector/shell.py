@@ -76,6 +76,8 @@ def register(app: Dash, feeds: Feeds, pages: tuple[Page, ...]) -> None:
         State({"drawn": ALL}, "data"),
     )
 
+    app.clientside_callback(ClientsideFunction("table", "show"), Input("fleet-shown", "data"))  # type: ignore[no-untyped-call]
+
     @app.callback(Output(ADDRESS, "search"), Input("task", "value"), State("shown", "data"), prevent_initial_call=True)
     def choose(task: str | None, shown: JSON) -> Any:
         """Have the page's address name the task, so that a link to it leads to the same."""

@@ -268,7 +268,7 @@ def test_clients_that_leave_and_join_are_told_apart_and_keep_their_colours(live:
     colours = {name: trace["colour"] for name, trace in traces(page, "streams").items()}
     fleet[0].close()
     expect(at(page, "#card-clients")).to_have_text("2")
-    row = at(page, '#fleet .ag-row[row-id="greensboro"]')
+    row = at(page, '#fleet tr[data-client="greensboro"]')
     expect(row.locator(".state").first).to_have_text("away")
     newcomer = Pi(server.url, "alamosa", 3)
     try:
@@ -286,10 +286,12 @@ def test_the_fleet_table_holds_what_each_clients_last_update_said(live: Live) ->
     server, _, page = live
     generate(server, page, 30)
     run_round(page, 1)
-    row = at(page, '#fleet .ag-row[row-id="miami"]')
-    expect(row.locator('[col-id="round"]')).to_have_text("1")
+    row = at(page, '#fleet tr[data-client="miami"]')
+    expect(row.locator('[data-column="round"]')).to_have_text("1")
     said = measures(1, 1)
-    texts = {cell: row.locator(f'[col-id="{cell}"]').inner_text() for cell in ("samples", "before", "after", "error", "sensors", "seen")}
+    texts = {
+        cell: row.locator(f'[data-column="{cell}"]').inner_text() for cell in ("samples", "before", "after", "error", "sensors", "seen")
+    }
     assert texts == {
         "samples": "101",
         "before": f"{said['loss_before']:.3g}",

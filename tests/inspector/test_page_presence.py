@@ -27,7 +27,7 @@ def test_two_of_one_name_a_client_that_does_not_fit_and_one_never_seen_are_told(
     page = watched.open(inspect(standin.url))
 
     def cell(client: str, column: str) -> str:
-        return f'#fleet .ag-row[row-id="{client}"] .ag-cell[col-id="{column}"]'
+        return f'#fleet tr[data-client="{client}"] [data-column="{column}"]'
 
     expect(at(page, "#clients-line")).to_have_text("2 needed for a round · 1 never seen · 1 cannot train this task · all simulated")
     expect(at(page, "#loss-note")).to_have_text(

@@ -124,7 +124,7 @@ def test_an_abandoned_round_is_shown_with_its_reason(standin: Standin, inspect: 
     page = watched.open(inspect(standin.url))
     expect(at(page, "#round-line")).to_have_text("idle; round 3 was abandoned (1 of 2 updates came by the deadline)")
     wait_for(lambda: traces(page, "loss").get("abandoned", {}).get("x") == [3], "the mark in the plot")
-    remark = at(page, '#fleet .ag-row[row-id="a"] [col-id="remark"]')
+    remark = at(page, '#fleet tr[data-client="a"] [data-column="remark"]')
     expect(remark).to_have_text("not enough data: 12 of 27 readings")
 
 

@@ -50,7 +50,7 @@ def shows(page: Page, task: str, rounds: list[int], strategy: str) -> None:
         if measure:
             assert traces(page, graph)["attic"]["y"] == pytest.approx([measures(0, number)[measure] for number in rounds])
     wait_for(lambda: traces(page, "divergence").get("attic", {}).get("x") == rounds, f"divergence of {task}")
-    expect(at(page, '#fleet .ag-row[row-id="attic"] [col-id="round"]')).to_have_text(str(rounds[-1]))
+    expect(at(page, '#fleet tr[data-client="attic"] [data-column="round"]')).to_have_text(str(rounds[-1]))
 
 
 def test_a_link_names_its_task_and_choosing_another_names_that_one(server: RealServer, inspect: Inspect, watched: Watched) -> None:
@@ -81,10 +81,10 @@ def test_the_table_says_in_which_tasks_a_client_takes_part_and_why_not_in_the_ot
     why = server.api.clients()["shed"]["tasks"]["climate"]
     page = watched.open(f"{url}?task=damp")
     for client, tasks, remark in (("attic", "climate, damp", ""), ("shed", "damp", f"climate: {why}")):
-        row = at(page, f'#fleet .ag-row[row-id="{client}"]')
-        expect(row.locator('[col-id="tasks"]')).to_have_text(tasks)
-        expect(row.locator('[col-id="remark"]')).to_have_text(remark)
-        expect(row.locator('[col-id="protocol"]')).to_have_text("2")
+        row = at(page, f'#fleet tr[data-client="{client}"]')
+        expect(row.locator('[data-column="tasks"]')).to_have_text(tasks)
+        expect(row.locator('[data-column="remark"]')).to_have_text(remark)
+        expect(row.locator('[data-column="protocol"]')).to_have_text("2")
     watched.open(f"{url}?task=climate")
     expect(at(page, "#clients-line")).to_contain_text("1 cannot train this task")
     expect(page.locator("#alert")).to_be_empty()  # it takes part in another: nobody has to see to it

@@ -45,7 +45,7 @@
     }));
   }
 
-  function content(panel) { return panel.querySelector(".js-plotly-plot, .rows table, .ag-root-wrapper"); }
+  function content(panel) { return panel.querySelector(".js-plotly-plot, .rows table"); }
 
   function take(panel, kind) {
     var what = content(panel);
@@ -54,11 +54,8 @@
     if (what.matches(".js-plotly-plot")) {
       if (kind === "CSV") return save(name + ".csv", drawn(what));
       window.Plotly.downloadImage(what, { format: kind.toLowerCase(), filename: name, scale: kind === "PNG" ? 2 : 1 });
-    } else if (what.matches("table")) {
-      save(name + ".csv", listed(what));
     } else {
-      var grid = what.closest("[id]:not(.ag-root-wrapper)");
-      window.dash_ag_grid.getApi(grid.id).exportDataAsCsv({ fileName: name + ".csv" });
+      save(name + ".csv", listed(what));
     }
   }
 

@@ -15,8 +15,10 @@ from bramble_inspector.live import Answer, Page
 ROWS = 100
 """Rows of one page of the table."""
 SORTS = {
-    "attention": "most pressing first", "id": "by name", "-round": "newest round first", "round": "oldest round first",
-    "-error": "largest error first", "error": "smallest error first", "version": "oldest release first", "-since": "newest first",
+    "attention": "most pressing first", "id": "by name", "-id": "by name, backwards", "-round": "newest round first",
+    "round": "oldest round first", "-error": "largest error first", "error": "smallest error first", "version": "oldest release first",
+    "-version": "newest release first", "state": "who is away first", "-state": "who trains first", "-since": "newest first",
+    "since": "longest there or away first",
 }  # fmt: skip
 """How the server can sort, with the words for it."""
 _ALL = "everybody"
@@ -47,7 +49,6 @@ def refresh(answer: Answer, snapshot: Snapshot, picks: JSON) -> None:
     news = [changed[part] for part in ("status", "clients", "rounds", "order")]
     answer.put("attention", [changed["clients"], snapshot.task, attention.mark()], lambda: attention.listed(snapshot))
     answer.put("summary", [*news, changed["readings"]], lambda: header.summary(snapshot))
-    answer.put("columns", [snapshot.several, snapshot.many], lambda: client_table.columns(snapshot.several, snapshot.many))
     kinds = list(summary["kinds"]) if summary else []
     answer.put("kinds", kinds, lambda: _needs(kinds))
     groups = [f"{key}={name}" for key, names in (summary["groups"] if summary else {}).items() for name in names]
@@ -72,21 +73,25 @@ def _groups(groups: list[str]) -> list[Any]:
 
 
 def _rows(snapshot: Snapshot, picks: JSON) -> list[Any]:
-    """Return rows, the table's style, a note beneath it, and how many pages there are."""
+    """Return the table, a note beneath it, and how many pages there are."""
     known = client_table.rows(snapshot)
-    if snapshot.summary is None:
-        return [known, client_table.height(len(known)), None, 1, parts.HIDDEN]
+    page, sort = picks["page"] or 1, picks["sort"] or "id"
+    if snapshot.summary is None:  # of a release before 0.2, which finds and sorts nothing
+        here = known[ROWS * (page - 1) : ROWS * page]
+        return _paged(client_table.shown(snapshot, here, None), len(known), len(known), False)
     asked = {name: None if picks[name] in (None, "", _ALL) else picks[name] for name in ("search", "attention", "group")}
-    page = picks["page"] or 1
     try:
-        found = snapshot.find(limit=ROWS, offset=ROWS * (page - 1), sort=picks["sort"] or "id", **asked)
+        found = snapshot.find(limit=ROWS, offset=ROWS * (page - 1), sort=sort, **asked)
     except ServerError as error:
-        return [[], client_table.height(0), str(error), 1, parts.HIDDEN]
+        return [client_table.shown(snapshot, [], sort), str(error), 1, parts.HIDDEN]
     by_name = {row["client"]: row for row in known}
     rows = [client_table.merged(row, by_name.get(row["id"]), snapshot) for row in found["rows"]]
-    pages = max(1, -(-found["found"] // ROWS))
-    note = f"{found['found']:,} of {found['total']:,} clients" if any(asked.values()) or pages > 1 else None
-    return [rows, client_table.height(len(rows)), note, pages, {} if pages > 1 else parts.HIDDEN]
+    return _paged(client_table.shown(snapshot, rows, sort), found["found"], found["total"], any(asked.values()))
+
+
+def _paged(table: JSON, found: int, total: int, some: bool) -> list[Any]:
+    pages = max(1, -(-found // ROWS))
+    return [table, f"{found:,} of {total:,} clients" if some or pages > 1 else None, pages, {} if pages > 1 else parts.HIDDEN]
 
 
 PAGE = Page(
@@ -94,13 +99,11 @@ PAGE = Page(
     {
         "attention": Output("attention", "children"),
         "summary": Output("summary", "children"),
-        "columns": Output("fleet", "columnDefs"),
         "kinds": Output("fleet-attention", "data"),
         "groups": [Output("fleet-group", "data"), Output("fleet-group", "style")],
         "controls": [Output(f"fleet-{name}", "style") for name in ("search", "attention", "sort")],
         "rows": [
-            Output("fleet", "rowData"), Output("fleet", "style"), Output("fleet-note", "children"), Output("fleet-page", "total"),
-            Output("fleet-page", "style"),
+            Output("fleet-shown", "data"), Output("fleet-note", "children"), Output("fleet-page", "total"), Output("fleet-page", "style"),
         ],
     },
     {"search": "fleet-search", "attention": "fleet-attention", "group": "fleet-group", "sort": "fleet-sort", "page": "fleet-page"},
