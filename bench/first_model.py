@@ -1,4 +1,4 @@
-"""From ``make demo`` in a fresh clone to the first averaged model, and once more when everything is set up."""
+"""From ``make demo`` in a fresh clone to the first averaged model, once more when everything is set up, and from the README's lines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from bench.table import Row
+from tests.pasted import script, terminal
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,13 +36,23 @@ def seconds(clone: Path) -> float:
     return took
 
 
+def pasted(clone: Path) -> float:
+    """Paste the README's walk-through and return how long its first round's line took to appear."""
+    with terminal("bash", clone) as person:
+        began = time.monotonic()
+        person.paste(script("README.md", "laptop"))
+        person.read(r"round +1 +2 clients .* RMSE")
+        return time.monotonic() - began
+
+
 def main() -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="bramble-first-") as folder:
         clone = Path(folder) / "bramble"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        first, second = seconds(clone), seconds(clone)
+        first, second, third = seconds(clone), seconds(clone), pasted(clone)
     what = "from `make demo`, the package cache warm"
     return [
         Row("first averaged model in a fresh clone", first, "s", 120, f"{what}, with all the set-up"),
         Row("first averaged model on the second run", second, "s", 25, "from `make demo`, everything set up"),
+        Row("first averaged model by the README's lines", third, "s", 60, "from the paste into bash, everything set up"),
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 STARTERS = (
-    "subprocess", "multiprocessing", "playwright", "tests.fleet.", "bramble.processes", "bramble_client.learn.runner",
+    "subprocess", "multiprocessing", "pexpect", "playwright", "tests.fleet.", "bramble.processes", "bramble_client.learn.runner",
     "bramble_client.learn.trainer.Trainer", "bramble_client.commands.rehearsal.train", "bramble_client.commands.check.check",
 )  # fmt: skip
 """Modules, and names in them, that are there to start something; the product's own beside the library's."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.readme import paste, script
 from tests.packaging.conftest import ROOT, Repository
+from tests.pasted import paste, script
 
 
 @pytest.fixture
@@ -47,19 +47,21 @@ def test_the_two_machines_install_find_and_trust_each_other(dist: Path, tmp_path
     for machine in (hub, pi):
         (machine / "dist").symlink_to(dist)
     # The name that a network gives is this machine's, and the sensors are simulated; the rest is as it stands.
-    serving = "\n".join(line + (" --allow-simulated &" if line.startswith("bramble server ") else "") for line in script("hub").split("\n"))
+    serving = "\n".join(
+        line + (" --allow-simulated &" if line.startswith("bramble server ") else "") for line in script("README.md", "hub").split("\n")
+    )
     measuring = "\n".join(
         line.replace("--sensors linux", "--sensors mock > said &") if line.startswith("bramble client ") else line
-        for line in script("pi").split("\n")
+        for line in script("README.md", "pi").split("\n")
         if not line.startswith("sudo raspi-config ")
     )
     output = paste(
         f"""
         PATH="{tools}:$PATH"
-        cd {hub}; {script("wheel")}
+        cd {hub}; {script("README.md", "wheel")}
         {serving}
         command -v bramble; deactivate; cp server.pem kitchen.token {pi}
-        cd {pi}; {script("wheel")}
+        cd {pi}; {script("README.md", "wheel")}
         {measuring}
         command -v bramble
         until grep -q connected said; do sleep 0.1; kill -0 $! || break; done; cat said; kill $(jobs -p); wait; echo THE END

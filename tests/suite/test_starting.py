@@ -15,8 +15,8 @@ WAYS = {
     "by a name of its own": "from subprocess import run\ndef test_it(): run(['true'])",
     "by a function inside it": "import subprocess\ndef test_it(): (lambda: subprocess.run(['true']))()",
     "by an import inside it": "def test_it():\n    import subprocess\n    subprocess.run(['true'])",
-    "by a helper": "from tests.e2e.readme import paste\ndef test_it(): paste",
-    "by a module of helpers": "from tests.e2e import readme\ndef test_it(): readme.paste",
+    "by a helper": "from tests.pasted import paste\ndef test_it(): paste",
+    "by a module of helpers": "from tests import pasted\ndef test_it(): pasted.paste",
     "by a fixture": "import subprocess, pytest\n@pytest.fixture\ndef started(): subprocess.run(['true'])\ndef test_it(started): pass",
     "in a class": "import subprocess\nclass TestIt:\n    def test_it(self): subprocess.run(['true'])",
 }
@@ -31,7 +31,7 @@ def test_a_test_that_starts_a_process_is_found(way: str, pytester: pytest.Pytest
 
 def test_any_other_is_not(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
-    pytester.makepyfile("from tests.e2e import readme\ndef test_it(): readme.script('walk')")
+    pytester.makepyfile("from tests import pasted\ndef test_it(): pasted.script('README.md', 'pi')")
     pytester.runpytest_inprocess("-m", "not process").assert_outcomes(passed=1)
 
 
