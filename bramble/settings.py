@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bramble.reach import ReachSettings
 from bramble_protocol.server_address import server_address
-from bramble_server.round_settings import RoundSettings, Seconds
+from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds, pairs
 from bramble_server.settings import names
 from bramble_server.tracking import checked
 
@@ -62,6 +62,7 @@ class SimulateSettings(RoundSettings, WorkersSettings):
     """
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_SIMULATE_", extra="ignore")
+    optioned: ClassVar = (*OPTIONED, "attack")
 
     clients: int = Field(100, ge=1, le=100_000, description="How many clients.")
     rounds: int = Field(20, ge=1, le=100_000, description="How many rounds.")
@@ -72,6 +73,18 @@ class SimulateSettings(RoundSettings, WorkersSettings):
         json_schema_extra={"values": "installed tasks"},
     )
     scenario: Path | None = Field(None, description="TOML file that says who is slow, away or lost; without it all is well.")
+    attack: str = Field("none", description="What some clients do: flip, scale, labels, backdoor, freeride, or dead, a sensor that died.")
+    attack_option: Annotated[dict[str, Any], NoDecode, BeforeValidator(pairs)] = Field(
+        {},
+        description="A parameter of the attack, such as times=5; may be given more than once.",
+        json_schema_extra={"cli": "repeat", "shown": "", "metavar": "KEY=VALUE"},
+    )
+    attackers: float = Field(0.2, ge=0, le=1, description="Part of the clients that do it, the same always.")
+    judged: bool = Field(
+        True,
+        description="Whether updates are judged beside each other, as a server does; without it a strategy shows what it is worth alone.",
+        json_schema_extra={"flags": "--judged/--unjudged"},
+    )
     data: str | None = Field(
         None, description="Folder of CSV files, one a place, or the name of a function that a package offers; without it the recordings."
     )

@@ -16,7 +16,6 @@ from bramble.settings import SimulateSettings, WorkersSettings
 from bramble.simulation.run import Run
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Metric
-from bramble_server.round_settings import OPTIONED
 
 TABLES = ("title", "simulate", "grid")
 OWN = ("workers", "backend", "ray_address", "log_to", "out", "as_json", "seed")
@@ -76,16 +75,17 @@ def read(path: Path, machine: WorkersSettings) -> Experiment:
     title, common, grid = content.get("title", path.stem), content.get("simulate", {}), content.get("grid", {})
     if not isinstance(title, str) or not title.strip() or not isinstance(common, dict) or not isinstance(grid, dict):
         raise BrambleError(f"experiment: {path}: title is a text, and simulate and grid are tables, written [simulate] and [grid]")
-    common, grid = _named(path, text, common), _named(path, text, grid)
+    common, grid = _named(path, text, common), _named(path, text, grid, together=True)
     for name, values in grid.items():
         if not isinstance(values, list) or not values:
             raise _error(path, text, name, f"{name}: expected a list of values, such as {name} = [{json.dumps(values)}]")
         if twice := next((value for index, value in enumerate(values) if value in values[:index]), None):
             raise _error(path, text, name, f"{name}: {json.dumps(twice)} is there twice; leave one of them out")
-        if name in common:
-            raise _error(path, text, name, f"{name} is in both [simulate] and [grid]; leave one of them out")
+        inside = [name, *(each for value in values if name not in SimulateSettings.model_fields for each in value)]
+        if both := next((each for each in inside if each in common), None):
+            raise _error(path, text, both, f"{both} is in both [simulate] and [grid]; leave one of them out")
     seeds = grid.pop("seed", [common.pop("seed", 0)])
-    points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    points = [_apart(dict(zip(grid, values, strict=True))) for values in itertools.product(*grid.values())]
     where = {name: getattr(machine, name) for name in WorkersSettings.model_fields}
     cells = []
     for point in points:
@@ -105,18 +105,33 @@ def _ready(path: Path, cell: Cell) -> Run:
         raise BrambleError(f"experiment: {path}{f', cell {cell.label}' if cell.values else ''}: {error}") from None
 
 
-def _named(path: Path, text: str, table: Mapping[str, Any]) -> dict[str, Any]:
+def _named(path: Path, text: str, table: Mapping[str, Any], together: bool = False) -> dict[str, Any]:
+    """Return a table's settings by name; with ``together`` a list of tables may have any name, each of which sets several at once."""
     known = [name for name in SimulateSettings.model_fields if name not in OWN or name == "seed"]
     named = {name.replace("-", "_"): value for name, value in table.items()}
-    for name in named:
-        if name not in known:
+    for name, value in named.items():
+        if name in known:
+            continue
+        if not together or not isinstance(value, list) or not value or not all(isinstance(each, dict) for each in value):
             raise _error(path, text, name, f"nothing is called {name}{_near(name, known)}")
+        named[name] = [_named(path, text, each) for each in value]
+        for inside in dict.fromkeys(each for one in named[name] for each in one):
+            if inside in named or inside == "seed":
+                raise _error(path, text, inside, f"{inside} is set in {name} and elsewhere; leave one of them out")
     return named
+
+
+def _apart(point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a point with the settings of tables that set several at once."""
+    found: dict[str, Any] = {}
+    for name, value in point.items():
+        found |= {name: value} if name in SimulateSettings.model_fields else value
+    return found
 
 
 def _settings(path: Path, text: str, values: Mapping[str, Any]) -> SimulateSettings:
     given = dict(values)
-    for name in OPTIONED:
+    for name in SimulateSettings.optioned:
         if isinstance(given.get(name), dict):
             given[name] = {**given.pop(f"{name}_option", {}), **given[name]}
     if "scenario" in given:
@@ -145,4 +160,4 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, dict):
         options = ", ".join(f"{key}={item}" for key, item in value.items() if key != "name")
         return f"{value.get('name', name)}{f' ({options})' if options else ''}"
-    return str(value) if name in OPTIONED else f"{name}={Path(value).stem if name == 'scenario' else value}"
+    return str(value) if name in SimulateSettings.optioned else f"{name}={Path(value).stem if name == 'scenario' else value}"

@@ -16,7 +16,7 @@ from typing import Any
 from bramble.simulation.grid import Cell, Experiment
 from bramble_protocol.errors import BrambleError
 
-COLUMNS = ("cell", "seed", "error", "baseline", "unit", "committed", "simulated_s", "trainings", "bytes", "digest")
+COLUMNS = ("cell", "seed", "error", "baseline", "unit", "committed", "simulated_s", "trainings", "bytes", "reached", "digest")
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,13 @@ class Repeats:
     @property
     def error(self) -> str:
         """Mean and standard deviation of the last model's error over the seeds."""
-        found = self.of("error")
-        return f"{statistics.mean(found):.3f}" + (f" ± {statistics.stdev(found):.3f}" if len(found) > 1 else "")
+        return _spread(self.of("error"))
+
+    @property
+    def reached(self) -> str:
+        """Likewise, how far an attack that wants something of the model has it; nothing for one that does not."""
+        known = next(iter(self.summaries.values())).get("reached") is not None
+        return _spread([100 * part for part in self.of("reached")], 0) + " %" if known else ""
 
     @property
     def gain(self) -> float:
@@ -83,7 +88,7 @@ def rows(cells: Sequence[Repeats]) -> Iterator[dict[str, Any]]:
     """Yield a line for each cell and seed."""
     for each in cells:
         for seed, summary in sorted(each.summaries.items()):
-            yield {"cell": each.cell.label, "seed": seed, **{name: summary[name] for name in COLUMNS[2:]}}
+            yield {"cell": each.cell.label, "seed": seed, **{name: summary.get(name) for name in COLUMNS[2:]}}
 
 
 def _drawn(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metric: str) -> list[Path]:
@@ -120,7 +125,7 @@ def _drawn(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metri
 
 def _page(experiment: Experiment, cells: Sequence[Repeats], metric: str, curves: Sequence[Path]) -> str:
     many, first = len(experiment.seeds) > 1, experiment.cells[0].settings[experiment.seeds[0]]
-    best = max(cells, key=lambda each: each.gain)
+    best, aimed = max(cells, key=lambda each: each.gain), any(each.reached for each in cells)
     lines = [
         f"# {experiment.title}",
         "",
@@ -128,13 +133,13 @@ def _page(experiment: Experiment, cells: Sequence[Repeats], metric: str, curves:
         f"{len(experiment.cells)} cells of {len(experiment.seeds)} seed{'s' * many} ({', '.join(map(str, experiment.seeds))}). "
         f"The error is the last model's on what no client trained on{', mean and standard deviation over the seeds' * many}.",
         "",
-        f"| cell | held-out {metric} | below the baseline | simulated time | sent by clients |",
-        "|---|---|---|---|---|",
+        _row("cell", f"held-out {metric}", "below the baseline", "simulated time", "sent by clients", *["attack's aim reached"] * aimed),
+        "|---" * (5 + aimed) + "|",
     ]
     for each in cells:
         name = f"**{each.cell.label}**" if each is best and len(cells) > 1 else each.cell.label
         seconds, sent = statistics.mean(each.of("simulated_s")), statistics.mean(each.of("bytes")) / 1e6
-        lines.append(_row(name, each.error, f"{each.gain:.1f} %", f"{seconds:,.0f} s", f"{sent:,.2f} MB"))
+        lines.append(_row(name, each.error, f"{each.gain:.1f} %", f"{seconds:,.0f} s", f"{sent:,.2f} MB", *[each.reached] * aimed))
     baseline, unit = statistics.mean(cells[0].of("baseline")), cells[0].summaries[experiment.seeds[0]]["unit"]
     lines += ["", f"Baseline: {baseline:.3f} {unit}.", ""]
     if curves:
@@ -162,6 +167,11 @@ def _page(experiment: Experiment, cells: Sequence[Repeats], metric: str, curves:
         "",
     ]
     return "\n".join(lines)
+
+
+def _spread(values: Sequence[float], digits: int = 3) -> str:
+    """Return mean and standard deviation."""
+    return f"{statistics.mean(values):.{digits}f}" + (f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else "")
 
 
 def _row(*cells: str) -> str:

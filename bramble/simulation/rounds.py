@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from bramble.simulation.attacks import Attackers
 from bramble.simulation.places import Place, Stretch
 from bramble.simulation.scenario import Scenario
-from bramble.simulation.training import Clock, Training, judge, score, train
+from bramble.simulation.training import Clock, Training, doubted, reached, score, train
 from bramble.simulation.workers import Workers
 from bramble_client.learn.trainer import Result
 from bramble_protocol.errors import BrambleError
@@ -110,6 +111,8 @@ class Played:
     """What tells the model that holds now from any other."""
     parts: Mapping[str, Mapping[str, Any]] = field(repr=False)
     """What is known of each client's part."""
+    reached: float | None = None
+    """How far the model does what an attack wants of it at a sign, 0 to 1; None where none wants anything."""
 
 
 class Simulation:
@@ -127,9 +130,16 @@ class Simulation:
         Of everything that is drawn: shuffles, speeds, losses.
     workers
         Hold the graph.
+    attackers
+        Who attacks, and how, if anybody does.
+    judge
+        Judges updates beside each other; by default as a server does.
     """
 
-    def __init__(self, foundation: Foundation, stretches: Sequence[Stretch], scenario: Scenario, seed: int, workers: Workers) -> None:
+    def __init__(
+        self, foundation: Foundation, stretches: Sequence[Stretch], scenario: Scenario, seed: int, workers: Workers,
+        attackers: Attackers | None = None, judge: Judge | None = None,
+    ) -> None:  # fmt: skip
         self.graph, self._settings = foundation.graph, foundation.settings
         self._scenario, self._seed, self._workers = scenario, seed, workers
         self.choice = strategies.named(self._settings.strategy, self._settings.strategy_option)
@@ -137,16 +147,17 @@ class Simulation:
         self._config = replace(self._settings.training(self.graph.manifest.config), seed=seed)
         self._devices = {stretch.client: Device(stretch) for stretch in stretches}
         self._joins = {client: scenario.joins(client, seed) for client in self._devices}
-        self._liars = scenario.liars(self._devices, seed)
+        self._attack = attackers.attack if attackers else None
+        self._attackers = attackers.among(self._devices, seed) if attackers else ()
         self._places = list({stretch.place.name: stretch.place for stretch in stretches}.values())
-        self._clock, self._judge = Clock(), Judge()
+        self._clock, self._judge = Clock(), judge or Judge()
         self._memory: State = {}
         self._cohorts = Cohorts(self._settings, seed)
         self._machine = foundation.machine
         self._state = self._machine.begin(Rules(self._settings.min_clients, self._settings.min_updates))
         self.model = Model(0, self.graph.initial, {})
         self._baseline: float | None = None
-        judged = workers.map(judge, (((place,), None) for place in self._places))
+        judged = workers.map(doubted, (((place,), None) for place in self._places))
         self._good = {place.name: good for place, good in zip(self._places, judged, strict=True)}
 
     def play(self, rounds: int) -> Iterator[Played]:
@@ -236,10 +247,10 @@ class Simulation:
     def _training(self, asked: ClientUpdate, client: str, begins: float, ends: float) -> tuple[tuple[ClientUpdate, Place], Training]:
         """Return a client's local run as workers take it."""
         device = self._devices[client]
-        stretch, turned = device.stretch, self._scenario.hostile_times if client in self._liars else 0.0
+        stretch, attack = device.stretch, self._attack if client in self._attackers else None
         windows, good = slice(stretch.start, stretch.stop), self._good[stretch.place.name]
         return (asked, stretch.place), Training(
-            client, windows, begins, ends, device.tested_until, device.local_state, None if good is None else good[windows], turned
+            client, windows, begins, ends, device.tested_until, device.local_state, None if good is None else good[windows], attack
         )
 
     def _delivered(self, open_round: OpenRound, result: Result | str, asked: ClientUpdate, event: Update) -> Event:
@@ -300,13 +311,20 @@ class Simulation:
         return Played(
             open_round.number, "abandoned" if reason else "committed", reason or open_round.remark, opened, self._clock.now, asked,
             open_round.delivered, {} if reason else self.model.metrics, metric.read(_pooled(errors, self._places)), self._baseline,
-            {name: metric.read(error) for name, error in errors.items()}, self.digest, open_round.parts(),
+            {name: metric.read(error) for name, error in errors.items()}, self.digest, open_round.parts(), self._reached(),
         )  # fmt: skip
 
     def _held_out(self, model: Weights, kind: str) -> dict[str, float]:
         """Return each place's mean of a measure on the windows that were held out."""
         found = self._workers.map(score, (((model, place), kind) for place in self._places))
         return {place.name: mean for place, mean in zip(self._places, found, strict=True)}
+
+    def _reached(self) -> float | None:
+        attack, places, manifest = self._attack, self._places, self.graph.manifest
+        if attack is None or attack.marked(places[0].held_out, manifest) is None:
+            return None
+        found = self._workers.map(reached, (((self.model.weights, place), attack) for place in places))
+        return _pooled({place.name: part for place, part in zip(places, found, strict=True)}, places)
 
     @property
     def digest(self) -> str:

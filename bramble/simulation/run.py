@@ -13,10 +13,11 @@ from importlib.metadata import version
 from typing import Any
 
 from bramble.settings import SimulateSettings
-from bramble.simulation import places, scenario
+from bramble.simulation import attacks, places, scenario
 from bramble.simulation.asynchronous import simulation_of
 from bramble.simulation.rounds import Played
 from bramble.simulation.scenario import Scenario
+from bramble.simulation.unjudged import Unjudged
 from bramble.simulation.workers import Threads, Workers
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.graph import Metric
@@ -59,6 +60,7 @@ class Outcome:
             "error": played[-1].error if played else None,
             "baseline": played[-1].baseline if played else None,
             "unit": self.unit,
+            "reached": played[-1].reached if played else None,
             "digest": self.digest,
         }
 
@@ -97,6 +99,8 @@ class Run:
         self.stretches, self.overlap = places.share(
             places.read(settings.data, self._built.graph.manifest), settings.clients, settings.windows
         )
+        manifest = self._built.graph.manifest
+        self._attackers = attacks.named(settings.attack, settings.attack_option, settings.attackers, manifest)
         self.metric: Metric = self._built.graph.manifest.metric
 
     @property
@@ -108,6 +112,7 @@ class Run:
             "task": self._built.task,
             "graph": self._built.graph.sha256,
             **{name: getattr(settings, name) for name in ("clients", "rounds", "seed", "windows", "data", *RoundSettings.model_fields)},
+            **_attacked(settings),
             "scenario": self._scenario.model_dump(),
         }
 
@@ -133,7 +138,10 @@ class Run:
             _silent_clients(), closing(self._workers()) as workers,
             begun(where, self.name, self.about) if where else nullcontext() as curves,
         ):  # fmt: skip
-            simulation = simulation_of(self._built)(self._built, self.stretches, self._scenario, self.settings.seed, workers)
+            simulation = simulation_of(self._built)(
+                self._built, self.stretches, self._scenario, self.settings.seed, workers, self._attackers,
+                None if self.settings.judged else Unjudged(),
+            )  # fmt: skip
             try:
                 for each in simulation.play(self.settings.rounds):
                     played.append(each)
@@ -153,6 +161,12 @@ class Run:
 
             return RayWorkers(graph, settings.workers, settings.ray_address)
         return Threads(graph, settings.workers)
+
+
+def _attacked(settings: SimulateSettings) -> dict[str, Any]:
+    """Return what is set of attacks and judgement; nothing where all is as ever, so that results from before are still found."""
+    attacked = ["attack", "attack_option", "attackers"] if settings.attack != attacks.NONE else []
+    return {name: getattr(settings, name) for name in [*attacked, *([] if settings.judged else ["judged"])]}
 
 
 def _values(played: Played) -> dict[str, float | None]:

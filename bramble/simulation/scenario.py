@@ -6,7 +6,6 @@ import hashlib
 import math
 import re
 import tomllib
-from collections.abc import Collection
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -41,36 +40,27 @@ class Scenario(BaseModel):
     """Part of the clients that are not there when a round opens."""
     lost: float = Part
     """Part of those asked whose connection breaks while they train, and that are there again for the next round."""
-    hostile: float = Part
-    """Part of the clients, the same always, that send how far their training moved them turned round and longer."""
-    hostile_times: float = Field(5.0, gt=0, le=1e4)
-    """How many times longer."""
     joining_s: float = Field(0.0, ge=0, le=1e9)
     """The fleet comes together over so many seconds."""
 
     def here(self, client: str, place: str, round_number: int, seed: int) -> bool:
         """Return whether a client that has joined is there when a round opens."""
-        return not self.away or _drawn(seed, "away", client, round_number) >= self.away
+        return not self.away or drawn(seed, "away", client, round_number) >= self.away
 
     def joins(self, client: str, seed: int) -> float:
         """Return when it joins."""
-        return self.joining_s and self.joining_s * _drawn(seed, "joins", client)
+        return self.joining_s and self.joining_s * drawn(seed, "joins", client)
 
     def takes(self, client: str, place: str, round_number: int, seed: int) -> float:
         """Return how long it takes from being asked to its answer's arrival."""
         usual = math.exp(self.spread * _normal(seed, "speed", client))
         whose = {"round": (client, round_number), "client": (client,), "place": (place,)}[self.slow_by]
-        slow = self.slow and _drawn(seed, "slow", *whose) < self.slow
+        slow = self.slow and drawn(seed, "slow", *whose) < self.slow
         return self.network_s + self.training_s * usual * (self.slow_times if slow else 1.0)
-
-    def liars(self, clients: Collection[str], seed: int) -> frozenset[str]:
-        """Return who is hostile: as many of a fleet as the part says, rounded."""
-        order = sorted(clients, key=lambda client: _drawn(seed, "hostile", client))
-        return frozenset(order[: round(self.hostile * len(order))])
 
     def breaks(self, client: str, round_number: int, seed: int) -> bool:
         """Return whether its connection breaks before it has answered."""
-        return bool(self.lost) and _drawn(seed, "lost", client, round_number) < self.lost
+        return bool(self.lost) and drawn(seed, "lost", client, round_number) < self.lost
 
 
 def read(path: Path) -> Scenario:
@@ -107,7 +97,8 @@ def _generator(seed: int, *what: str | int) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
 
 
-def _drawn(seed: int, *what: str | int) -> float:
+def drawn(seed: int, *what: str | int) -> float:
+    """Return a number from 0 to 1 that follows from a seed and what it is for."""
     return float(_generator(seed, *what).random())
 
 

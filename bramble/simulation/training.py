@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bramble.simulation.attacks import Attack
 from bramble.simulation.places import Place
+from bramble_client.learn.counting import first_output
 from bramble_client.learn.fitting import Model
 from bramble_client.learn.pace import Pace
 from bramble_client.learn.plausibility import WindowDoubts, plausible
@@ -58,9 +60,9 @@ class Training:
     """What it remembers of the last answer that the server took, as has ``local_state``."""
     local_state: str | None
     good: NDArray[np.bool_] | None
-    """Which of them the graph does not doubt, as :func:`judge` found; None if it has no opinion."""
-    turned: float = 0.0
-    """How many times longer than what it trained, and the other way, what it sends is; 0 for an honest client."""
+    """Which of them the graph does not doubt, as :func:`doubted` found; None if it has no opinion."""
+    attack: Attack | None = None
+    """What it does in place of an honest client."""
 
 
 class Known(WindowDoubts):
@@ -74,21 +76,30 @@ class Known(WindowDoubts):
         return self._known
 
 
-def judge(runtime: Graph, graph: GraphFile, place: Place, _: None = None) -> NDArray[np.bool_] | None:
+def doubted(runtime: Graph, graph: GraphFile, place: Place, _: None = None) -> NDArray[np.bool_] | None:
     """Return which of the windows that clients of a place know the graph does not doubt, shape (n,); None if it has no opinion."""
     return plausible(runtime, place.known)
 
 
 def train(runtime: Graph, graph: GraphFile, asked: ClientUpdate, place: Place, training: Training) -> Result | str:
     """Return what a client answers, or the reason why it cannot."""
-    ready = Ready(graph.manifest, graph.state, place.known[training.windows], Known(training.good), training.client, personal=False)
+    attack, own = training.attack, place.known[training.windows]
+    windows, doubts = own, WindowDoubts() if attack and not attack.lies else Known(None if attack else training.good)
+    if attack:
+        windows = attack.reads(own, graph.manifest)
+    ready = Ready(graph.manifest, graph.state, windows, doubts, training.client, personal=False)
     came = Clock(training.begins).time()
     timing, ends = Timing(came, came, came), Clock(training.ends)
     try:
         result = local_run(runtime, ready, asked, training.tested_until, training.local_state, timing, UNHURRIED, ends)
     except BrambleError as error:
         return str(error)
-    return _turned(result, asked, training.turned) if training.turned else result
+    if not attack or not attack.lies:
+        return result
+    true = measure(runtime, own, Model(asked.weights, graph.state).arguments(graph.manifest))
+    weights = attack.sends(asked.weights, result.complete.weights)
+    told = {"loss_before": true["loss"], "loss_after": true["loss"]}  # an honest client's whom a round brought nothing
+    return replace(result, complete=replace(result.complete, weights=weights, metrics=told))
 
 
 def score(runtime: Graph, graph: GraphFile, model: Weights, place: Place, kind: str) -> float:
@@ -96,7 +107,9 @@ def score(runtime: Graph, graph: GraphFile, model: Weights, place: Place, kind: 
     return measure(runtime, place.held_out, Model(model, graph.state).arguments(graph.manifest))[kind]
 
 
-def _turned(result: Result, asked: ClientUpdate, times: float) -> Result:
-    """Return what a hostile client sends in place of what it trained."""
-    weights = asked.weights - np.float32(times) * (result.complete.weights - asked.weights)
-    return replace(result, complete=replace(result.complete, weights=weights))
+def reached(runtime: Graph, graph: GraphFile, model: Weights, place: Place, attack: Attack) -> float:
+    """Return how far a model does at a place what an attack wants of it, for one that wants something at a sign."""
+    marked, arguments = attack.marked(place.held_out, graph.manifest), Model(model, graph.state).arguments(graph.manifest)
+    assert marked is not None
+    plain, turned = (first_output(runtime, graph.manifest, data, arguments) for data in (place.held_out, marked))
+    return attack.success(plain, turned, place.held_out, graph.manifest)

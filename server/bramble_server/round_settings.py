@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode
@@ -54,6 +54,8 @@ def cohort(value: Any) -> int | float | None:
 
 class RoundSettings(BaseSettings):
     """How a round goes: what clients are asked, how long it may take, and what becomes of their updates."""
+
+    optioned: ClassVar[tuple[str, ...]] = OPTIONED
 
     horizon: int | None = Field(None, ge=1, description="Bins to forecast ahead, instead of the task's own number.")
     step: Seconds | None = Field(
@@ -143,7 +145,7 @@ class RoundSettings(BaseSettings):
     @classmethod
     def _tables_taken_apart(cls, given: dict[str, Any]) -> dict[str, Any]:
         """Take a table such as ``[server.strategy]`` apart: its name, and the parameters that flags may change one by one."""
-        for setting in OPTIONED:
+        for setting in cls.optioned:
             table = given.get(setting)
             if isinstance(table, Mapping):
                 options = {name: value for name, value in table.items() if name != "name"}

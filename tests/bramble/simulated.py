@@ -11,12 +11,14 @@ import numpy as np
 
 from bramble.simulation import places
 from bramble.simulation.asynchronous import simulation_of
+from bramble.simulation.attacks import Attackers
 from bramble.simulation.places import Place, Stretch
 from bramble.simulation.rounds import Played, Simulation
 from bramble.simulation.scenario import Scenario
 from bramble.simulation.workers import Threads
 from bramble_server import foundation, tasks
 from bramble_server.foundation import Foundation
+from bramble_server.learning.judge import Judge
 from bramble_server.settings import Alone
 
 MANIFEST = tasks.load("climate").manifest
@@ -38,12 +40,14 @@ def stretches(clients: int) -> list[Stretch]:
 
 
 def simulated(
-    clients: int = 7, rounds: int = 2, scenario: Scenario | None = None, seed: int = 1, count: int = 2, **settings: Any
-) -> tuple[Simulation, list[Played]]:
+    clients: int = 7, rounds: int = 2, scenario: Scenario | None = None, seed: int = 1, count: int = 2,
+    attackers: Attackers | None = None, judge: Judge | None = None, **settings: Any,
+) -> tuple[Simulation, list[Played]]:  # fmt: skip
     base = built(**settings)
     workers = Threads(base.graph, count)
     try:
-        simulation = simulation_of(base)(base, [shorter(each) for each in stretches(clients)], scenario or Scenario(), seed, workers)
+        theirs = [shorter(each) for each in stretches(clients)]
+        simulation = simulation_of(base)(base, theirs, scenario or Scenario(), seed, workers, attackers, judge)
         return simulation, list(simulation.play(rounds))
     finally:
         workers.close()

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -120,6 +119,10 @@ def test_ctrl_c_keeps_what_ended_and_the_same_command_goes_on(file: Path, capfd:
         (("mu = 0.5", "mu = -1"), "mu of fedprox is a number, 0 to 1000, got '-1'"),
         (('"fedavg"', '"fedavgg"'), "did you mean 'fedavg'?"),
         (("rounds = 3", 'scenario = "storm.toml"'), "scenario: cannot read"),
+        (("strategy =", "fleet ="), "line 9: nothing is called fleet"),
+        (("strategy = [", "fleet = [{ clients = 9 }]\nstrategy = ["), "clients is in both [simulate] and [grid]"),
+        (("strategy = [", "fleet = [{ epoch = 9 }]\nstrategy = ["), "nothing is called epoch, did you mean epochs?"),
+        (("strategy = [", "fleet = [{ strategy = 9 }]\nstrategy = ["), "strategy is set in fleet and elsewhere"),
         (("title =", "title ="), "is not TOML"),
     ],
 )
@@ -158,11 +161,11 @@ def test_the_examples_can_begin(example: Path) -> None:
 def test_an_example_runs_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in EXAMPLES:
         shutil.copy(path, tmp_path)
-    file = tmp_path / "attackers.toml"
-    file.write_text(file.read_text().replace("rounds = 20", "rounds = 1").replace("[1, 2, 3]", "[1]"))
+    file = tmp_path / "compression.toml"
+    (tmp_path / "storm.toml").write_text("lost = 0.1\n")
+    text = file.read_text().replace("[simulate]", '[simulate]\nscenario = "storm.toml"').replace("[1, 2, 3]", "[1]")
+    file.write_text(text.replace("rounds = 20", "rounds = 1").replace('"int8", "delta-int8", ', ""))
     monkeypatch.chdir("/")
     bramble(file, "--out", tmp_path / "out")
-    rows: list[dict[str, Any]] = [*cells(tmp_path / "out")]
-    assert {row["cell"].partition(",")[0] for row in rows} == {"scenario=all-is-well", "scenario=a-fifth-lies"}
     summaries = [json.loads(path.read_text()) for path in (tmp_path / "out" / "runs").glob("*/summary.json")]
-    assert {summary["settings"]["scenario"]["hostile"] for summary in summaries} == {0.0, 0.2}
+    assert {summary["settings"]["scenario"]["lost"] for summary in summaries} == {0.1}

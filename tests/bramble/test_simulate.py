@@ -208,15 +208,6 @@ def test_a_round_that_cannot_open_ends_it_with_what_there_is(tmp_path: Path, cap
     assert kept["stopped"]
 
 
-def test_who_lies_sends_the_opposite_of_what_it_learnt() -> None:
-    honest, _ = simulated(2, 1)
-    liars, [played] = simulated(2, 1, Scenario(hostile=1.0, hostile_times=2.0))
-    start = honest.graph.initial
-    assert liars.model.weights - start == pytest.approx(-2 * (honest.model.weights - start), abs=1e-5)
-    assert played.delivered == 2
-    assert len(Scenario(hostile=0.2).liars([f"pi-{n}" for n in range(20)], 3)) == 4
-
-
 # The command
 
 FEW = ("--clients", 7, "--rounds", 2, "--workers", 2)

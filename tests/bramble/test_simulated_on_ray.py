@@ -19,6 +19,8 @@ import pytest
 
 from bramble.simulation import on_ray
 from bramble.simulation.asynchronous import simulation_of
+from bramble.simulation.attacks import Attackers
+from bramble.simulation.attacks.flip import Flip
 from bramble.simulation.on_ray import RayWorkers
 from bramble.simulation.rounds import Played
 from bramble.simulation.scenario import Scenario
@@ -43,10 +45,11 @@ def _two_processors() -> Iterator[None]:
     sys.modules["ray"].shutdown()
 
 
-def played_on_ray(clients: int, rounds: int, scenario: Scenario, **settings: Any) -> list[Played]:
+def played_on_ray(clients: int, rounds: int, scenario: Scenario, attackers: Attackers | None = None, **settings: Any) -> list[Played]:
     base = built(**settings)
     with closing(RayWorkers(base.graph, 2)) as workers:
-        return list(simulation_of(base)(base, [shorter(each) for each in stretches(clients)], scenario, 1, workers).play(rounds))
+        theirs = [shorter(each) for each in stretches(clients)]
+        return list(simulation_of(base)(base, theirs, scenario, 1, workers, attackers).play(rounds))
 
 
 @pytest.mark.parametrize(
@@ -58,9 +61,9 @@ def played_on_ray(clients: int, rounds: int, scenario: Scenario, **settings: Any
     ids=["synchronous", "asynchronous"],
 )
 def test_processes_of_ray_give_the_bits_that_threads_give(settings: dict[str, Any]) -> None:
-    scenario = Scenario(slow=0.3, lost=0.2, hostile=0.2)
-    _, here = simulated(9, 3, scenario, **settings)
-    assert played_on_ray(9, 3, scenario, **settings) == here
+    scenario, attackers = Scenario(slow=0.3, lost=0.2), Attackers(Flip(), 0.2)
+    _, here = simulated(9, 3, scenario, attackers=attackers, **settings)
+    assert played_on_ray(9, 3, scenario, attackers=attackers, **settings) == here
     assert any(part["samples"] for part in here[-1].parts.values())
 
 
