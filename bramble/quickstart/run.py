@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import json
-import signal
 import socket
 import threading
 from pathlib import Path
@@ -20,6 +19,7 @@ from bramble.quickstart.handout import SCRIPT, Handout, line, script
 from bramble.quickstart.identity import certify, keep
 from bramble.quickstart.settings import QuickstartSettings
 from bramble_protocol import BrambleError
+from bramble_protocol.ending import Ending
 from bramble_server.fleet import tokenfile
 from bramble_server.fleet.tokens import client_entry, http_entry, new_token
 from bramble_server.settings import PRIVATE_UPDATES
@@ -36,9 +36,7 @@ def run(settings: QuickstartSettings) -> int:
     BrambleError
         If something cannot be made, or the server does not start.
     """
-    folder, over = settings.dir.resolve(), threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, frame: over.set())
+    folder, ending = settings.dir.resolve(), Ending()
     address = settings.address or _own_address()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,7 +62,7 @@ def run(settings: QuickstartSettings) -> int:
         console = Console(highlight=False)
         _say(console, folder, settings, {name: line(base, made, name, tokens[name]) for name in settings.clients})
         operator = (folder / "operator.token").read_text()
-        _watch(console, Server(f"https://localhost:{settings.port}", operator, folder / "ca.crt"), family, over)
+        _watch(console, Server(f"https://localhost:{settings.port}", operator, folder / "ca.crt"), family, ending)
     finally:
         handout.shutdown()
         handout.server_close()
@@ -146,10 +144,10 @@ def _say(console: Console, folder: Path, settings: QuickstartSettings, lines: di
     console.print("Ctrl-C stops the server; the same command starts it again.")
 
 
-def _watch(console: Console, server: Server, family: Family, over: threading.Event) -> None:
+def _watch(console: Console, server: Server, family: Family, ending: Ending) -> None:
     """Say who joins, until told to stop."""
     there: set[str] = set()
-    while not over.wait(LOOK_S):
+    while not ending.wait(LOOK_S):
         family.check()
         try:
             now = {name for name, client in server.clients().items() if client["connected"]}

@@ -100,7 +100,7 @@ class Participation:
             self._cycles.wait(update.config.deadline_s / 2)
         if halted := self._halted():
             raise NotNow(halted)
-        if codecs.find(update.reply_encoding).partial:
+        if update.extras.control is not None or codecs.find(update.reply_encoding).partial:
             self._settle(update)
         noted, until = self.memory.local_state(update.task), self.memory.tested_until(update.task)
         if self._private:  # what an evaluation told a mean of is told in no other, or what lies between the two would be told
@@ -116,7 +116,9 @@ class Participation:
             self.memory.trained.note(update.task, update.round, result.tested_until)
 
     def _settle(self, update: ClientUpdate) -> None:
-        """Wait for what the server says of the last answer, which is on its way: by that is known what is to be added to the next one."""
+        """Wait for what the server says of the last answer, which is on its way: by that is known which control
+        the next one goes on with, and what is to be added to it.
+        """
         if not self._outbox.settled(update.task, 0.0):
             log.info("round %d of %s: waits until the server says whether it took the last answer", update.round, update.task)
         while not self._outbox.settled(update.task, 1.0):

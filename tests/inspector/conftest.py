@@ -6,6 +6,7 @@ import logging
 import signal
 import subprocess
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -195,11 +196,14 @@ def at(page: Page, selector: str) -> Locator:
 
 
 def traces(page: Page, graph: str) -> dict[str, dict[str, Any]]:
-    """Return what a graph holds, read out of the browser: trace name -> its x and y. Small multiples are told apart by meta."""
+    """Return what a graph holds, read out of the browser: trace name -> its x and y. Small multiples are told apart by meta.
+
+    One that is not there has no points: to a test that waits for some, a graph that is still to be drawn is one like any other.
+    """
     at(page, f"#{graph}")
     data = page.evaluate(
         "id => (document.querySelector(`#${id} .js-plotly-plot`)?.data ?? []).map(t => ({name: t.meta ? `${t.meta} ${t.name}` : t.name, "
         "x: Array.from(t.x), y: Array.from(t.y), colour: (t.line || t.marker).color}))",
         graph,
     )
-    return {trace["name"]: trace for trace in data}
+    return defaultdict(lambda: {"x": [], "y": [], "colour": None}, {trace["name"]: trace for trace in data})

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import queue
-import signal
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,6 +11,7 @@ from bramble_client.agent import Agent
 from bramble_client.commands import startup
 from bramble_client.machine import allocator
 from bramble_client.machine.frontpanel import open_panel
+from bramble_protocol.ending import Ending
 from bramble_protocol.notify import notify, watchdog_interval
 
 if TYPE_CHECKING:
@@ -31,9 +29,7 @@ def run(settings: ClientSettings) -> int:
         If a setting turns out to be unusable. A server that does not answer is no reason to end.
     """
     allocator.frugal()
-    asked_to_stop: queue.SimpleQueue[int] = queue.SimpleQueue()  # its `put` may be called from a signal handler
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, frame: asked_to_stop.put(received))
+    ending = Ending()
     token = startup.read_token(settings.token_file) if settings.token_file else None
     tls = startup.Authorities(settings.ca) if settings.server.startswith("https:") else None
     if token and tls is None and urlsplit(settings.server).hostname not in ("127.0.0.1", "localhost", "::1"):
@@ -52,7 +48,7 @@ def run(settings: ClientSettings) -> int:
                 panel.start()
             allocator.let_go()
             notify(READY=1)
-            _watch(agent, asked_to_stop)
+            _watch(agent, ending)
             notify(STOPPING=1)
             if panel is not None:
                 panel.stop(0.5)
@@ -62,14 +58,11 @@ def run(settings: ClientSettings) -> int:
     return 0
 
 
-def _watch(agent: Agent, asked_to_stop: queue.SimpleQueue[int]) -> None:
+def _watch(agent: Agent, ending: Ending) -> None:
     """Feed systemd's watchdog, if it wants to be, until somebody asks to stop or a part hangs: then systemd starts the client again."""
     interval = watchdog_interval()
     said = False
-    while True:
-        with contextlib.suppress(queue.Empty):
-            asked_to_stop.get(timeout=interval)
-            return
+    while not ending.wait(interval):
         hanging = agent.hangs()
         if hanging is None:
             notify(WATCHDOG=1)

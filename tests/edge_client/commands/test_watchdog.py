@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import socket
 import threading
 from pathlib import Path
@@ -45,14 +44,14 @@ class Fake:
 
 
 def test_a_part_that_hangs_starves_the_watchdog_and_is_named_once(systemd: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
-    fake, asked_to_stop = Fake(), queue.SimpleQueue[int]()
+    fake, over = Fake(), threading.Event()
     fake.hanging = "sampling of sensor roof"
     watch: Any = run._watch
-    thread = threading.Thread(target=watch, args=(fake, asked_to_stop))
+    thread = threading.Thread(target=watch, args=(fake, over))
     thread.start()
     for _ in range(3):
         assert fake.asked.acquire(timeout=60)
-    asked_to_stop.put(15)
+    over.set()
     thread.join(60)
     systemd.setblocking(False)
     with pytest.raises(BlockingIOError):

@@ -6,7 +6,6 @@ It has a thread for each connection and one for each writer, so it is no engine 
 from __future__ import annotations
 
 import queue
-import signal
 import socket
 import threading
 import time
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
+from bramble_protocol.ending import Ending
 from bramble_server.transport.arriving import Limits
 from bramble_server.transport.connections import Connection, Connections
 from bramble_server.transport.sessions import Sessions
@@ -138,11 +138,10 @@ class _Server(ThreadingTCPServer):
 def serve(app: Flask, most: int, ready: Callable[[int], None]) -> None:
     """Serve until SIGTERM."""
     server = _Server(app, most)
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    ending = Ending()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     ready(server.server_address[1])
-    ended.wait()
+    ending.wait()
     server.shutdown()
     server.connections.hang_up()
     until = time.monotonic() + 10
