@@ -13,8 +13,9 @@ from bramble_client.acquire.recorder import TESTED_UNTIL
 from bramble_client.deliver.download import FETCHES, DownloadFailed, GraphDownload
 from bramble_client.learn.local_state import LOCAL_STATE
 from bramble_client.learn.measures import UNTOLD
+from bramble_protocol.features import FEATURES
 from bramble_protocol.graph import GraphFile
-from bramble_protocol.messages import DataUpdate, TrainingComplete
+from bramble_protocol.messages import ClientUpdate, Control, DataUpdate, Extras, TrainingComplete
 from tests.edge_client.agents import GRAPH, START, Make, always, give_data, heard, update
 from tests.edge_client.socketserver import Server
 from tests.waiting import wait_for
@@ -201,3 +202,29 @@ def test_in_private_mode_a_test_on_few_windows_leaves_this_client_only_with_thos
     assert agent._recorder.get(UNTOLD) is not None
     agent.reset()
     assert agent._recorder.get(UNTOLD) is None
+
+
+@pytest.mark.process
+def test_a_control_is_gone_on_with_though_the_next_request_overtakes_the_acknowledgement(
+    server: Server, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    make()
+    give_data(server)
+
+    def ask(number: int, since: int) -> None:
+        asked = ClientUpdate(
+            number, "climate", GRAPH.sha256, GRAPH.manifest.layout, "float32", "float32", GRAPH.initial, GRAPH.manifest.config,
+            extras=Extras(steps=True, control=Control(since)),
+        )  # fmt: skip
+        server.sio.emit("client_update", asked.to_wire(FEATURES))
+
+    def overtake(event: str, data: Any) -> dict[str, Any]:
+        if event == "training_complete" and data["round"] == 1:
+            ask(2, since=1)
+            wait_for(lambda: "waits until the server says whether it took the last answer" in caplog.text, "it to wait")
+        return {"accepted": True}
+
+    server.answer = overtake
+    ask(1, since=0)
+    assert [told["since"] for told in heard(server, "training_complete", 2)] == [0, 1]
