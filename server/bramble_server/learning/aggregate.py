@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
@@ -35,8 +36,8 @@ class WeightedMean:
     """
 
     def __init__(self, size: int) -> None:
-        self._short = np.zeros(size, np.float32)
-        self._long = np.zeros(size, np.float64)
+        self._short = np.empty(size, np.float32)
+        self._long: NDArray[np.float64] | None = None
         self._scaled = np.empty(min(size, BLOCK), np.float32)
         self._count = 0
         self.weight = 0.0
@@ -54,7 +55,10 @@ class WeightedMean:
         self._count += 1
         self.weight += float(factor)
         if self._count % SHORT == 0:
-            self._long += self._short
+            if self._long is None:
+                self._long = self._short.astype(np.float64)
+            else:
+                self._long += self._short
 
     def mean(self) -> Weights:
         """Return the mean as float32, shape (size,).
@@ -66,12 +70,17 @@ class WeightedMean:
         """
         if not self._count:
             raise AggregateError("aggregate: no update was added")
-        mean = np.empty(len(self._long), np.float32)
+        mean = np.empty(len(self._short), np.float32)
+        space = np.empty(min(len(mean), BLOCK))
         with np.errstate(over="ignore"):
             for start in range(0, len(mean), BLOCK):
                 part = slice(start, start + BLOCK)
-                total = self._long[part] + self._short[part] if self._count % SHORT else self._long[part]
-                mean[part] = total / self.weight
+                total = space[: len(mean[part])]
+                total[:] = self._short[part] if self._count % SHORT else 0.0
+                if self._long is not None:
+                    total += self._long[part]
+                total /= self.weight
+                mean[part] = total
         return finite(mean)
 
 

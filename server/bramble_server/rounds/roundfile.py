@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
-from bramble_server.disk import sync_folder, write_at
+from bramble_server.disk import crc32, sync_folder, write_at
 
 FORMAT, LATER = 1, 2
 """Of the header: as release 0.1 has it, and where clients are under way, which that would not understand."""
@@ -196,9 +195,9 @@ class RoundFile:
         parts = [np.ascontiguousarray(vector, "<f4").data.cast("B") for vector in vectors]
         length, check = sum(map(len, parts)), 0
         for part in parts:
-            check = zlib.crc32(part, check)
+            check = crc32(part, check)
         lengths = _LENGTHS.pack(_MAGIC, len(text), length)
-        head = lengths + _CHECKS.pack(zlib.crc32(lengths + text), check) + text
+        head = lengths + _CHECKS.pack(crc32(lengths + text), check) + text
         start, at = self._end + len(head), self._end
         try:
             pieces: list[bytes | memoryview] = [head, *parts] if length > _SMALL else [b"".join((head, *parts))]
@@ -271,7 +270,7 @@ def scan(file: int) -> Iterator[Record]:
         if magic != _MAGIC or start > size:
             return
         text = os.pread(file, length, text_at)
-        if zlib.crc32(head[: _LENGTHS.size] + text) != of_text:
+        if crc32(head[: _LENGTHS.size] + text) != of_text:
             return
         yield Record(json.loads(text), text_at + length, weights, of_weights)
 
@@ -306,7 +305,7 @@ def _read(file: int, record: Record, vector: Weights, path: Path, skipped: int =
 def _whole(file: int, record: Record) -> bool:
     check, end = 0, record.start + record.length
     for start in range(record.start, end, _PIECE):
-        check = zlib.crc32(os.pread(file, min(_PIECE, end - start), start), check)
+        check = crc32(os.pread(file, min(_PIECE, end - start), start), check)
     return check == record.check
 
 

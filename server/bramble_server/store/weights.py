@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import zlib
 from collections import deque
 from collections.abc import Collection
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bramble_protocol.layout import Weights
-from bramble_server.disk import sync_folder, write_at
+from bramble_server.disk import crc32, sync_folder, write_at
 from bramble_server.store.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -100,7 +99,7 @@ class Folder:
 
 def check_sum(weights: Weights) -> int:
     """Return the CRC-32 of a model's file."""
-    return zlib.crc32(_data(weights))
+    return crc32(_data(weights))
 
 
 def _data(weights: Weights) -> memoryview:

@@ -70,3 +70,17 @@ def test_what_is_summed_in_float32_is_as_near_to_the_truth_as_is_said(size: int,
         assert length(weights, old) == pytest.approx(np.linalg.norm(update), rel=1e-7)
         assert found.distance == pytest.approx(np.linalg.norm(rest), rel=1e-7)
         assert found.cosine == pytest.approx(update @ step / np.linalg.norm(update) / np.linalg.norm(step), abs=2e-7)
+
+
+def test_a_part_that_stood_still_and_one_that_hardly_moved_are_told_beside_what_moved_far() -> None:
+    old, kinds = np.zeros(3 * BLOCK, np.float32), [1.0, 0.0, 1e-30, 1e25, 0.0]
+    lengths = np.repeat(np.array(kinds, np.float32), 9000)
+    for far in (3, 5):  # without what hides all others, and with it
+        weights = old.copy()
+        weights[: far * 9000] = lengths[: far * 9000]
+        found, exact = measure(weights, old, -weights), weights.astype(np.float64)
+        assert found.update_norm == length(weights, old) == pytest.approx(np.linalg.norm(exact), rel=1e-7)
+        assert found.distance == pytest.approx(2 * np.linalg.norm(exact), rel=1e-7)
+        assert found.cosine == pytest.approx(-1.0)
+    tiny = np.where(np.arange(len(old)) < 9000, np.float32(0), np.float32(1e-30))
+    assert length(tiny, old) == pytest.approx(np.linalg.norm(tiny.astype(np.float64)), rel=1e-7)
