@@ -100,6 +100,12 @@ class Server:
         """Return the same server as somebody else's token opens it."""
         return Server(self.url, token, self._ca, self._timeout)
 
+    def on_behalf_of(self, person: str) -> Server:
+        """Return the same server, which notes on its record for whom something is asked."""
+        other = Server(self.url, None, self._ca, self._timeout)
+        other._session.headers.update({**self._session.headers, "Bramble-For": quote(person)})
+        return other
+
     def healthy(self) -> bool:
         """Whether the server answers; needs no token."""
         return self._ask("GET", "/healthz").get("ok") is True
@@ -133,6 +139,10 @@ class Server:
         """One client, as :meth:`clients` has it, and what is wrong with it (``wrong``)."""
         return self._ask("GET", f"/clients/{quote(name, safe='')}", task=task)
 
+    def history(self, name: str) -> JSON:
+        """What happened to a client since the server began: ``events``, ``health`` over time, and what ``came`` from it by kind."""
+        return self._ask("GET", f"/clients/{quote(name, safe='')}/history")
+
     def page(self, limit: int, task: str | None = None, **asked: str | int | None) -> JSON:
         """At most ``limit`` clients in short: ``rows``, and how many there are of what.
 
@@ -148,15 +158,14 @@ class Server:
         return self._ask("DELETE", f"/clients/{quote(client, safe='')}")
 
     def rounds(
-        self, since: int = 0, limit: int = 100, task: str | None = None, clients: bool = True, order: str | None = None
+        self, since: int = 0, limit: int = 100, task: str | None = None, clients: bool = True, order: str | None = None, client: str = ""
     ) -> list[JSON]:
-        """At most ``limit`` rounds after ``since``, ascending, each with its clients' measures unless they are not wanted.
+        """At most ``limit`` rounds after ``since``, ascending, each with its clients' measures (or one's alone) unless they are not wanted.
 
         They are the newest, or with ``order="oldest"`` the oldest: a whole history is read page by page so.
         """
-        found = self._ask("GET", "/rounds", since=since, limit=limit, clients=int(clients), task=task, order=order)
-        rounds: list[JSON] = found["rounds"]
-        return rounds
+        parts = {"clients": int(clients), "client": client or None}
+        return list(self._read(self._fetch("GET", "/rounds", since=since, limit=limit, task=task, order=order, **parts))["rounds"])
 
     def round(self, number: int) -> JSON:
         """One round, with its clients' measures."""
@@ -233,27 +242,23 @@ class Server:
 
     def metrics(self) -> str:
         """What Prometheus reads, as text."""
-        reply = self._fetch("GET", "/metrics")
-        if reply.status_code != 200:
-            self._read(reply)  # raises what it says
-        return reply.text
+        return self._content(self._fetch("GET", "/metrics")).decode()
 
     def readings(
-        self, since: float | None = None, limit: int | None = None, client: str | None = None, order: str | None = None
+        self, since: float | None = None, limit: int | None = None, client: str | None = None, order: str | None = None, points: int = 0
     ) -> dict[str, JSON]:
         """Mirrored readings: ``{client: {channel: {"unit", "t", "value"}}}``, times in epoch seconds.
 
         They are the newest of each channel; with ``order="oldest"`` and a client its oldest after ``since``, up to a time until which
-        none of its channels has more: whoever asks again from the last one on reads all of them.
+        none of its channels has more: whoever asks again from the last one on reads all of them. With ``points`` at most so many of
+        each channel stand for all, the lowest and the highest of each stretch of time.
 
         Raises
         ------
         ServerRefused
             In private mode, where the server has none.
         """
-        found = self._ask("GET", "/data/all", since=since, limit=limit, client=client, order=order)
-        readings: dict[str, JSON] = found["clients"]
-        return readings
+        return dict(self._ask("GET", "/data/all", since=since, limit=limit, client=client, order=order, points=points or None)["clients"])
 
     def start(self, task: str | None = None, within: float = 0.0) -> JSON:
         """Start one round; while another runs, or too few clients are there, try again for ``within`` seconds."""
@@ -272,8 +277,7 @@ class Server:
 
     def models(self, task: str | None = None) -> list[JSON]:
         """The rounds whose models are kept, ascending, each with what was found of its model: ``held_out``, ``champion``, ``pinned``."""
-        models: list[JSON] = self._ask("GET", "/models", task=task)["models"]
-        return models
+        return list(self._ask("GET", "/models", task=task)["models"])
 
     def evaluate(self, models: Sequence[int] = (), task: str | None = None) -> JSON:
         """Have clients try the models of these rounds, or the newest, without training; ``evaluation`` is its number."""
@@ -391,7 +395,6 @@ class Server:
             raise ServerDown(f"What answers at {self.url} (status {reply.status_code}) is not a Bramble server; check --server.")
         if reply.status_code >= 400:
             sentence = str(body.get("error") or f"The server answered with status {reply.status_code}.")
-            if reply.status_code == 401:
-                sentence = f"{sentence.rstrip('.')}; give a token with --token-file."
+            sentence = f"{sentence.rstrip('.')}; give a token with --token-file." if reply.status_code == 401 else sentence
             raise ServerRefused(reply.status_code, sentence)
         return body

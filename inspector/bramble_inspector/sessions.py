@@ -74,7 +74,7 @@ class Sessions:
         with self._comparing:
             account = self._accounts.verify(name, password)
         if account is not None:
-            session = Session(name, opens([account.scope]), 0.0, self._client, account)
+            session = Session(name, opens([account.scope]), 0.0, self._client.on_behalf_of(name), account)
         elif self._accounts.get(name) is None and (found := self._by_token(password)):
             session = found
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bramble_protocol import VERSION, reasons
-from bramble_protocol.health import INTERVAL, SPARING, THROTTLED, Health
+from bramble_protocol.health import INTERVAL, SPARING, THROTTLED, Health, resting
 from bramble_server.fleet import eligibility
 
 if TYPE_CHECKING:
@@ -108,6 +108,28 @@ def machine(health: Health, now: float) -> Iterator[tuple[str, str]]:
         yield "sensor", f"{_sensors(health.sensors_doubted)} reads what is not believed: has it been changed, or moved?"
     if wrong := eligibility.KINDS["clock"](health, health.sent - now):
         yield "clock", wrong
+
+
+def changes(known: Client, health: Health, said: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the words of what a client's new report says that its last did not, and of what is over.
+
+    Parameters
+    ----------
+    known
+        The client with its last report.
+    said
+        What the new one says is wrong, by kind, as :func:`machine` has it.
+    """
+    yield from ((kind, text) for kind, text in said.items() if kind not in known.ailing)
+    yield from (("well", f"{KINDS[kind]}: over") for kind in known.ailing if kind not in said)
+    old = known.health
+    if health.not_now != (old and old.not_now):
+        yield "resting", resting(health.not_now, health.not_before) if health.not_now else "may train again"
+    if old and (health.alarms or 0) > (old.alarms or 0):
+        yield "alarm", f"{health.alarms} alarms since it began"
+    for task, model in health.in_use.items():
+        if old and old.in_use.get(task, model) != model:
+            yield "in use", f"{task}: goes by {model}"
 
 
 def complaints(

@@ -14,6 +14,7 @@ from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel, Handshake
 from bramble_server.fleet import attention, eligibility, plausibility
 from bramble_server.fleet.attention import Complaint, Part
+from bramble_server.fleet.chronicle import Chronicle
 from bramble_server.fleet.drifts import Drift, compared
 from bramble_server.fleet.namesakes import Namesakes
 from bramble_server.fleet.plausibility import Needs
@@ -105,7 +106,7 @@ class Registry:
         self._by_sid: dict[str, str] = {}
         self._misfits = {task: set[str]() for task in self._tasks}
         self._unwell = {task: set[str]() for task in self._tasks}
-        self.namesakes = Namesakes()
+        self.namesakes, self.chronicle = Namesakes(), Chronicle()
         self.refused = Refused()
         self.moved, self.touched = set[str](), set[str]()
         """Clients that came, left or were forgotten since whoever keeps the list took this, and those that differ at all."""
@@ -122,6 +123,7 @@ class Registry:
         self._clients[client.id] = client
         self._by_sid[sid] = client.id
         self.moved.add(client.id)
+        self.chronicle.note(client.id, now, "connected", f"connected, release {client.version}" if client.version else "connected")
         for task, names in self._misfits.items():
             (names.add if client.misfits[task] else names.discard)(client.id)
             self._unwell[task].discard(client.id)  # until it reports anew
@@ -169,6 +171,7 @@ class Registry:
         # Moved to the end of the dictionary: the order of departure is the order of forgetting.
         self._clients[name] = replace(self._clients.pop(name), sid=None, since=self.clock.time(), unwell={})
         self.moved.add(name)
+        self.chronicle.note(name, self.clock.time(), "left", "left")
         for names in (*self._misfits.values(), *self._unwell.values()):
             names.discard(name)
         if len(self._clients) - len(self._by_sid) > REMEMBERED:
@@ -186,6 +189,7 @@ class Registry:
             return False
         del self._clients[name]
         self.moved.add(name)
+        self.chronicle.forget(name)
         return True
 
     def seen(self, sid: str, cycle: int | None = None) -> Client | None:
@@ -205,12 +209,19 @@ class Registry:
             client = self._clients.get(name)
             if client and client.left_out.get(task) != sentence:
                 self._clients[name] = replace(client, left_out={**client.left_out, task: sentence})
+                self.chronicle.note(
+                    name, self.clock.time(), "left out" if sentence else "counts", f"{task}: {sentence or 'its update counts'}"
+                )
 
     def report(self, client: str, health: Health) -> bool:
         """Note what a client says of itself and its machine; return whether it is asked for other tasks' rounds now than before."""
         known, now = self._clients[client], self.clock.time()
         unwell = {task: eligibility.reason(health, now, needs.well) for task, needs in self._tasks.items()}
-        ailing = {kind: known.ailing.get(kind, now) for kind, _ in attention.machine(health, now)}
+        said = dict(attention.machine(health, now))
+        ailing = {kind: known.ailing.get(kind, now) for kind in said}
+        self.chronicle.measured(client, health, now)
+        for kind, text in attention.changes(known, health, said):
+            self.chronicle.note(client, now, kind, text)
         self._clients[client] = replace(known, health=health, health_at=now, unwell=unwell, ailing=ailing)
         before = [client in names for names in self._unwell.values()]
         for task, names in self._unwell.items():

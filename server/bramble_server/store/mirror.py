@@ -10,10 +10,11 @@ import math
 import random
 import time
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, String, Table, UniqueConstraint, delete, func, select
 
 from bramble_protocol.clock import Clock
@@ -146,6 +147,31 @@ def columns(
                 count = bisect_right(column["t"], until)
                 column["t"], column["value"] = column["t"][:count], column["value"][:count]
     return answer
+
+
+def thinned(t: Sequence[float], value: Sequence[float | None], points: int) -> tuple[list[float], list[float | None]]:
+    """Return at most ``points`` readings that stand for all, so that no spike is lost.
+
+    Of each of ``points // 2`` stretches of equal length it is the lowest and the highest, as they were; of one in which every reading
+    failed, its first.
+
+    Parameters
+    ----------
+    t
+        Times, ascending.
+    value
+        What was read; None where it failed.
+    """
+    if len(t) <= points:
+        return list(t), list(value)
+    when, read = np.asarray(t, np.float64), np.asarray(value, np.float64)
+    stretches = points // 2
+    place = np.minimum(((when - when[0]) / (when[-1] - when[0]) * stretches).astype(np.intp), stretches - 1)
+    by_value = np.lexsort((read, place))  # what failed is NaN, and comes last within its stretch
+    first = np.flatnonzero(np.diff(place[by_value], prepend=-1))
+    known = np.bincount(place, np.isfinite(read), stretches)[place[by_value][first]].astype(np.intp)
+    kept = np.unique(by_value[np.concatenate([first, first + np.maximum(known, 1) - 1])])
+    return when[kept].tolist(), [value[at] for at in kept]
 
 
 def forget(connection: Connection, names: Collection[str]) -> None:

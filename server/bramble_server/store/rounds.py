@@ -150,17 +150,23 @@ def lineage(connection: Connection, task: str, limit: int) -> list[dict[str, Any
 
 
 def history(
-    connection: Connection, task: str, since: int = 0, limit: int = 100, clients: bool = False, oldest: bool = False
+    connection: Connection,
+    task: str,
+    since: int = 0,
+    limit: int = 100,
+    clients: bool = False,
+    oldest: bool = False,
+    client: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return the newest rounds of a task after number ``since``, or the oldest, ascending, at most ``limit``, in the form that HTTP serves.
 
-    With ``clients`` each has the measures of its clients by id.
+    With ``clients`` each has the measures of its clients by id, of ``client`` alone if one is named.
     """
     theirs = select(rounds).where(rounds.c.task == task, rounds.c.round > since)
     found = [_shown(row) for row in connection.execute(paged(theirs, rounds.c.round, limit, oldest)).mappings()]
     found.sort(key=lambda item: item["round"])
     if clients and found:
-        _add_clients(connection, found)
+        _add_clients(connection, found, client)
     return found
 
 
@@ -191,8 +197,8 @@ def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {**dict.fromkeys(("strategy", "codec", "discipline", "selection", "seed", "deadline")), **(found.pop("how") or {}), **found}
 
 
-def _add_clients(connection: Connection, found: Sequence[dict[str, Any]]) -> None:
+def _add_clients(connection: Connection, found: Sequence[dict[str, Any]], client: str | None = None) -> None:
     by_round: dict[int, dict[str, Any]] = {item["round"]: item.setdefault("clients", {}) for item in found}
     theirs = select(updates).where(updates.c.round.in_(list(by_round))).order_by(updates.c.round, updates.c.client)
-    for row in connection.execute(theirs).mappings():
+    for row in connection.execute(theirs if client is None else theirs.where(updates.c.client == client)).mappings():
         by_round[row["round"]][row["client"]] = {name: row[name] for name in (*MEASURES, "reason")}

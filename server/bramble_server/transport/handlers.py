@@ -88,6 +88,7 @@ class Handlers:
         found = self._admission.found()
         for name in found:
             self._limited_log.about(name, TWO, address=address)
+            self._registry.chronicle.note(name, self._registry.clock.time(), "namesake", TWO)
             self._coordinator.listed()
         return found
 
@@ -197,6 +198,8 @@ class Handlers:
         client = self._registry.seen(sid)
         if client is None:
             return {"accepted": nothing, "reason": "this connection was replaced by a newer one"}
+        if event != "event":
+            self._registry.chronicle.came(client.id, event, payload)
         try:
             if len(payload) != 1:
                 raise BrambleError(f"{event}: expected one object, got {len(payload)} arguments")

@@ -7,11 +7,13 @@ import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from flask import Blueprint, Flask, Response, g, jsonify, request
 
 from bramble_protocol import chain
 from bramble_protocol.clock import Clock
+from bramble_protocol.printable import printable
 from bramble_server.web import query
 from bramble_server.web.scopes import READS, needs
 
@@ -45,7 +47,7 @@ def register(app: Flask, services: Services, clock: Clock = time) -> None:
             return response
         line = {
             "at": datetime.fromtimestamp(clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "who": visitor.name if visitor else None,
+            "who": _who(visitor.name if visitor else None, request.headers.get("Bramble-For")),
             "from": request.remote_addr,
             "what": f"{request.method} {request.full_path[:LONGEST].rstrip('?')}",
             "status": response.status_code,
@@ -59,6 +61,11 @@ def register(app: Flask, services: Services, clock: Clock = time) -> None:
                 log.error("%s cannot be written (%s): changes are not on record until it can", FILE, error.strerror)
             trouble[:] = [error]
         return response
+
+
+def _who(token: str | None, person: str | None) -> str | None:
+    """Return whose token it is, and for whom its owner says to ask: a page for a person who logged in there."""
+    return f"{token or 'without a token,'} for {printable(unquote(person))[:63]}" if person else token
 
 
 def blueprint(services: Services) -> Blueprint:

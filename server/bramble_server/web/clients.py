@@ -58,6 +58,15 @@ def blueprint(services: Services) -> Blueprint:
             (found["health"] or {}).pop("in_use", None)
         return jsonify({**found, "id": name, "wrong": [complaint.to_json() for complaint in roll.wrong(task).get(name, ())]})
 
+    @part.get("/clients/<name>/history")
+    def history(name: str) -> Response:
+        if services.registry.get(name) is None:
+            raise RequestError(404, f"there is no client {printable(name)[:63]}")
+        told = services.registry.chronicle.to_json(name)
+        if services.settings.mode == "private":
+            told["events"] = [event for event in told["events"] if event["kind"] != "in use"]
+        return jsonify(told)
+
     @part.delete("/clients/<name>")
     @needs("admin")
     def forget(name: str) -> Response:

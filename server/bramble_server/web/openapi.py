@@ -113,6 +113,9 @@ ANSWERS: dict[tuple[str, str], Answer] = {
         ]},
     ),
     ("GET", "/clients/<name>"): Answer("One client.", _object(id=_STRING, connected=_FLAG, wrong=_list(_OBJECT))),
+    ("GET", "/clients/<name>/history"): Answer(
+        "What happened to a client since the server began.", _object(events=_list(_OBJECT), health=_maybe("object"), came=_OBJECT)
+    ),
     ("DELETE", "/clients/<name>"): Answer("Forget a client that is gone.", _object(forgotten=_STRING)),
     ("GET", "/rounds"): Answer("The rounds that were, and the one that runs, ascending.", _object(rounds=_list(_ROUND))),
     ("GET", "/rounds/<int:number>"): Answer("One round, with each client's part.", _ROUND),

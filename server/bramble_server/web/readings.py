@@ -25,12 +25,17 @@ def blueprint(services: Services) -> Blueprint:
     part = Blueprint("readings", __name__)
 
     @part.get("/data/all")
-    @query.takes(since=query.seconds, limit=query.integer(1, MOST), client=query.client_id, order=query.ORDER, format=tabular.FORMAT)
+    @query.takes(
+        since=query.seconds, limit=query.integer(1, MOST), client=query.client_id, order=query.ORDER, points=query.integer(2, MOST),
+        format=tabular.FORMAT,
+    )  # fmt: skip
     def data_all() -> Response:
         if services.settings.mode == "private":
             raise RequestError(403, "readings stay on the clients: the server runs in private mode")
         asked = query.asked()
-        wanted = Wanted(asked["since"], asked["limit"] or MOST, asked["client"], asked["order"] == "oldest")
+        wanted = Wanted(asked["since"], asked["limit"] or MOST, asked["client"], asked["order"] == "oldest", asked["points"])
+        if wanted.oldest and wanted.points is not None:
+            raise RequestError(400, "points: goes with the newest readings; of the oldest, page by page, each one is told")
         if wanted.oldest and wanted.client is None:
             raise RequestError(400, "order: the oldest readings are those of one client; name it, as in client=pi-kitchen")
         if tabular.wanted():
@@ -47,6 +52,7 @@ class Wanted(NamedTuple):
     limit: int
     client: str | None
     oldest: bool
+    points: int | None
 
 
 def _table(services: Services, wanted: Wanted) -> Response:
@@ -63,4 +69,8 @@ def _render(services: Services, wanted: Wanted) -> bytes:
 def _columns(connection: Connection, wanted: Wanted) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield one client's at a time: those of a whole fleet are many."""
     for name in mirror.clients(connection) if wanted.client is None else [wanted.client]:
-        yield from mirror.columns(connection, wanted.since, wanted.limit, name, wanted.oldest).items()
+        for client, channels in mirror.columns(connection, wanted.since, wanted.limit, name, wanted.oldest).items():
+            if wanted.points is not None:
+                for column in channels.values():
+                    column["t"], column["value"] = mirror.thinned(column["t"], column["value"], wanted.points)
+            yield client, channels

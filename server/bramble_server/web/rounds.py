@@ -24,15 +24,16 @@ def blueprint(services: Services) -> Blueprint:
 
     @part.get("/rounds")
     @query.takes(
-        since=query.integer(0, 2**53), limit=query.integer(1, MOST), order=query.ORDER, clients=query.switch, task=query.text,
-        format=tabular.FORMAT,
+        since=query.integer(0, 2**53), limit=query.integer(1, MOST), order=query.ORDER, clients=query.switch, client=query.client_id,
+        task=query.text, format=tabular.FORMAT,
     )  # fmt: skip
     def all_rounds() -> Response:
         asked = query.asked()
         task = services.track(asked["task"]).task
-        oldest, clients = asked["order"] == "oldest", bool(asked["clients"])
-        found = services.loop.offload(_history, services, task, asked["since"] or 0, asked["limit"] or 100, clients, oldest)
-        shown = [_live(services, item) for item in found]
+        oldest, client = asked["order"] == "oldest", asked["client"]
+        clients = bool(asked["clients"]) or client is not None
+        found = services.loop.offload(_history, services, task, asked["since"] or 0, asked["limit"] or 100, clients, oldest, client)
+        shown = [_live(services, item, client) for item in found]
         if tabular.wanted():
             return services.loop.offload(tabular.answer, "parts" if clients else "rounds", shown)
         return jsonify(rounds=shown)
@@ -47,9 +48,11 @@ def blueprint(services: Services) -> Blueprint:
     return part
 
 
-def _history(services: Services, task: str, since: int, limit: int, clients: bool, oldest: bool) -> list[dict[str, Any]]:
+def _history(
+    services: Services, task: str, since: int, limit: int, clients: bool, oldest: bool, client: str | None
+) -> list[dict[str, Any]]:
     with services.store.reading() as connection:
-        return rounds.history(connection, task, since, limit, clients, oldest)
+        return rounds.history(connection, task, since, limit, clients, oldest, client)
 
 
 def _one(services: Services, number: int) -> dict[str, Any] | None:
@@ -57,13 +60,13 @@ def _one(services: Services, number: int) -> dict[str, Any] | None:
         return rounds.one(connection, number)
 
 
-def _live(services: Services, item: dict[str, Any]) -> dict[str, Any]:
+def _live(services: Services, item: dict[str, Any], client: str | None = None) -> dict[str, Any]:
     """Add what the store does not have: a running round is written at its end, and what was measured is stored as it was reported."""
     progress = services.coordinator.progress(item["round"]) if item["state"] == "running" else None
     if progress is not None:
         item["updates"] = sum(part["replied"] is not None for part in progress.values())
         if "clients" in item:
-            item["clients"] = progress
+            item["clients"] = progress if client is None else {name: part for name, part in progress.items() if name == client}
     metrics = {track.task: track.graph.manifest.metric for track in services.tracks}
     metric = metrics.get(item["task"])  # None of a task that is not served now
     item["test"] = metric and tested(metric, item["metrics"])

@@ -114,6 +114,21 @@ def test_a_long_stretch_is_stored_whole(store: Store) -> None:
         assert mirror.columns(connection)["a"]["temperature"]["value"] == times
 
 
+def test_of_a_long_record_a_few_readings_stand_for_all_and_no_spike_or_gap_is_lost() -> None:
+    times = [float(t) for t in range(10_000)]
+    value: list[float | None] = [20.0 + t % 7 / 10 for t in range(10_000)]
+    value[6_543], value[8_765] = 55.0, -9.0
+    value[2_000:2_400] = [None] * 400
+    t, kept = mirror.thinned(times, value, 100)
+    assert len(t) == len(kept) <= 100
+    assert t == sorted(set(t))
+    assert all(value[int(at)] == what for at, what in zip(t, kept, strict=True)), "each is one of those that were"
+    assert {55.0, -9.0} <= set(kept)
+    assert 0 < kept.count(None) <= 2
+    assert mirror.thinned(times, [None] * 10_000, 10)[1] == [None] * 5
+    assert mirror.thinned(times[:5], value[:5], 5) == (times[:5], value[:5])
+
+
 def test_readings_are_let_go_when_their_time_is_over_in_their_own_channels_only(store: Store) -> None:
     add(store, "a", message([10.0, 20.0, 30.0], temperature=[1.0, 2.0, 3.0], humidity=[1.0, 2.0, 3.0]))
     add(store, "b", message([10.0], temperature=[1.0]))

@@ -40,19 +40,22 @@ def test_what_changes_something_is_on_record_with_its_author_through_a_reset_and
         assert asked(server, "GET", "/reset", "admin") == 200
         assert asked(server, "POST", "/model/rollback?round=7", "admin") == 404
         assert asked(server, "POST", "/reset", "who am I") == 401
+        with pytest.raises(ServerRefused):
+            reached(server, tmp_path).on_behalf_of("änna\n").rollback(8)
         for path in ("/status", "/clients", "/metrics"):
             assert asked(server, "GET", path, "read") == 200
         server.kill()
     with served(tmp_path) as server:
         changes = reached(server, tmp_path).audit()["changes"]
         assert [(each["who"], each["what"], each["status"]) for each in changes] == [
+            ("admin-token for änna?", "POST /model/rollback?round=8", 404),
             ("admin-token", "POST /model/rollback?round=7", 404),
             ("admin-token", "GET /reset", 200),
             ("operate-token", "POST /reset", 403),
             ("operate-token", "POST /", 503),
         ], "strangers and those who only read are not"
         assert {each["from"] for each in changes} == {"127.0.0.1"}
-        assert [each["n"] for each in changes] == [4, 3, 2, 1]
+        assert [each["n"] for each in changes] == [5, 4, 3, 2, 1]
         assert asked(server, "GET", "/audit", "operate") == 403
         assert reached(server, tmp_path).audit(2)["changes"] == changes[:2]
     kept = (tmp_path / "data" / "audit.jsonl").read_text()

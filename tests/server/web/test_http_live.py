@@ -96,6 +96,11 @@ def test_the_history_can_be_asked_for_in_parts(server: ServerProcess, join: Join
     assert [item["round"] for item in newest] == numbers[2:]
     assert newest[0]["clients"]["pi-1"]["samples"] == 10
     assert server.get(f"/rounds/{numbers[0]}")["clients"]["pi-1"]["samples"] == 10
+    told = server.get("/clients/pi-1/history")
+    assert told["events"][-1]["kind"] == "connected"
+    assert told["came"]["training_complete"]["messages"] >= 3
+    assert told["health"] is None
+    assert server.request("GET", "/clients/nobody/history")[:2] == (404, {"error": "there is no client nobody"})
 
 
 def test_a_running_round_shows_its_parts_so_far(server: ServerProcess, join: Join) -> None:
@@ -106,6 +111,7 @@ def test_a_running_round_shows_its_parts_so_far(server: ServerProcess, join: Joi
         assert (record["state"], record["updates"], record["ended"]) == ("running", 1, None)
         assert record["clients"]["pi-1"]["samples"] == 10
         assert record["clients"]["pi-2"]["replied"] is None
+    assert list(server.get("/rounds?limit=1&client=pi-1")["rounds"][0]["clients"]) == ["pi-1"]
     assert server.get("/rounds?limit=1")["rounds"][0]["updates"] == 1
 
 
