@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 try:
-    from isal.isal_zlib import crc32  # ten times as quick; no wheel for a 32-bit Pi
+    from isal.isal_zlib import crc32 as _crc32  # ten times as quick; no wheel for a 32-bit Pi
 except ImportError:
-    from zlib import crc32
+    from zlib import crc32 as _crc32
 
-__all__ = ["crc32", "sync_folder", "write_at"]
+crc32: Callable[..., int] = _crc32
+"""See :func:`zlib.crc32`."""
 
 
 def write_at(file: int, data: bytes | memoryview, start: int) -> None:
