@@ -41,6 +41,13 @@ class Digamma(keras.layers.Layer):  # type: ignore[misc]
         return tf.math.digamma(x * x + 1.0)
 
 
+class Hue(keras.layers.Layer):  # type: ignore[misc]
+    """A layer that TensorFlow itself cannot differentiate."""
+
+    def call(self, x: Any) -> Any:
+        return tf.raw_ops.AdjustHue(images=x, delta=0.1)
+
+
 REFUSED: dict[str, tuple[Layers, str]] = {
     "noise": (
         lambda: [L.Flatten(), L.Dense(4), L.GaussianNoise(0.5)],
@@ -50,6 +57,10 @@ REFUSED: dict[str, tuple[Layers, str]] = {
     "long GRU": (lambda: [L.UpSampling1D(6), L.GRU(4)], r"gru.*: a recurrent layer of 144 steps is not unrolled .* 128 at most"),
     "gelu": (lambda: [L.Flatten(), L.Dense(4, "gelu")], r"Erfc \(layer dense.*\): not among .* approximate=True"),
     "unknown operation": (lambda: [L.Flatten(), L.Dense(4), Digamma()], "Digamma.*: not among .*; replace the layer"),
+    "operation without a gradient": (
+        lambda: [L.Flatten(), L.Dense(12), L.Reshape((2, 2, 3)), Hue(), L.Flatten()],
+        r"^AdjustHue \(.*AdjustHue\): this operation has no gradient; replace the layer or function that uses it",
+    ),
     "overlapping pool": (
         lambda: [L.Conv1D(4, 3), L.MaxPooling1D(3, strides=1), L.Flatten()],
         "MaxPool .*: .* use strides equal to pool_size",

@@ -32,7 +32,8 @@ def test_install_brings_a_release_by_whatever_way_and_run_goes_live_with_it(
     pi, settings = fleet["pi-1"], "cat /etc/bramble/client.toml"
     before = pi.output(settings)
     pi.run("rm -f /opt/bramble/client/releases/*/*.whl")  # with it, other settings need nothing to be sent
-    controller.host_variables["pi-1"]["client_sample_every"] = "4s"
+    given = {"client_sample_every": "4s", "client_ask_daily": 3}
+    controller.host_variables["pi-1"].update(given)
     try:
         lacking = controller.deploy("--tags", "run", *LIMIT, source=source)
         assert lacking.failed == ["pi-1"]
@@ -42,6 +43,7 @@ def test_install_brings_a_release_by_whatever_way_and_run_goes_live_with_it(
         assert pi.output(settings) == before
         controller.deploy("--tags", "run", *LIMIT, source=source).ok()
     finally:
-        del controller.host_variables["pi-1"]["client_sample_every"]
-    assert 'sample_every = "4s"' in pi.output(settings)
+        for variable in given:
+            del controller.host_variables["pi-1"][variable]
+    assert {'sample_every = "4s"', "ask_daily = 3"} <= set(pi.output(settings).splitlines())
     api.wait_for(CLIENTS)

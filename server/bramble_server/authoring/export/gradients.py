@@ -45,7 +45,7 @@ def unsupported(op: Any, what: str, remedy: str) -> ExportError:
 def no_gradient(error: LookupError) -> ExportError:
     """Build the refusal of an operation that TensorFlow itself cannot differentiate."""
     kind = (re.findall(r"type: (\w+)", str(error)) or re.findall(r": (\w+)", str(error)) or ["an operation"])[0]
-    where = re.findall(r"operation '([^']+)'", str(error))
+    where = re.findall(r"operation ?'([^']+)'", str(error))
     return ExportError(
         f"{kind}{f' ({where[0]})' if where else ''}: this operation has no gradient; replace the layer or function that uses it"
     )
