@@ -29,6 +29,8 @@ from bramble_server import foundation
 from bramble_server.settings import Alone
 
 CLIENTS, ROUNDS, REPEATS = 100, 3, 7
+FEW, FEW_ROUNDS = 20, 10
+"""As many as the other figures of ``climate`` have: each knows a stretch of a third of a year."""
 MANY, MANY_ROUNDS = 1000, 3
 Call = tuple[str, dict[str, NDArray[Any]]]
 

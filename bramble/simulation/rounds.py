@@ -21,7 +21,8 @@ from bramble_client.learn.trainer import Result
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import FEATURES
 from bramble_protocol.layout import Weights
-from bramble_protocol.messages import ClientUpdate, Delivery
+from bramble_protocol.messages import ClientUpdate, Delivery, TrainingComplete
+from bramble_protocol.sections import Section
 from bramble_server.disk import write_at
 from bramble_server.foundation import Foundation
 from bramble_server.learning import strategies
@@ -258,8 +259,7 @@ class Simulation:
         try:
             if isinstance(result, str):
                 return Failed(event.client, event.round, result)
-            delivery = Delivery.from_wire(result.complete.to_wire(asked), asked.layout)
-            open_round.take([(event.client, delivery, asked)])
+            open_round.take([(event.client, as_read(result.complete, asked), asked)])
             open_round.fold(event.client)
         except BrambleError as error:
             return Failed(event.client, event.round, str(error))
@@ -338,6 +338,17 @@ class Simulation:
 def on_the_wire(request: Request) -> dict[str, ClientUpdate]:
     """Return what each client is asked as it reads it: through the form and the codecs in which it travels."""
     return {client: came for alike, update in request for came in [ClientUpdate.from_wire(update.to_wire(FEATURES))] for client in alike}
+
+
+def as_read(complete: TrainingComplete, asked: ClientUpdate) -> Delivery:
+    """Return an answer as a server reads it: through the form and the codec in which it travels, if that changes any of its numbers."""
+    if complete.encoding != "float32":
+        return Delivery.from_wire(complete.to_wire(asked), asked.layout)
+    beside = {name: Section("float32", vector.data) for name, vector in complete.sections.items()}
+    return Delivery(
+        complete.round, complete.layout, complete.encoding, complete.weights.data, complete.samples, complete.metrics, complete.timing,
+        asked.model, complete.steps, complete.since, beside, complete.counts,
+    )  # fmt: skip
 
 
 def _pooled(means: Mapping[str, float], places: Sequence[Place]) -> float:

@@ -15,6 +15,7 @@ from bramble.simulation.scenario import Scenario
 from bramble_client.learn import local_state
 from bramble_protocol.codecs import encoded_size
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.messages import ClientUpdate, Delivery, TrainingComplete
 from tests.bramble.simulated import MANIFEST, simulated
 
 pytestmark = pytest.mark.slow
@@ -42,6 +43,17 @@ def test_updates_travel_as_they_would_whatever_the_workers(settings: dict[str, A
     assert played[-1].error < played[0].error
     assert left(simulation) == left(again)
     assert all(rest > 0 for rest in left(simulation)) == (encoding == "topk-0.01")
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "scaffold"])
+def test_what_no_codec_changes_counts_as_if_it_had_travelled(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, short = simulated(4, strategy=strategy)
+
+    def travelled(complete: TrainingComplete, asked: ClientUpdate) -> Delivery:
+        return Delivery.from_wire(complete.to_wire(asked), asked.layout)
+
+    monkeypatch.setattr("bramble.simulation.rounds.as_read", travelled)
+    assert simulated(4, strategy=strategy)[1] == short
 
 
 @pytest.mark.parametrize("discipline", [{}, {"discipline": "asynchronous", "buffer": 4}])
