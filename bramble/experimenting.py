@@ -1,19 +1,20 @@
-"""``bramble experiment``: a grid of simulations from one file, which may be stopped and gone on with, and one report of all."""
+"""``bramble experiment``: a grid of simulations, or of a fleet's rounds, from one file, which may be stopped and gone on with."""
 
 from __future__ import annotations
 
-import csv
 import json
+import shlex
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bramble.settings import ExperimentSettings
-from bramble.simulation import grid, report
-from bramble.simulation.results import SUMMARY, Folder
+from bramble.settings import ExperimentSettings, SimulateSettings
+from bramble.side_by_side import SideBySide
+from bramble.simulation import grid, report, results
 from bramble.simulation.rounds import Played
 from bramble.simulation.run import INTERRUPTED, Run
 from bramble_protocol import BrambleError
@@ -31,13 +32,13 @@ def run(settings: ExperimentSettings) -> int:
     """
     console = Console(highlight=False)
     try:
-        experiment, cells = played(settings, console)
+        experiment, cells, words = played(settings, console)
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on with what is left.", soft_wrap=True)
         return 130
-    folder, metric = place(settings), experiment.metric
+    folder = place(settings)
     console.print()
-    for written in report.write(experiment, cells, folder, f"{metric.name}, {metric.unit}"):
+    for written in report.write(experiment, cells, folder, words):
         console.print(str(written), soft_wrap=True)
     if not (folder / "curves.png").exists():
         console.print("No curves were drawn: that takes pip install 'bramble-fl[simulation]'", soft_wrap=True)
@@ -49,28 +50,55 @@ def place(settings: ExperimentSettings) -> Path:
     return settings.out or Path(settings.file).with_suffix("")
 
 
-def played(settings: ExperimentSettings, console: Console) -> tuple[grid.Experiment, list[report.Repeats]]:
-    """Run what of an experiment was not run yet; return it with what each of its cells came to.
+def played(settings: ExperimentSettings, console: Console) -> tuple[grid.Experiment[Any], list[report.Repeats], report.Words]:
+    """Run what of an experiment was not run yet; return it with what each of its cells came to, and how a report tells of it.
 
     Raises
     ------
     BrambleError
-        If it cannot begin, or a simulation cannot go on; what was run is kept.
+        If it cannot begin, or a run cannot go on; what was run is kept.
     KeyboardInterrupt
         If somebody stopped it.
     """
-    experiment, folder = grid.read(Path(settings.file), settings), place(settings)
-    _claim(folder, experiment.title)
+    path, folder = Path(settings.file), place(settings)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        found = _run(experiment, folder, progress)
-    return experiment, [
-        report.Repeats(cell, {seed: _summary(at) for seed, at in paths.items()}, {seed: _rounds(at) for seed, at in paths.items()})
-        for cell, paths in zip(experiment.cells, found, strict=True)
+    progress = Progress(*columns, console=console, disable=not console.is_terminal)
+    experiment: grid.Experiment[Any]
+    if grid.is_of_a_fleet(path):
+        experiment = grid.read_fleet(path)
+        fleet = SideBySide(experiment, settings)
+        _claim(folder, experiment.title)
+        with progress:
+            found, words = fleet.run(folder / "runs", progress), fleet.words
+    else:
+        experiment = grid.read(path, settings)
+        _claim(folder, experiment.title)
+        with progress:
+            found = _run(experiment, folder, progress)
+        words = _words(experiment, results.read(next(iter(found[0].values())))["machine"]["runtime"])
+    both: zip[tuple[grid.Cell[Any], dict[int, Path]]] = zip(experiment.cells, found, strict=True)
+    repeats = [
+        report.Repeats(
+            cell, {seed: results.read(at) for seed, at in paths.items()}, {seed: results.rounds_of(at) for seed, at in paths.items()}
+        )
+        for cell, paths in both
     ]
+    return experiment, repeats, words
 
 
-def _run(experiment: grid.Experiment, folder: Path, progress: Progress) -> list[dict[int, Path]]:
+def _words(experiment: grid.Experiment[SimulateSettings], runtime: str) -> report.Words:
+    metric = Run(experiment.common).metric
+    clients = "Several numbers of" if experiment.varies("clients") else experiment.common.clients
+    return report.Words(
+        f"held-out {metric.name}, {metric.unit}",
+        f"{clients} clients, simulated",
+        "the last model's on what no client trained on",
+        f"bramble experiment {shlex.quote(experiment.path.name)}",
+        f"Trained by {runtime} {version(runtime.replace('_', '-'))}. The same seeds give these models, bit by bit:",
+    )
+
+
+def _run(experiment: grid.Experiment[SimulateSettings], folder: Path, progress: Progress) -> list[dict[int, Path]]:
     """Run what was not run yet, with a line for each; return by cell and seed where the results are."""
     bar = progress.add_task("simulations", total=len(experiment.cells) * len(experiment.seeds))
     found: list[dict[int, Path]] = []
@@ -79,7 +107,7 @@ def _run(experiment: grid.Experiment, folder: Path, progress: Progress) -> list[
         for seed, settings in cell.settings.items():
             ready, label = Run(settings), f"{cell.label}, seed {seed}"
             at = folder / "runs" / ready.name
-            kept = _finished(at)
+            kept = results.finished(at)
             summary, metric = kept or _simulated(ready, at, progress, label), ready.metric
             told = f"{metric.name} {summary['error']:.3f} {metric.unit}, baseline {summary['baseline']:.3f}"
             progress.console.print(f"{label}: {told}{'  (kept)' if kept else ''}", soft_wrap=True)
@@ -107,37 +135,18 @@ def _claim(folder: Path, title: str) -> None:
 
 def _simulated(ready: Run, at: Path, progress: Progress, label: str) -> Mapping[str, Any]:
     """Run one simulation and keep its results; return their summary."""
-    results = Folder(at, ready.about)
+    folder = results.Folder(at, ready.about)
     bar = progress.add_task(label, total=ready.settings.rounds)
 
     def told(played: Played) -> None:
-        results.add(played)
+        folder.add(played)
         progress.update(bar, advance=1)
 
     outcome = ready.play(told)
     progress.remove_task(bar)
     if outcome.stopped == INTERRUPTED:
         raise KeyboardInterrupt
-    results.write(outcome.played, {**outcome.summary, "machine": outcome.machine})
+    folder.write(outcome.played, {**outcome.summary, "machine": outcome.machine})
     if outcome.stopped:
         raise BrambleError(f"{label}: {outcome.stopped}")
     return outcome.summary
-
-
-def _finished(at: Path) -> Mapping[str, Any] | None:
-    """Return the summary of a simulation that was run before, None if it was not, or not to its end."""
-    try:
-        found = _summary(at)
-    except (OSError, ValueError):
-        return None
-    return found if found.get("finished") else None
-
-
-def _summary(at: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((at / SUMMARY).read_text("utf-8"))
-    return found
-
-
-def _rounds(at: Path) -> list[dict[str, str]]:
-    with (at / "rounds.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))

@@ -124,13 +124,16 @@ def of_values(cls: type[S], given: Mapping[str, Any]) -> S:
     SettingError
         Naming each that is unknown, missing or wrong.
     """
-    for name in given:
+    for name, value in given.items():
         if name not in cls.model_fields:
             raise SettingError(f"{name} is no setting{_meant(name, cls.model_fields)}; there are {', '.join(cls.model_fields)}")
+        if fault := _true_for_a_number(name, value, cls):
+            raise SettingError(f"{name}: {fault.sentence}", [fault])
     try:
         return _built(cls, lambda init, environment: (init,), dict(given))
     except ValidationError as error:
-        raise SettingError("; ".join(f"{'.'.join(map(str, item['loc'][:1]))}: {_message(item)}" for item in error.errors())) from None
+        faults = [Fault(".".join(map(str, item["loc"][:1])), _message(item)) for item in error.errors()]
+        raise SettingError("; ".join(f"{fault.key}: {fault.sentence}" for fault in faults), faults) from None
 
 
 def commands(table: str) -> tuple[type[BaseSettings], ...]:
@@ -223,9 +226,15 @@ def _of_table(path: Path, content: Mapping[str, Any], table: str, cls: type[Base
         )
     chosen = _known(values, cls)
     for name, value in chosen.items():
-        if isinstance(value, bool) and _core(cls.model_fields[name].annotation) is not bool:  # which would be read as 1 or 0
-            raise SettingError(f"'{name}' in the TOML file: {value!r} is no value for it", [Fault(name, f"{value!r} is no value for it")])
+        if fault := _true_for_a_number(name, value, cls):
+            raise SettingError(f"'{name}' in the TOML file: {fault.sentence}", [fault])
     return chosen
+
+
+def _true_for_a_number(name: str, value: Any, cls: type[BaseSettings]) -> Fault | None:
+    """Return what is wrong with true or false where it is no value, but would be read as 1 or 0."""
+    wrong = isinstance(value, bool) and _core(cls.model_fields[name].annotation) is not bool
+    return Fault(name, f"{value!r} is no value for it") if wrong else None
 
 
 def _known(values: Any, cls: type[BaseSettings]) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def experiment(file: str | Path, out: Path | None = None, **settings: Any) -> Ex
     Parameters
     ----------
     file
-        The experiment: a title, ``[simulate]`` for all of its simulations, and ``[grid]`` with lists of what differs.
+        The experiment: a title, ``[simulate]`` or ``[fleet]`` for all of its runs, and ``[grid]`` with lists of what differs.
     out
         Folder for the results; by default the file's name without its ending.
     settings
@@ -87,9 +87,9 @@ def experiment(file: str | Path, out: Path | None = None, **settings: Any) -> Ex
         If it cannot begin, or a simulation cannot go on; what was run is kept.
     """
     given = flags.of_values(ExperimentSettings, {"file": str(file), "out": out, **settings})
-    found, cells = experimenting.played(given, Console(quiet=True))
+    found, cells, words = experimenting.played(given, Console(quiet=True))
     folder = experimenting.place(given)
-    report.write(found, cells, folder, f"{found.metric.name}, {found.metric.unit}")
+    report.write(found, cells, folder, words)
     lines = [
         {"cell": each.cell.label, "seed": seed, **{name: _number(value) for name, value in row.items()}}
         for each in cells

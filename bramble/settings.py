@@ -95,16 +95,29 @@ class SimulateSettings(RoundSettings, WorkersSettings):
     )
 
 
-class ExperimentSettings(WorkersSettings):
+class SideBySideSettings(RoundSettings):
+    """What the table ``[fleet]`` of an experiment says: how one run of a running fleet goes."""
+
+    task: str | None = Field(None, description="Which of the server's tasks is learnt; its first without it.")
+    rounds: int = Field(10, ge=1, le=1000, description="How many rounds.")
+    every: Seconds = Field(0.0, ge=0, le=1e7, description="Time between two rounds, in which clients measure anew, such as 1h.")
+    generate: int | None = Field(None, ge=1, le=10_000, description="Readings that clients take before each round (evaluation mode).")
+
+
+class ExperimentSettings(WorkersSettings, ReachSettings):
     """Run a grid of simulations from one file, and write a report. Each has several seeds, and it a table, curves and how to repeat it.
 
     What was run is kept: after Ctrl-C, or with values added to the grid, the same command runs what is left.
+    A file with [fleet] has the clients of --server learn all of it side by side, each run as a task of its own.
     """
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_EXPERIMENT_", extra="ignore")
 
-    file: str = Field(description="The experiment: a title, [simulate] for all of its simulations, and [grid] with lists of what differs.")
+    file: str = Field(
+        description="The experiment: a title, [simulate] or [fleet] for all of its runs, and [grid] with lists of what differs."
+    )
     out: Path | None = Field(None, description="Folder for the results; by default the file's name without its ending.")
+    key: Path | None = Field(None, description="Sign a fleet's graphs with this private key, for clients in private mode.")
 
 
 class PrivacyPlanSettings(BaseSettings):

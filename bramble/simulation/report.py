@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import platform
-import shlex
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ COLUMNS = ("cell", "seed", "error", "baseline", "unit", "committed", "simulated_
 class Repeats:
     """A cell with what each of its seeds came to."""
 
-    cell: Cell
+    cell: Cell[Any]
     summaries: Mapping[int, Mapping[str, Any]]
     """By seed, as a simulation's ``summary.json`` has them."""
     rounds: Mapping[int, Sequence[Mapping[str, str]]]
@@ -57,13 +56,29 @@ class Repeats:
         return xs, [statistics.mean(each) for each in errors], [min(each) for each in errors], [max(each) for each in errors]
 
 
-def write(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metric: str) -> list[Path]:
+@dataclass(frozen=True)
+class Words:
+    """What a report says of where its figures come from."""
+
+    metric: str
+    """What the error is called, with its unit."""
+    who: str
+    """Who learnt."""
+    error: str
+    """Whose error it is, and on what."""
+    command: str
+    """With which it is repeated."""
+    again: str
+    """What then comes of it."""
+
+
+def write(experiment: Experiment[Any], cells: Sequence[Repeats], folder: Path, words: Words) -> list[Path]:
     """Write ``cells.csv``, ``curves.png`` and ``.svg``, and ``report.md``; return them.
 
     Parameters
     ----------
-    metric
-        What the error is called, with its unit.
+    words
+        Where its figures come from.
 
     Raises
     ------
@@ -76,9 +91,9 @@ def write(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metric
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows(cells))
-        curves = _drawn(experiment, cells, folder, metric)
+        curves = _drawn(experiment, cells, folder, words)
         page = folder / "report.md"
-        page.write_text(_page(experiment, cells, metric, curves), "utf-8")
+        page.write_text(_page(experiment, cells, words, curves), "utf-8")
     except OSError as error:
         raise BrambleError(f"out: {folder} cannot be written to ({error.strerror})") from error
     return [page, table, *curves]
@@ -91,7 +106,7 @@ def rows(cells: Sequence[Repeats]) -> Iterator[dict[str, Any]]:
             yield {"cell": each.cell.label, "seed": seed, **{name: summary.get(name) for name in COLUMNS[2:]}}
 
 
-def _drawn(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metric: str) -> list[Path]:
+def _drawn(experiment: Experiment[Any], cells: Sequence[Repeats], folder: Path, words: Words) -> list[Path]:
     try:
         import matplotlib as mpl
     except ModuleNotFoundError:
@@ -103,7 +118,7 @@ def _drawn(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metri
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     panes = figure.subplots(1, 2, sharey=True)
-    for pane, column, name in zip(panes, ("round", "ended"), ("round", "simulated seconds"), strict=True):
+    for pane, column, name in zip(panes, ("round", "ended"), ("round", "seconds"), strict=True):
         for each in cells:
             xs, mean, low, high = each.curve(column)
             [line] = pane.plot(xs, mean, label=each.cell.label, linewidth=1.5)
@@ -112,7 +127,7 @@ def _drawn(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metri
         pane.set_xlabel(name)
         pane.xaxis.set_major_locator(MaxNLocator(integer=True))
         pane.grid(alpha=0.25)
-    panes[0].set_ylabel(f"held-out {metric}")
+    panes[0].set_ylabel(words.metric)
     figure.suptitle(experiment.title)
     handles, labels = panes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize="small")
@@ -123,17 +138,16 @@ def _drawn(experiment: Experiment, cells: Sequence[Repeats], folder: Path, metri
     return paths
 
 
-def _page(experiment: Experiment, cells: Sequence[Repeats], metric: str, curves: Sequence[Path]) -> str:
-    many, first = len(experiment.seeds) > 1, experiment.cells[0].settings[experiment.seeds[0]]
+def _page(experiment: Experiment[Any], cells: Sequence[Repeats], words: Words, curves: Sequence[Path]) -> str:
+    many = len(experiment.seeds) > 1
     best, aimed = max(cells, key=lambda each: each.gain), any(each.reached for each in cells)
     lines = [
         f"# {experiment.title}",
         "",
-        f"{first.clients if 'clients' not in experiment.cells[0].values else 'Several numbers of'} clients, simulated, "
-        f"{len(experiment.cells)} cells of {len(experiment.seeds)} seed{'s' * many} ({', '.join(map(str, experiment.seeds))}). "
-        f"The error is the last model's on what no client trained on{', mean and standard deviation over the seeds' * many}.",
+        f"{words.who}, {len(experiment.cells)} cells of {len(experiment.seeds)} seed{'s' * many} "
+        f"({', '.join(map(str, experiment.seeds))}). The error is {words.error}{', mean and standard deviation over the seeds' * many}.",
         "",
-        _row("cell", f"held-out {metric}", "below the baseline", "simulated time", "sent by clients", *["attack's aim reached"] * aimed),
+        _row("cell", words.metric, "below the baseline", "time", "sent by clients", *["attack's aim reached"] * aimed),
         "|---" * (5 + aimed) + "|",
     ]
     for each in cells:
@@ -145,21 +159,20 @@ def _page(experiment: Experiment, cells: Sequence[Repeats], metric: str, curves:
     if curves:
         band = "; the bands go from the least to the greatest of the seeds" if many else ""
         lines += [
-            f"![Held-out error by round and by simulated time]({curves[0].name})",
+            f"![Error by round and by time]({curves[0].name})",
             "",
-            f"Curves by round and by simulated time{band}.",
+            f"Curves by round and by time{band}.",
             "",
         ]
-    runtime = next(iter(cells[0].summaries.values()))["machine"]["runtime"]
     lines += [
         "## To repeat it",
         "",
         "```console",
-        f"bramble experiment {shlex.quote(experiment.path.name)}",
+        words.command,
         "```",
         "",
-        f"Bramble {version('bramble-fl')}, {runtime} {version(runtime.replace('_', '-'))}, numpy {version('numpy')}, "
-        f"Python {platform.python_version()}, {platform.machine()}. The same seeds give these models, bit by bit:",
+        f"Bramble {version('bramble-fl')}, numpy {version('numpy')}, Python {platform.python_version()}, {platform.machine()}. "
+        f"{words.again}",
         "",
         _row("cell", *(f"seed {seed}" for seed in experiment.seeds)),
         "|---" * (1 + len(experiment.seeds)) + "|",

@@ -1,4 +1,4 @@
-"""What a simulation leaves behind: a line a round and a line a client and round, as CSV and as Parquet, and a summary."""
+"""What a run leaves behind: a line a round and a line a client and round, as CSV and as Parquet, and a summary."""
 
 from __future__ import annotations
 
@@ -112,6 +112,33 @@ class Folder:
         for name, rows in tables.items():
             pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), self._path / f"{name}.parquet")
         return True
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return a run's summary.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is none.
+    """
+    found: dict[str, Any] = json.loads((folder / SUMMARY).read_text("utf-8"))
+    return found
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """Return the summary of a run that came to its end before; None if it did not."""
+    try:
+        found = read(folder)
+    except (OSError, ValueError):
+        return None
+    return found if found.get("finished") else None
+
+
+def rounds_of(folder: Path) -> list[dict[str, str]]:
+    """Return a run's rounds as its table has them."""
+    with (folder / f"{ROUNDS}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def round_row(played: Played) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_each_setting_is_there_with_its_whole_variable(name: str, cls: type[Base
 
 def test_brackets_are_said_as_they_are() -> None:
     text = " ".join(told("bramble", "experiment").split())
-    assert "a title, [simulate] for all of its simulations, and [grid] with lists of what differs" in text
+    assert "a title, [simulate] or [fleet] for all of its runs, and [grid] with lists of what differs" in text
     assert "TOML file; its table [experiment] may set any of these. [env: BRAMBLE_CONFIG]" in text
 
 

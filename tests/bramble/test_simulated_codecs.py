@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bramble.settings import WorkersSettings
+from bramble.settings import SimulateSettings, WorkersSettings
 from bramble.simulation import grid
 from bramble.simulation.rounds import Played, Simulation
 from bramble.simulation.scenario import Scenario
@@ -82,7 +82,7 @@ def test_another_seed_rounds_otherwise() -> None:
     assert len({simulated(3, 1, seed=seed, codec="int8", epochs=1)[0].digest for seed in (1, 2)}) == 2
 
 
-def experiment(tmp_path: Path, text: str) -> grid.Experiment:
+def experiment(tmp_path: Path, text: str) -> grid.Experiment[SimulateSettings]:
     path = tmp_path / "codecs.toml"
     path.write_text(text)
     return grid.read(path, WorkersSettings(workers=1))
