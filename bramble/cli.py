@@ -192,7 +192,7 @@ model.command("get")(flags.command(GetModelSettings, "fleet", _room("bramble.mod
 model.command("pin")(flags.command(PinSettings, "fleet", _room("bramble.model", "server", "pin")))
 model.command("unpin")(flags.command(UnpinSettings, "fleet", _room("bramble.model", "server", "unpin")))
 app.command("reset")(flags.command(ResetSettings, "fleet", _room("bramble.resetting", "server")))
-app.command("support")(flags.command(SupportSettings, "fleet", _room("bramble.supporting", "server")))
+app.command("support")(flags.command(SupportSettings, "fleet", _room("bramble.supporting", "client")))
 app.command("predict")(flags.command(PredictSettings, "predict", _room("bramble.predict", "client")))
 app.command("simulate")(flags.command(SimulateSettings, "simulate", _room("bramble.simulating", "server,client")))
 app.command("experiment")(flags.command(ExperimentSettings, "experiment", _room("bramble.experimenting", "server,client")))

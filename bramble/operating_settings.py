@@ -28,8 +28,9 @@ class ResetSettings(TaskSettings):
 class SupportSettings(OperatorSettings):
     """Gather what somebody needs who is to help, in one archive.
 
-    Versions, settings without what may be a secret, this machine, the services' logs of two days, and, where the server answers, how it and
-    its clients are and what its rounds came to. No token, key, password, reading or weight is in it; look into it before you send it.
+    Versions, settings without what may be a secret and whether they work out, this machine, a self-test of the sensors, the services' logs
+    of two days, and, where the server answers, how it and its clients are and what its rounds came to. No token, key, password, reading or
+    weight is in it; look into it before you send it.
     """
 
     output: Path = Field(Path("bramble-support.tar.gz"), description="The archive; one that is there is not replaced.")

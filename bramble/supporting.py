@@ -17,11 +17,11 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from bramble import terminal
-from bramble.api import Server, ServerError
-from bramble.flags import SECRETIVE
+from bramble import flags, settings_check, terminal
 from bramble.operating_settings import SupportSettings
+from bramble_client.settings import ClientSettings
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.printable import printable
 
 LINES = 5000
 """Lines of the log, the newest of two days."""
@@ -64,6 +64,7 @@ def _parts(settings: SupportSettings) -> Iterator[tuple[str, str]]:
     for path in sorted(settings.settings_in.glob("*.toml")):
         if path.name != "tokens.toml":
             yield f"settings/{path.name}", _settings(path)
+    yield "selftest.txt", "".join(f"{printable(scrubbed(line), None)}\n" for line in _selftest(settings.settings_in))
     yield "log.txt", _log()
     yield from _of_server(settings)
 
@@ -94,7 +95,7 @@ def _shown(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [_shown(each, name) for each in value]
     if isinstance(value, str):
-        return HIDDEN if any(word in name.lower() for word in (*SECRETIVE, "login", "secret")) else scrubbed(value)
+        return HIDDEN if any(word in name.lower() for word in (*flags.SECRETIVE, "login", "secret")) else scrubbed(value)
     return value
 
 
@@ -103,8 +104,40 @@ def scrubbed(text: str) -> str:
     return _SECRET.sub(HIDDEN, text)
 
 
+def _selftest(folder: Path) -> Iterator[str]:
+    """Yield what is wrong with the settings, and of each client's sensors whether they work, without what they measure."""
+    for path in sorted(path for name in settings_check.SETTINGS for path in folder.glob(name)):
+        problems = [f"FAIL {problem}" for problem in settings_check.check(path)]
+        yield from problems or [f"ok   {path}"]
+        if path.name.startswith("client") and not problems:
+            yield from _sensors(path)
+
+
+def _sensors(path: Path) -> Iterator[str]:
+    try:  # whatever a sensor, its driver or a missing library does: that it does is what a helper is to see
+        from bramble_client.commands import startup
+        from bramble_client.hal.selftest import selftest
+
+        board = startup.open_sensors(flags.of_file(ClientSettings, "client", path, flags.document(path)), remember=False)
+        try:
+            for check in selftest(board):
+                yield f"{'ok  ' if check.passed else 'FAIL'} {check.sensor}: {check.what}: {check.told}"
+        finally:
+            board.close()
+    except Exception as error:
+        yield f"FAIL sensors of {path.name}: {error}"
+
+
 def _log() -> str:
-    command = ["journalctl", "--unit=bramble-*", "--since=-2d", f"--lines={LINES}", "--no-pager", "--output=short-iso"]
+    command = [
+        "journalctl",
+        "--namespace=+bramble",
+        "--unit=bramble-*",
+        "--since=-2d",
+        f"--lines={LINES}",
+        "--no-pager",
+        "--output=short-iso",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except FileNotFoundError:
@@ -115,6 +148,11 @@ def _log() -> str:
 
 
 def _of_server(settings: SupportSettings) -> Iterator[tuple[str, str]]:
+    try:
+        from bramble.api import Server, ServerError  # a Pi has no HTTP library
+    except ModuleNotFoundError:
+        yield "server.txt", f"{NOT_THERE}a client asks no server over HTTP; take the server's archive where it runs\n"
+        return
     try:
         server = Server.of(settings)
         status = server.status()

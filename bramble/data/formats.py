@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bramble_protocol.errors import BrambleError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-ABOVE = 10
-"""Lines that may stand above the names of the columns."""
-SEPARATORS = (";", "\t", "|", ",")
-OFF = ("unavailable", "unknown", "none", "")
-"""What Home Assistant writes where a sensor says nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +29,8 @@ class Format:
     """Of a form with one reading a line: the columns of the sensor and of its value."""
     held: bool = False
     """Whether a value stays until the next line of its sensor: only changes are in it."""
+    units: str = ""
+    """How a unit is said where the file does not have it, and the program writes several."""
     prepare: Callable[[DataFrame], DataFrame] | None = None
     """What has to be done to its cells first."""
 
@@ -51,14 +46,53 @@ def _weewx(frame: DataFrame) -> DataFrame:
 
 
 def _isd(frame: DataFrame) -> DataFrame:
-    """Take NOAA's integrated surface data apart: tenths with a sign, then a quality, such as +0050,1."""
+    """Take NOAA's integrated surface data apart: tenths with a sign, then a quality, such as +0050,1; 3 and 7 are known to be wrong."""
     for name in ("TMP", "SLP"):
         if name in frame:
-            tenths = frame[name].str.partition(",")[0]
+            parts = frame[name].str.partition(",")
             frame[name] = [
-                "" if not cell or cell.lstrip("+-") in ("9999", "99999") else str(int(cell) / 10) if cell.lstrip("+-").isdigit() else cell
-                for cell in tenths
+                "" if not cell or quality in ("3", "7") or cell.lstrip("+-") in ("9999", "99999") else _tenths(cell)
+                for cell, quality in zip(parts[0], parts[2], strict=True)
             ]
+    return _one_a_time(frame, "DATE", [name for name in ("TMP", "SLP") if name in frame])
+
+
+def _tenths(cell: str) -> str:
+    return str(int(cell) / 10) if cell.lstrip("+-").isdigit() else cell
+
+
+def _one_a_time(frame: DataFrame, time: str, columns: list[str]) -> DataFrame:
+    """Leave out lines without any reading, such as summaries of a day, and take for each time the first reading that a line of it has."""
+    found = frame[[time, *columns]].replace("", None)
+    return found.dropna(how="all", subset=columns).groupby(time, sort=False, as_index=False).first().fillna("")
+
+
+HOURLY = {"HourlyDryBulbTemperature": "temperature", "HourlyRelativeHumidity": "humidity", "HourlyStationPressure": "pressure"}
+
+
+def _lcd(frame: DataFrame) -> DataFrame:
+    """Take off what NOAA's local climatological data mark a value with (49s, 49*), and tell its units by the air's pressure."""
+    import pandas as pd
+
+    columns = [name for name in HOURLY if name in frame]
+    for name in columns:
+        frame[name] = frame[name].str.replace(r"[^\d.+-]+$", "", regex=True)
+    frame = _one_a_time(frame, "DATE", columns)
+    pressures = pd.to_numeric(frame.get("HourlyStationPressure", pd.Series(dtype=str)), errors="coerce").dropna()
+    if pressures.empty:
+        return frame
+    us = pressures.median() < 40  # inHg; the same in hPa is near 1,000
+    return frame.rename(
+        columns={
+            "HourlyDryBulbTemperature": f"HourlyDryBulbTemperature ({'°F' if us else '°C'})",
+            "HourlyStationPressure": f"HourlyStationPressure ({'inHg' if us else 'hPa'})",
+        }
+    )
+
+
+def _short_years(frame: DataFrame) -> DataFrame:
+    """Write years in full: 1/13/23 is of 2023."""
+    frame["Date & Time"] = frame["Date & Time"].str.replace(r"^(\d{1,2}[/.-]\d{1,2}[/.-])(\d\d)(?!\d)", r"\g<1>20\2", regex=True)
     return frame
 
 
@@ -67,7 +101,8 @@ FORMATS = (
     Format(
         "history of Home Assistant", ("entity_id", "state", "last_changed"), "last_changed", "UTC", long=("entity_id", "state"), held=True,
     ),
-    Format("statistics of Home Assistant", ("statistic_id", "start", "mean"), "start", "UTC", long=("statistic_id", "mean")),
+    Format("statistics of Home Assistant", ("statistic_id", "start", "mean"), "start", long=("statistic_id", "mean")),
+    Format("statistics of Home Assistant", ("statistic_id", "start_ts", "mean"), "start_ts", long=("statistic_id", "mean")),
     Format(
         "archive of WeeWX", ("dateTime", "usUnits"), "dateTime", "UTC",
         {"outTemp (°F)": "temperature (°F)", "outTemp (°C)": _T, "outHumidity": _H,
@@ -79,142 +114,46 @@ FORMATS = (
         {"Temperature": _T, "Humidity": _H, "CO2": _C, "Pressure": _P},
     ),
     Format(
-        "hourly values of DWD", ("STATIONS_ID", "MESS_DATUM"), "MESS_DATUM", "UTC",
-        {"TT_TU": _T, "RF_TU": _H, "P0": _P, "TT_10": _T, "RF_10": _H, "PP_10": _P},
+        "table of DWD", ("STATIONS_ID", "MESS_DATUM"), "MESS_DATUM", "UTC",
+        {"TT_TU": _T, "RF_TU": _H, "P0": _P, "TT_10": _T, "RF_10": _H, "PP_10": _P, "TMK": _T, "UPM": _H, "PM": _P},
     ),
     Format("integrated surface data of NOAA", ("STATION", "DATE", "TMP"), "DATE", "UTC", {"TMP": _T, "SLP": _P}, prepare=_isd),
+    Format("local climatological data of NOAA", ("STATION", "DATE", "HourlyDryBulbTemperature"), "DATE", None, HOURLY,
+           units="(°F) or (°C)", prepare=_lcd),
+    Format("summary of the day of NOAA", ("STATION", "DATE", "TEMP", "STP"), "DATE", "UTC", {"TEMP": "temperature (°F)", "SLP": _P}),
+    Format("daily summaries of NOAA", ("STATION", "DATE", "TAVG"), "DATE", "UTC", {"TAVG": "temperature"},
+           units="(°C), (°F), or (°C/10) for the tenths in which stations' own files are"),
     Format(
         "export of Ecowitt", ("Time", "Outdoor Temperature"), "Time", None,
         {"Outdoor Temperature": "temperature", "Outdoor Humidity": "humidity", "Absolute Pressure": "pressure", "ABS Pressure": "pressure"},
     ),
     Format(
         "export of Davis WeatherLink", ("Date & Time", "Temp"), "Date & Time", None,
-        {"Temp": "temperature", "Hum": "humidity", "Barometer": "pressure"},
+        {"Temp": "temperature", "Hum": "humidity", "Barometer": "pressure"}, prepare=_short_years,
     ),
 )  # fmt: skip
 PLAIN = Format("plain table", ())
-
-
-@dataclass(frozen=True)
-class Table:
-    """A file's cells as they stand, and what kind of export it is."""
-
-    kind: Format
-    frame: DataFrame
-
-
-def read(path: Path) -> Table:
-    """Read a file's cells as texts, and tell what kind of export it is.
-
-    Raises
-    ------
-    BrambleError
-        If it cannot be read, or is no table.
-    """
-    import pandas as pd
-
-    text = _text(path)
-    lines = text.splitlines()
-    if not lines:
-        raise BrambleError(f"data import: {path} is empty")
-    kind, above, separator = _recognised(lines[:ABOVE])
-    try:
-        rows = list(csv.reader(lines[above:], delimiter=separator))
-    except csv.Error as error:
-        raise BrambleError(f"data import: {path} is no CSV ({error}); export it as CSV") from None
-    names = [name.strip() for name in rows[0]]
-    bad = next((index for index, row in enumerate(rows) if row and len(row) != len(names)), None)
-    if len(names) < 2 or bad is not None:
-        where = f"line {above + 1 + (bad or 0)} has {len(rows[bad or 0])} columns, and the names {len(names)}"
-        raise BrambleError(f"data import: {path} is no table: {where}; export it as CSV with one separator")
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise BrambleError(f"data import: {path} has two columns called {twice!r}; rename one")
-    frame = pd.DataFrame([[cell.strip() for cell in row] for row in rows[1:] if any(row)], columns=names, dtype=str)
-    return Table(kind, kind.prepare(frame) if kind.prepare else frame)
+_NAMED = re.compile(r"(.*?)(?:\s*\(([^()]*)\)|\s*\[([^][]*)\]|\s+-\s+(\S.*)|\s+in\s+(\S+))?\s*", re.DOTALL)
+"""A name and its unit: Temp (°F), Temp [°F], Temp - °F, Temp in °F."""
 
 
 def base(name: str) -> str:
     """Return a column's name without its unit: ``Outdoor Temperature(℃)`` is ``Outdoor Temperature``."""
-    return name.partition("(")[0].partition(" - ")[0].strip()
+    return _NAMED.fullmatch(name)[1].strip()  # type: ignore[index]
 
 
 def unit(name: str) -> str:
     """Return the unit in a column's name as a recording writes it, empty without one."""
-    found = name.partition("(")[2].partition(")")[0] or name.partition(" - ")[2]
+    found = "".join(_NAMED.fullmatch(name).groups("")[1:])  # type: ignore[union-attr]
     return found.strip().replace("℃", "°C").replace("℉", "°F").replace("in Hg", "inHg")
+
+
+def with_unit(channel: str, name: str) -> str:
+    """Return what a person says that a column is, with the unit of the column's name if none was said."""
+    return channel if unit(channel) or not unit(name) else f"{channel} ({unit(name)})"
 
 
 def called(kind: Format, name: str) -> str | None:
     """Return what a column is called in a recording, None where the format does not say it."""
-    if name in kind.channels:
-        return kind.channels[name]
-    channel = kind.channels.get(base(name))
-    return channel if channel is None or "(" in channel or not unit(name) else f"{channel} ({unit(name)})"
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BrambleError(f"data import: cannot read {path} ({error.strerror})") from None
-    if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0") or b"\0" in data[:1000].replace(b"\xff\xfe", b""):
-        raise BrambleError(f"data import: {path} is a workbook or an archive; unpack it, or save it as CSV")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
-
-
-def _recognised(lines: Sequence[str]) -> tuple[Format, int, str]:
-    for above, line in enumerate(lines):
-        for separator in SEPARATORS:
-            names = {name.strip().strip('"') for name in line.split(separator)}
-            names |= {base(name) for name in names}
-            for kind in FORMATS:
-                if names.issuperset(kind.needs):
-                    return kind, above, separator
-    counts: dict[str, int] = {separator: lines[0].count(separator) for separator in SEPARATORS}
-    return PLAIN, 0, max(counts, key=lambda separator: (counts[separator] > 0, -SEPARATORS.index(separator)))
-
-
-def wide(table: Table, wanted: Mapping[str, str], every_s: float) -> Any:
-    """Return a frame with a row a bin of time of an export with one reading a line; an empty cell is a missing reading.
-
-    Parameters
-    ----------
-    wanted
-        What each sensor is called in a recording.
-    every_s
-        Seconds of a bin. Of a form that has changes alone a value stays until the next one, of any other a bin has the mean of its lines.
-    """
-    import pandas as pd
-
-    assert table.kind.long
-    sensor, value = table.kind.long
-    frame, every = table.frame, pd.Timedelta(seconds=every_s)
-    columns = {}
-    for name, channel in wanted.items():
-        mine = frame[frame[sensor] == name]
-        try:
-            at = pd.to_datetime(mine[table.kind.time], utc=True, format="ISO8601")
-        except ValueError:
-            try:
-                at = pd.to_datetime(mine[table.kind.time].astype(float), utc=True, unit="s")
-            except ValueError as error:
-                raise BrambleError(f"data import: {table.kind.time} of {name} is no time ({error})") from None
-        off = mine[value].str.casefold().isin(OFF)
-        numbers = pd.to_numeric(mine[value].where(~off), errors="coerce")
-        strange = mine[value][numbers.isna() & ~off]
-        if len(strange):
-            raise BrambleError(f"data import: {name} says {strange.iloc[0]!r}, which is no number; map a sensor that measures")
-        series = pd.Series(numbers.to_numpy(), index=pd.DatetimeIndex(at)).sort_index()
-        series = series[~series.index.duplicated(keep="last")]
-        if table.kind.held:
-            grid = pd.date_range(series.index[0].ceil(every), series.index[-1].floor(every), freq=every)
-            place = series.index.searchsorted(grid, side="right") - 1
-            columns[channel] = pd.Series(series.to_numpy()[place], index=grid)
-        else:
-            columns[channel] = series.resample(every).mean()
-    found = pd.DataFrame(columns)
-    found.insert(0, "time", found.index.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    return found
+    channel = kind.channels.get(name) or kind.channels.get(base(name))
+    return None if channel is None else with_unit(channel, name)

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bramble import terminal
-from bramble.data import formats
-from bramble.data.formats import Table
+from bramble.data import formats, reading
+from bramble.data.formats import Format, base, called, unit, with_unit
+from bramble.data.reading import Table
 from bramble.data.settings import ImportSettings
 from bramble_client.hal.channels import quantity
 from bramble_client.hal.errors import RecordingError
 from bramble_client.hal.sim import recordings
 from bramble_client.hal.sim.recordings import Recording
+from bramble_client.hal.sim.recordings.header import CLOCK_PARTS, TIMES
 from bramble_protocol.errors import BrambleError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SHOWN = 3
 """Rows of the preview."""
+TENTHS = "/10)"
+"""What a unit ends with of which a column counts tenths."""
+UNITS = ("temperature", "pressure")
+"""Channels whose unit has to be known."""
 
 
 def run(settings: ImportSettings) -> int:
@@ -35,15 +46,16 @@ def run(settings: ImportSettings) -> int:
     file = Path(settings.file)
     if settings.output is not None and settings.output.exists():
         raise BrambleError(f"data import: {settings.output} is there already; name another file with --output")
-    table = formats.read(file)
+    table = reading.read(file)
     said = dict(_pair(item) for item in settings.map)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / file.name
-        _recorded(table, said, settings, path)
+        _recorded(table, said, settings, Path(folder) / file.name)
         try:
-            recording = recordings.load(path)
+            with contextlib.chdir(folder):  # so that what is logged names the file as the person knows it
+                recording = recordings.load(Path(file.name))
         except RecordingError as error:
-            raise BrambleError(f"data import: {str(error).replace(str(path), str(file))}") from None
+            lines = re.sub(r"(?<=line )\d+", lambda found: str(int(found[0]) + table.above), str(error))
+            raise BrambleError(f"data import: {lines}") from None
     found = _found(table, recording, settings.output)
     if not settings.as_json:
         _shown(found, recording)
@@ -64,31 +76,63 @@ def _pair(item: str) -> tuple[str, str]:
 
 def _recorded(table: Table, said: dict[str, str], settings: ImportSettings, path: Path) -> None:
     """Write an export's cells as a recording has them; times, units and missing readings stay as they are written."""
-    kind, frame = table.kind, table.frame
+    kind, frame, zone = table.kind, table.frame, settings.zone or table.kind.zone
     if kind.long:
-        there = sorted(set(frame[kind.long[0]]))
+        sensor = kind.long[0]
+        there = sorted(set(frame[sensor]))
         _known(said, there)
         if not said:
             raise BrambleError(
                 f"data import: this is a {kind.name}; say which sensor is which channel, as in --map '{there[0]}=temperature': it has "
                 f"{', '.join(there[:20])}"
             )
-        formats.wide(table, said, settings.every).to_csv(path, index=False)
+        if "unit" in frame:
+            said = {name: with_unit(channel, f"({frame['unit'][frame[sensor] == name].iloc[0]})") for name, channel in said.items()}
+        reading.wide(table, said, settings.every, zone).to_csv(path, index=False)
         return
-    _known(said, list(frame))
-    names = {name: called for name in frame if (called := said.get(name) or formats.called(kind, name))}
+    names = _names(kind, frame, said)
+    for name, channel in names.items():
+        if channel.endswith(TENTHS):
+            frame[name] = [f"{float(cell) / 10:g}" if cell.lstrip("+-").isdigit() else cell for cell in frame[name]]
+            names[name] = channel.removesuffix(TENTHS) + ")"
     if kind is formats.PLAIN:  # the reader of recordings tells what its columns are, the time among them
-        names = dict(said)
+        if settings.zone:
+            name = _clock(list(frame))
+            names[name] = f"{base(name) if base(name).casefold() in CLOCK_PARTS else 'time'} ({settings.zone})"
+    elif zone is None:
+        raise BrambleError(f"data import: this is {kind.name}, which has local times; say whose with --zone, such as --zone Europe/Berlin")
     else:
-        zone = settings.zone or kind.zone
-        if zone is None:
-            raise BrambleError(f"data import: an {kind.name} has local times; say whose with --zone, such as --zone Europe/Berlin")
         frame = frame[[kind.time, *names]]
         names[kind.time] = f"time ({zone})"
-    if kind is formats.PLAIN and settings.zone:
-        first = next(iter(frame))
-        names[first] = f"time ({settings.zone})"
     frame.rename(columns=names).to_csv(path, index=False, sep=";" if kind is formats.PLAIN else ",")
+
+
+def _names(kind: Format, frame: DataFrame, said: dict[str, str]) -> dict[str, str]:
+    """Return what columns are called in a recording: as a person says, then as the kind of export has it."""
+    by_base = {base(name): name for name in frame}
+    said = {name if name in frame else by_base.get(name, name): channel for name, channel in said.items()}
+    _known(said, list(frame))
+    names = {name: with_unit(channel, name) for name, channel in said.items()}
+    taken = {base(channel) for channel in names.values()}
+    for name in frame:
+        known = called(kind, name)
+        if name not in names and known is not None and base(known) not in taken:
+            names[name] = known
+        elif name not in names and kind is formats.PLAIN and unit(name):
+            names[name] = with_unit(base(name), name)
+    unsaid = next((name for name, channel in names.items() if kind.units and base(channel) in UNITS and not unit(channel)), None)
+    if unsaid is not None:
+        raise BrambleError(
+            f"data import: {kind.name} do not say their units; say that of {unsaid}, as in --map '{unsaid}={names[unsaid]} (°C)'; "
+            f"it may be {kind.units}"
+        )
+    return names
+
+
+def _clock(names: list[str]) -> str:
+    """Return the column of a plain table that a zone is said of: its times, or its times of day beside dates."""
+    times = [name for name in names if base(name).casefold() in (*TIMES, *CLOCK_PARTS)]
+    return next((name for name in times if base(name).casefold() in CLOCK_PARTS), next(iter(times), names[0]))
 
 
 def _known(said: dict[str, str], there: list[str]) -> None:

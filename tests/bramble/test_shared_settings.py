@@ -17,7 +17,7 @@ from bramble_inspector.settings import InspectorSettings
 from bramble_server.settings import ServerSettings
 
 EVERY = sorted({each for table in flags.TABLES for each in flags.commands(table)}, key=lambda each: each.__name__)
-HOUSE = [each for each in EVERY if each is not ClientSettings]
+HOUSE = [each for each in EVERY if not issubclass(each, ClientSettings)]
 """Without the client's, which nothing above its package may hand it."""
 
 

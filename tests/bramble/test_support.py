@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tarfile
 from pathlib import Path
 
@@ -65,6 +66,23 @@ def test_what_helps_is_in_it_and_no_secret_no_reading_and_no_weight(tmp_path: Pa
     assert set(json.loads(found["server/clients.json"])["clients"]) == {"pi-1"}
     assert "bramble_build_info" in found["server/metrics.txt"]
     assert "disk: " in found["machine.txt"]
+
+
+@pytest.mark.process
+def test_a_client_s_sensors_are_tried_and_no_value_of_theirs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bramble.api", None)  # as on a Pi, which has no HTTP library
+    (tmp_path / "client.toml").write_text(f'[client]\nsensors = "mock"\nid = "pi-9"\nreplay = "{tmp_path / "room.csv"}"\n')
+    (tmp_path / "room.csv").write_text("time,temperature,humidity,pressure\n2023-01-01T00:00:00Z,8.125,80,1013\n")
+    (tmp_path / "client-two.toml").write_text('[client]\nsensrs = "mock"\n')
+    (tmp_path / "client-three.toml").write_text('[client]\nsensors = "linux"\nbus = 99\n')
+    found = gathered("--settings-in", str(tmp_path), "--output", str(tmp_path / "support.tar.gz"))
+    lines = found["selftest.txt"].splitlines()
+    assert f"ok   {tmp_path}/client.toml" in lines
+    assert "ok   bme280: plausible: temperature, humidity, pressure can be" in lines
+    assert any(line.startswith("FAIL sensors of client-three.toml: /dev/i2c-99: there is no such bus") for line in lines)
+    assert any(line.endswith("[client] sensrs: is not a setting of bramble client, did you mean 'sensors'?") for line in lines)
+    assert "8.125" not in "".join(found.values())
+    assert found["server.txt"].startswith("not there: a client asks no server over HTTP")
 
 
 @pytest.mark.process

@@ -227,7 +227,8 @@ class Controller:
     def another_release(self, name: str, edits: Mapping[str, tuple[str, str]], source: Path = ROOT) -> Path:
         """Copy sources and replace a text in each of some files: another release, perhaps a broken one."""
         copy = self._fleet.folder / name
-        keep = ("ansible", "systemd", "bramble", "protocol", "server", "edge_client", "inspector", "pyproject.toml", "README.md", "LICENSE")
+        packages = ("bramble", "protocol", "server", "edge_client", "inspector")
+        keep = ("ansible", "deploy", "systemd", *packages, "pyproject.toml", "README.md", "LICENSE")
         copy.mkdir()
         for part in keep:
             if (source / part).is_dir():

@@ -14,7 +14,7 @@ from ansible_collections.bramble.fleet.plugins.plugin_utils.variables import kno
 
 from ansible.plugins.action import ActionBase
 
-PREFIXES = ("preflight_", "wheelhouse_", "identity_", "base_", "release_", "server_", "inspector_", "client_")
+PREFIXES = ("monitoring_", "preflight_", "wheelhouse_", "identity_", "base_", "release_", "server_", "inspector_", "client_")
 INSTEAD = "server_tasks"
 TAKES_THE_PLACE_OF = ("server_task", "server_graph")
 NEAR = 0.85

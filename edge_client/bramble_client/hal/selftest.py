@@ -26,6 +26,13 @@ class Check:
     what: str
     passed: bool
     note: str
+    blind: str = ""
+    """The note without what was measured, where it says that."""
+
+    @property
+    def told(self) -> str:
+        """What may be sent to somebody who is to know no reading."""
+        return self.blind or self.note
 
 
 def selftest(board: Board) -> Iterator[Check]:
@@ -101,8 +108,8 @@ def _plausible(sensor: Sensor, measurements: list[Measurement]) -> Check:
     shown = ", ".join(
         f"{key} beyond the chip" if isnan(value) else f"{key} {value:.2f} {quantity(key).unit}" for key, value in values.items()
     )
-    note = f"{shown}; {', '.join(bad)} cannot be: replace the sensor, or check what it is wired to" if bad else shown
-    return Check(sensor.name, "plausible", not bad, note)
+    blind = f"{', '.join(bad)} cannot be: replace the sensor, or check what it is wired to" if bad else f"{', '.join(values)} can be"
+    return Check(sensor.name, "plausible", not bad, f"{shown}; {blind}" if bad else shown, blind)
 
 
 def _possible(sensor: Sensor, key: str, value: float) -> bool:

@@ -14,7 +14,7 @@ from bramble_client.hal.units import UNITS, factors, folded
 
 TIMES = {
     "time": "", "timestamp": "", "datetime": "", "date_time": "", "date": "", "utc": "UTC", "created_at": "", "epoch": "", "unix": "",
-    "unixtime": "", "unix_time": "", "zeit": "", "zeitstempel": "", "datum": "", "datum_zeit": "",
+    "unixtime": "", "unix_time": "", "zeit": "", "zeitstempel": "", "datum": "", "datum_zeit": "", "uhrzeit": "",
 }  # fmt: skip
 """What a column of times is called, and the zone that the name itself says."""
 CLOCK_PARTS = ("time", "zeit", "uhrzeit")
