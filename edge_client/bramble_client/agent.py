@@ -37,10 +37,10 @@ from bramble_client.machine.report import Reporter
 from bramble_client.machine.strain import Strain
 from bramble_client.machine.traffic import Traffic
 from bramble_client.participation import Participation
+from bramble_client.summing import Summing, features, whose
 from bramble_client.use.attention import Attention
 from bramble_client.use.latest import NAME, Latest
 from bramble_protocol.clock import Clock
-from bramble_protocol.features import FEATURES
 from bramble_protocol.kinds import LABEL
 from bramble_protocol.messages import Channel, Handshake
 
@@ -88,7 +88,7 @@ class Agent:
         self._outbox = Outbox(folder / "outbox.db", clock=clock)
         channels = (*board.channels, Channel(LABEL, "")) if settings.classes or board.said else board.channels
         hello = Handshake(
-            bramble_protocol.VERSION, settings.id, token, board.simulated, channels, settings.version, FEATURES, secrets.token_hex(8),
+            bramble_protocol.VERSION, settings.id, token, board.simulated, channels, settings.version, features(), secrets.token_hex(8),
             settings.group,
         )  # fmt: skip
         self._receipt = Receipt(folder, settings.server, clock)
@@ -145,11 +145,15 @@ class Agent:
             private=self._private, serves=download.serves, clock=clock,
         )  # fmt: skip
         self._training, self._forecaster = part.queue, part.forecaster
+        self._summing = Summing(settings.id, self._link, settings.secure_least, settings.secure, whose(settings), part.queue.fail)
+        part.masked = self._summing.masked
         self._recorder.appended = self._forecaster.wake
         self._courier = Courier(self._outbox, self._link, part.accepted, sparing=lambda: self._budgets.spent)
         self._home = self._told_at_home(part)
         self._workers = tuple(
-            filter(None, (self._training, self._forecaster, self._cycles, self._courier, self._link, self._reporter, self._home))
+            filter(
+                None, (self._training, self._summing, self._forecaster, self._cycles, self._courier, self._link, self._reporter, self._home)
+            )
         )
         self.reset = Forgetting(
             folder,
@@ -163,8 +167,8 @@ class Agent:
             self.attention,
             *filter(None, (self._home,)),
         )
-        evaluating = Evaluating(self._trainer, self._recorder, self._outbox, part, self._halted, self._private, clock)
-        self._inbox = Inbox(self._training, None if self._private else self._cycles.ask, self.reset, evaluating)
+        evaluating = Evaluating(self._trainer, self._recorder, self._outbox, part, self._halted, self._private, settings.secure, clock)
+        self._inbox = Inbox(self._training, None if self._private else self._cycles.ask, self.reset, evaluating, self._summing)
         for event, handler in self._inbox.events.items():
             self._link.on(event, handler)
         self._greeted = False
@@ -241,6 +245,7 @@ class Agent:
             self._paced.stop(0.5)
         self._forecaster.stop(0.5)
         self._training.stop(1.0)
+        self._summing.stop(0.5)
         if self._home is not None:
             self._home.stop(0.5)
         self.close()
@@ -280,6 +285,7 @@ class Agent:
             with contextlib.suppress(OSError):  # whoever read it may be gone
                 print(f"bramble client {self._settings.id} connected to {self._settings.server}", flush=True)
         self._greeted = True
+        self._summing.forget()  # what it began over the connection before
         self._reporter.wake()
         self._training.look_again()
         self._outbox.wake()

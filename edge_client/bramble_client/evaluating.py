@@ -36,19 +36,24 @@ class Evaluating:
         Returns why its owner does not let it work now, or None.
     private
         Whether no mean over fewer than 20 windows may be told, nor any from which one follows.
+    secure
+        Whether nothing may be told of this site alone: then nothing is tried.
     clock
         Says until when an answer is of use.
     """
 
     def __init__(
         self, trainer: Trainer, recorder: Recorder, outbox: Outbox, part: Participation, halted: Callable[[], str | None], private: bool,
-        clock: Clock,
+        secure: bool, clock: Clock,
     ) -> None:  # fmt: skip
         self._trainer, self._recorder, self._outbox, self._part = trainer, recorder, outbox, part
-        self._halted, self._private, self._clock = halted, private, clock
+        self._halted, self._private, self._secure, self._clock = halted, private, secure, clock
 
     def ask(self, asked: Evaluate) -> None:
         """Try models once nothing is to be trained; does not block."""
+        if self._secure:
+            self.fail(asked.evaluation, "this client tells of itself in secure sums alone (--secure)", asked.task)
+            return
         until = self._clock.monotonic() + asked.deadline_s
         self._part.queue.beside(f"{asked.task} evaluation", partial(self._run, asked, until))
 

@@ -79,6 +79,8 @@ class Participation:
         """What is forecast beside the rounds, and its thread."""
         self.queue = TrainingQueue(self._train, outbox, self._mirror, self._note, serves, clock)
         """What is asked for, and its thread."""
+        self.masked: Callable[[ClientUpdate, Result, Callable[[], bool]], Result] = lambda update, result, wanted: result
+        """Masks the answer to a secure round."""
         self.told: Mirror = lambda *told: None
         """Whoever else takes what is forecast; must not block."""
 
@@ -109,7 +111,9 @@ class Participation:
             result = self._trainer.run(update, self._recorder.columns, until, received, noted, self._pace())
         finally:
             self._strain.over()
-        return guarded(result, self.memory.untold(update.task)) if self._private else result
+        if self._private:
+            result = guarded(result, self.memory.untold(update.task))
+        return self.masked(update, result, lambda: self.queue.wanted)
 
     def _note(self, update: ClientUpdate, result: Result) -> None:
         with self.memory.lock:

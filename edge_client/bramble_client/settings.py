@@ -87,6 +87,18 @@ class ClientSettings(BaseSettings):
         "Bramble's own tasks, and no others. In private mode that holds without a key too.",
         json_schema_extra={"cli": "str"},
     )
+    secure: bool = Field(
+        False,
+        description="Send updates in secure sums alone, which nobody can read one by one (bramble-fl[secure]), and refuse any other round.",
+        json_schema_extra={"flags": "--secure/--no-secure"},
+    )
+    secure_least: int = Field(3, ge=2, le=4096, description="Clients below which this one lets no secure sum be opened.")
+    identity: Path | None = Field(None, description="File (PEM) of this client's own key, with which it signs its part in secure sums.")
+    roll: Path | None = Field(
+        None,
+        description="The fleet's roll: every client's public key, signed by the authority of --ca. With it no server can play other "
+        "clients in a secure sum.",
+    )
     sample_every: Seconds = Field(
         60.0,
         gt=0,
@@ -183,7 +195,9 @@ class ClientSettings(BaseSettings):
             raise ValueError("--faults is for mock sensors, real ones have their own: add --sensors mock, or leave it out")
         if self.labels and not self.gpio:
             raise ValueError("--labels is for the label button: add --gpio, or leave it out")
-        if self.ca is not None and not self.server.startswith("https:"):
+        if (self.identity is None) != (self.roll is None) or (self.roll is not None and self.ca is None):
+            raise ValueError("--identity and --roll belong together, and --ca, whose authority signed the roll: give all three")
+        if self.ca is not None and self.roll is None and not self.server.startswith("https:"):
             raise ValueError("--ca is for a server with TLS: write its address as https://...")
         fit_together(self.mqtt, self.mqtt_login, self.mqtt_ca)
         return self

@@ -30,9 +30,11 @@ COUNTS = "counts"
 """A request asks for what :func:`bramble_protocol.kinds.counted` says, and brings the threshold of a task that reconstructs."""
 CHAMPION = "champion"
 """A request may bring the best model so far beside the one to train, which the client tests on the same windows, and uses."""
+SECURE = "secure"
+"""A client takes part in rounds whose updates nobody sees, only their sum (:mod:`bramble_protocol.secure`)."""
 EXTRAS = (STEPS, MOMENTUM, CORRECTION, CONTROL)
 """What a strategy may need of clients; each comes in sections alone."""
-FEATURES = (SECTIONS, TRACKS, ROUND_OVER, EVALUATE, *codecs.NAMED, *EXTRAS, COUNTS, CHAMPION)
+FEATURES = (SECTIONS, TRACKS, ROUND_OVER, EVALUATE, *codecs.NAMED, *EXTRAS, COUNTS, CHAMPION, SECURE)
 """All that this version knows."""
 
 

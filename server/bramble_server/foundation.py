@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bramble_protocol import codecs, fields
 from bramble_protocol.errors import BrambleError
-from bramble_protocol.features import COUNTS, SECTIONS, TRACKS
+from bramble_protocol.features import COUNTS, SECTIONS, SECURE, TRACKS
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.interface import SGD
 from bramble_protocol.kinds import counted
@@ -19,11 +20,14 @@ from bramble_server.deployed import Deployed
 from bramble_server.fleet.plausibility import Needs
 from bramble_server.learning import codec, selection, strategies
 from bramble_server.round_settings import OPTIONED
-from bramble_server.rounds import synchronous
+from bramble_server.rounds import secure, synchronous
 from bramble_server.rounds.asynchronous import Asynchronous
 from bramble_server.rounds.machine import Machine
 from bramble_server.settings import ServerSettings
 from bramble_server.store import dialect
+
+if TYPE_CHECKING:
+    from bramble_protocol.secure.roll import Roll
 
 
 class Foundation(NamedTuple):
@@ -40,6 +44,8 @@ class Foundation(NamedTuple):
     """What a client must have to be asked for its rounds."""
     machine: Machine[Any]
     """The discipline of its rounds."""
+    roll: Roll | None = None
+    """Whose keys are whose, where secure rounds go by the fleet's roll."""
     first: bool = True
     """Whether it is the task that is meant where none is named."""
     deployed: bool = False
@@ -134,19 +140,26 @@ def _built(task: str, own: ServerSettings, graph: GraphFile, signatures: bytes, 
             raise BrambleError(
                 f"strategy: {strategy.name} reckons with plain steps, and clients step by Adam in task {task}; take fedavg or fedadam"
             )
-        strategy.suit(own.mode, own.min_clients, own.min_updates, travels.name, own.discipline, sample if share else None, count)
+        if own.secure and counted(graph.manifest):
+            raise BrambleError(
+                f"secure: in task {task} clients count beside the model, which no sum covers yet; take a task that forecasts, or leave "
+                "--secure out"
+            )
+        strategy.suit(
+            own.mode, own.min_clients, own.min_updates, travels.name, own.discipline, sample if share else None, count, own.secure
+        )
     except BrambleError as error:
         where = f"track: {task}." if {*OPTIONED, *(f"{what}_option" for what in OPTIONED)} & set(chosen) else ""
         raise BrambleError(f"{where}{error}") from None
     counts = [SECTIONS, COUNTS] if counted(graph.manifest) else []
     needs = Needs(
         tuple(graph.manifest.channels),
-        (*([] if first else [TRACKS]), *strategy.needs, *counts),
+        (*([] if first else [TRACKS]), *strategy.needs, *counts, *([SECURE] if own.secure else [])),
         own.well,
         own.group,
         graph.manifest.optional,
     )
-    return Foundation(task, graph, signatures, own, needs, _machine(own), first)
+    return Foundation(task, graph, signatures, own, needs, _machine(own), _roll(own), first)
 
 
 def _budgeted(track: Foundation) -> None:
@@ -173,4 +186,15 @@ def _called(given: str) -> tuple[str | None, str]:
 def _machine(settings: ServerSettings) -> Machine[Any]:
     if settings.discipline == "asynchronous":
         return Asynchronous(settings.buffer, settings.max_staleness, settings.concurrency)
-    return synchronous
+    return secure if settings.secure else synchronous
+
+
+def _roll(settings: ServerSettings) -> Roll | None:
+    """Return the fleet's roll, and see that secure rounds can be had here at all."""
+    if not settings.secure:
+        return None
+    if find_spec("cryptography") is None:
+        raise BrambleError("secure: the package cryptography is not installed here: pip install 'bramble-fl[server,secure]'")
+    from bramble_protocol.secure.roll import Roll
+
+    return None if settings.roll is None else Roll.read(settings.roll)

@@ -23,7 +23,7 @@ TRACKED = (
     *("rounds", "every", "deadline", "adaptive_deadline", "min_clients", "min_updates", "epochs", "batch_size", "learning_rate", "seed"),
     *("strategy", "strategy_option", "clients_per_round", "over_selection", "selection", "selection_option", "eligibility"),
     *("codec", "codec_option", "keep_models", "keep_rounds", "champion_bound", "champion_rounds", "evaluate_every", "on_drift"),
-    *("epsilon", "delta"),
+    *("epsilon", "delta", "secure"),
     *("discipline", "buffer", "max_staleness", "staleness_exponent", "concurrency", "group"),
 )
 """Settings that may differ from task to task."""
@@ -217,6 +217,14 @@ class ServerSettings(RoundSettings):
     delta: float = Field(
         1e-5, gt=0, lt=0.1, description="The probability with which --epsilon may not hold; well below one in the number of clients."
     )
+    secure: bool = Field(
+        False,
+        description="See no client's update: each is masked on its client, and the sum of all alone can be read (bramble-fl[secure]).",
+        json_schema_extra={"flags": "--secure/--no-secure"},
+    )
+    roll: Path | None = Field(
+        None, description="The fleet's roll, which says whose keys are whose: a secure round takes those that are signed by it alone."
+    )
     on_drift: Literal["nothing", "round"] = Field(
         "nothing", description="What follows when the error has risen at a client's site: a round as soon as one can start, or nothing."
     )
@@ -292,6 +300,14 @@ class ServerSettings(RoundSettings):
                 f"--min-updates {self.min_updates} is more than --min-clients {self.min_clients}: a round could start that can never commit"
                 + known
             )
+        return self
+
+    @model_validator(mode="after")
+    def _secure_rounds_wait_for_all(self) -> ServerSettings:
+        if self.secure and self.over_selection > 1:
+            raise ValueError("--over-selection is of no use with --secure: a secure round loses whoever it does not wait for")
+        if self.roll is not None and not self.secure:
+            raise ValueError("--roll is for secure rounds: say --secure, too")
         return self
 
     @model_validator(mode="after")

@@ -46,7 +46,7 @@ class Client:
             Latest(folder / "latest.json", "pi-1", time.time), Attention((), 0, tuple, self.recorder),
             private=private, serves=lambda graph: True, clock=time,
         )  # fmt: skip
-        self._evaluating = Evaluating(self.trainer, self.recorder, self.outbox, self.part, lambda: self.halted, private, time)
+        self._evaluating = Evaluating(self.trainer, self.recorder, self.outbox, self.part, lambda: self.halted, private, False, time)
         self._measured = 0
         self.part.queue.start()
 

@@ -28,14 +28,13 @@ from bramble_protocol.messages import (
     Handshake,
     Timing,
     TrainingComplete,
-    TrainingFailed,
 )
 from bramble_server import foundation
 from bramble_server.fleet.registry import Registry
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.archive import Archive
 from bramble_server.rounds.coordinator import Coordinator
-from bramble_server.rounds.machine import Machine
+from bramble_server.rounds.machine import Failed, Machine
 from bramble_server.settings import ServerSettings
 from bramble_server.store import Store, models, rounds
 from tests.server.database import migrated
@@ -248,7 +247,7 @@ class Office:
             raise failures[0]
 
     def refuse(self, client: str, number: int) -> None:
-        self.coordinator.fail(client, TrainingFailed(number, "busy"))
+        self.coordinator.say(Failed(client, number, "busy"))
         self.drain()
 
     def readings(self, client: str, cycle: int, count: int) -> int:

@@ -36,6 +36,19 @@ class Evaluations(Protocol):
         """Answer a request that cannot even be tried."""
 
 
+class Sums(Protocol):
+    """Who takes part in secure rounds, as :class:`bramble_client.summing.Summing` does it."""
+
+    def ask(self, update: ClientUpdate) -> str | None:
+        """Begin a part, or say why not; does not block."""
+
+    def told(self, payload: Any) -> None:
+        """Take what the server tells in a phase; does not block."""
+
+    def over(self, number: int) -> None:
+        """Take no more part in a round."""
+
+
 class Inbox:
     """Reads each event of the contract. Nothing that a server sends makes it raise.
 
@@ -49,19 +62,22 @@ class Inbox:
         Forgets everything, or what belongs to one task.
     evaluations
         Takes requests of evaluations.
+    sums
+        Takes the phases of secure rounds.
     """
 
     def __init__(
-        self, rounds: Rounds, generate: Callable[[GenerateData], None] | None, reset: Callable[[str | None], None], evaluations: Evaluations
-    ) -> None:
-        self._rounds, self._generate, self._reset, self._evaluations = rounds, generate, reset, evaluations
+        self, rounds: Rounds, generate: Callable[[GenerateData], None] | None, reset: Callable[[str | None], None],
+        evaluations: Evaluations, sums: Sums,
+    ) -> None:  # fmt: skip
+        self._rounds, self._generate, self._reset, self._evaluations, self._sums = rounds, generate, reset, evaluations, sums
         self._declined = False
         self._noticed: dict[str, str] = {}
 
     @property
     def events(self) -> Mapping[str, Callable[[Any], None]]:
         """What takes each event."""
-        handlers = (self.client_update, self.round_over, self.evaluate, self.generate_data, self.reset, self.notice)
+        handlers = (self.client_update, self.secure, self.round_over, self.evaluate, self.generate_data, self.reset, self.notice)
         return {handler.__name__: handler for handler in handlers}
 
     def client_update(self, payload: Any) -> None:
@@ -76,7 +92,14 @@ class Inbox:
             else:
                 log.error("a client_update cannot be read: %s", error)
             return
-        self._rounds.ask(update)
+        if refused := self._sums.ask(update):
+            self._rounds.fail(update.round, refused, update.task)
+        else:
+            self._rounds.ask(update)
+
+    def secure(self, payload: Any) -> None:
+        """Do what a phase of a secure round asks."""
+        self._sums.told(payload)
 
     def round_over(self, payload: Any) -> None:
         """Stop training for a round that goes on without this client."""
@@ -86,6 +109,7 @@ class Inbox:
             log.error("a round_over cannot be read: %s", error)
             return
         self._rounds.over(over.round)
+        self._sums.over(over.round)
 
     def evaluate(self, payload: Any) -> None:
         """Try models on readings that they were not trained on."""

@@ -326,7 +326,7 @@ class TrainingQueue(Worker):
 
 
 def _digest(update: ClientUpdate) -> str:
-    asked = update.round, update.graph, update.reply_encoding, astuple(update.config), update.extras.to_wire()
+    asked = update.round, update.graph, update.reply_encoding, astuple(update.config), update.extras.to_wire(), update.secure
     digest = hashlib.sha256(repr(asked).encode())
     for name, vector in (("weights", update.weights), ("best", update.best), *update.extras.vectors.items()):
         digest.update(name.encode())

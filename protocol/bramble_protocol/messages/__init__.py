@@ -11,12 +11,14 @@ from bramble_protocol.messages.handshake import MAX_CHANNELS, MAX_FEATURES, NOTI
 from bramble_protocol.messages.readings import FORECAST, MAX_READINGS, Column, DataUpdate, GenerateData, forecast_of, next_of
 from bramble_protocol.messages.reset import Reset
 from bramble_protocol.messages.round_over import RoundOver
+from bramble_protocol.messages.secure import MASKED, Masked, MaskedComplete, SecureSaid, SecureTerms, SecureTold
 from bramble_protocol.messages.train_config import TrainConfig
 from bramble_protocol.messages.training import MAX_SAMPLES, ClientUpdate, Delivery, Timing, TrainingComplete
 from bramble_protocol.messages.training_failed import TrainingFailed
 
 __all__ = [
     "FORECAST",
+    "MASKED",
     "MAX_CHANNELS",
     "MAX_FEATURES",
     "MAX_READINGS",
@@ -35,9 +37,14 @@ __all__ = [
     "Extras",
     "GenerateData",
     "Handshake",
+    "Masked",
+    "MaskedComplete",
     "Notice",
     "Reset",
     "RoundOver",
+    "SecureSaid",
+    "SecureTerms",
+    "SecureTold",
     "Timing",
     "TrainConfig",
     "TrainingComplete",

@@ -14,12 +14,13 @@ import numpy as np
 
 from bramble_protocol import codecs, fields, sections
 from bramble_protocol.errors import ProtocolError, StaleError
-from bramble_protocol.features import CHAMPION, CONTROL, COUNTS, SECTIONS, STEPS, TRACKS
+from bramble_protocol.features import CHAMPION, CONTROL, COUNTS, SECTIONS, SECURE, STEPS, TRACKS
 from bramble_protocol.kinds import Counts, counts_from_wire
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages.champion import Champion
 from bramble_protocol.messages.extras import ANSWERING, ASKING, FIELDS, NOTHING, Extras
 from bramble_protocol.messages.readings import FORECAST
+from bramble_protocol.messages.secure_terms import SecureTerms
 from bramble_protocol.messages.train_config import TrainConfig
 
 MAX_SAMPLES = 10_000_000
@@ -103,6 +104,8 @@ class ClientUpdate:
     abandoned: tuple[int, ...] = ()
     """In which rounds the client was asked for answers that came to nothing, and left nothing for this one; only where not all of an
     answer is sent."""
+    secure: SecureTerms | None = None
+    """On what terms the answer is masked, so that it can be read in a sum alone; only for who knows of it."""
     packed: Packed = field(default=None, repr=False, compare=False)  # type: ignore[assignment]
     """The weights as they travel: one object for all updates that ``replace`` makes of this one, as long as they have its weights."""
 
@@ -115,7 +118,9 @@ class ClientUpdate:
         """Read and check the wire form, weights decoded."""
         in_sections = _in_sections(value)
         names = ("round", "task", "graph", "layout", "encoding", "reply_encoding", "weights", "config", *(["model"] if in_sections else []))
-        item = fields.mapping(value, "client_update", names, ("forecast", *((*FIELDS, CHAMPION, "abandoned") if in_sections else ())))
+        item = fields.mapping(
+            value, "client_update", names, ("forecast", SECURE, *((*FIELDS, CHAMPION, "abandoned") if in_sections else ()))
+        )
         layout = Layout.from_wire(item["layout"])
         reply = fields.text(item["reply_encoding"], "reply_encoding", 40)
         if codecs.find(reply, "reply_encoding").instead and not in_sections:
@@ -139,6 +144,7 @@ class ClientUpdate:
             model=fields.text(item["model"], "model", 16, fields.MODEL) if in_sections else None,
             extras=Extras.from_wire(item, others) if in_sections else NOTHING,
             forecast=fields.text(item["forecast"], "forecast", fields.LONGEST_KEY, FORECASTS) if "forecast" in item else None,
+            secure=SecureTerms.from_wire(item[SECURE]) if SECURE in item else None,
             abandoned=fields.integers(item.get("abandoned", []), "abandoned", 1),
             champion=Champion(fields.integer(item[CHAMPION], CHAMPION, 1), others[CHAMPION]) if CHAMPION in item else None,
         )
@@ -171,6 +177,7 @@ class ClientUpdate:
             **({"model": model} if model else {}),
             **self._asked_beside(features).to_wire(),
             **({"forecast": self.forecast} if self.forecast is not None and TRACKS in features else {}),
+            **({SECURE: self.secure.to_wire()} if self.secure and SECURE in features else {}),
             **({"abandoned": list(self.abandoned)} if self.abandoned and codecs.find(reply).partial else {}),
             **({CHAMPION: self.champion.round} if self.champion and self._brings_champion(features) else {}),
         }

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.kinds import counted
-from bramble_protocol.messages import Champion, ClientUpdate, TrainConfig
+from bramble_protocol.messages import Champion, ClientUpdate, SecureTerms, TrainConfig
 from bramble_server.learning import codec
 from bramble_server.learning.counting import threshold
 from bramble_server.learning.strategies import Plan
@@ -34,16 +34,19 @@ class Request:
         What they are to test on the same windows, and to use.
     abandoned
         Of each client in which rounds it was asked for answers that came to nothing.
+    secure
+        On what terms their answers are masked, if they are.
     """
 
     def __init__(
         self, number: int, task: str, graph: GraphFile, model: Model, settings: ServerSettings, plan: Mapping[str, Plan],
         forecast: str | None = None, champion: Champion | None = None, abandoned: Mapping[str, tuple[int, ...]] = NOBODY,
+        secure: SecureTerms | None = None,
     ) -> None:  # fmt: skip
         manifest, back = graph.manifest, codec.named(settings.codec, settings.codec_option).encoding
         update = ClientUpdate(
             number, task, graph.sha256, manifest.layout, settings.encoding, back, model.weights, manifest.config,
-            forecast=forecast, champion=champion,
+            forecast=forecast, champion=champion, secure=secure,
         )  # fmt: skip
         if counted(manifest):
             above = threshold(manifest, model.counts)

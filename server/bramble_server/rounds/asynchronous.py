@@ -29,6 +29,7 @@ from bramble_server.rounds.machine import (
     Noted,
     Numbered,
     Open,
+    PhaseOver,
     Refuse,
     Reset,
     Restore,
@@ -36,8 +37,10 @@ from bramble_server.rounds.machine import (
     Rollback,
     Rules,
     Running,
+    Said,
     Start,
     Update,
+    no_phases,
     too_few,
 )  # fmt: skip
 from bramble_server.rounds.members import Members
@@ -111,6 +114,10 @@ class Asynchronous:
                 return self._settle(state) if state.running else (state, ())
             case Rollback():
                 return _rollback(state)
+            case Said():
+                return state, (no_phases(event),)
+            case PhaseOver():
+                return state, ()
             case Numbered(last):
                 return (replace(state, last=last) if last > state.last else state), ()
             case Reset():

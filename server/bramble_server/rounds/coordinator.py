@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from bramble_protocol import privacy
 from bramble_protocol.clock import Clock
 from bramble_protocol.graph import Manifest
-from bramble_protocol.messages import DataUpdate, Delivery, TrainingFailed
+from bramble_protocol.messages import DataUpdate, Delivery, Masked
 from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.registry_store import RegistryStore
@@ -143,12 +143,11 @@ class Coordinator:
         if self._settings.mode == "private":
             counts = delivery.counts and privacy.told_counts(delivery.counts)[0]
             delivery = replace(delivery, metrics=privacy.told(delivery.samples, delivery.metrics), counts=counts)
-        event = machine.Update(client, delivery.round)
+        event = machine.Update(client, delivery.round, delivery.digest if isinstance(delivery, Masked) else "")
         self._writer.take((event, delivery), self._updates, lambda reply: self._taken(event, delivery, reply))
 
-    def fail(self, client: str, failed: TrainingFailed) -> None:
-        """Take the word of a client that it will not train, and why."""
-        event = machine.Failed(client, failed.round, failed.reason)
+    def say(self, event: machine.Failed | machine.Said) -> None:
+        """Take the word of a client that it will not train, and why, or its part in a phase of a secure round."""
         self._writer.submit(lambda reply: self._tracks.of(event.round).feed(event, reply))
 
     def refused(self, client: str, number: int | None, reason: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Protocol
 
-from bramble_protocol.messages import ClientUpdate, Evaluate, GenerateData
+from bramble_protocol.messages import ClientUpdate, Evaluate, GenerateData, SecureTold
+
+log = logging.getLogger(__name__)
 
 
 class Downlink(Protocol):
@@ -17,6 +20,9 @@ class Downlink(Protocol):
     def over(self, clients: Iterable[str], number: int) -> None:
         """Send ``round_over`` to those of the clients that are connected and know it."""
 
+    def secure(self, client: str, told: SecureTold) -> None:
+        """Send ``secure`` to a client, if it is connected and knows it."""
+
     def evaluate(self, clients: Iterable[str], asked: Evaluate) -> None:
         """Send ``evaluate`` to those of the clients that are connected and know it."""
 
@@ -25,3 +31,11 @@ class Downlink(Protocol):
 
     def reset(self, clients: Iterable[str] | None = None, task: str | None = None) -> int:
         """Send ``reset`` to these clients, or to all; that of one task only to those that know of several. Return to how many."""
+
+
+def dismiss(downlink: Downlink, clients: Iterable[str], number: int) -> None:
+    """Tell clients that a round goes on without them; what others delivered counts whether they can be told or not."""
+    try:
+        downlink.over(clients, number)
+    except Exception:
+        log.exception("round %d: who is not waited for could not be told", number)

@@ -66,6 +66,26 @@ class Update:
 
     client: str
     round: int
+    digest: str = ""
+    """Tells it from another of the same client, where a second one is refused and not taken for a repeat."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A client says what a phase of a secure round asks of it, beside its update."""
+
+    client: str
+    round: int
+    phase: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PhaseOver:
+    """The time of a phase of a secure round is up."""
+
+    round: int
+    phase: str
 
 
 @dataclass(frozen=True)
@@ -122,7 +142,7 @@ class Numbered:
 
 Noted = Update | Failed | Left | Joined
 """What is kept of an open round, so that another process can go on with it."""
-Event = Noted | Start | Deadline | Reset | Resumed | Rollback | Numbered
+Event = Noted | Start | Said | PhaseOver | Deadline | Reset | Resumed | Rollback | Numbered
 
 
 @dataclass(frozen=True)
@@ -149,6 +169,22 @@ class Fold:
 
     round: int
     client: str
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Take what a client says in a phase, if it is good: comes at most once for each round, client and phase."""
+
+    said: Said
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Begin a phase: tell these clients what the ones before brought, and ask them for their part."""
+
+    round: int
+    phase: str
+    clients: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -203,7 +239,7 @@ class Restore:
     round: int
 
 
-Action = Open | Ask | Fold | Drop | Dismiss | Accept | Refuse | Commit | Abandon | Restore
+Action = Open | Ask | Fold | Keep | Tell | Drop | Dismiss | Accept | Refuse | Commit | Abandon | Restore
 
 
 class State(Protocol):
@@ -230,6 +266,11 @@ class State(Protocol):
         """Clients whose update may still count though the round that they were asked in is over, and that round's number."""
 
 
+def no_phases(event: Said) -> Refuse:
+    """Return why a round that is no secure one takes nothing but updates."""
+    return Refuse("not asked", f"round {event.round} is no secure round, so it has no phase {event.phase}")
+
+
 def too_few(event: Start, needed: int) -> Refuse:
     """Return why no round can open, and what becomes of those that are connected and do not count."""
     others = [
@@ -250,8 +291,9 @@ class Machine(Protocol[S]):
 
     Whatever order of events it is fed, these hold, and ``tests/server/rounds/promises.py`` has hypothesis look for one that breaks them:
 
-    * An event that somebody waits on (``Start``, ``Update``, ``Failed``, ``Rollback``) yields exactly one reply: ``Open``, ``Accept``,
-      ``Restore`` or ``Refuse``; no other event yields any. A ``Refuse`` is all that there is then, and all that counts as it was.
+    * An event that somebody waits on (``Start``, ``Update``, ``Said``, ``Failed``, ``Rollback``) yields exactly one reply: ``Open``,
+      ``Accept``, ``Restore`` or ``Refuse``; no other event yields any. A ``Refuse`` is all that there is then, and all that counts as it
+      was.
     * Nothing acknowledged is lost: an ``Update`` that is accepted was folded into its round, now or when it first came, and its repeats
       are accepted for as long as its round is remembered, also over a restart.
     * Nothing counts twice: ``Fold`` comes at most once for a round and a client, and what a client was asked once is folded into one
@@ -279,7 +321,7 @@ class Machine(Protocol[S]):
     def step(self, state: S, event: Event, /) -> tuple[S, tuple[Action, ...]]:
         """Apply one event; return the next state and the actions that it calls for, in order.
 
-        If performing ``Fold`` fails, the coordinator keeps the old state and refuses: the client is then still waited for.
+        If performing ``Fold`` or ``Keep`` fails, the coordinator keeps the old state and refuses: the client is then still waited for.
         """
 
     def counts(self, state: S, event: Update, /) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 from bramble_protocol import codecs
 from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.messages import SecureTerms
 from bramble_server.foundation import Foundation
 from bramble_server.learning.strategies import Strategy
 from bramble_server.rounds import recovery
@@ -23,6 +25,7 @@ from bramble_server.rounds.commits import Commits, End
 from bramble_server.rounds.machine import Noted
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import Header, Record, RoundFile, UnderWay
+from bramble_server.rounds.secure_round import REACH, WINDOWS, SecureRound
 from bramble_server.rounds.view import Model
 from bramble_server.store import Store, models, rounds
 
@@ -50,6 +53,7 @@ class Openings:
         self._forecast = None if foundation.first or self._settings.mode == "private" else foundation.forecast
         self._archive, self._commits, self._clock = archive, commits, clock
         self._config = self._settings.training(self._graph.manifest.config)
+        self._roll, self._keys = foundation.roll, dict[str, bytes]()
 
     def begin(
         self, number: int, cohort: Cohort, model: Model, ways: Collection[tuple[str, ...]], under_way: Mapping[str, UnderWay]
@@ -89,12 +93,17 @@ class Openings:
             If there is no plan for it, or the disk refuses.
         """
         settings, started = self._settings, self._clock.time()
-        strategy, request = self._planned(number, cohort.clients, model, cohort.deadline, after)
+        terms = SecureTerms(secrets.token_hex(16), len(cohort.clients), REACH, WINDOWS) if settings.secure else None
+        strategy, request = self._planned(number, cohort.clients, model, cohort.deadline, after, terms)
         request.pack(ways)
         size = self._graph.manifest.layout.size
         until = started + cohort.deadline
         header = Header(number, self._graph.sha256, settings.mode, size, cohort.clients, started, until, under_way or {}, cohort.enough)
-        open_round = self._made(self._archive.create(header), model, strategy)
+        file = self._archive.create(header)
+        if terms:
+            open_round: OpenRound = SecureRound(self._task, file, model.weights, strategy, terms, self._roll, self._keys, self._clock)
+        else:
+            open_round = self._made(file, model, strategy)
 
         def write(connection: Connection) -> None:
             open_round.opened(connection, settings.keep_rounds, {**self._commits.how, **cohort.how})
@@ -163,12 +172,13 @@ class Openings:
         self._archive.discard(opening.open_round.number)
 
     def _planned(
-        self, number: int, clients: tuple[str, ...], model: Model, seconds: float, after: End | None = None
-    ) -> tuple[Strategy, Request]:
+        self, number: int, clients: tuple[str, ...], model: Model, seconds: float, after: End | None = None,
+        terms: SecureTerms | None = None,
+    ) -> tuple[Strategy, Request]:  # fmt: skip
         strategy, plan = self._commits.open(number, clients, model, replace(self._config, deadline_s=seconds), after)
         champion = self._commits.champions.beside(model, after and after.change)
         nothing = self._came_to_nothing() if codecs.find(self._commits.codec.encoding).partial else {}
-        return strategy, Request(number, self._task, self._graph, model, self._settings, plan, self._forecast, champion, nothing)
+        return strategy, Request(number, self._task, self._graph, model, self._settings, plan, self._forecast, champion, nothing, terms)
 
     def _came_to_nothing(self) -> dict[str, tuple[int, ...]]:
         with self._store.reading() as connection:

@@ -27,6 +27,7 @@ from bramble_server.rounds.machine import (
     Noted,
     Numbered,
     Open,
+    PhaseOver,
     Refuse,
     Reset,
     Restore,
@@ -34,8 +35,10 @@ from bramble_server.rounds.machine import (
     Rollback,
     Rules,
     Running,
+    Said,
     Start,
     Update,
+    no_phases,
     too_few,
 )  # fmt: skip
 from bramble_server.rounds.members import Members
@@ -84,6 +87,10 @@ def step(state: State, event: Event) -> Outcome:
             return _settle(state, state.running) if state.running else (state, ())
         case Rollback():
             return _rollback(state)
+        case Said():
+            return state, (no_phases(event),)
+        case PhaseOver():
+            return state, ()
         case Numbered(last):
             return (replace(state, last=last) if last > state.last else state), ()
         case Reset():

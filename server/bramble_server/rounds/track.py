@@ -18,7 +18,9 @@ from bramble_server.rounds.ahead import Ahead, Next
 from bramble_server.rounds.asking import Request
 from bramble_server.rounds.cohorts import RECENT, Cohort, Cohorts
 from bramble_server.rounds.commits import Commits
+from bramble_server.rounds.downlink import dismiss
 from bramble_server.rounds.opening import Openings
+from bramble_server.rounds.phases import Phases
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.roundfile import UnderWay
 from bramble_server.rounds.schedule import Schedule
@@ -52,6 +54,7 @@ class Track:
         self._openings = Openings(foundation, shared.store, shared.archive, self._commits, shared.clock)
         self._cohorts, self._cohort = Cohorts(self.settings, self.settings.training(self.graph.manifest.config).seed), Cohort(())
         self._machine = foundation.machine
+        self._phases = Phases(shared)
         self._ahead = Ahead(self._machine, self._commits, self._openings)
         self._rules = machine.Rules(self.settings.min_clients, self.settings.min_updates)
         self._state: machine.State = self._machine.begin(self._rules)
@@ -167,8 +170,7 @@ class Track:
     def put_aside_anew(self, event: machine.Update, delivery: Delivery) -> None:
         """Write down an update that :meth:`lacks` names, and have it on the disk."""
         assert self._open is not None
-        asked = self._requests[delivery.round].to(event.client)
-        self._shared.loop.offload(self._open.take, [(event.client, delivery, asked)])
+        self._shared.loop.offload(self._open.take, [(event.client, delivery, self._requests[delivery.round].to(event.client))])
         self._shared.loop.offload(self._open.sync)
 
     def secure(self) -> None:
@@ -241,6 +243,8 @@ class Track:
             case machine.Fold(_, client):
                 assert self._open is not None
                 self._open.fold(client)
+            case machine.Keep(said):
+                self._phases.keep(said)
             case machine.Restore(number):
                 self.model = self._shared.loop.offload(self._commits.restore, number, to, self._why)
                 self._requests.clear()
@@ -258,12 +262,15 @@ class Track:
                 needed = {number, *self._state.under_way.values()}  # of those that were too old to count somebody lets go now
                 self._requests = {asked: request for asked, request in self._requests.items() if asked in needed}
                 self._go_on(self._open)
+                self._phases.opened(self._open)
                 log.info("round %d: asking %d clients", number, len(clients))
                 for alike, message in self._requests[number]:
                     self._shared.downlink.ask(alike, message)
                 if not self._open.recorded:
                     self._secure(number)
                 reply.answer(action)
+            case machine.Tell():
+                self._phases.tell(action)
             case machine.Ask(number, client):
                 self._shared.limited_log.about(client, f"round {number}: asking it again", logging.INFO)
                 if self._open:
@@ -274,10 +281,7 @@ class Track:
                 if self._open:
                     self._open.drop(client, reason)
             case machine.Dismiss(number, clients):
-                try:
-                    self._shared.downlink.over(clients, number)
-                except Exception:  # what was delivered counts all the same
-                    log.exception("round %d: who is not waited for could not be told", number)
+                dismiss(self._shared.downlink, clients, number)
             case machine.Accept() | machine.Restore():
                 reply.answer(action)
             case machine.Refuse(code, reason):
@@ -303,9 +307,8 @@ class Track:
         try:
             self.model = self._ahead.model(open_round) or self._shared.loop.offload(self._commits.finish, open_round, self.model, going)
         except Exception as error:
-            if not isinstance(error, BrambleError):
+            if not (known := isinstance(error, BrambleError)):
                 log.exception("round %d: the commit failed", open_round.number)
-            known = isinstance(error, BrambleError)
             self._abandon(str(error) if known else f"{reasons.UNCOMMITTED}, its log says why", judged=known)
             return
         log.info("round %d: committed, %s", open_round.number, open_round.summary(self.model.metrics))
@@ -324,10 +327,10 @@ class Track:
 
     def _closed(self, open_round: OpenRound, committed: bool) -> None:
         self._open = None
+        self._phases.closed()
         self._keep_requests(open_round)
         self.schedule.ended(self._shared.clock.monotonic(), committed)
-        state = "committed" if committed else "abandoned"
-        now, parts = self._shared.clock.time(), open_round.parts()
+        state, now, parts = "committed" if committed else "abandoned", self._shared.clock.time(), open_round.parts()
         self._shared.metrics.round_ended(self.task, state, open_round.seconds, self.model.metrics, parts, now, open_round.number)
         self._commits.told(open_round)
         self._cohorts.ended(open_round.number, parts, now, open_round.given)
@@ -348,7 +351,7 @@ class Track:
     def due(self, now: float) -> float | None:
         """Return seconds until its deadline or the next round by the schedule; None for neither."""
         if self._state.running:
-            return self._deadline - now
+            return min(self._deadline, self._phases.until) - now
         return self.schedule.due(now) if self._shared.registry.ready(self.task) >= self.settings.min_clients else None
 
     def tick(self, now: float) -> None:
@@ -357,9 +360,9 @@ class Track:
         if due is None or due > 0:
             return
         if running:
-            self.feed(machine.Deadline(running.number), Reply(self._shared.loop.event()))
-            return
-        self._start()
+            self.feed(self._phases.over(now) or machine.Deadline(running.number), Reply(self._shared.loop.event()))
+        else:
+            self._start()
 
     def _start(self, start: machine.Start | None = None) -> None:
         try:
@@ -379,9 +382,8 @@ class Track:
 
     def stop(self) -> int | None:
         """End the open round with what has come, and have none follow; return its number."""
-        number = self.number
         self.schedule.stop()
-        if number is not None:
+        if (number := self.number) is not None:
             self.feed(machine.Deadline(number), Reply(self._shared.loop.event()))
         return number
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bramble_protocol.features import EVALUATE, ROUND_OVER, TRACKS
-from bramble_protocol.messages import ClientUpdate, Evaluate, GenerateData, Notice, Reset, RoundOver
+from bramble_protocol.features import EVALUATE, ROUND_OVER, SECURE, TRACKS
+from bramble_protocol.messages import ClientUpdate, Evaluate, GenerateData, Notice, Reset, RoundOver, SecureTold
 from bramble_server.fleet.registry import Registry
 from bramble_server.transport.port import Transport
 
@@ -39,6 +39,10 @@ class Emitter:
     def over(self, clients: Iterable[str], number: int) -> None:
         """Send ``round_over`` to those of the clients that are connected and know it."""
         self._to(clients, "round_over", RoundOver(number).to_wire(), feature=ROUND_OVER)
+
+    def secure(self, client: str, told: SecureTold) -> None:
+        """Send ``secure`` to a client, if it is connected and knows it."""
+        self._to([client], "secure", told.to_wire(), feature=SECURE)
 
     def evaluate(self, clients: Iterable[str], asked: Evaluate) -> None:
         """Send ``evaluate`` to those of the clients that are connected and know it."""

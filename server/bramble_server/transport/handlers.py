@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from bramble_protocol import health
 from bramble_protocol.errors import BrambleError, StaleError
 from bramble_protocol.health import Health
-from bramble_protocol.messages import DataUpdate, Delivery, Evaluated, Notice, TrainingFailed
+from bramble_protocol.messages import MASKED, DataUpdate, Delivery, Evaluated, Masked, Notice, SecureSaid, TrainingFailed
 from bramble_protocol.printable import printable
 from bramble_server.fleet import plausibility
 from bramble_server.fleet.admission import Admission
@@ -20,6 +19,7 @@ from bramble_server.fleet.registry import TWO, Client, Registry
 from bramble_server.loop import Loop
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.coordinator import Coordinator
+from bramble_server.rounds.machine import Failed, Said
 from bramble_server.rounds.roundfile import RoundFileError
 from bramble_server.rounds.writer import InternalError, RefusedError
 from bramble_server.store import StoreError
@@ -45,6 +45,7 @@ class Handlers:
         self._events: dict[str, Callable[..., Any]] = {
             "training_complete": self.training_complete,
             "training_failed": self.training_failed,
+            "secure": self.secure,
             "evaluated": self.evaluated,
             "data_update": self.data_update,
             health.EVENT: self.health,
@@ -116,7 +117,8 @@ class Handlers:
             try:
                 number = value.get("round") if isinstance(value, dict) else None
                 manifest = self._coordinator.manifest(number if type(number) is int else 0)
-                delivery = Delivery.from_wire(value, manifest.layout)
+                masked = isinstance(value, dict) and value.get("encoding") == MASKED
+                delivery = (Masked if masked else Delivery).from_wire(value, manifest.layout)
                 plausibility.metrics(delivery.metrics)
                 plausibility.counts(delivery.counts, manifest)
                 self._coordinator.deliver(client.id, delivery)
@@ -128,21 +130,41 @@ class Handlers:
                 raise
             except BrambleError as error:
                 self._metrics.update("invalid")
-                if not isinstance(error, OURS):
-                    known = type(number) is int and 0 < number <= 2**53  # of any other nobody can say whether it is over
-                    self._coordinator.refused(client.id, number if known else None, f"its update was refused: {printable(str(error))}")
+                self._refused(client, number, "update", error)
                 raise
             self._metrics.update("accepted")
             return {"accepted": True}
 
         return self._answer(sid, "training_complete", False, payload, take)
 
+    def _refused(self, client: Client, number: Any, what: str, error: BrambleError) -> None:
+        """Have a round not wait for a client whose part in it was refused."""
+        if not isinstance(error, OURS):
+            known = type(number) is int and 0 < number <= 2**53  # of any other nobody can say whether it is over
+            self._coordinator.refused(client.id, number if known else None, f"its {what} was refused: {printable(str(error))}")
+
+    def secure(self, sid: str, *payload: Any) -> Any:
+        """Take a client's part in a phase of a secure round."""
+
+        def take(client: Client, value: Any) -> dict[str, Any]:
+            said = SecureSaid.from_wire(value)
+            try:
+                self._coordinator.say(Said(client.id, said.round, said.phase, said.data))
+            except RefusedError:
+                raise
+            except BrambleError as error:
+                self._refused(client, said.round, f"part in the phase {said.phase}", error)
+                raise
+            return {"accepted": True}
+
+        return self._answer(sid, "secure", False, payload, take)
+
     def training_failed(self, sid: str, *payload: Any) -> Any:
         """Take the word of a client that it will not train, and why."""
 
         def take(client: Client, value: Any) -> dict[str, Any]:
             failed = TrainingFailed.from_wire(value)
-            self._coordinator.fail(client.id, replace(failed, reason=printable(failed.reason)))
+            self._coordinator.say(Failed(client.id, failed.round, printable(failed.reason)))
             return {"accepted": True}
 
         return self._answer(sid, "training_failed", False, payload, take)

@@ -37,6 +37,7 @@ from bramble_server.rounds.machine import (
     Resumed,
     Rollback,
     Rules,
+    Said,
     Start,
     State,
     Update,
@@ -78,7 +79,9 @@ class Promises(RuleBasedStateMachine):
         before, counts = self.state, isinstance(event, Update) and self.machine.counts(self.state, event)
         self.state, actions = self.machine.step(before, event)
         replies = [action for action in actions if isinstance(action, Open | Accept | Refuse | Restore)]
-        assert len(replies) == isinstance(event, Start | Update | Failed | Rollback), "who waits gets one answer, and nobody else any"
+        assert len(replies) == isinstance(event, Start | Update | Said | Failed | Rollback), (
+            "who waits gets one answer, and nobody else any"
+        )
         if replies and isinstance(replies[0], Refuse):
             kept = [(state.last, state.running, state.answered) for state in (before, self.state)]
             assert kept[0] == kept[1], "a refusal changes nothing that counts"

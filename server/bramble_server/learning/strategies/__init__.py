@@ -143,7 +143,7 @@ class Choice(Chosen):
 
     def suit(
         self, mode: str, clients: int, updates: int, codec: str = "float32", discipline: str = "synchronous",
-        chosen: selection.Choice | None = None, count: int | None = None,
+        chosen: selection.Choice | None = None, count: int | None = None, secure: bool = False,
     ) -> None:  # fmt: skip
         """Check that a server's settings and the strategy combine.
 
@@ -159,6 +159,8 @@ class Choice(Chosen):
             Of its rounds.
         chosen, count
             Who of them are asked, if not all, and how many, where that is a number.
+        secure
+            Whether updates are seen in a sum alone.
 
         Raises
         ------
@@ -166,8 +168,9 @@ class Choice(Chosen):
             If they do not, or as for ``needs``.
         """
         around = Surroundings(
-            mode=mode, clients=count or clients, updates=updates, codec=codec, discipline=discipline, chosen=count is not None
-        )
+            mode=mode, clients=count or clients, updates=updates, codec=codec, discipline=discipline, chosen=count is not None,
+            sum=combining.SECURE if secure else "plain",
+        )  # fmt: skip
         self._combine(around if chosen is None else replace(around, selection=chosen.name, by_loss=chosen.kind.by_loss))
 
     def _combine(self, around: Surroundings, task: str = "") -> None:

@@ -19,6 +19,7 @@ _MOST = 1000
 """Updates up to which it is looked at how many of them a model is made of."""
 
 ALL = "all that are able"
+SECURE = "secure"
 
 AXES: Mapping[str, tuple[str, ...]] = {
     "codec": (*codecs.CODECS, topk.NAME),
@@ -27,6 +28,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "mode": ("evaluation", "private"),
     "graph": ("format 2", "format 1"),
     "run": ("whole", "in part"),
+    "sum": ("plain", SECURE),
 }
 """What a strategy may meet, by kind, as far as a server has it to offer."""
 
@@ -44,6 +46,8 @@ class Surroundings:
     graph: str = "format 2"
     run: str = "whole"
     """Whether a client's run is of use that had to end before its last step."""
+    sum: str = "plain"
+    """Whether the server sees each update, or their sum alone."""
     clients: int = _MOST
     updates: int = 3
     chosen: bool = False
@@ -89,6 +93,30 @@ def _one_model_needed(strategy: Strategy, around: Surroundings) -> bool:
 
 
 RULES = (
+    Rule(
+        "sum",
+        lambda strategy, around: around.sum == SECURE and not strategy.linear,
+        "needs more than a sum of updates, such as each one of them or what clients measured, and --secure shows the sum alone; go by "
+        "fedavg, fedprox, fedavgm, fedadagrad, fedadam or fedyogi",
+    ),
+    Rule(
+        "codec",
+        lambda strategy, around: around.sum == SECURE and around.codec != "float32",
+        "would be given a sum of masked words, which have an encoding of their own; leave --codec out",
+        "codec",
+    ),
+    Rule(
+        "discipline",
+        lambda strategy, around: around.sum == SECURE and around.discipline == "asynchronous",
+        "would be given a sum, and those who are in it must be there at the same time; say --discipline synchronous",
+        "secure",
+    ),
+    Rule(
+        "selection",
+        lambda strategy, around: around.sum == SECURE and around.by_loss,
+        "would be given clients by their loss (--selection {selection}), and --secure tells nobody's; select otherwise, such as by uniform",
+        "selection",
+    ),
     Rule(
         "codec",
         lambda strategy, around: around.codec == topk.NAME and not strategy.partial,
