@@ -138,9 +138,12 @@ def _frame(data: bytearray) -> tuple[int, int, int] | None:
     return (data[0], start, start + size) if len(data) >= start + size else None
 
 
-async def run(url: str, count: int, prefix: str, protocol: int = bramble_protocol.VERSION, address: str | None = None) -> None:
+async def run(
+    url: str, count: int, prefix: str, protocol: int = bramble_protocol.VERSION, address: str | None = None,
+    client: type[Answering] = Answering, seen: Seen | None = None,
+) -> None:  # fmt: skip
     """Connect, then report whenever asked, until the input ends."""
-    seen, slots, loop, where = Seen(), asyncio.Semaphore(AT_A_TIME), asyncio.get_running_loop(), urlsplit(url)
+    seen, slots, loop, where = seen or Seen(), asyncio.Semaphore(AT_A_TIME), asyncio.get_running_loop(), urlsplit(url)
     hello = Handshake(protocol, prefix, simulated=True, channels=CHANNELS, version="bench", features=FEATURES if protocol > 1 else ())
     whence = (address, 0) if address else None
 
@@ -148,7 +151,7 @@ async def run(url: str, count: int, prefix: str, protocol: int = bramble_protoco
         async with slots:
             auth = replace(hello, client_id=f"{prefix}-{index}").to_wire()
             made = await loop.create_connection(
-                lambda: Answering(where.netloc, auth, seen, index == 0), str(where.hostname), int(where.port or 80), local_addr=whence
+                lambda: client(where.netloc, auth, seen, index == 0), str(where.hostname), int(where.port or 80), local_addr=whence
             )
             await made[1].connected
 

@@ -122,7 +122,12 @@ def running(*arguments: str, parameters: int, tree: Path = ROOT) -> Iterator[Ser
 
 @contextmanager
 def fleet(
-    url: str, clients: int, processes: int = 1, protocol: int = bramble_protocol.VERSION, addresses: bool = False
+    url: str,
+    clients: int,
+    processes: int = 1,
+    protocol: int = bramble_protocol.VERSION,
+    addresses: bool = False,
+    module: str = "bench.answering",
 ) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """Connect clients that answer at once, spread over processes; yields what asks them for their reports.
 
@@ -132,13 +137,15 @@ def fleet(
         Version of the contract that they speak.
     addresses
         Whether each process has an address of its own.
+    module
+        What answers.
     """
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         shares = [len(range(index, clients, processes)) for index in range(processes)]
         members = []
         for index, share in enumerate(shares):
             how = [str(protocol), *([f"127.0.1.{index + 1}"] if addresses else [])]
-            member = Process("-m", "bench.answering", url, str(share), f"p{index}", *how, log=Path(name, f"{index}.log"))
+            member = Process("-m", module, url, str(share), f"p{index}", *how, log=Path(name, f"{index}.log"))
             stack.callback(member.end)
             members.append(member)
         for member in members:

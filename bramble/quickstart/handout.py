@@ -19,7 +19,7 @@ SCRIPT = "join.sh"
 TEMPLATE = Path(__file__).with_name(SCRIPT)
 
 
-def script(base: str, wheel: Path, others: Sequence[Path], ca: str, key: str, settings: Mapping[str, str]) -> bytes:
+def script(base: str, wheel: Path, others: Sequence[Path], ca: str, key: str, settings: Mapping[str, str], roll: str = "") -> bytes:
     """Return the script.
 
     Parameters
@@ -36,14 +36,19 @@ def script(base: str, wheel: Path, others: Sequence[Path], ca: str, key: str, se
         The public key of whoever signs graphs.
     settings
         The client's, beside its name and what these files are.
+    roll
+        The fleet's, where clients take part in secure sums.
     """
-    own = {**settings, "ca": "/etc/bramble/ca.crt", "trust_graphs": "/etc/bramble/graphs.pub"}
+    own: dict[str, str | bool] = {**settings, "ca": "/etc/bramble/ca.crt", "trust_graphs": "/etc/bramble/graphs.pub"}
+    if roll:
+        own |= {"secure": True, "roll": "/etc/bramble/roll", "identity": "/run/credentials/bramble-client.service/identity"}
     filled = {
         "BASE": shlex.quote(base),
         "FETCHES": "\n".join(f"fetch {shlex.quote(path.name)} {digest(path)}" for path in (wheel, *others)),
         "WHEEL": wheel.name,
         "CA": ca.strip(),
         "KEY": key.strip(),
+        "ROLL": roll.strip(),
         "SETTINGS": "\n".join(f"{name} = {json.dumps(value)}" for name, value in own.items()),
         "SENSORS": settings["sensors"],
     }
@@ -53,11 +58,12 @@ def script(base: str, wheel: Path, others: Sequence[Path], ca: str, key: str, se
     return text.encode()
 
 
-def line(base: str, script: bytes, client: str, token: str) -> str:
-    """Return what is pasted on a Pi. Its first blank keeps it out of a shell's history, where Debian's is set so."""
+def line(base: str, script: bytes, client: str, token: str, identity: str = "") -> str:
+    """Return what is pasted on a Pi, with its token and, if any, its key. Its first blank keeps it out of Debian's shell's history."""
     checked = f"echo '{hashlib.sha256(script).hexdigest()}  '\"$f\" | sha256sum -c --quiet -"
     fetched = f'f=$(mktemp) && curl -fsS -o "$f" {base}/{SCRIPT} && {checked}'
-    return f' printf %s {token} | ({fetched} && sudo sh "$f" {client})'
+    secrets = f"'%s\\n' {token} {identity}" if identity else f"%s {token}"
+    return f' printf {secrets} | ({fetched} && sudo sh "$f" {client})'
 
 
 def digest(path: Path) -> str:

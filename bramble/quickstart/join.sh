@@ -8,7 +8,9 @@ fail() { echo "join: $1" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || fail "run this as root, with sudo"
 [ -d /run/systemd/system ] || fail "this machine does not run systemd"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || fail "there is no Python 3.11 or newer: take a newer system"
+identity=
 read -r token || [ -n "${token:-}" ] || fail "the client's token is to come on standard input: paste the whole line"
+read -r identity || true
 [ ! -e /opt/bramble/client/releases ] || fail "Ansible's play has brought a client here already"
 
 work=$(mktemp -d)
@@ -33,7 +35,10 @@ else
   set -- "$venv/bin/python" -m pip install
 fi
 # On 32 bits there is no wheel of what checks signatures; Bramble's own graphs need none.
-case $(uname -m) in armv*) extras=client ;; *) extras=client,signing ;; esac
+case $(uname -m) in
+armv*) extras=client && [ -z "$identity" ] || fail "secure sums need a 64-bit system: there is no wheel of the package cryptography for 32 bits" ;;
+*) extras=client,signing ;;
+esac
 "$@" --quiet --disable-pip-version-check "$work/@WHEEL@[$extras]"
 ln -sfn quickstart /opt/bramble/client/current
 
@@ -47,6 +52,16 @@ EOF
 cat >/etc/bramble/graphs.pub <<'EOF'
 @KEY@
 EOF
+unit=/etc/systemd/system/bramble-client.service
+rm -f "$unit.d/secure.conf"
+if [ -n "$identity" ]; then
+  cat >/etc/bramble/roll <<'EOF'
+@ROLL@
+EOF
+  (umask 077 && printf -- '-----BEGIN PRIVATE KEY-----\n%s\n-----END PRIVATE KEY-----\n' "$identity" >/etc/bramble/identity.key)
+  mkdir -p "$unit.d"
+  printf '[Service]\nLoadCredential=identity:/etc/bramble/identity.key\n' >"$unit.d/secure.conf"
+fi
 cat >/etc/bramble/client.toml <<EOF
 # Written by bramble quickstart; bramble client --help explains every setting.
 [client]
@@ -55,7 +70,7 @@ id = "$name"
 EOF
 (umask 077 && printf '%s\n' "$token" >/etc/bramble/client.token)
 [ "@SENSORS@" != linux ] || ! command -v raspi-config >/dev/null || raspi-config nonint do_i2c 0
-cp "$venv"/lib/python3*/site-packages/bramble/quickstart/bramble-client.service /etc/systemd/system/bramble-client.service
+cp "$venv"/lib/python3*/site-packages/bramble/quickstart/bramble-client.service "$unit"
 systemctl daemon-reload
 systemctl enable --quiet bramble-client.service
 systemctl restart bramble-client.service || fail "the client does not start; see: journalctl --namespace=bramble -u bramble-client -n 20"

@@ -15,9 +15,10 @@ from bramble import task
 from bramble.api import Server
 from bramble.processes import Family
 from bramble.quickstart import own_wheel
+from bramble.quickstart.enrolling import ROLL, enrol
 from bramble.quickstart.handout import SCRIPT, Handout, line, script
 from bramble.quickstart.identity import certify, keep
-from bramble.quickstart.settings import QuickstartSettings
+from bramble.quickstart.settings import LEAST, QuickstartSettings
 from bramble_protocol import BrambleError
 from bramble_protocol.ending import Ending
 from bramble_server.fleet import tokenfile
@@ -41,6 +42,7 @@ def run(settings: QuickstartSettings) -> int:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         tokens = _identities(folder, settings.clients, address)
+        keys = enrol(folder, settings.clients) if settings.secure else {}
         wheel = own_wheel.wheel(folder / "wheel")
         others = _others(settings.wheels)
         _write_settings(folder, settings, address)
@@ -49,7 +51,8 @@ def run(settings: QuickstartSettings) -> int:
     host = f"[{address}]" if ":" in address else address
     base = f"http://{host}:{settings.port + 1}"
     client = {"server": f"https://{host}:{settings.port}", "sensors": settings.sensors, "mode": settings.mode}
-    made = script(base, wheel, others, (folder / "ca.crt").read_text(), (folder / "graphs.key.pub").read_text(), client)
+    roll = (folder / ROLL).read_text() if settings.secure else ""
+    made = script(base, wheel, others, (folder / "ca.crt").read_text(), (folder / "graphs.key.pub").read_text(), client, roll)
     family = Family(folder / "logs")
     try:
         handout = Handout("", settings.port + 1)
@@ -60,7 +63,7 @@ def run(settings: QuickstartSettings) -> int:
     try:
         family.start("server", "server", "--config", str(folder / "server.toml"), ready="bramble server ready on ")
         console = Console(highlight=False)
-        _say(console, folder, settings, {name: line(base, made, name, tokens[name]) for name in settings.clients})
+        _say(console, folder, settings, {name: line(base, made, name, tokens[name], keys.get(name, "")) for name in settings.clients})
         operator = (folder / "operator.token").read_text()
         _watch(console, Server(f"https://localhost:{settings.port}", operator, folder / "ca.crt"), family, ending)
     finally:
@@ -118,6 +121,8 @@ def _write_settings(folder: Path, settings: QuickstartSettings, address: str) ->
         "tls_cert": str(folder / "server.crt"), "tls_key": str(folder / "server.key"), "data_dir": str(folder / "server"),
         "allowed_hosts": address,
     }  # fmt: skip
+    if settings.secure:
+        server |= {"secure": True, "roll": str(folder / ROLL), "min_updates": max(updates, LEAST), "min_clients": LEAST}
     if settings.every is not None:
         server["every"] = f"{settings.every:g}s"
     fleet: dict[str, object] = {

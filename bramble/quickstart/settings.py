@@ -13,6 +13,9 @@ from bramble_protocol.fields import CLIENT_ID
 from bramble_server.round_settings import Seconds
 from bramble_server.settings import names
 
+LEAST = 3
+"""Clients of a secure sum, as clients want by themselves (``--secure-least``)."""
+
 
 class QuickstartSettings(BaseSettings):
     """Set up a first fleet without Ansible. A server runs here, and one line to paste on each Pi installs a client there as a service.
@@ -42,6 +45,11 @@ class QuickstartSettings(BaseSettings):
     wheels: Path | None = Field(
         None, description="Folder of wheels that the Pis install from, pip's among them; without it they ask their package index."
     )
+    secure: bool = Field(
+        False,
+        description="Have the server see sums of updates alone: each client gets a key of its own, and the roll of all of them.",
+        json_schema_extra={"flags": "--secure/--no-secure"},
+    )
     qr: bool = Field(False, description="Show each line as a QR code, too.", json_schema_extra={"flags": "--qr/--no-qr"})
 
     @field_validator("clients")
@@ -64,4 +72,6 @@ class QuickstartSettings(BaseSettings):
     def _fit_together(self) -> QuickstartSettings:
         if self.mode == "private" and len(self.clients) < 2:
             raise ValueError("in private mode a round averages two clients at least: name more, or add --mode evaluation")
+        if self.secure and len(self.clients) < LEAST:
+            raise ValueError(f"--secure: a sum of fewer than {LEAST} clients tells one what the other sent: name more, or leave it out")
         return self

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bench.secure_sums import CONTEXT, Sum, changes
 from bramble_protocol.errors import ProtocolError
 from bramble_protocol.secure.collector import split
 from bramble_protocol.secure.party import KEYS, SIGNATURE, Party
-from tests.protocol.secure.sums import CONTEXT, Sum, changes
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bench.secure_sums import CONTEXT, Sum, changes
 from bramble.quickstart.identity import certify
 from bramble_protocol.errors import ProtocolError
 from bramble_protocol.secure.party import SIGNATURE, Party, Whose
 from bramble_protocol.secure.roll import Identity, Roll, written
-from tests.protocol.secure.sums import CONTEXT, Sum, changes
 
 NAMES = [f"pi-{number:03}" for number in range(4)]
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.secure_sums import METRICS, PHASES, Sum, changes
 from bramble_protocol.errors import EncodingError, ProtocolError
 from bramble_protocol.secure.fixed import Encoding, metrics_of
 from bramble_protocol.secure.neighbours import degree, ring, threshold
 from tests.examples import examples
-from tests.protocol.secure.sums import METRICS, PHASES, Sum, changes
 
 
 @pytest.mark.slow
