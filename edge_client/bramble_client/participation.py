@@ -113,7 +113,7 @@ class Participation:
             self._strain.over()
         if self._private:
             result = guarded(result, self.memory.untold(update.task))
-        return self.masked(update, result, lambda: self.queue.wanted)
+        return self.masked(update, result, lambda: self.queue.wanted) if update.secure else result
 
     def _note(self, update: ClientUpdate, result: Result) -> None:
         with self.memory.lock:

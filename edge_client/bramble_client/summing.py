@@ -158,8 +158,7 @@ class Summing(Worker):
         BrambleError
             If its update cannot be put in words.
         """
-        if update.secure is None:
-            return result
+        assert update.secure
         with self._changed:
             one = self._rounds.get(update.task)
             if one is None or one.update.secure != update.secure:

@@ -7,7 +7,7 @@ import socket
 import time
 from collections import deque
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -147,7 +147,7 @@ class Pi:
         """Close the connection without a goodbye."""
         self.socket.shutdown()  # type: ignore[no-untyped-call]
 
-    def __enter__(self) -> Pi:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
