@@ -362,5 +362,8 @@ def test_every_event_has_its_rule() -> None:
             "unwell": 1,
             "spare": 1,
             "enough": 1,
+            "digest": "",
+            "phase": "keys",
+            "data": b"",
         }
         step(opened("a"), event(**{name: fields[name] for name in event.__dataclass_fields__}))
