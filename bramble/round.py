@@ -15,6 +15,7 @@ from bramble import terminal
 from bramble.api import JSON, Server
 from bramble.settings import ListRoundsSettings, ShowRoundSettings, StartRoundSettings, StopRoundsSettings
 from bramble_protocol.printable import printable
+from bramble_protocol.privacy import RELATIVE
 
 TOLD = (
     ("accuracy", "accuracy", ".1%"), ("macro_f1", "macro F1", ".2f"), ("alarm_rate", "alarms", ".2%"), ("precision", "precision", ".1%"),
@@ -164,6 +165,8 @@ def described(record: dict[str, Any], metric: dict[str, str]) -> str:
         colour = "green" if change < 0 else "yellow"
         name, unit = metric["baseline"].partition(":")[0], metric["unit"]
         text += f"  {metric['name']} {error:.2f} {unit}, {name} {baseline:.2f} {unit} [{colour}]({change:+.0f} %)[/]"
+    if RELATIVE in means:
+        text += f"  error {means[RELATIVE]:.2f} of {metric['baseline'].partition(':')[0]}'s, with noise"
     text += measures(means)
     if record.get("reason"):
         text += f"  [yellow]{escape(printable(str(record['reason'])))}[/]"

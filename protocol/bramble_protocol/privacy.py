@@ -6,6 +6,10 @@ from collections.abc import Mapping
 
 from bramble_protocol.kinds import Counts, windows_in
 
+RELATIVE = "relative_error"
+"""What a round with noise tells of what its clients measured, in place of the pooled measures: the mean of their test errors over their
+baselines, with noise (``strategies/dp.py`` of the server).
+"""
 LEAST_SAMPLES = 20
 """Samples below which no measure leaves a client in private mode. A mean squared error of one is a difference of two readings."""
 BEST = ("champion", "champion_error")

@@ -173,6 +173,8 @@ def _budgeted(track: Foundation) -> None:
             f"strategy: {name} covers the model alone, and in task {track.task} clients are told of each other's counts beside it; "
             "take a task that forecasts, or a strategy without noise"
         )
+    if own.epsilon is not None and own.evaluate_every is not None:
+        raise BrambleError(f"evaluate_every: {track.task} has a privacy budget (epsilon), and what clients say of models has no noise")
     if own.epsilon is not None and not noisy:
         raise BrambleError(f"epsilon: {name} adds no noise, so nothing would keep a budget; say --strategy dp, or dp+{name}")
 

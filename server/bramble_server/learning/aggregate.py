@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
+from bramble_protocol.privacy import RELATIVE
 
 BLOCK = 1 << 16
 """Values worked on at a time: operands of this length stay in the processor's cache between two operations."""
@@ -134,3 +135,10 @@ def pool_metrics(reports: Iterable[tuple[int, Mapping[str, float]]]) -> dict[str
                 weights[name] = weights.get(name, 0.0) + weight
     pooled = {name: total / weights[name] for name, total in sums.items()}
     return {**pooled, "test_samples": tested} if tested else pooled
+
+
+def in_words(pooled: Mapping[str, float]) -> str:
+    """Return what a round's metrics say of its model, as it stands behind a comma in the log; nothing if they say nothing."""
+    if "loss_before" in pooled and "loss_after" in pooled:
+        return f", loss {pooled['loss_before']:.4g} -> {pooled['loss_after']:.4g}"
+    return f", error {pooled[RELATIVE]:.2f} of the baseline's, with noise" if RELATIVE in pooled else ""

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 SILENT = "no answer in time"
 LARGEST = 64 << 20
 """Bytes of models in one evaluation: a client holds them all in memory."""
-
+TOLD = "what clients would say of models has no noise; try them on a recording, with bramble predict"
+"""Why nobody is asked where there is a budget."""
 
 Names = dict[str, list[int]]
 
@@ -157,6 +158,8 @@ class Evaluations:
         """Do what :meth:`start` says."""
         if task in self._open:
             raise RefusedError("busy", f"evaluation {self._open[task].number} of {task} is running")
+        if self._tracks.named(task).settings.epsilon is not None:
+            raise RefusedError("budget", f"{task} has a privacy budget: {TOLD}")
         if len(numbers) > MOST_MODELS:
             raise RefusedError("too many models", f"models: {MOST_MODELS} can be tried at once; ask for the others afterwards")
         asked, passed = self._clients(task)

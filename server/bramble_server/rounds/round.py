@@ -18,7 +18,7 @@ from bramble_protocol.layout import Weights
 from bramble_protocol.messages import ClientUpdate, Delivery
 from bramble_protocol.reasons import GONE, LEFT_OUT
 from bramble_server.learning import counting
-from bramble_server.learning.aggregate import pool_metrics
+from bramble_server.learning.aggregate import in_words, pool_metrics
 from bramble_server.learning.judge import Judge, Report, Verdict, cap
 from bramble_server.learning.staleness import moved
 from bramble_server.learning.strategies import Aggregate, Aside, Strategy, conclude, shortened
@@ -57,7 +57,7 @@ class OpenRound:
         self._task = task
         self.number, self.started, self._deadline = file.header.round, file.header.started, file.header.deadline
         self._since, self._then, self._clock = self.started, clock.monotonic(), clock
-        self._file, self._model, self._strategy = file, model, strategy
+        self._file, self._model, self._strategy, self._bounded = file, model, strategy, strategy.release is not None
         self.enough, self.given = file.header.enough, file.header.seconds
         self._taken: dict[str, Record | Exception] = {}
         self._records: dict[str, Record] = {}
@@ -192,7 +192,7 @@ class OpenRound:
 
     def _count(self, record: Record) -> None:
         about, client = record.about, record.about["client"]
-        metrics = about["metrics"]
+        metrics, samples = ({}, None) if self._bounded else (about["metrics"], about["samples"])
         self._records[client] = record
         self._reports[client] = Report(client, about["norm"], about["samples"], metrics, about.get("counts", {}))
         self._parts[client] = _blank(
@@ -201,7 +201,7 @@ class OpenRound:
             **about["timing"],
             replied=about["replied"],
             bytes=about["bytes"],
-            samples=about["samples"],
+            samples=samples,
             **{name: metrics.get(name) for name in ("loss_before", "loss_after", "test_error", "test_baseline", "test_samples")},
         )
 
@@ -287,7 +287,7 @@ class OpenRound:
         pooled, self.counts = pool_metrics(measures) | counting.spread(measures), counting.pool(counted, measures)
         if compared and (exploded := judge.explosion(counted, pooled)):
             raise BrambleError(exploded)
-        return conclude(self._strategy, self._model), pooled
+        return conclude(self._strategy, self._model), dict(self._strategy.measures()) if self._bounded else pooled
 
     def _counted(self) -> tuple[list[Report], list[tuple[int, dict[str, float]]]]:
         """Return the reports that count, and samples and metrics of each as they are pooled."""
@@ -308,9 +308,7 @@ class OpenRound:
 
     def summary(self, metrics: Mapping[str, float]) -> str:
         """Return what it came to, and did to the loss, as the log says it."""
-        known = "loss_before" in metrics and "loss_after" in metrics
-        loss = f", loss {metrics['loss_before']:.4g} -> {metrics['loss_after']:.4g}" if known else ""
-        return f"{self.delivered} updates in {self.seconds:.2f} s{loss}"
+        return f"{self.delivered} updates in {self.seconds:.2f} s{in_words(metrics)}"
 
     def _updates(self) -> Iterator[tuple[str, Weights]]:
         """Yield client and weights by client, whoever came first; the array may be written to, and is reused for the next one."""
@@ -356,7 +354,7 @@ class OpenRound:
         """
         with store.writing() as connection:
             latest = []
-            aside = {client: self._aside(record) for client, record in sorted(self._records.items())}
+            aside = {client: self._aside(record) for client, record in ([] if self._bounded else sorted(self._records.items()))}
             for client, divergence in measure(aside, self._model, model).items():
                 report, found = self._reports[client], vars(divergence)
                 self._parts[client].update(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ FLAGS = (
     *("--mode", "private", "--min-updates", "2", "--strategy", "dp", "--strategy-option", "noise_multiplier=5"),
     *("--epsilon", "1.3", "--allow-simulated"),
 )
+SAMPLES = 7919
+METRICS = {"loss_before": 31.25, "loss_after": 30.75, "test_error": 0.8125, "test_baseline": 1.625, "test_samples": 131.0}
 
 
 def played(server: ServerProcess) -> Any:
     """Have two clients answer one round; return what the server says of its budget then."""
     with Pi(server.url, "a", auth=hello("a")) as one, Pi(server.url, "b", auth=hello("b")) as other:
         number = server.api.start()["round"]
-        assert {one.call("training_complete", update(number))["accepted"], other.call("training_complete", update(number))["accepted"]}
+        for client in (one, other):
+            assert client.call("training_complete", update(number, samples=SAMPLES, metrics=METRICS)) == {"accepted": True}
         assert server.ended(number)["state"] == "committed"
         return server.api.status()["privacy"]
 
@@ -31,7 +35,17 @@ def test_what_is_spent_outlives_a_kill_and_a_reset_and_then_the_round_is_refused
         first = played(server)
         assert (first["epsilon"], first["delta"]) == (1.3, 1e-5)
         assert 0.5 < first["spent"] < 1.0
+        assert set(server.api.round(1)["metrics"]) == {"relative_error"}, "one mean with noise, and nothing else of what they measured"
+        for part in server.api.round(1)["clients"].values():
+            known = {name for name, value in part.items() if value is not None}
+            assert known <= {"sent", "received", "train_start", "train_end", "replied", "bytes"}
+        with pytest.raises(ServerRefused, match="has a privacy budget: what clients would say of models has no noise"):
+            server.api.evaluate([1])
         server.kill()
+        kept = b"".join(path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()) + server.log().encode()
+        for told in (SAMPLES, *METRICS.values()):
+            packed = (struct.pack(">d", told), struct.pack("<d", told), str(told).encode(), b"%.4g" % told)
+            assert not any(each in kept for each in packed if len(each) > 3), f"{told} is somewhere"
     with ServerProcess(tmp_path, *FLAGS) as server:
         assert server.api.status()["privacy"] == first
         server.api.reset()

@@ -159,6 +159,13 @@ class Strategy(ABC):
         """What a round costs of a privacy budget; None where the next model may tell of a single client whatever there is."""
         return None
 
+    def measures(self) -> Mapping[str, float]:
+        """Return what may be told of what a round's clients measured, once its model is made.
+
+        Called where there is a :attr:`release` alone: then nothing else of what they measured is told or kept.
+        """
+        return {}
+
     @property
     def needs(self) -> tuple[str, ...]:
         """What clients must be able to do beyond plain training, of :data:`bramble_protocol.features.EXTRAS`; others are not asked."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
+from bramble_protocol.privacy import RELATIVE
 from bramble_server.learning.aggregate import AggregateError
 from bramble_server.learning.parameters import Parameters, parameter
 from bramble_server.learning.privacy.accountant import Release
@@ -27,13 +28,23 @@ class Noise(Parameters):
     quantile: float = parameter(
         0.0, "Part of the updates that clip is to leave as they are, and goes after; 0: it stays what it is.", least=0, below=1
     )
+    measured: float = parameter(
+        0.1,
+        "Part of what a round costs that may go into telling how well the model does, with noise; 0: nothing is told.",
+        least=0,
+        most=0.5,
+    )
 
 
 COUNTED = 20
-"""Clients for each deviation of the noise in how many updates were within the clip (Andrew et al. 2021, section 3.1)."""
+"""Clients for each deviation of the noise in what is counted or measured beside the sum (Andrew et al. 2021, section 3.1)."""
 PACE = 0.2
 """How fast the clip goes after its quantile, a round (as there)."""
 _CLIP = "dp:clip"
+WORST = 2.0
+"""Where each client's test error over its baseline is cut, as the task measures both. What is told of a round is the mean over those that
+were asked, with noise; who tested nothing counts as 1.
+"""
 
 
 class Dp(Around):
@@ -44,8 +55,9 @@ class Dp(Around):
         w <- w + (sum_k (w_k - w) / max(1, |w_k - w| / C) + N(0, (z C)^2)) / n
 
     for the clip ``C``, the noise multiplier ``z`` and the ``n`` clients that were asked; the strategy it stands around is given that as
-    one update. With a ``quantile`` the clip follows it (Andrew et al. 2021, algorithm 1): part of the noise goes into the count of updates
-    within it, and the sum gets that much more, so that both together cost what ``z`` says. What rounds cost is :attr:`release`.
+    one update. With a ``quantile`` the clip follows it (Andrew et al. 2021, algorithm 1), and with ``measured`` the round tells how well
+    the model does. What a client adds to the count of updates within the clip, and to the mean of errors, is bounded and gets noise as
+    the sum does, which gets that much more, so that all together cost what ``z`` says. What rounds cost is :attr:`release`.
     """
 
     takes: ClassVar[Any] = Noise
@@ -81,13 +93,14 @@ class Dp(Around):
     def begin(self, model: Weights) -> None:
         """Start with an empty sum."""
         super().begin(model)
-        self._sum, self._within = np.zeros(len(model)), 0.0
+        self._sum, self._within, self._worse = np.zeros(len(model)), 0.0, 0.0
         self._clip = getattr(self, "_clip", self.parameters.clip)
 
     def fold(self, update: Update) -> None:
         """Add an update, shortened."""
         length = distance(update.weights, self._model)
         self._within += 0.5 if length <= self._clip else -0.5  # centred: who is there or not changes it by half, as is reckoned with
+        self._worse += min(_relative(update.metrics), WORST) - 1.0  # likewise: by one
         change = update.weights.astype(np.float64)
         change -= self._model
         change *= min(1.0, self._clip / length) if length else 1.0
@@ -105,6 +118,12 @@ class Dp(Around):
         self._inner.fold(Update("sum", 1, (self._model + self._sum).astype(np.float32)))
         return self._inner.finish()
 
+    def measures(self) -> Mapping[str, float]:
+        """Return what is told of clients' errors: one mean, with noise, or nothing."""
+        if not self.parameters.measured:
+            return {}
+        return {RELATIVE: 1.0 + (self._worse + self._random.normal(0.0, self._measure_deviation)) / self._asked}
+
     def state(self) -> State:
         """Remember the clip, and what the other does."""
         if not self.parameters.quantile:
@@ -119,9 +138,22 @@ class Dp(Around):
         return float(max(self._asked / COUNTED, math.sqrt(10) / 2 * self.parameters.noise_multiplier))
 
     @property
+    def _measure_deviation(self) -> float:
+        """Likewise, of the noise in the sum of errors over baselines."""
+        return float(max(self._asked / COUNTED, self.parameters.noise_multiplier / math.sqrt(self.parameters.measured)))
+
+    @property
     def _deviation(self) -> float:
-        """Of the noise in the sum, over the clip: with the count's, it costs what the noise multiplier says (theorem 1 there)."""
-        noise = self.parameters.noise_multiplier
-        if not self.parameters.quantile:
-            return float(noise)
-        return float((noise**-2 - (2 * self._count_deviation) ** -2) ** -0.5)
+        """Of the noise in the sum, over the clip: with the others', it costs what the noise multiplier says (theorem 1 there)."""
+        counted = (2 * self._count_deviation) ** -2 if self.parameters.quantile else 0.0
+        measured = self._measure_deviation**-2 if self.parameters.measured else 0.0
+        return float((self.parameters.noise_multiplier**-2 - counted - measured) ** -0.5)
+
+
+def _relative(metrics: Mapping[str, float]) -> float:
+    """Return a client's test error over its baseline, at least 0; 1 where it says neither."""
+    error, baseline = metrics.get("test_error"), metrics.get("test_baseline")
+    if error is None or not baseline or not metrics.get("test_samples"):
+        return 1.0
+    found = error / baseline
+    return found if 0 <= found < math.inf else WORST

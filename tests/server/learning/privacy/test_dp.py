@@ -23,7 +23,7 @@ SILENT = 1e-9
 
 def played(name: str, model: Weights, rows: Sequence[Any], asked: int | None = None, drawn: int | None = 1, **options: Any) -> Aggregate:
     """Play one round in which so many were asked, and these answered."""
-    strategy = create(name, **options)
+    strategy = create(name, **{"measured": 0.0, **options})
     names = [f"pi-{number}" for number in range(asked or len(rows))]
     planned(strategy, Context(1, model, CONFIG, drawn), names)
     strategy.begin(model)
@@ -122,12 +122,46 @@ class TestClipThatAdapts:
         )
         assert abs(with_it - without) == pytest.approx(PACE * 0.5 / 100)
 
-    def test_both_releases_together_cost_what_one_says(self) -> None:
-        strategy: Any = create("dp", noise_multiplier=2.0, quantile=0.5)
-        planned(strategy, Context(1, np.zeros(2, np.float32), CONFIG), [f"pi-{n}" for n in range(100)])
-        # a count moves by half if it is centred, as there
+    @pytest.mark.parametrize("clients", [2, 100, 100_000])
+    @pytest.mark.parametrize("measured", [0.0, 0.1, 0.5])
+    def test_all_releases_together_cost_what_one_says(self, clients: int, measured: float) -> None:
+        strategy: Any = create("dp", noise_multiplier=2.0, quantile=0.5, measured=measured)
+        planned(strategy, Context(1, np.zeros(2, np.float32), CONFIG), [f"pi-{n}" for n in range(clients)])
+        # a count moves by half if it is centred, as there, and a mean of errors by one
         both = renyi(Release(strategy._deviation)) + renyi(Release(2 * strategy._count_deviation))
-        np.testing.assert_allclose(both, renyi(Release(2.0)), rtol=1e-9)
+        errors = renyi(Release(strategy._measure_deviation)) if measured else 0.0
+        np.testing.assert_allclose(both + errors, renyi(Release(2.0)), rtol=1e-9)
+
+
+class TestWhatIsTold:
+    """Of a round's errors: one mean, with noise."""
+
+    def told(self, said: Sequence[dict[str, float]], asked: int, drawn: int = 1, **options: Any) -> Any:
+        strategy, model = create("dp", noise_multiplier=0.1, **options), np.zeros(2, np.float32)
+        names = [f"pi-{number}" for number in range(asked)]
+        planned(strategy, Context(1, model, CONFIG, drawn), names)
+        strategy.begin(model)
+        for name, metrics in zip(names, said, strict=False):
+            strategy.fold(Update(name, 1, model, metrics))
+        strategy.finish()
+        return strategy.measures()
+
+    def test_it_is_the_mean_of_errors_over_baselines_each_cut_and_1_where_nothing_was_tested(self) -> None:
+        half = {"test_error": 2.0, "test_baseline": 4.0, "test_samples": 9.0}
+        far, none, absurd = {**half, "test_error": 1e9}, {**half, "test_baseline": 0.0}, {**half, "test_error": math.inf}
+        found = [self.told([half, half, far, none, {}, absurd], 8, drawn)["relative_error"] for drawn in range(400)]
+        # 0.5, 0.5, 2, 1, 1, 2 and two that did not answer
+        assert float(np.mean(found)) == pytest.approx(9 / 8, abs=4 * 0.05 / 20)
+        assert float(np.std(found)) == pytest.approx(0.05, rel=0.15), "a twentieth"
+
+    @pytest.mark.parametrize("error", [0.0, 3.0, 1e30, -5.0, math.nan])
+    def test_one_client_moves_it_by_one_over_all_at_most(self, error: float) -> None:
+        one = {"test_error": error, "test_baseline": 1.0, "test_samples": 5.0}
+        moved = self.told([one], 10)["relative_error"] - self.told([], 10)["relative_error"]
+        assert abs(moved) <= 0.1 + 1e-12
+
+    def test_it_can_be_left_out(self) -> None:
+        assert self.told([{"test_error": 1.0, "test_baseline": 2.0, "test_samples": 5.0}], 3, measured=0.0) == {}
 
 
 def test_what_a_round_costs_is_what_was_set() -> None:
