@@ -7,13 +7,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Compiled once, then, and not by every process anew, which takes as long as all the rest of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fast fast-pythons test-main test-runtimes test-authoring test-accounting test-fleet check check-ansible bench graphs migration screenshot docs dist release clean
+.PHONY: demo test fast fast-pythons test-main test-runtimes test-authoring test-accounting test-mlflow test-fleet check check-ansible bench graphs migration screenshot docs dist release clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/bramble demo $(ARGS)
 
 # With CI set, nothing may be skipped: TensorFlow and the browser must be there.
-test: test-main test-runtimes $(if $(CI),test-authoring test-accounting)
+test: test-main test-runtimes $(if $(CI),test-authoring test-accounting test-mlflow)
 
 # Several files at a time, those that take longest first, unless there is something else to say to pytest. Half of the time a test waits for
 # what it started, so there are more at work than an ordinary machine has processors.
@@ -51,6 +51,10 @@ test-authoring: .venv-authoring/.ready
 # What a privacy budget counts, against another accountant, whose pins are not ours.
 test-accounting: .venv-accounting/.ready
 	.venv-accounting/bin/python -m pytest tests/accounting
+
+# Curves in MLflow's own tracking server: of its package the part without pandas and pyarrow, 117 MB.
+test-mlflow: .venv-mlflow/.ready
+	.venv-mlflow/bin/python -m pytest tests/tracking
 
 # Boots hosts on this machine and deploys to them; needs root on Debian or Ubuntu.
 test-fleet:
@@ -121,6 +125,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	.venv-accounting/bin/pip install --quiet --no-compile -r constraints-accounting.txt
 	@touch $@
 
+.venv-mlflow/.ready: constraints-mlflow.txt
+	$(PYTHON) -m venv .venv-mlflow
+	.venv-mlflow/bin/pip install --quiet --no-compile -r constraints-mlflow.txt
+	@touch $@
+
 .venv-authoring/.ready: constraints-authoring.txt pyproject.toml
 	$(PYTHON) -m venv .venv-authoring
 	.venv-authoring/bin/pip install --quiet --no-compile -c constraints-authoring.txt -e '.[authoring,onnx]' ai-edge-litert smbus2 pytest pytest-timeout
@@ -132,4 +141,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-flower .venv-python3.* .venv-tflite .venv-authoring .venv-accounting build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-flower .venv-python3.* .venv-tflite .venv-authoring .venv-accounting .venv-mlflow build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

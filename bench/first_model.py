@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from bench.table import Row
-from tests.pasted import script, terminal
+from tests.pasted import script
+from tests.terminal import terminal
 
 ROOT = Path(__file__).parents[1]
 

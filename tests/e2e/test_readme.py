@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests import warm
-from tests.pasted import ROOT, SHELLS, blocks, script, terminal
+from tests.pasted import ROOT, blocks, script
+from tests.terminal import SHELLS, terminal
 
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = blocks("README.md")

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 PACKAGES = (
@@ -26,31 +27,40 @@ def cache() -> Path:
 
 def build(suite: str = "bookworm") -> Path:
     """Return a root file system of a Debian suite, made now if the cache has none with these packages."""
-    wanted = hashlib.sha256("\n".join([suite, USER, *PACKAGES, Path(__file__).read_text()]).encode()).hexdigest()[:12]
+    return _kept(suite, suite, PACKAGES, _settle)
+
+
+def python_base() -> Path:
+    """Return a Debian with Python and its venv, and hardly more: what an image begins with where no registry can be asked."""
+    return _kept("python", "bookworm", ("python3-venv",), lambda root: None)
+
+
+def _kept(name: str, suite: str, packages: tuple[str, ...], settle: Callable[[Path], None]) -> Path:
+    wanted = hashlib.sha256("\n".join([suite, USER, *packages, Path(__file__).read_text()]).encode()).hexdigest()[:12]
     folder = cache()
     folder.mkdir(parents=True, exist_ok=True)
-    root = folder / f"{suite}-{wanted}"
-    with open(folder / f"{suite}.lock", "w") as lock:
+    root = folder / f"{name}-{wanted}"
+    with open(folder / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if root.is_dir():
             return root
-        for stale in folder.glob(f"{suite}-*"):
+        for stale in folder.glob(f"{name}-*"):
             shutil.rmtree(stale)
-        unfinished = folder / f".{suite}-unfinished"
+        unfinished = folder / f".{name}-unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         command: list[str | Path] = [
             "mmdebstrap",
             "--quiet",
             "--variant=minbase",
             "--skip=check/qemu",
-            f"--include={','.join(PACKAGES)}",
+            f"--include={','.join(packages)}",
             suite,
             unfinished,
         ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"mmdebstrap could not make a {suite} root file system: {done.stderr.strip()[-2000:]}")
-        _settle(unfinished)
+        settle(unfinished)
         unfinished.rename(root)
     return root
 

@@ -80,7 +80,10 @@ def test_versions_with_known_holes_are_shut_out(extra: str, name: str, floor: st
     assert Version(re.sub(r"\d+$", lambda last: str(int(last[0]) - 1), floor)) not in specifier
 
 
-@pytest.mark.parametrize("name", ["constraints.txt", "constraints-tflite.txt", "constraints-authoring.txt", "constraints-accounting.txt"])
+@pytest.mark.parametrize(
+    "name",
+    ["constraints.txt", "constraints-tflite.txt", "constraints-authoring.txt", "constraints-accounting.txt", "constraints-mlflow.txt"],
+)
 def test_pins_are_exact_and_name_no_registry(name: str) -> None:
     lines = [line for line in (ROOT / name).read_text("utf-8").splitlines() if line and not line.startswith("#")]
     assert lines

@@ -28,6 +28,7 @@ def load(path: str) -> Any:
     [
         ("github-workflows", ".github/workflows/ci.yml"),
         ("renovate", ".github/renovate.json"),
+        ("compose-spec", "deploy/containers/compose.yml"),
         *[("github-issue-config" if form.stem == "config" else "github-issue-forms", str(form.relative_to(ROOT))) for form in FORMS],
     ],
 )
