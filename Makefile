@@ -18,7 +18,7 @@ test: test-main test-runtimes $(if $(CI),test-authoring test-accounting test-mlf
 # Several files at a time, those that take longest first, unless there is something else to say to pytest. Half of the time a test waits for
 # what it started, so there are more at work than an ordinary machine has processors.
 test-main: $(VENV)/.dev
-	$(BIN)/python -m pytest $(or $(ARGS),-n 4 --dist loadfile --no-loadscope-reorder)
+	$(BIN)/python -m pytest $(or $(ARGS),-n 4 --dist loadfile --no-loadscope-reorder --durations 20 --durations-min 5)
 
 # Tests that start no process and take little time: what to run while one works, and what another Python would break first. Each of
 # pytest's processes reads all tests, so on a machine of two processors a fourth would cost more than it brings.
