@@ -14,7 +14,7 @@ from rich.console import Console
 from bramble import task
 from bramble.api import Server
 from bramble.processes import Family
-from bramble.quickstart import own_wheel
+from bramble.quickstart import own_wheel, service
 from bramble.quickstart.enrolling import ROLL, enrol
 from bramble.quickstart.handout import SCRIPT, Handout, line, script
 from bramble.quickstart.identity import certify, keep
@@ -38,6 +38,8 @@ def run(settings: QuickstartSettings) -> int:
         If something cannot be made, or the server does not start.
     """
     folder, ending = settings.dir.resolve(), Ending()
+    if settings.service:
+        service.refuse_unless_it_can_be()
     address = settings.address or _own_address()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,9 +63,13 @@ def run(settings: QuickstartSettings) -> int:
     handout.files.update({SCRIPT: made, **{path.name: path for path in (wheel, *others)}})
     threading.Thread(target=handout.serve_forever, daemon=True).start()
     try:
-        family.start("server", "server", "--config", str(folder / "server.toml"), ready="bramble server ready on ")
+        if settings.service:
+            service.install(folder)
+        else:
+            family.start("server", "server", "--config", str(folder / "server.toml"), ready="bramble server ready on ")
         console = Console(highlight=False)
         _say(console, folder, settings, {name: line(base, made, name, tokens[name], keys.get(name, "")) for name in settings.clients})
+        _say_what_is_fetched(console, base, wheel, others)
         operator = (folder / "operator.token").read_text()
         _watch(console, Server(f"https://localhost:{settings.port}", operator, folder / "ca.crt"), family, ending)
     finally:
@@ -146,7 +152,20 @@ def _say(console: Console, folder: Path, settings: QuickstartSettings, lines: di
         console.print()
     often = "when you start them" if settings.every is None else f"every {settings.every / 60:g} min"
     console.print(f"Rounds run {often}; more of it: bramble fleet status --config {folder / 'fleet.toml'}", soft_wrap=True)
+    if settings.service:
+        console.print(f"The server is {service.NAME}, which goes on after Ctrl-C; what the Pis fetch is handed out until then.")
+        return
     console.print("Ctrl-C stops the server; the same command starts it again.")
+    if service.possible():
+        console.print("To have it run at boot, add --service, as root.")
+
+
+def _say_what_is_fetched(console: Console, base: str, wheel: Path, others: list[Path]) -> None:
+    """Say what a Pi will fetch, and by what each is believed."""
+    size = sum(path.stat().st_size for path in (wheel, *others)) / 1e6
+    number = f"{wheel.name} and {len(others)} wheels" if others else wheel.name
+    rest = "nothing else is fetched" if others else "all else comes from its package index, which pip believes"
+    console.print(f"Each Pi fetches {number} ({size:.1f} MB) from {base}, by the SHA-256 in the script; {rest}.", soft_wrap=True)
 
 
 def _watch(console: Console, server: Server, family: Family, ending: Ending) -> None:

@@ -50,6 +50,11 @@ class QuickstartSettings(BaseSettings):
         description="Have the server see sums of updates alone: each client gets a key of its own, and the roll of all of them.",
         json_schema_extra={"flags": "--secure/--no-secure"},
     )
+    service: bool = Field(
+        False,
+        description="Install the server as a service of this machine, which runs on after Ctrl-C and at boot; takes root and systemd.",
+        json_schema_extra={"flags": "--service/--no-service"},
+    )
     qr: bool = Field(False, description="Show each line as a QR code, too.", json_schema_extra={"flags": "--qr/--no-qr"})
 
     @field_validator("clients")

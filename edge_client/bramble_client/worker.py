@@ -36,11 +36,11 @@ class Worker:
         """End; return whether the thread has ended within so many seconds. One that never began has."""
         self._stopping.set()
         self.wake()
-        if self.alive:
+        if self._thread.is_alive():
             self._thread.join(timeout)
-        return not self.alive
+        return not self._thread.is_alive()
 
     @property
     def alive(self) -> bool:
-        """Whether its thread runs."""
+        """Whether its thread runs; a subclass that hands work to another thread may ask that of it, too."""
         return self._thread.is_alive()

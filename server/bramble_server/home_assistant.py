@@ -75,12 +75,19 @@ class HomeAssistant:
         self._broker.stop(STOP_S)
 
     def _run(self) -> None:
+        died = False
         while not self._stopping.is_set():
             try:
                 self._look()
                 self._broker.flush()
             except Exception:
                 log.exception("the broker could not be told how the fleet is")
+            if not self._broker.alive and not died:  # rounds are worth more than a restart
+                died = True
+                log.error(
+                    "what speaks to the broker %s has ended by an error: nothing more is told there until the server is restarted",
+                    self._broker.address,
+                )
             self._due.wait(LOOK_S)
             self._due.clear()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from tests.edge_client.process import CLIMATE, ClientProcess
+from tests.mosquitto import Listener, Mosquitto
 from tests.server.process import ServerProcess
 from tests.waiting import wait_for
 
@@ -19,8 +21,13 @@ def told(client: ClientProcess) -> dict[str, Any] | None:
     return found
 
 
-def test_it_says_in_a_file_what_comes_next_and_mirrors_it(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path, "--task", str(CLIMATE), "--min-clients", "1") as server, ClientProcess(server.url, tmp_path) as client:
+def test_it_says_in_a_file_and_to_a_broker_what_comes_next_and_mirrors_it(tmp_path: Path) -> None:
+    with (
+        ServerProcess(tmp_path, "--task", str(CLIMATE), "--min-clients", "1") as server,
+        Mosquitto(tmp_path) as mosquitto,
+        ClientProcess(server.url, tmp_path, "--mqtt", mosquitto.url) as client,
+        Listener(mosquitto) as home,
+    ):
         client.wait_connected()
         server.measure(60)
         assert server.play()["state"] == "committed"
@@ -28,6 +35,9 @@ def test_it_says_in_a_file_what_comes_next_and_mirrors_it(tmp_path: Path) -> Non
         # the hour of the newest reading is not over
         newest = server.api.readings(client="pi-1")["pi-1"]["temperature"]["t"][-1]
         assert (found["measured"], found["for"]) == (newest - HOUR, newest + 2 * HOUR)
+        home.hears("bramble/pi-1/forecast/climate", f"{next(iter(found['outputs'].values())):.7g}")
+        beside = json.loads(home.hears("bramble/pi-1/forecast/climate/attributes"))
+        assert (datetime.fromisoformat(beside["for"]).timestamp(), beside["round"]) == (found["for"], 1)
         mirrored = wait_for(
             lambda: server.api.readings(client="pi-1")["pi-1"].get("temperature._next.forecast"), "forecasts that are mirrored"
         )

@@ -78,7 +78,7 @@ class HomeAssistant(Worker):
             sentence = "readings leave this machine for the broker %s (--mqtt), in private mode too: whoever may read there sees them"
             log.warning(sentence, broker.address)
         self._own = own
-        self._due = threading.Event()
+        self._due, self._began = threading.Event(), threading.Event()
         device = Device(settings.id, settings.id, "Bramble client", settings.version or "source")
         self._broker = Broker(*broker, name=f"bramble-{settings.id}-{secrets.token_hex(4)}", last_will=device.last_will, wake=self.wake)
         self._device = Announced(self._broker, device)
@@ -99,6 +99,7 @@ class HomeAssistant(Worker):
     def run(self) -> None:
         """Tell what changes until told to stop."""
         self._broker.start()
+        self._began.set()
         while not self._stopping.is_set():
             for entity, (state, attributes) in zip(OWN, self._own(), strict=True):
                 self._device.tell(entity.key, _on(state), attributes)
@@ -106,6 +107,11 @@ class HomeAssistant(Worker):
             self._stopping.wait(PACE_S)
             self._due.wait(LOOK_S)
             self._due.clear()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its own thread runs, and the connection's, once there is one."""
+        return super().alive and (not self._began.is_set() or self._broker.alive)
 
     def stop(self, timeout: float) -> bool:
         """End, and say to the broker that this client is gone."""

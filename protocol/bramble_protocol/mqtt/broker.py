@@ -113,6 +113,12 @@ class Broker:
         """Whether it is connected."""
         return self.trouble is None
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs that connects, sends and hears; paho-mqtt does not start one that an error has ended anew."""
+        thread: threading.Thread | None = self._client._thread
+        return thread is not None and thread.is_alive()
+
     def start(self) -> None:
         """Begin to connect; returns at once."""
         self._client.connect_async(self.address.host, self.address.port, KEEPALIVE_S)

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bramble_client.acquire.recorder import Recorder
 from bramble_client.deliver.home_assistant import HomeAssistant, answers, reading
 from bramble_client.settings import ClientSettings
 from bramble_client.use.inference import Inference
 from bramble_client.use.received import Received
 from bramble_protocol.graph import GraphFile, Manifest
 from bramble_protocol.messages import Channel
+from tests import ports
 from tests.edge_client.process import CLIMATE
 from tests.mosquitto import Listener, Mosquitto
 from tests.protocol.test_kinds import ACTIVITY, ANOMALY
+from tests.waiting import wait_for
 
 GRAPH = GraphFile.read(CLIMATE.read_bytes())
+T = 1_672_531_200.0
 CHANNELS = (Channel("temperature", "°C"), Channel("attic.gas_resistance", "Ω"))
 
 
@@ -78,6 +85,50 @@ def test_two_that_have_one_id_are_named(mosquitto: Mosquitto, caplog: pytest.Log
     first.stop(1.0)
     second.stop(1.0)
     assert caplog.text.count("as twin: give each an --id of its own") == 1
+
+
+@pytest.mark.slow
+def test_a_connection_whose_thread_has_died_is_a_part_that_hangs(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = home(mosquitto, "dead")
+    monkeypatch.setattr(threading, "excepthook", lambda what: None)
+    told.start()
+    wait_for(lambda: told._broker.up, "the connection")
+    assert told.alive
+    told._broker._client.on_publish = dies
+    told.measured({"temperature": 1.0})
+    wait_for(lambda: not told.alive, "it to be seen")
+    assert told.stop(5.0), "its own thread ends all the same"
+
+
+def dies(*_: object) -> None:
+    raise MemoryError
+
+
+HOUR = 3600
+
+
+def test_a_broker_that_is_away_for_an_hour_costs_no_sample_and_next_to_no_memory(tmp_path: Path) -> None:
+    """Nothing is sent meanwhile, whatever the clock says: so counting the samples of an hour is as good as waiting for it."""
+    settings = ClientSettings(id="pi-1", sensors="mock", mqtt=f"mqtt://127.0.0.1:{ports.kept()}")
+    told = HomeAssistant(settings, CHANNELS, 1.0, lambda: ())
+    recorder = Recorder(tmp_path / "readings.db", 10 * HOUR)
+    recorder.heard = told.measured
+    keys = [channel.key for channel in CHANNELS]
+    recorder.append(T, dict.fromkeys(keys, 0.0))
+    topics = len(told._broker._states)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for second in range(1, HOUR):
+            recorder.append(T + second, {key: second + number / 7 for number, key in enumerate(keys)})
+        kept = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
+    assert len(told._broker._states) == topics
+    assert set(told._broker._dirty) == set(told._broker._states), "each is told once it is back, its newest state alone"
+    assert len(recorder.columns(keys)[0]) == HOUR
+    recorder.close()
 
 
 def test_each_kind_of_task_is_shown_as_what_it_is() -> None:
