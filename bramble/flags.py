@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import os
@@ -22,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from bramble import completion
 from bramble_protocol import BrambleError
+from bramble_protocol.nearest import nearest
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -261,8 +261,8 @@ def _wrong(path: Path, sentence: str) -> SettingError:
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), 1)
-    return f", did you mean '{close[0]}'?" if close else ""
+    near = nearest(name, known)
+    return f", did you mean '{near}'?" if near else ""
 
 
 def _sentence(item: Any, given: dict[str, Any], shared: dict[str, Any], from_file: dict[str, Any], cls: type[BaseSettings]) -> str:

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +14,7 @@ from bramble import flags
 from bramble.settings import SideBySideSettings, SimulateSettings, WorkersSettings
 from bramble.simulation.run import Run
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.nearest import nearest
 from bramble_server.round_settings import RoundSettings
 from bramble_server.settings import TRACKED
 
@@ -201,8 +201,8 @@ def _error(path: Path, text: str, name: str, sentence: str) -> BrambleError:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(known), 1)
-    return f", did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+    near = nearest(name, known)
+    return f", did you mean {near}?" if near else f"; there are {', '.join(known)}"
 
 
 def _shown(name: str, value: Any) -> str:

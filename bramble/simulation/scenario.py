@@ -6,7 +6,6 @@ import hashlib
 import math
 import re
 import tomllib
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.nearest import nearest
 
 Part = Field(0.0, ge=0, le=1)
 
@@ -85,8 +85,8 @@ def read(path: Path) -> Scenario:
         name = str(first["loc"][0])
         line = next((number for number, item in enumerate(text.splitlines(), 1) if re.match(rf"\s*\[?{re.escape(name)}\b", item)), 1)
         if first["type"] == "extra_forbidden":
-            close = get_close_matches(name, Scenario.model_fields, 1)
-            meant = f", did you mean {close[0]}?" if close else f"; there are {', '.join(Scenario.model_fields)}"
+            near = nearest(name, Scenario.model_fields)
+            meant = f", did you mean {near}?" if near else f"; there are {', '.join(Scenario.model_fields)}"
             raise BrambleError(f"scenario: {path}, line {line}: nothing is called {name}{meant}") from None
         raise BrambleError(f"scenario: {path}, line {line}: {name}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +14,7 @@ from bramble_protocol.interface import SGD
 from bramble_protocol.kinds import counted
 from bramble_protocol.messages import forecast_of
 from bramble_protocol.mqtt.address import way
+from bramble_protocol.nearest import nearest
 from bramble_server import deployed, tasks
 from bramble_server.deployed import Deployed
 from bramble_server.fleet.plausibility import Needs
@@ -99,8 +99,8 @@ def read(settings: ServerSettings, simulated: bool = False) -> tuple[Foundation,
             )
     for task in settings.track:
         if task not in found:
-            close = difflib.get_close_matches(task, found, 1)
-            meant = f", did you mean {close[0]}?" if close else ""
+            near = nearest(task, found)
+            meant = f", did you mean {near}?" if near else ""
             raise BrambleError(f"track: there are settings for task {task[:63]}, which is not served{meant}; served are {', '.join(found)}")
     if not simulated:
         for track in found.values():

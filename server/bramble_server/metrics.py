@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -24,6 +24,18 @@ STATES = ("committed", "abandoned")
 """How rounds end."""
 REFUSALS = ("invalid", "round over", "unknown round", "not asked", "failed here")
 """Kinds of refused updates; few and fixed, because each becomes a time series."""
+
+
+class Tried(NamedTuple):
+    """What clients found of a model that they tried without training."""
+
+    model: int
+    """Its round."""
+    windows: int
+    clients: int
+    error: float
+    """Mean over the windows, as ``test_error`` is one; likewise ``baseline``."""
+    baseline: float
 
 
 @dataclass
@@ -97,6 +109,7 @@ class Metrics:
     def remove(self, task: str) -> None:
         """Show a task no longer."""
         del self._measures.metrics[task], self._measures.means[task]
+        self._measures.tried.pop(task, None)
         self._able.remove(task)
         self._seconds.remove(task)
         for state in STATES:
@@ -163,9 +176,14 @@ class Metrics:
         """Note what a committed round measured; what it did not measure stays what it was."""
         self._measures.means[task].update({name: metrics[name] for name in ("test_error", "test_baseline") if name in metrics})
 
+    def tried(self, task: str, found: Tried) -> None:
+        """Note what the newest evaluation found of the newest of its models."""
+        self._measures.tried[task] = found
+
     def forget(self, task: str) -> None:
         """Note that nothing is known of a task's model any more."""
         self._measures.means[task].clear()
+        self._measures.tried.pop(task, None)
 
     def update(self, answer: str) -> None:
         """Note what became of an update: ``accepted`` or one of ``REFUSALS``."""
@@ -205,12 +223,20 @@ _HEALTH = {
 """Field of a report to the metric's name, what it says, and its factor to Prometheus' base unit."""
 
 
+_TRIED = {
+    "model_round": "Round of the newest model that the last evaluation tried.",
+    "windows": "Windows that it was tried on.",
+    "clients": "Clients that tried it.",
+}
+
+
 class _Measures(Collector):
-    """The error of each task's global model. There is none before it was measured."""
+    """The error of each task's global model, in rounds and in evaluations. There is none before it was measured."""
 
     def __init__(self) -> None:
         self.metrics: dict[str, Metric] = {}
         self.means: dict[str, dict[str, float]] = {}
+        self.tried: dict[str, Tried] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         for name, text in (
@@ -226,6 +252,21 @@ class _Measures(Collector):
                     read.add_metric([task, metric.name, metric.unit], metric.read(known))
                     mean.add_metric([task], known)
             yield from (read, mean)
+        yield from self._evaluations()
+
+    def _evaluations(self) -> Iterator[GaugeMetricFamily]:
+        tried = [(task, self.metrics[task], found) for task, found in list(self.tried.items())]
+        for name, text in (("error", "Error of that model"), ("baseline", "The baseline's error")):
+            text = f"{text} over those windows, as the task's metric in its unit."
+            family = GaugeMetricFamily(f"bramble_evaluation_{name}", text, labels=["task", "metric", "unit"])
+            for task, metric, found in tried:
+                family.add_metric([task, metric.name, metric.unit], metric.read(getattr(found, name)))
+            yield family
+        for name, text in _TRIED.items():
+            count = GaugeMetricFamily(f"bramble_evaluation_{name}", text, labels=["task"])
+            for task, _, found in tried:
+                count.add_metric([task], getattr(found, name.removesuffix("_round")))
+            yield count
 
 
 class _Choices(Collector):

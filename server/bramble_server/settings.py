@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from bramble_protocol import groups
 from bramble_protocol.amounts import seconds
 from bramble_protocol.mqtt.address import broker_address, fit_together
+from bramble_protocol.nearest import nearest
 from bramble_protocol.server_address import on_loopback
 from bramble_server.fleet import eligibility
 from bramble_server.round_settings import OPTIONED, RoundSettings, Seconds
@@ -40,8 +40,8 @@ def kinds(value: Any) -> tuple[str, ...] | None:
         return tuple(eligibility.KINDS)
     for name in found:
         if name not in eligibility.KINDS:
-            close = difflib.get_close_matches(name, eligibility.KINDS, 1)
-            meant = f", did you mean {close[0]}?" if close else ""
+            near = nearest(name, eligibility.KINDS)
+            meant = f", did you mean {near}?" if near else ""
             raise ValueError(f"{name[:63]!r} is none of {', '.join(eligibility.KINDS)}, all, none{meant}")
     return found
 
@@ -94,8 +94,8 @@ def by_task(value: Any) -> dict[str, dict[str, Any]]:
     for task, settings in found.items():
         for name in settings:
             if name not in TRACKED:
-                close = difflib.get_close_matches(name, TRACKED, 1)
-                meant = f", did you mean {close[0]}?" if close else ""
+                near = nearest(name, TRACKED)
+                meant = f", did you mean {near}?" if near else ""
                 raise ValueError(f"{task}.{name} cannot be set for one task alone{meant}; what can is {', '.join(TRACKED)}")
     return found
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
 
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.nearest import nearest
 
 KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number"}
 """Types that a parameter may have, and what a sentence calls their values."""
@@ -147,8 +147,8 @@ def fault(kind: object) -> str | None:
 
 def close(name: str, known: Iterable[str]) -> str:
     """Return what was probably meant, as the end of a sentence; nothing if nothing is near."""
-    found = difflib.get_close_matches(name, list(known), 1)
-    return f", did you mean {found[0]!r}?" if found else ""
+    found = nearest(name, known)
+    return f", did you mean {found!r}?" if found else ""
 
 
 def _expected(kind: type, item: Field[Any]) -> str:
@@ -159,9 +159,9 @@ def _expected(kind: type, item: Field[Any]) -> str:
 def _instead(name: str, known: Mapping[str, Field[Any]], types: Mapping[str, type]) -> str:
     if not known:
         return ", for it has none"
-    found = difflib.get_close_matches(name, list(known), 1)
+    found = nearest(name, known)
     if found:
-        return f", did you mean {found[0]!r} ({_expected(types[found[0]], known[found[0]])})?"
+        return f", did you mean {found!r} ({_expected(types[found], known[found])})?"
     return "; it has " + "; ".join(f"{each} ({_expected(types[each], item)})" for each, item in known.items())
 
 

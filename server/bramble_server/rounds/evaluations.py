@@ -15,6 +15,7 @@ from bramble_protocol.layout import Weights
 from bramble_protocol.messages import MOST_MODELS, Evaluate, Evaluated, model_name
 from bramble_protocol.printable import printable
 from bramble_protocol.privacy import LEAST_SAMPLES
+from bramble_server.metrics import Tried
 from bramble_server.rounds.shared import Shared
 from bramble_server.rounds.track import Track
 from bramble_server.rounds.tracks import Tracks
@@ -97,7 +98,7 @@ class Evaluations:
     def __init__(self, tracks: Tracks, shared: Shared, writer: Writer) -> None:
         self._tracks, self._writer = tracks, writer
         self._store, self._registry, self._downlink = shared.store, shared.registry, shared.downlink
-        self._loop, self._clock, self._limited_log = shared.loop, shared.clock, shared.limited_log
+        self._loop, self._clock, self._limited_log, self._metrics = shared.loop, shared.clock, shared.limited_log, shared.metrics
         self._open: dict[str, Evaluation] = {}
         self._asked: dict[str, Evaluate] = {}
         """What clients are asked in the open one of each task."""
@@ -108,7 +109,9 @@ class Evaluations:
         """When the newest model of each task is tried by itself."""
 
     def recover(self, connection: Connection) -> None:
-        """Take up what a former process left open, and end what cannot go on."""
+        """Take up what a former process left open, end what cannot go on, and show what the last ones found."""
+        for track in self._tracks:
+            self._show(track.task, evaluations.last(connection, track.task))
         for record in evaluations.open_ones(connection):
             number, task = record["evaluation"], record["task"]
             pending = {name for name, found in record["clients"].items() if found["samples"] is None and found["reason"] is None}
@@ -298,13 +301,23 @@ class Evaluations:
             self._end(one, SILENT)
 
     def _end(self, one: Evaluation, reason: str) -> None:
-        def work() -> None:
+        def work() -> dict[str, Any] | None:
             with self._store.writing() as connection:
                 evaluations.ended(connection, one.number, self._clock.time(), reason)
+                return evaluations.one(connection, one.number)
 
-        self._loop.offload(work)
+        self._show(one.task, self._loop.offload(work))
         self._closed(one.task)
         log.info("evaluation %d of %s: over, %d of %d answered", one.number, one.task, len(one.answered), len(one.answered | one.pending))
+
+    def _show(self, task: str, record: Mapping[str, Any] | None) -> None:
+        """Show what an evaluation found of the newest of its models, if it found anything."""
+        if record is None or not (parts := [found for found in record["clients"].values() if found["samples"]]):
+            return
+        windows, number = sum(part["samples"] for part in parts), max(record["models"])
+        error = sum(part["samples"] * part["errors"][str(number)] for part in parts) / windows
+        baseline = sum(part["samples"] * part["baseline"] for part in parts) / windows
+        self._metrics.tried(task, Tried(number, windows, len(parts), error, baseline))
 
     def _closed(self, task: str) -> None:
         for kept in (self._open, self._asked, self._names):

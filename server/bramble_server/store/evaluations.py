@@ -61,6 +61,12 @@ def history(connection: Connection, task: str, since: int = 0, limit: int = 100,
     return sorted(found, key=lambda item: int(item["evaluation"]))
 
 
+def last(connection: Connection, task: str) -> dict[str, Any] | None:
+    """Return the newest evaluation of a task that is over, with its clients, or None."""
+    theirs = select(evaluations).where(evaluations.c.task == task, evaluations.c.ended.is_not(None))
+    return next(iter(_whole(connection, theirs.order_by(evaluations.c.evaluation.desc()).limit(1))), None)
+
+
 def one(connection: Connection, number: int) -> dict[str, Any] | None:
     """Return one evaluation with its clients, or None."""
     return next(iter(_whole(connection, select(evaluations).where(evaluations.c.evaluation == number))), None)

@@ -11,6 +11,7 @@ from typing import TypeVar
 from bramble_protocol import fields, plugins
 from bramble_protocol.errors import BrambleError, ProtocolError
 from bramble_protocol.graph import GraphFile, Manifest
+from bramble_protocol.nearest import nearest
 from bramble_server.tasks.activity import Activity
 from bramble_server.tasks.anomaly import Anomaly
 from bramble_server.tasks.base import Task
@@ -136,8 +137,9 @@ def find(name: str) -> Named:
         return Named(name, TASKS[name], "")
     points = plugins.entry_points(GROUP, name)
     if not points:
-        known = ", ".join(names())
-        raise TaskError(f"task: {name[:100]!r} is not one of {known}; for a graph of your own, give the path of its .tflite file")
+        known, near = names(), nearest(name, names())
+        meant = f", did you mean {near!r}?" if near else "; for a graph of your own, give the path of its .tflite file"
+        raise TaskError(f"task: {name[:100]!r} is not one of {', '.join(known)}{meant}")
     what = f"task: {name!r}"
     point = plugins.one(points, what)
     found = plugins.loaded(point, what)

@@ -85,6 +85,30 @@ def test_the_newest_model_is_tried_by_all_who_can_and_it_is_over_with_the_last_a
     assert "cannot try models" in found["clients"]["old"]["reason"]
 
 
+def test_metrics_have_what_the_newest_evaluation_found_also_after_a_restart(open_office: Open) -> None:
+    office = open_office()
+    office.join("a", "b", features=(EVALUATE,))
+    number = office.committed("a", "b")
+    assert b"bramble_evaluation_error{" not in office.metrics.text()
+    office.coordinator.evaluations.start("small", (0, number))
+    answer(office, "a", 4.0, samples=10)
+    answer(office, "b", 16.0, samples=30)
+    wanted = (
+        b'bramble_evaluation_error{metric="RMSE",task="small",unit="\xc2\xb0C"} 3.605',  # the root of 13
+        b'bramble_evaluation_baseline{metric="RMSE",task="small",unit="\xc2\xb0C"} 3.0',
+        b'bramble_evaluation_model_round{task="small"} %d.0' % number,
+        b'bramble_evaluation_windows{task="small"} 40.0',
+        b'bramble_evaluation_clients{task="small"} 2.0',
+    )
+    assert [line for line in wanted if line not in office.metrics.text()] == []
+    office.close()
+    again = open_office()
+    assert [line for line in wanted if line not in again.metrics.text()] == []
+    again.coordinator.reset()
+    again.drain()
+    assert b"bramble_evaluation_error{" not in again.metrics.text()
+
+
 def test_several_models_are_tried_at_once_and_those_that_are_alike_once(office: Office) -> None:
     first = office.committed("a", "b", value=1.0)
     office.committed("a", "b", value=2.0)
