@@ -8,6 +8,7 @@ It prints its address once it is ready. ``SICK`` is the truth that an inspector 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 import time
@@ -16,10 +17,10 @@ from typing import Any
 
 from bramble_protocol.features import FEATURES
 from bramble_protocol.health import Health
-from bramble_protocol.messages import Channel, Handshake
+from bramble_protocol.messages import Channel, Column, DataUpdate, Handshake
 from bramble_server.app import Server
 from bramble_server.settings import ServerSettings
-from bramble_server.store import rounds
+from bramble_server.store import mirror, rounds
 from bramble_server.transport.gevent import engine
 
 CHANNELS = (Channel("temperature", "°C"), Channel("humidity", "%"), Channel("pressure", "hPa"))
@@ -32,6 +33,8 @@ SICK = {
     0.93: ("gone", "is gone"),
 }
 """Where in the fleet somebody is sick, as a part of it, with the kind and some words of the reason."""
+RECORD, SPIKE = 20_000, 61.5
+"""Readings that the first client has mirrored, and the one in degrees that none is like."""
 ROUNDS = 3
 EVERY = 86400.0
 """A sampling interval so long that nobody's samples grow stale while somebody looks."""
@@ -72,6 +75,7 @@ def populate(server: Server, clients: int) -> None:
             registry.leave(f"sid-{number}")
     task = server.coordinator.foundations[0].task
     with server.store.writing() as connection:
+        mirror.add(connection, name(0), DataUpdate(1, *_record(now)))
         for number in range(1, ROUNDS + 1):
             names = [name(each) for each in range(clients) if ill.get(name(each), ("", ""))[0] != "gone"]
             began = now - 600 * (ROUNDS + 1 - number)
@@ -80,6 +84,13 @@ def populate(server: Server, clients: int) -> None:
             metrics = {"loss_before": 0.2 / number, "loss_after": 0.17 / number, "test_error": 4.0 / number, "test_baseline": 4.4}
             metrics |= {"test_error.lower_quartile": 3.6 / number, "test_error.upper_quartile": 5.4 / number}
             rounds.committed(connection, number, began + 8, len(names) - 1, metrics)
+
+
+def _record(now: float) -> tuple[tuple[float, ...], dict[str, Column]]:
+    """Return times and readings of two weeks, a minute apart, with one spike of ``SPIKE``."""
+    warm = [20 + 5 * math.sin(2 * math.pi * minute / 1440) for minute in range(RECORD)]
+    warm[RECORD // 3] = SPIKE
+    return tuple(now - 60.0 * (RECORD - minute) for minute in range(RECORD)), {"temperature": Column("°C", tuple(warm))}
 
 
 def _part(client: str, number: int, began: float, kind: str) -> dict[str, object]:

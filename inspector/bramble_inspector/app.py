@@ -15,6 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bramble.api import Server
 from bramble_inspector import actions, delivery, guard, live, login, model_actions, prefix, serving, shell, watchdog
+from bramble_inspector.apart import Apart
 from bramble_inspector.feed import Feeds, Snapshot
 from bramble_inspector.library import Library
 from bramble_inspector.pages import client, data, experiments, fleet, models, not_found_404, rounds
@@ -77,7 +78,14 @@ def create_app(settings: InspectorSettings) -> Dash:
     app.layout = lambda: shell.layout(settings.server, settings.interval, app.get_asset_url("bramble.svg"))
     feeds = Feeds(server, settings.interval, settings.history)
     # In the order of the navigation
-    pages = (fleet.PAGE, client.PAGE, rounds.PAGE, models.page(Library(server)), experiments.page(Runs(settings.experiments)), data.PAGE)
+    pages = (
+        fleet.PAGE,
+        client.page(Apart(server)),
+        rounds.PAGE,
+        models.page(Library(server)),
+        experiments.page(Runs(settings.experiments)),
+        data.PAGE,
+    )
     shell.register(app, feeds, pages)
     opened = [_add(app, feeds, page) for page in pages]
     dash.register_page(not_found_404.__name__, path="/not-found", layout=not_found_404.layout, title="Bramble")  # type: ignore[no-untyped-call]

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import queue
 import re
-import threading
 
-import brotli  # type: ignore[import-untyped]
 from flask import Flask, Request, Response, request
 from flask_compress import Compress
 
-QUICK, BEST = 5, 11
-"""Quality of Brotli: of what is sent once, and of scripts, which take a Pi most of a minute and are a tenth smaller then."""
-WINDOW = 20
-"""Its window, as a power of two: a larger one makes the largest script 5 % smaller, and takes twice the memory, 70 MB."""
+QUALITY = 5
+"""Of Brotli. The best would make scripts a tenth smaller, and take a Pi most of a minute, in which the page has the less of it."""
 _YEAR = "public, max-age=31536000, immutable"
 _SCRIPTS = "/_dash-component-suites/"
 _UNUSED = re.compile(r'<script src="[^"]*/dash_table/[^"]*"></script>\n?')
@@ -29,7 +23,7 @@ def install(app: Flask) -> None:
     """Compress what ``app`` answers, and say of each answer how long a browser may keep it."""
     app.config |= {
         "COMPRESS_ALGORITHM": ["br", "gzip"],  # browsers offer Brotli over TLS and on loopback alone
-        "COMPRESS_BR_LEVEL": QUICK,
+        "COMPRESS_BR_LEVEL": QUALITY,
         "COMPRESS_STREAMS": False,
         "COMPRESS_CACHE_BACKEND": _Scripts,
         "COMPRESS_CACHE_KEY": _script,
@@ -62,13 +56,10 @@ def _script(asked: Request) -> str:
 
 
 class _Scripts:
-    """Keeps scripts as they were compressed first, and does it better in a thread that stands back for everything else."""
+    """Keeps scripts as they were compressed first: they are large, and never change."""
 
     def __init__(self) -> None:
         self._kept: dict[str, bytes] = {}
-        self._first = queue.PriorityQueue[tuple[int, str]]()  # the smallest first: the largest takes longer than all others
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes | None:
         """Return what is kept."""
@@ -76,19 +67,5 @@ class _Scripts:
 
     def set(self, key: str, value: bytes) -> None:
         """Keep it, if it is a script's: the key of anything else ends where its path would begin."""
-        with self._lock:
-            if key.endswith(";") or key in self._kept:
-                return
+        if not key.endswith(";"):
             self._kept[key] = value
-            if key.startswith("br;"):
-                self._first.put((len(value), key))
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._improve, name="scripts", daemon=True)
-                    self._thread.start()
-
-    def _improve(self) -> None:
-        if hasattr(os, "setpriority"):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-        while True:
-            _, key = self._first.get()
-            self._kept[key] = brotli.compress(brotli.decompress(self._kept[key]), quality=BEST, lgwin=WINDOW)

@@ -59,6 +59,10 @@ class Snapshot:
     """Asks the server for a page of its clients, as ``Server.page`` does."""
     one: Callable[[str], JSON | None] = field(default=lambda name: None, compare=False)
     """Asks the server for one client; None where there is none of that id."""
+    round: Callable[[int], JSON | None] = field(default=lambda number: None, compare=False)
+    """Asks the server for one round with each client's part; None where this task has none of that number."""
+    past: JSON | None = None
+    """What happened to one client, where this is about one alone; None of a server that does not tell."""
 
     @property
     def many(self) -> bool:
@@ -159,6 +163,7 @@ class Feed:
         self._looked = -_STALE_S
         self._pages: dict[str, JSON] = {}
         self._ones: dict[str, JSON | None] = {}
+        self._older: dict[int, JSON | None] = {}
         self._mark = 0
         # A page that outlives this process must not take an old mark for a new one
         self._name = secrets.token_hex(4)
@@ -214,12 +219,11 @@ class Feed:
 
     def _add(self, old: Snapshot, status: JSON, first: Snapshot | None) -> Snapshot:
         summary = self._summary()
-        self._pages.clear()
-        self._ones.clear()
+        for known in (self._pages, self._ones, self._older):
+            known.clear()
+        ask: Any = {"find": self._find, "one": self._one, "round": self._round}
         if summary is not None and summary["total"] > MANY:
-            return Snapshot(
-                old.server, None, None, status, rounds=self._rounds(old.rounds, False), summary=summary, find=self._find, one=self._one
-            )
+            return Snapshot(old.server, None, None, status, rounds=self._rounds(old.rounds, False), summary=summary, **ask)
         clients, never_seen = self._client.everybody(self._task)
         rounds = self._rounds(old.rounds)
         same = old.updates and status["round"] == old.status.get("round")
@@ -230,20 +234,8 @@ class Feed:
         there = {*clients, *updates, *readings}
         order = (*(client for client in old.order if client in there), *sorted(there.difference(old.order)))
         return Snapshot(
-            old.server,
-            None,
-            None,
-            status,
-            clients,
-            tuple(never_seen),
-            updates,
-            rounds,
-            readings,
-            order,
-            summary=summary,
-            find=self._find,
-            one=self._one,
-        )
+            old.server, None, None, status, clients, tuple(never_seen), updates, rounds, readings, order, summary=summary, **ask
+        )  # fmt: skip
 
     def _summary(self) -> JSON | None:
         try:
@@ -270,6 +262,18 @@ class Feed:
                     raise
                 self._ones[name] = self._snapshot.clients.get(name)  # of a release before 0.2, which knows no such address
         return self._ones[name]
+
+    def _round(self, number: int) -> JSON | None:
+        if number not in self._older:
+            try:
+                found = self._client.round(number)
+            except ServerRefused as error:
+                if error.status != 404:
+                    raise
+                found = {}
+            mine = found.get("task", self._snapshot.task) == self._snapshot.task
+            self._older[number] = found if found and mine else None
+        return self._older[number]
 
     def _rounds(self, old: dict[int, JSON], clients: bool = True) -> dict[int, JSON]:
         """Fetch the rounds from the last that was over on, to see whether the server still knows that one."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import dash_mantine_components as dmc  # type: ignore[import-untyped]
 
-from bramble.api import JSON
+from bramble.api import JSON, ServerError
 from bramble_inspector import parts, sentences
-from bramble_inspector.feed import MAX_ROUNDS, Snapshot
+from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures import anatomy
 from bramble_inspector.figures.metric import Metric
 from bramble_inspector.tables import number as short
@@ -21,19 +21,24 @@ SHOWN = 100
 
 
 def found(snapshot: Snapshot, number: str | None) -> JSON | None:
-    """Return the round that an address names, if it is one of those that are known."""
-    return snapshot.rounds.get(int(number)) if number and number.isascii() and number.isdigit() and len(number) < 16 else None
+    """Return the round that an address names: with each client's part, however old it is, if the server knows it."""
+    if not number or not number.isascii() or not number.isdigit() or len(number) > 15:
+        return None
+    entry = snapshot.rounds.get(int(number))
+    if entry is not None and "clients" in entry:
+        return entry
+    try:
+        return snapshot.round(int(number)) or entry
+    except ServerError:  # the bar says it
+        return entry
 
 
 def said(snapshot: Snapshot, number: str) -> Any:
     """Return what a round was, in a sentence, or that there is none."""
     entry = found(snapshot, number)
     if entry is None:
-        known = f"there are {min(snapshot.rounds)} to {max(snapshot.rounds)}" if snapshot.rounds else "there is none yet"
-        text = (
-            f"There is no round {printable(number)[:20]} of {snapshot.task or 'this task'} among the newest {MAX_ROUNDS}: {known}. "
-            "`bramble round show N` shows older ones."
-        )
+        known = f"the newest is {max(snapshot.rounds)}" if snapshot.rounds else "there is none yet"
+        text = f"There is no round {printable(number)[:20]} of {snapshot.task or 'this task'}: {known}."
         return dmc.Alert(parts.rich(text), title="No such round", color="yellow", variant="light")
     how = [sentences.chosen(entry[kind]) for kind in ("discipline", "strategy", "codec", "selection") if entry.get(kind)]
     text = f"Round {entry['round']} {_state(entry)}. " + (f"It went by {'; '.join(how)}." if how else "")

@@ -60,11 +60,8 @@ def no_readings(snapshot: Snapshot) -> str:
         return (
             "Private mode: readings never leave the clients, so there are none to plot. Loss, error and divergence come from their updates."
         )
-    if snapshot.many:
-        return (
-            f"There are more than {MANY} clients, so their readings are not fetched for a page. Those of one: "
-            "bramble.connect(...).readings(client) from Python, or /data/all?client= of the server."
-        )
+    if snapshot.many and not snapshot.readings:
+        return f"There are more than {MANY} clients: their readings are not laid over each other. Those of one are on its own page."
     if not snapshot.status["clients"]:
         return f"No client is connected. Start one: `bramble client --server {snapshot.server} --id pi-1 --sensors mock`"
     return "No readings yet. Press Generate: every client then takes as many from its sensors, all at the same times."
@@ -95,6 +92,13 @@ def no_rounds(snapshot: Snapshot) -> str:
     if snapshot.ended:
         return f"Round {snapshot.ended[-1]['round']} was abandoned: {snapshot.ended[-1].get('reason') or 'no reason given'}."
     return "No round yet. Press Start round; clients need readings to train on."
+
+
+def no_parts(snapshot: Snapshot) -> str:
+    """Say why there is nothing of single clients in the rounds."""
+    if snapshot.many and snapshot.committed:
+        return f"There are more than {MANY} clients: what each did in a round is on that round's own page, a click in the history away."
+    return no_rounds(snapshot)
 
 
 def no_error(snapshot: Snapshot) -> str:

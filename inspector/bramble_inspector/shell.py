@@ -43,11 +43,14 @@ def layout(server: str, interval: float, logo: str) -> Any:
             dcc.Store(id={"drawn": "shell"}, data={}),
             dmc.NotificationContainer(id="toast", position="bottom-right", autoClose=6000),
             _confirm(),
-            html.Header(
+            # no <header>: the question before a reset has one, and of two the page would have two banners
+            html.Section(
                 [
                     html.Div(_bar(server, logo), className=f"bar {login.closed()}"),
                     html.Nav(id="nav", className="nav", **parts.aria(label="Pages")),
-                ]
+                ],
+                className="top",
+                **parts.aria(label="Server and actions"),
             ),
             html.Main(
                 [
@@ -193,4 +196,5 @@ def _confirm() -> Any:
             ),
         ],
         id="reset-modal", title="Reset the whole fleet?", opened=False, centered=True,
+        closeButtonProps=parts.aria(label="Close"),
     )  # fmt: skip

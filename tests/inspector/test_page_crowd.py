@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from bench import crowd
 from tests import warm
 from tests.inspector.conftest import Watched
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -71,3 +72,36 @@ def test_the_table_finds_sorts_and_pages_through_thousands_on_the_server(fleet: 
     expect(page.locator(".page.client .page-title")).to_contain_text("pi-")
     page.go_back()
     expect(page.locator("#fleet-note")).to_have_text("1,250 of 5,000 clients")
+
+
+def test_the_page_of_one_of_thousands_has_its_readings_its_machine_its_rounds_and_its_log(
+    fleet: str, inspect: Inspect, watched: Watched
+) -> None:
+    page = watched.open(f"{inspect(fleet, interval=1.0, timeout=60.0)}client/{crowd.name(0)}")
+    wait_for(lambda: drawn(page, "client-readings") != [], "its readings")
+    shown = drawn(page, "client-readings")
+    assert 400 < len(shown) < 1500, "twenty thousand, thinned by the server"
+    assert crowd.SPIKE in shown
+    wait_for(lambda: drawn(page, "client-machine") == [52.0], "its machine")
+    page.get_by_text("memory", exact=True).click()
+    wait_for(lambda: drawn(page, "client-machine") == [210.0], "another measure")
+    expect(page).to_have_url(re.compile("measure=memory_free"))
+    expect(page.locator("#client-rounds tbody tr")).to_have_count(crowd.ROUNDS)
+    expect(page.locator("#client-log tbody tr")).to_have_text([re.compile("connected, release 0.1.0")])
+    ill = next(name for name, (kind, _) in crowd.sick(CLIENTS).items() if kind == "diverging")
+    page = watched.open(f"{inspect(fleet, interval=1.0, timeout=60.0)}client/{ill}")
+    expect(page.locator("#client-log tbody tr")).to_have_count(1 + crowd.ROUNDS)
+    expect(page.locator("#client-log")).to_contain_text("round 2: training diverged with learning rate 0.01")
+
+
+def test_a_round_of_thousands_is_taken_apart_by_its_slowest(fleet: str, inspect: Inspect, watched: Watched) -> None:
+    page = watched.open(f"{inspect(fleet, interval=1.0, timeout=60.0)}rounds/2")
+    expect(page.locator("#rounds-clients tbody tr")).to_have_count(60)
+    expect(page.locator("#rounds-clients")).to_contain_text("training diverged")
+    expect(page.locator("#divergence-note")).to_contain_text("a click in the history away")
+
+
+def drawn(page: Page, graph: str) -> list[float]:
+    """Return what the first line of a graph holds."""
+    script = "id => Array.from(document.querySelector(`#${id} .js-plotly-plot`)?.data?.[0]?.y ?? [])"
+    return [value for value in page.evaluate(script, graph) if value is not None]

@@ -43,7 +43,7 @@ def test_with_more_clients_than_a_page_knows_each_of_it_says_where_one_clients_r
     many = replace(knowing(clients=2000), summary={"total": 2000, "rows": []})
     for said in (sentences.no_readings(many), sentences.no_forecasts(many)):
         assert "more than 200 clients" in said
-        assert "readings(client)" in said
+        assert "on its own page" in said
 
 
 def test_a_plot_without_forecasts_counts_the_readings_that_a_first_one_takes() -> None:

@@ -30,7 +30,8 @@
     var cell = make("th", { scope: "row", title: row.client, "data-column": "client" });
     var dot = make("i", { class: "dot" });
     dot.style.background = row.colour;
-    cell.append(dot, name);
+    if (row.colour !== "transparent") cell.append(dot);
+    cell.append(name);
     return cell;
   }
 

@@ -1,8 +1,9 @@
-"""Client: one Pi. What is wrong with it, its machine, sensors and budgets, what it forecasts, and its part in the rounds."""
+"""Client: one Pi. What is wrong with it, its machine, sensors, budgets and labels, what it forecasts, its rounds, its log, what left it."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,19 +11,52 @@ from dash import Output, dcc, html
 
 from bramble.api import JSON, ServerError
 from bramble_inspector import attention, parts, sentences
+from bramble_inspector.apart import Apart
 from bramble_inspector.feed import Snapshot
-from bramble_inspector.figures import forecast, learning, streams
+from bramble_inspector.figures import forecast, learning, machine, streams
 from bramble_inspector.figures.metric import Metric
 from bramble_inspector.live import Answer, Page
 from bramble_inspector.panels import Panel
+from bramble_inspector.tables import table
 from bramble_protocol.health import DISK, resting, throttling
 
 ROUNDS = 15
 """Rounds that are listed, the newest."""
 
 
-def layout(name: str = "", **_: str) -> list[Any]:
+_MEASURE = next(iter(machine.MEASURES))
+_EVENTS = {
+    "training_complete": "updates of the model", "training_failed": "word that it does not train", "evaluated": "errors of tried models",
+    "data_update": "readings (evaluation mode)", "health": "reports on its machine",
+}  # fmt: skip
+"""What comes from a client, in words."""
+_UNTOLD = "The server is of a release that keeps no past of its clients."
+
+
+def page(apart: Apart) -> Page:
+    """Return the page, of what the server says of one client alone."""
+
+    def refresh(answer: Answer, snapshot: Snapshot, picks: JSON) -> None:
+        name = picks["client"] or ""
+        info = snapshot.clients.get(name)
+        try:
+            if name and snapshot.down is None:
+                info = snapshot.one(name)
+            if info is not None:
+                snapshot = apart.look(snapshot, name)
+        except ServerError:  # the bar says it
+            pass
+        _put(answer, snapshot, {**picks, "measure": picks["measure"] or _MEASURE}, name, info)
+
+    outputs = {part: Output(f"client-{part}", "children") for part in ("wrong", "about", "sensors", "rounds", "log", "came")}
+    picks = {"client": "client-at", "measure": "client-measure"}
+    return Page("client", "Client", "/client", layout, refresh, outputs, picks, PANELS, template="/client/<name>", listed=False)
+
+
+def layout(name: str = "", measure: str | None = None, **_: str) -> list[Any]:
     """Return the page."""
+    measures = [{"value": key, "label": short} for key, (short, _, _) in machine.MEASURES.items()]
+    picked = parts.pick("client-measure", measures, parts.known(measure, machine.MEASURES, _MEASURE), "What of the machine is drawn")
     return [
         dcc.Store(id="client-at", data=unquote(name)),
         html.H2(unquote(name), className="page-title"),
@@ -30,31 +64,58 @@ def layout(name: str = "", **_: str) -> list[Any]:
         html.Div(id="client-about", className="cards"),
         html.Div(
             [
-                parts.panel("Sensors and channels", "what it offers", html.Div(id="client-sensors"), name="client-sensors"),
-                parts.panel("Its part in the newest rounds", "", html.Div(id="client-rounds"), name="client-rounds"),
-                parts.plot("client-readings", "Readings", "of what the task forecasts"),
+                parts.plot("client-machine", "Machine over time", "the worst of each stretch, since the server began", [picked]),
+                parts.panel("Log", "the newest first", html.Div(id="client-log"), name="client-log"),
+                parts.plot("client-readings", "Readings", "of what the task forecasts, the lowest and highest of each stretch"),
                 parts.plot("client-forecast", "Forecast against measurement", "newest readings; dotted: the model's forecast"),
+                parts.panel("Sensors and channels", "what it offers", html.Div(id="client-sensors"), name="client-sensors"),
                 parts.plot("client-error", "Test error", "on readings it had not trained on yet; dashed: baseline"),
+                parts.panel("Its part in the newest rounds", "", html.Div(id="client-rounds"), name="client-rounds"),
+                parts.panel("What left it", "since the server began", html.Div(id="client-came"), name="client-came"),
             ],
             className="grid",
         ),
     ]
 
 
-def refresh(answer: Answer, snapshot: Snapshot, picks: JSON) -> None:
-    """Show what is new."""
-    name = picks["client"] or ""
-    try:
-        info = snapshot.one(name) if name and snapshot.down is None else snapshot.clients.get(name)
-    except ServerError:  # the bar says it
-        info = snapshot.clients.get(name)
-    now = attention.mark()
+def _put(answer: Answer, snapshot: Snapshot, picks: JSON, name: str, info: JSON | None) -> None:
+    now, past = attention.mark(), snapshot.changed.get("past")
+    news = [snapshot.changed["rounds"], name]
     answer.put("wrong", [info and info.get("wrong"), now], lambda: attention.of_one((info or {}).get("wrong") or []))
-    answer.put("about", [info, snapshot.down, now], lambda: _about(snapshot, name, info))
+    answer.put("about", [info, snapshot.down, now, snapshot.changed["readings"]], lambda: _about(snapshot, name, info))
     answer.put("sensors", info and [info.get("channels"), info.get("health")], lambda: _sensors(info) if info else None)
-    answer.put("rounds", [snapshot.changed["rounds"], name], lambda: _rounds(snapshot, name))
+    answer.put("rounds", news, lambda: _rounds(snapshot, name))
+    answer.put("log", [past, *news], lambda: _log(snapshot, name))
+    answer.put("came", [past, name], lambda: _came(snapshot.past, name))
     for panel in PANELS:
-        answer.plot(panel, snapshot, picks)
+        answer.plot(panel, snapshot, {**picks, "past": past})
+
+
+def _log(snapshot: Snapshot, name: str) -> Any:
+    """Return what happened to it, the newest first: what the server noted, and rounds that came to nothing for it."""
+    if snapshot.past is None:
+        return parts.empty(_UNTOLD)
+    told = [(event["at"], event["kind"], event["text"]) for event in snapshot.past["events"]]
+    told += [
+        (entry["ended"] or entry["started"], "round", f"round {entry['round']}: {reason}")
+        for entry in snapshot.ended
+        if (reason := entry.get("clients", {}).get(name, {}).get("reason"))
+    ]
+    rows = [[sentences.moment(at), kind, text] for at, kind, text in sorted(told, key=lambda event: -event[0])]
+    return table(f"log-{name}", ["When", "What", "In words"], rows) if rows else parts.empty("Nothing happened since the server began.")
+
+
+def _came(past: JSON | None, name: str) -> Any:
+    if past is None:
+        return parts.empty(_UNTOLD)
+    rows = [
+        [_EVENTS.get(event, event), f"{count['messages']:,}", f"{count['bytes'] / 1000:,.1f}"]
+        for event, count in sorted(past["came"].items(), key=lambda item: -item[1]["bytes"])
+    ]
+    said = "Its own receipt, `bramble client receipt` on the Pi, has each message."
+    if not rows:
+        return parts.empty(f"Nothing came from it since the server began. {said}")
+    return [table(f"left-{name}", ["What", "Messages", "kB"], rows), html.P(parts.rich(said), className="hint")]
 
 
 def _about(snapshot: Snapshot, name: str, info: JSON | None) -> Any:
@@ -63,7 +124,9 @@ def _about(snapshot: Snapshot, name: str, info: JSON | None) -> Any:
             return parts.empty("It has a token and has never connected: start it, and look whether it reaches the server.")
         said = "No client of this name has ever been seen. Look for it on the page Fleet."
         return parts.empty(said if snapshot.status else "Nothing is known of the fleet yet: the server has not answered.")
-    return [_state(info), _release(info), _machine(info.get("health") or {}), _work(snapshot, info, info.get("health") or {})]
+    health = info.get("health") or {}
+    cards = [_state(info), _release(info), _machine(health), _work(snapshot, info, health), _budgets(snapshot, health)]
+    return cards + ([labels] if (labels := _labels(snapshot, name)) else [])
 
 
 def _state(info: JSON) -> Any:
@@ -100,13 +163,41 @@ def _work(snapshot: Snapshot, info: JSON, health: JSON) -> Any:
     others = {task: why for task, why in info.get("tasks", {}).items() if why}
     first = health.get("first_training") or 0.0
     told = [
-        resting(health["not_now"], health.get("not_before")) if health.get("not_now") else None,
         f"first training in {sentences.plural(max(1, round((first - time.time()) / 60)), 'minute')}" if first > time.time() else None,
         f"{health['alarms']:,} alarms" if health.get("alarms") else None,
         *(f"{task}: {why}" for task, why in others.items()),
     ]
     lines = [parts.line(text, f"client-work-{place}") for place, text in enumerate(filter(None, told))]
     return parts.card("client-use", "Goes by", used, lines)
+
+
+def _budgets(snapshot: Snapshot, health: JSON) -> Any:
+    """Return what its owner, and the fleet's, lets it spend."""
+    spent = snapshot.status.get("privacy")
+    why = resting(health["not_now"], health.get("not_before")) if health.get("not_now") else "nothing keeps it from training"
+    told = [
+        why,
+        f"privacy of the fleet's model: epsilon {spent['spent']:.3g} of {spent['epsilon']:g}" if spent and spent.get("epsilon") else None,
+    ]
+    lines = [parts.line(text, f"client-budget-{place}") for place, text in enumerate(filter(None, told))]
+    return parts.card("client-budgets", "Budgets", "rests" if health.get("not_now") else "may train", lines)
+
+
+def _labels(snapshot: Snapshot, name: str) -> Any:
+    """Return how its newest readings are labelled, where the task asks for labels; None where it does not."""
+    classes = (snapshot.manifest.get("kind") or {}).get("classes") or []
+    if not any(channel["key"] == "label" for channel in snapshot.manifest.get("channels", [])):
+        return None
+    found = snapshot.readings.get(name, {}).get("label")
+    if found is None:
+        where = "they stay on the client" if snapshot.private else "press its button: see docs/labels.md"
+        return parts.card("client-labels", "Labels", "–", [parts.line(where, "client-labels-0")])
+    given = [int(value) for value in found.value.tolist() if value == value]
+    counts = Counter(classes[number] if 0 <= number < len(classes) else str(number) for number in given)
+    lines = [parts.line(f"{what}: {count:,}", f"client-labels-{place}") for place, (what, count) in enumerate(counts.most_common())]
+    return parts.card(
+        "client-labels", "Labels", f"{len(given):,}", [parts.line("of the readings that are shown", "client-labels-of"), *lines]
+    )
 
 
 def _sensors(info: JSON) -> Any:
@@ -124,8 +215,6 @@ def _sensors(info: JSON) -> Any:
 
 
 def _rounds(snapshot: Snapshot, name: str) -> Any:
-    if snapshot.many:
-        return parts.empty("Of a fleet as large as this one the page of a round has each client's part.")
     metric = Metric(snapshot.manifest)
     entries = [(entry, entry["clients"][name]) for entry in snapshot.ended if name in entry.get("clients", {})]
     if not entries:
@@ -159,10 +248,17 @@ def _mine(picks: JSON) -> list[str]:
 
 PANELS = (
     Panel(
+        "client-machine",
+        (),
+        ("client", "measure", "past"),
+        lambda snapshot, picks: machine.figure(snapshot.past, picks["measure"]),
+        lambda snapshot, picks: "It has reported nothing of this since the server began." if snapshot.past is not None else _UNTOLD,
+    ),
+    Panel(
         "client-readings",
         ("readings", "task"),
         ("client",),
-        lambda snapshot, picks: streams.figure(snapshot, _mine(picks), str(snapshot.manifest.get("target", "")), 500),
+        lambda snapshot, picks: streams.figure(snapshot, _mine(picks), str(snapshot.manifest.get("target", "")), None),
         lambda snapshot, picks: sentences.no_readings(snapshot),
     ),
     Panel(
@@ -180,11 +276,3 @@ PANELS = (
         lambda snapshot, picks: sentences.no_error(snapshot),
     ),
 )
-PAGE = Page(
-    "client", "Client", "/client", layout, refresh,
-    {name: Output(f"client-{name}", "children") for name in ("wrong", "about", "sensors", "rounds")},
-    {"client": "client-at"},
-    PANELS,
-    template="/client/<name>",
-    listed=False,
-)  # fmt: skip

@@ -31,7 +31,7 @@ def page(runs: Runs) -> Page:
 
     def refresh(answer: Answer, snapshot: Snapshot, picks: JSON) -> None:
         found = runs.look()
-        answer.put("choice", [run.name for run in found], lambda: [{"value": kind, "label": kind} for kind in kinds(found)])
+        answer.put("choice", [run.name for run in found], lambda: [{"value": _word(kind), "label": kind} for kind in kinds(found)])
         answer.put("table", [run.mark for run in found], lambda: _table(runs))
         # What is drawn depends on files, of which no snapshot knows
         files = [run.mark for run in found]
@@ -44,7 +44,7 @@ def page(runs: Runs) -> Page:
     return Page("experiments", "Experiments", "/experiments", layout, refresh, outputs, picks, (panel,))
 
 
-def layout(measure: str | None = None, over: str | None = None, **_: str) -> list[Any]:
+def layout(measure: str | None = None, over: str | None = None, kinds: str = "", **_: str) -> list[Any]:
     """Return the page."""
     measures = [{"value": column, "label": column.replace("_", " ")} for column in COLUMNS]
     controls = [
@@ -52,8 +52,8 @@ def layout(measure: str | None = None, over: str | None = None, **_: str) -> lis
         parts.pick("experiments-over", list(_OVER), parts.known(over, _OVER, next(iter(_OVER))), "Smoothing"),
     ]
     chosen = dmc.MultiSelect(
-        id="experiments-kinds", data=[], value=[], placeholder="all kinds of runs", searchable=True, clearable=True, size="sm",
-        **parts.aria(label="Kinds of runs"),
+        id="experiments-kinds", data=[], value=[kind for kind in kinds.split(",") if kind], placeholder="all kinds of runs",
+        searchable=True, clearable=True, size="sm", **parts.aria(label="Kinds of runs"),
     )  # fmt: skip
     return [
         chosen,
@@ -65,8 +65,13 @@ def layout(measure: str | None = None, over: str | None = None, **_: str) -> lis
 
 def _figure(runs: Runs, picks: JSON) -> style.Figure:
     found = kinds(runs.look())
-    chosen = {kind: members for kind, members in found.items() if not picks["kinds"] or kind in picks["kinds"]}
+    chosen = {kind: members for kind, members in found.items() if not picks["kinds"] or _word(kind) in picks["kinds"]}
     return overlay.figure(chosen, parts.known(picks["measure"], COLUMNS, COLUMNS[0]), _OVER.get(picks["over"], 1))
+
+
+def _word(kind: str) -> str:
+    """Return a kind as the address has it, where commas stand between two."""
+    return kind.replace(",", ";")
 
 
 def _nothing(runs: Runs) -> str:

@@ -34,7 +34,7 @@ def layout(search: str = "", attention: str = _ALL, group: str = _ALL, sort: str
         _select("group", [{"value": _ALL, "label": "All groups"}], group, "Group"),
         _select("sort", orders, parts.known(sort, SORTS, "id"), "Order"),
     ]
-    pages = dmc.Pagination(id="fleet-page", value=number, total=1, size="sm")
+    pages = dmc.Pagination(id="fleet-page", value=number, total=1, size="sm", withControls=False)  # arrows would have no names
     table = html.Div([client_table.table(), html.Div(id="fleet-note", className="hint"), pages])
     return [
         html.Div(id="attention", role="status"),

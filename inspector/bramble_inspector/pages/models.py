@@ -88,7 +88,7 @@ def _acts() -> list[Any]:
     return [
         dmc.Button("Pin it", id="models-pin", size="xs", className="needs-admin"),
         dmc.Button("Unpin", id="models-unpin", size="xs", variant="light", className="needs-admin"),
-        dmc.Button("Roll back to it", id="models-back", size="xs", variant="light", color="red", className="needs-admin"),
+        dmc.Button("Roll back to it", id="models-back", size="xs", variant="subtle", color="red", className="needs-admin"),
     ]
 
 
@@ -109,7 +109,14 @@ def _confirm() -> Any:
         dmc.Button("Roll back", id="models-back-confirm", color="red"),
     ]
     content = [dmc.Text(text, size="sm"), dmc.Group(buttons, justify="flex-end", mt="lg")]
-    return dmc.Modal(content, id="models-modal", title="Roll back to this model?", opened=False, centered=True)
+    return dmc.Modal(
+        content,
+        id="models-modal",
+        title="Roll back to this model?",
+        opened=False,
+        centered=True,
+        closeButtonProps=parts.aria(label="Close"),
+    )
 
 
 def at(number: str | None) -> int | None:

@@ -56,6 +56,9 @@ def refresh(answer: Answer, snapshot: Snapshot, picks: JSON) -> None:
     answer.put("said", [*news, number], lambda: progress.said(snapshot, number) if number else None)
     answer.put("clients", [*news, number], lambda: progress.clients(snapshot, number) if number else None)
     answer.put("chips", snapshot.changed["order"] + snapshot.changed["clients"], lambda: client_chips.chips(snapshot))
+    entry = progress.found(snapshot, number) or {}
+    shown = min(anatomy.MOST, len(entry.get("clients", ())))
+    answer.put("height", shown, lambda: {"minHeight": f"{anatomy.FRAME_PX + anatomy.ROW_PX * max(3, shown)}px"})
     picks = {**picks, "when": picks["when"] or _WHEN[0], "measure": picks["measure"] or _MEASURE}
     for panel in PANELS:
         answer.plot(panel, snapshot, picks)
@@ -93,7 +96,7 @@ PANELS = (
         ("rounds",),
         ("focus", "measure"),
         lambda snapshot, picks: divergence.figure(snapshot, picked(snapshot, picks["focus"]), picks["measure"]),
-        lambda snapshot, picks: sentences.no_rounds(snapshot),
+        lambda snapshot, picks: sentences.no_parts(snapshot),
     ),
 )
 PAGE = Page(
@@ -101,6 +104,7 @@ PAGE = Page(
     {
         "chips": Output("rounds-focus", "children"), "cards": Output("rounds-cards", "children"), "said": Output("rounds-said", "children"),
         "history": Output("rounds-history", "children"), "clients": Output("rounds-clients", "children"),
+        "height": Output("anatomy-box", "style"),
     },
     {"at": "rounds-at", "focus": "rounds-focus", "when": "when", "measure": "measure"},
     PANELS,

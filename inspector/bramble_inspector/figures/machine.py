@@ -1,0 +1,39 @@
+"""How one client's machine was over time, by its reports."""
+
+from __future__ import annotations
+
+from bramble.api import JSON
+from bramble_inspector.figures import style
+
+MEASURES = {
+    "soc_temperature": ("heat", "processor (°C)", "°C"),
+    "memory_free": ("memory", "memory free (MiB)", "MiB"),
+    "disk_free": ("disk", "disk free (MiB)", "MiB"),
+    "clock_offset": ("clock", "clock ahead of the server's (s)", "s"),
+    "sample_age": ("sample", "age of the newest sample (s)", "s"),
+}
+"""What can be drawn: its short name, the axis' title, and the unit."""
+_WRONG = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "hot"}
+
+
+def figure(past: JSON | None, measure: str) -> style.Figure:
+    """Plot one measure, and mark where the firmware said that the power was too weak or the processor too hot."""
+    told = (past or {}).get("health") or {}
+    values = told.get(measure, [])
+    if not any(value is not None for value in values):
+        return {"data": [], "layout": {}}
+    _, title, unit = MEASURES[measure]
+    t = [at * 1000 for at in told["t"]]
+    traces = [style.line(title, t, values, style.GLOBAL, unit, width=1.8)]
+    said = [(at, value, int(bits)) for at, value, bits in zip(t, values, told["throttled"], strict=True) if bits and value is not None]
+    if said:
+        words = [", ".join(word for bit, word in _WRONG.items() if bits >> bit & 1) for _, _, bits in said]
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "name": "power or heat", "x": [at for at, _, _ in said], "y": [y for _, y, _ in said],
+                "text": words, "marker": {"color": "#d55e00", "symbol": "diamond", "size": 9}, "hovertemplate": "%{text}<extra></extra>",
+            }
+        )  # fmt: skip
+    layout = style.layout("time (UTC)", title, measure, len(traces))
+    layout["xaxis"] |= {"type": "date", "hoverformat": "%Y-%m-%d %H:%M"}
+    return {"data": traces, "layout": layout}
