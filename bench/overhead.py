@@ -6,63 +6,49 @@ it: opening the round, sending, validating, folding, measuring, the commit to di
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 from pathlib import Path
+from statistics import median
 
-import numpy as np
-
-from bench.loopback import Server, fleet, rounds_ended, running, wait_for
+from bench.beside_flower import ENDLESS, Window, bramble, watched
+from bench.loopback import Server, fleet
 from bench.table import Row
 
-CLIENTS, PARAMETERS, ROUNDS, PARTS = 20, 10_000, 50, 5
+CLIENTS, PARAMETERS, ROUNDS, PARTS = 20, 10_000, 20, 5
+ECHOES = {"stock": ("a bare Flask-SocketIO echo", 1.15), "own": ("the same echo over Bramble's WebSocket", None)}
+"""What it is called, and how many times its round one of Bramble's may take."""
 
 
-def periods(asked: list[float]) -> list[float]:
-    """Return the times between rounds in milliseconds, without the first round's, which warms up."""
-    return [1000 * (later - earlier) for earlier, later in itertools.pairwise(asked[1:])]
-
-
-def bramble(rounds: int) -> list[float]:
-    with (
-        running("--rounds", str(rounds), "--min-clients", str(CLIENTS), parameters=PARAMETERS) as server,
-        fleet(server.url, CLIENTS) as report,
-    ):
-        rounds_ended(server, rounds)
-        (seen,) = report()
-    if seen["accepted"] != rounds * CLIENTS:
-        raise RuntimeError(f"{seen['accepted']} updates were accepted: {seen['refused'][:3]}")
-    return periods(seen["asked"])
-
-
-def echo(rounds: int, websocket: str) -> list[float]:
+def echo(websocket: str) -> Window:
     with tempfile.TemporaryDirectory() as folder:
-        server = Server("-m", "bench.echo", str(CLIENTS), str(rounds), str(PARAMETERS), websocket, log=Path(folder, "log"))
+        server = Server("-m", "bench.echo", str(CLIENTS), str(ENDLESS), str(PARAMETERS), websocket, log=Path(folder, "log"))
         try:
             with fleet(server.url, CLIENTS) as report:
-                asked: list[float] = []
-
-                def all_asked() -> bool:
-                    asked.extend(report()[0]["asked"])
-                    return len(asked) >= rounds
-
-                wait_for(all_asked, "the echo's rounds")
+                return watched(server, report, ROUNDS)
         finally:
             server.end()
-    return periods(asked)
 
 
 def main() -> list[Row]:
-    ours: list[float] = []
-    bare: dict[str, list[float]] = {"stock": [], "own": []}
+    ours: list[Window] = []
+    bare: dict[str, list[Window]] = {websocket: [] for websocket in ECHOES}
     for _ in range(PARTS):  # in turns, so that whatever else the machine does hits all alike
-        ours += bramble(ROUNDS // PARTS + 2)
-        for websocket, times in bare.items():
-            times += echo(ROUNDS // PARTS + 2, websocket)
-    rows = [
-        Row(f"a round of {CLIENTS} clients, {PARAMETERS / 1000:g} k parameters", float(np.median(ours)), "ms", None, f"{len(ours)} rounds")
-    ]
-    for websocket, name in (("stock", "a bare Flask-SocketIO echo"), ("own", "the same echo over Bramble's WebSocket")):
-        theirs = float(np.median(bare[websocket]))
-        rows.append(Row(f"round overhead, times {name}", float(np.median(ours)) / theirs, "", 3, f"echo: {theirs:.1f} ms"))
+        ours.append(bramble(CLIENTS, PARAMETERS, ROUNDS))
+        for websocket, windows in bare.items():
+            windows.append(echo(websocket))
+    mine, cpu = told(ours)
+    rows = [Row(f"a round of {CLIENTS} clients, {PARAMETERS / 1000:g} k parameters", mine, "ms", None, f"{PARTS * ROUNDS} rounds")]
+    for websocket, (name, most) in ECHOES.items():
+        theirs, their_cpu = told(bare[websocket])
+        rows += [
+            Row(f"round overhead, times {name}", mine / theirs, "", most, f"echo: {theirs:.1f} ms"),
+            Row(
+                f"the server's processor time, times that of {name}", cpu / their_cpu, "", None, f"{cpu:.3g} ms a round to {their_cpu:.3g}"
+            ),
+        ]
     return rows
+
+
+def told(windows: list[Window]) -> tuple[float, float]:
+    """Return the median milliseconds from one round to the next, and of processor time."""
+    return median(period for window in windows for period in window.periods), median(window.cpu for window in windows)

@@ -31,6 +31,7 @@ from bramble_server.rounds.endings import Endings
 from bramble_server.rounds.evaluations import Evaluations
 from bramble_server.rounds.missed_resets import MissedResets
 from bramble_server.rounds.shared import Shared
+from bramble_server.rounds.shelf import Updates
 from bramble_server.rounds.track import Track
 from bramble_server.rounds.tracks import Tracks
 from bramble_server.rounds.view import View
@@ -63,7 +64,7 @@ class Coordinator:
         limited_log = RateLimitedLog(clock)
         self._shared = Shared(store, archive, registry, downlink, loop, metrics, clock, limited_log, self._endings, self._changed)
         self._tracks = Tracks(Track(foundation, self._shared) for foundation in foundations)
-        self._updates = _Updates(self._tracks)
+        self._updates = Updates(self._tracks)
         self._deployments = Deployments(self._tracks, self._shared)
         self.evaluations = Evaluations(self._tracks, self._shared, self._writer)
         """What clients are asked to try without training."""
@@ -374,26 +375,3 @@ class Coordinator:
             self._endings.retry(now)
         self.evaluations.tick()
         self._tracks.each(lambda track: track.tick(now))
-
-
-class _Updates:
-    """Where clients' updates are put: into the file of the open round that each is for."""
-
-    def __init__(self, tracks: Tracks) -> None:
-        self._tracks = tracks
-
-    def awaits(self, count: int) -> bool:
-        return sum(track.owing for track in self._tracks) > count
-
-    def foresee(self, count: int) -> None:
-        self._tracks.each(lambda track: track.foresee(count))
-
-    def put(self, delivered: list[tuple[machine.Update, Delivery]]) -> bool:
-        theirs: dict[Track, list[tuple[machine.Update, Delivery]]] = {}
-        for event, delivery in delivered:
-            theirs.setdefault(self._tracks.of(event.round), []).append((event, delivery))
-        # rounds of several tasks that end together would want the same number for the next
-        return all([track.put_aside(its, alone=len(theirs) == 1) for track, its in theirs.items()])
-
-    def secure(self) -> None:
-        self._tracks.each(Track.secure)

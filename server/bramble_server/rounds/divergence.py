@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bramble_protocol.layout import Weights
 from bramble_server.learning.strategies import Aside
@@ -41,9 +39,9 @@ def length(weights: Weights, old: Weights) -> float:
         mine, before = weights[start : start + _PART], old[start : start + _PART]
         moved = np.subtract(mine, before, out=space[: len(mine)])
         squares = _products(moved, moved)
-        for block in _untold(squares, moved):
-            squares[block.number] = _exactly(mine[block.values], before[block.values])
-        total += float(squares.sum())
+        for number in _untold(squares, moved):
+            squares[number] = _exactly(mine[_block(number)], before[_block(number)])
+        total += sum(squares)
     return math.sqrt(total)
 
 
@@ -61,64 +59,62 @@ def measure(updates: Mapping[str, Aside], old: Weights, new: Weights) -> dict[st
     old, new
         Shape (parameters,).
     """
-    size, step, sums = len(old), 0.0, {client: np.zeros(3) for client in updates}
+    size, step, sums = len(old), 0.0, {client: [0.0, 0.0, 0.0] for client in updates}
     row, way = (np.empty(min(size, _PART), np.float32) for _ in range(2))
     for start in range(0, size, _PART):
         before, after = old[start : start + _PART], new[start : start + _PART]
         wanted, mine = np.subtract(after, before, out=way[: len(before)]), row[: len(before)]
         squares = _products(wanted, wanted)
-        untold = {block.number: block for block in _untold(squares, wanted)}
-        for number, block in untold.items():
-            squares[number] = _exactly(after[block.values], before[block.values])
-        step += float(squares.sum())
+        untold = _untold(squares, wanted)
+        for number in untold:
+            squares[number] = _exactly(after[_block(number)], before[_block(number)])
+        step += sum(squares)
         for client, read in updates.items():
             read(start, mine)
             mine -= before
             moved, along = _products(mine, mine), _products(mine, wanted)
-            unsure = untold | {block.number: block for block in _untold(moved, mine)}
+            unsure = untold | _untold(moved, mine)
             mine -= wanted
             apart = _products(mine, mine)
-            unsure |= {block.number: block for block in _untold(apart, mine)}
-            for number, block in unsure.items():
-                values, weights = block.values, mine[block.values]
-                read(start + values.start, weights)
-                moved[number] = _exactly(weights, before[values])
-                along[number] = _exactly(weights, before[values], after[values], before[values])
-                apart[number] = _exactly(weights, after[values])
-            sums[client] += moved.sum(), along.sum(), apart.sum()
-    return {client: _divergence(total, step) for client, total in sums.items()}
+            unsure |= _untold(apart, mine)
+            for number in unsure:
+                block = _block(number)
+                weights, mine_before, mine_after = mine[block], before[block], after[block]
+                read(start + block.start, weights)
+                moved[number] = _exactly(weights, mine_before)
+                along[number] = _exactly(weights, mine_before, mine_after, mine_before)
+                apart[number] = _exactly(weights, mine_after)
+            total = sums[client]
+            total[0] += sum(moved)
+            total[1] += sum(along)
+            total[2] += sum(apart)
+    return {client: _divergence(update, along, apart, step) for client, (update, along, apart) in sums.items()}
 
 
-class _Block(NamedTuple):
-    """One of a part's blocks."""
-
-    number: int
-    values: slice
+def _block(number: int) -> slice:
+    return slice(number * _BLOCK, (number + 1) * _BLOCK)
 
 
-def _products(a: Weights, b: Weights) -> NDArray[np.float64]:
+def _products(a: Weights, b: Weights) -> list[float]:
     """Return the scalar product of each block of two vectors, summed in float32; the last block may be short."""
+    if len(a) <= _BLOCK:
+        return [float(a @ b)]
     whole = len(a) // _BLOCK
     end = whole * _BLOCK
-    products = np.empty(whole + (end < len(a)))
-    if whole:
-        products[:whole] = np.matmul(a[:end].reshape(whole, 1, _BLOCK), b[:end].reshape(whole, _BLOCK, 1)).ravel()
-    if end < len(a):
-        products[whole] = a[end:] @ b[end:]
-    return products
+    products: list[float] = np.matmul(a[:end].reshape(whole, 1, _BLOCK), b[:end].reshape(whole, _BLOCK, 1)).ravel().tolist()
+    return [*products, float(a[end:] @ b[end:])] if end < len(a) else products
 
 
-def _untold(squares: NDArray[np.float64], moved: Weights) -> list[_Block]:
+def _untold(squares: list[float], moved: Weights) -> set[int]:
     """Return the blocks whose square is not its sum in float32: an addend was infinite, or some vanished that are not zero."""
-    told = (_LEAST < squares) & (squares < _MOST)
-    if told.all() or (not squares.any() and moved.max() == moved.min() == 0):
-        return []
-    blocks = [_Block(number, slice(number * _BLOCK, (number + 1) * _BLOCK)) for number in map(int, np.flatnonzero(~told))]
-    return [block for block in blocks if squares[block.number] != 0 or moved[block.values].any()]
+    if all(_LEAST < square < _MOST for square in squares):
+        return set()
+    if not any(squares) and moved.max() == moved.min() == 0:
+        return set()
+    return {number for number, square in enumerate(squares) if not _LEAST < square < _MOST and (square != 0 or moved[_block(number)].any())}
 
 
-def _divergence(sums: NDArray[np.float64], step: float) -> Divergence:
-    update, along, apart = map(float, sums)
+def _divergence(update: float, along: float, apart: float, step: float) -> Divergence:
     norms = math.sqrt(update) * math.sqrt(step)
     cosine = min(1.0, max(-1.0, along / norms)) if norms else None
     return Divergence(math.sqrt(update), cosine, math.sqrt(apart))

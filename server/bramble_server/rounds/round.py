@@ -32,7 +32,7 @@ from bramble_server.store import Store, models, rounds
 from bramble_server.store.models import LatestUpdate, Memory
 from bramble_server.store.schema import MEASURES
 
-SMALL = 1 << 20
+SMALL = 1 << 23
 """Bytes of a round's file up to which all that it holds is judged, folded and committed in some milliseconds."""
 
 

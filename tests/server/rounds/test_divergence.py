@@ -84,3 +84,11 @@ def test_a_part_that_stood_still_and_one_that_hardly_moved_are_told_beside_what_
         assert found.cosine == pytest.approx(-1.0)
     tiny = np.where(np.arange(len(old)) < 9000, np.float32(0), np.float32(1e-30))
     assert length(tiny, old) == pytest.approx(np.linalg.norm(tiny.astype(np.float64)), rel=1e-7)
+
+
+def test_what_goes_beyond_float32_is_found_behind_what_does_not() -> None:
+    top = np.full(BLOCK, np.finfo(np.float32).max, np.float32)
+    top[:9000] = 1.0
+    found = measure(top, -top, top)
+    assert found.update_norm == pytest.approx(2 * np.linalg.norm(top.astype(np.float64)), rel=1e-7)
+    assert (found.cosine, found.distance) == (pytest.approx(1.0), 0.0)
