@@ -45,10 +45,10 @@ ADDRESS = 0x76
 SHARE = 1 / (quantity("temperature").high - quantity("temperature").low)
 """A degree as a part of the plausible range, in which simulated faults have their sizes; humidity shifts by the same part of its own."""
 FAULTS: dict[str, tuple[str, tuple[float, ...]]] = {
-    "stuck": ("min of it", (40, 20, 10)),
-    "drift": ("°C in forty minutes", (7, 1.5, 0.7)),
-    "spikes": ("°C every ten minutes", (7, 1.5, 0.7)),
-    "window opened": ("°C colder in the end", (12, 3, 1)),
+    "stuck": ("min of it", (40, 20, 15, 10)),
+    "drift": ("°C in forty minutes", (7, 3, 1.5, 0.7)),
+    "spikes": ("°C every ten minutes", (7, 0.7, 0.3, 0.15)),
+    "window opened": ("°C colder in the end", (12, 3, 1, 0.5)),
 }
 """What goes wrong, in what its size is told, and how large it is: first clearly, then less so."""
 
