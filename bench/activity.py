@@ -1,4 +1,4 @@
-"""Which exercise? A fleet that never saw a person against training in one place, and what a quarter of the labels is worth."""
+"""Which exercise? A fleet that never saw a person against training in one place."""
 
 from __future__ import annotations
 
@@ -26,8 +26,6 @@ from bramble_client.learn.trainer import measure
 from bramble_client.learn.windows import Windows, windows
 from bramble_client.machine.exchange import Exchange
 from bramble_client.recordings.exercises import CHANNELS, CLASSES, Person, people
-from bramble_client.use.asking import Asking
-from bramble_client.use.attention import SHARE
 from bramble_protocol.graph import GraphFile, Manifest
 from bramble_protocol.layout import Weights
 from bramble_server import tasks
@@ -38,8 +36,6 @@ ROUNDS = 15
 ADDRESS, RANGE_G, RANGE_DPS, HERTZ = 0x68, 8, 2000, 100.0
 """The chip reads twice in each of the task's bins, so that its pace need not be exactly the task's."""
 FETCH_S = 0.25
-LABELS = 0.25
-"""The part of the windows that are labelled on a budget."""
 
 
 @dataclass(frozen=True)
@@ -162,51 +158,8 @@ def without(ready: Ready, unseen: str, seed: int) -> tuple[float, float, float]:
     return fleet, few, many
 
 
-def budgeted(ready: Ready, seed: int, all_labels: bool) -> tuple[float, float]:
-    """Let everybody live through the first session in ``ROUNDS`` parts, and as many rounds afterwards.
-
-    Each window is labelled, or those alone that the client asks about with the model of the last round.
-
-    Returns
-    -------
-    tuple
-        The accuracy on everybody's second session, and which part of the windows was labelled.
-    """
-    first, second = zip(*(_sessions(data) for data in ready.data.values()), strict=True)
-    order = [np.random.default_rng((seed, i)).permutation(len(own)) for i, own in enumerate(first)]
-    asking = [Asking(daily=len(own), share=SHARE) for own in first]
-    labels = [np.zeros(len(own), bool) for own in first]
-    model = begin(ready.graph, seed)
-    for number in range(2 * ROUNDS):
-        trained = []
-        for i, own in enumerate(first):
-            for row in np.array_split(order[i], ROUNDS)[number] if number < ROUNDS else ():
-                asks = all_labels or (
-                    labels[i].sum() < LABELS * len(own) and asking[i].about(_probabilities(ready, own, int(row), model), 0.0)
-                )
-                labels[i][row] |= asks
-            some = own[labels[i]]
-            trained.append((len(some), train(ready, some, model, steps_of(ready, own), (seed, number, i))))
-        model = averaged(model, trained)
-    return accuracy(ready, joined(second), model), float(np.mean(np.concatenate(labels)))
-
-
-def _sessions(data: Windows) -> tuple[Windows, Windows]:
-    cut = round(0.87 * len(data))
-    return data[:cut], data[cut:]
-
-
-def _probabilities(ready: Ready, data: Windows, row: int, model: Weights) -> list[float]:
-    found = ready.runtime("infer", **data[row : row + 1].inputs, **Model(model, ready.graph.state).arguments(ready.graph.manifest))
-    return [float(each) for each in found[ready.graph.manifest.interface.outputs[0].name][0]]
-
-
 def _unseen(runtime: Graph, graph: GraphFile, data: dict[str, Windows], job: tuple[str, int]) -> tuple[float, float, float]:
     return without(Ready(graph, runtime, data), *job)
-
-
-def _tried(runtime: Graph, graph: GraphFile, data: dict[str, Windows], job: tuple[int, bool]) -> tuple[float, float]:
-    return budgeted(Ready(graph, runtime, data), *job)
 
 
 def main() -> list[Row]:
@@ -214,10 +167,8 @@ def main() -> list[Row]:
     everybody = people()
     data = {name: of(person, graph.manifest) for name, person in everybody.items()}
     unseen = [(name, seed) for name in everybody for seed in range(SEEDS)]
-    tried = [(seed, every) for every in (False, True) for seed in range(SEEDS)]
     with closing(Threads(graph, os.cpu_count() or 1)) as threads:
         found = np.array(list(threads.map(_unseen, (((data,), job) for job in unseen)))).reshape(len(everybody), SEEDS, 3)
-        cheap, dear = np.array(list(threads.map(_tried, (((data,), job) for job in tried)))).reshape(2, SEEDS, 2)
     fleet, few, many = 100 * found.mean((0, 1))
     rows = [
         Row(
@@ -230,6 +181,4 @@ def main() -> list[Row]:
         fleet, few, many = seeds.mean(0)
         spread = f"seeds {', '.join(f'{each:.0f}' for each in seeds[:, 0])}"
         rows.append(Row(f"{name}: accuracy, never seen", fleet, "%", ratio_of=f"{spread}; one place {few:.1f} %, all steps {many:.1f} %"))
-    (quarter, share), (whole, _) = (100 * np.mean(part, 0) for part in (cheap, dear))
-    context = f"{quarter:.1f} % against {whole:.1f} % on everybody's second session, {share:.0f} % of the windows labelled, {SEEDS} seeds"
-    return [*rows, Row("Points of accuracy lost by labels for a quarter", whole - quarter, "", 2, context)]
+    return rows

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench import activity
-from bench.activity import Ready, accuracy, budgeted, of, read, said, steps_of, train
+from bench import labels
+from bench.activity import Ready, accuracy, of, read, said, steps_of, train
 from bramble_client.learn.runtime import Runtime
 from bramble_client.recordings.exercises import CLASSES, HERTZ, Person, people
 from bramble_server import tasks
@@ -69,8 +69,9 @@ def test_a_run_on_them_learns_to_tell_the_two_apart(person: Person, runtime: Run
 def test_on_a_budget_no_more_than_its_part_of_the_windows_is_labelled(
     person: Person, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activity, "ROUNDS", 2)
+    monkeypatch.setattr(labels, "PARTS", 2)
+    monkeypatch.setattr(labels, "AFTER", 2)
     ready = Ready(GRAPH, runtime, {person.name: of(person, GRAPH.manifest)})
-    _, share = budgeted(ready, 0, all_labels=False)
-    assert 0 < share <= activity.LABELS + 1 / 40
-    assert budgeted(ready, 0, all_labels=True)[1] == 1
+    _, share = labels.budgeted(ready, 0, all_labels=False)
+    assert 0 < share <= labels.LABELS + 1 / 40
+    assert labels.budgeted(ready, 0, all_labels=True)[1] == 1
