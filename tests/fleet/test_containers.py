@@ -28,7 +28,7 @@ class Buildah:
     """Debian's buildah with a store of its own, in which nothing stays."""
 
     def __init__(self, folder: Path) -> None:
-        self.command = ["buildah", "--storage-driver", "vfs", "--root", str(folder / "store"), "--runroot", str(folder / "run")]
+        self.command = ["buildah", "--storage-driver", "overlay", "--root", str(folder / "store"), "--runroot", str(folder / "run")]
 
     def __call__(self, *arguments: object) -> str:
         done = subprocess.run([*self.command, *map(str, arguments)], capture_output=True, text=True)
@@ -55,8 +55,10 @@ def context(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def buildah(tmp_path: Path) -> Iterator[Buildah]:
-    yield Buildah(tmp_path / "buildah")
-    shutil.rmtree(tmp_path / "buildah")
+    buildah = Buildah(tmp_path / "buildah")
+    yield buildah
+    buildah("rm", "--all")
+    buildah("rmi", "--all", "--force")
 
 
 def test_the_images_hold_server_and_inspector_which_find_each_other(context: Path, buildah: Buildah, tmp_path: Path) -> None:
