@@ -65,7 +65,7 @@ def noticed(graph: GraphFile, sites: list[Site], hurt: Sequence[str], name: str,
     after = {site: [day - began[site] for day in days if day >= began[site]] for site, days in found.items()}
     others = sum(len(days) for site, days in after.items() if site not in hurt)
     late = {site: min(after[site], default=365) for site in hurt}
-    told = ", ".join(f"{site} after {days} days" for site, days in late.items())
+    told = ", ".join(f"{site} after {days} days" if after[site] else f"{site} never" for site, days in late.items())
     return Row(f"Days until found: {name}", max(late.values()), "days", within, f"{told}; {others} alarms at the five others")
 
 
