@@ -29,3 +29,12 @@ def speaks_no_http(error: BaseException) -> bool:
             return True
         link = link.__cause__ or link.__context__
     return False
+
+
+def with_remedy(status: int, sentence: str) -> str:
+    """Return what a server refused with, and what only whoever asked can know to do."""
+    if status == 401:
+        return f"{sentence.rstrip('.')}; give a token with --token-file."
+    if status == 404 and sentence.startswith("nothing is at "):
+        return f"{sentence.rstrip('.')}: the server is older than this command; upgrade it."
+    return sentence

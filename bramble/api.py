@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import requests
 
-from bramble.answers import shown, speaks_no_http
+from bramble.answers import shown, speaks_no_http, with_remedy
 from bramble_protocol import BrambleError
 
 JSON = dict[str, Any]
@@ -395,6 +395,5 @@ class Server:
             raise ServerDown(f"What answers at {self.url} (status {reply.status_code}) is not a Bramble server; check --server.")
         if reply.status_code >= 400:
             sentence = str(body.get("error") or f"The server answered with status {reply.status_code}.")
-            sentence = f"{sentence.rstrip('.')}; give a token with --token-file." if reply.status_code == 401 else sentence
-            raise ServerRefused(reply.status_code, sentence)
+            raise ServerRefused(reply.status_code, with_remedy(reply.status_code, sentence))
         return body

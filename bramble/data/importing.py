@@ -80,6 +80,8 @@ def _recorded(table: Table, said: dict[str, str], settings: ImportSettings, path
     if kind.long:
         sensor = kind.long[0]
         there = sorted(set(frame[sensor]))
+        if not there:
+            raise BrambleError(f"data import: this is a {kind.name} without a line; export a time in which something was measured")
         _known(said, there)
         if not said:
             raise BrambleError(

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from bramble.data.formats import FORMATS, PLAIN, Format, base
+from bramble.data.zones import zone_of
 from bramble_protocol.errors import BrambleError
 
 if TYPE_CHECKING:
@@ -54,8 +54,10 @@ def read(path: Path) -> Table:
     names = [name.strip() for name in rows[0]]
     rows = [row[: len(names)] if not any(row[len(names) :]) else row for row in rows]  # a separator at the end of each line
     bad = next((index for index, row in enumerate(rows) if row and len(row) != len(names)), None)
-    if len(names) < 2 or bad is not None:
-        where = f"line {above + 1 + (bad or 0)} has {len(rows[bad or 0])} columns, and the names {len(names)}"
+    if len(names) < 2:
+        raise BrambleError(f"data import: {path} is no table: it has one column; export it as CSV with commas, semicolons or tabs")
+    if bad is not None:
+        where = f"line {above + 1 + bad} has {len(rows[bad])} columns, and the names {len(names)}"
         raise BrambleError(f"data import: {path} is no table: {where}; export it as CSV with one separator")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise BrambleError(f"data import: {path} has two columns called {twice!r}; rename one")
@@ -69,7 +71,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise BrambleError(f"data import: cannot read {path} ({error.strerror})") from None
     if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0") or b"\0" in data[:1000].replace(b"\xff\xfe", b""):
-        raise BrambleError(f"data import: {path} is a workbook or an archive; unpack it, or save it as CSV")
+        raise BrambleError(f"data import: {path} is no text; unpack an archive, and save a workbook as CSV (UTF-8)")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -104,7 +106,7 @@ def _times(cells: Any, sensor: str, zone: str | None) -> Any:
             raise BrambleError(
                 f"data import: {cells.iloc[0]} of {sensor} is local time; say whose with --zone, such as --zone Europe/Berlin"
             )
-        return found.tz_localize(ZoneInfo(zone), ambiguous="infer").tz_convert("UTC")
+        return found.tz_localize(zone_of(zone), ambiguous="infer").tz_convert("UTC")
     except (ValueError, KeyError) as error:
         raise BrambleError(
             f"data import: a time of {sensor} cannot be read ({error}); write it with its offset, or name another --zone"

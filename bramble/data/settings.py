@@ -5,12 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from bramble.data.zones import zone_of
 from bramble.settings import OperatorSettings, OutputSettings
 from bramble_server.round_settings import Seconds
 from bramble_server.settings import names
+
+
+def _zone(text: str | None) -> str | None:
+    if text is not None:
+        zone_of(text)
+    return text
 
 
 class ImportSettings(OutputSettings):
@@ -30,7 +37,9 @@ class ImportSettings(OutputSettings):
         "'T1=temperature (°F)'. May be given more than once, and goes before what is known.",
         json_schema_extra={"cli": "repeat", "shown": "", "metavar": "COLUMN=CHANNEL"},
     )
-    zone: str | None = Field(None, description="Whose clock the times are of, such as Europe/Berlin, where the file does not say it.")
+    zone: Annotated[str | None, AfterValidator(_zone)] = Field(
+        None, description="Whose clock the times are of, such as Europe/Berlin or -05:00, where the file does not say it."
+    )
     every: Seconds = Field(
         300.0, ge=1, le=86_400, description="Step of a recording that is made of Home Assistant's lines.",
         json_schema_extra={"cli": "str", "shown": "5m"},

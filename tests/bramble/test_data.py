@@ -161,7 +161,11 @@ def test_the_preview_says_what_it_is_and_writes_nothing(tmp_path: Path, capsys: 
             "sensor.attic says 'open', which is no number",
         ),
         ((FOLDER / "ecowitt.csv").read_text(), (), "has local times; say whose with --zone, such as --zone Europe/Berlin"),
-        ((FOLDER / "ecowitt.csv").read_text(), ("--zone", "Europe/Nowhere"), "'Europe/Nowhere' says neither"),
+        (
+            (FOLDER / "ecowitt.csv").read_text(),
+            ("--zone", "Europe/Nowhere"),
+            "--zone: expected a zone, such as Europe/Berlin, or an offset, such as +01:00, got 'Europe/Nowhere'",
+        ),
         ((FOLDER / "noaa-daily.csv").read_text(), (), "say that of TAVG, as in --map 'TAVG=temperature (°C)'; it may be (°C), (°F), or"),
         (
             (FOLDER / "statistics-local.tsv").read_text("utf-8"),
@@ -178,7 +182,9 @@ def test_the_preview_says_what_it_is_and_writes_nothing(tmp_path: Path, capsys: 
         ("dateTime,usUnits,outTemp\n1,1,41\n2,16,5\n", (), "usUnits says 1, 16; export rows of one system"),
         ("time;a,b\n1;2;3;4\n", (), "is no table: line 2 has 4 columns, and the names 2"),
         ("", (), "is empty"),
-        ("PK\x03\x04", (), "is a workbook or an archive"),
+        ("PK\x03\x04", (), "is no text; unpack an archive, and save a workbook as CSV"),
+        ('{"a": 1}', (), "is no table: it has one column; export it as CSV with commas, semicolons or tabs"),
+        ("entity_id,state,last_changed\n", ("--map", "sensor.attic=temperature"), "history of Home Assistant without a line"),
     ],
 )
 def test_what_cannot_be_understood_is_named_with_the_remedy(
@@ -188,7 +194,7 @@ def test_what_cannot_be_understood_is_named_with_the_remedy(
     imported(tmp_path / "export.csv", *flags, "--output", tmp_path / "room.csv", code=1)
     said = capsys.readouterr().err
     assert sentence in said
-    assert said.startswith("bramble: data import: ")
+    assert said.startswith(("bramble: data import: ", "bramble: --zone: "))
     assert said.count("\n") == 1
     assert not (tmp_path / "room.csv").exists()
 

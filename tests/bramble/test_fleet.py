@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from bramble import fleet
-from bramble.api import ServerError
+from bramble.api import Server, ServerError
 from bramble.settings import FleetSettings
 
 HEALTH = {
@@ -270,3 +270,9 @@ def test_who_speaks_an_older_version_of_the_contract_is_shown_and_nothing_where_
     [head, *lines] = [line for line in shown().splitlines() if "contract" in line or "version 1" in line]
     assert "contract" in head
     assert ["pi-2" in line for line in lines] == [True]
+
+
+def test_a_server_that_is_older_than_the_command_is_named_as_that(server: StandIn) -> None:
+    server.answers["/models"] = {"status": 404, "error": "nothing is at /models"}
+    with pytest.raises(ServerError, match=r"^nothing is at /models: the server is older than this command; upgrade it\.$"):
+        Server(server.url).models()
