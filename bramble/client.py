@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from datetime import datetime
-from difflib import get_close_matches
 
 from rich.markup import escape
 
@@ -14,6 +13,7 @@ from bramble.api import JSON, Server, ServerError
 from bramble.fleet import span
 from bramble.operating_settings import ShowClientSettings
 from bramble.settings import ListClientsSettings
+from bramble_protocol.nearest import nearest
 from bramble_protocol.printable import printable
 from bramble_protocol.tables import clients as rows
 
@@ -58,8 +58,8 @@ def shown(settings: ShowClientSettings) -> int:
     server = Server.of(settings)
     clients = server.clients(settings.task)
     if settings.client not in clients:
-        near = get_close_matches(settings.client, clients, 1)
-        meant = f", did you mean {near[0]}?" if near else "; bramble client list shows who was"
+        near = nearest(settings.client, clients)
+        meant = f", did you mean {near}?" if near else "; bramble client list shows who was"
         raise ServerError(f"client show: {settings.client} was never seen{meant}")
     client = clients[settings.client]
     if settings.as_json:

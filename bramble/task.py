@@ -6,7 +6,6 @@ import base64
 import json
 import os
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +17,7 @@ from bramble.settings import ListTasksSettings, ShowTaskSettings
 from bramble_protocol import BrambleError, plugins, released, signatures
 from bramble_protocol.amounts import seconds
 from bramble_protocol.graph import GraphFile
+from bramble_protocol.nearest import nearest
 from bramble_protocol.printable import printable
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def show(found: Mapping[str, dict[str, Any]], settings: ShowTaskSettings, lines:
     """
     item = found.get(settings.name)
     if item is None:
-        near = get_close_matches(settings.name, found, 1)
-        meant = f", did you mean {near[0]}?" if near else f"; there are {', '.join(found)}"
+        near = nearest(settings.name, found)
+        meant = f", did you mean {near}?" if near else f"; there are {', '.join(found)}"
         raise BrambleError(f"task show: there is no task {settings.name}{meant}")
     more = []
     if "error" not in item:
