@@ -28,9 +28,9 @@ from bramble_protocol.graph import GraphFile
 from bramble_server import foundation
 from bramble_server.settings import Alone
 
-CLIENTS, ROUNDS, REPEATS = 100, 3, 7
-FEW, FEW_ROUNDS = 20, 10
-"""As many as the other figures of ``climate`` have: each knows a stretch of a third of a year."""
+CLIENTS, REPEATS = 100, 7
+FLEETS = {CLIENTS: 3, 20: 10}
+"""Rounds by how many clients play them: a hundred each know 500 windows, as the thousand do, and twenty a third of a year."""
 MANY, MANY_ROUNDS = 1000, 3
 Call = tuple[str, dict[str, NDArray[Any]]]
 
@@ -49,20 +49,20 @@ class Listening(Runtime):
         return super().__call__(signature, **inputs)
 
 
-def simulation(workers: Workers, seed: int = 0) -> Simulation:
-    """Return a fleet of ``CLIENTS`` that takes part in every round."""
+def simulation(workers: Workers, clients: int = CLIENTS) -> Simulation:
+    """Return a fleet that takes part in every round."""
     [built] = foundation.read(Alone(task=("climate",), min_clients=1))
-    stretches, _ = places.share(PLACES, CLIENTS)
-    return Simulation(built, stretches, Scenario(spread=0), seed, workers)
+    stretches, _ = places.share(PLACES, clients)
+    return Simulation(built, stretches, Scenario(spread=0), 0, workers)
 
 
-def heard(graph: GraphFile) -> list[Call]:
+def heard(graph: GraphFile, clients: int) -> list[Call]:
     """Return all calls of a fleet's first rounds."""
     listening = Listening(graph)
     with patch("bramble.simulation.workers.Runtime", lambda flatbuffer: listening), closing(Threads(graph, 1)) as workers:
-        fleet = simulation(workers)
+        fleet = simulation(workers, clients)
         listening.calls.clear()
-        list(fleet.play(ROUNDS))
+        list(fleet.play(FLEETS[clients]))
     return listening.calls
 
 
@@ -84,11 +84,11 @@ class Took(NamedTuple):
         return Took(time.perf_counter() - self.clock, time.process_time() - self.processors)
 
 
-def rounds(workers: Workers) -> Took:
+def rounds(workers: Workers, clients: int = CLIENTS) -> Took:
     """Return what a fleet's first rounds take."""
-    fleet = simulation(workers)
+    fleet = simulation(workers, clients)
     began = Took.now()
-    list(fleet.play(ROUNDS))
+    list(fleet.play(FLEETS[clients]))
     return began.since
 
 
@@ -128,34 +128,45 @@ def thousand() -> dict[str, Any]:
     return {**printed, "mb": usage.ru_maxrss / 1024}
 
 
+def beside_the_loop(graph: GraphFile, threads: Workers, clients: int, count: int) -> list[Row]:
+    """Compare a fleet's rounds with the same calls in one loop, in turns."""
+    calls, ours, theirs, trainings = heard(graph, clients), [], [], FLEETS[clients] * clients
+    for _ in range(REPEATS):
+        ours.append(rounds(threads, clients))
+        theirs.append(tight(graph, calls, count))
+    mine, loop = typical(ours), typical(theirs)
+    return [
+        Row(
+            f"Simulation of {clients} clients: part of what the same calls reach in a tight loop", 100 * loop.clock / mine.clock, "%", 85,
+            f"{trainings / mine.clock:.0f} trainings a second against {trainings / loop.clock:.0f}, {FLEETS[clients]} rounds, {count} "
+            f"threads, medians of {REPEATS} interleaved runs",
+            bound="at least",
+        ),
+        Row(
+            f"Simulation of {clients} clients: processor time of a training", 1000 * mine.processors / trainings, "ms", None,
+            f"of which the same calls take {1000 * loop.processors / trainings:.3g} ms in that loop",
+        ),
+    ]  # fmt: skip
+
+
 def main() -> list[Row]:
     logging.getLogger("bramble_client").setLevel(logging.ERROR)
     [built] = foundation.read(Alone(task=("climate",), min_clients=1))
     count = len(os.sched_getaffinity(0))
-    calls = heard(built.graph)
-    ours, theirs, on_ray = [], [], []
-    with closing(Threads(built.graph, count)) as threads, closing(RayWorkers(built.graph, count)) as processes:
-        rounds(processes)  # which stores the places
-        for _ in range(REPEATS):
-            ours.append(rounds(threads))
-            theirs.append(tight(built.graph, calls, count))
-            on_ray.append(rounds(processes))
-    trainings = ROUNDS * CLIENTS
-    mine, loop, rays, told = typical(ours), typical(theirs), typical(on_ray), thousand()
+    trainings, ours, on_ray = FLEETS[CLIENTS] * CLIENTS, [], []
+    with closing(Threads(built.graph, count)) as threads:
+        rows = [row for clients in FLEETS for row in beside_the_loop(built.graph, threads, clients, count)]
+        with closing(RayWorkers(built.graph, count)) as processes:
+            rounds(processes)  # which stores the places
+            for _ in range(REPEATS):
+                ours.append(rounds(threads))
+                on_ray.append(rounds(processes))
+    mine, rays, told = typical(ours), typical(on_ray), thousand()
     return [
-        Row(
-            "Simulation: part of what the same calls reach in a tight loop", 100 * loop.clock / mine.clock, "%", 85,
-            f"{trainings / mine.clock:.0f} trainings a second against {trainings / loop.clock:.0f}, "
-            f"{ROUNDS} rounds of {CLIENTS} clients, {count} threads, medians of {REPEATS} interleaved runs",
-            bound="at least",
-        ),
-        Row(
-            "Simulation: processor time of a training", 1000 * mine.processors / trainings, "ms", None,
-            f"of which the same calls take {1000 * loop.processors / trainings:.3g} ms in that loop",
-        ),
+        *rows,
         Row(
             "Simulation: time on Ray, times that of threads", rays.clock / mine.clock, "", 1.3,
-            f"{trainings / rays.clock:.0f} trainings a second in {count} processes, its start apart",
+            f"{trainings / rays.clock:.0f} trainings a second of {CLIENTS} clients in {count} processes, its start apart",
         ),
         Row(f"Simulation: memory of {MANY} clients", told["mb"], "MB", 1500, f"{told['committed']} rounds, model {told['digest']}"),
     ]  # fmt: skip

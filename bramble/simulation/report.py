@@ -16,6 +16,8 @@ from bramble.simulation.grid import Cell, Experiment
 from bramble_protocol.errors import BrambleError
 
 COLUMNS = ("cell", "seed", "error", "baseline", "unit", "committed", "simulated_s", "trainings", "bytes", "reached", "digest")
+FEW = 7
+"""Curves of which each is drawn wider than those above it."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,10 @@ def _drawn(experiment: Experiment[Any], cells: Sequence[Repeats], folder: Path, 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     panes = figure.subplots(1, 2, sharey=True)
     for pane, column, name in zip(panes, ("round", "ended"), ("round", "seconds"), strict=True):
-        for each in cells:
+        for index, each in enumerate(cells):
             xs, mean, low, high = each.curve(column)
-            [line] = pane.plot(xs, mean, label=each.cell.label, linewidth=1.5)
+            below = len(cells) - 1 - index if len(cells) <= FEW else 0  # wider, so that it is seen below others that are alike
+            [line] = pane.plot(xs, mean, label=each.cell.label, linewidth=1.5 + below)
             pane.fill_between(xs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
         pane.axhline(statistics.mean(cells[0].of("baseline")), color="0.5", linestyle="--", linewidth=1, label="baseline")
         pane.set_xlabel(name)
