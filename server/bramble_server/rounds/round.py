@@ -291,7 +291,7 @@ class OpenRound:
 
     def _counted(self) -> tuple[list[Report], list[tuple[int, dict[str, float]]]]:
         """Return the reports that count, and samples and metrics of each as they are pooled."""
-        counted = [report for client, report in self._reports.items() if client not in self.left_out]
+        counted = [report for client, report in self._reports.items() if self._verdicts[client].reason is None]
         tested = [tests for report in counted if (tests := report.metrics.get("test_samples", 0.0))]  # who tested nothing says nothing
         most = cap(tested) if tested else 1
         return counted, [self._verdicts[report.client].pooled(report.metrics, most) for report in counted]
