@@ -132,8 +132,7 @@ class Server:
 
     def everybody(self, task: str | None = None) -> tuple[dict[str, JSON], list[str]]:
         """Every client the server has ever seen, by id, and the ids that may connect and never did."""
-        answer = self.registry(task)
-        return answer["clients"], answer.get("never_seen", [])
+        return (answer := self.registry(task))["clients"], answer.get("never_seen", [])
 
     def client(self, name: str, task: str | None = None) -> JSON:
         """One client, as :meth:`clients` has it, and what is wrong with it (``wrong``)."""
@@ -144,18 +143,16 @@ class Server:
         return self._ask("GET", f"/clients/{quote(name, safe='')}/history")
 
     def page(self, limit: int, task: str | None = None, **asked: str | int | None) -> JSON:
-        """At most ``limit`` clients in short: ``rows``, and how many there are of what.
-
-        Parameters
-        ----------
-        asked
-            ``offset``, ``sort``, ``search``, ``attention`` and ``group``, as docs/protocol.md has them.
-        """
+        """At most ``limit`` clients in short: ``rows``, and how many there are of what; ``asked`` is as docs/protocol.md has it."""
         return self._ask("GET", "/clients", None, task=task, limit=limit, **asked)
 
     def forget(self, client: str) -> JSON:
         """Take a client that is gone off the list."""
         return self._ask("DELETE", f"/clients/{quote(client, safe='')}")
+
+    def release(self, client: str, task: str | None = None) -> JSON:
+        """Have a client that is in quarantine be asked again; takes the scope ``admin``."""
+        return self._ask("POST", f"/clients/{quote(client, safe='')}/release", task=task)
 
     def rounds(
         self, since: int = 0, limit: int = 100, task: str | None = None, clients: bool = True, order: str | None = None, client: str = ""
@@ -324,8 +321,7 @@ class Server:
 
     def tasks(self) -> list[JSON]:
         """What is learnt, the first task first: its manifest in short, its model's round, who can train it."""
-        tasks: list[JSON] = self._ask("GET", "/tasks")["tasks"]
-        return tasks
+        return list(self._ask("GET", "/tasks")["tasks"])
 
     def deploy(self, graph: bytes, signatures: str = "", settings: Iterable[str] = ()) -> JSON:
         """Have another task be learnt from here on; takes the scope ``admin``.

@@ -46,6 +46,7 @@ from bramble.settings import (
     ListTasksSettings,
     PrivacyPlanSettings,
     ReceiptSettings,
+    ReleaseSettings,
     RetireTaskSettings,
     ShowRoundSettings,
     ShowTaskSettings,
@@ -164,6 +165,7 @@ client.command("check", help="Try out sensors, training and the way to the serve
 client.command("list")(flags.command(ListClientsSettings, "fleet", _room("bramble.client", "server", "listed")))
 client.command("show")(flags.command(ShowClientSettings, "fleet", _room("bramble.client", "server", "shown")))
 client.command("forget")(flags.command(ForgetSettings, "fleet", _room("bramble.fleet", "server", "forget")))
+client.command("release")(flags.command(ReleaseSettings, "fleet", _room("bramble.client", "server", "released")))
 client.command("latest")(flags.command(LatestSettings, "fleet", _room("bramble.latest", "client")))
 client.command("receipt")(flags.command(ReceiptSettings, "fleet", _room("bramble.receipt", "client")))
 app.add_typer(client, name="client")

@@ -1,4 +1,4 @@
-"""``bramble client list`` and ``show``: who the server has ever seen, what each speaks, and which tasks it takes part in."""
+"""``bramble client list``, ``show`` and ``release``: who the server has ever seen, what each speaks, and which tasks it takes part in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bramble import terminal
 from bramble.api import JSON, Server, ServerError
 from bramble.fleet import span
 from bramble.operating_settings import ShowClientSettings
-from bramble.settings import ListClientsSettings
+from bramble.settings import ListClientsSettings, ReleaseSettings
 from bramble_protocol.nearest import nearest
 from bramble_protocol.printable import printable
 from bramble_protocol.tables import clients as rows
@@ -73,6 +73,19 @@ def shown(settings: ShowClientSettings) -> int:
             print(printable(f"{name:<20} {text}", None))
     for task, why in (client.get("tasks") or {}).items():
         print(printable(f"{task:<20} {'takes part' if why is None else why}", None))
+    return 0
+
+
+def released(settings: ReleaseSettings) -> int:
+    """Have a client be asked again; return 0.
+
+    Raises
+    ------
+    ServerError
+        If the server refuses, or does not answer.
+    """
+    answer = Server.of(settings).release(settings.client, settings.task)
+    terminal.tell(settings.as_json, answer, f"{settings.client} is asked for rounds of {answer['task']} again")
     return 0
 
 

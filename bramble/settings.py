@@ -202,6 +202,15 @@ class GroupsSettings(OperatorSettings):
     limit: int = Field(20, ge=1, le=1000, description="Rounds of each task to go by, the newest that made a model.")
 
 
+class ReleaseSettings(TaskSettings):
+    """Have a client be asked for rounds again that is in quarantine. Its updates were unlike the others' for long.
+
+    See to its sensors and its software first, or to who has its token: if it goes on, it is in quarantine again soon.
+    """
+
+    client: str = Field(description="Its id.", json_schema_extra={"values": "clients"})
+
+
 class ForgetSettings(OperatorSettings):
     """Take a client that will not come back off the server's list. With it go the alerts about who is missing."""
 

@@ -96,12 +96,8 @@ class AsynchronousSimulation(Simulation):
 
     def _here(self, number: int) -> list[str]:
         """Return who is there: whoever trains, and of the others those whom the scenario has there."""
-        return [
-            client
-            for client, joined in self._joins.items()
-            if joined <= self._clock.now
-            and (client in self._state.under_way or self._scenario.here(client, self._place(client), number, self._seed))
-        ]
+        there = {*self._state.under_way, *super()._here(number)}
+        return [client for client in self._joins if client in there]
 
     def _ask(self, client: str, asked: ClientUpdate) -> None:
         """Have a client train from now on; what it was at before it breaks off."""

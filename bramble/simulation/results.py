@@ -155,6 +155,7 @@ def round_row(played: Played) -> dict[str, Any]:
         "baseline": played.baseline,
         **{f"error_{name}": error for name, error in sorted(played.by_place.items())},
         "bytes": sum(part["bytes"] or 0 for part in played.parts.values()),
+        "quarantined": played.quarantined,
         **({} if played.reached is None else {"reached": played.reached}),
         "digest": played.digest,
         "reason": played.reason,

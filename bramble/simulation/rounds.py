@@ -28,9 +28,11 @@ from bramble_server.foundation import Foundation
 from bramble_server.learning import strategies
 from bramble_server.learning.counting import judged
 from bramble_server.learning.judge import Judge
+from bramble_server.learning.quarantine import Quarantine, pulls
 from bramble_server.learning.strategies import Context, Plan, State, planned
 from bramble_server.rounds.asking import Request
 from bramble_server.rounds.cohorts import Cohort, Cohorts
+from bramble_server.rounds.divergence import length
 from bramble_server.rounds.machine import (
     Abandon,
     Accept,
@@ -112,6 +114,8 @@ class Played:
     """What tells the model that holds now from any other."""
     parts: Mapping[str, Mapping[str, Any]] = field(repr=False)
     """What is known of each client's part."""
+    quarantined: int = 0
+    """Clients that are asked no more."""
     reached: float | None = None
     """How far the model does what an attack wants of it at a sign, 0 to 1; None where none wants anything."""
 
@@ -153,6 +157,7 @@ class Simulation:
         self._places = list({stretch.place.name: stretch.place for stretch in stretches}.values())
         self._clock, self._judge = Clock(), judge or Judge()
         self._memory: State = {}
+        self._quarantine = Quarantine(self._settings.quarantine, max(self._settings.min_clients, self._settings.min_updates, 3))
         self._cohorts = Cohorts(self._settings, seed)
         self._machine = foundation.machine
         self._state = self._machine.begin(Rules(self._settings.min_clients, self._settings.min_updates))
@@ -176,7 +181,7 @@ class Simulation:
     def _round(self, path: Path) -> Played:
         self._clock.now = max(self._clock.now, self._enough())
         number, opened = self._state.last + 1, self._clock.now
-        here = [c for c, joined in self._joins.items() if joined <= opened and self._scenario.here(c, self._place(c), number, self._seed)]
+        here = self._here(number)
         cohort = self._cohorts.choose(number, sorted(here))
         self._state, actions = self._machine.step(self._state, Start(cohort.clients, spare=cohort.spare, enough=cohort.enough))
         if isinstance(actions[0], Refuse):
@@ -205,6 +210,11 @@ class Simulation:
             reason = self._ended(open_round, ending)
             self._cohorts.ended(number, open_round.parts(), self._clock.time(), cohort.deadline)
             return self._played(open_round, reason, opened, len(clients))
+
+    def _here(self, number: int) -> list[str]:
+        """Return who may be asked: who has joined, is there, and is not in quarantine."""
+        there = (c for c, joined in self._joins.items() if joined <= self._clock.now and c not in self._quarantine.out)
+        return [client for client in there if self._scenario.here(client, self._place(client), number, self._seed)]
 
     def _enough(self) -> float:
         """Return when as many have joined as a round needs."""
@@ -295,10 +305,15 @@ class Simulation:
     def _commit(self, open_round: OpenRound) -> str | None:
         """Make the updates the next model; return why it cannot be, if so."""
         try:
+            before = self.model.weights
             aggregate, pooled = open_round.aggregate(self._judge, max(1, self._settings.min_updates))
         except BrambleError as error:
             return str(error)
         self._judge.committed(pooled)
+        if self._quarantine.after and (weights := open_round.weights):
+            open_round.lie(aggregate.weights)
+            parts, step = open_round.parts(), length(aggregate.weights, before)
+            self._quarantine = self._quarantine.judged(open_round.number, parts, pulls(parts, weights, step))
         counts, told = judged(self.graph.manifest, open_round.counts, self.model.counts)
         self._memory, self.model = aggregate.state, Model(open_round.number, aggregate.weights, pooled | told, counts)
         return None
@@ -311,7 +326,8 @@ class Simulation:
         return Played(
             open_round.number, "abandoned" if reason else "committed", reason or open_round.remark, opened, self._clock.now, asked,
             open_round.delivered, {} if reason else self.model.metrics, metric.read(_pooled(errors, self._places)), self._baseline,
-            {name: metric.read(error) for name, error in errors.items()}, self.digest, open_round.parts(), self._reached(),
+            {name: metric.read(error) for name, error in errors.items()}, self.digest, open_round.parts(), len(self._quarantine.out),
+            self._reached(),
         )  # fmt: skip
 
     def _held_out(self, model: Weights, kind: str) -> dict[str, float]:

@@ -27,6 +27,8 @@ from bramble_server.round_settings import RoundSettings
 from bramble_server.settings import Alone
 from bramble_server.tracking import begun
 
+OWN = ("clients", "rounds", "seed", "windows", "data", "attack", "attack_option", "attackers", "judged")
+"""What a simulation's results depend on beside the settings of its rounds and its scenario."""
 INTERRUPTED = "interrupted"
 """Why a run stopped that somebody stopped."""
 
@@ -60,6 +62,7 @@ class Outcome:
             "error": played[-1].error if played else None,
             "baseline": played[-1].baseline if played else None,
             "unit": self.unit,
+            "quarantined": played[-1].quarantined if played else 0,
             "reached": played[-1].reached if played else None,
             "digest": self.digest,
         }
@@ -111,8 +114,7 @@ class Run:
             "version": version("bramble-fl"),
             "task": self._built.task,
             "graph": self._built.graph.sha256,
-            **{name: getattr(settings, name) for name in ("clients", "rounds", "seed", "windows", "data", *RoundSettings.model_fields)},
-            **_attacked(settings),
+            **{name: getattr(settings, name) for name in (*OWN, *RoundSettings.model_fields)},
             "scenario": self._scenario.model_dump(),
         }
 
@@ -161,12 +163,6 @@ class Run:
 
             return RayWorkers(graph, settings.workers, settings.ray_address)
         return Threads(graph, settings.workers)
-
-
-def _attacked(settings: SimulateSettings) -> dict[str, Any]:
-    """Return what is set of attacks and judgement; nothing where all is as ever, so that results from before are still found."""
-    attacked = ["attack", "attack_option", "attackers"] if settings.attack != attacks.NONE else []
-    return {name: getattr(settings, name) for name in [*attacked, *([] if settings.judged else ["judged"])]}
 
 
 def _values(played: Played) -> dict[str, float | None]:

@@ -111,6 +111,13 @@ class RoundSettings(BaseSettings):
     seed: int | None = Field(
         None, ge=0, le=2**31 - 1, description="Of all that is drawn, cohorts and shuffles, instead of the task's own number."
     )
+    quarantine: int = Field(
+        5,
+        ge=0,
+        le=1000,
+        description="Ask a client no more whose updates were unlike the others' in so many rounds more than not, until an operator lets it "
+        "back (bramble client release); 0: never. A strategy that compares nobody's updates has none.",
+    )
     min_updates: int = Field(1, ge=1, description="Updates below which a round is abandoned.")
     deadline: Seconds = Field(
         60.0,

@@ -130,3 +130,11 @@ def test_the_manual_lists_every_attack_with_all_that_can_be_set() -> None:
     for name, kind in ATTACKS.items():
         said = [f"`{each['name']}`" for each in parameters.listed(kind.takes)]
         assert re.findall(r"`\w+`", rows[name]) == said, name
+
+
+def test_who_lies_for_long_is_asked_no_more_and_nobody_else_is() -> None:
+    quiet = attackers("freeride", 0.2)
+    _, played = simulated(10, 5, attackers=quiet, quarantine=3)
+    assert [each.quarantined for each in played] == [0, 0, 2, 2, 2]
+    assert [each.asked for each in played] == [10, 10, 10, 8, 8]
+    assert simulated(10, 4, quarantine=3)[1][-1].quarantined == 0

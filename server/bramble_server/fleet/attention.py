@@ -24,6 +24,7 @@ KINDS = {
     "stale": "stale samples",
     "clock": "clock",
     "diverging": "diverging",
+    "quarantined": "in quarantine",
     "outlier": "outlier",
     "failing": "failing rounds",
     "drifting": "drifting",
@@ -188,6 +189,8 @@ def _rounds(client: Client, part: Part | None, task: str) -> Iterator[Complaint]
     failures = part.failures if part else []
     since = failures[0][0] if failures else None
     newest = failures[-1][1] if failures else client.left_out.get(task) or ""
+    if shut := client.quarantined.get(task):
+        yield Complaint("quarantined", f"is asked no more: it {shut}", None)
     if any(word in newest for word in ("diverged", "made the model worse")):
         yield Complaint("diverging", f"diverges: {newest}", since)
     elif "memory" in newest:

@@ -19,11 +19,11 @@ from bramble_server.fleet.drifts import Drift, compared
 from bramble_server.fleet.namesakes import Namesakes
 from bramble_server.fleet.plausibility import Needs
 from bramble_server.fleet.refused import Refused
+from bramble_server.fleet.reported import reported, shown
 from bramble_server.fleet.tokens import hash_of
 
 REMEMBERED = 2_000
 """Clients that are gone and still listed; beyond that one is forgotten, the one gone longest of those that stayed least."""
-TWO = "two clients have this name; give each an id of its own"
 LOOKED_IN = 60.0
 """Seconds that a client was ever there, below which it only looked in."""
 
@@ -67,6 +67,9 @@ class Client:
     unwell: Mapping[str, str | None] = field(default_factory=dict)
     """Why it is not asked for each of them for the time being, by its last report on itself, or None."""
 
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    """Why it is asked no more for rounds of a task, until an operator lets it back."""
+
     @property
     def mark(self) -> str:
         """What tells it from another client with its id: its process, or its address where it does not tell."""
@@ -75,7 +78,8 @@ class Client:
     @property
     def not_asked(self) -> Mapping[str, str | None]:
         """Why it is not asked for rounds of each of this server's tasks, for good or for the time being, or None."""
-        return {task: reason or self.unwell.get(task) for task, reason in self.misfits.items()}
+        shut = {task: f"is in quarantine, for it {why}" for task, why in self.quarantined.items()}
+        return {task: reason or shut.get(task) or self.unwell.get(task) for task, reason in self.misfits.items()}
 
     @property
     def idle(self) -> str | None:
@@ -106,6 +110,7 @@ class Registry:
         self._by_sid: dict[str, str] = {}
         self._misfits = {task: set[str]() for task in self._tasks}
         self._unwell = {task: set[str]() for task in self._tasks}
+        self._quarantined: dict[str, Mapping[str, str]] = {}
         self.namesakes, self.chronicle = Namesakes(), Chronicle()
         self.refused = Refused()
         self.moved, self.touched = set[str](), set[str]()
@@ -119,6 +124,7 @@ class Registry:
             former.last_cycle if former else None, hash_of(hello.token or ""), protocol=hello.protocol, features=hello.features,
             instance=hello.instance, groups=hello.groups, first_seen=former.first_seen if former else now,
             misfits=self._misfits_of(hello.channels, hello.features, hello.groups), left_out=former.left_out if former else {},
+            quarantined=self._shut_out(hello.client_id),
         )  # fmt: skip
         self._clients[client.id] = client
         self._by_sid[sid] = client.id
@@ -133,7 +139,12 @@ class Registry:
 
     def restore(self, clients: Iterable[Client]) -> None:
         """Take in those whom a former server knew; none of them is connected."""
-        self._clients = {client.id: replace(client, misfits=self._misfits_of(client.channels, None, client.groups)) for client in clients}
+        self._clients = {
+            client.id: replace(
+                client, misfits=self._misfits_of(client.channels, None, client.groups), quarantined=self._shut_out(client.id)
+            )
+            for client in clients
+        }
 
     def _misfits_of(self, channels: Iterable[Channel], features: Iterable[str] | None, groups: Mapping[str, str]) -> dict[str, str | None]:
         return {task: plausibility.misfit(channels, features, needs, groups) for task, needs in self._tasks.items()}
@@ -155,6 +166,7 @@ class Registry:
 
     def remove(self, task: str) -> None:
         """Look no longer at who can train a task."""
+        self.quarantine(task, {})
         self._tasks = {name: needs for name, needs in self._tasks.items() if name != task}
         del self._misfits[task], self._unwell[task]
         for client in list(self._clients.values()):
@@ -213,6 +225,17 @@ class Registry:
                     name, self.clock.time(), "left out" if sentence else "counts", f"{task}: {sentence or 'its update counts'}"
                 )
 
+    def quarantine(self, task: str, out: Mapping[str, str]) -> set[str]:
+        """Ask these clients no more for rounds of a task, each for a reason, and no others; return who is new among them."""
+        former, self._quarantined = self._quarantined.get(task, {}), {**self._quarantined, task: out}
+        for name in (former.keys() ^ out.keys()) & self._clients.keys():
+            self._clients[name] = replace(self._clients[name], quarantined=self._shut_out(name))
+            self.chronicle.note(name, self.clock.time(), "quarantine", f"{task}: {f'it {out[name]}' if name in out else 'let back'}")
+        return out.keys() - former.keys()
+
+    def _shut_out(self, client: str) -> dict[str, str]:
+        return {task: out[client] for task, out in self._quarantined.items() if client in out}
+
     def report(self, client: str, health: Health) -> bool:
         """Note what a client says of itself and its machine; return whether it is asked for other tasks' rounds now than before."""
         known, now = self._clients[client], self.clock.time()
@@ -245,7 +268,7 @@ class Registry:
 
     def health(self) -> dict[str, dict[str, Any]]:
         """Return the last report of each connected client that has sent one, by id."""
-        return {name: report for name, client in self._clients.items() if client.connected and (report := _told(client)) is not None}
+        return {name: report for name, client in self._clients.items() if client.connected and (report := reported(client)) is not None}
 
     def who_fit(self, needs: Needs) -> list[str]:
         """Return the ids of all known clients, connected or not, that could train a task with these needs."""
@@ -265,16 +288,21 @@ class Registry:
 
     def able(self, task: str) -> list[str]:
         """Return the ids of the connected clients that are asked for rounds of a task, in order."""
-        passed = self._misfits[task] | self._unwell[task]
+        passed = self._misfits[task] | self._resting(task)
         return [name for name in self.connected() if name not in passed]
 
     def ready(self, task: str) -> int:
         """How many connected clients are asked for rounds of a task."""
-        return len(self._by_sid) - len(self._misfits[task] | self._unwell[task])
+        return len(self._by_sid) - len(self._misfits[task] | self._resting(task))
 
     def unwell(self, task: str) -> int:
         """How many could train a task, and are not asked for the time being."""
-        return len(self._unwell[task] - self._misfits[task])
+        return len(self._resting(task) - self._misfits[task])
+
+    def _resting(self, task: str) -> set[str]:
+        """Return who is connected and not asked for the time being: by its report, or in quarantine."""
+        shut = self._quarantined.get(task, {})
+        return self._unwell[task] | {name for name in shut if name in self._clients and self._clients[name].connected}
 
     def sids(self, clients: Iterable[str], since: int = 1, feature: str | None = None) -> list[str]:
         """Return the sessions of those clients that are connected, speak at least this version of the contract and know a feature."""
@@ -347,46 +375,14 @@ class Registry:
         task = task or next(iter(self._tasks), "")
         drifts = self.drifts(task)
         return {
-            name: {
-                "connected": client.connected,
-                "simulated": client.simulated,
-                "version": client.version,
-                "protocol": client.protocol,
-                "features": list(client.features),
-                "channels": [{"key": channel.key, "unit": channel.unit} for channel in client.channels],
-                "groups": dict(client.groups),
-                "since": client.since,
-                "last_seen": client.last_seen,
-                "last_cycle": client.last_cycle,
-                "training": name in busy,
-                "health": _told(client),
-                "health_at": client.health_at,
-                "fits": client.misfits.get(task) is None,
-                "tasks": dict(client.not_asked),
-                "namesake_since": (since := self.namesakes.since(name, now)),
-                "remarks": [
-                    *([TWO] if since else []),
-                    *filter(
-                        None,
-                        (None if self._outside(client, task) else client.not_asked.get(task), client.left_out.get(task), _pace(client)),
-                    ),
-                    *([drifts[name].told(task)] if name in drifts else []),
-                ],
-            }
+            name: shown(
+                client,
+                task,
+                name in busy,
+                self.namesakes.since(name, now),
+                self._outside(client, task),
+                drifts[name].told(task) if name in drifts else None,
+            )
             for name, client in sorted(self._clients.items())
             if names is None or name in names
         }
-
-
-def _pace(client: Client) -> str | None:
-    slow = client.connected and client.health is not None and client.health.slow
-    return "trains at half its pace, for it is hot or throttled" if slow else None
-
-
-def _told(client: Client) -> dict[str, Any] | None:
-    """Return a report as HTTP shows it, with the client's clock as an offset from this one: positive when it runs ahead."""
-    if client.health is None or client.health_at is None:
-        return None
-    told = client.health.to_wire()
-    told["clock_offset"] = round(told.pop("sent") - client.health_at, 3)
-    return told

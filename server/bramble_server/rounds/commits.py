@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -13,23 +14,27 @@ from bramble_protocol.clock import Clock
 from bramble_protocol.graph import Manifest
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
+from bramble_protocol.printable import printable
 from bramble_server.fleet.registry import Registry
 from bramble_server.learning import codec, parameters, strategies
 from bramble_server.learning.counting import judged, unseen
-from bramble_server.learning.judge import RECENT, Judge
+from bramble_server.learning.judge import COHORT, RECENT, Judge
 from bramble_server.learning.privacy.accountant import Release
+from bramble_server.learning.quarantine import Quarantine, pulls
 from bramble_server.learning.strategies import Context, Plan, Strategy
 from bramble_server.metrics import Metrics
 from bramble_server.rounds import headroom
 from bramble_server.rounds.champions import Champions, Change, Findings, Rules
+from bramble_server.rounds.divergence import length
 from bramble_server.rounds.ledger import Budget, Ledger
 from bramble_server.rounds.round import OpenRound
 from bramble_server.rounds.view import Model
 from bramble_server.rounds.writer import RefusedError
 from bramble_server.settings import ServerSettings
-from bramble_server.store import Store, models, rounds, standings
+from bramble_server.store import Store, meta, models, rounds, standings
 from bramble_server.store.models import Memory
 
+_QUARANTINE = "quarantine"
 log = logging.getLogger(__name__)
 
 
@@ -56,11 +61,15 @@ class Commits:
         self._left_out: set[str] = set()
         budget = None if settings.epsilon is None else Budget(settings.epsilon, settings.delta)
         self.ledger = Ledger(task, budget)
+        self.quarantine = Quarantine(settings.quarantine, max(COHORT, settings.min_clients, settings.min_updates))
+        """Who is asked no more."""
 
     def recall(self, connection: Connection) -> None:
         """Judge from now on by the rounds that led to the model that is, and say so if another strategy than this one made it."""
         number = max(models.kept(connection, self._task), default=0)
         self.ledger.recall(connection)
+        self.quarantine = replace(self.quarantine, **meta.get(connection, _QUARANTINE, {}).get(self._task, {}))
+        self._registry.quarantine(self._task, self.quarantine.out)
         self._recalled(number, rounds.lineage(connection, self._task, RECENT), models.memory(connection, number))
         self.champions.take(self.champions.stored(connection))
 
@@ -68,6 +77,38 @@ class Commits:
         """Begin anew, after a reset."""
         self._judge = Judge()
         self.champions.forget()
+
+    def let_back(self, client: str, write: Callable[[Callable[[Connection], None]], None]) -> None:
+        """Let a client out of quarantine, to begin anew; ``write`` gives its argument a transaction.
+
+        Raises
+        ------
+        RefusedError
+            If it was not.
+        """
+        if client not in self.quarantine.out:
+            known = ", ".join(sorted(self.quarantine.out)) or "nobody"
+            raise RefusedError("not in quarantine", f"{printable(client)[:63]} is not in quarantine for task {self._task}; {known} is")
+        after = self.quarantine.released(client)
+        write(lambda connection: self._write_quarantine(connection, after))
+        self.quarantine = after
+        self._shut_out()
+
+    def _shut_out(self) -> None:
+        """Have nobody be asked who is in quarantine, and say who is new there."""
+        for client in sorted(self._registry.quarantine(self._task, self.quarantine.out)):
+            told = self.quarantine.out[client]
+            log.warning("task %s: %s is asked no more: it %s; bramble client release %s lets it back", self._task, client, told, client)
+
+    def _after(self, open_round: OpenRound, base: Model, model: Model) -> Quarantine:
+        if not self.quarantine.after or not (weights := open_round.weights):
+            return self.quarantine
+        step, parts = length(model.weights, base.weights), open_round.parts()
+        return self.quarantine.judged(model.round, parts, pulls(parts, weights, step))
+
+    def _write_quarantine(self, connection: Connection, after: Quarantine) -> None:
+        if after != self.quarantine:
+            meta.put(connection, _QUARANTINE, {**meta.get(connection, _QUARANTINE, {}), self._task: after.to_json()})
 
     def open(
         self, number: int, clients: Sequence[str], model: Model, config: TrainConfig, after: End | None = None
@@ -130,9 +171,13 @@ class Commits:
             )  # fmt: skip
         memory = Memory(self.strategy.name, self.strategy.set, aggregate.state, counts)
         change, model = self.found(open_round, base), Model(open_round.number, aggregate.weights, pooled, counts)
+        after = self.quarantine
         beside, release = also(model, End(change, memory)) if also else None, self.release
 
         def write(connection: Connection) -> None:
+            nonlocal after
+            after = self._after(open_round, base, model)
+            self._write_quarantine(connection, after)
             change.write(connection)
             self.ledger.write(connection, release)
             if beside:
@@ -142,6 +187,7 @@ class Commits:
         self.champions.hold(change)
         self.ledger.hold(release)
         self._judge.committed(pooled)
+        self.quarantine = after  # the registry hears of it in `told`, for this is a thread of its own
         return model
 
     def found(self, open_round: OpenRound, base: Model) -> Change:
@@ -248,6 +294,7 @@ class Commits:
 
     def told(self, open_round: OpenRound) -> None:
         """Log, count and remark whom a round left out; a sensor stays broken for many rounds, and is named once."""
+        self._shut_out()
         number, answered = open_round.number, open_round.answered
         for client, reason in sorted(answered.items()):
             if reason is not None and client not in self._left_out:

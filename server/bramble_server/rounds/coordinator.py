@@ -223,6 +223,17 @@ class Coordinator:
         pinned: int | None = self._writer.submit(lambda _: track.pin(number))
         return pinned
 
+    def release(self, client: str, task: str | None = None) -> str:
+        """Have a client that is in quarantine be asked for rounds of a task again; return which task."""
+        track = self._tracks.named(task)
+
+        def work(_: Reply) -> None:
+            track.let_back(client, self._write)
+            self._changed()
+
+        self._writer.submit(work)
+        return track.task
+
     def stop_rounds(self, task: str | None = None) -> int | None:
         """End the open round of a task with what has come, and have none follow; return its number, if there was one."""
         track = self._tracks.named(task)

@@ -22,6 +22,7 @@ from bramble_server.learning.aggregate import in_words, pool_metrics
 from bramble_server.learning.judge import Judge, Report, Verdict, cap
 from bramble_server.learning.staleness import moved
 from bramble_server.learning.strategies import Aggregate, Aside, Strategy, conclude, shortened
+from bramble_server.rounds import parts
 from bramble_server.rounds.champions import Duel, Findings
 from bramble_server.rounds.divergence import length, measure
 from bramble_server.rounds.folding import fold
@@ -30,7 +31,6 @@ from bramble_server.rounds.machine import Failed, Joined, Left, Noted, Update
 from bramble_server.rounds.roundfile import Record, RoundFile, RoundFileError
 from bramble_server.store import Store, models, rounds
 from bramble_server.store.models import LatestUpdate, Memory
-from bramble_server.store.schema import MEASURES
 
 SMALL = 1 << 23
 """Bytes of a round's file up to which all that it holds is judged, folded and committed in some milliseconds."""
@@ -64,8 +64,8 @@ class OpenRound:
         self._reports: dict[str, Report] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._under_way, self._exponent = file.header.under_way, exponent
-        self._parts: dict[str, dict[str, Any]] = {client: _blank(sent=self.started) for client in file.header.clients}
-        self._parts |= {client: _blank(sent=one.sent, asked=one.round) for client, one in self._under_way.items()}
+        self._parts: dict[str, dict[str, Any]] = {client: parts.blank(sent=self.started) for client in file.header.clients}
+        self._parts |= {client: parts.blank(sent=one.sent, asked=one.round) for client, one in self._under_way.items()}
         self.counts: Counts = {}  # of those that count, pooled; known after `aggregate`
         self.attempts = 0
         """How often it was tried to make a model of it, in former processes too."""
@@ -195,15 +195,7 @@ class OpenRound:
         metrics, samples = ({}, None) if self._bounded else (about["metrics"], about["samples"])
         self._records[client] = record
         self._reports[client] = Report(client, about["norm"], about["samples"], metrics, about.get("counts", {}))
-        self._parts[client] = _blank(
-            sent=self._parts[client]["sent"],
-            asked=self._parts[client]["asked"],
-            **about["timing"],
-            replied=about["replied"],
-            bytes=about["bytes"],
-            samples=samples,
-            **{name: metrics.get(name) for name in ("loss_before", "loss_after", "test_error", "test_baseline", "test_samples")},
-        )
+        self._parts[client] = parts.answered({**about, "metrics": metrics, "samples": samples}, self._parts[client])
 
     def drop(self, client: str, reason: str) -> None:
         """Note why the round goes on without a client."""
@@ -330,6 +322,20 @@ class OpenRound:
 
         return read if reach == 1 else shortened(read, self._model, reach)
 
+    def lie(self, model: Weights) -> dict[str, dict[str, Any]]:
+        """Return, and note with each part, how the updates lie to the model that was made of them."""
+        aside = {client: self._aside(record) for client, record in ([] if self._bounded else sorted(self._records.items()))}
+        found = {client: vars(divergence) for client, divergence in measure(aside, self._model, model).items()}
+        for client, measures in found.items():
+            self._parts[client].update(measures)
+        return found
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """What each update counted for, samples less what it was shortened by; nothing where nobody's are compared with others'."""
+        verdicts = self._verdicts.items() if self._strategy.compared else ()
+        return {client: each.samples * each.reach for client, each in verdicts if each.reason is None}
+
     def commit(
         self, store: Store, model: Weights, memory: Memory, pooled: dict[str, float], keep: int, going: Mapping[str, int] | None = None,
         also: Callable[[Connection], None] = lambda connection: None,
@@ -354,10 +360,8 @@ class OpenRound:
         """
         with store.writing() as connection:
             latest = []
-            aside = {client: self._aside(record) for client, record in ([] if self._bounded else sorted(self._records.items()))}
-            for client, divergence in measure(aside, self._model, model).items():
-                report, found = self._reports[client], vars(divergence)
-                self._parts[client].update(found)
+            for client, found in self.lie(model).items():
+                report = self._reports[client]
                 latest.append(LatestUpdate(self._task, client, self.number, report.samples, report.metrics, **found))
             models.save_updates(connection, *latest)
             self._write_parts(connection)
@@ -392,7 +396,3 @@ class OpenRound:
     def _write_parts(self, connection: Connection) -> None:
         later = {client for client in self._under_way if (self._parts[client]["replied"], self._parts[client]["reason"]) == (None, None)}
         rounds.parts(connection, self.number, [{"client": client, **part} for client, part in self._parts.items() if client not in later])
-
-
-def _blank(**known: Any) -> dict[str, Any]:
-    return {**dict.fromkeys((*MEASURES, "reason")), **known}

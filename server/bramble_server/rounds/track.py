@@ -51,6 +51,7 @@ class Track:
         self.schedule = Schedule(self.settings.rounds, self.settings.every, self._lasting)
         """When its rounds start by themselves."""
         self._commits = Commits(self.settings, self.task, self.graph.manifest, shared.store, shared.registry, shared.metrics, shared.clock)
+        self.let_back = self._commits.let_back  # a client that is in quarantine
         self._openings = Openings(foundation, shared.store, shared.archive, self._commits, shared.clock)
         self._cohorts, self._cohort = Cohorts(self.settings, self.settings.training(self.graph.manifest.config).seed), Cohort(())
         self._machine = foundation.machine
@@ -251,8 +252,7 @@ class Track:
 
     def _go_on(self, open_round: OpenRound) -> None:
         """Note when the open round ends."""
-        now = self._shared.clock.monotonic()
-        self._deadline = now + open_round.left
+        self._deadline = (now := self._shared.clock.monotonic()) + open_round.left
         self.schedule.started(now)
 
     def _perform(self, action: machine.Action, reply: Reply) -> None:

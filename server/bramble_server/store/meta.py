@@ -12,9 +12,9 @@ from bramble_server.store import schema
 from bramble_server.store.dialect import upsert
 from bramble_server.store.errors import StoreError
 
-KEPT = ("schema", "graphs", "last_round", "last_evaluation", "cycle", "privacy")
-"""What a reset leaves: numbers in use on the wire are never used twice, or what is still on its way would be taken for new; and
-what models told of clients, which forgetting them here does not take back."""
+KEPT = ("schema", "graphs", "last_round", "last_evaluation", "cycle", "privacy", "quarantine")
+"""What a reset leaves: numbers in use on the wire are never used twice, or what is still on its way would be taken for new; what
+models told of clients, which forgetting them here does not take back; and who is not asked, whom an operator lets back and nothing else."""
 
 
 def get(connection: Connection, name: str, default: Any = None) -> Any:

@@ -15,7 +15,8 @@ from bramble_protocol.printable import printable
 from bramble_server.fleet import plausibility
 from bramble_server.fleet.admission import Admission
 from bramble_server.fleet.rate_limited_log import RateLimitedLog
-from bramble_server.fleet.registry import TWO, Client, Registry
+from bramble_server.fleet.registry import Client, Registry
+from bramble_server.fleet.reported import TWO
 from bramble_server.loop import Loop
 from bramble_server.metrics import Metrics
 from bramble_server.rounds.coordinator import Coordinator

@@ -78,4 +78,11 @@ def blueprint(services: Services) -> Blueprint:
         services.coordinator.listed()
         return jsonify(forgotten=name)
 
+    @part.post("/clients/<name>/release")
+    @needs("admin")
+    @query.takes(task=query.text)
+    def release(name: str) -> Response:
+        task = services.coordinator.release(name, services.track(query.asked()["task"]).task)
+        return jsonify(released=name, task=task)
+
     return part

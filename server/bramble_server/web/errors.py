@@ -12,7 +12,7 @@ from bramble_server.fleet.rate_limited_log import RateLimitedLog
 from bramble_server.rounds.writer import InternalError, RefusedError
 from bramble_server.store import StoreError
 
-STATUS = {"busy": 409, "too few clients": 503, "private mode": 403, "unknown model": 404, "unknown task": 404}
+STATUS = {"busy": 409, "too few clients": 503, "private mode": 403, "unknown model": 404, "unknown task": 404, "not in quarantine": 404}
 """Kind of refusal -> HTTP status."""
 
 

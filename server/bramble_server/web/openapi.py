@@ -117,6 +117,7 @@ ANSWERS: dict[tuple[str, str], Answer] = {
         "What happened to a client since the server began.", _object(events=_list(_OBJECT), health=_maybe("object"), came=_OBJECT)
     ),
     ("DELETE", "/clients/<name>"): Answer("Forget a client that is gone.", _object(forgotten=_STRING)),
+    ("POST", "/clients/<name>/release"): Answer("Ask a client again that is in quarantine.", _object(released=_STRING, task=_STRING)),
     ("GET", "/rounds"): Answer("The rounds that were, and the one that runs, ascending.", _object(rounds=_list(_ROUND))),
     ("GET", "/rounds/<int:number>"): Answer("One round, with each client's part.", _ROUND),
     ("GET", "/evaluations"): Answer("The evaluations that were, ascending.", _object(evaluations=_list(_EVALUATION))),
