@@ -152,15 +152,16 @@ class Collector:
 
     def _cancel(self, total: NDArray[np.uint32], dropped: str, secret: bytes) -> None:
         """Take off the masks that others made with one that dropped."""
+        masks = masking.Secret(secret)
         for other in self._ring[dropped]:
             if other in self._survivors:
-                key = masking.agreed(secret, self.keys[other][masking.KEY : 2 * masking.KEY], self._context)
+                key = masks.agreed(self.keys[other][masking.KEY : 2 * masking.KEY], self._context)
                 masking.add_mask(total, key, -1 if other < dropped else 1)
 
     def _recovered(self, client: str, survived: bool, liars: dict[str, str]) -> bytes:
         holders = {*self._ring[client], client}
         promised = self.keys[client][2 * masking.KEY : KEYS] if survived else self.keys[client][masking.KEY : 2 * masking.KEY]
-        proof = masking.commitment if survived else masking.public
+        proof = masking.commitment if survived else lambda found: masking.Secret(found).public
         shares = {self._places[holder]: told[client] for holder, told in self._opening.items() if holder in holders}
         least = threshold(len(holders))
         secret, odd = sharing.recover(shares, least, lambda found: proof(found) == promised)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -24,24 +25,36 @@ BLOCK = 1 << 16
 """Bytes of a mask that are made at a time."""
 
 
-def public(secret: bytes) -> bytes:
-    """Return the public key of a secret of 32 bytes."""
-    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+class Secret:
+    """A secret of X25519; what it takes to load it is paid once.
 
-
-def agreed(secret: bytes, others: bytes, context: bytes) -> bytes:
-    """Return the key of 32 bytes that two parties have in common, and nobody else.
-
-    Raises
-    ------
-    ProtocolError
-        If the other's key is one with which everybody would have the same.
+    Parameters
+    ----------
+    secret
+        32 bytes.
     """
-    try:
-        shared = X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(others))
-    except ValueError as error:
-        raise ProtocolError(f"secure sum: a public key cannot be used ({error})") from None
-    return HKDF(SHA256(), KEY, None, context).derive(shared)
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = X25519PrivateKey.from_private_bytes(secret)
+
+    @cached_property
+    def public(self) -> bytes:
+        """Its public key."""
+        return self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    def agreed(self, others: bytes, context: bytes) -> bytes:
+        """Return the key of 32 bytes that it and the secret of another's public key have in common, and nobody else.
+
+        Raises
+        ------
+        ProtocolError
+            If the other's key is one with which everybody would have the same.
+        """
+        try:
+            shared = self._key.exchange(X25519PublicKey.from_public_bytes(others))
+        except ValueError as error:
+            raise ProtocolError(f"secure sum: a public key cannot be used ({error})") from None
+        return HKDF(SHA256(), KEY, None, context).derive(shared)
 
 
 def commitment(secret: bytes) -> bytes:
@@ -62,14 +75,18 @@ def add_mask(words: Words, key: bytes, sign: int = 1) -> None:
             part -= mask
 
 
-def seal(key: bytes, text: bytes, context: bytes) -> bytes:
-    """Return a text that only who has the key can read or make, ``TAG`` bytes longer; a key seals one."""
-    return ChaCha20Poly1305(key).encrypt(bytes(12), text, context)
+def seal(key: bytes, text: bytes, context: bytes, way: int) -> bytes:
+    """Return a text that only who has the key can read or make, ``TAG`` bytes longer; a key seals one each way, 0 and 1."""
+    return ChaCha20Poly1305(key).encrypt(_nonce(way), text, context)
 
 
-def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes | None:
-    """Return what was sealed; None if it was not with this key, or is for something else."""
+def unseal(key: bytes, sealed: bytes, context: bytes, way: int) -> bytes | None:
+    """Return what was sealed; None if it was not with this key and this way, or is for something else."""
     try:
-        return ChaCha20Poly1305(key).decrypt(bytes(12), sealed, context)
+        return ChaCha20Poly1305(key).decrypt(_nonce(way), sealed, context)
     except InvalidTag:
         return None
+
+
+def _nonce(way: int) -> bytes:
+    return way.to_bytes(12, "little")

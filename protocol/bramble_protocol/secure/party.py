@@ -37,6 +37,8 @@ class _Peer:
     place: int
     mine: bool = False
     """Whether it is a neighbour."""
+    key: bytes = b""
+    """That seals what the two say to each other."""
     shares: tuple[bytes, bytes] | None = None
     """Of its own mask's key, and of its masking key."""
 
@@ -62,16 +64,18 @@ class Party:
     least: int = 2
     whose: Whose | None = None
     _own: bytes = field(default_factory=lambda: sharing.as_bytes(sharing.secret()), repr=False)
-    _sealing: bytes = field(default_factory=lambda: sharing.as_bytes(sharing.secret()), repr=False)
     _masking: bytes = field(default_factory=lambda: sharing.as_bytes(sharing.secret()), repr=False)
     _peers: dict[str, _Peer] = field(default_factory=dict, repr=False)
     _masked: bool = False
     _survivors: tuple[str, ...] | None = None
     _opened: bool = False
 
+    def __post_init__(self) -> None:
+        self._seals, self._masks = masking.Secret(sharing.as_bytes(sharing.secret())), masking.Secret(self._masking)
+
     def keys(self) -> bytes:
         """Return its keys, signed where it has an identity."""
-        keys = masking.public(self._sealing) + masking.public(self._masking) + masking.commitment(self._own)
+        keys = self._seals.public + self._masks.public + masking.commitment(self._own)
         return keys + self._signed(b"keys", keys)
 
     def share(self, said: Mapping[str, bytes]) -> bytes:
@@ -101,8 +105,10 @@ class Party:
         shared = [sharing.share(int.from_bytes(secret, "little"), holders, enough) for secret in (self._own, self._masking)]
         shares = {client: (shared[0][place], shared[1][place]) for place, client in holders.items()}
         self._peers[self.me].shares = shares.pop(self.me)
+        for client in shares:
+            self._peers[client].key = self._seals.agreed(self._peers[client].seals, self.context)
         return b"".join(
-            masking.seal(self._sealed(client, self.me, client), b"".join(both), self.context) for client, both in shares.items()
+            masking.seal(self._peers[client].key, b"".join(both), self.context, self.me > client) for client, both in shares.items()
         )
 
     def take(self, said: Mapping[str, bytes]) -> None:
@@ -119,7 +125,7 @@ class Party:
             peer = self._peers.get(client)
             if peer is None or not peer.mine:
                 raise ProtocolError(f"secure sum: {client} is no neighbour of this client")
-            text = masking.unseal(self._sealed(client, client, self.me), sealed, self.context)
+            text = masking.unseal(peer.key, sealed, self.context, client > self.me)
             if text is None or len(text) != 2 * sharing.SIZE:
                 raise ProtocolError(f"secure sum: the share of {client} does not verify; it is of another round, or was changed on the way")
             peer.shares = text[: sharing.SIZE], text[sharing.SIZE :]
@@ -142,7 +148,7 @@ class Party:
         self._masked, masked = True, words.copy()
         masking.add_mask(masked, self._own)
         for client in self._pairs:
-            masking.add_mask(masked, masking.agreed(self._masking, self._peers[client].masks, self.context), 1 if self.me < client else -1)
+            masking.add_mask(masked, self._masks.agreed(self._peers[client].masks, self.context), 1 if self.me < client else -1)
         return masked
 
     def agree(self, survivors: Sequence[str]) -> bytes:
@@ -181,10 +187,11 @@ class Party:
         if self._survivors is None or self._opened:
             raise ProtocolError("secure sum: this client opened its part of this round before, or agreed to no list")
         holders = {*(client for client, peer in self._peers.items() if peer.mine), self.me}
+        what = listed(self._survivors)
         for client, signature in signed.items():
             if client not in self._survivors:
                 raise ProtocolError(f"secure sum: {client} agreed to the list and is not on it")
-            self.check(client, b"list", listed(self._survivors), signature)
+            self.check(client, b"list", what, signature)
         if len(signed.keys() & holders) < threshold(len(holders)):
             raise ProtocolError(
                 f"secure sum: {len(signed.keys() & holders)} of this client's {len(holders)} holders of shares agreed to the list"
@@ -200,10 +207,6 @@ class Party:
     def _pairs(self) -> list[str]:
         """Neighbours with whom it makes masks: those whose shares came."""
         return [client for client, peer in self._peers.items() if peer.mine and peer.shares]
-
-    def _sealed(self, client: str, sender: str, to: str) -> bytes:
-        direction = b"shares " + sender.encode() + b" " + to.encode() + b"\n" + self.context
-        return masking.agreed(self._sealing, self._peers[client].seals, direction)
 
     def _signed(self, what: bytes, message: bytes) -> bytes:
         return self.whose.identity.sign(signed_text(self.context, what, self.me, message)) if self.whose else bytes(SIGNATURE)
