@@ -168,7 +168,7 @@ class Summing(Worker):
             if not one.paired or one.over is not None:
                 raise BrokenOff(f"broken off: {one.over or 'it is not wanted any more'}")
         done = result.complete
-        words = one.party.mask(update.secure.encoding.encode(done.weights - update.base, done.samples, done.metrics))
+        words = one.party.mask(update.secure.encoding.encode(done.weights - update.base, done.samples, done.metrics, done.counts))
         return replace(result, complete=MaskedComplete(**{**vars(done), "words": words}))
 
     def run(self) -> None:

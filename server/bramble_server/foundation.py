@@ -140,11 +140,6 @@ def _built(task: str, own: ServerSettings, graph: GraphFile, signatures: bytes, 
             raise BrambleError(
                 f"strategy: {strategy.name} reckons with plain steps, and clients step by Adam in task {task}; take fedavg or fedadam"
             )
-        if own.secure and counted(graph.manifest):
-            raise BrambleError(
-                f"secure: in task {task} clients count beside the model, which no sum covers yet; take a task that forecasts, or leave "
-                "--secure out"
-            )
         strategy.suit(
             own.mode, own.min_clients, own.min_updates, travels.name, own.discipline, sample if share else None, count, own.secure
         )

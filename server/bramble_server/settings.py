@@ -306,6 +306,8 @@ class ServerSettings(RoundSettings):
     def _secure_rounds_wait_for_all(self) -> ServerSettings:
         if self.secure and self.over_selection > 1:
             raise ValueError("--over-selection is of no use with --secure: a secure round loses whoever it does not wait for")
+        if self.secure and self.evaluate_every is not None:
+            raise ValueError("--evaluate-every has single clients tell what they find, and --secure shows sums alone: leave one out")
         if self.roll is not None and not self.secure:
             raise ValueError("--roll is for secure rounds: say --secure, too")
         return self

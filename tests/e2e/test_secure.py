@@ -17,6 +17,7 @@ from tests.server.secure_pi import ACCEPTED, SecurePi
 from tests.waiting import wait_for
 
 FLAGS = ("--task", str(CLIMATE), "--min-updates", "2", "--deadline", "10m", "--secure")
+ROOM = ("--task", "room", *FLAGS[2:])
 NAMES = ("pi-1", "pi-2", "pi-3", "pi-4")
 CHANNELS = [vars(channel) for channel in GraphFile.read(CLIMATE.read_bytes()).manifest.channels]
 
@@ -87,19 +88,20 @@ def test_clients_with_the_roll_sum_with_each_other_and_with_nobody_that_a_server
     enrol(tmp_path, NAMES[:3])
     roll = ("--roll", str(tmp_path / "roll"))
     clients = []
-    server = ServerProcess(tmp_path, *FLAGS, *roll)
+    server = ServerProcess(tmp_path, *ROOM, *roll)
     try:
         for name in NAMES[:3]:
             own = ("--secure", "--identity", str(tmp_path / f"clients/{name}.key"), *roll, "--ca", str(tmp_path / "ca.crt"))
             clients.append(ClientProcess(server.url, tmp_path, *own, name=name).wait_connected())
         server.measure(200)
         assert (record := server.play())["updates"] == 3, record
+        assert {"error.temperature", "baseline.humidity"} <= record["metrics"].keys(), "what they counted is in the sum, too"
         with SecurePi(server.url, "z-made-up", channels=CHANNELS) as stranger:
             number = server.api.start()["round"]
             assert "not on the fleet's roll" in stranger.say("keys", stranger.begin())["reason"]
             assert server.ended(number)["updates"] == 3, "nobody else is hurt"
         server.stop()
-        server = ServerProcess(tmp_path, *FLAGS, port=server.port)
+        server = ServerProcess(tmp_path, *ROOM, port=server.port)
         wait_for(lambda: server.api.status()["able"] == 3, "them to be back")
         with SecurePi(server.url, "z-made-up", channels=CHANNELS) as stranger:
             number = server.api.start()["round"]

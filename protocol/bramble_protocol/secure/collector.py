@@ -25,6 +25,8 @@ class Opened(NamedTuple):
     """The mean change of the model, each client by its weight, shape (size,)."""
     totals: dict[str, float]
     """As :data:`bramble_protocol.secure.fixed.TOTALS` names them."""
+    counts: dict[str, tuple[float, ...]]
+    """What clients counted, added up; no vector of zeros."""
     liars: dict[str, str]
     """Clients that gave shares which are not of what they hold, and what of."""
 
@@ -147,8 +149,7 @@ class Collector:
                 masking.add_mask(total, secret, -1)
             else:
                 self._cancel(total, client, secret)
-        change, totals = self._encoding.decode(total)
-        return Opened(change, totals, liars)
+        return Opened(*self._encoding.decode(total), liars)
 
     def _cancel(self, total: NDArray[np.uint32], dropped: str, secret: bytes) -> None:
         """Take off the masks that others made with one that dropped."""

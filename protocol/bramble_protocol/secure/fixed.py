@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +36,14 @@ class Encoding:
         Largest change of a weight. A change that is longer in any is shortened as a whole.
     windows
         Windows from which on a client counts wholly: with fewer, so much less.
+    counts
+        Names and lengths of vectors that clients count beside it, by name.
     """
 
     clients: int
     reach: float
     windows: int
+    counts: tuple[tuple[str, int], ...] = ()
 
     @property
     def step(self) -> float:
@@ -49,16 +52,22 @@ class Encoding:
 
     def words(self, size: int) -> int:
         """Return how many words a model of this size takes."""
-        return size + LIMBS * len(TOTALS)
+        return size + LIMBS * self._totals
 
-    def encode(self, change: Weights, samples: int, metrics: Mapping[str, float]) -> Words:
+    @property
+    def _totals(self) -> int:
+        return len(TOTALS) + sum(length for _, length in self.counts)
+
+    def encode(
+        self, change: Weights, samples: int, metrics: Mapping[str, float], counts: Mapping[str, Sequence[float]] | None = None
+    ) -> Words:
         """Return a client's words.
 
         Parameters
         ----------
         change
             How far each weight moved, shape (size,), finite.
-        samples, metrics
+        samples, metrics, counts
             As the answer to a request has them.
 
         Returns
@@ -78,6 +87,11 @@ class Encoding:
         factor = weight / self.windows / self.step * min(1.0, self.reach / largest if largest else 1.0)
         units = np.rint(change * np.float64(factor)).astype(np.int64)
         totals = [self._total(name, value) for name, value in totals_of(weight, samples, metrics).items()]
+        for name, length in self.counts:
+            vector = (counts or {}).get(name, (0.0,) * length)
+            if len(vector) != length:
+                raise EncodingError(f"secure sum: {name} has {len(vector)} numbers, and {length} were asked for")
+            totals += [self._total(name, value) for value in vector]
         limbs = np.array(totals, "<i8").view("<u2").astype(np.uint32)
         return np.concatenate([units.astype(np.uint32), limbs])
 
@@ -87,21 +101,25 @@ class Encoding:
             raise EncodingError(f"secure sum: {name} of {value:.3g} is more than {self.clients} clients may add up")
         return units
 
-    def decode(self, total: Words) -> tuple[NDArray[np.float64], dict[str, float]]:
-        """Return the mean change, shape (size,), and the totals, from the words of all clients added up.
+    def decode(self, total: Words) -> tuple[NDArray[np.float64], dict[str, float], dict[str, tuple[float, ...]]]:
+        """Return the mean change, shape (size,), the totals, and what was counted, from the words of all clients added up.
 
         Raises
         ------
         EncodingError
             If nobody is in it, which no sum of clients says.
         """
-        size = len(total) - LIMBS * len(TOTALS)
-        limbs = total[size:].astype(object).reshape(len(TOTALS), LIMBS) @ [1 << 16 * place for place in range(LIMBS)]
-        totals = {name: _signed(value) * FINE for name, value in zip(TOTALS, limbs, strict=True)}
+        size = len(total) - LIMBS * self._totals
+        limbs = total[size:].astype(object).reshape(self._totals, LIMBS) @ [1 << 16 * place for place in range(LIMBS)]
+        values = [_signed(value) * FINE for value in limbs]
+        totals, counts, start = dict(zip(TOTALS, values, strict=False)), {}, len(TOTALS)
+        for name, length in self.counts:
+            counts[name], start = tuple(values[start : start + length]), start + length
         if not 0 < totals["weight"] <= self.clients * self.windows:
             raise EncodingError(f"secure sum: it says that {totals['weight']:g} windows count, which no sum of {self.clients} clients can")
         change: NDArray[np.float64] = total[:size].view(np.int32).astype(np.float64)
-        return change * (self.step * self.windows / totals["weight"]), totals
+        found = {name: vector for name, vector in counts.items() if any(vector)}
+        return change * (self.step * self.windows / totals["weight"]), totals, found
 
 
 def totals_of(weight: float, samples: int, metrics: Mapping[str, float]) -> dict[str, float]:

@@ -163,6 +163,10 @@ class Evaluations:
             raise RefusedError("busy", f"evaluation {self._open[task].number} of {task} is running")
         if self._tracks.named(task).settings.epsilon is not None:
             raise RefusedError("budget", f"{task} has a privacy budget: {TOLD}")
+        if self._tracks.named(task).settings.secure:
+            raise RefusedError(
+                "secure", f"task {task} is learnt by secure sums, and what single clients find would be told: nothing is tried"
+            )
         if len(numbers) > MOST_MODELS:
             raise RefusedError("too many models", f"models: {MOST_MODELS} can be tried at once; ask for the others afterwards")
         asked, passed = self._clients(task)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from bramble_protocol import codecs
 from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.kinds import counted
 from bramble_protocol.messages import SecureTerms
 from bramble_server.foundation import Foundation
 from bramble_server.learning.strategies import Strategy
@@ -93,7 +94,7 @@ class Openings:
             If there is no plan for it, or the disk refuses.
         """
         settings, started = self._settings, self._clock.time()
-        terms = SecureTerms(secrets.token_hex(16), len(cohort.clients), REACH, WINDOWS) if settings.secure else None
+        terms = self._terms(len(cohort.clients)) if settings.secure else None
         strategy, request = self._planned(number, cohort.clients, model, cohort.deadline, after, terms)
         request.pack(ways)
         size = self._graph.manifest.layout.size
@@ -155,6 +156,10 @@ class Openings:
             began = Model(*found, {}) if found else Model(0, self._graph.initial, {})
             _, requests[number] = self._planned(number, tuple(sorted(names)), began, self._settings.deadline)
         return requests
+
+    def _terms(self, clients: int) -> SecureTerms:
+        counts = tuple(sorted(counted(self._graph.manifest).items()))
+        return SecureTerms(secrets.token_hex(16), clients, REACH, WINDOWS, counts)
 
     def _made(self, file: RoundFile, model: Model, strategy: Strategy) -> OpenRound:
         return OpenRound(self._task, file, model.weights, strategy, self._clock, self._settings.staleness_exponent)

@@ -134,7 +134,7 @@ class SecureRound(OpenRound):
         """
         if self.delivered < needed:
             raise BrambleError(f"{self.delivered} updates are in the sum, a round needs {needed}")
-        change, totals, self.liars = self._collector.open()
+        change, totals, self.counts, self.liars = self._collector.open()
         self._pooled = metrics_of(totals)
         report = Report(SUM, float(np.linalg.norm(change)), round(totals["samples"]), self._pooled)
         verdict = judge.verdicts([report], float(np.linalg.norm(self._model)))[SUM]

@@ -82,6 +82,24 @@ def test_a_change_beyond_the_reach_is_shortened_as_a_whole_and_no_sum_overflows(
     assert secure.run().change == pytest.approx([8.0, -4.0], abs=secure.accuracy)
 
 
+def test_what_clients_count_is_added_up_beside_their_changes() -> None:
+    encoding = Encoding(3, 8.0, 1000, (("confusion", 2), ("target.x", 3)))
+    counted: list[dict[str, tuple[float, ...]] | None] = [
+        {"confusion": (1.0, 2.0)},
+        {"confusion": (3.0, 0.0), "target.x": (7.0, 0.5, 0.25)},
+        None,
+    ]
+    total = np.sum([encoding.encode(np.ones(4, np.float32), 100, METRICS, each) for each in counted], axis=0, dtype=np.uint32)
+    assert len(total) == encoding.words(4)
+    change, totals, counts = encoding.decode(total)
+    assert change == pytest.approx([1.0] * 4, abs=1e-4)
+    assert totals["samples"] == 300
+    assert counts == {"confusion": (4.0, 2.0), "target.x": (7.0, 0.5, 0.25)}
+    assert encoding.decode(encoding.encode(np.ones(4, np.float32), 100, {}))[2] == {}
+    with pytest.raises(EncodingError, match="confusion has 1 numbers, and 2 were asked for"):
+        encoding.encode(np.ones(4, np.float32), 100, METRICS, {"confusion": (1.0,)})
+
+
 @pytest.mark.parametrize("value", [1e18, float("nan")])
 def test_what_no_sum_can_hold_is_refused_by_name(value: float) -> None:
     encoding = Encoding(10, 8.0, 1000)
