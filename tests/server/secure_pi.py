@@ -13,7 +13,7 @@ from bramble_protocol.secure.fixed import Words
 from bramble_protocol.secure.party import Party, Whose
 from tests.server.pi import Pi, hello
 
-FEATURES = ["sections", "secure", "round_over"]
+FEATURES = ["sections", "secure", "counts", "round_over"]
 METRICS = {"loss_before": 2.0, "loss_after": 1.0, "test_samples": 25.0, "test_error": 0.5, "test_baseline": 1.0}
 ACCEPTED = {"accepted": True}
 

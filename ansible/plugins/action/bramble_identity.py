@@ -17,6 +17,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.authority import alone, authority
 from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.certificates import names_in_words, pem
+from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.enrolment import client_keys, roll
 from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.fleet import REMEDY, fleet_name, look, refusal
 from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.graph_key import graph_key, public_text, signature
 from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.server_certificate import server_certificate, stays
@@ -25,7 +26,7 @@ from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.vault impor
 
 from ansible.plugins.action import ActionBase
 
-RENEWABLE = ["authority", "ca", "certificate", "graphs", "tokens"]
+RENEWABLE = ["authority", "ca", "certificate", "clients", "graphs", "tokens"]
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -44,6 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "server_names": {"type": "list", "elements": "str", "required": True},
                 "names": {"type": "list", "elements": "str", "required": True},
                 "graphs": {"type": "dict", "default": {}},
+                "secure": {"type": "bool", "default": False},
                 "reveal": {"type": "bool", "default": False},
                 "renew": {"type": "list", "elements": "str", "choices": RENEWABLE, "default": []},
                 "found": {"type": "dict", "default": {}},
@@ -65,6 +67,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             ca = alone(vault, ca)
         key, certificate = server_certificate(vault, ca, given["server_names"], now, "certificate" in renew, found.certificate)
         made_tokens = tokens(vault, given["names"], "tokens" in renew)
+        clients = [name for name in given["names"] if given["secure"] and not name.startswith("http:")]
+        keys = client_keys(vault, clients, "clients" in renew) if clients else {}
+        enrolled = roll(vault, ca, keys) if keys else ""
         signer = graph_key(vault, "graphs" in renew)
         signed = {name: signature(signer, Path(graph)) for name, graph in given["graphs"].items()}
         fleet = fleet_name(vault, vault.folder.name, found.fleet if refused or not vault.public("fleet.id") else "")
@@ -86,4 +91,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "graph_key": public_text(signer),
             "graph_signatures": signed,
             "fleet": fleet,
+            "client_keys": keys,
+            "roll": enrolled,
         }

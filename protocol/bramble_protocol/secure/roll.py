@@ -125,15 +125,18 @@ class Roll:
 
 
 def _signed(body: str, signature: str, certificate: bytes, path: Path) -> None:
+    """Return if one of the authorities signed it: while one takes over from another, both are trusted."""
     try:
-        key = x509.load_pem_x509_certificate(certificate).public_key()
-    except ValueError:
-        raise ProtocolError("roll: the authority's certificate is none (PEM)") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise ProtocolError("roll: the authority's key is on no elliptic curve, as the fleet's authority's is")
+        trusted = [each.public_key() for each in x509.load_pem_x509_certificates(certificate)]
+        given = base64.b64decode(signature.strip(), validate=True)
+    except (ValueError, binascii.Error):
+        raise ProtocolError(f"roll: {path} has no signature, or the authority's certificate is none (PEM)") from None
+    if not any(_by(key, body.encode(), given) for key in trusted):
+        raise ProtocolError(f"roll: {path} is not signed by the fleet's authority; have bramble quickstart or the play make it anew")
+
+
+def _by(key: object, message: bytes, signature: bytes) -> bool:
     try:
-        key.verify(base64.b64decode(signature.strip(), validate=True), body.encode(), ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, binascii.Error):
-        raise ProtocolError(
-            f"roll: {path} is not signed by the fleet's authority; have bramble quickstart or the play make it anew"
-        ) from None
+        return isinstance(key, ec.EllipticCurvePublicKey) and key.verify(signature, message, ec.ECDSA(hashes.SHA256())) is None
+    except InvalidSignature:
+        return False

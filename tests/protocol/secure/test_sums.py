@@ -90,6 +90,7 @@ def test_what_clients_count_is_added_up_beside_their_changes() -> None:
         None,
     ]
     total = np.sum([encoding.encode(np.ones(4, np.float32), 100, METRICS, each) for each in counted], axis=0, dtype=np.uint32)
+    assert isinstance(total, np.ndarray)
     assert len(total) == encoding.words(4)
     change, totals, counts = encoding.decode(total)
     assert change == pytest.approx([1.0] * 4, abs=1e-4)
