@@ -54,7 +54,7 @@ COMPONENTS = {
     "inspector": [target for target in TARGETS if target.machine != "armv7l"],
 }
 """Component, which is an extra, to the targets it runs on: a 32-bit Pi is a client only."""
-EXTRAS = {"client": "client,gpio,signing,mqtt", "server": "server,mqtt", "inspector": "inspector"}
+EXTRAS = {"client": "client,gpio,signing,mqtt", "server": "server,mqtt,secure", "inspector": "inspector"}
 
 
 def find(component: str, name: str) -> Target:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from bramble_protocol.errors import ProtocolError
 
 HEAD = "bramble roll"
 SIGNED = "signature "
+PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", re.DOTALL)
 LARGEST = 1 << 21
 """Bytes of a roll."""
 
@@ -127,7 +129,7 @@ class Roll:
 def _signed(body: str, signature: str, certificate: bytes, path: Path) -> None:
     """Return if one of the authorities signed it: while one takes over from another, both are trusted."""
     try:
-        trusted = [each.public_key() for each in x509.load_pem_x509_certificates(certificate)]
+        trusted = [x509.load_pem_x509_certificate(each).public_key() for each in PEM.findall(certificate)]
         given = base64.b64decode(signature.strip(), validate=True)
     except (ValueError, binascii.Error):
         raise ProtocolError(f"roll: {path} has no signature, or the authority's certificate is none (PEM)") from None
