@@ -118,9 +118,8 @@ class ClientUpdate:
         """Read and check the wire form, weights decoded."""
         in_sections = _in_sections(value)
         names = ("round", "task", "graph", "layout", "encoding", "reply_encoding", "weights", "config", *(["model"] if in_sections else []))
-        item = fields.mapping(
-            value, "client_update", names, ("forecast", SECURE, *((*FIELDS, CHAMPION, "abandoned") if in_sections else ()))
-        )
+        optional = ("forecast", SECURE, *((*FIELDS, CHAMPION, "abandoned") if in_sections else ()))
+        item = fields.mapping(value, "client_update", names, optional)
         layout = Layout.from_wire(item["layout"])
         reply = fields.text(item["reply_encoding"], "reply_encoding", 40)
         if codecs.find(reply, "reply_encoding").instead and not in_sections:

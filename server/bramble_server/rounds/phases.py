@@ -54,7 +54,3 @@ class Phases:
             return None
         self.until = math.inf
         return PhaseOver(self._round.number, self._phase)
-
-    def closed(self) -> None:
-        """Forget the round, which is over."""
-        self._round, self.until = None, math.inf

@@ -327,7 +327,6 @@ class Track:
 
     def _closed(self, open_round: OpenRound, committed: bool) -> None:
         self._open = None
-        self._phases.closed()
         self._keep_requests(open_round)
         self.schedule.ended(self._shared.clock.monotonic(), committed)
         state, now, parts = "committed" if committed else "abandoned", self._shared.clock.time(), open_round.parts()
@@ -357,12 +356,11 @@ class Track:
     def tick(self, now: float) -> None:
         """End a round whose deadline has passed, or start one that is due."""
         due, running = self.due(now), self._state.running
-        if due is None or due > 0:
-            return
-        if running:
-            self.feed(self._phases.over(now) or machine.Deadline(running.number), Reply(self._shared.loop.event()))
-        else:
-            self._start()
+        if due is not None and due <= 0:
+            if running:
+                self.feed(self._phases.over(now) or machine.Deadline(running.number), Reply(self._shared.loop.event()))
+            else:
+                self._start()
 
     def _start(self, start: machine.Start | None = None) -> None:
         try:
