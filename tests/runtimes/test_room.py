@@ -70,3 +70,17 @@ def test_what_a_client_lacks_does_not_move_its_forecast(runtime: Runtime) -> Non
     other = {**lacking.inputs, "past": lacking.inputs["past"] + np.asarray([0, 50, 900], np.float32)}
     given, changed = (runtime("infer", **inputs, **model)["temperature"] for inputs in (lacking.inputs, other))
     np.testing.assert_allclose(given, changed, atol=1e-4)
+
+
+def test_what_it_says_of_falling_it_says_of_rising_the_other_way_round(runtime: Runtime) -> None:
+    times, values = rooms.readings("a", 200)
+    model = Model(trained(runtime, times, values).complete.weights, ROOM.state).arguments(MANIFEST)
+    inputs = windows(times, values, MANIFEST).inputs
+    now = inputs["past"][:, -1:, :]
+
+    def change(past: np.ndarray) -> np.ndarray:
+        return runtime("infer", past=past, there=inputs["there"], **model)["temperature"] - now[:, 0, 0]
+
+    assert np.abs(change(inputs["past"])).max() > 0.05
+    np.testing.assert_allclose(change(2 * now - inputs["past"]), -change(inputs["past"]), atol=1e-4)
+    np.testing.assert_allclose(change(np.repeat(now, MANIFEST.window, 1)), 0, atol=1e-4)
