@@ -21,30 +21,31 @@ from bramble_protocol.layout import Weights
 from bramble_server import tasks
 
 SEEDS = 3
-PARTS, AFTER = 15, 15
-"""Rounds while the windows come, and afterwards."""
+PARTS, ROUNDS = 15, (30, 60)
+"""Rounds while the windows come, and in all when it is looked at: soon afterwards, and when nothing more is gained."""
 LAST = 5
 """Rounds over whose models the accuracy is averaged: that of one swings by a point or two."""
 LABELS = 0.25
 """The part of the windows that are labelled on a budget."""
 
 
-def budgeted(ready: Ready, seed: int, all_labels: bool) -> tuple[float, float]:
-    """Let everybody live through the first session in ``PARTS`` rounds, and go on for ``AFTER`` rounds.
+def budgeted(ready: Ready, seed: int, all_labels: bool) -> tuple[list[float], float]:
+    """Let everybody live through the first session in ``PARTS`` rounds, and go on.
 
     Each window is labelled, or those alone that the client asks about with the model of the last round.
 
     Returns
     -------
     tuple
-        The accuracy of the last rounds' models on everybody's second session, and which part of the windows was labelled.
+        For each of ``ROUNDS`` the accuracy of the last rounds' models on everybody's second session, and which part of the windows was
+        labelled.
     """
     first, second = zip(*(_sessions(data) for data in ready.data.values()), strict=True)
     order = [np.random.default_rng((seed, i)).permutation(len(own)) for i, own in enumerate(first)]
     asking = [Asking(daily=len(own), share=SHARE) for own in first]
     labels = [np.zeros(len(own), bool) for own in first]
     model, test, found = begin(ready.graph, seed), joined(second), []
-    for number in range(PARTS + AFTER):
+    for number in range(ROUNDS[-1]):
         trained = []
         for i, own in enumerate(first):
             for row in np.array_split(order[i], PARTS)[number] if number < PARTS else ():
@@ -55,9 +56,9 @@ def budgeted(ready: Ready, seed: int, all_labels: bool) -> tuple[float, float]:
             some = own[labels[i]]
             trained.append((len(some), train(ready, some, model, steps_of(ready, own), (seed, number, i))))
         model = averaged(model, trained)
-        if number >= PARTS + AFTER - LAST:
-            found.append(accuracy(ready, test, model))
-    return float(np.mean(found)), float(np.mean(np.concatenate(labels)))
+        looked_at = any(end - LAST <= number < end for end in ROUNDS)
+        found.append(accuracy(ready, test, model) if looked_at else np.nan)
+    return [float(np.mean(found[end - LAST : end])) for end in ROUNDS], float(np.mean(np.concatenate(labels)))
 
 
 def _sessions(data: Windows) -> tuple[Windows, Windows]:
@@ -70,8 +71,9 @@ def _probabilities(ready: Ready, data: Windows, row: int, model: Weights) -> lis
     return [float(each) for each in found[ready.graph.manifest.interface.outputs[0].name][0]]
 
 
-def _tried(runtime: Graph, graph: GraphFile, data: dict[str, Windows], job: tuple[int, bool]) -> tuple[float, float]:
-    return budgeted(Ready(graph, runtime, data), *job)
+def _tried(runtime: Graph, graph: GraphFile, data: dict[str, Windows], job: tuple[int, bool]) -> list[float]:
+    accuracies, share = budgeted(Ready(graph, runtime, data), *job)
+    return [*accuracies, share]
 
 
 def main() -> list[Row]:
@@ -79,11 +81,15 @@ def main() -> list[Row]:
     data = {name: of(person, graph.manifest) for name, person in people().items()}
     tried = [(seed, every) for every in (False, True) for seed in range(SEEDS)]
     with closing(Threads(graph, os.cpu_count() or 1)) as threads:
-        cheap, dear = 100 * np.array(list(threads.map(_tried, (((data,), job) for job in tried)))).reshape(2, SEEDS, 2)
-    (quarter, share), (whole, _) = (np.mean(part, 0) for part in (cheap, dear))
-    by_seed = ", ".join(f"{each:.1f}" for each in dear[:, 0] - cheap[:, 0])
-    context = (
-        f"{quarter:.1f} % against {whole:.1f} % on everybody's second session, mean of the last {LAST} of {PARTS + AFTER} rounds "
-        f"of as many steps; {share:.0f} % of the windows labelled; by seed {by_seed}"
-    )
-    return [Row("Points of accuracy lost by labels for a quarter", whole - quarter, "", 2, context)]
+        found = 100 * np.array(list(threads.map(_tried, (((data,), job) for job in tried)))).reshape(2, SEEDS, len(ROUNDS) + 1)
+    rows = []
+    for i, rounds in enumerate(ROUNDS):
+        cheap, dear = found[:, :, i]
+        by_seed = ", ".join(f"{each:.1f}" for each in dear - cheap)
+        context = (
+            f"{cheap.mean():.1f} % against {dear.mean():.1f} % on everybody's second session, mean of the last {LAST} of {rounds} rounds "
+            f"of as many steps; {found[0, :, -1].mean():.0f} % of the windows labelled; by seed {by_seed}"
+        )
+        name = f"Points of accuracy lost by labels for a quarter, {rounds} rounds"
+        rows.append(Row(name, float(np.mean(dear - cheap)), "", 2, context))
+    return rows

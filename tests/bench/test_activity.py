@@ -70,8 +70,11 @@ def test_on_a_budget_no_more_than_its_part_of_the_windows_is_labelled(
     person: Person, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(labels, "PARTS", 2)
-    monkeypatch.setattr(labels, "AFTER", 2)
+    monkeypatch.setattr(labels, "ROUNDS", (2, 4))
+    monkeypatch.setattr(labels, "LAST", 2)
     ready = Ready(GRAPH, runtime, {person.name: of(person, GRAPH.manifest)})
-    _, share = labels.budgeted(ready, 0, all_labels=False)
+    accuracies, share = labels.budgeted(ready, 0, all_labels=False)
+    assert len(accuracies) == 2
+    assert np.isfinite(accuracies).all()
     assert 0 < share <= labels.LABELS + 1 / 40
     assert labels.budgeted(ready, 0, all_labels=True)[1] == 1

@@ -79,7 +79,8 @@ def test_what_it_says_of_falling_it_says_of_rising_the_other_way_round(runtime: 
     now = inputs["past"][:, -1:, :]
 
     def change(past: np.ndarray) -> np.ndarray:
-        return runtime("infer", past=past, there=inputs["there"], **model)["temperature"] - now[:, 0, 0]
+        found: np.ndarray = runtime("infer", past=past, there=inputs["there"], **model)["temperature"] - now[:, 0, 0]
+        return found
 
     assert np.abs(change(inputs["past"])).max() > 0.05
     np.testing.assert_allclose(change(2 * now - inputs["past"]), -change(inputs["past"]), atol=1e-4)
