@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -129,9 +129,9 @@ class OpenRound:
         """Return whether an update of this client was among those that were just taken."""
         return client in self._taken
 
-    def has_taken(self, clients: Iterable[str]) -> bool:
+    def has_taken(self, clients: Collection[str]) -> bool:
         """Whether good updates of all these clients were among those that were just taken."""
-        return all(isinstance(self._taken.get(client), Record) for client in clients)
+        return len(clients) <= len(self._taken) and all(isinstance(self._taken.get(client), Record) for client in clients)
 
     @property
     def small(self) -> bool:
