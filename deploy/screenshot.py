@@ -1,4 +1,6 @@
-"""Take docs/inspector.png: run the demo, wait until the fleet has learnt, and photograph the inspector.
+"""Take the pictures of docs/: run the demo until the fleet has learnt, and a fleet of thousands, and photograph the inspector.
+
+``inspector.png`` is its page of rounds, ``inspector-client.png`` that of a client, ``inspector-fleet.png`` six sick of 2,000.
 
 Needs Debian's chromium. Run it with ``make screenshot``, or ``python -m deploy.screenshot [--rounds 12] [--out FILE.png]``.
 """
@@ -15,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import ViewportSize, expect, sync_playwright
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -37,8 +39,27 @@ def main() -> int:
         return 1
     with demo(arguments.rounds) as url:
         photograph(url, arguments.rounds, arguments.out)
-    print(f"wrote {arguments.out}")
+        client = f"{url}/client/greensboro?measure=memory_free"
+        picture(client, "#client-readings .scatterlayer .trace path", beside(arguments.out, "client"))
+    with running("bench.crowd") as server, running("bramble_inspector", "--server", server, "--port", "0") as url:
+        picture(url, ".sick li:nth-child(6)", beside(arguments.out, "fleet"))
     return 0
+
+
+def beside(path: Path, page: str) -> Path:
+    """Return where the picture of another page is written."""
+    return path.with_stem(f"{path.stem}-{page}")
+
+
+@contextlib.contextmanager
+def running(module: str, *flags: str) -> Iterator[str]:
+    """Run a module that says its address; yield that."""
+    with subprocess.Popen([sys.executable, "-m", module, *flags], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split(" on ")[1].strip()
+        finally:
+            process.send_signal(signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -61,12 +82,20 @@ def demo(rounds: int) -> Iterator[str]:
             process.send_signal(signal.SIGINT)
 
 
-def photograph(url: str, rounds: int, path: Path) -> None:
-    """Open the inspector and write a picture of it, once it shows the last round."""
+@contextlib.contextmanager
+def opened(url: str) -> Iterator[Page]:
+    """Yield a page of a fresh browser."""
     with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
         browser = playwright.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, args=FLAGS, viewport=SIZE)
         page = browser.pages[0]
         page.goto(url)
+        yield page
+        browser.close()
+
+
+def photograph(url: str, rounds: int, path: Path) -> None:
+    """Open the inspector and write a picture of its rounds, once it shows the last one."""
+    with opened(url) as page:
         expect(page.locator("#card-round")).to_have_text(str(rounds), timeout=60_000)
         page.get_by_role("navigation").get_by_text("Rounds").click()
         for graph in ("loss", "error", "divergence"):
@@ -75,7 +104,16 @@ def photograph(url: str, rounds: int, path: Path) -> None:
         assert plots is not None
         bottom = plots["y"] + plots["height"] + 22
         page.screenshot(path=path, full_page=True, clip={"x": 0, "y": 0, "width": SIZE["width"], "height": bottom})
-        browser.close()
+    print(f"wrote {path}")
+
+
+def picture(url: str, shown: str, path: Path) -> None:
+    """Open a page of the inspector and write what is on its first screen, once something is shown there."""
+    with opened(url) as page:
+        expect(page.locator(shown).first).to_be_attached(timeout=120_000)
+        page.wait_for_timeout(2000)  # the rest of it
+        page.screenshot(path=path)
+    print(f"wrote {path}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,14 @@ def test_runs_are_drawn_live_and_every_plot_and_table_can_be_taken_along(
     page = watched.open(inspect(standin.url, experiments=folder) + "experiments")
     expect(page.locator("#overlay .scatterlayer .trace")).to_have_count(4)
     write(folder / "new", [2.0], False, strategy="median", seed=0, clients=5)
+    expect(page.locator("#overlay .scatterlayer .trace")).to_have_count(5)
+    page.get_by_role("textbox", name="Kinds of runs").click()
+    page.get_by_role("option", name="median", exact=False).first.click()
+    expect(page).to_have_url(re.compile("kinds=median"))
+    expect(page.locator("#overlay .scatterlayer .trace")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#overlay .scatterlayer .trace")).to_have_count(1)
+    page.goto(page.url.split("?")[0])
     expect(page.locator("#overlay .scatterlayer .trace")).to_have_count(5)
     said = {}
     for kind in ("PNG", "SVG", "CSV"):

@@ -150,7 +150,7 @@ def _machine(health: JSON) -> Any:
         None if bits is None else f"power: {throttling(bits) if bits else 'well'}",
         None if health.get("memory_free") is None else f"{health['memory_free']:.0f} MiB memory free",
         DISK.get(health.get("disk") or "ok") or (f"{health['disk_free'] / 1024:.1f} GiB disk free" if health.get("disk_free") else None),
-        None if health.get("clock_offset") is None else f"clock {health['clock_offset']:+.1f} s",
+        None if health.get("clock_offset") is None else f"clock {round(health['clock_offset'], 1) + 0.0:+.1f} s",
     ]
     lines = [parts.line(text, f"client-machine-{place}") for place, text in enumerate(filter(None, told))]
     return parts.card(
@@ -252,7 +252,11 @@ PANELS = (
         (),
         ("client", "measure", "past"),
         lambda snapshot, picks: machine.figure(snapshot.past, picks["measure"]),
-        lambda snapshot, picks: "It has reported nothing of this since the server began." if snapshot.past is not None else _UNTOLD,
+        lambda snapshot, picks: (
+            "It has reported nothing of this since the server began; the others above may have more."
+            if snapshot.past is not None
+            else _UNTOLD
+        ),
     ),
     Panel(
         "client-readings",
