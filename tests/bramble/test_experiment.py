@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import shutil
 import signal
@@ -33,14 +35,36 @@ draws = pytest.mark.process
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "experiments").glob("*.toml"))
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    (tmp_path / "weather").mkdir()
+def written(folder: Path) -> Path:
+    """Write the experiment and its weather into a folder."""
+    (folder / "weather").mkdir()
     for name in ("attic", "cellar", "shed"):
-        recorded(tmp_path / "weather" / f"{name}.csv", phase=len(name))
-    path = tmp_path / "two.toml"
+        recorded(folder / "weather" / f"{name}.csv", phase=len(name))
+    path = folder / "two.toml"
     path.write_text(SMALL)
     return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return written(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The experiment, run once for all who ask what comes after that, and what the command said."""
+    path = written(tmp_path_factory.mktemp("once"))
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        bramble(path)
+    return path, said.getvalue()
+
+
+@pytest.fixture
+def ran(once: tuple[Path, str], tmp_path: Path) -> tuple[Path, Path]:
+    """The same, to go on with: another file beside the weather, and a copy of the results."""
+    file = once[0].with_name(f"{tmp_path.name}.toml")
+    file.write_text(SMALL)
+    return file, Path(shutil.copytree(once[0].with_suffix(""), tmp_path / "results"))
 
 
 def bramble(*arguments: object, code: int = 0) -> None:
@@ -55,9 +79,8 @@ def cells(folder: Path) -> list[dict[str, str]]:
 
 
 @draws
-def test_a_grid_becomes_a_table_curves_and_a_page(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    bramble(file)
-    out, folder = capfd.readouterr().out, file.with_suffix("")
+def test_a_grid_becomes_a_table_curves_and_a_page(once: tuple[Path, str]) -> None:
+    folder, out = once[0].with_suffix(""), once[1]
     rows = cells(folder)
     assert [(row["cell"], row["seed"]) for row in rows] == [(cell, seed) for cell in ("fedavg", "fedprox (mu=0.5)") for seed in ("1", "2")]
     assert len({row["digest"] for row in rows}) == 4
@@ -73,24 +96,23 @@ def test_a_grid_becomes_a_table_curves_and_a_page(file: Path, capfd: pytest.Capt
 
 
 @draws
-def test_what_was_run_is_kept_and_what_is_new_is_run(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    bramble(file)
-    before = {row["seed"]: row["digest"] for row in cells(file.with_suffix("")) if row["cell"] == "fedavg"}
-    svg = (file.with_suffix("") / "curves.svg").read_bytes()
-    capfd.readouterr()
-    bramble(file)
+def test_what_was_run_is_kept_and_what_is_new_is_run(ran: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:
+    file, folder = ran
+    before = {row["seed"]: row["digest"] for row in cells(folder) if row["cell"] == "fedavg"}
+    svg = (folder / "curves.svg").read_bytes()
+    bramble(file, "--out", folder)
     assert capfd.readouterr().out.count("(kept)") == 4
-    assert (file.with_suffix("") / "curves.svg").read_bytes() == svg
+    assert (folder / "curves.svg").read_bytes() == svg
     file.write_text(SMALL.replace("[1, 2]", "[1, 2, 3]"))
-    bramble(file)
+    bramble(file, "--out", folder)
     assert capfd.readouterr().out.count("(kept)") == 4
-    rows = cells(file.with_suffix(""))
+    rows = cells(folder)
     assert len(rows) == 6
     assert before.items() <= {row["seed"]: row["digest"] for row in rows if row["cell"] == "fedavg"}.items()
 
 
 def test_ctrl_c_keeps_what_ended_and_the_same_command_goes_on(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    file.write_text(SMALL.replace("rounds = 3", "rounds = 60"))
+    file.write_text(SMALL.replace("rounds = 3", "rounds = 60").replace(', { name = "fedprox", mu = 0.5 }', ""))
     with subprocess.Popen([sys.executable, "-m", "bramble", "experiment", str(file)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         first = process.stdout.readline()
@@ -137,15 +159,15 @@ def test_what_is_wrong_is_named_with_its_line_before_anything_is_run(
 
 
 @draws
-def test_no_others_results_are_touched(file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_others_results_are_touched(ran: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file, folder = ran
     thesis = tmp_path / "thesis"
     thesis.mkdir()
     (thesis / "chapter.tex").touch()
     bramble(file, "--out", thesis, code=1)
     assert "is not empty, and holds no experiment; name another folder with --out" in capfd.readouterr().err
-    bramble(file, "--out", tmp_path / "results")
     file.write_text(SMALL.replace("Two of them", "Two others"))
-    bramble(file, "--out", tmp_path / "results", code=1)
+    bramble(file, "--out", folder, code=1)
     assert "holds another experiment, 'Two of them'" in capfd.readouterr().err
 
 

@@ -81,7 +81,7 @@ def test_the_images_hold_server_and_inspector_which_find_each_other(context: Pat
         {run} server-1 -- /bin/sh -c 'exec bramble "$PART"' &
         {inspector} -- /bin/sh -c 'exec bramble "$PART"' &
         until curl -sf http://127.0.0.1:5000/healthz && curl -sf -o /dev/null http://127.0.0.1:8050/; do sleep 0.2; done
-        {run} server-1 -- sh -c 'id -u; ls /data/server; bramble fleet status; command -v pip || echo no pip'
+        {run} server-1 -- sh -c 'id -u; ls /data/server; bramble fleet status; command -v pip || echo no pip' </dev/null
         kill $(jobs -p); wait; echo THE END
         """,
         tmp_path,
