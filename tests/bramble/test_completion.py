@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import pty
-import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from bramble import cli, completion
 from tests.bramble.test_fleet import StandIn, server
-from tests.waiting import wait_for
+from tests.terminal import SHELLS
 
 __all__ = ["server"]
 
@@ -103,44 +100,20 @@ def test_an_address_that_bash_took_apart_is_one_word_again(words: list[str], at:
     assert environ["COMP_WORDS"].split("\n")[then] == words[at]
 
 
-@pytest.fixture
-def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[int, bytearray]]:
-    """A shell at a terminal of its own, with completion switched on as the manual says."""
-    name = str(request.param)
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed; apt-get install {name}")
-    ours, theirs = pty.openpty()
-    flags = {"bash": ["--norc", "--noprofile", "-i"], "zsh": ["-f", "-i"]}[name]
-    environ = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(tmp_path), "TERM": "dumb", "COLUMNS": "200"}
-    process = subprocess.Popen(
-        [name, *flags], stdin=theirs, stdout=theirs, stderr=theirs, env=environ, start_new_session=True, cwd=tmp_path
-    )
-    os.close(theirs)
-    begin = {"bash": "", "zsh": "autoload -Uz compinit && compinit -D; "}[name]
-    os.write(ours, f'{begin}eval "$(_BRAMBLE_COMPLETE=source_{name} bramble)"; echo rea""dy\n'.encode())
-    try:
-        yield ours, bytearray()
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-
-
-def seen(terminal: int, so_far: bytearray) -> str:
-    os.set_blocking(terminal, False)
-    try:
-        so_far += os.read(terminal, 65536)
-    except (BlockingIOError, OSError):
-        pass
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\x07", "", so_far.decode(errors="replace"))
-
-
 @pytest.mark.slow
 @pytest.mark.process
-@pytest.mark.parametrize("shell", ["bash", "zsh"], indirect=True)
-def test_the_tab_key_completes_a_client_that_the_server_knows(shell: tuple[int, bytearray], fleet: StandIn) -> None:
-    terminal, so_far = shell
+@pytest.mark.parametrize(("name", "begin"), [("bash", ""), ("zsh", "autoload -Uz compinit && compinit -D; ")])
+def test_the_tab_key_completes_a_client_that_the_server_knows(name: str, begin: str, fleet: StandIn, tmp_path: Path) -> None:
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed; apt-get install {name}")
     fleet.answers["/clients"]["clients"] = {"attic-17": fleet.answers["/clients"]["clients"]["pi-1"]}
-    wait_for(lambda: "ready" in seen(terminal, so_far), "the shell", within=30)
-    os.write(terminal, f"bramble client show --server {fleet.url} att\t".encode())
-    wait_for(lambda: "attic-17" in seen(terminal, so_far), "the name of the client", within=30)
+    environ = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(tmp_path), "TERM": "dumb"}
+    command, *flags = SHELLS[name]
+    shell = pexpect.spawn(command, [*flags, "-i"], cwd=str(tmp_path), env=environ, encoding="utf-8", dimensions=(50, 200), timeout=60)
+    try:
+        shell.sendline(f'{begin}eval "$(_BRAMBLE_COMPLETE=source_{name} bramble)"; echo rea""dy')
+        shell.expect("ready")
+        shell.send(f"bramble client show --server {fleet.url} att\t")
+        shell.expect("attic-17")
+    finally:
+        shell.close(force=True)
