@@ -13,6 +13,7 @@ from rich.console import Console
 
 from bramble import terminal
 from bramble.api import JSON, Server
+from bramble.round import measures
 from bramble.settings import EvaluateSettings
 from bramble_protocol import BrambleError
 from bramble_protocol.printable import printable
@@ -100,7 +101,7 @@ def summary(record: JSON) -> Iterable[str]:
         yield (
             f"round {number}: {metric['name']} {found['error']:.3g} {metric['unit']}, baseline {found['baseline']:.3g}{change} over "
             f"{found['samples']} windows of {found['clients']} clients; by client: a tenth below {low:.3g}, half below {middle:.3g}, "
-            f"a tenth above {high:.3g}; worst tenth {found['worst_tenth']:.3g}"
+            f"a tenth above {high:.3g}; worst tenth {found['worst_tenth']:.3g}{measures(found)}"
         )
 
 

@@ -98,7 +98,7 @@ class Evaluating:
         if self._private:
             with self._part.memory.lock:
                 self._part.memory.trained.score(asked.task, found.until)
-        self._put(asked.task, Evaluated(asked.evaluation, found.samples, found.baseline, found.errors))
+        self._put(asked.task, Evaluated(asked.evaluation, found.samples, found.baseline, found.errors, found.counts))
 
     def _put(self, task: str, answer: Evaluated) -> None:
         self._outbox.put_answer("evaluated", answer.to_wire(), {}, f"{task} evaluation")

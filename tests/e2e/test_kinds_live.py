@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,10 @@ def test_the_threshold_of_anomalies_comes_of_pooled_histograms_and_says_how_many
             assert len(counts[kinds.ALL]) == kinds.BINS
             assert sum(counts[kinds.ALL]) == sum(counts[kinds.FRESH]) == windows
             server.measure(200)
+            tried = json.loads(bramble("evaluate", "1", "--server", server.url, "--json").stdout)["pooled"]["1"]
             second = server.play()
+            assert tried["samples"] == 40
+            assert tried["alarm_rate"] == second["metrics"]["alarm_rate"], "of the same windows, by the threshold that clients had"
             assert second["metrics"]["alarm_rate"] <= 1
             assert sum(server.api.model()["counts"][kinds.FRESH]) == 40, "twenty windows more of either"
             [told] = server.api.status()["tasks"]

@@ -26,7 +26,10 @@ def test_a_request_comes_as_it_was_sent(encoding: str) -> None:
     assert {name: weights.tolist() for name, weights in found.models.items()} == {name: w.tolist() for name, w in MODELS.items()}
 
 
-@pytest.mark.parametrize("answer", [FOUND, Evaluated(3, reason="no data yet")])
+COUNTED = Evaluated(3, 25, 2.0, FOUND.errors, {key: {"confusion": (20.0, 1.0, 0.0, 4.0)} for key in MODELS})
+
+
+@pytest.mark.parametrize("answer", [FOUND, COUNTED, Evaluated(3, reason="no data yet")])
 def test_an_answer_comes_as_it_was_sent(answer: Evaluated) -> None:
     assert Evaluated.from_wire(answer.to_wire()) == answer
 
@@ -67,6 +70,8 @@ def test_a_request_that_is_not_in_order_is_refused_by_name(change: dict[str, Any
         ({"errors": {"a": -1.0}}, "errors.a"),
         ({"errors": dict.fromkeys(map(str, range(9)), 1.0)}, "errors"),
         ({"reason": "both"}, "unknown field"),
+        ({"counts": {}}, "counts: missing"),
+        ({"counts": {key: {"confusion": [-1.0]} for key in MODELS}}, "counts.confusion"),
     ],
 )
 def test_an_answer_that_is_not_in_order_is_refused_by_name(change: dict[str, Any], named: str) -> None:

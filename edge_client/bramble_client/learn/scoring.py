@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from bramble_client.learn import local_state
+from bramble_client.learn import counting, local_state
 from bramble_client.learn.fitting import Model, TrainingFault
 from bramble_client.learn.pace import BrokenOff
 from bramble_client.learn.runtime import Graph
 from bramble_client.learn.trainer import DIVERGED, NotEnoughData, Ready, measure
+from bramble_protocol import kinds
+from bramble_protocol.kinds import Counts
 from bramble_protocol.layout import Weights
 
 
@@ -21,6 +23,8 @@ class Scores(NamedTuple):
     """Mean of the task's baseline over them."""
     errors: dict[str, float]
     """Means of the task's error, by what the server calls each model."""
+    counts: dict[str, Counts] | None
+    """What the task has clients count of each model; None of a task that has nothing counted."""
     until: float
     """Time of the newest target among them."""
 
@@ -59,13 +63,19 @@ def score(
     data = fresh[: len(fresh) // whole * whole]
     if not len(data):
         raise NotEnoughData(f"{len(fresh)} windows are new since this client trained, of {whole} needed")
+    counts = bool(kinds.counted(ready.manifest))
     state = local_state.read(noted, ready.manifest, ready.initial).state
     found: dict[str, dict[str, float]] = {}
+    counted: dict[str, Counts] = {}
     for name, weights in models.items():
         if not spare():
             raise BrokenOff("something is to be trained")
-        found[name] = measure(runtime, data, Model(weights, state).arguments(ready.manifest))
+        model = Model(weights, state).arguments(ready.manifest)
+        found[name] = measure(runtime, data, model)
+        if counts:
+            counted[name] = counting.counts(runtime, ready.manifest, data, data, model)
         if not found[name]["error"] < DIVERGED:  # written so that a NaN fails too
             raise TrainingFault(f"model {name} gives no number here")
     baseline = next(iter(found.values()))["baseline"]
-    return Scores(len(data), baseline, {name: each["error"] for name, each in found.items()}, float(data.time[-1]))
+    errors = {name: each["error"] for name, each in found.items()}
+    return Scores(len(data), baseline, errors, counted if counts else None, float(data.time[-1]))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from bramble_protocol import codecs, fields, sections
 from bramble_protocol.errors import ProtocolError
+from bramble_protocol.kinds import Counts, counts_from_wire
 from bramble_protocol.layout import Layout, Weights
 from bramble_protocol.messages.training import MAX_SAMPLES, Packed
 
@@ -103,6 +104,8 @@ class Evaluated:
     """Mean over them of the baseline's error, as in ``test_baseline``."""
     errors: Mapping[str, float] = field(default_factory=dict)
     """Means over them of each model's error, as in ``test_error``, by the model's name."""
+    counts: Mapping[str, Counts] | None = None
+    """What :func:`bramble_protocol.kinds.counted` says of these windows, by the model's name; None of a task that has nothing counted."""
     reason: str | None = None
     """Why there is nothing; None where there is."""
 
@@ -112,16 +115,22 @@ class Evaluated:
         if isinstance(value, dict) and "reason" in value:
             item = fields.mapping(value, "evaluated", ("evaluation", "reason"))
             return cls(fields.integer(item["evaluation"], "evaluation", 1), reason=fields.text(item["reason"], "reason"))
-        item = fields.mapping(value, "evaluated", ("evaluation", "samples", "baseline", "errors"))
+        item = fields.mapping(value, "evaluated", ("evaluation", "samples", "baseline", "errors"), ("counts",))
         errors = fields.numbers(item["errors"], "errors", MOST_MODELS)
+        counts = fields.mapping(item["counts"], "counts", tuple(errors)) if "counts" in item else None
         return cls(
             evaluation=fields.integer(item["evaluation"], "evaluation", 1),
             samples=fields.integer(item["samples"], "samples", 1, MAX_SAMPLES),
             baseline=fields.number(item["baseline"], "baseline", 0),
             errors={name: fields.number(error, f"errors.{name}", 0) for name, error in errors.items()},
+            counts=counts if counts is None else {name: counts_from_wire(found) for name, found in counts.items()},
         )
 
     def to_wire(self) -> dict[str, Any]:
         """Return the wire form."""
-        told = ("evaluation", "reason") if self.reason is not None else ("evaluation", "samples", "baseline", "errors")
-        return {name: value for name, value in asdict(self).items() if name in told}
+        if self.reason is not None:
+            return {"evaluation": self.evaluation, "reason": self.reason}
+        told = {"evaluation": self.evaluation, "samples": self.samples, "baseline": self.baseline, "errors": dict(self.errors)}
+        if self.counts is None:
+            return told
+        return {**told, "counts": {name: {key: [*vector] for key, vector in found.items()} for name, found in self.counts.items()}}

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bramble_protocol import kinds
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import EVALUATE
 from bramble_protocol.layout import Weights
@@ -290,8 +291,18 @@ class Evaluations:
         settings = self._tracks.named(one.task).foundation.settings
         if settings.mode == "private" and found.samples < LEAST_SAMPLES:
             return {"reason": f"its means are over fewer than {LEAST_SAMPLES} windows, which private mode does not keep"}
-        errors = {str(number): error for name, error in found.errors.items() for number in names[name]}
-        return {"samples": found.samples, "baseline": found.baseline, "errors": errors}
+        wanted, counts = kinds.counted(self._tracks.named(one.task).foundation.graph.manifest), found.counts or {}
+        if wanted and counts.keys() != names.keys():
+            raise BrambleError("counts: expected those of each model that was asked for, and no other")
+        for counted in counts.values():
+            kinds.counts_from_wire({name: list(vector) for name, vector in counted.items()}, wanted)
+            if any(kinds.windows_in(name, vector) > found.samples for name, vector in counted.items()):
+                raise BrambleError(f"counts: they are of more windows than the {found.samples} that were tried")
+
+        def by_round(told: Mapping[str, Any]) -> dict[str, Any]:
+            return {str(number): value for name, value in told.items() for number in names[name]}
+
+        return {"samples": found.samples, "baseline": found.baseline, "errors": by_round(found.errors), "counts": by_round(counts) or None}
 
     def _of(self, number: int) -> Evaluation | None:
         return next((one for one in self._open.values() if one.number == number), None)

@@ -37,7 +37,7 @@ def begun(connection: Connection, task: str, models: Sequence[int], started: flo
 
 
 def answered(connection: Connection, number: int, client: str, found: Mapping[str, Any]) -> None:
-    """Record what a client answered: ``samples``, ``baseline`` and ``errors`` by round, or ``reason``."""
+    """Record what a client answered: ``samples``, ``baseline``, and ``errors`` and ``counts`` by round, or ``reason``."""
     theirs = update(scores).where(scores.c.evaluation == number, scores.c.client == client)
     connection.execute(theirs.values(**found))
 
@@ -94,5 +94,5 @@ def _whole(connection: Connection, query: Any) -> list[dict[str, Any]]:
     by_number = {item["evaluation"]: item["clients"] for item in found}
     theirs = select(scores).where(scores.c.evaluation.in_(list(by_number))).order_by(scores.c.evaluation, scores.c.client)
     for row in connection.execute(theirs).mappings():
-        by_number[row["evaluation"]][row["client"]] = {name: row[name] for name in ("samples", "baseline", "errors", "reason")}
+        by_number[row["evaluation"]][row["client"]] = {name: row[name] for name in ("samples", "baseline", "errors", "counts", "reason")}
     return found

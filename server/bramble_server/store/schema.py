@@ -124,5 +124,6 @@ scores = Table(
     Column("samples", Integer),  # windows that every model was tried on
     Column("baseline", Float(53)),  # mean over them
     Column("errors", JSON(none_as_null=True)),  # the same of each model, by its round
+    Column("counts", JSON(none_as_null=True)),  # what was counted there of each model, by its round; NULL where nothing is
     Column("reason", String(500)),  # why there is nothing; NULL too while it is waited for
 )

@@ -80,7 +80,7 @@ def test_the_newest_model_is_tried_by_all_who_can_and_it_is_over_with_the_last_a
     office.drain()
     found = record(office, one.number)
     assert found["ended"] is not None
-    assert found["clients"]["a"] == {"samples": 30, "baseline": 9.0, "errors": {str(number): 4.0}, "reason": None}
+    assert found["clients"]["a"] == {"samples": 30, "baseline": 9.0, "errors": {str(number): 4.0}, "counts": None, "reason": None}
     assert found["clients"]["b"]["reason"] == "no data yet"
     assert "cannot try models" in found["clients"]["old"]["reason"]
 
@@ -107,6 +107,15 @@ def test_metrics_have_what_the_newest_evaluation_found_also_after_a_restart(open
     again.coordinator.reset()
     again.drain()
     assert b"bramble_evaluation_error{" not in again.metrics.text()
+
+
+def test_counts_that_are_not_the_tasks_are_refused(office: Office) -> None:
+    office.coordinator.evaluations.start("small", ())
+    assert office.transport.tried is not None
+    counts = {name: {"confusion": (1.0,)} for name in office.transport.tried.models}
+    with pytest.raises(BrambleError, match="'confusion' is nothing that this task has counted"):
+        answer(office, "a", counts=counts)
+    answer(office, "a")
 
 
 def test_several_models_are_tried_at_once_and_those_that_are_alike_once(office: Office) -> None:

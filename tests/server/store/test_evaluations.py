@@ -19,7 +19,7 @@ def test_what_was_asked_and_found_is_there_after_a_restart(reopen: Reopen) -> No
     with reopen().writing() as connection:
         [open_one] = evaluations.open_ones(connection)
         assert (open_one["evaluation"], open_one["models"], open_one["until"]) == (number, [0, 7], 160.0)
-        assert open_one["clients"]["a"] == {"samples": 20, "baseline": 4.0, "errors": {"0": 9.0, "7": 1.0}, "reason": None}
+        assert open_one["clients"]["a"] == {"samples": 20, "baseline": 4.0, "errors": {"0": 9.0, "7": 1.0}, "counts": None, "reason": None}
         evaluations.ended(connection, number, 170.0, "silent")
     with reopen().reading() as connection:
         assert evaluations.open_ones(connection) == []
