@@ -20,6 +20,7 @@ from bramble_client.machine import disk
 from bramble_protocol import BrambleError
 from bramble_protocol.fields import SENTENCE
 from bramble_protocol.mqtt.address import way
+from bramble_protocol.named_files import read_text, verifying
 
 if TYPE_CHECKING:
     from bramble_client.settings import ClientSettings
@@ -40,12 +41,7 @@ def read_token(path: Path) -> str:
     StartError
         If the file cannot be read, or does not hold one word.
     """
-    try:
-        words = path.read_text("utf-8").split()
-    except OSError as error:
-        raise StartError(f"--token-file: cannot read {path} ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise StartError(f"--token-file: {path} is not a text") from error
+    words = read_text(path, "--token-file", StartError).split()
     if len(words) != 1 or len(words[0]) > SENTENCE:
         raise StartError(f"--token-file: {path} must hold one token and nothing else")
     return words[0]
@@ -59,14 +55,7 @@ def tls_context(ca: Path | None) -> ssl.SSLContext:
     StartError
         If the certificate cannot be read.
     """
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except ssl.SSLError as error:
-        raise StartError(f"--ca: {ca} holds no certificate in PEM form") from error
-    except OSError as error:
-        raise StartError(f"--ca: cannot read {ca} ({error.strerror})") from error
-    context.sslsocket_class = TlsSocket
-    return context
+    return verifying(ca, "--ca", StartError, TlsSocket)
 
 
 class Authorities:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.named_files import read_text, verifying
 
 log = logging.getLogger(__name__)
 
@@ -122,12 +123,7 @@ def read_login(path: Path, setting: str) -> Login:
     BrokerError
         If the file cannot be read, or does not hold these two lines.
     """
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError as error:
-        raise BrokerError(f"{setting}: cannot read {path} ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise BrokerError(f"{setting}: {path} is not a text") from error
+    lines = read_text(path, setting, BrokerError).splitlines()
     if len(lines) != 2 or not all(lines):
         raise BrokerError(f"{setting}: {path} must hold the user on its first line, the password on its second, and nothing else")
     return Login(*lines)
@@ -153,11 +149,4 @@ def tls_context(ca: Path | None, setting: str) -> ssl.SSLContext:
     BrokerError
         If there is none in the file.
     """
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except ssl.SSLError as error:
-        raise BrokerError(f"{setting}: {ca} holds no certificate in PEM form") from error
-    except OSError as error:
-        raise BrokerError(f"{setting}: cannot read {ca} ({error.strerror})") from error
-    context.sslsocket_class = _Socket
-    return context
+    return verifying(ca, setting, BrokerError, _Socket)
