@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from bramble import terminal
 from bramble.api import Server
+from bramble.exit_codes import ExitCode
 from bramble.round import measures
 from bramble.settings import FleetSettings, ForgetSettings
 from bramble_protocol import VERSION
@@ -23,7 +24,7 @@ PATIENCE = 3
 """Sampling intervals after which a client's newest sample is no longer fresh."""
 REFUSED = 10
 """How many of those who knocked without a token are named."""
-SICK = 1
+SICK = ExitCode.FAILED
 """Exit code where a client needs looking after."""
 
 

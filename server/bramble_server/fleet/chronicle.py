@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bramble_protocol.health import NOW, Health
 
-EVENTS = 50
+EVENTS = 30
 """Events of one client that are kept, the newest."""
 LONGEST = 200
 """Characters of an event's words."""
