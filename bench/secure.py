@@ -31,11 +31,12 @@ MASKED = 100_000
 
 
 class Cost(NamedTuple):
-    """Of one round, a median; bytes and processor of one client."""
+    """Of one round, a median; bytes and processor of one client; processor of the server."""
 
     seconds: float
     size: float
     cpu: float
+    server: float
 
 
 def rounds(*flags: str, module: str) -> Cost:
@@ -45,11 +46,11 @@ def rounds(*flags: str, module: str) -> Cost:
         Counter(server.port) as counter,
         fleet(counter.url, CLIENTS, PROCESSES, module=module) as report,
     ):
-        took, before = [], 0
+        took, before, used = [], 0, 0.0
         for number in range(ROUNDS + 2):  # the first two warm everything up
             if number == 2:
                 report()
-                before = sum(counter.bytes.values())
+                before, used = sum(counter.bytes.values()), server.cpu()
             opened = server.api.start()["round"]
             wait_for(lambda: server.api.status()["running"] is None, "the end of a round")
             record = server.api.round(opened)
@@ -57,7 +58,7 @@ def rounds(*flags: str, module: str) -> Cost:
                 raise RuntimeError(f"round {opened}: {record['state']} with {record['updates']} updates: {record['reason']}")
             took.append(record["ended"] - record["started"])
         cpu = sum(seen.get("cpu", 0.0) for seen in report()) / ROUNDS / CLIENTS
-        return Cost(median(took[2:]), (sum(counter.bytes.values()) - before) / ROUNDS / CLIENTS, cpu)
+        return Cost(median(took[2:]), (sum(counter.bytes.values()) - before) / ROUNDS / CLIENTS, cpu, (server.cpu() - used) / ROUNDS)
 
 
 def dropping(phase: str) -> tuple[float, str]:
@@ -93,6 +94,8 @@ def main() -> list[Row]:
         Row("a secure round", 1000 * secure.seconds, "ms", ratio_of=about),
         Row("a secure round's time, beside a plain one's", secure.seconds / plain.seconds, limit=6, ratio_of=about),
         Row("a secure round's bytes, beside a plain one's", secure.size / plain.size, limit=1.3, ratio_of=f"{secure.size:,.0f} B a client"),
+        Row("processor of the server for a plain round", 1000 * plain.server, "ms", ratio_of=about),
+        Row("processor of the server for a secure round", 1000 * secure.server, "ms", ratio_of=about),
         Row("processor for a client's part in the cryptography", 1000 * secure.cpu, "ms", 15, about),
     ]
     for phase in PHASES:

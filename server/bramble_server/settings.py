@@ -354,6 +354,12 @@ class ServerSettings(RoundSettings):
             raise ValueError(f"--track {where}: {sentence}") from None
 
     @property
+    def rounds_go_by(self) -> dict[str, Any]:
+        """The discipline of rounds, as JSON can hold it, and whether they are secure."""
+        said = super().rounds_go_by
+        return {**said, "parameters": {**said["parameters"], "secure": True}} if self.secure else said
+
+    @property
     def models_to_keep(self) -> int:
         """How many models are kept: at least all that somebody may train from."""
         return max(self.keep_models, self.max_staleness + 1) if self.discipline == "asynchronous" else self.keep_models

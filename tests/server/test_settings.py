@@ -115,6 +115,10 @@ def test_a_malformed_duration_is_refused(given: str) -> None:
         ({"mode": "private", "min_updates": 1}, "--min-updates 1 would publish one client's weights as the model"),
         ({"mode": "private", "min_updates": "1", "min_clients": 5}, "in private mode say 2, or leave it at 3"),
         ({"mode": "private", "min_clients": 2}, "with two clients alone, say --min-updates 2"),
+        ({"secure": True, "evaluate_every": "10"}, "--evaluate-every has single clients tell what they find"),
+        ({"secure": True, "clients_per_round": 5, "over_selection": 1.5}, "--over-selection is of no use with --secure"),
+        ({"roll": Path("roll")}, "--roll is for secure rounds"),
+        ({"secure": True, "min_updates": 5, "min_clients": 4}, "--min-updates 5 is more than --min-clients 4"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused_with_the_remedy(given: dict[str, Any], sentence: str) -> None:

@@ -339,6 +339,13 @@ def test_the_page_has_which_selection_goes_with_what_as_the_server_refuses_it() 
         ({"strategy": "multikrum", "min_clients": 5, "mode": "private"}, None),
         ({"strategy": "rfa", "mode": "private"}, None),
         ({"track": ["climate.strategy=krum"]}, r"^track: climate.strategy: krum makes nothing"),
+        ({"secure": True, "strategy": "fedadam"}, None),
+        ({"secure": True, "strategy": "median"}, "^strategy: median needs more than a sum of updates"),
+        ({"secure": True, "strategy": "qfedavg"}, "^strategy: qfedavg needs more than a sum of updates"),
+        ({"secure": True, "strategy": "dp", "epsilon": 8.0}, "^strategy: dp needs more than a sum of updates"),
+        ({"secure": True, "codec": "delta-int8"}, "^codec: fedavg would be given a sum of masked words"),
+        ({"secure": True, "discipline": "asynchronous"}, "^secure: fedavg would be given a sum, and those who are in it"),
+        ({"secure": True, "clients_per_round": 5, "selection": "loss"}, "^selection: fedavg would be given clients by their loss"),
     ],
 )
 def test_what_does_not_combine_ends_a_server_before_it_starts(given: dict[str, Any], sentence: str | None) -> None:

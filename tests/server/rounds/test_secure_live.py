@@ -70,6 +70,7 @@ def test_the_next_model_is_the_mean_of_those_whose_words_came_whoever_leaves_in_
     assert record["metrics"] == pytest.approx(
         {"loss_before": 2.0, "loss_after": 1.0, "test_samples": 75.0, "test_error": 0.5, "test_baseline": 1.0}
     )
+    assert record["discipline"] == {"name": "synchronous", "parameters": {"secure": True}}
     parts = record["clients"]
     assert parts["pi-4"]["reason"] == "disconnected"
     assert {parts[name][what] for name in NAMES for what in ("samples", "loss_before", "loss_after", "test", "update_norm")} == {None}
@@ -104,6 +105,13 @@ def test_a_replayed_key_puts_out_who_sent_it_and_the_round_goes_on(server: Serve
     record = server.ended(pis[1].asked.round)
     assert (record["state"], record["updates"]) == ("committed", 3)
     assert "its part in the phase keys was refused" in record["clients"]["pi-1"]["reason"]
+
+
+def test_no_single_client_is_asked_to_try_models(server: ServerProcess, pis: list[SecurePi]) -> None:
+    status, answer, _ = server.request("POST", "/evaluations?models=0")
+    assert (status, answer["error"].startswith("task small is learnt by secure sums")) == (409, True)
+    for pi in pis[:3]:
+        pi.call("training_failed", {"round": pi.next("client_update")["round"], "reason": "no data"})
 
 
 def test_with_too_few_left_a_round_is_abandoned_and_not_opened(server: ServerProcess, pis: list[SecurePi]) -> None:
