@@ -6,6 +6,7 @@ as fast as this machine's.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -88,7 +89,7 @@ def masking_takes(clients: int) -> float:
 
 def main() -> list[Row]:
     plain, secure = rounds(module="bench.answering"), rounds("--secure", module="bench.secure_answering")
-    about = f"{CLIENTS} clients, {PARAMETERS:,} parameters, loopback, median of {ROUNDS}"
+    about = f"{CLIENTS} clients, {PARAMETERS:,} parameters, loopback, {ROUNDS} rounds, load {os.getloadavg()[0]:.0f}"
     rows = [
         Row("a plain round", 1000 * plain.seconds, "ms", ratio_of=about),
         Row("a secure round", 1000 * secure.seconds, "ms", ratio_of=about),
