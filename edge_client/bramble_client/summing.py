@@ -128,7 +128,7 @@ class Summing(Worker):
             log.error("a secure cannot be read: %s", error)
             return
         with self._changed:
-            known = next((one for one in self._rounds.values() if one.update.round == told.round and one.over is None), None)
+            known = next((one for one in self._rounds.values() if one.update.round == told.round), None)
             if known is None:
                 log.info("round %d: %s is asked for, and this client takes no part in it any more", told.round, told.phase)
                 return
@@ -138,14 +138,14 @@ class Summing(Worker):
     def over(self, number: int) -> None:
         """Take no more part in a round that goes on, or ended, without this client."""
         with self._changed:
-            for one in self._rounds.values():
+            for one in list(self._rounds.values()):
                 if one.update.round == number:
                     self._end(one, "the round is over")
 
     def forget(self) -> None:
         """Take no more part in anything: the connection ended, or everything begins anew."""
         with self._changed:
-            for one in self._rounds.values():
+            for one in list(self._rounds.values()):
                 self._end(one, "the connection ended, and who is gone from a secure round is gone for good")
 
     def masked(self, update: ClientUpdate, result: Result, wanted: Callable[[], bool]) -> Result:
@@ -162,7 +162,7 @@ class Summing(Worker):
         with self._changed:
             one = self._rounds.get(update.task)
             if one is None or one.update.secure != update.secure:
-                raise BrokenOff("broken off: a newer round came")
+                raise BrokenOff("broken off: this client takes no part in it any more")
             while not one.paired and one.over is None and wanted():
                 self._changed.wait(1.0)
             if not one.paired or one.over is not None:
@@ -233,4 +233,6 @@ class Summing(Worker):
         with self._changed:
             if one is not None and one.over is None:
                 one.over = why
+                if self._rounds.get(one.update.task) is one:  # with it goes its model
+                    del self._rounds[one.update.task]
                 self._changed.notify_all()
