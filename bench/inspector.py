@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import psutil  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Request, sync_playwright
 
 from bench import crowd
 from bench.table import Row
@@ -86,7 +86,10 @@ def _sizes(page: Page) -> dict[str, int]:
     found: dict[str, int] = {}
 
     def note(request: Request) -> None:
-        sizes = request.sizes()
+        try:
+            sizes = request.sizes()
+        except Error:  # the page was closed meanwhile
+            return
         found[f"{request.url} {len(found)}"] = sizes["responseBodySize"] + sizes["responseHeadersSize"]
 
     page.on("requestfinished", note)
