@@ -37,7 +37,7 @@ def _row(cell: Repeats, clean: float) -> Row:
         context.append(f"the backdoor opens {cell.reached} of the way")
     if shut := statistics.mean(cell.of("quarantined")):
         context.append(f"{shut:.1f} clients in quarantine at the end")
-    return Row(f"{_named(cell.cell.values)}: held-out error", statistics.mean(dearer), "% more", ratio_of="; ".join(context))
+    return Row(f"{_named(cell.cell.values)}: held-out error", round(statistics.mean(dearer), 6), "% more", ratio_of="; ".join(context))
 
 
 def _named(values: Mapping[str, Any]) -> str:
