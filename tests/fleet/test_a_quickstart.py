@@ -5,9 +5,11 @@ They are given back as they were, for the deployments that come after it.
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,3 +98,36 @@ def test_five_commands_lead_to_a_round_of_three_hosts(untouched_after: Fleet, wh
     finally:
         quickstart.terminate()
         assert quickstart.wait(20) == 0, (tmp_path / "said").read_text()
+
+
+@pytest.fixture
+def installed(untouched_after: Fleet, tmp_path: Path) -> Host:
+    """A host on which somebody installed the server as the manual says, but for an index."""
+    host, target, pool = untouched_after["pi-1"], find("server", "cp311-x86_64"), cache() / "wheelhouse" / "pool"
+    wanted = {*locks.read("server", target), *locks.read("client", find("client", "cp311-x86_64"))}
+    fetch(sorted(wanted), target, pool)
+    made = f"from pathlib import Path; from bramble.quickstart import own_wheel; own_wheel.wheel(Path({str(tmp_path / 'own')!r}))"
+    subprocess.run([BRAMBLE.with_name("python"), "-c", made], check=True)
+    files = [*(pool / wheel.file for wheel in wanted), *(tmp_path / "own").iterdir()]
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
+        for file in files:
+            archive.add(file, file.name)
+    host.run("mkdir /root/wheels && tar -x -C /root/wheels", stdin=packed.getvalue(), timeout=300)
+    pip = "/opt/own/bin/python $(ls /root/wheels/pip-*.whl)/pip install --quiet --no-index --find-links /root/wheels"
+    host.run(f"python3 -m venv --without-pip /opt/own && {pip} 'bramble-fl[server,signing]'", timeout=300)
+    return host
+
+
+def test_the_server_is_a_service_that_goes_on_and_comes_back_after_a_reboot(installed: Host) -> None:
+    bramble, unit = "/opt/own/bin/python -m bramble", "bramble-server.service"
+    given = f"--service --address {installed.address} --clients pi-1,pi-2 --sensors mock --mode evaluation --task climate --dir /root/fleet"
+    installed.run(f"systemd-run --quiet --unit=quickstart --working-directory=/root {bramble} quickstart {given}")
+    until(lambda: "goes on after Ctrl-C" in installed.journal("quickstart"), "quickstart to say what is to be pasted", 120)
+    assert installed.active(unit)
+    installed.run("systemctl stop quickstart")
+    look = f"{bramble} round list --config /root/fleet/fleet.toml"
+    assert installed.run(look).stdout.startswith("no round yet"), "it serves, over TLS, without quickstart"
+    installed.reboot()
+    until(lambda: installed.active(unit), "the server to be back", 90)
+    installed.run(look)
