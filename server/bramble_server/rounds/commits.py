@@ -100,12 +100,6 @@ class Commits:
             told = self.quarantine.out[client]
             log.warning("task %s: %s is asked no more: it %s; bramble client release %s lets it back", self._task, client, told, client)
 
-    def _after(self, open_round: OpenRound, base: Model, model: Model) -> Quarantine:
-        if not self.quarantine.after or not (weights := open_round.weights):
-            return self.quarantine
-        step, parts = length(model.weights, base.weights), open_round.parts()
-        return self.quarantine.judged(model.round, parts, pulls(parts, weights, step))
-
     def _write_quarantine(self, connection: Connection, after: Quarantine) -> None:
         if after != self.quarantine:
             meta.put(connection, _QUARANTINE, {**meta.get(connection, _QUARANTINE, {}), self._task: after.to_json()})
@@ -176,7 +170,9 @@ class Commits:
 
         def write(connection: Connection) -> None:
             nonlocal after
-            after = self._after(open_round, base, model)
+            if self.quarantine.after and (weights := open_round.weights):
+                parts, step = open_round.parts(), length(model.weights, base.weights)
+                after = self.quarantine.judged(model.round, parts, pulls(parts, weights, step))
             self._write_quarantine(connection, after)
             change.write(connection)
             self.ledger.write(connection, release)

@@ -53,7 +53,7 @@ def test_a_liar_is_asked_no_more_until_it_is_let_back(tmp_path: Path, capfd: pyt
         server.logged("liar is asked no more: it offended in 2 rounds more than not")
         why = server.api.client("liar")["wrong"][0]
         assert why["kind"] == "quarantined"
-        assert "went against the others' (cosine -0." in why["text"]
+        assert "went against the others' (cosine -" in why["text"]
         assert "% of that round's way back" in why["text"]
         assert "is in quarantine" in server.api.updates()["liar"]["not_asked"]
         server.kill()
@@ -72,4 +72,4 @@ def test_a_liar_is_asked_no_more_until_it_is_let_back(tmp_path: Path, capfd: pyt
         with pytest.raises(ServerRefused, match="liar is not in quarantine for task small; nobody is") as refused:
             server.api.release("liar")
         assert refused.value.status == 404
-        assert server.api.audit()["changes"][1]["what"] == "POST /clients/liar/release"
+        assert ("POST /clients/liar/release", 200) in [(each["what"], each["status"]) for each in server.api.audit()["changes"]]
