@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -222,7 +223,7 @@ class Handlers:
         if client is None:
             return {"accepted": nothing, "reason": "this connection was replaced by a newer one"}
         if event != "event":
-            self._registry.chronicle.came(client.id, event, payload)
+            self._registry.chronicle.came(client.id, event, size_of(payload))
         try:
             if len(payload) != 1:
                 raise BrambleError(f"{event}: expected one object, got {len(payload)} arguments")
@@ -240,3 +241,18 @@ class Handlers:
             sentence = f"its {event} failed; nothing else is affected"
             self._limited_log.about(client.id, sentence, logging.ERROR, address=client.address, error=error)
             return UNANSWERED
+
+
+def size_of(payload: Any) -> int:
+    """Return how many bytes a message takes: attachments as they are, anything else as JSON."""
+    attached = 0
+
+    def length(value: Any) -> Any:
+        nonlocal attached
+        attached += memoryview(value).nbytes
+        return None
+
+    try:
+        return len(json.dumps(payload, default=length, separators=(",", ":"), ensure_ascii=False)) + attached
+    except (TypeError, ValueError, RecursionError):
+        return attached  # what is no message of the contract is refused beside this

@@ -7,6 +7,7 @@ import pytest
 from bramble_protocol.health import Health
 from bramble_server.fleet.chronicle import EVENTS, EVERY, POINTS, Chronicle
 from bramble_server.fleet.registry import Registry
+from bramble_server.transport.handlers import size_of
 from tests.server.fleet.test_registry import hello
 
 T0 = 1_700_000_000.0
@@ -47,7 +48,7 @@ def test_the_log_is_bounded_and_says_nothing_twice_in_a_row() -> None:
 def test_what_came_is_counted_by_kind_with_its_attachments(payload: object, size: int) -> None:
     kept = Chronicle()
     for _ in range(2):
-        kept.came("attic", "health", payload)
+        kept.came("attic", "health", size_of(payload))
     assert kept.to_json("attic")["came"] == {"health": {"messages": 2, "bytes": 2 * size}}
 
 
