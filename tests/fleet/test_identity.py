@@ -13,39 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.constants import DEFAULT_VAULT_IDENTITY
 from ansible.errors import AnsibleActionFail
-from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.bramble.fleet.plugins.plugin_utils.identity import (
     authority,
     certificates,
-    enrolment,
     fleet,
     graph_key,
     server_certificate,
     tokens,
 )
-from ansible_collections.bramble.fleet.plugins.plugin_utils.identity.vault import Vault
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bramble_protocol import signatures
-from bramble_protocol.secure.roll import Identity, Roll
-
-NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
-NAMES = ["hub", "192.168.1.10", "localhost"]
-
-
-def vault(folder: Path, password: bytes | None = b"open sesame", dry: bool = False) -> Any:
-    secrets = [] if password is None else [(DEFAULT_VAULT_IDENTITY, VaultSecret(password))]
-    return Vault(folder, VaultLib(secrets), dry)
-
-
-def make(
-    files: Any, names: list[str] = NAMES, now: dt.datetime = NOW, ca: bool = False, certificate: bool = False, replace: bool = False
-) -> tuple[Any, Any]:
-    made = authority.authority(files, now, ca, replace)
-    return made, server_certificate.server_certificate(files, made, names, now, certificate)
+from tests.fleet.vaults import NAMES, NOW, make, vault
 
 
 def shown(ca: Any, server: Any, ours: dict[str, str], signer: bytes = b"") -> Any:
@@ -379,31 +360,3 @@ def test_the_key_that_signs_graphs_is_made_once_and_signs_as_the_command_does(tm
     Ed25519PublicKey.from_public_bytes(raw).verify(signed, signatures.message(hashlib.sha256(b"a graph").hexdigest()))
     with pytest.raises(AnsibleActionFail, match=r"the graph .*missing cannot be read on the controller"):
         graph_key.signature(key, tmp_path / "missing")
-
-
-def test_clients_keys_for_secure_sums_last_and_are_on_a_roll_that_clients_read(tmp_path: Path) -> None:
-    files = vault(tmp_path)
-    ca, _ = make(files)
-    keys = enrolment.client_keys(files, ["attic", "cellar"])
-    assert (tmp_path / "clients.yml").read_bytes().startswith(b"$ANSIBLE_VAULT")
-    text = enrolment.roll(files, ca, keys)
-    again = vault(tmp_path)
-    assert enrolment.client_keys(again, ["cellar", "attic"]) == keys
-    assert enrolment.roll(again, ca, keys) == text
-    assert again.changed == [], "running it again changes nothing"
-    (tmp_path / "identity.key").write_text(keys["attic"])
-    roll = Roll.read(tmp_path / "roll", tmp_path / "ca.crt")
-    assert set(roll.keys) == {"attic", "cellar"}
-    assert Identity.read(tmp_path / "identity.key").public == roll.keys["attic"]
-    more = enrolment.client_keys(again, ["attic", "roof"])
-    assert more["attic"] == keys["attic"]
-    assert "cellar" not in enrolment.roll(again, ca, more)
-    other, _ = make(again, replace=True)
-    assert enrolment.roll(again, other, more) != text, "another authority signs it anew"
-    assert set(Roll.read(tmp_path / "roll", tmp_path / "ca.crt").keys) == {"attic", "roof"}
-
-
-def test_a_damaged_file_of_clients_keys_is_not_made_anew_unasked(tmp_path: Path) -> None:
-    (tmp_path / "clients.yml").write_text("attic: not a key")
-    with pytest.raises(AnsibleActionFail, match=r"clients\.yml is damaged"):
-        enrolment.client_keys(vault(tmp_path), ["attic"])

@@ -64,7 +64,7 @@ class Coordinator:
         limited_log = RateLimitedLog(clock)
         self._shared = Shared(store, archive, registry, downlink, loop, metrics, clock, limited_log, self._endings, self._changed)
         self._tracks = Tracks(Track(foundation, self._shared) for foundation in foundations)
-        self._updates = Updates(self._tracks)
+        self._updates = Updates(self._tracks, self._put)
         self._deployments = Deployments(self._tracks, self._shared)
         self.evaluations = Evaluations(self._tracks, self._shared, self._writer)
         """What clients are asked to try without training."""
@@ -267,6 +267,13 @@ class Coordinator:
             raise RefusedError("private mode", reason)
 
     # What concerns all
+
+    def _put(self, delivered: list[tuple[machine.Update, Delivery]]) -> bool:
+        theirs: dict[Track, list[tuple[machine.Update, Delivery]]] = {}
+        for event, delivery in delivered:
+            theirs.setdefault(self._tracks.of(event.round), []).append((event, delivery))
+        # rounds of several tasks that end together would want the same number for the next
+        return all([track.put_aside(its, alone=len(theirs) == 1) for track, its in theirs.items()])
 
     def _taken(self, event: machine.Update, delivery: Delivery, reply: Reply) -> None:
         track = self._tracks.of(event.round)

@@ -1,9 +1,10 @@
-"""Where clients' updates are put, those of one moment together, before anybody hears that they were taken."""
+"""How long clients' updates wait for others before they are put aside, those of one moment together, and what follows that."""
 
 from __future__ import annotations
 
-from bramble_protocol.messages import Delivery
-from bramble_server.rounds import machine
+from collections.abc import Callable
+from typing import Any
+
 from bramble_server.rounds.track import Track
 from bramble_server.rounds.tracks import Tracks
 
@@ -12,10 +13,16 @@ SHORT = 1 << 20
 
 
 class Updates:
-    """Puts each into the file of the open round that it is for, see :class:`bramble_server.rounds.writer.Shelf`."""
+    """Those of all tasks, see :class:`bramble_server.rounds.writer.Shelf`.
 
-    def __init__(self, tracks: Tracks) -> None:
-        self._tracks = tracks
+    Parameters
+    ----------
+    put
+        Writes them down; returns whether all are on the disk.
+    """
+
+    def __init__(self, tracks: Tracks, put: Callable[[list[Any]], bool]) -> None:
+        self._tracks, self.put = tracks, put
 
     def awaits(self, count: int) -> bool:
         """Whether open rounds wait for more than so many updates that take little time to come."""
@@ -24,14 +31,6 @@ class Updates:
     def foresee(self, count: int) -> None:
         """Have each task choose what follows its round, if so many updates may be its last."""
         self._tracks.each(lambda track: track.foresee(count))
-
-    def put(self, delivered: list[tuple[machine.Update, Delivery]]) -> bool:
-        """Write them down; return whether all are on the disk."""
-        theirs: dict[Track, list[tuple[machine.Update, Delivery]]] = {}
-        for event, delivery in delivered:
-            theirs.setdefault(self._tracks.of(event.round), []).append((event, delivery))
-        # rounds of several tasks that end together would want the same number for the next
-        return all([track.put_aside(its, alone=len(theirs) == 1) for track, its in theirs.items()])
 
     def secure(self) -> None:
         """Bring onto the disk what came into no commit."""

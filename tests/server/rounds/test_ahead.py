@@ -66,7 +66,7 @@ def test_rounds_that_follow_one_another_take_one_transaction_and_one_visit_each(
     monkeypatch.setattr(Threads, "offload", counted)
     monkeypatch.setattr(Store, "sync", lambda self, again: (syncs.append(again), sync(self, again)))
     office.deliver("b", 1)
-    assert (running(office), visits, len(commits), syncs) == (2, ["put"], 1, [])
+    assert (running(office), visits, len(commits), syncs) == (2, ["_put"], 1, [])
     assert (office.record(1)["state"], office.record(2)["state"]) == ("committed", "running")
     answered(office, 2, 5.0)
     answered(office, 3, 7.0)
