@@ -248,8 +248,10 @@ def token(
     add: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Put the line into this token file; without it, the line goes to stderr.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the secret and the line as JSON, for programs.")] = False,
 ) -> None:
     """Make a token. The secret goes to stdout, and its hash into the server's --tokens file, which holds nothing else."""
+    from bramble import terminal
     from bramble_server.fleet import tokenfile
     from bramble_server.fleet.tokens import client_entry, http_entry, new_token
 
@@ -259,9 +261,9 @@ def token(
     entry = http_entry(name, hashed, scope or ["operate"]) if http else client_entry(name, hashed)
     if add is not None:
         tokenfile.add(add, entry)
-    else:
+    elif not as_json:
         typer.echo(entry, err=True)
-    typer.echo(secret)
+    terminal.tell(as_json, {"name": name, "token": secret, "line": entry, "file": add and str(add)}, secret)
 
 
 @inspector.command("password")

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from bramble import terminal
 from bramble.settings import ExperimentSettings, SimulateSettings
 from bramble.side_by_side import SideBySide
 from bramble.simulation import grid, report, results
@@ -30,7 +31,7 @@ def run(settings: ExperimentSettings) -> int:
     BrambleError
         If it cannot begin, or a simulation cannot go on; what was run is kept.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=settings.as_json)
     try:
         experiment, cells, words = played(settings, console)
     except KeyboardInterrupt:
@@ -38,8 +39,9 @@ def run(settings: ExperimentSettings) -> int:
         return 130
     folder = place(settings)
     console.print()
-    for written in report.write(experiment, cells, folder, words):
-        console.print(str(written), soft_wrap=True)
+    written = [str(path) for path in report.write(experiment, cells, folder, words)]
+    told = {"title": experiment.title, "folder": str(folder), "written": written, "runs": list(report.rows(cells))}
+    terminal.tell(settings.as_json, told, *written)
     if not (folder / "curves.png").exists():
         console.print("No curves were drawn: that takes pip install 'bramble-fl[simulation]'", soft_wrap=True)
     return 0

@@ -104,7 +104,13 @@ class SideBySideSettings(RoundSettings):
     generate: int | None = Field(None, ge=1, le=10_000, description="Readings that clients take before each round (evaluation mode).")
 
 
-class ExperimentSettings(WorkersSettings, ReachSettings):
+class OutputSettings(BaseSettings):
+    """How a command says what it found."""
+
+    as_json: bool = Field(False, description="Print JSON instead of lines.", json_schema_extra={"flags": "--json"})
+
+
+class ExperimentSettings(OutputSettings, WorkersSettings, ReachSettings):
     """Run a grid of simulations from one file, and write a report. Each has several seeds, and it a table, curves and how to repeat it.
 
     What was run is kept: after Ctrl-C, or with values added to the grid, the same command runs what is left.
@@ -151,12 +157,6 @@ class PrivacyPlanSettings(BaseSettings):
         True, description="Whether to simulate it, which takes minutes.", json_schema_extra={"flags": "--simulate/--no-simulate"}
     )
     as_json: bool = Field(False, description="Print JSON on stdout.", json_schema_extra={"flags": "--json"})
-
-
-class OutputSettings(BaseSettings):
-    """How a command says what it found."""
-
-    as_json: bool = Field(False, description="Print JSON instead of lines.", json_schema_extra={"flags": "--json"})
 
 
 class OperatorSettings(OutputSettings, ReachSettings):

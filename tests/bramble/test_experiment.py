@@ -102,6 +102,10 @@ def test_what_was_run_is_kept_and_what_is_new_is_run(ran: tuple[Path, Path], cap
     svg = (folder / "curves.svg").read_bytes()
     bramble(file, "--out", folder)
     assert capfd.readouterr().out.count("(kept)") == 4
+    bramble(file, "--out", folder, "--json")
+    told = capfd.readouterr()
+    assert told.err.count("(kept)") == 4
+    assert {str(run["seed"]): run["digest"] for run in json.loads(told.out)["runs"] if run["cell"] == "fedavg"} == before
     assert (folder / "curves.svg").read_bytes() == svg
     file.write_text(SMALL.replace("[1, 2]", "[1, 2, 3]"))
     bramble(file, "--out", folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,38 @@ def test_selftest_passes_and_fails(tmp_path: Path) -> None:
     script = tmp_path / "faults.toml"
     script.write_text('[[fault]]\nkind = "permission"\n')
     assert "add the user to the group i2c" in run("selftest", "--sensors", "mock", "--faults", str(script), code=1)
+
+
+class TestForPrograms:
+    """What ``--json`` says."""
+
+    def test_each_driver_with_addresses_channels_and_if_asked_options(self) -> None:
+        listed = {row["name"]: row for row in json.loads(run("list", "--json"))}
+        assert list(listed) == catalogue.names()
+        assert listed["bme280"]["addresses"] == [0x76, 0x77]
+        assert "options" not in listed["bme280"]
+        assert all({"name", "default", "values", "meaning"} == set(item) for row in json.loads(run("list", "--options", "--json"))
+                   for item in row.get("options", []))  # fmt: skip
+
+    def test_what_a_scan_found_and_nothing_else(self, tmp_path: Path) -> None:
+        (found,) = json.loads(run("scan", "--sensors", "mock", "--json"))["bus"]
+        assert (found["address"], found["drivers"]) == (0x76, ["bme280"])
+
+    def test_each_reading_and_none_where_there_is_none(self, tmp_path: Path) -> None:
+        readings = json.loads(run("read", "--sensors", "mock", "--json"))
+        assert {reading["channel"] for reading in readings} == {"temperature", "pressure", "humidity"}
+        assert all(isinstance(reading["value"], float) and reading["quality"] == "good" for reading in readings)
+        script = tmp_path / "faults.toml"
+        script.write_text('[[fault]]\nkind = "unplug"\nseconds = 100\n')
+        missing = json.loads(run("read", "--sensors", "mock", "--faults", str(script), "--json", code=1))
+        assert {reading["value"] for reading in missing} == {None}
+
+    def test_a_line_for_each_look(self) -> None:
+        lines = run("watch", "--sensors", "mock", "--every", "0", "--count", "3", "--json").splitlines()
+        assert len(lines) == 3
+        assert all(json.loads(line)["latest"] for line in lines)
+
+    def test_each_check(self) -> None:
+        checks = json.loads(run("selftest", "--sensors", "mock", "--json"))
+        assert {check["sensor"] for check in checks} == {"bme280"}
+        assert all(check["passed"] and check["note"] for check in checks)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tomllib
@@ -70,6 +71,13 @@ def test_the_command_adds_and_says_only_the_secret(path: Path) -> None:
     assert Tokens(path).client("kitchen", result.stdout.strip())
     assert result.stderr == ""
     assert tomllib.loads(path.read_text())["clients"]["kitchen"].startswith("sha256:")
+
+
+def test_as_json_it_says_secret_and_line_once() -> None:
+    result = CliRunner().invoke(cli.app, ["token", "me", "--http", "--scope", "read", "--json"])
+    found = json.loads(result.stdout)
+    assert found["line"] == http_entry("me", hash_of(found["token"]), ["read"])
+    assert (found["name"], found["file"], result.stderr) == ("me", None, "")
 
 
 @pytest.mark.parametrize("name", ["Bad Name", "", "-x", "ü", 'a"b', "a\nb"])
