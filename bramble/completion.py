@@ -29,11 +29,14 @@ def of(values: object) -> Callable[[typer.Context, str], list[str]] | None:
     literal = get_args(values) if source is None else ()
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        logging.disable(logging.CRITICAL)  # it would be said in the middle of the line that is typed
         try:
             found = source(ctx) if source else literal
             return [text for value in found if (text := str(value)).startswith(incomplete)]
         except (BrambleError, ImportError):  # a shell has no place for a sentence; the command itself says it
             return []
+        finally:
+            logging.disable(logging.NOTSET)
 
     return complete if source or literal else None
 
@@ -61,7 +64,6 @@ def _server(ctx: typer.Context) -> Any:
     from bramble.api import Server
     from bramble.settings import OperatorSettings
 
-    logging.disable(logging.CRITICAL)  # it would be said in the middle of the line that is typed
     given = {name: ctx.params.get(name) for name in ReachSettings.model_fields}
     settings = flags.load(OperatorSettings, "fleet", given, ctx.params.get("config"))
     return Server.of(settings.model_copy(update={"timeout": PATIENCE_S}))

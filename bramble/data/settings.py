@@ -53,5 +53,5 @@ class ExportSettings(OperatorSettings):
     It has a column time in UTC, and one a channel in its unit; in private mode there is none.
     """
 
-    client: str = Field(description="Its id.", json_schema_extra={"values": "clients"})
+    client: str = Field(description="Whose readings, by its id.", json_schema_extra={"values": "clients"})
     output: Path = Field(Path("readings.csv"), description="The file; one that is there is not replaced.")

@@ -17,8 +17,10 @@ ENOUGH = 1 << 22
 """Bytes that came in since, below which there is little to give back."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Options of glibc's ``mallopt``."""
-KEPT, LARGEST = 1 << 28, 1 << 25
-"""Bytes that may be free at the end of the heap, and of the largest array that is taken from there: the most that glibc allows."""
+KEPT, LARGEST = 1 << 28, 1 << 23
+"""Bytes that may be free at the end of the heap, and of the largest array that is taken from there: a larger one would leave a hole
+that only as large a one fills, and a crowd's messages of that size would take more than they need.
+"""
 
 
 def start(loop: Loop, traffic: Traffic) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("tensorflow", reason="exporting needs TensorFlow; run: make test-authoring")
+
 from tests.pasted import ROOT, paste
 from tests.steps import like, steps
 

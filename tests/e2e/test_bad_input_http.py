@@ -56,7 +56,7 @@ QUERIES = {
     "/data/all?limit=1&limit=2": "limit: given 2 times",
     "/data/all?client=../etc": "client: expected a client id such as pi-kitchen",
     "/data/all?client=a'--": "client: expected a client id such as pi-kitchen",
-    "/data/all?limti=1": "limti: not a parameter of /data/all; it knows client, format, limit, order, since",
+    "/data/all?limti=1": "limti: not a parameter of /data/all; it knows client, format, limit, order, points, since",
     "/rounds?since=-1": "since: expected an integer from 0",
     "/rounds?limit=1001": "limit: expected an integer from 1 to 1000",
     "/rounds?clients=yes": "clients: expected 0 or 1",

@@ -58,7 +58,7 @@ def test_the_parts_of_a_client_are_workers_and_each_ends_when_it_is_asked_to(con
         agent.start()
         assert agent._link.wait_up(30 if connected else 0) is connected
         assert agent.hangs() is None
-        assert {worker.name for worker in agent._workers} == {"training", "forecaster", "cycles", "courier", "link", "reporter"}
+        assert {worker.name for worker in agent._workers} == {"training", "forecaster", "cycles", "courier", "link", "reporter", "summing"}
         for worker in agent._workers:
             assert isinstance(worker, Worker)
             assert worker.stop(60), worker.name

@@ -73,7 +73,7 @@ def test_the_history_says_how_each_round_went_and_who_was_left_out_why() -> None
 def test_a_round_that_is_not_there_is_said_with_those_that_are(number: str) -> None:
     shown = repr(progress.said(snapshot(entry(6), entry(7)), number))
     assert "There is no round" in shown
-    assert "there are 6 to 7" in shown
+    assert "the newest is 7" in shown
     assert progress.clients(snapshot(entry(6)), number) is None
 
 

@@ -119,8 +119,10 @@ def test_a_graph_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
 
 def test_an_unknown_task_is_refused_with_the_known_ones() -> None:
     known = ", ".join(sorted(tasks.TASKS))
-    with pytest.raises(tasks.TaskError, match=rf"task: 'climte' is not one of {known}; for a graph of your own, give the path"):
+    with pytest.raises(tasks.TaskError, match=rf"task: 'climte' is not one of {known}, did you mean 'climate'\?$"):
         tasks.load("climte")
+    with pytest.raises(tasks.TaskError, match=rf"task: 'power' is not one of {known}; for a graph of your own, give the path"):
+        tasks.load("power")
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
