@@ -229,6 +229,7 @@ class Controller:
         copy = self._fleet.folder / name
         packages = ("bramble", "protocol", "server", "edge_client", "inspector")
         keep = ("ansible", "deploy", "systemd", *packages, "pyproject.toml", "README.md", "LICENSE")
+        shutil.rmtree(copy, ignore_errors=True)  # a test's first try may have made it
         copy.mkdir()
         for part in keep:
             if (source / part).is_dir():

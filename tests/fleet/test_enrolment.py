@@ -38,3 +38,11 @@ def test_a_damaged_file_of_clients_keys_is_not_made_anew_unasked(tmp_path: Path)
     (tmp_path / "clients.yml").write_text("attic: not a key")
     with pytest.raises(AnsibleActionFail, match=r"clients\.yml is damaged"):
         enrolment.client_keys(vault(tmp_path), ["attic"])
+
+
+def test_a_name_as_ansible_has_it_is_written_as_any_other(tmp_path: Path) -> None:
+    class Tagged(str):
+        """What a variable of a play is: a text, and where it comes from."""
+
+    enrolment.client_keys(vault(tmp_path), [Tagged("attic")])
+    assert list(enrolment.client_keys(vault(tmp_path), ["attic"])) == ["attic"]

@@ -26,7 +26,10 @@ def client_keys(vault: Vault, clients: Iterable[str], renew: bool = False) -> di
     """Return the key of each client as PEM; that of a client which is no longer there is forgotten."""
     text = vault.private(FILE)
     before = _read(vault, text) if text else {}
-    after = {client: (not renew and before.get(client)) or pem(Ed25519PrivateKey.generate()).decode() for client in sorted(set(clients))}
+    after = {
+        client: (not renew and before.get(client)) or pem(Ed25519PrivateKey.generate()).decode()
+        for client in sorted({str(client) for client in clients})
+    }
     if after != before:
         vault.write(FILE, yaml.safe_dump(after).encode(), private=True)
     return after
