@@ -49,7 +49,7 @@ def test_variables_of_somebody_elses_are_left_alone() -> None:
         ({"client_labels": {"empty": 1}}, ["value of client_labels must be a list, got {'empty': 1}"]),
         (
             {"identity_renew": ["tokens", "everything"]},
-            ["value of identity_renew must be one or more of: authority, ca, certificate, graphs, tokens. Got no match for"],
+            ["value of identity_renew must be one or more of: authority, ca, certificate, clients, graphs, tokens. Got no match for"],
         ),
         ({"client_gpio": "yes"}, ["value of client_gpio must be true or false, got the text: yes"]),
         ({"client_instances": "pi-3a"}, ["value of client_instances must be a list, got the text: pi-3a; -e takes it as"]),
