@@ -112,7 +112,7 @@ class RoundSettings(BaseSettings):
         None, ge=0, le=2**31 - 1, description="Of all that is drawn, cohorts and shuffles, instead of the task's own number."
     )
     quarantine: int = Field(
-        5,
+        0,
         ge=0,
         le=1000,
         description="Ask a client no more whose updates were unlike the others' in so many rounds more than not, until an operator lets it "
