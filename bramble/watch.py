@@ -184,7 +184,7 @@ class Watch:
                     left.add(name)
             elif reasons.spared(reason):
                 left.add(name)
-            elif reasons.too_little(reason) or reasons.not_now(reason):
+            elif reasons.too_little(reason) or reasons.not_now(reason) or reasons.of_secrecy(reason):
                 found.notes.append(f"{name} did not train: {reason}")
             elif reasons.silent(reason) and name not in self._silent:
                 self._silent.add(name)
@@ -201,6 +201,10 @@ class Watch:
             return None
         number, reason = record["round"], record["reason"] or f"it did not end within {self._within:g} s"
         sentence = f"round {number} was {'abandoned' if record['state'] != 'running' else 'not finished'}: {reason}"
+        kept = [part["reason"] for part in record["clients"].values() if part["reason"] and reasons.of_secrecy(part["reason"])]
+        if kept:
+            found.notes.append(f"{sentence}; {len(kept)} clients told nothing: {kept[0]}")
+            return None
         if any(before["state"] == "committed" for before in self._before(number)) or reasons.of_server(reason):
             return sentence
         found.notes.append(f"{sentence}; nor was there any committed among the {BEFORE} rounds before")

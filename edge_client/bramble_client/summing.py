@@ -17,6 +17,7 @@ from bramble_client.worker import Worker
 from bramble_protocol import BrambleError
 from bramble_protocol.features import FEATURES, SECURE
 from bramble_protocol.messages import ClientUpdate, MaskedComplete, SecureSaid, SecureTold
+from bramble_protocol.reasons import ALONE
 
 if TYPE_CHECKING:
     from bramble_client.settings import ClientSettings
@@ -104,7 +105,7 @@ class Summing(Worker):
     def ask(self, update: ClientUpdate) -> str | None:
         """Begin its part in a round that is asked for, if that is a secure one; return why it does not take part. Does not block."""
         if update.secure is None:
-            return "this client sends its updates in secure sums alone (--secure): have the server ask for one" if self._only else None
+            return f"this client sends its updates {ALONE} (--secure): have the server ask for one" if self._only else None
         with self._changed:
             former = self._rounds.get(update.task)
             if former is not None and former.update.secure == update.secure:

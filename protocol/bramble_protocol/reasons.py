@@ -10,6 +10,10 @@ GONE = "disconnected"
 """Reason of a client whose connection ended in the round."""
 LATE = "no answer before the deadline"
 """Reason of a client that was there and silent."""
+FEW = "too few for a secure sum: "
+"""How the reason begins of a client that takes no part in a sum of so few."""
+ALONE = "in secure sums alone"
+"""What is in the reason of a client that takes no part in a round whose updates somebody could read."""
 SPARED = "enough others had answered"
 """Reason of a client that was asked to spare, and was not needed."""
 LEFT_OUT = "left out: "
@@ -41,6 +45,11 @@ def silent(reason: str) -> bool:
 def spared(reason: str) -> bool:
     """Whether a client was asked to spare, and was not needed: that says nothing of it."""
     return reason == SPARED
+
+
+def of_secrecy(reason: str) -> bool:
+    """Whether a client tells nothing to so few, or in the open, as while a fleet goes over to secure sums or back: nobody's fault."""
+    return reason.startswith(FEW) or ALONE in reason
 
 
 def left_out(reason: str) -> bool:

@@ -137,6 +137,26 @@ def test_one_whose_owner_does_not_let_it_train_now_is_no_wrong_release(server: S
     assert watch(server, "pi-1", "pi-2") == Finding(1, notes=[f"pi-1 did not train: {resting}"])
 
 
+SECRETIVE = (
+    f"{reasons.FEW}2 clients would be in it, and this one wants 3",
+    f"this client sends its updates {reasons.ALONE} (--secure): have the server ask for one",
+)
+
+
+@pytest.mark.parametrize("said", SECRETIVE, ids=["too few", "in the open"])
+def test_a_fleet_that_goes_over_to_secure_sums_or_back_holds_it_against_nobody(
+    server: ServerProcess, clients: list[Client], said: str
+) -> None:
+    clients += [Client(server, "pi-1"), Client(server, "pi-2")]
+    assert watch(server) == Finding(1), "it learnt before"
+    for client in clients:
+        client.answer = said
+    found = watch(server, "pi-1", "pi-2")
+    assert (found.failed, sorted(found.notes)[:2]) == ({}, [f"{name} did not train: {said}" for name in ("pi-1", "pi-2")])
+    (note,) = watch(server).notes
+    assert note.endswith(f"2 clients told nothing: {said}")
+
+
 def test_a_sensor_that_was_broken_before_is_not_held_against_a_release(server: ServerProcess, clients: list[Client]) -> None:
     clients += [Client(server, "pi-1", DOUBT), Client(server, "pi-2")]
     for _ in range(3):

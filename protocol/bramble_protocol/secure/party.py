@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bramble_protocol.errors import ProtocolError
+from bramble_protocol.reasons import FEW
 from bramble_protocol.secure import masking, sharing
 from bramble_protocol.secure.fixed import Words
 from bramble_protocol.secure.neighbours import digest, ring, threshold
@@ -89,7 +90,7 @@ class Party:
         if self._peers:
             raise ProtocolError("secure sum: the keys of this round came before")
         if len(said) < self.least:
-            raise ProtocolError(f"secure sum: {len(said)} clients would be in it, and this one wants {self.least}")
+            raise ProtocolError(f"{FEW}{len(said)} clients would be in it, and this one wants {self.least}")
         if said.get(self.me) != self.keys():
             raise ProtocolError("secure sum: the keys of this client are not those that it sent")
         if len({data[:KEYS] for data in said.values()}) < len(said):

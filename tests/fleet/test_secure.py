@@ -1,0 +1,36 @@
+"""Secure sums by one variable: the play brings each client its own key and the roll, and a booted fleet learns by sums alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.fleet.api import Api
+from tests.fleet.conftest import CLIENTS
+from tests.fleet.controller import Controller
+from tests.fleet.fleet import Fleet
+
+
+def test_a_fleet_learns_by_sums_whose_keys_its_play_made_and_goes_back(
+    controller: Controller, fleet: Fleet, api: Api, source: Path
+) -> None:
+    controller.variables["server_secure"] = True
+    try:
+        controller.deploy(source=source).ok()
+        assert fleet["pi-3"].output("stat -c '%a %U' /etc/bramble/client-pi-3a.key") == "600 root"
+        rolls = {host: fleet[host].output("cat /etc/bramble/roll") for host in ("hub", "pi-1", "pi-2", "pi-3")}
+        assert {line.split()[0] for line in rolls["hub"].splitlines()[1:-1]} == CLIENTS
+        assert len(set(rolls.values())) == 1
+        api.wait_for(CLIENTS)
+        api.generate()
+        record = api.end_of(api.start_round())
+        assert (record["state"], record["updates"]) == ("committed", len(CLIENTS)), record
+        assert {part["samples"] for part in record["clients"].values()} == {None}
+        assert not [host for host, changed in controller.deploy(source=source).ok().changed.items() if changed], "once is enough"
+    finally:
+        del controller.variables["server_secure"]
+        controller.deploy(source=source).ok()
+    api.wait_for(CLIENTS)
+    assert not fleet["pi-1"].run("ls /etc/systemd/system/bramble-client.service.d/secure.conf", check=False).stdout
+    number = api.start_round()
+    assert api.end_of(number)["state"] == "committed"
+    assert api.trained(number) == CLIENTS, "whose updates the server sees again"
