@@ -271,6 +271,17 @@ def no_phases(event: Said) -> Refuse:
     return Refuse("not asked", f"round {event.round} is no secure round, so it has no phase {event.phase}")
 
 
+def outside(last: int, number: int) -> Refuse:
+    """Return why what is said of a round is not taken that is not the open one, where the newest so far is ``last``."""
+    return Refuse("round over", "round over") if 0 < number <= last else Refuse("unknown round", f"unknown round {number}")
+
+
+def with_answers(answered: Mapping[int, Set[str]], running: Running) -> dict[int, Set[str]]:
+    """Return whose updates counted, by round, with those of a round that ends: of the newest ``REMEMBERED``."""
+    known = {**answered, running.number: frozenset(running.updated)}
+    return {number: known[number] for number in sorted(known)[-REMEMBERED:]}
+
+
 def too_few(event: Start, needed: int) -> Refuse:
     """Return why no round can open, and what becomes of those that are connected and do not count."""
     others = [

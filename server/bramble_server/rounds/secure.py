@@ -41,7 +41,9 @@ from bramble_server.rounds.machine import (
     Start,
     Tell,
     Update,
+    outside,
     too_few,
+    with_answers,
 )  # fmt: skip
 from bramble_server.rounds.members import Members
 
@@ -143,7 +145,7 @@ def _brought(state: State, event: Update | Said) -> Outcome:
     if running is None or event.round != running.number:
         if masked and event.client in state.answered.get(event.round, ()):
             return state, (Accept(),)
-        return state, (_outside(state, event.round),)
+        return state, (outside(state.last, event.round),)
     phase = "masked" if isinstance(event, Update) else event.phase
     if event.client not in running.selected:
         return state, (Refuse("not asked", f"not asked to take part in round {event.round}"),)
@@ -168,7 +170,7 @@ def _failed(state: State, event: Failed) -> Outcome:
     running = state.running
     if running is None or event.round != running.number:
         over = 0 < event.round <= state.last
-        return state, (Accept() if over else _outside(state, event.round),)
+        return state, (Accept() if over else outside(state.last, event.round),)
     if event.client not in running.selected:
         return state, (Refuse("not asked", f"not asked to take part in round {event.round}"),)
     return _without(state, running, event.client, event.reason, Accept())
@@ -228,13 +230,6 @@ def _settle(state: State, *actions: Action) -> Outcome:
 
 
 def _close(state: State, running: Running, reason: str = "") -> Outcome:
-    known = {**state.answered, running.number: frozenset(running.updated)}
-    answered = {number: known[number] for number in sorted(known)[-REMEMBERED:]}
+    answered = with_answers(state.answered, running)
     ending = Abandon(running.number, reason) if reason else Commit(running.number)
     return State(state.rules, state.last, None, answered), (ending,)
-
-
-def _outside(state: State, number: int) -> Refuse:
-    if 0 < number <= state.last:
-        return Refuse("round over", "round over")
-    return Refuse("unknown round", f"unknown round {number}")

@@ -39,7 +39,9 @@ from bramble_server.rounds.machine import (
     Start,
     Update,
     no_phases,
+    outside,
     too_few,
+    with_answers,
 )  # fmt: skip
 from bramble_server.rounds.members import Members
 
@@ -152,7 +154,7 @@ def _update(state: State, event: Update) -> Outcome:
     if running is None or event.round != running.number:
         if event.client in state.answered.get(event.round, ()):
             return state, (Accept(),)
-        return state, (_outside(state, event.round),)
+        return state, (outside(state.last, event.round),)
     if event.client not in running.selected:
         return state, (Refuse("not asked", f"not asked to take part in round {event.round}"),)
     if event.client in running.updated:
@@ -164,7 +166,7 @@ def _failed(state: State, event: Failed) -> Outcome:
     running = state.running
     if running is None or event.round != running.number:
         over = 0 < event.round <= state.last
-        return state, (Accept() if over else _outside(state, event.round),)
+        return state, (Accept() if over else outside(state.last, event.round),)
     if event.client not in running.selected:
         return state, (Refuse("not asked", f"not asked to take part in round {event.round}"),)
     if event.client in running.updated or event.client in running.failed:
@@ -203,12 +205,6 @@ def _without(state: State, running: Running, reason: str, *actions: Action) -> O
     return state, (*actions, *dropped, *([Dismiss(running.number, missing)] if missing else []), *ending)
 
 
-def _outside(state: State, number: int) -> Refuse:
-    if 0 < number <= state.last:
-        return Refuse("round over", "round over")
-    return Refuse("unknown round", f"unknown round {number}")
-
-
 def _settle(state: State, running: Running, *actions: Action) -> Outcome:
     state = replace(state, running=running)
     if running.pending:
@@ -224,7 +220,6 @@ def _close(state: State, reason: str = "") -> Outcome:
     arrived, needed = len(running.updated), max(1, state.rules.min_updates)
     if not reason and arrived < needed:
         reason = f"{arrived} of {len(running.selected)} clients delivered, a round needs {needed}"
-    known = {**state.answered, running.number: frozenset(running.updated)}
-    answered = {number: known[number] for number in sorted(known)[-REMEMBERED:]}
+    answered = with_answers(state.answered, running)
     ending = Abandon(running.number, reason) if reason else Commit(running.number)
     return replace(state, running=None, answered=answered), (ending,)
