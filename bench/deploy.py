@@ -12,7 +12,6 @@ import time
 from typing import Any
 
 from bench.asked import Refused
-from bench.own_tests import TESTS as TESTS
 from bench.table import Row
 from tests.fleet.api import Api as Api
 from tests.fleet.controller import ROOT as ROOT

@@ -11,7 +11,6 @@ import os
 import runpy
 import sys
 
-import bench.own_tests  # noqa: F401
 import bramble_server.app  # noqa: F401
 
 

@@ -11,7 +11,6 @@ import tracemalloc
 from functools import partial
 from pathlib import Path
 
-from bench.own_tests import TESTS as TESTS
 from bench.table import Row
 from bramble_client.deliver.home_assistant import HomeAssistant, Own
 from bramble_client.settings import ClientSettings

@@ -119,17 +119,26 @@ def _repaint(page: Page) -> float:
 
 def _cost(browser: Browser, url: str, process: psutil.Process, clients: int) -> list[Row]:
     """Return what the inspector's process takes with three pages open."""
+    asked: list[str] = []
     with ExitStack() as stack:
         for path in ("", "/rounds", "/data"):
             page = browser.new_page()
             stack.callback(page.close)
+            page.on("request", lambda request: asked.append(request.url))
             page.goto(url + path)
             page.wait_for_selector(".page")
+        asked.clear()
         before, began = sum(process.cpu_times()[:2]), time.monotonic()
         page.wait_for_timeout(WATCHED_S * 1000)
         busy = (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began)
         memory = process.memory_full_info().pss / 1e6
     return [
         Row(f"{clients:,} clients: memory of the inspector, three open pages", memory, "MB", limit=MEMORY),
-        Row(f"{clients:,} clients: a core's share, three open pages", 100 * busy, "%", limit=CORE),
+        Row(
+            f"{clients:,} clients: a core's share, three open pages",
+            100 * busy,
+            "%",
+            limit=CORE,
+            ratio_of=f"{len(asked)} requests in {WATCHED_S} s",
+        ),
     ]

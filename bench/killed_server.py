@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import websocket
 
+from bench import TESTS
 from bench.asked import whole_number
 from bench.loopback import Process, wait_for
-from bench.own_tests import TESTS
 from bench.table import Row
 from bramble import api
 from tests.e2e.test_kill_server import POINTS

@@ -7,7 +7,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.own_tests import TESTS as TESTS
 from bench.table import Row
 from tests.edge_client.process import CLIMATE, ClientProcess
 from tests.second_task import later

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from bench.asked import whole_number
-from bench.own_tests import TESTS  # noqa: F401  before anything of that folder
 from bench.table import Row
 from bramble_protocol.layout import Weights
 from bramble_server import tasks
