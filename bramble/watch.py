@@ -201,9 +201,11 @@ class Watch:
             return None
         number, reason = record["round"], record["reason"] or f"it did not end within {self._within:g} s"
         sentence = f"round {number} was {'abandoned' if record['state'] != 'running' else 'not finished'}: {reason}"
-        kept = [part["reason"] for part in record["clients"].values() if part["reason"] and reasons.of_secrecy(part["reason"])]
+        said = (part["reason"] for part in record["clients"].values() if part["reason"])
+        # Clients get their keys for secure sums after the server has the roll of them.
+        kept = [reason for reason in said if reasons.of_secrecy(reason) or reasons.unsigned(reason)]
         if kept:
-            found.notes.append(f"{sentence}; {len(kept)} clients told nothing: {kept[0]}")
+            found.notes.append(f"{sentence}; {len(kept)} clients took no part: {kept[0]}")
             return None
         if any(before["state"] == "committed" for before in self._before(number)) or reasons.of_server(reason):
             return sentence

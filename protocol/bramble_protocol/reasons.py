@@ -14,6 +14,8 @@ FEW = "too few for a secure sum: "
 """How the reason begins of a client that takes no part in a sum of so few."""
 ALONE = "in secure sums alone"
 """What is in the reason of a client that takes no part in a round whose updates somebody could read."""
+UNSIGNED = "not signed by its key on the fleet's roll"
+"""What is in the reason of a client whose keys for a secure sum another key signed, or none: it may have to be given that yet."""
 SPARED = "enough others had answered"
 """Reason of a client that was asked to spare, and was not needed."""
 LEFT_OUT = "left out: "
@@ -50,6 +52,11 @@ def spared(reason: str) -> bool:
 def of_secrecy(reason: str) -> bool:
     """Whether a client tells nothing to so few, or in the open, as while a fleet goes over to secure sums or back: nobody's fault."""
     return reason.startswith(FEW) or ALONE in reason
+
+
+def unsigned(reason: str) -> bool:
+    """Whether a client has no key of its own or another one than the roll says, as before a release brings it the one that the roll has."""
+    return UNSIGNED in reason
 
 
 def left_out(reason: str) -> bool:

@@ -154,7 +154,20 @@ def test_a_fleet_that_goes_over_to_secure_sums_or_back_holds_it_against_nobody(
     found = watch(server, "pi-1", "pi-2")
     assert (found.failed, sorted(found.notes)[:2]) == ({}, [f"{name} did not train: {said}" for name in ("pi-1", "pi-2")])
     (note,) = watch(server).notes
-    assert note.endswith(f"2 clients told nothing: {said}")
+    assert note.endswith(f"2 clients took no part: {said}")
+
+
+def test_who_has_yet_to_be_given_its_key_of_the_roll_is_held_against_no_server_and_who_should_have_it_is_named(
+    server: ServerProcess, clients: list[Client]
+) -> None:
+    clients += [Client(server, "pi-1"), Client(server, "pi-2")]
+    assert watch(server) == Finding(1), "it learnt before"
+    unsigned = f"its part in the phase keys was refused: secure sum: what it says is {reasons.UNSIGNED}"
+    for client in clients:
+        client.answer = unsigned
+    found = watch(server)
+    assert (found.failed, found.notes[0].endswith(f"2 clients took no part: {unsigned}")) == ({}, True)
+    assert watch(server, "pi-1").failed["pi-1"].endswith(unsigned), "whose release brought it its key"
 
 
 def test_a_sensor_that_was_broken_before_is_not_held_against_a_release(server: ServerProcess, clients: list[Client]) -> None:

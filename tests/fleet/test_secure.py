@@ -13,6 +13,9 @@ from tests.fleet.fleet import Fleet
 def test_a_fleet_learns_by_sums_whose_keys_its_play_made_and_goes_back(
     controller: Controller, fleet: Fleet, api: Api, source: Path
 ) -> None:
+    controller.deploy(source=source).ok()
+    api.wait_for(CLIENTS)
+    assert api.end_of(api.start_round())["state"] == "committed", "it learns in the open before, with clients that have no key of their own"
     controller.variables["server_secure"] = True
     try:
         controller.deploy(source=source).ok()

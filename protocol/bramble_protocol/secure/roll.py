@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from bramble_protocol import fields, signatures
 from bramble_protocol.errors import ProtocolError
+from bramble_protocol.reasons import UNSIGNED
 
 HEAD = "bramble roll"
 SIGNED = "signature "
@@ -116,14 +117,14 @@ class Roll:
         ProtocolError
             If it is not on the roll, or its key did not sign that.
         """
+        if not any(signature):
+            raise ProtocolError(f"secure sum: what {client} says is {UNSIGNED}, nor by any; give it --identity and --roll")
         if client not in self.keys:
             raise ProtocolError(f"secure sum: {client} is not on the fleet's roll; have it made anew with that client in it")
         try:
             Ed25519PublicKey.from_public_bytes(self.keys[client]).verify(signature, message)
         except InvalidSignature:
-            raise ProtocolError(
-                f"secure sum: the signature of {client} is not by its key on the fleet's roll, or of another round"
-            ) from None
+            raise ProtocolError(f"secure sum: what {client} says is {UNSIGNED}, or is of another round") from None
 
 
 def _signed(body: str, signature: str, certificate: bytes, path: Path) -> None:

@@ -67,11 +67,13 @@ def test_a_server_refuses_keys_that_an_unknown_key_signed_before_they_spoil_a_ro
     known = whose(identities)
     secure = Sum(changes(4, 10), whose=known, roll=known["pi-000"].roll)
     liar = Party("pi-001", CONTEXT, whose=Whose(identities["pi-002"], known["pi-000"].roll))
-    with pytest.raises(ProtocolError, match="signature of pi-001 is not by its key on the fleet's roll"):
+    with pytest.raises(ProtocolError, match="what pi-001 says is not signed by its key on the fleet's roll, or is of another round"):
         secure.collector.take("pi-001", "keys", liar.keys())
     with pytest.raises(ProtocolError, match="stranger is not on the fleet's roll"):
         secure.collector.take("stranger", "keys", liar.keys())
-    with pytest.raises(ProtocolError, match="or of another round"):
+    with pytest.raises(ProtocolError, match="not signed by its key on the fleet's roll, nor by any; give it --identity"):
+        secure.collector.take("pi-001", "keys", Party("pi-001", CONTEXT).keys())
+    with pytest.raises(ProtocolError, match="or is of another round"):
         secure.collector.take("pi-001", "keys", Party("pi-001", bytes(31) + b"1", whose=known["pi-001"]).keys())
 
 
@@ -80,7 +82,7 @@ def test_a_client_shares_nothing_with_a_client_that_the_server_made_up(identitie
     secure = Sum(changes(4, 10), whose=known)
     secure.keys()
     made_up = Party("pi-001", CONTEXT)
-    with pytest.raises(ProtocolError, match="signature of pi-001"):
+    with pytest.raises(ProtocolError, match="what pi-001 says is not signed by its key"):
         secure.parties["pi-000"].share({**secure.collector.keys, "pi-001": made_up.keys()})
 
 
@@ -90,5 +92,5 @@ def test_a_client_opens_nothing_where_signatures_to_the_list_are_made_up(identit
     secure.shares()
     secure.mask()
     secure.agree()
-    with pytest.raises(ProtocolError, match="signature of pi-000"):
+    with pytest.raises(ProtocolError, match="what pi-000 says is not signed by its key"):
         secure.parties["pi-001"].unmask(dict.fromkeys(NAMES, bytes(SIGNATURE)))
