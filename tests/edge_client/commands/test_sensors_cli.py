@@ -89,8 +89,10 @@ class TestForPrograms:
         missing = json.loads(run("read", "--sensors", "mock", "--faults", str(script), "--json", code=1))
         assert {reading["value"] for reading in missing} == {None}
 
-    def test_a_line_for_each_look(self) -> None:
-        lines = run("watch", "--sensors", "mock", "--every", "0", "--count", "3", "--json").splitlines()
+    def test_a_line_for_each_look(self, tmp_path: Path) -> None:
+        path = tmp_path / "sensors.toml"
+        path.write_text('[[sensor]]\ndriver = "bme280"\nevery = 0.05\n')
+        lines = run("watch", "--sensors", "mock", "--sensors-file", str(path), "--every", "0", "--count", "3", "--json").splitlines()
         assert len(lines) == 3
         assert all(json.loads(line)["latest"] for line in lines)
 

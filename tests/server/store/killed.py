@@ -83,6 +83,11 @@ def working(work: str, target: Path | str, *arguments: str) -> Iterator[Killed]:
         stdin.close()
 
 
+def apart(target: Path | str) -> int:
+    """Every how many-th statement a process is killed before: on PostgreSQL a try takes a second, so it is every third."""
+    return 1 if isinstance(target, Path) else 3
+
+
 def left_alone(target: Path | str) -> bool:
     """Whether nobody has the database open: PostgreSQL needs a moment to see that a process is dead."""
     if isinstance(target, Path):

@@ -15,7 +15,7 @@ from bramble_server.store import models
 from tests.server.learning.test_strategy_memory import play
 from tests.server.office import Office
 from tests.server.postgres import Cluster
-from tests.server.store.killed import working
+from tests.server.store.killed import apart, working
 
 OTHERS = ("fedyogi", "scaffold")
 """With a memory of two vectors, and of one that belongs to what clients keep."""
@@ -122,7 +122,7 @@ def killed_anywhere(strategy: str, target: Path | str, tmp_path: Path, request: 
                 play(office, 7.0)
                 same(held(office)[1], on[POSSIBLE[number]])
             ends.append(number)
-            statement += 1
+            statement += apart(target)
     assert ends == sorted(ends)
     assert set(ends) == set(POSSIBLE)
-    assert len(ends) > 15
+    assert len(ends) * apart(target) > 15

@@ -12,7 +12,7 @@ from bramble_server.store import Store, migrate
 from tests.server.postgres import Cluster
 from tests.server.store.conftest import Migrations
 from tests.server.store.contents import Contents, contents, lost
-from tests.server.store.killed import working
+from tests.server.store.killed import apart, working
 
 OPEN = """
 from pathlib import Path
@@ -57,10 +57,10 @@ def test_it_is_never_left_half_done(
         going = True
         while going:
             restore()
-            going = killed(len(seen))
+            going = killed(len(seen) * apart(target))
             seen.append(contents(target))
-            assert seen[-1] in (old, new), f"before statement {len(seen)}"
+            assert seen[-1] in (old, new), f"before statement {(len(seen) - 1) * apart(target)}"
             Store(target).close()
             assert contents(target) == new
-    assert len(seen) > 20
+    assert len(seen) * apart(target) > 20
     assert seen[-1] == new
