@@ -139,7 +139,7 @@ class Server:
         return self._ask("GET", f"/clients/{quote(name, safe='')}", task=task)
 
     def history(self, name: str) -> JSON:
-        """What happened to a client since the server began: ``events``, ``health`` over time, and what ``came`` from it by kind."""
+        """What happened to a client: ``since`` when that is kept, ``events``, ``health`` over time, and what ``came`` from it by kind."""
         return self._ask("GET", f"/clients/{quote(name, safe='')}/history")
 
     def page(self, limit: int, task: str | None = None, **asked: str | int | None) -> JSON:

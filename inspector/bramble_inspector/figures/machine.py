@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bramble.api import JSON
 from bramble_inspector.figures import style
+from bramble_inspector.thinning import thin
 
 MEASURES = {
     "soc_temperature": ("heat", "processor (°C)", "°C"),
@@ -24,7 +27,8 @@ def figure(past: JSON | None, measure: str) -> style.Figure:
         return {"data": [], "layout": {}}
     _, title, unit = MEASURES[measure]
     t = [at * 1000 for at in told["t"]]
-    traces = [style.line(title, t, values, style.GLOBAL, unit, width=1.8)]
+    x, y = thin(np.array(t), np.array(values, float))  # as many as there are, with a gap where nothing was reported
+    traces = [style.line(title, x, y, style.GLOBAL, unit, width=1.8)]
     said = [(at, value, int(bits)) for at, value, bits in zip(t, values, told["throttled"], strict=True) if bits and value is not None]
     if said:
         words = [", ".join(word for bit, word in _WRONG.items() if bits >> bit & 1) for _, _, bits in said]

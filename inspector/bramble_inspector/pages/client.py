@@ -64,14 +64,14 @@ def layout(name: str = "", measure: str | None = None, **_: str) -> list[Any]:
         html.Div(id="client-about", className="cards"),
         html.Div(
             [
-                parts.plot("client-machine", "Machine over time", "the worst of each stretch, since the server began", [picked]),
+                parts.plot("client-machine", "Machine over time", "the worst of each stretch, of up to ten days", [picked]),
                 parts.panel("Log", "the newest first", html.Div(id="client-log"), name="client-log"),
                 parts.plot("client-readings", "Readings", "of what the task forecasts, the lowest and highest of each stretch"),
                 parts.plot("client-forecast", "Forecast against measurement", "newest readings; dotted: the model's forecast"),
                 parts.panel("Sensors and channels", "what it offers", html.Div(id="client-sensors"), name="client-sensors"),
                 parts.plot("client-error", "Test error", "on readings it had not trained on yet; dashed: baseline"),
                 parts.panel("Its part in the newest rounds", "", html.Div(id="client-rounds"), name="client-rounds"),
-                parts.panel("What left it", "since the server began", html.Div(id="client-came"), name="client-came"),
+                parts.panel("What left it", "", html.Div(id="client-came"), name="client-came"),
             ],
             className="grid",
         ),
@@ -102,7 +102,7 @@ def _log(snapshot: Snapshot, name: str) -> Any:
         if (reason := entry.get("clients", {}).get(name, {}).get("reason"))
     ]
     rows = [[sentences.moment(at), kind, text] for at, kind, text in sorted(told, key=lambda event: -event[0])]
-    return table(f"log-{name}", ["When", "What", "In words"], rows) if rows else parts.empty("Nothing happened since the server began.")
+    return table(f"log-{name}", ["When", "What", "In words"], rows) if rows else parts.empty("Nothing happened yet.")
 
 
 def _came(past: JSON | None, name: str) -> Any:
@@ -114,8 +114,9 @@ def _came(past: JSON | None, name: str) -> Any:
     ]
     said = "Its own receipt, `bramble client receipt` on the Pi, has each message."
     if not rows:
-        return parts.empty(f"Nothing came from it since the server began. {said}")
-    return [table(f"left-{name}", ["What", "Messages", "kB"], rows), html.P(parts.rich(said), className="hint")]
+        return parts.empty(f"Nothing came from it yet. {said}")
+    since = f"Since {sentences.moment(past['since'])}. " if past.get("since") else ""
+    return [table(f"left-{name}", ["What", "Messages", "kB"], rows), html.P(parts.rich(since + said), className="hint")]
 
 
 def _about(snapshot: Snapshot, name: str, info: JSON | None) -> Any:
@@ -253,9 +254,7 @@ PANELS = (
         ("client", "measure", "past"),
         lambda snapshot, picks: machine.figure(snapshot.past, picks["measure"]),
         lambda snapshot, picks: (
-            "It has reported nothing of this since the server began; the others above may have more."
-            if snapshot.past is not None
-            else _UNTOLD
+            "It has reported nothing of this yet; the others above may have more." if snapshot.past is not None else _UNTOLD
         ),
     ),
     Panel(

@@ -1,4 +1,4 @@
-"""Keeps in the database who was ever seen, so that after a restart it is known who is missing."""
+"""Keeps in the database who was ever seen and what happened to them, so that after a restart it is known who is missing, and since what."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bramble_server.store import StoreError, clients, mirror, models
 SOON = 5.0
 """Seconds within which it is written that somebody came or left: a whole fleet that comes back at once is one write."""
 LATER = 300.0
-"""Seconds within which it is written when each was seen last."""
+"""Seconds within which it is written when each was seen last, what came from it, and how its machine was."""
 
 
 class RegistryStore:
@@ -29,13 +29,16 @@ class RegistryStore:
         The list; what the database knows is put into it at once.
     known
         What :func:`bramble_server.store.clients.load` returned.
+    courses
+        What :func:`bramble_server.store.clients.load_courses` returned.
     """
 
-    def __init__(self, registry: Registry, known: list[dict[str, Any]], clock: Clock = time) -> None:
+    def __init__(self, registry: Registry, known: list[dict[str, Any]], courses: list[dict[str, Any]], clock: Clock = time) -> None:
         self._registry, self._clock = registry, clock
         self._at = clock.monotonic() + LATER
         self._failing = False
         registry.restore(_client(row) for row in known)
+        registry.chronicle.restore({row["id"]: row["past"] for row in known if row["past"]}, courses, clock.time())
 
     def due(self) -> float:
         """Return seconds until the next write."""
@@ -57,10 +60,15 @@ class RegistryStore:
             return False
         self._registry.moved, self._registry.touched = set(), set()
         found = [client for name in sorted(changed) if (client := self._registry.get(name))]
-        rows, forgotten = [_row(client) for client in found], changed - {client.id for client in found}
+        chronicle = self._registry.chronicle
+        rows = [{**_row(client), "past": chronicle.past(client.id)} for client in found]
+        grown = {client.id for client in found if client.id in chronicle.grown}
+        chronicle.grown -= grown
+        courses = [course for name in sorted(grown) if (course := chronicle.course(name))]
+        forgotten = changed - {client.id for client in found}
 
         def save(connection: Connection) -> None:
-            clients.save(connection, rows, forgotten)
+            clients.save(connection, rows, forgotten, courses)
             for part in (models, mirror):  # else names that nobody has any more would fill them
                 part.forget(connection, forgotten)
 
@@ -69,6 +77,7 @@ class RegistryStore:
         except StoreError:  # said by the store
             self._registry.moved |= moved
             self._registry.touched |= changed
+            chronicle.grown |= grown
             self._failing = True
             return False
         self._failing = False
@@ -94,7 +103,8 @@ def _row(client: Client) -> dict[str, Any]:
 
 
 def _client(row: Mapping[str, Any]) -> Client:
-    known = {**row, "channels": tuple(Channel(**channel) for channel in row["channels"]), "groups": row["groups"] or {}}
+    known = {name: value for name, value in row.items() if name != "past"}
+    known |= {"channels": tuple(Channel(**channel) for channel in row["channels"]), "groups": row["groups"] or {}}
     if row["health"] is not None:
         known["health"] = Health.from_wire({name: row["health"][name] for name in row["health"] if name in Health.__dataclass_fields__})
     # It was there until the server ended, or left before: either way it was seen last at `last_seen`, and is gone since.

@@ -76,10 +76,10 @@ class Coordinator:
                 models.forget_clients_weights(connection)
             left = {track: track.recover(connection) for track in self._tracks}
             recovery.hold(connection, [track.task for track in self._tracks], self._settings.mode, self._archive)
-            cycles, known = Cycles.load(connection), clients.load(connection)
+            cycles, known, courses = Cycles.load(connection), clients.load(connection), clients.load_courses(connection)
             self._missed_resets = MissedResets(connection)
             self.evaluations.recover(connection)
-        self._registry_store = RegistryStore(self._registry, known, self._clock)
+        self._registry_store = RegistryStore(self._registry, known, courses, self._clock)
         self._cycles = Cycles(cycles, self._settings.data_start.timestamp(), self._tracks.first.graph.manifest.step_s)
         self._view = View(0, {})
         for track, its in left.items():

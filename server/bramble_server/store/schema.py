@@ -104,6 +104,15 @@ clients = Table(
     Column("last_cycle", Integer),
     Column("health", JSON),
     Column("health_at", Float(53)),
+    Column("past", JSON(none_as_null=True)),  # its log, and what came from it; NULL before that was kept
+)
+
+courses = Table(
+    "courses",
+    metadata,
+    Column("client", ForeignKey("clients.id", ondelete="CASCADE"), primary_key=True),
+    *(Column(name, Float(53), nullable=False) for name in ("began", "every")),
+    Column("points", LargeBinary, nullable=False),  # how its machine was, as chronicle.py lays it out
 )
 
 evaluations = Table(

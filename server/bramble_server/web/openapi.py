@@ -114,7 +114,7 @@ ANSWERS: dict[tuple[str, str], Answer] = {
     ),
     ("GET", "/clients/<name>"): Answer("One client.", _object(id=_STRING, connected=_FLAG, wrong=_list(_OBJECT))),
     ("GET", "/clients/<name>/history"): Answer(
-        "What happened to a client since the server began.", _object(events=_list(_OBJECT), health=_maybe("object"), came=_OBJECT)
+        "What happened to a client.", _object(since=_maybe("number"), events=_list(_OBJECT), health=_maybe("object"), came=_OBJECT)
     ),
     ("DELETE", "/clients/<name>"): Answer("Forget a client that is gone.", _object(forgotten=_STRING)),
     ("POST", "/clients/<name>/release"): Answer("Ask a client again that is in quarantine.", _object(released=_STRING, task=_STRING)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bramble_protocol.health import Health
-from bramble_server.fleet.chronicle import EVENTS, EVERY, POINTS, Chronicle
+from bramble_server.fleet.chronicle import EVENTS, EVERY, POINTS, SLOWEST, Chronicle
 from bramble_server.fleet.registry import Registry
 from bramble_server.transport.handlers import size_of
 from tests.server.fleet.test_registry import hello
@@ -13,7 +13,7 @@ from tests.server.fleet.test_registry import hello
 T0 = 1_700_000_000.0
 
 
-def test_a_month_of_reports_is_a_bounded_course_in_which_no_spike_is_lost() -> None:
+def test_a_week_of_reports_is_a_bounded_course_in_which_no_spike_is_lost() -> None:
     kept = Chronicle()
     for number in range(20_000):
         hot, low = number == 7_654, number == 12_345
@@ -26,6 +26,16 @@ def test_a_month_of_reports_is_a_bounded_course_in_which_no_spike_is_lost() -> N
     assert told["t"][-1] + told["every"] > T0 + EVERY * 19_999, "the newest is in it"
     assert (max(told["soc_temperature"]), min(told["memory_free"]), min(told["clock_offset"])) == (93.0, 6.0, -90.0)
     assert set(told["disk_free"]) == {None}, "what a machine does not tell is not made up"
+
+
+def test_of_a_month_of_reports_the_newest_ten_days_are_looked_back_on() -> None:
+    kept = Chronicle()
+    for number in range(30 * 24 * 4):
+        kept.measured("attic", Health(T0 + 900 * number, soc_temperature=number), T0 + 900 * number)
+    told = kept.to_json("attic")["health"]
+    assert (told["every"], len(told["t"])) == (SLOWEST, POINTS)
+    assert told["t"][-1] - told["t"][0] == pytest.approx(10 * 86400, rel=0.1)
+    assert told["soc_temperature"][-1] == 30 * 24 * 4 - 1
 
 
 def test_what_is_wrong_now_and_then_is_kept_for_the_stretch_in_which_it_was() -> None:
@@ -64,4 +74,4 @@ def test_the_registry_writes_what_begins_and_what_is_over_and_forgets_with_the_c
     assert events[1]["text"] == "sensor roof does not answer"
     assert events[3]["text"] == "sensor gone or changed: over"
     registry.forget("attic")
-    assert registry.chronicle.to_json("attic") == {"events": [], "health": None, "came": {}}
+    assert registry.chronicle.to_json("attic") == {"since": None, "events": [], "health": None, "came": {}}

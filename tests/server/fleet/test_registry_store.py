@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from bramble_protocol.health import Health
 from bramble_protocol.messages import Channel, Column, DataUpdate, Handshake
+from bramble_server.fleet.chronicle import EVERY
 from bramble_server.fleet.plausibility import Needs
 from bramble_server.fleet.registry import Registry
 from bramble_server.fleet.registry_store import LATER, SOON, RegistryStore
@@ -28,7 +29,7 @@ class Kept:
         self.store, self.clock = store, Clock()
         self.registry = Registry({"climate": Needs(CHANNELS)}, self.clock)
         with store.reading() as connection:
-            self.registry_store = RegistryStore(self.registry, clients.load(connection), self.clock)
+            self.registry_store = RegistryStore(self.registry, clients.load(connection), clients.load_courses(connection), self.clock)
 
     def write(self, work: Callable[[Connection], None]) -> None:
         with self.store.writing() as connection:
@@ -96,9 +97,56 @@ def test_who_is_forgotten_is_forgotten_on_disk_too(store: Store) -> None:
         assert mirror.clients(connection) == ["pi-2"]
 
 
+def test_a_new_server_tells_what_happened_before_it(store: Store) -> None:
+    first = Kept(store)
+    first.join("pi-1")
+    for minute in range(10):
+        first.clock.now += 60
+        first.registry.seen("s-pi-1")
+        used = {"climate": "global" if minute else "baseline"}
+        first.registry.report("pi-1", Health(first.clock.time(), soc_temperature=50.0 + minute, in_use=used))
+        first.registry.chronicle.came("pi-1", "health", 300)
+        if minute == 5:
+            first.registry_store.keep(first.write)
+    first.registry_store.keep(first.write)
+    before, new = first.registry.chronicle.to_json("pi-1"), Kept(store)
+    after = new.registry.chronicle.to_json("pi-1")
+    assert [event["kind"] for event in before["events"]] == ["connected", "in use"]
+    assert [event["kind"] for event in after["events"]] == ["connected", "server"], "what it goes by is not written down"
+    assert {**after, "events": None} == {**before, "events": None}
+    assert after["came"] == {"health": {"messages": 10, "bytes": 3000}}
+    assert after["health"]["soc_temperature"] == [50.0 + minute for minute in range(10)]
+    new.join("pi-1")
+    new.registry.leave("s-pi-1")
+    assert new.registry.forget("pi-1")
+    new.registry_store.keep(new.write)
+    assert Kept(store).registry.chronicle.to_json("pi-1") == {"since": None, "events": [], "health": None, "came": {}}
+    with store.reading() as connection:
+        assert clients.load_courses(connection) == []
+
+
+def test_the_course_of_a_machine_is_written_only_where_it_has_another_point(store: Store) -> None:
+    kept = Kept(store)
+    kept.join("pi-1")
+
+    def written() -> list[str]:
+        with store.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM courses")
+        kept.registry_store.keep(kept.write)
+        with store.reading() as connection:
+            return [course["client"] for course in clients.load_courses(connection)]
+
+    for seconds, expected in ((0.0, ["pi-1"]), (EVERY / 3, []), (EVERY, ["pi-1"])):
+        kept.clock.now += seconds
+        kept.registry.seen("s-pi-1")
+        kept.registry.report("pi-1", Health(kept.clock.time(), memory_free=200.0))
+        assert written() == expected
+
+
 def test_with_a_disk_that_refuses_nothing_is_lost(store: Store) -> None:
     kept = Kept(store)
     kept.join("pi-1")
+    kept.registry.report("pi-1", Health(kept.clock.time(), memory_free=200.0))
 
     def refuse(work: Callable[[Connection], None]) -> None:
         raise StoreError("the disk is full")
@@ -108,6 +156,7 @@ def test_with_a_disk_that_refuses_nothing_is_lost(store: Store) -> None:
         assert kept.registry_store.due() == LATER, "not every second"
     kept.registry_store.keep(kept.write)
     assert list(Kept(store).registry.to_json([])) == ["pi-1"]
+    assert Kept(store).registry.chronicle.to_json("pi-1")["health"]["memory_free"] == [200.0]
 
 
 def test_a_list_of_invented_names_is_bounded_and_pushes_nobody_off_who_stayed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

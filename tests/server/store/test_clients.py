@@ -9,7 +9,7 @@ from bramble_server.store import Store, clients, reset
 ROW: dict[str, Any] = {
     "id": "pi-1", "simulated": False, "version": "0.2.0", "protocol": 2, "channels": [{"key": "temperature", "unit": "°C"}],
     "first_seen": 1.5, "since": 2.5, "last_seen": 1700000000.123, "last_cycle": None, "health": {"sent": 1.0}, "health_at": 3.0,
-    "groups": {"building": "north"},
+    "groups": {"building": "north"}, "past": {"since": 1.5, "events": [[1.5, "connected", "connected"]], "came": {"health": [2, 600]}},
 }  # fmt: skip
 
 
