@@ -67,17 +67,16 @@ class RayWorkers(Workers):
         If Ray is not installed, there is no such cluster, it is too small, or another version of Bramble is installed there.
     """
 
-    at_once = 8  # a call of Ray's takes about as long as a small model's training
+    portion, portions = 16, 3  # a call of Ray's takes about as long as two trainings of a small model
 
     def __init__(self, graph: GraphFile, count: int, address: str | None = None) -> None:
-        super().__init__(count)
+        super().__init__(graph, count)
         self._ray = _ray(count, address)
         if (there := self._ray.cluster_resources().get("CPU", 0)) < count:
             raise BrambleError(f"workers: {count} are more than the {there:.0f} processors that Ray has; lower --workers")
         self._refs: dict[int, Any] = {}
         self._lock, self._busy = Lock(), [0] * count
         actor = self._ray.remote(num_cpus=1, max_restarts=RETRIES, max_task_retries=RETRIES)(Worker)
-        self._graph = graph  # kept for workers that begin anew
         with quiet():  # what Ray says of those who do not keep it
             self._actors = [actor.remote(self._stored(graph)) for _ in range(count)]
         try:

@@ -6,7 +6,6 @@ What one gives depends on its arguments alone, so that neither the number of wor
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -18,8 +17,10 @@ from typing import Any, TypeVar
 from bramble_client.learn.runtime import Runtime
 from bramble_protocol.graph import GraphFile
 
-AHEAD = 4
-"""Results that may wait for each worker: they are models."""
+AHEAD = 2
+"""Portions of work that each worker may have before it."""
+MODELS = 8 << 20
+"""Bytes of models that come of one portion."""
 R = TypeVar("R")
 Work = tuple[Sequence[Any], Any]
 """What a function is given that it shares with other work, and what it alone is given."""
@@ -33,11 +34,13 @@ class Workers(ABC):
 
     name: str
     """Of the TensorFlow Lite runtime."""
-    at_once = 1
-    """How much work goes to one of them at a time."""
+    portion = 1
+    """How much work goes to one of them at a time, at most: to hand it over takes a while."""
+    portions = 8
+    """Into which each one's part of some work is cut at least, so that all end at about the same time."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, graph: GraphFile, count: int) -> None:
+        self._graph, self._count = graph, count
 
     @abstractmethod
     def send(self, function: Callable[..., R], work: Sequence[Work]) -> Future[list[R]]:
@@ -58,12 +61,13 @@ class Workers(ABC):
     def map(self, function: Callable[..., R], work: Iterable[Work]) -> Iterator[R]:
         """Yield a function's results in the order of its work, some of them computed ahead."""
         waiting: deque[Future[list[R]]] = deque()
-        coming = iter(work)
+        work = list(work)
+        each = max(1, min(self.portion, len(work) // (self.portions * self._count), MODELS // (4 * self._graph.manifest.layout.size)))
         try:
-            while some := list(itertools.islice(coming, self.at_once)):
-                if len(waiting) >= max(2, AHEAD // self.at_once) * self._count:
+            for start in range(0, len(work), each):
+                if len(waiting) >= AHEAD * self._count:
                     yield from waiting.popleft().result()
-                waiting.append(self.send(function, some))
+                waiting.append(self.send(function, work[start : start + each]))
             while waiting:
                 yield from waiting.popleft().result()
         finally:
@@ -82,9 +86,10 @@ class Threads(Workers):
         How many threads there are.
     """
 
+    portion = 4
+
     def __init__(self, graph: GraphFile, count: int) -> None:
-        super().__init__(count)
-        self._graph = graph
+        super().__init__(graph, count)
         self._own = threading.local()
         self._pool = ThreadPoolExecutor(count, "simulated")
         with quiet():

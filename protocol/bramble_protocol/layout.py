@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,12 @@ class Layout:
     def size(self) -> int:
         """Number of parameters in all tensors."""
         return sum(tensor.size for tensor in self.tensors)
+
+    @cached_property
+    def _places(self) -> list[tuple[int, int, tuple[int, ...]]]:
+        """Where each tensor lies in a flat vector, and its shape: a local run asks a dozen times."""
+        stops = list(itertools.accumulate(tensor.size for tensor in self.tensors))
+        return [(stop - tensor.size, stop, tensor.shape) for stop, tensor in zip(stops, self.tensors, strict=True)]
 
     @classmethod
     def of(cls, shapes: Sequence[tuple[str, Sequence[int]]]) -> Layout:
@@ -107,10 +114,8 @@ class Layout:
         """
         if weights.shape != (self.size,):
             raise LayoutError(f"weights: expected {self.size} values for this layout, got shape {weights.shape}")
-        start = 0
-        for tensor in self.tensors:
-            yield weights[start : start + tensor.size].reshape(tensor.shape)
-            start += tensor.size
+        for start, stop, shape in self._places:
+            yield weights[start:stop].reshape(shape)
 
     def join(self, tensors: Sequence[NDArray[np.float32]]) -> Weights:
         """Concatenate tensors, given in layout order, into one flat float32 vector of shape (size,).

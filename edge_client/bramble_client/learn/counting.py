@@ -48,6 +48,14 @@ def confusion(runtime: Graph, manifest: Manifest, data: Windows, model: dict[str
     return np.bincount(true * count + chosen, minlength=count * count).astype(np.float64)
 
 
+def trusted(manifest: Manifest, data: Windows) -> Windows:
+    """Return the windows that are not known to be faults."""
+    if manifest.kind.name != "reconstruct":
+        return data
+    known = faults(manifest, data)
+    return data[~known] if known.any() else data
+
+
 def faults(manifest: Manifest, data: Windows) -> NDArray[np.bool_]:
     """Return which windows are known to be faults, shape (n,); none of a task that has no such target."""
     if manifest.kind.name != "reconstruct" or not manifest.interface.targets:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,11 +124,11 @@ class Run:
                 )
             return
         self._settings |= {"momentum": np.float32(momentum), "clip": np.float32(face.clip_norm if clip is None else clip)}
-        nothing = np.zeros(layout.size, np.float32)
-        self._fixed = arguments(layout, start.weights if anchor is None else anchor, "anchor")
-        self._fixed |= arguments(layout, nothing if correction is None else correction, "correction")
+        nothing = list(layout.split(np.zeros(layout.size, np.float32)))
+        self._fixed = named("anchor", layout.split(start.weights if anchor is None else anchor))
+        self._fixed |= named("correction", nothing if correction is None else layout.split(correction))
         for slot in face.slots:
-            self._slots |= arguments(layout, nothing, slot)
+            self._slots |= named(slot, nothing)
 
     @property
     def done(self) -> int:
@@ -265,7 +265,12 @@ def _too_long(run: Run, to_go: float, seconds: float) -> str:
 
 def arguments(layout: Layout, values: Weights, kind: str = "w") -> dict[str, NDArray[np.float32]]:
     """Name a flat vector's tensors as a graph's signatures do."""
-    return {f"{kind}{i}": tensor for i, tensor in enumerate(layout.split(values))}
+    return named(kind, layout.split(values))
+
+
+def named(kind: str, tensors: Iterable[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Name tensors, given in layout order, as a graph's signatures do."""
+    return {f"{kind}{i}": tensor for i, tensor in enumerate(tensors)}
 
 
 def minibatches(count: int, config: TrainConfig, shuffle: Shuffle) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -279,9 +284,9 @@ def minibatches(count: int, config: TrainConfig, shuffle: Shuffle) -> tuple[NDAr
     """
     size = min(config.batch_size, count)
     steps = -(-count // size)
-    idx = np.zeros((config.epochs, steps * size), np.int32)
-    sw = np.zeros_like(idx, np.float32)
-    sw[:, :count] = 1
+    idx = np.empty((config.epochs, steps * size), np.int32)
+    sw = np.ones((config.epochs, steps * size), np.float32)
+    sw[:, count:] = 0
     for order in idx:
         order[:count] = shuffle(count)
         order[count:] = order[: steps * size - count]

@@ -269,8 +269,7 @@ def local_run(
     """
     manifest, client_id, config = ready.manifest, ready.client_id, update.config
     whole = ready.doubts.believable(runtime, ready.data)
-    faults = counting.faults(manifest, whole)
-    data = whole[~faults] if faults.any() else whole
+    data = counting.trusted(manifest, whole)
     if not len(data):
         raise NotEnoughData(f"{NO_WINDOW}: all {len(whole)} windows are known faults, and none of them is trained on")
     kept = local_state.read(noted, manifest, ready.initial)
