@@ -1,9 +1,12 @@
-"""What each attack does to a fleet behind each defence: ``docs/experiments/attacks.toml``, four of twenty clients of ``climate``."""
+"""What each attack does to a fleet behind each defence: ``docs/experiments/attacks.toml``, four of twenty clients of ``climate``.
+
+What is played is kept in ``.bench/attacks`` until all of it is: who stops this, and calls it again, goes on with what is left.
+"""
 
 from __future__ import annotations
 
+import shutil
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,14 @@ from bramble import experimenting
 from bramble.settings import ExperimentSettings
 from bramble.simulation.report import Repeats
 
-FILE = Path(__file__).parents[1] / "docs" / "experiments" / "attacks.toml"
+ROOT = Path(__file__).parents[1]
+FILE, KEPT = ROOT / "docs" / "experiments" / "attacks.toml", ROOT / ".bench" / "attacks"
 
 
 def main() -> list[Row]:
-    with tempfile.TemporaryDirectory(prefix="bramble-attacks-") as folder:
-        return rows(experimenting.played(ExperimentSettings(file=str(FILE), out=Path(folder)), Console(stderr=True))[1])
+    found = rows(experimenting.played(ExperimentSettings(file=str(FILE), out=KEPT), Console(stderr=True))[1])
+    shutil.rmtree(KEPT)
+    return found
 
 
 def rows(cells: Sequence[Repeats]) -> list[Row]:

@@ -10,7 +10,7 @@ from bramble.settings import SimulateSettings
 from bramble.simulation.run import Run
 from bramble_server.learning.privacy.accountant import Release, epsilon, noise_for
 
-CLIENTS, ROUNDS, EPSILON, DELTA, SEEDS = 100, 20, 8.0, 1e-5, (0, 1, 2)
+CLIENTS, ROUNDS, EPSILON, DELTA, SEEDS = 100, 20, 8.0, 1e-5, range(5)
 
 
 def main() -> list[Row]:

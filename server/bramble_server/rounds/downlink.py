@@ -20,8 +20,8 @@ class Downlink(Protocol):
     def over(self, clients: Iterable[str], number: int) -> None:
         """Send ``round_over`` to those of the clients that are connected and know it."""
 
-    def secure(self, client: str, told: SecureTold) -> None:
-        """Send ``secure`` to a client, if it is connected and knows it."""
+    def secure(self, clients: Iterable[str], told: SecureTold) -> None:
+        """Send ``secure`` to those of the clients that are connected and know it."""
 
     def evaluate(self, clients: Iterable[str], asked: Evaluate) -> None:
         """Send ``evaluate`` to those of the clients that are connected and know it."""

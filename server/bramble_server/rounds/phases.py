@@ -45,8 +45,8 @@ class Phases:
         """Begin a phase, and tell its clients."""
         assert self._round is not None
         self._begin(action.phase)
-        for client, told in self._round.told(action.phase, action.clients).items():
-            self._shared.downlink.secure(client, told)
+        for alike, told in self._round.told(action.phase, action.clients):
+            self._shared.downlink.secure(alike, told)
 
     def over(self, now: float) -> PhaseOver | None:
         """Return that the present phase's time is up, if it is."""

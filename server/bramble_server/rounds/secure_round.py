@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,12 +103,11 @@ class SecureRound(OpenRound):
         if said.phase == "keys" and self._former is not None:
             self._former[said.client] = said.data
 
-    def told(self, phase: str, clients: Collection[str]) -> dict[str, SecureTold]:
-        """Return what clients are told that go on into a phase."""
-        return {
-            client: SecureTold(self.number, phase, tuple(names), data)
-            for client, (names, data) in self._collector.told(phase, clients).items()
-        }
+    def told(self, phase: str, clients: Collection[str]) -> Iterator[tuple[list[str], SecureTold]]:
+        """Yield what clients are told that go on into a phase, those together that are told the same."""
+        told = self._collector.told(phase, clients)
+        for (names, data), alike in groupby(told, told.__getitem__):
+            yield list(alike), SecureTold(self.number, phase, tuple(names), data)
 
     @property
     def delivered(self) -> int:

@@ -40,9 +40,9 @@ class Emitter:
         """Send ``round_over`` to those of the clients that are connected and know it."""
         self._to(clients, "round_over", RoundOver(number).to_wire(), feature=ROUND_OVER)
 
-    def secure(self, client: str, told: SecureTold) -> None:
-        """Send ``secure`` to a client, if it is connected and knows it."""
-        self._to([client], "secure", told.to_wire(), feature=SECURE)
+    def secure(self, clients: Iterable[str], told: SecureTold) -> None:
+        """Send ``secure`` to those of the clients that are connected and know it."""
+        self._to(clients, "secure", told.to_wire(), feature=SECURE)
 
     def evaluate(self, clients: Iterable[str], asked: Evaluate) -> None:
         """Send ``evaluate`` to those of the clients that are connected and know it."""
