@@ -8,7 +8,7 @@ import statistics
 from bench.table import Row
 from bramble.settings import SimulateSettings
 from bramble.simulation.run import Run
-from bramble_server.learning.privacy.accountant import Release, epsilon, noise_for
+from bramble_protocol.accountant import Release, epsilon, noise_for
 
 CLIENTS, ROUNDS, EPSILON, DELTA, SEEDS = 100, 20, 8.0, 1e-5, range(5)
 

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bramble.settings import PrivacyPlanSettings, SimulateSettings
 from bramble.simulation.run import INTERRUPTED, Run
+from bramble_protocol import accountant
 from bramble_protocol.errors import BrambleError
 from bramble_server import tasks
-from bramble_server.learning.privacy import accountant
 
 QUANTILE = 0.5
 """Part of the updates that the clip goes after: what the authors of adaptive clipping advise where nothing is known."""

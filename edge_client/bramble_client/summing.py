@@ -15,7 +15,7 @@ from bramble_client.learn.pace import BrokenOff
 from bramble_client.learn.trainer import Result
 from bramble_client.worker import Worker
 from bramble_protocol import BrambleError
-from bramble_protocol.features import FEATURES, SECURE
+from bramble_protocol.features import FEATURES, NOISE, SECURE
 from bramble_protocol.messages import ClientUpdate, MaskedComplete, SecureSaid, SecureTold
 from bramble_protocol.reasons import ALONE
 
@@ -46,7 +46,7 @@ class _Round:
 
 def features() -> tuple[str, ...]:
     """Return what this client can do: secure sums where the package is there that they need."""
-    return tuple(name for name in FEATURES if name != SECURE or find_spec("cryptography"))
+    return tuple(name for name in FEATURES if name not in (SECURE, NOISE) or find_spec("cryptography"))
 
 
 def whose(settings: ClientSettings) -> Whose | None:
@@ -114,7 +114,9 @@ class Summing(Worker):
                 return f"busy: secure rounds of {MOST} other tasks are open here already"
             from bramble_protocol.secure.party import Party  # which needs cryptography, and memory
 
-            party = Party(self._me, update.secure.context(update.task, update.round), self._least, self._whose)
+            noise = update.secure.noise
+            least = max(self._least, noise.least) if noise else self._least  # so many shares of it hide each client
+            party = Party(self._me, update.secure.context(update.task, update.round), least, self._whose)
             self._rounds[update.task] = begun = _Round(update, party)
             self._end(former, "a newer round came")
             self._todo.append((begun, None))

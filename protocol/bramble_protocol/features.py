@@ -32,9 +32,11 @@ CHAMPION = "champion"
 """A request may bring the best model so far beside the one to train, which the client tests on the same windows, and uses."""
 SECURE = "secure"
 """A client takes part in rounds whose updates nobody sees, only their sum (:mod:`bramble_protocol.secure`)."""
+NOISE = "noise"
+"""A client shortens its update and adds noise before it masks it (:mod:`bramble_protocol.secure.noised`)."""
 EXTRAS = (STEPS, MOMENTUM, CORRECTION, CONTROL)
 """What a strategy may need of clients; each comes in sections alone."""
-FEATURES = (SECTIONS, TRACKS, ROUND_OVER, EVALUATE, *codecs.NAMED, *EXTRAS, COUNTS, CHAMPION, SECURE)
+FEATURES = (SECTIONS, TRACKS, ROUND_OVER, EVALUATE, *codecs.NAMED, *EXTRAS, COUNTS, CHAMPION, SECURE, NOISE)
 """All that this version knows."""
 
 

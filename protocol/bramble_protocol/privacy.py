@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from bramble_protocol.kinds import Counts, windows_in
@@ -10,6 +11,8 @@ RELATIVE = "relative_error"
 """What a round with noise tells of what its clients measured, in place of the pooled measures: the mean of their test errors over their
 baselines, with noise (``strategies/dp.py`` of the server).
 """
+WORST = 2.0
+"""Where each client's test error over its baseline is cut, as the task measures both: that bounds what one adds to their mean."""
 LEAST_SAMPLES = 20
 """Samples below which no measure leaves a client in private mode. A mean squared error of one is a difference of two readings."""
 BEST = ("champion", "champion_error")
@@ -35,3 +38,12 @@ def told_counts(counts: Counts) -> tuple[dict[str, tuple[float, ...]], dict[str,
     """Return those of a client's counts that are over enough windows, and those that are not yet."""
     enough = {name: vector for name, vector in counts.items() if windows_in(name, vector) >= LEAST_SAMPLES}
     return enough, {name: vector for name, vector in counts.items() if name not in enough}
+
+
+def relative(metrics: Mapping[str, float]) -> float:
+    """Return a client's test error over its baseline, from 0 to ``WORST``; 1 where it says neither."""
+    error, baseline = metrics.get("test_error"), metrics.get("test_baseline")
+    if error is None or not baseline or not metrics.get("test_samples"):
+        return 1.0
+    found = error / baseline
+    return min(found, WORST) if 0 <= found < math.inf else WORST

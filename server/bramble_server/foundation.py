@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bramble_protocol import codecs, fields
 from bramble_protocol.errors import BrambleError
-from bramble_protocol.features import COUNTS, SECTIONS, SECURE, TRACKS
+from bramble_protocol.features import COUNTS, NOISE, SECTIONS, SECURE, TRACKS
 from bramble_protocol.graph import GraphFile
 from bramble_protocol.interface import SGD
 from bramble_protocol.kinds import counted
@@ -147,9 +147,10 @@ def _built(task: str, own: ServerSettings, graph: GraphFile, signatures: bytes, 
         where = f"track: {task}." if {*OPTIONED, *(f"{what}_option" for what in OPTIONED)} & set(chosen) else ""
         raise BrambleError(f"{where}{error}") from None
     counts = [SECTIONS, COUNTS] if counted(graph.manifest) else []
+    sums = [SECURE, *([NOISE] if strategy.kind.summable else [])] if own.secure else []
     needs = Needs(
         tuple(graph.manifest.channels),
-        (*([] if first else [TRACKS]), *strategy.needs, *counts, *([SECURE] if own.secure else [])),
+        (*([] if first else [TRACKS]), *strategy.needs, *counts, *sums),
         own.well,
         own.group,
         graph.manifest.optional,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bramble_server.learning.privacy.accountant import ORDERS, Release, epsilon, noise_for, renyi
+from bramble_protocol.accountant import ORDERS, Release, epsilon, noise_for, renyi
 
 dp_accounting = pytest.importorskip("dp_accounting", reason="the other accountant is not here; run: make test-accounting")
 rdp = pytest.importorskip("dp_accounting.rdp")

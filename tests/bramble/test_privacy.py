@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from bramble import cli, privacy
 from bramble.settings import PrivacyPlanSettings, SimulateSettings
 from bramble.simulation.run import Run
+from bramble_protocol.accountant import Release, epsilon
 from bramble_protocol.errors import BrambleError
-from bramble_server.learning.privacy.accountant import Release, epsilon
 
 
 def planned(*arguments: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from bramble.quickstart.enrolling import enrol
 from bramble.quickstart.identity import certify
+from bramble_protocol.accountant import Release, epsilon
 from bramble_protocol.graph import GraphFile
 from tests.edge_client.process import CLIMATE, ClientProcess
 from tests.server.process import ServerProcess
@@ -113,3 +114,25 @@ def test_clients_with_the_roll_sum_with_each_other_and_with_nobody_that_a_server
         for client in clients:
             client.stop()
         server.stop()
+
+
+@pytest.mark.process
+def test_clients_add_the_noise_themselves_and_the_server_counts_it_against_its_budget(tmp_path: Path) -> None:
+    noise = ("--strategy", "dp", "--strategy-option", "noise_multiplier=3", "--strategy-option", "quantile=0.5", "--epsilon", "2")
+    with ServerProcess(tmp_path, "--task", str(CLIMATE), "--min-updates", "3", "--deadline", "10m", "--secure", *noise) as server:
+        clients = [ClientProcess(server.url, tmp_path, "--secure", name=name) for name in NAMES[:3]]
+        try:
+            for client in clients:
+                client.wait_connected()
+            server.measure(200)
+            before = server.api.model()
+            record = server.play()
+            assert (record["state"], record["updates"]) == ("committed", 3), record["reason"]
+            assert record["metrics"].keys() == {"relative_error"}, "one mean with noise, and nothing else of what they measured"
+            assert server.api.model()["weights"] != before["weights"]
+            assert server.api.status()["privacy"]["spent"] == pytest.approx(epsilon({Release(3.0): 1}, 1e-5))
+            refused = server.request("POST", "/")
+            assert (refused[0], "its budget is 2" in str(refused[1])) == (409, True), refused
+        finally:
+            for client in clients:
+                client.stop()

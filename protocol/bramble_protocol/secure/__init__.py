@@ -8,3 +8,6 @@ hold shares: of the own mask of whoever is in the sum, and of the pairs' of whoe
 ``party.py`` is a client's part, ``collector.py`` the server's; ``masking.py``, ``sharing.py``, ``neighbours.py`` and ``fixed.py`` are what
 both reckon with, ``roll.py`` whose keys they are. ``masking.py`` and ``roll.py`` need the package cryptography, of the extra ``secure``.
 """
+
+LEAST = 2
+"""Clients without which a sum would be one client's own update."""

@@ -22,9 +22,9 @@ class Opened(NamedTuple):
     """What a sum says."""
 
     change: NDArray[np.float64]
-    """The mean change of the model, each client by its weight, shape (size,)."""
+    """The mean change of the model, each client by its weight, shape (size,); of words with noise, the sum."""
     totals: dict[str, float]
-    """As :data:`bramble_protocol.secure.fixed.TOTALS` names them."""
+    """As :data:`bramble_protocol.secure.fixed.TOTALS` names them; of words with noise, what these say."""
     counts: dict[str, tuple[float, ...]]
     """What clients counted, added up; no vector of zeros."""
     liars: dict[str, str]

@@ -43,6 +43,7 @@ class Request:
         forecast: str | None = None, champion: Champion | None = None, abandoned: Mapping[str, tuple[int, ...]] = NOBODY,
         secure: SecureTerms | None = None,
     ) -> None:  # fmt: skip
+        self.secure = secure
         manifest, back = graph.manifest, codec.named(settings.codec, settings.codec_option).encoding
         update = ClientUpdate(
             number, task, graph.sha256, manifest.layout, settings.encoding, back, model.weights, manifest.config,

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from bramble_protocol.accountant import Release
 from bramble_protocol.clock import Clock
 from bramble_protocol.graph import Manifest
 from bramble_protocol.layout import Weights
@@ -19,7 +20,6 @@ from bramble_server.fleet.registry import Registry
 from bramble_server.learning import codec, parameters, strategies
 from bramble_server.learning.counting import judged, unseen
 from bramble_server.learning.judge import COHORT, RECENT, Judge
-from bramble_server.learning.privacy.accountant import Release
 from bramble_server.learning.quarantine import Quarantine, pulls
 from bramble_server.learning.strategies import Context, Plan, Strategy
 from bramble_server.metrics import Metrics

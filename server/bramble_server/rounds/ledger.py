@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from bramble_protocol.accountant import Release, epsilon
 from bramble_protocol.errors import BrambleError
-from bramble_server.learning.privacy.accountant import Release, epsilon
 from bramble_server.store import meta
 
 _NAME = "privacy"

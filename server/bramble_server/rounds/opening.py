@@ -16,6 +16,8 @@ from bramble_protocol.clock import Clock
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.kinds import counted
 from bramble_protocol.messages import SecureTerms
+from bramble_protocol.secure import LEAST
+from bramble_protocol.secure.noised import Noised
 from bramble_server.foundation import Foundation
 from bramble_server.learning.strategies import Strategy
 from bramble_server.rounds import recovery
@@ -94,8 +96,8 @@ class Openings:
             If there is no plan for it, or the disk refuses.
         """
         settings, started = self._settings, self._clock.time()
-        terms = self._terms(len(cohort.clients)) if settings.secure else None
-        strategy, request = self._planned(number, cohort.clients, model, cohort.deadline, after, terms)
+        strategy, request = self._planned(number, cohort.clients, model, cohort.deadline, after)
+        terms = request.secure
         request.pack(ways)
         size = self._graph.manifest.layout.size
         until = started + cohort.deadline
@@ -157,9 +159,15 @@ class Openings:
             _, requests[number] = self._planned(number, tuple(sorted(names)), began, self._settings.deadline)
         return requests
 
-    def _terms(self, clients: int) -> SecureTerms:
-        counts = tuple(sorted(counted(self._graph.manifest).items()))
-        return SecureTerms(secrets.token_hex(16), clients, REACH, WINDOWS, counts)
+    def _terms(self, clients: int, strategy: Strategy) -> SecureTerms | None:
+        """Return on what terms a round's updates are masked, if they are to be."""
+        if not self._settings.secure:
+            return None
+        session, counts = secrets.token_hex(16), tuple(sorted(counted(self._graph.manifest).items()))
+        if not strategy.summable:
+            return SecureTerms(session, clients, REACH, WINDOWS, counts)
+        noise = strategy.shared(max(LEAST, self._settings.min_updates))
+        return SecureTerms(session, clients, Noised.of(clients, WINDOWS, noise).reach, WINDOWS, counts, noise)
 
     def _made(self, file: RoundFile, model: Model, strategy: Strategy) -> OpenRound:
         return OpenRound(self._task, file, model.weights, strategy, self._clock, self._settings.staleness_exponent)
@@ -177,12 +185,12 @@ class Openings:
         self._archive.discard(opening.open_round.number)
 
     def _planned(
-        self, number: int, clients: tuple[str, ...], model: Model, seconds: float, after: End | None = None,
-        terms: SecureTerms | None = None,
-    ) -> tuple[Strategy, Request]:  # fmt: skip
+        self, number: int, clients: tuple[str, ...], model: Model, seconds: float, after: End | None = None
+    ) -> tuple[Strategy, Request]:
         strategy, plan = self._commits.open(number, clients, model, replace(self._config, deadline_s=seconds), after)
         champion = self._commits.champions.beside(model, after and after.change)
         nothing = self._came_to_nothing() if codecs.find(self._commits.codec.encoding).partial else {}
+        terms = self._terms(len(clients), strategy)
         return strategy, Request(number, self._task, self._graph, model, self._settings, plan, self._forecast, champion, nothing, terms)
 
     def _came_to_nothing(self) -> dict[str, tuple[int, ...]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from bramble_protocol import reasons
+from bramble_protocol.secure import LEAST
 from bramble_server.rounds.machine import (
     REMEMBERED,
     Abandon,
@@ -49,8 +50,6 @@ from bramble_server.rounds.members import Members
 
 PHASES = ("keys", "shares", "masked", "list", "open")
 """What clients are asked for, one after the other."""
-LEAST = 2
-"""Clients without which a sum would be one client's own update."""
 
 
 @dataclass(frozen=True)

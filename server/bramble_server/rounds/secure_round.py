@@ -135,12 +135,17 @@ class SecureRound(OpenRound):
         if self.delivered < needed:
             raise BrambleError(f"{self.delivered} updates are in the sum, a round needs {needed}")
         change, totals, self.counts, self.liars = self._collector.open()
+        self._strategy.begin(self._model)
+        if self._strategy.summable:  # nobody refuses what it says: the server has seen it, and a refusal would not be counted
+            self._strategy.summed(change, totals)
+            aggregate = conclude(self._strategy, self._model)
+            self._pooled = dict(self._strategy.measures())
+            return aggregate, self._pooled
         self._pooled = metrics_of(totals)
         report = Report(SUM, float(np.linalg.norm(change)), round(totals["samples"]), self._pooled)
         verdict = judge.verdicts([report], float(np.linalg.norm(self._model)))[SUM]
         if reason := verdict.reason or judge.explosion([report], self._pooled):
             raise BrambleError(reason)
-        self._strategy.begin(self._model)
         weights = (self._model + change).astype(np.float32)
         self._strategy.fold(Update(SUM, max(1, round(totals["weight"])), weights, self._pooled))
         return conclude(self._strategy, self._model), self._pooled

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from bramble_protocol.accountant import Release, epsilon
 from bramble_protocol.errors import BrambleError
 from bramble_server import foundation
-from bramble_server.learning.privacy.accountant import Release, epsilon
 from bramble_server.settings import ServerSettings
 from tests.server.office import Office
 from tests.server.process import write_graph

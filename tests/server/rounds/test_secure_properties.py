@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
+from bramble_protocol.secure import LEAST
 from bramble_server.rounds import secure
 from bramble_server.rounds.machine import (
     Abandon,
@@ -29,7 +30,7 @@ from bramble_server.rounds.machine import (
     Tell,
     Update,
 )
-from bramble_server.rounds.secure import LEAST, PHASES
+from bramble_server.rounds.secure import PHASES
 from tests.examples import examples
 from tests.server.rounds.promises import Promises, clients
 

@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bramble_protocol.accountant import Release
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import Extras, TrainConfig
 from bramble_protocol.messages.extras import NOTHING
+from bramble_protocol.secure.noised import Noise
 from bramble_server.learning.aggregate import AggregateError, finite
 from bramble_server.learning.parameters import Parameters
-from bramble_server.learning.privacy.accountant import Release
 
 State = Mapping[str, NDArray[Any]]
 """What a strategy remembers with a model: finite numbers in arrays of any shape, by names of at most 63 characters."""
@@ -114,6 +115,8 @@ class Strategy(ABC):
     """What can be set: a frozen dataclass, each field made by :func:`~bramble_server.learning.parameters.parameter`."""
     linear: ClassVar[bool] = False
     """Whether the next model depends on the updates through ``sum(samples * weights)`` and ``sum(samples)`` alone: a secure sum will do."""
+    summable: ClassVar[bool] = False
+    """Whether clients of a secure sum can do to their updates what it does, and add its noise: it overrides ``shared`` and ``summed``."""
     streams: ClassVar[bool] = True
     """Whether an update is done with when ``fold`` returns; otherwise what a round takes grows with its clients."""
     partial: ClassVar[bool] = True
@@ -165,6 +168,17 @@ class Strategy(ABC):
         Called where there is a :attr:`release` alone: then nothing else of what they measured is told or kept.
         """
         return {}
+
+    def shared(self, least: int) -> Noise:
+        """Return what each client does to its own update where at least so many are in a secure sum.
+
+        Called once it is planned, where it is ``summable``; :meth:`summed` follows ``begin`` then, in place of ``fold``.
+        """
+        raise NotImplementedError
+
+    def summed(self, change: NDArray[np.float64], totals: Mapping[str, float]) -> None:
+        """Take what a secure sum with noise says: the sum of changes, shape (parameters,), and what was told beside it."""
+        raise NotImplementedError
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from bramble_protocol import codecs
 from bramble_protocol.codecs import topk
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.features import CONTROL, CORRECTION, MOMENTUM, STEPS
+from bramble_protocol.secure import LEAST
 from bramble_server.learning.selection import SELECTIONS
 from bramble_server.learning.strategies.base import Strategy
 from bramble_server.learning.strategies.fedavg import FedAvg
@@ -88,6 +89,10 @@ def _noise_would_not_cover(strategy: Strategy, around: Surroundings) -> bool:
     return strategy.release is not None and around.by_loss
 
 
+def _colluding(strategy: Strategy) -> int:
+    return strategy.parameters.colluding if strategy.summable else 0
+
+
 def _one_model_needed(strategy: Strategy, around: Surroundings) -> bool:
     return around.discipline == "asynchronous" and CONTROL in strategy.needs
 
@@ -95,9 +100,20 @@ def _one_model_needed(strategy: Strategy, around: Surroundings) -> bool:
 RULES = (
     Rule(
         "sum",
-        lambda strategy, around: around.sum == SECURE and not strategy.linear,
+        lambda strategy, around: around.sum == SECURE and not (strategy.linear or strategy.summable),
         "needs more than a sum of updates, such as each one of them or what clients measured, and --secure shows the sum alone; go by "
-        "fedavg, fedprox, fedavgm, fedadagrad, fedadam or fedyogi",
+        "fedavg, fedprox, fedavgm, fedadagrad, fedadam or fedyogi, or dp around one of them",
+    ),
+    Rule(
+        "",
+        lambda strategy, around: around.sum == SECURE and _colluding(strategy) >= max(LEAST, around.updates),
+        "does not count on the noise of {colluding} clients, and {updates} are enough for a sum, so it might have none; raise "
+        "--min-updates, or lower colluding",
+    ),
+    Rule(
+        "",
+        lambda strategy, around: around.sum != SECURE and _colluding(strategy) > 0,
+        "has noise added by clients with --secure alone, so nobody else's need be left uncounted; say --secure, or leave colluding out",
     ),
     Rule(
         "codec",
@@ -204,6 +220,7 @@ def check(name: str, strategy: Strategy, around: Surroundings, task: str = "") -
         With the reason and the remedy.
     """
     said: dict[str, object] = {"least": strategy.least, "clients": around.clients, "selection": around.selection}
+    said |= {"updates": max(LEAST, around.updates), "colluding": _colluding(strategy)}
     said["remedy"] = "--clients-per-round" if around.chosen else "--min-clients"
     for rule in RULES:
         if rule.broken(strategy, around):

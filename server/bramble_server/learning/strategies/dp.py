@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bramble_protocol.accountant import Release
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
-from bramble_protocol.privacy import RELATIVE
+from bramble_protocol.privacy import RELATIVE, relative
+from bramble_protocol.secure.noised import Noise
 from bramble_server.learning.aggregate import AggregateError
 from bramble_server.learning.parameters import Parameters, parameter
-from bramble_server.learning.privacy.accountant import Release
 from bramble_server.learning.strategies.around import Around
 from bramble_server.learning.strategies.base import Context, State, Strategy, Update, distance
 
 
 @dataclass(frozen=True)
-class Noise(Parameters):
+class Noisy(Parameters):
     """What can be set of the noise, beside what it stands around."""
 
     clip: float = parameter(1.0, "Length |w_k - w| to which a longer update is shortened; where it adapts, the first.", above=0, most=1e6)
@@ -34,6 +36,9 @@ class Noise(Parameters):
         least=0,
         most=0.5,
     )
+    colluding: int = parameter(
+        0, "With --secure: clients of a round whose noise is not counted on, for they may tell the server of it.", least=0, most=4095
+    )
 
 
 COUNTED = 20
@@ -41,10 +46,6 @@ COUNTED = 20
 PACE = 0.2
 """How fast the clip goes after its quantile, a round (as there)."""
 _CLIP = "dp:clip"
-WORST = 2.0
-"""Where each client's test error over its baseline is cut, as the task measures both. What is told of a round is the mean over those that
-were asked, with noise; who tested nothing counts as 1.
-"""
 
 
 class Dp(Around):
@@ -58,12 +59,19 @@ class Dp(Around):
     one update. With a ``quantile`` the clip follows it (Andrew et al. 2021, algorithm 1), and with ``measured`` the round tells how well
     the model does. What a client adds to the count of updates within the clip, and to the mean of errors, is bounded and gets noise as
     the sum does, which gets that much more, so that all together cost what ``z`` says. What rounds cost is :attr:`release`.
+
+    In secure rounds clients do the same themselves, each with a share of the noise (:class:`bramble_protocol.secure.noised.Noised`).
     """
 
-    takes: ClassVar[Any] = Noise
+    takes: ClassVar[Any] = Noisy
     called = "dp"
     compared = False
+    summable = True
     beside = 5
+
+    def __init__(self, parameters: Parameters | None = None) -> None:
+        super().__init__(parameters)
+        self._clip, self._noisy = self.parameters.clip, False
 
     @classmethod
     def refuses(cls, inner: Strategy) -> str | None:
@@ -94,24 +102,36 @@ class Dp(Around):
         """Start with an empty sum."""
         super().begin(model)
         self._sum, self._within, self._worse = np.zeros(len(model)), 0.0, 0.0
-        self._clip = getattr(self, "_clip", self.parameters.clip)
 
     def fold(self, update: Update) -> None:
         """Add an update, shortened."""
         length = distance(update.weights, self._model)
         self._within += 0.5 if length <= self._clip else -0.5  # centred: who is there or not changes it by half, as is reckoned with
-        self._worse += min(_relative(update.metrics), WORST) - 1.0  # likewise: by one
+        self._worse += relative(update.metrics) - 1.0  # likewise: by one
         change = update.weights.astype(np.float64)
         change -= self._model
         change *= min(1.0, self._clip / length) if length else 1.0
         self._sum += change
+
+    def shared(self, least: int) -> Noise:
+        """Return what has so many clients, less those that are not counted on, add the noise that a sum needs."""
+        total = self._deviation * self._clip
+        within = total / self._count_deviation if self.parameters.quantile else 0.0
+        measured = total / self._measure_deviation if self.parameters.measured else 0.0
+        colluding = self.parameters.colluding
+        return Noise(self._clip, total / math.sqrt(least - colluding), within, measured, least, colluding)
+
+    def summed(self, change: NDArray[np.float64], totals: Mapping[str, float]) -> None:
+        """Take the sum of what clients shortened, with the noise that is in it."""
+        self._sum, self._noisy = change, True
+        self._within, self._worse = totals.get("within", 0.0), totals.get("relative", 0.0)
 
     def finish(self) -> Weights:
         """Add the noise, and hand the mean on."""
         if not getattr(self, "_asked", 0):
             raise AggregateError("dp: nobody was asked in this round, so there is nothing to divide by")
         deviation = self._deviation * self._clip
-        for start in range(0, len(self._sum), 1 << 16):
+        for start in range(0, 0 if self._noisy else len(self._sum), 1 << 16):
             part = self._sum[start : start + (1 << 16)]
             part += self._random.normal(0.0, deviation, len(part))
         self._sum /= self._asked
@@ -122,15 +142,19 @@ class Dp(Around):
         """Return what is told of clients' errors: one mean, with noise, or nothing."""
         if not self.parameters.measured:
             return {}
-        return {RELATIVE: 1.0 + (self._worse + self._random.normal(0.0, self._measure_deviation)) / self._asked}
+        return {RELATIVE: 1.0 + (self._worse + self._drawn(self._measure_deviation)) / self._asked}
 
     def state(self) -> State:
         """Remember the clip, and what the other does."""
         if not self.parameters.quantile:
             return {**self._inner.state(), _CLIP: np.array(self._clip)}
-        counted = self._within + self._random.normal(0.0, self._count_deviation)
+        counted = self._within + self._drawn(self._count_deviation)
         clip = self._clip * math.exp(-PACE * (counted / self._asked + 0.5 - self.parameters.quantile))
-        return {**self._inner.state(), _CLIP: np.array(min(max(clip, 1e-9), 1e9))}
+        return {**self._inner.state(), _CLIP: np.array(min(max(clip, 1e-9), 1e6))}
+
+    def _drawn(self, deviation: float) -> float:
+        """Return noise for a single number; none where it is there already."""
+        return 0.0 if self._noisy else float(self._random.normal(0.0, deviation))
 
     @property
     def _count_deviation(self) -> float:
@@ -148,12 +172,3 @@ class Dp(Around):
         counted = (2 * self._count_deviation) ** -2 if self.parameters.quantile else 0.0
         measured = self._measure_deviation**-2 if self.parameters.measured else 0.0
         return float((self.parameters.noise_multiplier**-2 - counted - measured) ** -0.5)
-
-
-def _relative(metrics: Mapping[str, float]) -> float:
-    """Return a client's test error over its baseline, at least 0; 1 where it says neither."""
-    error, baseline = metrics.get("test_error"), metrics.get("test_baseline")
-    if error is None or not baseline or not metrics.get("test_samples"):
-        return 1.0
-    found = error / baseline
-    return found if 0 <= found < math.inf else WORST

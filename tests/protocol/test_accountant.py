@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bramble_protocol.accountant import ORDERS, Release, epsilon, noise_for, renyi
 from bramble_protocol.errors import BrambleError
-from bramble_server.learning.privacy.accountant import ORDERS, Release, epsilon, noise_for, renyi
 
 noises, shares = st.floats(0.5, 20), st.floats(0.001, 0.9)
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bramble_protocol.accountant import Release, renyi
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
-from bramble_server.learning.privacy.accountant import Release, renyi
 from bramble_server.learning.strategies import Aggregate, Context, Update, conclude, create, named, planned
 from bramble_server.learning.strategies.dp import PACE
 
@@ -187,3 +187,26 @@ def test_what_a_round_costs_is_what_was_set() -> None:
 def test_what_would_be_no_promise_is_refused_by_name(name: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(BrambleError, match=says):
         named(name, options).make()
+
+
+@pytest.mark.parametrize("options", [{}, {"quantile": 0.5}, {"measured": 0.0}, {"quantile": 0.3, "measured": 0.5, "colluding": 4}])
+@pytest.mark.parametrize("asked", [5, 400])
+def test_shares_of_the_noise_come_to_what_the_multiplier_says(options: dict[str, Any], asked: int) -> None:
+    strategy = create("dp", clip=0.25, noise_multiplier=2.0, **options)
+    planned(strategy, Context(1, np.zeros(2, np.float32), CONFIG), [f"pi-{number}" for number in range(asked)])
+    noise = strategy.shared(least=5)
+    assert noise.multiplier == pytest.approx(2.0)
+    assert (noise.clip, noise.least) == (0.25, 5)
+    assert noise.bound < 2 * 0.25
+
+
+def test_a_sum_with_the_noise_in_it_becomes_the_model_that_the_server_would_have_made_of_it() -> None:
+    model = np.array([1.0, 2.0], np.float32)
+    strategy = create("dp", clip=1.0, quantile=0.5)
+    planned(strategy, Context(1, model, CONFIG), ["a", "b", "c", "d"])
+    strategy.begin(model)
+    strategy.summed(np.array([0.8, -0.4]), {"within": 1.0, "relative": -2.0})
+    found = conclude(strategy, model)
+    assert found.weights == pytest.approx([1.2, 1.9])
+    assert strategy.measures() == {"relative_error": 0.5}
+    assert float(found.state["dp:clip"]) == pytest.approx(math.exp(-PACE * 0.25))

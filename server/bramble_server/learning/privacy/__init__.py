@@ -1,1 +1,0 @@
-"""Differential privacy: what noise a budget takes, and how much of it rounds have spent."""
