@@ -15,16 +15,20 @@ from markupsafe import Markup
 
 from bramble.api import Server, ServerError
 from bramble_inspector.accounts import Accounts
-from bramble_inspector.sessions import Session, Sessions, Throttle
+from bramble_inspector.sessions import Session, Sessions
 from bramble_inspector.settings import InspectorSettings
 from bramble_protocol import BrambleError
+from bramble_protocol.addresses import owner
 from bramble_protocol.printable import printable
+from bramble_protocol.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 
 OPEN = ("/login", "/_alive", "/_ready", "/assets/", "/_dash-component-suites/", "/_favicon.ico")
 """Beginnings of the paths that need no session: none of them tells anything about the fleet."""
 WRONG = "Name and password do not fit."
+BURST, PAUSE_S = 5, 30.0
+"""Wrong passwords of one address that are looked at at once, and seconds after which one more is."""
 EXPIRED = "Your session has ended; log in again."
 _FORM = """<!DOCTYPE html>
 <html lang="en" class="login">
@@ -68,7 +72,7 @@ def install(app: Flask, client: Server, settings: InspectorSettings) -> None:
     """
     if not settings.guarded:
         return
-    sessions, throttle = Sessions(client, Accounts(settings.users), settings.session_hours), Throttle()
+    sessions, throttle = Sessions(client, Accounts(settings.users), settings.session_hours), Throttle(BURST, PAUSE_S)
     # Cookies do not know ports: two inspectors on a host would take each other's
     cookie, path = f"bramble-{settings.port}", f"{settings.prefix}/"
     secure = settings.tls_cert is not None or settings.proxies > 0
@@ -116,18 +120,19 @@ def install(app: Flask, client: Server, settings: InspectorSettings) -> None:
 def _try(sessions: Sessions, throttle: Throttle, name: str, password: str) -> tuple[str | tuple[str, Session], int, dict[str, str]]:
     """Return a new session with its number, or why there is none, with the answer's status and headers."""
     address = request.remote_addr or ""
-    wait = math.ceil(throttle.take(address))
+    home = owner(address)
+    wait = math.ceil(throttle.take(home))
     if wait > 0:
         return f"Too many wrong passwords came from your address; try again in {wait} s.", 429, {"Retry-After": str(wait)}
     try:
         found = sessions.log_in(name, password)
     except ServerError as error:
-        throttle.forgive(address)
+        throttle.forgive(home)
         return str(error), 503, {}
     if found is None:
         logger.warning("login of %s from %s refused: name and password do not fit", printable(name) or "nobody", address)
         return WRONG, 401, {}
-    throttle.forgive(address)
+    throttle.forgive(home)
     logger.info("%s logged in from %s", found[1].name, address)
     return found, 200, {}
 

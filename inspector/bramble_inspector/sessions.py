@@ -1,4 +1,4 @@
-"""Who is logged in, and how often somebody may try to.
+"""Who is logged in.
 
 Sessions are in this process's memory: what a browser holds is a random number that means nothing anywhere else, logging out
 forgets it, and so does a restart.
@@ -6,7 +6,6 @@ forgets it, and so does a restart.
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import threading
 import time
@@ -22,10 +21,6 @@ MOST = 1000
 """Sessions at a time; the oldest goes first."""
 AGAIN_S = 60.0
 """Seconds after which the server is asked again whether it still knows a session's token."""
-BURST, PAUSE_S = 5, 30.0
-"""Wrong passwords of one address that are looked at at once, and seconds after which one more is."""
-REMEMBERED = 10_000
-"""Addresses whose wrong passwords are counted."""
 
 Clock = Callable[[], float]
 
@@ -96,6 +91,8 @@ class Sessions:
         except ServerRefused as error:
             if error.status == 404:
                 raise ServerError("The server is of a release that does not say what a token opens; log in by a password.") from error
+            if error.status == 429:  # others guessed here
+                raise
             return None
         if visitor["name"] is None:  # it asks for no token, so none tells who somebody is
             return None
@@ -130,46 +127,3 @@ class Sessions:
         """Forget a session."""
         with self._lock:
             self._known.pop(number, None)
-
-
-class Throttle:
-    """Counts wrong passwords by address; networks of 64 bits count as one address of version 6."""
-
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        self._clock = clock
-        self._debts: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def take(self, address: str) -> float:
-        """Return the seconds after which this address may try; 0 now, and then the try counts, whatever else is under way."""
-        key = _network(address)
-        with self._lock:
-            wait = (self._debt(key) - BURST + 1) * PAUSE_S
-            if wait <= 0:
-                self._put(key, 1)
-            return max(0.0, wait)
-
-    def forgive(self, address: str) -> None:
-        """Take back a try: the password was right."""
-        with self._lock:
-            self._put(_network(address), -1)
-
-    def _put(self, key: str, change: int) -> None:
-        self._debts[key] = (self._debt(key) + change, self._clock())
-        self._debts.move_to_end(key)
-        if len(self._debts) > REMEMBERED:
-            self._debts.popitem(last=False)
-
-    def _debt(self, key: str) -> float:
-        debt, at = self._debts.get(key, (0.0, 0.0))
-        return max(0.0, debt - (self._clock() - at) / PAUSE_S)
-
-
-def _network(address: str) -> str:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if found.version == 4:
-        return str(found)
-    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from bramble_inspector import accounts
 from bramble_inspector.app import create_app
-from bramble_inspector.sessions import BURST
+from bramble_inspector.login import BURST
 from bramble_inspector.settings import InspectorSettings
 from tests.inspector.conftest import Watched
 from tests.inspector.standin import Standin

@@ -7,7 +7,7 @@ import pytest
 from bramble.api import Server
 from bramble_inspector import accounts
 from bramble_inspector.accounts import Accounts
-from bramble_inspector.sessions import BURST, PAUSE_S, Sessions, Throttle
+from bramble_inspector.sessions import Sessions
 from tests.inspector.standin import Standin
 
 SECRET, TOKEN = "correct horse battery", "t0ken-" * 6
@@ -75,20 +75,3 @@ def test_a_token_opens_what_the_server_says_until_the_server_takes_it_no_more(cl
 def test_a_server_that_asks_for_no_token_vouches_for_nobody(standin: Standin) -> None:
     standin.answers["GET", "/whoami"] = (200, {"name": None, "opens": ["metrics", "read", "operate", "admin"]})
     assert Sessions(Server(standin.url), Accounts(None), 1.0).log_in("whoever", TOKEN) is None
-
-
-def test_wrong_passwords_of_an_address_are_looked_at_ever_more_slowly(clock: Clock) -> None:
-    throttle = Throttle(clock)
-    assert [throttle.take("10.0.0.1") for _ in range(BURST + 1)] == [0.0] * BURST + [PAUSE_S]
-    assert throttle.take("10.0.0.2") == 0, "another address"
-    clock.now += PAUSE_S
-    assert throttle.take("10.0.0.1") == 0
-    assert throttle.take("10.0.0.1") > 0
-    throttle.forgive("10.0.0.1")
-    assert throttle.take("10.0.0.1") == 0, "a right one does not count"
-
-
-def test_who_has_a_whole_network_of_addresses_counts_as_one(clock: Clock) -> None:
-    throttle = Throttle(clock)
-    assert [throttle.take(f"2001:db8::{place}") > 0 for place in range(BURST + 1)] == [False] * BURST + [True]
-    assert [throttle.take(address) for address in ("::ffff:10.0.0.1", "10.0.0.1")] == [0, 0]

@@ -10,8 +10,9 @@ from bramble_protocol import features
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import Handshake
 from bramble_protocol.printable import printable
+from bramble_server.fleet.guesses import ThrottledError
 from bramble_server.fleet.registry import Client, Registry
-from bramble_server.fleet.tokens import Tokens
+from bramble_server.fleet.tokens import Tokens, hash_of
 
 
 class HandshakeError(BrambleError):
@@ -51,9 +52,8 @@ class Admission:
             known, behind = " and ".join(map(str, bramble_protocol.SPOKEN)), "server" if spoken > bramble_protocol.VERSION else "client"
             raise HandshakeError(f"protocol: {spoken} is not spoken here, this server speaks {known}; upgrade the {behind}")
         hello = Handshake.from_wire(auth)
-        if self._tokens and not self._tokens.client(hello.client_id, hello.token):
-            self._registry.refused.note(hello.client_id, address, self._registry.clock.time())
-            raise HandshakeError(f"token: not the one of client {hello.client_id}")
+        if self._tokens:
+            self._vouch(self._tokens, hello, address)
         if hello.simulated and not self._simulated_welcome:
             raise HandshakeError("simulated: mock sensors are not let in here; start the server with --allow-simulated to take them")
         holder = self._registry.get(hello.client_id)
@@ -61,6 +61,18 @@ class Admission:
             self._meet(hello, address, holder)
         self._registry.refused.let_in(hello.client_id)
         return replace(hello, features=features.common(hello.features))
+
+    def _vouch(self, tokens: Tokens, hello: Handshake, address: str) -> None:
+        """Refuse a client that does not show its own token; to show none is no guess."""
+        name, hashed = hello.client_id, hash_of(hello.token or "")
+        refusal: BrambleError = HandshakeError(f"token: not the one of client {name}")
+        try:
+            if hello.token and tokens.guesses.look(address, hashed, lambda: tokens.holds(name, hashed), name):
+                return
+        except ThrottledError as error:
+            refusal = error
+        self._registry.refused.note(name, address, self._registry.clock.time())
+        raise refusal
 
     def _meet(self, hello: Handshake, address: str, holder: Client) -> None:
         """Let a client take the place of the live connection that has its id, or refuse it."""

@@ -6,9 +6,9 @@ import logging
 import time
 from collections import OrderedDict
 
+from bramble_protocol.addresses import owner
 from bramble_protocol.clock import Clock
 from bramble_protocol.printable import printable
-from bramble_server.fleet.addresses import owner
 
 log = logging.getLogger(__name__)
 

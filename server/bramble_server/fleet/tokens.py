@@ -32,6 +32,7 @@ from typing import Any
 from bramble_protocol.errors import BrambleError
 from bramble_protocol.fields import CLIENT_ID
 from bramble_protocol.scopes import SCOPES, opens
+from bramble_server.fleet.guesses import Guesses
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,8 @@ class Tokens:
         self._seen = self._stamp()
         self._table = self._read()
         self._said: tuple[str, ...] = ()
+        self.guesses = Guesses()
+        """What was shown that is no token of anybody."""
         self._warn()
 
     def client(self, client_id: str, token: str | None) -> bool:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from itertools import count
 
-from bramble_server.fleet.addresses import owner
+from bramble_protocol.addresses import owner
 from bramble_server.transport.shares import CLIENT, STRANGER, Bucket, Share
 
 MOST = 10_000

@@ -29,7 +29,7 @@ LONGEST = 500
 
 
 def register(app: Flask, services: Services, clock: Clock = time) -> None:
-    """Write down every request that may change something, and what came of it; not those of strangers, which the log has.
+    """Write down every request that may change something, and what came of it; of strangers only that too many guess at tokens.
 
     Raises
     ------
@@ -39,28 +39,32 @@ def register(app: Flask, services: Services, clock: Clock = time) -> None:
     lines, lock = chain.Chain(services.settings.data_dir / FILE), threading.Lock()
     trouble: list[OSError] = []
 
-    @app.after_request
-    def note(response: Response) -> Response:
-        rule, visitor = request.url_rule, getattr(g, "visitor", None)
-        changes = rule is not None and (request.method not in READS or "POST" in (rule.methods or ()))
-        if not changes or response.status_code == 401 or (services.tokens and visitor is None):
-            return response
-        line = {
-            "at": datetime.fromtimestamp(clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "who": _who(visitor.name if visitor else None, request.headers.get("Bramble-For")),
-            "from": request.remote_addr,
-            "what": f"{request.method} {request.full_path[:LONGEST].rstrip('?')}",
-            "status": response.status_code,
-        }
+    def write(who: str | None, address: str | None, what: str, status: int) -> None:
+        at = datetime.fromtimestamp(clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
             with lock:
-                lines.append([line])
+                lines.append([{"at": at, "who": who, "from": address, "what": what, "status": status}])
             trouble.clear()
         except OSError as error:  # what was asked is done or refused already
             if not trouble:
                 log.error("%s cannot be written (%s): changes are not on record until it can", FILE, error.strerror)
             trouble[:] = [error]
+
+    @app.after_request
+    def note(response: Response) -> Response:
+        rule, visitor = request.url_rule, getattr(g, "visitor", None)
+        changes = rule is not None and (request.method not in READS or "POST" in (rule.methods or ()))
+        if changes and response.status_code not in (401, 429) and (visitor is not None or not services.tokens):
+            who = _who(visitor.name if visitor else None, request.headers.get("Bramble-For"))
+            write(who, request.remote_addr, f"{request.method} {request.full_path[:LONGEST].rstrip('?')}", response.status_code)
         return response
+
+    def throttled(address: str, sentence: str) -> None:
+        services.limited_log.about(f"tokens from {address}", sentence, address=address)
+        write(None, address, sentence, 429)
+
+    if services.tokens:
+        services.tokens.guesses.say = throttled
 
 
 def _who(token: str | None, person: str | None) -> str | None:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 from werkzeug.datastructures import EnvironHeaders
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bramble_protocol.origins import KnownHosts
 from bramble_protocol.printable import printable
+from bramble_server.fleet.guesses import ThrottledError
+from bramble_server.fleet.tokens import Visitor, hash_of
 from bramble_server.web import browsers
 from bramble_server.web.errors import RequestError
 from bramble_server.web.scopes import needed
@@ -32,6 +35,8 @@ def register(app: Flask, services: Services) -> None:
     """Check every request before anything else sees it."""
     # Around Socket.IO too, which answers before Flask sees a request.
     app.wsgi_app = _HostGuard(app.wsgi_app, KnownHosts(services.settings.allowed_hosts), services)  # type: ignore[method-assign]
+    if proxies := services.settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, proxies, proxies, x_host=0)  # type: ignore[method-assign]
 
     @app.before_request
     def guard() -> None:
@@ -58,9 +63,10 @@ def register(app: Flask, services: Services) -> None:
 def _admit(app: Flask, services: Services, tokens: Tokens) -> None:
     """Let in whoever shows a token that opens what is asked for; note whose it is in ``g.visitor``."""
     token, asked = _token(), printable(f"{request.method} {request.path[:100]}")
-    visitor = g.visitor = tokens.http(token)
+    found = _look(tokens, token) if token else None
+    visitor = g.visitor = found if isinstance(found, Visitor) else None
     if visitor is None:
-        if request.path.startswith("/graphs/") and tokens.any_client(token):
+        if found:
             return
         sentence, person = "Authorization: expected 'Bearer' and a token that this server knows", browsers.wants_page(request.headers)
         services.limited_log.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
@@ -73,6 +79,18 @@ def _admit(app: Flask, services: Services, tokens: Tokens) -> None:
         sentence = f"Authorization: the token of {printable(visitor.name)} does not open this; it takes the scope {scope}"
         services.limited_log.about(f"HTTP from {request.remote_addr}", f"{asked} refused: {sentence}", address=request.remote_addr)
         raise RequestError(403, sentence)
+
+
+def _look(tokens: Tokens, token: str) -> Visitor | bool:
+    """Return whose a token is, or whether it is some client's where that is enough."""
+
+    def looked() -> Visitor | bool:
+        return tokens.http(token) or (request.path.startswith("/graphs/") and tokens.any_client(token))
+
+    try:
+        return tokens.guesses.look(request.remote_addr or "", hash_of(token), looked)
+    except ThrottledError as error:
+        raise RequestError(429, str(error), {"Retry-After": str(error.seconds)}) from None
 
 
 def _token() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bramble_server.fleet.addresses import owner
+from bramble_protocol.addresses import owner
 from bramble_server.transport.connections import REMEMBERED, Connections
 from bramble_server.transport.shares import CLIENT, STRANGER, TURN, Bucket, Rate, Share
 from tests.server.office import Clock

@@ -10,16 +10,18 @@ import pytest
 
 from bramble.api import Server, ServerRefused
 from bramble.settings import AuditSettings
+from bramble_server.fleet.guesses import BURST, PAUSE_S
 from bramble_server.fleet.tokens import hash_of, http_entry
+from tests.server.pi import Pi, Refused, hello
 from tests.server.process import ROOT, ServerProcess
 
 NAMES = ("read", "operate", "admin")
 
 
-def served(folder: Path) -> ServerProcess:
+def served(folder: Path, *flags: str) -> ServerProcess:
     entries = [http_entry(f"{name}-token", hash_of(name), [name]).replace("[http]\n", "") for name in NAMES]
     (folder / "tokens.toml").write_text("\n".join(["[clients]", f'pi-1 = "{hash_of("pi")}"', "[http]", *entries]))
-    return ServerProcess(folder, "--tokens", str(folder / "tokens.toml"))
+    return ServerProcess(folder, "--tokens", str(folder / "tokens.toml"), *flags)
 
 
 def asked(server: ServerProcess, method: str, path: str, token: str) -> int:
@@ -84,3 +86,24 @@ def test_without_tokens_it_says_from_where(tmp_path: Path) -> None:
             server.api.start()
         [change] = server.api.audit()["changes"]
         assert (change["who"], change["from"], change["what"]) == (None, "127.0.0.1", "POST /")
+
+
+def test_who_guesses_at_tokens_waits_by_http_and_by_socket_which_is_on_record_once_and_nobody_else_does(tmp_path: Path) -> None:
+    guesser, other = ({"X-Forwarded-For": address} for address in ("10.0.0.9", "10.0.0.8"))
+    with served(tmp_path, "--proxies", "1") as server:
+        for number in range(BURST):
+            assert server.request("GET", "/status", {**guesser, "Authorization": f"Bearer guess {number}"})[0] == 401
+        for token in ("one more", "admin"):
+            status, content, headers = server.request("GET", "/status", {**guesser, "Authorization": f"Bearer {token}"})
+            assert (status, content["error"].split(",")[0]) == (429, "token: too many wrong ones came")
+            assert 0 < int(headers["Retry-After"]) <= PAUSE_S
+        for shown in ({}, {"Authorization": "Bearer guess 7"}):
+            assert server.request("GET", "/status", {**guesser, **shown})[0] == 401, "that is no guess"
+        with pytest.raises(Refused, match="too many wrong ones came"):
+            Pi(server.url, auth=hello("pi-1", token="pi"), header=guesser)
+        with Pi(server.url, auth=hello("pi-1", token="pi"), header=other):
+            assert server.request("GET", "/status", {**other, "Authorization": "Bearer read"})[0] == 200
+        changes = server.request("GET", "/audit", {**other, "Authorization": "Bearer admin"})[1]["changes"]
+        assert [(each["who"], each["from"], each["status"]) for each in changes] == [(None, "10.0.0.9", 429)]
+        assert changes[0]["what"] == f"{BURST} wrong tokens came from there: others are looked at one every {PAUSE_S:g} s"
+        assert server.logged("tokens from 10.0.0.9") == 1
