@@ -40,6 +40,12 @@ class Cell(Generic[S]):
         """What a table and a figure call it."""
         return ", ".join(_shown(name, value) for name, value in self.values.items()) or "all alike"
 
+    @property
+    def parts(self) -> tuple[str, str]:
+        """Its label in two: what the grid varies first, and the others."""
+        first, *others = (_shown(name, value) for name, value in self.values.items())
+        return first, ", ".join(others)
+
 
 @dataclass(frozen=True)
 class Experiment(Generic[S]):

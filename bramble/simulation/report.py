@@ -17,7 +17,13 @@ from bramble_protocol.errors import BrambleError
 
 COLUMNS = ("cell", "seed", "error", "baseline", "unit", "committed", "simulated_s", "trainings", "bytes", "reached", "digest")
 FEW = 7
-"""Curves of which each is drawn wider than those above it."""
+"""Curves that one pane shows apart, each drawn wider than those above it."""
+FAR = 1.1
+"""Times the baseline up to which errors are drawn."""
+WIDE = 150
+"""Letters that fit beside each other below the curves."""
+STYLES = ("-", "--", ":", "-.")
+"""Of lines, a style for every ten colours."""
 
 
 @dataclass(frozen=True)
@@ -116,29 +122,62 @@ def _drawn(experiment: Experiment[Any], cells: Sequence[Repeats], folder: Path, 
     mpl.use("Agg")
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    panes = figure.subplots(1, 2, sharey=True)
-    for pane, column, name in zip(panes, ("round", "ended"), ("round", "seconds"), strict=True):
-        for index, each in enumerate(cells):
-            xs, mean, low, high = each.curve(column)
-            below = len(cells) - 1 - index if len(cells) <= FEW else 0  # wider, so that it is seen below others that are alike
-            [line] = pane.plot(xs, mean, label=each.cell.label, linewidth=1.5 + below)
-            pane.fill_between(xs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-        pane.axhline(statistics.mean(cells[0].of("baseline")), color="0.5", linestyle="--", linewidth=1, label="baseline")
+    groups = grouped(cells)
+    names = list(dict.fromkeys(name for group in groups.values() for name in group))
+    figure = Figure(figsize=(11, max(4.5, 2.4 * len(groups) + 0.2 * len(names))), layout="constrained")
+    panes = figure.subplots(len(groups), 2, sharex="col", sharey=True, squeeze=False)
+    for row, (what, group) in zip(panes, groups.items(), strict=True):
+        for pane, column in zip(row, ("round", "ended"), strict=True):
+            _curves(pane, column, group, names)
+        row[0].set_ylabel("\n".join(filter(None, (what, words.metric))))
+    for pane, name in zip(panes[-1], ("round", "seconds"), strict=True):
         pane.set_xlabel(name)
-        pane.xaxis.set_major_locator(MaxNLocator(integer=True))
-        pane.grid(alpha=0.25)
-    panes[0].set_ylabel(words.metric)
+    if (top := highest(cells)) is not None:
+        lowest = min(min(each.curve("round")[2]) for each in cells)
+        panes[0][0].set_ylim(lowest - 0.05 * (top - lowest), top)
     figure.suptitle(experiment.title)
-    handles, labels = panes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize="small")
+    lines = {label: line for row in panes for line, label in zip(*row[0].get_legend_handles_labels(), strict=True)}
+    columns = max(1, min(4, len(lines), WIDE // (4 + max(map(len, lines)))))
+    figure.legend(lines.values(), lines, loc="outside lower center", ncols=columns, frameon=False, fontsize="small")
     paths = [folder / f"curves.{kind}" for kind in ("png", "svg")]
     with mpl.rc_context({"svg.hashsalt": "bramble"}):  # the same results give the same file
         figure.savefig(paths[0], dpi=150)
         figure.savefig(paths[1], metadata={"Date": None})
     return paths
+
+
+def _curves(pane: Any, column: str, group: Mapping[str, Repeats], names: Sequence[str]) -> None:
+    """Draw cells by a column, each in the colour that its name has in all panes."""
+    from matplotlib.ticker import MaxNLocator
+
+    for name, each in group.items():
+        xs, mean, low, high = each.curve(column)
+        at = names.index(name)
+        below = len(names) - 1 - at if len(names) <= FEW else 0  # wider, so that it is seen below others that are alike
+        [line] = pane.plot(xs, mean, color=f"C{at}", linestyle=STYLES[at // 10 % len(STYLES)], label=name, linewidth=1.5 + below)
+        pane.fill_between(xs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    baseline = statistics.mean(next(iter(group.values())).of("baseline"))
+    pane.axhline(baseline, color="0.5", linestyle="--", linewidth=1, label="baseline")
+    pane.xaxis.set_major_locator(MaxNLocator(integer=True))
+    pane.grid(alpha=0.25)
+
+
+def grouped(cells: Sequence[Repeats]) -> dict[str, dict[str, Repeats]]:
+    """Return the cells by name, apart by the first that differs between them where they are too many for one pane."""
+    if len(cells) <= FEW or len(cells[0].cell.values) < 2:
+        return {"": {each.cell.label: each for each in cells}}
+    found: dict[str, dict[str, Repeats]] = {}
+    for each in cells:
+        first, others = each.cell.parts
+        found.setdefault(first, {})[others] = each
+    return found
+
+
+def highest(cells: Sequence[Repeats]) -> float | None:
+    """Return where an axis of errors ends; None: where they do. One that went far above the baseline would hide how the others differ."""
+    top = FAR * statistics.mean(cells[0].of("baseline"))
+    return top if any(max(each.curve("round")[3]) > top for each in cells) else None
 
 
 def _page(experiment: Experiment[Any], cells: Sequence[Repeats], words: Words, curves: Sequence[Path]) -> str:
@@ -161,10 +200,11 @@ def _page(experiment: Experiment[Any], cells: Sequence[Repeats], words: Words, c
     lines += ["", f"Baseline: {baseline:.3f} {unit}.", ""]
     if curves:
         band = "; the bands go from the least to the greatest of the seeds" if many else ""
+        far = f"; what lies above {FAR:g} times the baseline is not shown" if highest(cells) is not None else ""
         lines += [
             f"![Error by round and by time]({curves[0].name})",
             "",
-            f"Curves by round and by time{band}.",
+            f"Curves by round and by time{band}{far}.",
             "",
         ]
     lines += [

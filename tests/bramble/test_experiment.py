@@ -10,13 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from bramble import cli
 from bramble.settings import WorkersSettings
-from bramble.simulation import grid
+from bramble.simulation import grid, report
 from tests.bramble.simulated import recorded
 
 SMALL = """title = "Two of them"
@@ -93,6 +94,30 @@ def test_a_grid_becomes_a_table_curves_and_a_page(once: tuple[Path, str]) -> Non
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "curves.svg").read_text().startswith("<?xml")
     assert all(f"{folder}/{name}" in out for name in ("report.md", "cells.csv", "curves.png", "curves.svg"))
+
+
+def repeats(errors: Sequence[float], **values: object) -> report.Repeats:
+    """What one seed of a cell came to, round by round, where the baseline is at 3."""
+    return report.Repeats(
+        grid.Cell(values, {}), {1: {"baseline": 3.0}}, {1: [{"error": str(e), "round": str(n)} for n, e in enumerate(errors)]}
+    )
+
+
+def test_many_cells_have_a_pane_for_each_value_of_what_the_grid_varies_first() -> None:
+    few = [repeats([2.0], attack="none", rounds=n) for n in range(7)]
+    assert list(report.grouped(few)) == [""]
+    assert list(report.grouped(few)[""])[0] == "none, rounds=0"
+    many = [repeats([2.0], attack=attack, rounds=n) for attack in ("none", {"name": "flip", "times": 5}) for n in range(4)]
+    assert {what: list(group) for what, group in report.grouped(many).items()} == dict.fromkeys(
+        ("none", "flip (times=5)"), [f"rounds={n}" for n in range(4)]
+    )
+    alone = [repeats([2.0], rounds=n) for n in range(9)]
+    assert list(report.grouped(alone)) == [""], "what varies alone stays together"
+
+
+def test_an_error_far_above_the_baseline_does_not_hide_the_others() -> None:
+    assert report.highest([repeats([4.0, 2.0]), repeats([2.9, 2.0])]) == pytest.approx(3.3)
+    assert report.highest([repeats([3.2, 2.0]), repeats([2.9, 2.0])]) is None
 
 
 @draws
