@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -59,6 +60,7 @@ class Cohorts:
     def forget(self) -> None:
         """Begin anew, after a reset."""
         self._known: dict[str, Known] = {}
+        self._asked: dict[int, tuple[str, ...]] = {}
         self._utilities: dict[int, float] = {}
 
     def recall(self, history: Iterable[Mapping[str, Any]]) -> None:
@@ -93,8 +95,9 @@ class Cohorts:
                 least = CENSORED * deadline if part["reason"] == reasons.LATE and deadline else when - part["sent"]
                 known = replace(known, seconds=max(known.seconds or 0.0, least))
             self._known[client] = known
-        self._utilities[number] = utility
+        self._utilities[number], self._asked[number] = utility, tuple(parts)
         self._utilities = {each: worth for each, worth in self._utilities.items() if each > number - RECENT}
+        self._asked = {each: clients for each, clients in self._asked.items() if each > number - RECENT}
 
     def choose(self, number: int, able: Sequence[str]) -> Cohort:
         """Return what a round is to be.
@@ -112,7 +115,8 @@ class Cohorts:
             If a third party's selection fails.
         """
         settings, enough, clients = self._settings, 0, tuple(able)
-        known = {client: each for client, each in self._known.items() if (each.asked or 0) > number - RECENT}
+        times = Counter(client for each, clients in self._asked.items() if each > number - RECENT for client in clients)
+        known = {client: replace(each, times=times[client]) for client, each in self._known.items() if (each.asked or 0) > number - RECENT}
         if settings.clients_per_round is not None:
             wanted = self.wanted(len(able))
             asked = min(len(able), math.ceil(settings.over_selection * wanted - 1e-9))

@@ -18,6 +18,7 @@ from bramble_protocol import BrambleError
 from bramble_server import foundation
 from bramble_server.learning import parameters, selection
 from bramble_server.learning.selection import SELECTIONS, Call, Known, Selection, cohort
+from bramble_server.learning.selection.adaptivetiers import AdaptiveTiers, Credits
 from bramble_server.learning.selection.leastrecent import LeastRecent
 from bramble_server.learning.selection.loss import Candidates, Loss
 from bramble_server.learning.selection.oort import Balance, Oort
@@ -113,6 +114,29 @@ def test_tiers_measure_everybody_first_and_then_ask_one_speed() -> None:
     assert all(70 <= times <= 130 for times in found.values()), "each tier with the same probability"
     large = cohort(Tiers(Speeds(tiers=20)), Call(1, 0, 3, known), CLIENTS)
     assert len(large) == 3, "a tier of one is filled up"
+
+
+def test_adaptive_tiers_ask_the_worst_served_most_often_as_the_paper_says() -> None:
+    # Four tiers of five clients, the slowest with the largest loss: (n - i) / D from the worst is 3/6, 2/6, 1/6 and nothing.
+    known = {c: Known(seconds=float(n // 5), samples=10, loss=float(n // 5)) for n, c in enumerate(CLIENTS)}
+    found = counted(AdaptiveTiers(Credits(tiers=4)), 5, known, 1200)
+    asked = [found[client] / 1200 for client in CLIENTS[::5]]
+    assert asked == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6], abs=0.04)
+    unheard = {client: Known(seconds=each.seconds) if each.seconds == 0 else each for client, each in known.items()}
+    first = counted(AdaptiveTiers(Credits(tiers=4)), 5, unheard, 400)
+    assert first["pi-00"] > 160, "a tier that told no loss is taken for the worst"
+
+
+def test_a_tier_that_spent_its_credits_is_asked_no_more_and_in_the_end_the_fastest_is() -> None:
+    def of(*times: int) -> dict[str, Known]:
+        return {c: Known(seconds=float(n // 5), samples=10, loss=float(n // 5), times=times[n // 5]) for n, c in enumerate(CLIENTS)}
+
+    kind = AdaptiveTiers(Credits(tiers=4, credits=8))
+    assert counted(kind, 5, of(0, 0, 0, 7), 60)["pi-19"] > 15
+    spent = counted(kind, 5, of(0, 0, 0, 8), 600)
+    assert [spent[client] / 600 for client in CLIENTS[::5]] == pytest.approx([0, 1 / 3, 2 / 3, 0], abs=0.06)
+    assert set(counted(kind, 5, of(0, 8, 8, 8), 9)) == set(CLIENTS[:5]), "one is left"
+    assert set(counted(kind, 5, of(8, 8, 8, 8), 9)) == set(CLIENTS[:5]), "none is left: the fastest costs least"
 
 
 def oort_by_the_paper(known: dict[str, Known], number: int, preferred: float, alpha: float) -> dict[str, float]:

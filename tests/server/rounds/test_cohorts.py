@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bramble_protocol import reasons
+from bramble_server.learning.selection import Call, Choice
 from bramble_server.rounds.cohorts import Cohorts
 from bramble_server.settings import ServerSettings
 
@@ -53,7 +54,7 @@ def told(rounds: Cohorts, number: int, parts: dict[str, dict[str, Any]], deadlin
     return {"round": number, "clients": parts, "ended": 130.0, "deadline": deadline}
 
 
-@pytest.mark.parametrize("name", ["uniform", "samples", "loss", "least-recent", "tiers", "oort"])
+@pytest.mark.parametrize("name", ["uniform", "samples", "loss", "least-recent", "tiers", "adaptive-tiers", "oort"])
 def test_a_server_that_starts_anew_chooses_as_the_one_before_would_have(name: str) -> None:
     settings = {"clients_per_round": 4, "over_selection": 1.5, "selection": name, "adaptive_deadline": 2.0}
     before = cohorts(**settings)
@@ -65,6 +66,22 @@ def test_a_server_that_starts_anew_chooses_as_the_one_before_would_have(name: st
     after = cohorts(**settings)
     after.recall(history)
     assert [after.choose(number, FLEET) for number in (30, 31)] == [before.choose(number, FLEET) for number in (30, 31)]
+
+
+def test_how_often_a_client_was_asked_is_remembered_for_two_hundred_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, int]] = []
+    found = cohorts(clients_per_round=4)
+
+    def choose(self: Choice, call: Call, clients: list[str]) -> tuple[str, ...]:
+        seen.append({client: known.times for client, known in call.known.items()})
+        return tuple(clients[: call.count])
+
+    monkeypatch.setattr(Choice, "cohort", choose)
+    for number in range(1, 4):
+        told(found, number, {client: part(1.0) for client in FLEET[:number]})
+    for number in (4, 202, 203):
+        found.choose(number, FLEET)
+    assert seen == [{"pi-00": 3, "pi-01": 2, "pi-02": 1}, {"pi-00": 1, "pi-01": 1, "pi-02": 1}, {}]
 
 
 def test_a_reset_forgets_what_rounds_told() -> None:

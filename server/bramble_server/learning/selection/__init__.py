@@ -9,6 +9,7 @@ from typing import Any
 from bramble_server.learning import parameters
 from bramble_server.learning.offered import Offered
 from bramble_server.learning.parameters import Chosen
+from bramble_server.learning.selection.adaptivetiers import AdaptiveTiers
 from bramble_server.learning.selection.base import Call, Known, Selection, cohort
 from bramble_server.learning.selection.leastrecent import LeastRecent
 from bramble_server.learning.selection.loss import Loss
@@ -23,6 +24,7 @@ SELECTIONS: dict[str, type[Selection]] = {
     "loss": Loss,
     "least-recent": LeastRecent,
     "tiers": Tiers,
+    "adaptive-tiers": AdaptiveTiers,
     "oort": Oort,
 }
 """Those that come with Bramble. No package can take one of these names."""

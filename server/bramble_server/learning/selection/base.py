@@ -26,6 +26,8 @@ class Known:
     """Training windows behind that."""
     loss: float | None = None
     """Mean loss of the model that it was sent, on those windows."""
+    times: int = 0
+    """In how many of the rounds that are remembered it was asked."""
     seconds: float | None = None
     """From being asked to its answer, when it last was: at least so many, where it was too late or not waited for."""
 

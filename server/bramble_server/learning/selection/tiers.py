@@ -37,10 +37,14 @@ class Tiers(Selection):
         chosen = drawn(generator, new, call.count)
         if len(chosen) < call.count:
             tiers = self.sorted_into_tiers(call, [client for client in clients if client not in set(new)])
-            first = int(generator.integers(len(tiers)))
+            first = self.first(call, tiers, generator)
             for index in sorted(range(len(tiers)), key=lambda index: (abs(index - first), index)):
                 chosen += drawn(generator, tiers[index], call.count - len(chosen))
         return chosen
+
+    def first(self, call: Call, tiers: Sequence[Sequence[str]], generator: np.random.Generator) -> int:
+        """Draw which of the tiers is asked, by its place: each with the same probability."""
+        return int(generator.integers(len(tiers)))
 
     def sorted_into_tiers(self, call: Call, clients: Sequence[str]) -> list[list[str]]:
         """Return the tiers, the fastest first; none is empty, and they differ by at most one client."""
