@@ -44,4 +44,16 @@ def said(line: dict[str, Any]) -> str:
     what = f"{line['messages']:,} sent until {line['until'][11:16]}" if "messages" in line else ", ".join(line["parts"])
     of = "".join(f" of {name} {line[name]}" for name in ("round", "evaluation") if name in line)
     task = f" ({line['task']})" if "task" in line else ""
-    return f"{line['at']}  {line['event']}{of}{task}: {line['bytes']:,} bytes: {what}"
+    return f"{line['at']}  {line['event']}{of}{task}: {line['bytes']:,} bytes: {what}{bounds(line)}"
+
+
+def bounds(line: dict[str, Any]) -> str:
+    """Return what was done to an update before it left, and what all so far come to."""
+    if line["event"] != receipt.UPDATE:
+        return ""
+    if "noise" not in line:
+        return "; without noise"
+    return (
+        f"; shortened to {line['clip']:.4g}, noise of {line['noise']:.4g} added to each number here, "
+        f"epsilon {line['epsilon']:.4g} so far (delta {line['delta']:g})"
+    )

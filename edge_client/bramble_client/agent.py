@@ -16,6 +16,7 @@ import bramble_protocol
 from bramble_client.acquire.cycles import Cycles
 from bramble_client.acquire.recorder import Recorder, to_the_minute
 from bramble_client.acquire.self_paced import SelfPaced
+from bramble_client.allowance import Allowance, Bounds
 from bramble_client.deliver.courier import Courier
 from bramble_client.deliver.download import GraphDownload, patiently
 from bramble_client.deliver.home_assistant import HomeAssistant, Own
@@ -23,7 +24,7 @@ from bramble_client.deliver.inbox import Inbox
 from bramble_client.deliver.link import Link
 from bramble_client.deliver.outbox import Item, Outbox
 from bramble_client.deliver.receipt import Receipt
-from bramble_client.evaluating import Evaluating
+from bramble_client.evaluating import Evaluating, alone
 from bramble_client.forgetting import Forgetting
 from bramble_client.hal import Board
 from bramble_client.hal.gpio import Status
@@ -91,7 +92,8 @@ class Agent:
             bramble_protocol.VERSION, settings.id, token, board.simulated, channels, settings.version, features(), secrets.token_hex(8),
             settings.group,
         )  # fmt: skip
-        self._receipt = Receipt(folder, settings.server, clock)
+        allowance = Allowance(folder, Bounds(settings.clip, settings.noise, settings.epsilon, settings.delta))
+        self._receipt = Receipt(folder, settings.server, clock, allowance.told)
         self._link = Link(
             settings.server,
             hello.to_wire(),
@@ -128,11 +130,11 @@ class Agent:
             lambda: board.gone,
             lambda: self._recorder.trouble,
             lambda: board.doubted,
-            lambda: self._trainer.doubtful,
+            lambda: None if settings.bounded else self._trainer.doubtful,
             lambda: self._strain.slow,
             self._budgets.rest,
-            lambda: self.attention.alarms,
-            lambda: (self._forecaster.in_use, self._forecaster.drifted),
+            lambda: None if settings.bounded else self.attention.alarms,
+            lambda: ({}, {}) if settings.bounded else (self._forecaster.in_use, self._forecaster.drifted),
             lambda: self._training.first_training,
             clock,
         )
@@ -141,7 +143,7 @@ class Agent:
         """What an answer calls for on the spot; whoever has a lamp sets its ``ask``."""
         part = Participation(
             self._trainer, self._recorder, self._outbox, self._cycles if board.simulated else None, self._strain, self._halted,
-            Latest((settings.shown or folder) / NAME, settings.id, utc), self.attention,
+            Latest((settings.shown or folder) / NAME, settings.id, utc), self.attention, allowance,
             private=self._private, serves=download.serves, clock=clock,
         )  # fmt: skip
         self._training, self._forecaster = part.queue, part.forecaster
@@ -167,7 +169,7 @@ class Agent:
             self.attention,
             *filter(None, (self._home,)),
         )
-        evaluating = Evaluating(self._trainer, self._recorder, self._outbox, part, self._halted, self._private, settings.secure, clock)
+        evaluating = Evaluating(self._trainer, self._recorder, self._outbox, part, self._halted, self._private, alone(settings), clock)
         self._inbox = Inbox(self._training, None if self._private else self._cycles.ask, self.reset, evaluating, self._summing)
         for event, handler in self._inbox.events.items():
             self._link.on(event, handler)

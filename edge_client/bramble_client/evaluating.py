@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from bramble_client.acquire.recorder import Recorder
 from bramble_client.deliver.outbox import Outbox
@@ -18,7 +19,19 @@ from bramble_protocol.fields import SENTENCE
 from bramble_protocol.messages import Evaluate, Evaluated
 from bramble_protocol.privacy import LEAST_SAMPLES
 
+if TYPE_CHECKING:
+    from bramble_client.settings import ClientSettings
+
 log = logging.getLogger(__name__)
+
+
+def alone(settings: ClientSettings) -> str | None:
+    """Return why a client's owner has it tell nothing of its site alone; None where it may."""
+    if settings.secure:
+        return "this client tells of itself in secure sums alone (--secure)"
+    if settings.bounded:
+        return "this client tells nothing of itself without noise (--noise, --epsilon)"
+    return None
 
 
 class Evaluating:
@@ -36,23 +49,23 @@ class Evaluating:
         Returns why its owner does not let it work now, or None.
     private
         Whether no mean over fewer than 20 windows may be told, nor any from which one follows.
-    secure
-        Whether nothing may be told of this site alone: then nothing is tried.
+    alone
+        Why nothing may be told of this site alone, so that nothing is tried; None: it may.
     clock
         Says until when an answer is of use.
     """
 
     def __init__(
         self, trainer: Trainer, recorder: Recorder, outbox: Outbox, part: Participation, halted: Callable[[], str | None], private: bool,
-        secure: bool, clock: Clock,
+        alone: str | None, clock: Clock,
     ) -> None:  # fmt: skip
         self._trainer, self._recorder, self._outbox, self._part = trainer, recorder, outbox, part
-        self._halted, self._private, self._secure, self._clock = halted, private, secure, clock
+        self._halted, self._private, self._alone, self._clock = halted, private, alone, clock
 
     def ask(self, asked: Evaluate) -> None:
         """Try models once nothing is to be trained; does not block."""
-        if self._secure:
-            self.fail(asked.evaluation, "this client tells of itself in secure sums alone (--secure)", asked.task)
+        if self._alone is not None:
+            self.fail(asked.evaluation, self._alone, asked.task)
             return
         until = self._clock.monotonic() + asked.deadline_s
         self._part.queue.beside(f"{asked.task} evaluation", partial(self._run, asked, until))

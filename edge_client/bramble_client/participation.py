@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from bramble_client.acquire import data_updates
 from bramble_client.acquire.cycles import Cycles
 from bramble_client.acquire.recorder import Recorder
+from bramble_client.allowance import Allowance
 from bramble_client.deliver.outbox import Item, Outbox
 from bramble_client.learn.measures import guarded
 from bramble_client.learn.memory import Memory
@@ -47,6 +48,8 @@ class Participation:
         Where it says what it forecasts.
     attention
         Looks at what it forecasts.
+    allowance
+        Says what an answer may tell, and has it tell no more.
     private
         Whether what it tells is guarded, and nothing is mirrored.
     serves
@@ -65,6 +68,7 @@ class Participation:
         halted: Callable[[], str | None],
         latest: Latest,
         attention: Attention,
+        allowance: Allowance,
         *,
         private: bool,
         serves: Callable[[str], bool],
@@ -72,7 +76,7 @@ class Participation:
     ) -> None:
         self._trainer, self._recorder, self._outbox, self._cycles = trainer, recorder, outbox, cycles
         self._strain, self._halted, self._private, self._clock = strain, halted, private, clock
-        self._attention = attention
+        self._attention, self._allowance = attention, allowance
         self.memory = Memory(recorder)
         """What goes on from round to round."""
         self.forecaster = Forecaster(trainer, recorder, self.memory, latest, self._mirror_next)
@@ -102,6 +106,7 @@ class Participation:
             self._cycles.wait(update.config.deadline_s / 2)
         if halted := self._halted():
             raise NotNow(halted)
+        self._allowance.check(update)
         if update.extras.control is not None or codecs.find(update.reply_encoding).partial:
             self._settle(update)
         noted, until = self.memory.local_state(update.task), self.memory.tested_until(update.task)
@@ -113,7 +118,12 @@ class Participation:
             self._strain.over()
         if self._private:
             result = guarded(result, self.memory.untold(update.task))
-        return self.masked(update, result, lambda: self.queue.wanted) if update.secure else result
+        if self._allowance.adds_noise:
+            result = self._allowance.noised(update, result)
+        if update.secure:
+            result = self.masked(update, result, lambda: self.queue.wanted)
+        self._allowance.spend(update)
+        return result
 
     def _note(self, update: ClientUpdate, result: Result) -> None:
         with self.memory.lock:

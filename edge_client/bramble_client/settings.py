@@ -93,6 +93,22 @@ class ClientSettings(BaseSettings):
         json_schema_extra={"flags": "--secure/--no-secure"},
     )
     secure_least: int = Field(3, ge=2, le=4096, description="Clients below which this one lets no secure sum be opened.")
+    clip: float | None = Field(None, gt=0, le=1e6, description="Length to which this client shortens its updates, where it adds --noise.")
+    noise: float | None = Field(
+        None,
+        gt=0,
+        le=1e4,
+        description="Deviation of the noise that this client adds to each number of its updates before they leave it, in lengths of "
+        "--clip; losses, tests and counts then stay here.",
+    )
+    epsilon: float | None = Field(
+        None,
+        gt=0,
+        le=1e3,
+        description="What this client's updates may tell of its readings in all, as differential privacy counts it: it takes no part in "
+        "rounds beyond it, nor in any that add no noise.",
+    )
+    delta: float = Field(1e-5, gt=0, lt=0.1, description="The probability with which --epsilon may not hold.")
     identity: Path | None = Field(None, description="File (PEM) of this client's own key, with which it signs its part in secure sums.")
     roll: Path | None = Field(
         None,
@@ -201,6 +217,21 @@ class ClientSettings(BaseSettings):
             raise ValueError("--ca is for a server with TLS: write its address as https://...")
         fit_together(self.mqtt, self.mqtt_login, self.mqtt_ca)
         return self
+
+    @model_validator(mode="after")
+    def _noise_hides_something(self) -> ClientSettings:
+        if self.noise is not None and self.clip is None:
+            raise ValueError("--noise without --clip hides nothing, for an update may be of any length: say --clip, such as 1")
+        if self.clip is not None and self.noise is None:
+            raise ValueError("--clip is the length that --noise is measured in: say --noise, too, or leave it out")
+        if self.mode != "private" and self.bounded:
+            raise ValueError("--noise and --epsilon are of no use where readings themselves are mirrored: say --mode private, too")
+        return self
+
+    @property
+    def bounded(self) -> bool:
+        """Whether nothing is to leave this client that tells of its readings without noise."""
+        return self.noise is not None or self.epsilon is not None
 
     @property
     def classes(self) -> tuple[str, ...]:

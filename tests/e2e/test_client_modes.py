@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bramble_client.acquire.recorder import Recorder
 from bramble_client.hal.sim import recordings
@@ -107,6 +108,25 @@ def test_in_private_mode_it_trains_on_what_it_sampled_and_no_reading_leaves_it(t
         assert client.stop() == 0
 
 
+def test_a_client_adds_noise_for_as_long_as_its_owner_allows_and_its_receipt_says_how_much(tmp_path: Path) -> None:
+    own = ("--clip", "1", "--noise", "8", "--epsilon", "1.2")
+    with serve(tmp_path) as server, private(server, tmp_path, "pi-1", *own, every=3600.0) as client:
+        client.wait_connected()
+        before = server.api.model()["weights"]
+        record = server.play()
+        assert record["state"] == "committed", record["reason"]
+        assert record["clients"]["pi-1"]["samples"] == 20, "the same number whatever it measured"
+        assert {name for name in record["metrics"] if "loss" in name or "test" in name} == set()
+        moved = np.concatenate([np.ravel(np.subtract(server.api.model()["weights"][name], before[name])) for name in before])
+        assert float(np.std(moved)) == pytest.approx(8.0, rel=0.1)
+        again = server.play()
+        assert "its owner allows 1.2 (--epsilon)" in again["clients"]["pi-1"]["reason"]
+        client.delivered()
+        assert client.stop() == 0
+    said = warm.run("bramble", "client", "receipt", "--data-dir", str(tmp_path / "pi-1")).stdout
+    assert "shortened to 1, noise of 8 added to each number here, epsilon 1.01" in said
+
+
 def test_a_private_server_takes_a_mock_client_only_if_it_is_told_to_and_never_asks_for_readings(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "--mode", "private") as server:
         with ClientProcess(server.url, tmp_path, "--mode", "private") as client:
@@ -124,10 +144,10 @@ def bramble(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def private(server: ServerProcess, folder: Path, name: str, *flags: str) -> ClientProcess:
+def private(server: ServerProcess, folder: Path, name: str, *flags: str, every: float = 60.0) -> ClientProcess:
     (folder / name).mkdir(exist_ok=True)
     recorder = Recorder(folder / name / "readings.db", 10_000)
-    recorder.append_many((60.0 * n, {"temperature": math.sin(n / 4), "humidity": 50.0, "pressure": 1000.0}) for n in range(200))
+    recorder.append_many((every * n, {"temperature": math.sin(n / 4), "humidity": 50.0, "pressure": 1000.0}) for n in range(200))
     recorder.close()
     return ClientProcess(server.url, folder, "--mode", "private", "--sample-every", "1h", *flags, name=name)
 

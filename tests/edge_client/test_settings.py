@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -48,6 +49,20 @@ def test_a_machines_name_becomes_an_id_that_the_contract_takes(monkeypatch: pyte
     assert hostname_id() == name
     assert fields.CLIENT_ID.fullmatch(name)
     assert ClientSettings(sensors="mock").id == name
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"noise": 1.0, "mode": "private"}, "--noise without --clip hides nothing"),
+        ({"clip": 1.0, "mode": "private"}, "--clip is the length that --noise is measured in"),
+        ({"noise": 1.0, "clip": 1.0}, "of no use where readings themselves are mirrored: say --mode private"),
+        ({"epsilon": 8.0}, "of no use where readings themselves are mirrored: say --mode private"),
+    ],
+)
+def test_noise_that_would_hide_nothing_is_refused_with_what_to_say(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        ClientSettings(sensors="mock", **given)
 
 
 def test_budgets_are_read_as_people_write_them() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bramble_client.acquire.recorder import Recorder
+from bramble_client.allowance import Allowance, Bounds
 from bramble_client.deliver.outbox import Outbox
 from bramble_client.evaluating import Evaluating
 from bramble_client.learn.trainer import Trainer
@@ -44,9 +45,9 @@ class Client:
         self.part = Participation(
             self.trainer, self.recorder, self.outbox, None, Strain(folder), lambda: self.halted,
             Latest(folder / "latest.json", "pi-1", time.time), Attention((), 0, tuple, self.recorder),
-            private=private, serves=lambda graph: True, clock=time,
+            Allowance(folder, Bounds()), private=private, serves=lambda graph: True, clock=time,
         )  # fmt: skip
-        self._evaluating = Evaluating(self.trainer, self.recorder, self.outbox, self.part, lambda: self.halted, private, False, time)
+        self._evaluating = Evaluating(self.trainer, self.recorder, self.outbox, self.part, lambda: self.halted, private, None, time)
         self._measured = 0
         self.part.queue.start()
 

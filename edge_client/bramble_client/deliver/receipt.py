@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 FILE = "receipt.jsonl"
 TOGETHER_S = 3600.0
 """How long messages that belong to no round (reports on the machine, mirrored readings) are counted before a line says so."""
+UPDATE = "training_complete"
+"""The message that carries an update."""
 NUMBERED = ("round", "evaluation")
 """What a message that is a line of its own answers."""
 MOST_WAITING = 1000
@@ -38,10 +40,15 @@ class Receipt:
         The client's data folder.
     server
         Address of the server that it goes to.
+    bounds
+        Returns what was done to the update of a round before it leaves: to what length it was shortened, what noise was added, and what
+        epsilon this client's updates come to with it.
     """
 
-    def __init__(self, folder: Path, server: str, clock: Clock = time) -> None:
-        self._path, self._server, self._clock = folder / FILE, server, clock
+    def __init__(
+        self, folder: Path, server: str, clock: Clock = time, bounds: Callable[[int], Mapping[str, float]] = lambda number: {}
+    ) -> None:
+        self._path, self._server, self._clock, self._bounds = folder / FILE, server, clock, bounds
         self._lock = threading.Lock()
         self._together: dict[str, dict[str, Any]] = {}
         self._since = 0.0
@@ -65,7 +72,9 @@ class Receipt:
         with self._lock:
             now = self._clock.time()
             if about.keys() & set(NUMBERED):
-                self._waiting.append({"at": _moment(now), "event": event, **about, "bytes": size, "parts": sorted(parts)})
+                number = about.get("round")
+                bounds = self._bounds(number) if event == UPDATE and isinstance(number, int) else {}
+                self._waiting.append({"at": _moment(now), "event": event, **about, "bytes": size, "parts": sorted(parts), **bounds})
             else:
                 self._count(event, size, now)
             if self._waiting or self._clock.monotonic() - self._since >= TOGETHER_S:

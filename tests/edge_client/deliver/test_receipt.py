@@ -202,3 +202,18 @@ def test_all_that_a_link_sends_is_on_it_and_the_token_is_not(server: Server, tmp
     assert [line["event"] for line in read(tmp_path)] == ["connect", "training_complete"]
     assert "s3cret" not in (tmp_path / FILE).read_text()
     wait_for(lambda: not link.up, "the link to end")
+
+
+def test_an_update_is_there_with_what_was_done_to_it_and_what_all_come_to(tmp_path: Path, clock: Clock) -> None:
+    done = {"clip": 1.0, "noise": 2.85, "epsilon": 1.386, "delta": 1e-5}
+    receipt = Receipt(tmp_path, SERVER, clock, lambda number: done if number == 7 else {})
+    leave(receipt, "training_complete", ANSWER)
+    leave(receipt, "training_complete", {**ANSWER, "round": 8})
+    leave(receipt, "training_failed", {"round": 9, "reason": "no"})
+    assert read(tmp_path).lines[0].items() >= done.items()
+    shown = CliRunner().invoke(cli.app, ["client", "receipt", "--data-dir", str(tmp_path)]).stdout.splitlines()
+    assert shown[0].endswith("; shortened to 1, noise of 2.85 added to each number here, epsilon 1.386 so far (delta 1e-05)")
+    assert shown[1].endswith("; without noise")
+    assert "noise" not in shown[2]
+    told = json.loads(CliRunner().invoke(cli.app, ["client", "receipt", "--json", "--data-dir", str(tmp_path)]).stdout)
+    assert told["lines"][0].items() >= done.items()
