@@ -58,6 +58,8 @@ class State:
     under_way: Mapping[str, int] = field(default_factory=dict)
     asked: Mapping[str, int] = field(default_factory=dict)
     """In which round each client was asked last: where not all are asked, those are next who waited longest."""
+    back: Set[str] = frozenset()
+    """Who trains and came back while no round was open: the next one asks it again, for what it was asked may not have come with it."""
 
 
 Outcome = tuple[State, tuple[Action, ...]]
@@ -144,8 +146,9 @@ class Asynchronous:
         under_way = {**{client: earlier.round for client, earlier in behind.items()}, **dict.fromkeys(asked, number)}
         running = Running(number, frozenset(under_way), Members((*asked, *training)))
         turns = {client: state.asked[client] for client in clients if client in state.asked} | dict.fromkeys(asked, number)
-        state = replace(state, last=number, running=running, under_way=under_way, asked=turns)
-        return state, (Open(number, asked, behind),)
+        again = (Ask(under_way[client], client) for client in sorted(state.back & training))
+        state = replace(state, last=number, running=running, under_way=under_way, asked=turns, back=frozenset())
+        return state, (Open(number, asked, behind), *again)
 
     def _next(self, state: State, idle: Set[str], training: int) -> list[str]:
         """Return who is asked: those first that were not for longest."""
@@ -256,7 +259,9 @@ def _after(state: State, running: Running, event: Noted) -> State:
 
 def _joined(state: State, event: Joined) -> Outcome:
     running, client = state.running, event.client
-    if running is None or client not in running.selected or client not in state.under_way or client in running.failed:
+    if running is None:
+        return (replace(state, back=state.back | {client}) if client in state.under_way else state), ()
+    if client not in running.selected or client not in state.under_way or client in running.failed:
         return state, ()
     # For what it was asked before: it may have trained for that all the time, or be done.
     return _after(state, running, event), (Ask(state.under_way[client], client),)

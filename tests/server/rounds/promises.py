@@ -143,8 +143,9 @@ class Promises(RuleBasedStateMachine):
     @rule(chosen=st.lists(clients, max_size=8), enough=st.integers(0, 4))
     def start(self, chosen: list[str], enough: int) -> None:
         running = self.state.running
-        (reply,) = self.happen(Start(chosen, enough=enough))
+        reply, *others = self.happen(Start(chosen, enough=enough))
         assert not (running and isinstance(reply, Open)), "one round of a task at a time"
+        assert all(isinstance(action, Ask) for action in others)
 
     @rule(client=clients)
     def update(self, client: str) -> None:

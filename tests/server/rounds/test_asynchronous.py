@@ -181,6 +181,10 @@ def test_rounds_go_on_after_a_restart_between_two_of_them_but_not_once_they_were
     again.drain()
     assert again.coordinator.view.tasks["small"].model.round == 1
     assert again.coordinator.view.tasks["small"].running == (None if stopped else 2)
+    asked = {client: update.round for client, update in again.transport.asked.items()}
+    assert asked == ({} if stopped else {"a": 2, "b": 2, "c": 1}), (
+        "who trains and came back before it was open hears again what it was asked"
+    )
 
 
 def test_stopping_ends_the_open_round_with_what_has_come_and_none_follows(opened: Callable[..., Office]) -> None:

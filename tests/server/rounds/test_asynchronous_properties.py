@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
 from bramble_server.rounds.asynchronous import Asynchronous, Outcome, State
-from bramble_server.rounds.machine import Accept, Action, Commit, Deadline, Earlier, Event, Fold, Open, Refuse, Start, Update
+from bramble_server.rounds.machine import Accept, Action, Ask, Commit, Deadline, Earlier, Event, Fold, Joined, Open, Refuse, Start, Update
 from tests.examples import examples
 from tests.server.rounds.promises import CLIENTS, Promises, clients
 
@@ -21,6 +21,17 @@ class Buffered(Promises):
 
     machine: ClassVar[Asynchronous] = Asynchronous(buffer=2, max_staleness=3)
     staleness = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.back: set[str] = set()
+        """Who came back since a round was open."""
+
+    @rule()
+    def restart(self) -> None:
+        """Nobody is connected any more."""
+        super().restart()
+        self.back.clear()
 
     def opens(self, chosen: tuple[str, ...], under_way: Mapping[str, Earlier]) -> None:
         for client, (asked, staleness) in under_way.items():
@@ -34,7 +45,15 @@ class Buffered(Promises):
         actions = super().happen(event)
         match event:
             case Start(chosen) if not before:
-                assert isinstance(actions[0], Open) == (len(set(chosen)) >= max(1, self.needed.min_clients))
+                opened = isinstance(actions[0], Open)
+                assert opened == (len(set(chosen)) >= max(1, self.needed.min_clients))
+                again = {action.client for action in actions if isinstance(action, Ask)}
+                if opened:
+                    expected = self.back & set(chosen) & actions[0].under_way.keys()  # type: ignore[union-attr]
+                    assert again == expected, "who came back without what it was asked hears it again"
+                    self.back.clear()
+            case Joined(client) if not before and client in self.state.under_way:
+                self.back.add(client)
             case Update(client, number) if before and self.asked[before.number].get(client) == number:
                 assert Accept() in actions, "whoever was asked is welcome, in this round or a later one"
         return actions
@@ -116,6 +135,10 @@ def never_ends(before: State, event: Event, after: State, actions: tuple[Action,
     return (before, ()) if isinstance(event, Deadline) else (after, actions)
 
 
+def does_not_ask_again(before: State, event: Event, after: State, actions: tuple[Action, ...]) -> Outcome:
+    return after, actions[:1] if isinstance(event, Start) else actions
+
+
 class Forgetful(Asynchronous):
     """Knows after a restart of the open round alone who answered it."""
 
@@ -128,6 +151,7 @@ BROKEN: dict[str, Asynchronous] = {
     "an update counts however old it is": Broken(2, 3, None, takes_whatever_comes_late),
     "who trains is forgotten between two rounds": Broken(2, 3, None, loses_who_trains),
     "who trains is asked for something else": Broken(2, 3, None, asks_who_trains_already),
+    "who came back between two rounds waits in vain": Broken(2, 3, None, does_not_ask_again),
     "a deadline ends nothing": Broken(2, 3, None, never_ends),
     "what a client was asked is lost at a restart": Forgetful(2, 3),
     "a round takes more than its buffer": Asynchronous(4, 3),
