@@ -133,6 +133,7 @@ class Agent:
             lambda: None if settings.bounded else self._trainer.doubtful,
             lambda: self._strain.slow,
             self._budgets.rest,
+            self._budgets.left,
             lambda: None if settings.bounded else self.attention.alarms,
             lambda: ({}, {}) if settings.bounded else (self._forecaster.in_use, self._forecaster.drifted),
             lambda: self._training.first_training,

@@ -43,8 +43,23 @@ RESTING = {
 """Why a client does not train for the time being, by its owner's will."""
 IN_USE = ("baseline", "global", "personal", "blend")
 """What a client may go by at its site: the task's baseline; the fleet's model; that as its last run left it; the mean of the two."""
-SINCE_2 = ("sensors_doubted", "windows_doubtful", "disk", "slow", "not_now", "not_before", "alarms", "in_use", "drifted", "first_training")
+SINCE_2 = (
+    "sensors_doubted",
+    "windows_doubtful",
+    "disk",
+    "slow",
+    "not_now",
+    "not_before",
+    "alarms",
+    "in_use",
+    "drifted",
+    "first_training",
+    "bytes_left",
+    "hours_until",
+)
 """Fields that version 1 of the contract does not have."""
+SELDOM = ("first_training", "bytes_left", "hours_until")
+"""Fields that are absent where there is nothing to say, which is the rule."""
 MOST_TASKS = 16
 """Of how many tasks one report says something at most."""
 MOST_SENSORS = 32
@@ -98,6 +113,10 @@ class Health:
     """Of each task whose error has risen of late at this site, since when: the beginning of a day, seconds since 1970 UTC."""
     first_training: float | None = None
     """When it will have readings enough to train for the first time, seconds since 1970 UTC; None if it has, or nobody can say."""
+    bytes_left: int | None = None
+    """What its connections may still carry this month; None without a limit."""
+    hours_until: float | None = None
+    """Until when the hours go on in which it may train now, seconds since 1970 UTC; None at any hour, or outside of them."""
 
     @classmethod
     def from_wire(cls, value: Any) -> Health:
@@ -116,6 +135,8 @@ class Health:
             "in_use",
             "drifted",
             "first_training",
+            "bytes_left",
+            "hours_until",
         )
         item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, *others))
         numbers = {
@@ -137,14 +158,15 @@ class Health:
             in_use={task: _one_of(told, "in_use", IN_USE) for task, told in _by_task(item, "in_use")},
             drifted={task: fields.number(told, "health.drifted", 0, YEAR_3000) for task, told in _by_task(item, "drifted")},
             first_training=fields.optional(fields.number, item.get("first_training"), "health.first_training", low=0, high=YEAR_3000),
+            bytes_left=fields.optional(fields.integer, item.get("bytes_left"), "health.bytes_left"),
+            hours_until=fields.optional(fields.number, item.get("hours_until"), "health.hours_until", low=0, high=YEAR_3000),
             **numbers,
         )
 
     def to_wire(self, protocol: int = VERSION) -> dict[str, Any]:
         """Return the wire form for a peer of this version of the contract; one of version 1 refuses what it does not know."""
         wire: dict[str, Any] = {**asdict(self), "sensors_gone": list(self.sensors_gone), "sensors_doubted": list(self.sensors_doubted)}
-        gathers = {} if self.first_training is None else {"first_training": self.first_training}
-        wire = {name: value for name, value in wire.items() if name != "first_training"} | gathers
+        wire = {name: value for name, value in wire.items() if value is not None or name not in SELDOM}
         return {name: value for name, value in wire.items() if protocol != 1 or name not in SINCE_2}
 
 

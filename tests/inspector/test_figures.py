@@ -11,7 +11,7 @@ import pytest
 
 from bramble.api import Server
 from bramble_inspector.feed import Feed, Snapshot
-from bramble_inspector.figures import divergence, forecast, learning, streams, style
+from bramble_inspector.figures import divergence, forecast, learning, machine, streams, style
 from bramble_inspector.figures.metric import Metric
 from bramble_inspector.thinning import MAX_POINTS
 from tests.inspector.standin import MANIFEST, STEP, T0, Standin
@@ -267,3 +267,21 @@ def test_a_metric_says_how_it_compares_with_its_baseline() -> None:
 def test_times_are_those_of_the_readings_in_utc(lively: Standin) -> None:
     first = by_name(streams.figure(snapshot(lively), NAMES, "temperature", None))["a"]["x"][0]
     assert datetime.fromtimestamp(first / 1000, UTC) == datetime(2023, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "begins_with"),
+    [([], "memory_free"), (["gone", "stale", "memory"], "sample_age"), (["power"], "memory_free"), (["outlier"], "memory_free")],
+)
+def test_a_machines_plot_begins_with_what_is_wrong_and_was_reported_else_with_the_first_that_was(
+    wrong: list[str], begins_with: str
+) -> None:
+    health = {"t": [1.0, 2.0], "soc_temperature": [None, None], "memory_free": [200.0, None], "sample_age": [5.0, 9.0]}
+    assert machine.first({"health": health}, wrong) == begins_with
+    assert machine.first(None, wrong) == "soc_temperature"
+
+
+def test_a_machine_that_said_nothing_for_long_has_a_gap_in_its_line() -> None:
+    times = [*range(0, 300, 30), *range(3000, 3300, 30)]
+    health = {"t": times, "memory_free": [200.0] * len(times), "throttled": [None] * len(times)}
+    assert machine.figure({"health": health}, "memory_free")["data"][0]["y"].count(None) == 1

@@ -14,7 +14,7 @@ FULL = {
     "disk_free": 20_480.0, "samples_missed": 3, "sensors_gone": ["bme280", "roof"], "sensors_doubted": ["attic"], "disk": "read-only",
     "windows_doubtful": 12, "slow": True, "not_now": "hours", "not_before": 1.8e9, "alarms": 3,
     "in_use": {"climate": "personal", "room": "baseline"}, "drifted": {"climate": 1.6e9},
-    "first_training": 1.7e9,
+    "first_training": 1.7e9, "bytes_left": 5_000_000, "hours_until": 1.7e9,
 }  # fmt: skip
 
 
@@ -40,6 +40,8 @@ def test_a_laptop_may_leave_out_what_it_cannot_tell() -> None:
         ({"soc_temperature": 5000}, "health.soc_temperature"),
         ({"throttled": 1.5}, "health.throttled"),
         ({"first_training": -1}, "health.first_training"),
+        ({"bytes_left": 0.5}, "health.bytes_left"),
+        ({"hours_until": "late"}, "health.hours_until"),
         ({"windows_doubtful": -1}, "health.windows_doubtful"),
         ({"windows_doubtful": 0.5}, "health.windows_doubtful"),
         ({"throttled": True}, "health.throttled"),
@@ -89,6 +91,19 @@ def test_throttling_is_said_in_words(bits: int, said: str) -> None:
 def test_a_server_of_version_1_is_sent_the_fields_that_it_knows() -> None:
     told = Health.from_wire(FULL).to_wire(1)
     assert set(FULL) - set(told) == {
-        *("sensors_doubted", "windows_doubtful", "disk", "slow", "not_now", "not_before", "alarms", "in_use", "drifted", "first_training")
+        *(
+            "sensors_doubted",
+            "windows_doubtful",
+            "disk",
+            "slow",
+            "not_now",
+            "not_before",
+            "alarms",
+            "in_use",
+            "drifted",
+            "first_training",
+            "bytes_left",
+            "hours_until",
+        )
     }
     assert Health.from_wire(told).to_wire(1) == told

@@ -27,6 +27,14 @@ class Rest:
         return f"{NOT_NOW}{resting(self.why, self.until)}"
 
 
+@dataclass(frozen=True)
+class Left:
+    """What is left: bytes of this month, and until when its hours go on (seconds since 1970 UTC); None without a limit, or outside."""
+
+    bytes: int | None = None
+    until: float | None = None
+
+
 class Budgets:
     """Says whether it may train now.
 
@@ -68,6 +76,12 @@ class Budgets:
         """Whether this month's bytes are used up."""
         used = self._traffic.used()
         return self._monthly_bytes is not None and used >= self._monthly_bytes
+
+    def left(self) -> Left:
+        """Return what is left of them."""
+        now, hours = self._utc(), self._hours
+        allowed = None if self._monthly_bytes is None else max(0, self._monthly_bytes - self._traffic.used())
+        return Left(allowed, None if hours is None or now is None or not hours.has(now) else hours.until(now))
 
     def rest(self) -> Rest | None:
         """Return why it may not train now, or None if it may; what is new of that is logged."""

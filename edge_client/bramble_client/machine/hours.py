@@ -38,8 +38,15 @@ class Hours:
 
     def next(self, t: float) -> float | None:
         """Return when they begin after a time that is not in them; minute by minute, as the wall's clock may jump."""
+        return self._change(t, True)
+
+    def until(self, t: float) -> float | None:
+        """Return when they end after a time that is in them; None where they go on for days."""
+        return self._change(t, False)
+
+    def _change(self, t: float, begin: bool) -> float | None:
         minute = t // 60 * 60
-        return next((later for n in range(1, _AHEAD) if self.has(later := minute + 60 * n)), None)
+        return next((later for n in range(1, _AHEAD) if self.has(later := minute + 60 * n) is begin), None)
 
 
 def _span(text: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Protocol
 from bramble_client.deliver.link import Link, LinkDown, NoAnswer
 from bramble_client.machine import disk
 from bramble_client.machine import health as machine
-from bramble_client.machine.budgets import Rest
+from bramble_client.machine.budgets import Left, Rest
 from bramble_client.worker import Worker
 from bramble_protocol.clock import Clock
 from bramble_protocol.health import EVENT, INTERVAL, MOST_SENSORS, SPARING, Health
@@ -65,6 +65,8 @@ class Reporter(Worker):
         Returns whether it trains slowly.
     rest
         Returns why it does not train for the time being, or None.
+    left
+        Returns what is left of the owner's budgets.
     alarms
         Returns how many windows were alarms since it began, or None if nothing can be one.
     used
@@ -86,6 +88,7 @@ class Reporter(Worker):
         doubtful: Callable[[], int | None] = lambda: None,
         slow: Callable[[], bool] = lambda: False,
         rest: Callable[[], Rest | None] = lambda: None,
+        left: Callable[[], Left] = Left,
         alarms: Callable[[], int | None] = lambda: None,
         used: Callable[[], Used] = lambda: ({}, {}),
         first_training: Callable[[], float | None] = lambda: None,
@@ -98,7 +101,7 @@ class Reporter(Worker):
         self._gone, self._doubted = gone, doubted
         self._trouble = trouble
         self._doubtful, self._slow = doubtful, slow
-        self._rest, self._alarms, self._used, self._clock = rest, alarms, used, clock
+        self._rest, self._left, self._alarms, self._used, self._clock = rest, left, alarms, used, clock
         self._first_training = first_training
         self._due = threading.Event()
 
@@ -110,7 +113,7 @@ class Reporter(Worker):
         """Return how things are."""
         sampling, found = self._sampling, machine.read(self._folder)
         sampled = None if sampling is None else sampling.sampled
-        rest, (in_use, drifted) = self._rest(), self._used()
+        rest, left, (in_use, drifted) = self._rest(), self._left(), self._used()
         throttled = found.get("health_throttled")
         return Health(
             sent=self._clock.time(),
@@ -132,6 +135,8 @@ class Reporter(Worker):
             in_use=in_use,
             drifted=drifted,
             first_training=self._first_training(),
+            bytes_left=left.bytes,
+            hours_until=left.until,
         )
 
     def run(self) -> None:

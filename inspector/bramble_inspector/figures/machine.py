@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bramble.api import JSON
@@ -16,7 +18,20 @@ MEASURES = {
     "sample_age": ("sample", "age of the newest sample (s)", "s"),
 }
 """What can be drawn: its short name, the axis' title, and the unit."""
+_OF = {
+    "power": "soc_temperature", "memory": "memory_free", "disk": "disk_free", "clock": "clock_offset",
+    "stale": "sample_age",
+}  # fmt: skip
+"""By which measure something that is wrong with a client is seen."""
 _WRONG = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "hot"}
+
+
+def first(past: JSON | None, wrong: Sequence[str]) -> str:
+    """Return the measure to begin with: that of the most pressing of what is ``wrong``, else the first that the machine reports."""
+    told = (past or {}).get("health") or {}
+    reported = [measure for measure in MEASURES if any(value is not None for value in told.get(measure, ()))]
+    pressing = [_OF[kind] for kind in wrong if _OF.get(kind) in reported]
+    return next(iter(pressing or reported), next(iter(MEASURES)))
 
 
 def figure(past: JSON | None, measure: str) -> style.Figure:

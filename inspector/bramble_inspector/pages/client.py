@@ -24,7 +24,6 @@ ROUNDS = 15
 """Rounds that are listed, the newest."""
 
 
-_MEASURE = next(iter(machine.MEASURES))
 _EVENTS = {
     "training_complete": "updates of the model", "training_failed": "word that it does not train", "evaluated": "errors of tried models",
     "data_update": "readings (evaluation mode)", "health": "reports on its machine",
@@ -46,9 +45,15 @@ def page(apart: Apart) -> Page:
                 snapshot = apart.look(snapshot, name)
         except ServerError:  # the bar says it
             pass
-        _put(answer, snapshot, {**picks, "measure": picks["measure"] or _MEASURE}, name, info)
+        measure = picks["measure"]
+        if measure is None:  # what is wrong with it first, once that is known
+            measure = machine.first(snapshot.past, [complaint["kind"] for complaint in (info or {}).get("wrong") or ()])
+            if snapshot.past is not None:
+                answer.put("measure", name, lambda: measure)
+        _put(answer, snapshot, {**picks, "measure": measure}, name, info)
 
     outputs = {part: Output(f"client-{part}", "children") for part in ("wrong", "about", "sensors", "rounds", "log", "came")}
+    outputs["measure"] = Output("client-measure", "value")
     picks = {"client": "client-at", "measure": "client-measure"}
     return Page("client", "Client", "/client", layout, refresh, outputs, picks, PANELS, template="/client/<name>", listed=False)
 
@@ -56,7 +61,7 @@ def page(apart: Apart) -> Page:
 def layout(name: str = "", measure: str | None = None, **_: str) -> list[Any]:
     """Return the page."""
     measures = [{"value": key, "label": short} for key, (short, _, _) in machine.MEASURES.items()]
-    picked = parts.pick("client-measure", measures, parts.known(measure, machine.MEASURES, _MEASURE), "What of the machine is drawn")
+    picked = parts.pick("client-measure", measures, measure if measure in machine.MEASURES else None, "What of the machine is drawn")
     return [
         dcc.Store(id="client-at", data=unquote(name)),
         html.H2(unquote(name), className="page-title"),
@@ -176,8 +181,11 @@ def _budgets(snapshot: Snapshot, health: JSON) -> Any:
     """Return what its owner, and the fleet's, lets it spend."""
     spent = snapshot.status.get("privacy")
     why = resting(health["not_now"], health.get("not_before")) if health.get("not_now") else "nothing keeps it from training"
+    left, until = health.get("bytes_left"), health.get("hours_until")
     told = [
         why,
+        None if left is None else f"{left / 1e6:,.1f} MB left of this month",
+        None if until is None else f"{max(0.0, until - time.time()) / 3600:.1f} h left of its hours, until {sentences.moment(until)}",
         f"privacy of the fleet's model: epsilon {spent['spent']:.3g} of {spent['epsilon']:g}" if spent and spent.get("epsilon") else None,
     ]
     lines = [parts.line(text, f"client-budget-{place}") for place, text in enumerate(filter(None, told))]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bramble_client.machine import health
-from bramble_client.machine.budgets import Budgets, Rest
+from bramble_client.machine.budgets import Budgets, Left, Rest
 from bramble_client.machine.hours import Hours
 from bramble_client.machine.traffic import FILE, WRITE_EVERY, Traffic
 
@@ -55,9 +55,18 @@ def pi(tmp_path: Path) -> Pi:
     return Pi(tmp_path)
 
 
+def test_what_is_left_is_the_bytes_of_this_month_and_the_time_until_its_hours_end(pi: Pi) -> None:
+    budgets = pi.budgets("11:00-14:00", monthly_bytes=1000)
+    pi.carried = 400
+    assert budgets.left() == Left(600, NOVEMBER + 2 * 3600)
+    pi.now, pi.carried = NOVEMBER + 3 * 3600, 2000
+    assert budgets.left() == Left(0, None), "no byte, and outside of them"
+    assert pi.budgets("00:00-24:00").left() == Left(None, None), "they never end"
+
+
 def test_without_budgets_it_may_always_train(pi: Pi) -> None:
     pi.machine, pi.carried = {"health_throttled": 1.0, "health_battery": 1.0}, 10**12
-    assert pi.budgets().rest() is None
+    assert (pi.budgets().rest(), pi.budgets().left()) == (None, Left())
 
 
 def test_it_trains_in_its_hours_and_says_once_when_they_begin_again(pi: Pi, caplog: pytest.LogCaptureFixture) -> None:
