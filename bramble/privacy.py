@@ -36,11 +36,13 @@ class Plan:
     parameters: int
     noise_over_clip: float
     """Length of the noise in the mean of a round's updates, over the length that one update may have."""
+    share: float
+    """Probability with which each client is asked in a round."""
 
     @property
     def enough_clients(self) -> int:
         """Clients from which on the noise of a round is no longer than one update may be."""
-        return math.ceil(self.noise_multiplier * math.sqrt(self.parameters))
+        return math.ceil(self.noise_multiplier * math.sqrt(self.parameters) / self.share)
 
 
 def run(settings: PrivacyPlanSettings) -> int:
@@ -56,10 +58,17 @@ def run(settings: PrivacyPlanSettings) -> int:
             f"delta: {settings.delta:g} lets one client of {settings.clients} be told outright; take one well below "
             f"{1 / settings.clients:.2g}"
         )
-    noise = accountant.noise_for(settings.epsilon, settings.delta, settings.rounds)
+    noise = accountant.noise_for(settings.epsilon, settings.delta, settings.rounds, settings.share)
     size = tasks.load(settings.task).manifest.layout.size
     plan = Plan(
-        settings.clients, settings.rounds, settings.epsilon, settings.delta, noise, size, noise * math.sqrt(size) / settings.clients
+        settings.clients,
+        settings.rounds,
+        settings.epsilon,
+        settings.delta,
+        noise,
+        size,
+        noise * math.sqrt(size) / (settings.share * settings.clients),
+        settings.share,
     )
     console = Console(highlight=False, stderr=settings.as_json)
     if not settings.as_json:
@@ -91,8 +100,9 @@ def _came_to(found: dict[str, Any], settings: PrivacyPlanSettings) -> str:
 
 
 def _said(plan: Plan, settings: PrivacyPlanSettings) -> Iterator[str]:
+    part = "all take part in" if plan.share == 1 else f"are each asked with a probability of {plan.share:g} in each of"
     yield (
-        f"{plan.clients} clients that all take part in {plan.rounds} rounds, epsilon {plan.epsilon:g} at a delta of {plan.delta:g}: "
+        f"{plan.clients} clients that {part} {plan.rounds} rounds, epsilon {plan.epsilon:g} at a delta of {plan.delta:g}: "
         f"noise multiplier [bold]{plan.noise_multiplier:.4g}[/]."
     )
     yield (
@@ -110,6 +120,7 @@ def _said(plan: Plan, settings: PrivacyPlanSettings) -> Iterator[str]:
         f"  bramble server --mode private --strategy {_strategy(settings)} "
         + " ".join(f"--strategy-option {option}" for option in options)
         + f" --epsilon {plan.epsilon:g} --delta {plan.delta:g}"
+        + ("" if plan.share == 1 else f" --selection poisson --clients-per-round {plan.share:g}")
     )
 
 
@@ -121,9 +132,11 @@ def _simulated(plan: Plan, settings: PrivacyPlanSettings, console: Console) -> d
     """Let a simulated fleet learn with the noise and without; return what each model's error is."""
     common = {name: getattr(settings, name) for name in ("clients", "rounds", "seed", "task", "workers")}
     noisy = {"noise_multiplier": plan.noise_multiplier, "quantile": QUANTILE}
+    part: dict[str, Any] = {} if plan.share == 1 else {"clients_per_round": plan.share}
+    coins = part and {**part, "selection": "poisson"}
     runs = [
-        Run(SimulateSettings(**common, strategy=_strategy(settings), strategy_option=noisy)),
-        Run(SimulateSettings(**common, strategy=settings.strategy)),
+        Run(SimulateSettings(**common, **coins, strategy=_strategy(settings), strategy_option=noisy)),
+        Run(SimulateSettings(**common, **part, strategy=settings.strategy)),
     ]
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     outcomes = []

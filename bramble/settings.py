@@ -134,8 +134,14 @@ class PrivacyPlanSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BRAMBLE_PRIVACY_", extra="ignore")
 
-    clients: int = Field(100, ge=1, le=100_000, description="How many clients take part in each round.")
+    clients: int = Field(100, ge=1, le=100_000, description="How many clients there are to take part.")
     rounds: int = Field(200, ge=1, le=1_000_000, description="How many rounds there will be in all.")
+    share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Probability with which each client is asked in a round, by a coin of its own that nobody sees; 1: all are asked.",
+    )
     epsilon: float = Field(8.0, gt=0, le=1e3, description="What a client may lose in all of them.")
     delta: float = Field(1e-5, gt=0, lt=1, description="The probability with which that may not hold; well below one in the clients.")
     task: str = Field(

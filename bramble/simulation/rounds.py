@@ -25,7 +25,7 @@ from bramble_protocol.messages import ClientUpdate, Delivery, TrainingComplete
 from bramble_protocol.sections import Section
 from bramble_server.disk import write_at
 from bramble_server.foundation import Foundation
-from bramble_server.learning import strategies
+from bramble_server.learning import selection, strategies
 from bramble_server.learning.counting import judged
 from bramble_server.learning.judge import Judge
 from bramble_server.learning.quarantine import Quarantine, pulls
@@ -191,7 +191,9 @@ class Simulation:
         strategy = self.choice.make()
         if self._memory:
             strategy.restore(self._memory)
-        plan = planned(strategy, Context(number, self.model.weights, config, self._seed + number), clients)
+        coins = selection.named(self._settings.selection, self._settings.selection_option).kind.coins
+        expected = float(self._settings.clients_per_round or 1) * len(here) if coins else None
+        plan = planned(strategy, Context(number, self.model.weights, config, self._seed + number, expected), clients)
         request = self._request(number, plan)
         started = self._clock.time()
         header = Header(

@@ -181,6 +181,11 @@ class RoundSettings(BaseSettings):
         share = self.clients_per_round
         if isinstance(share, int) and share < self.min_updates:
             raise ValueError(f"--clients-per-round {share} is less than --min-updates {self.min_updates}: no round could commit")
+        if self.selection == "poisson" and share is not None and (isinstance(share, int) or self.over_selection > 1):
+            raise ValueError(
+                "--selection poisson asks each client with a probability: say which, as in --clients-per-round 0.1, and leave "
+                "--over-selection out"
+            )
         for name in ("over_selection", "selection", "selection_option") if share is None else ():
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"--{name.replace('_', '-')} is of no use where all clients are asked: say --clients-per-round, too")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bramble_client.allowance import Allowance, Bounds
 from bramble_protocol.accountant import ORDERS, Release, epsilon, noise_for, renyi
+from bramble_protocol.layout import Layout
+from bramble_protocol.messages import ClientUpdate, TrainConfig
+from bramble_server.learning.strategies import Context, create, planned
 
 dp_accounting = pytest.importorskip("dp_accounting", reason="the other accountant is not here; run: make test-accounting")
 rdp = pytest.importorskip("dp_accounting.rdp")
@@ -51,6 +56,31 @@ def test_rounds_of_several_kinds_add_up_as_theirs_do() -> None:
     accountant = theirs(1.0, 0.1, 50)
     accountant.compose(dp_accounting.GaussianDpEvent(10.0), 30)
     assert epsilon({Release(1.0, 0.1): 50, Release(10.0): 30}, 1e-6) == pytest.approx(accountant.get_epsilon(1e-6), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("noise", "least", "colluding", "rounds"), list(itertools.product((0.5, 1.0, 3.0, 20.0), (2, 10, 1000), (0, 1), (1, 20, 500)))
+)
+def test_shares_of_noise_in_a_secure_sum_come_to_what_theirs_says_of_the_noise_that_is_counted_on(
+    noise: float, least: int, colluding: int, rounds: int
+) -> None:
+    strategy = create("dp", noise_multiplier=noise, quantile=0.5, clip=0.3, colluding=colluding)
+    planned(strategy, Context(1, np.zeros(1, np.float32), TrainConfig()), [f"pi-{number}" for number in range(2000)])
+    shared = strategy.shared(least)
+    honest = (shared.deviation * math.sqrt(least - colluding)) / np.linalg.norm([shared.clip, shared.within / 2, shared.relative])
+    other = theirs(float(honest), 1.0, rounds).get_epsilon(1e-5)
+    assert epsilon({strategy.release or Release(1e6): rounds}, 1e-5) == pytest.approx(other, rel=0.01, abs=1e-9)
+
+
+@pytest.mark.parametrize(("noise", "rounds"), list(itertools.product((2.0, 8.0, 40.0), (1, 12, 300))))
+def test_noise_on_a_client_is_counted_as_theirs_counts_updates_that_are_two_clips_apart(noise: float, rounds: int, tmp_path: Path) -> None:
+    allowance = Allowance(tmp_path, Bounds(clip=0.7, noise=noise))
+    layout = Layout.of([("w", [1])])
+    for number in range(1, rounds + 1):
+        asked = ClientUpdate(number, "small", "0" * 64, layout, "float32", "float32", np.zeros(1, np.float32), TrainConfig())
+        allowance.spend(asked)
+    other = theirs(noise * 0.7 / (2 * 0.7), 1.0, rounds).get_epsilon(1e-5)
+    assert allowance.told(rounds)["epsilon"] == pytest.approx(other, rel=0.01)
 
 
 @pytest.mark.parametrize(("budget", "rounds", "share"), [(8.0, 200, 1.0), (1.0, 20, 1.0), (8.0, 1000, 0.1), (2.0, 300, 0.01)])

@@ -30,6 +30,16 @@ def test_it_says_the_noise_and_the_command_that_has_a_server_keep_it() -> None:
     assert "from some 154 clients on it would be the shorter one" in said
 
 
+def test_a_fleet_of_which_coins_ask_a_part_takes_less_noise_and_hears_how_to_toss_them() -> None:
+    arguments = ("--no-simulate", "--clients", "1000", "--rounds", "100", "--epsilon", "2", "--json")
+    whole, part = (json.loads(planned(*arguments, *share)) for share in ((), ("--share", "0.1")))
+    assert epsilon({Release(part["noise_multiplier"], 0.1): 100}, 1e-5) == pytest.approx(2, rel=0.01)
+    assert part["noise_multiplier"] < whole["noise_multiplier"] / 5
+    said = planned("--no-simulate", "--clients", "1000", "--rounds", "100", "--epsilon", "2", "--share", "0.1")
+    assert "1000 clients that are each asked with a probability of 0.1 in each of 100 rounds" in said
+    assert "--selection poisson --clients-per-round 0.1" in said
+
+
 def test_a_large_fleet_hears_no_warning_and_programs_read_json() -> None:
     assert "nothing is seen but noise" not in planned("--no-simulate", "--clients", "2000", "--rounds", "20")
     found = json.loads(planned("--no-simulate", "--json", "--strategy", "fedadam"))

@@ -84,7 +84,7 @@ ENDS = [
     (
         "[server]\nclients_per_round = 5\nselection = 'ort'",
         "selection",
-        "is not one of uniform, samples, loss, least-recent, tiers, adaptive-tiers, oort, did you",
+        "is not one of uniform, samples, loss, least-recent, tiers, adaptive-tiers, oort, poisson, did you",
     ),
     (
         "[server]\nclients_per_round = 5\n[server.selection]\nname = 'tiers'\ntier = 3",

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from bramble_protocol import reasons
+from bramble_protocol.errors import BrambleError
 from bramble_server.learning import selection, strategies
 from bramble_server.learning.selection import Call, Known
+from bramble_server.learning.selection.poisson import SELDOM, fewer_than
 from bramble_server.settings import ServerSettings
 
 RECENT = 200
@@ -47,10 +49,12 @@ class Cohorts:
         The task's.
     seed
         Of what is drawn.
+    coins
+        Seed of coins that nobody may know; without it that is ``seed``, too, and a simulation repeats.
     """
 
-    def __init__(self, settings: ServerSettings, seed: int) -> None:
-        self._settings, self._seed = settings, seed
+    def __init__(self, settings: ServerSettings, seed: int, coins: int | None = None) -> None:
+        self._settings, self._seed, self._coins = settings, seed, seed if coins is None else coins
         self._choice = selection.named(settings.selection, settings.selection_option)
         self._strategy = strategies.named(settings.strategy, settings.strategy_option)
         self.remembers = settings.clients_per_round is not None or settings.adaptive_deadline is not None
@@ -117,13 +121,30 @@ class Cohorts:
         settings, enough, clients = self._settings, 0, tuple(able)
         times = Counter(client for each, clients in self._asked.items() if each > number - RECENT for client in clients)
         known = {client: replace(each, times=times[client]) for client, each in self._known.items() if (each.asked or 0) > number - RECENT}
-        if settings.clients_per_round is not None:
+        if settings.clients_per_round is not None and self._choice.kind.coins:
+            share = float(settings.clients_per_round)
+            self._check(share, len(able))
+            clients = self._choice.cohort(Call(number, self._coins, len(able), known, share=share), list(able))
+        elif settings.clients_per_round is not None:
             wanted = self.wanted(len(able))
             asked = min(len(able), math.ceil(settings.over_selection * wanted - 1e-9))
             clients = self._choice.cohort(Call(number, self._seed, asked, known, self._utilities), list(able))
             enough = wanted if asked > wanted else 0
         deadline = self._deadline(clients, known)
         return Cohort(clients, len(able) - len(clients), enough, deadline, self._how(enough, deadline))
+
+    def _check(self, share: float, able: int) -> None:
+        """Check that coins leave a round with noise enough clients: that it is abandoned would tell how they fell."""
+        strategy, settings = self._strategy.make(), self._settings
+        if able < settings.min_clients:  # which is refused for being too few
+            return
+        needed = max(1, settings.min_updates, strategy.least)
+        if (likely := fewer_than(needed, able, share)) > SELDOM:
+            raise BrambleError(
+                f"selection: of {able} clients, each asked with a probability of {share:g}, fewer than {needed} would be asked in one of "
+                f"{1 / likely:.3g} rounds, and that such a round is abandoned tells who is there; raise --clients-per-round, or wait for "
+                "more clients with --min-clients"
+            )
 
     def wanted(self, able: int) -> int:
         """Return of how many clients a round wants updates: ``max(C K, 1)`` of K (McMahan et al. 2017), and as many as it needs."""

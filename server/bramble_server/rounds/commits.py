@@ -17,7 +17,7 @@ from bramble_protocol.layout import Weights
 from bramble_protocol.messages import TrainConfig
 from bramble_protocol.printable import printable
 from bramble_server.fleet.registry import Registry
-from bramble_server.learning import codec, parameters, strategies
+from bramble_server.learning import codec, parameters, selection, strategies
 from bramble_server.learning.counting import judged, unseen
 from bramble_server.learning.judge import COHORT, RECENT, Judge
 from bramble_server.learning.quarantine import Quarantine, pulls
@@ -59,6 +59,9 @@ class Commits:
         self._judge, self._clock = Judge(), clock
         self.champions = Champions(task, Rules(settings.champion_bound, settings.champion_rounds, manifest.metric.read))
         self._left_out: set[str] = set()
+        coins = selection.named(settings.selection, settings.selection_option).kind.coins
+        self.share = float(settings.clients_per_round or 1) if coins else 1.0
+        """With what probability each client is asked, where only chance says so; else 1."""
         budget = None if settings.epsilon is None else Budget(settings.epsilon, settings.delta)
         self.ledger = Ledger(task, budget)
         self.quarantine = Quarantine(settings.quarantine, max(COHORT, settings.min_clients, settings.min_updates))
@@ -105,11 +108,12 @@ class Commits:
             meta.put(connection, _QUARANTINE, {**meta.get(connection, _QUARANTINE, {}), self._task: after.to_json()})
 
     def open(
-        self, number: int, clients: Sequence[str], model: Model, config: TrainConfig, after: End | None = None
+        self, number: int, clients: Sequence[str], model: Model, config: TrainConfig, after: End | None = None, able: int = 0
     ) -> tuple[Strategy, dict[str, Plan]]:
         """Return the strategy for a round, with what is stored with the model that it starts from, and its plan for these clients.
 
-        ``after`` is what is about to be stored with that model, if it is not committed yet.
+        ``after`` is what is about to be stored with that model, if it is not committed yet; ``able`` is how many could have been asked,
+        where each was by a coin of its own.
 
         Raises
         ------
@@ -118,14 +122,18 @@ class Commits:
         """
         strategy = self._remembering(model.round, after and after.memory) if self.strategy.remembers else self.strategy.make()
         headroom.check(strategy, len(clients), len(model.weights), beside=int(self.champions.beside(model) is not None))
-        self.ledger.check(strategy.release, number, models=1 if after is None else 2)
-        plan = strategies.planned(strategy, Context(number, model.weights, config), clients) if clients else {}
+        self.ledger.check(self._costs(strategy), number, models=1 if after is None else 2)
+        context = Context(number, model.weights, config, expected=self.share * able or None)
+        plan = strategies.planned(strategy, context, clients) if clients else {}
         return strategy, plan
 
     @property
     def release(self) -> Release | None:
         """What a round costs of the privacy budget; None where there is none."""
-        return self.strategy.make().release
+        return self._costs(self.strategy.make())
+
+    def _costs(self, strategy: Strategy) -> Release | None:
+        return strategy.release and replace(strategy.release, share=self.share)
 
     @property
     def how(self) -> dict[str, Any]:

@@ -96,12 +96,14 @@ class Openings:
             If there is no plan for it, or the disk refuses.
         """
         settings, started = self._settings, self._clock.time()
-        strategy, request = self._planned(number, cohort.clients, model, cohort.deadline, after)
+        able = len(cohort.clients) + cohort.spare if self._commits.share < 1 else 0
+        strategy, request = self._planned(number, cohort.clients, model, cohort.deadline, after, able)
         terms = request.secure
         request.pack(ways)
         size = self._graph.manifest.layout.size
         until = started + cohort.deadline
-        header = Header(number, self._graph.sha256, settings.mode, size, cohort.clients, started, until, under_way or {}, cohort.enough)
+        asked = cohort.clients, started, until, under_way or {}, cohort.enough, able
+        header = Header(number, self._graph.sha256, settings.mode, size, *asked)
         file = self._archive.create(header)
         if terms:
             open_round: OpenRound = SecureRound(self._task, file, model.weights, strategy, terms, self._roll, self._keys, self._clock)
@@ -133,7 +135,7 @@ class Openings:
         """
         header = file.header
         try:
-            strategy, request = self._planned(header.round, header.clients, model, header.seconds)
+            strategy, request = self._planned(header.round, header.clients, model, header.seconds, able=header.able)
             requests = {header.round: request, **self.earlier(header.under_way)}
         except Exception as error:  # of a third party, perhaps
             file.close()
@@ -185,9 +187,9 @@ class Openings:
         self._archive.discard(opening.open_round.number)
 
     def _planned(
-        self, number: int, clients: tuple[str, ...], model: Model, seconds: float, after: End | None = None
+        self, number: int, clients: tuple[str, ...], model: Model, seconds: float, after: End | None = None, able: int = 0
     ) -> tuple[Strategy, Request]:
-        strategy, plan = self._commits.open(number, clients, model, replace(self._config, deadline_s=seconds), after)
+        strategy, plan = self._commits.open(number, clients, model, replace(self._config, deadline_s=seconds), after, able)
         champion = self._commits.champions.beside(model, after and after.change)
         nothing = self._came_to_nothing() if codecs.find(self._commits.codec.encoding).partial else {}
         terms = self._terms(len(clients), strategy)

@@ -63,12 +63,14 @@ class Header:
     """Clients that take part and were asked in an earlier round."""
     enough: int = 0
     """Updates with which it is over; 0: it waits for everybody."""
+    able: int = 0
+    """How many could take part, where each was asked by a coin of its own; 0 where none was."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         about = asdict(self)
-        under_way = about.pop("under_way")
-        return {"format": LATER, **about, "under_way": under_way} if under_way else {"format": FORMAT, **about}
+        later = {name: told for name in ("under_way", "able") if (told := about.pop(name))}
+        return {"format": LATER if later else FORMAT, **about, **later}
 
     @classmethod
     def from_json(cls, about: dict[str, Any]) -> Header:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -53,7 +54,8 @@ class Track:
         self._commits = Commits(self.settings, self.task, self.graph.manifest, shared.store, shared.registry, shared.metrics, shared.clock)
         self.let_back = self._commits.let_back  # a client that is in quarantine
         self._openings = Openings(foundation, shared.store, shared.archive, self._commits, shared.clock)
-        self._cohorts, self._cohort = Cohorts(self.settings, self.settings.training(self.graph.manifest.config).seed), Cohort(())
+        seed, coins = self.settings.training(self.graph.manifest.config).seed, secrets.randbits(128)
+        self._cohorts, self._cohort = Cohorts(self.settings, seed, coins), Cohort(())
         self._machine = foundation.machine
         self._phases = Phases(shared)
         self._ahead = Ahead(self._machine, self._commits, self._openings)

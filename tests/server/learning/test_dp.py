@@ -45,6 +45,15 @@ def test_who_was_asked_and_did_not_answer_counts_as_no_change() -> None:
     )
 
 
+def test_where_coins_say_who_is_asked_the_sum_is_divided_by_how_many_were_to_be_expected() -> None:
+    model, strategy = np.zeros(2, np.float32), create("dp", noise_multiplier=SILENT, measured=0.0)
+    planned(strategy, Context(1, model, CONFIG, expected=8.0), ["a", "b"])
+    strategy.begin(model)
+    for client in ("a", "b"):
+        strategy.fold(Update(client, 1, np.array([0.4, 0.0], np.float32)))
+    np.testing.assert_allclose(conclude(strategy, model).weights, [0.1, 0.0], atol=1e-8)
+
+
 def test_one_client_moves_the_sum_by_the_clip_at_most_whatever_it_sends_and_whatever_others_do() -> None:
     model, others = np.zeros(3, np.float32), np.random.default_rng(0).normal(0, 0.1, (9, 3))
     without = played("dp", model, [*others, np.zeros(3)], clip=0.5, noise_multiplier=SILENT).weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from bramble_server.learning.selection.adaptivetiers import AdaptiveTiers, Credi
 from bramble_server.learning.selection.leastrecent import LeastRecent
 from bramble_server.learning.selection.loss import Candidates, Loss
 from bramble_server.learning.selection.oort import Balance, Oort
+from bramble_server.learning.selection.poisson import Poisson, fewer_than
 from bramble_server.learning.selection.samples import Samples
 from bramble_server.learning.selection.tiers import Speeds, Tiers
 from bramble_server.learning.selection.uniform import Uniform
@@ -41,7 +43,7 @@ def counted(kind: Selection, count: int, known: dict[str, Known], rounds: int = 
     return Counter(client for number in range(1, rounds + 1) for client in cohort(kind, Call(number, 7, count, known), clients))
 
 
-@pytest.mark.parametrize("name", SELECTIONS)
+@pytest.mark.parametrize("name", [name for name, kind in SELECTIONS.items() if not kind.coins])
 @given(
     able=st.sets(st.sampled_from(CLIENTS), min_size=1),
     count=st.integers(1, 25),
@@ -65,6 +67,23 @@ def test_uniform_asks_each_alike_and_every_round_others() -> None:
     assert set(found) == set(CLIENTS)
     assert all(60 <= times <= 140 for times in found.values()), "400 rounds of 5 of 20 are 100 each"
     assert cohort(Uniform(), Call(1, 1, 5), CLIENTS) != cohort(Uniform(), Call(1, 2, 5), CLIENTS)
+
+
+def test_poisson_tosses_a_coin_for_each_whatever_the_others_say_and_may_ask_nobody() -> None:
+    rounds = [set(cohort(Poisson(), Call(number, 7, 20, share=0.3), CLIENTS)) for number in range(2000)]
+    sizes = np.array([len(asked) for asked in rounds])
+    assert float(sizes.mean()) == pytest.approx(6.0, abs=6 * math.sqrt(4.2 / 2000))
+    assert float(sizes.var()) == pytest.approx(20 * 0.3 * 0.7, rel=0.2), "of as many as are wanted the variance would be 0"
+    both = sum({CLIENTS[0], CLIENTS[1]} <= asked for asked in rounds) / 2000
+    assert both == pytest.approx(0.09, abs=6 * math.sqrt(0.09 * 0.91 / 2000))
+    assert any(not cohort(Poisson(), Call(number, 7, 2, share=0.3), CLIENTS[:2]) for number in range(20))
+    assert cohort(Poisson(), Call(1, 7, 20, share=1.0), CLIENTS) == tuple(CLIENTS)
+
+
+@pytest.mark.parametrize(("least", "clients", "share"), [(1, 10, 0.2), (3, 40, 0.1), (5, 7, 0.9), (1, 3, 1.0), (4, 3, 1.0), (2, 1, 0.5)])
+def test_how_probable_too_few_are_is_the_binomials(least: int, clients: int, share: float) -> None:
+    exact = sum(math.comb(clients, asked) * share**asked * (1 - share) ** (clients - asked) for asked in range(min(least, clients + 1)))
+    assert fewer_than(least, clients, share) == pytest.approx(exact, rel=1e-9)
 
 
 def test_samples_are_drawn_in_proportion_one_after_the_other() -> None:
@@ -233,7 +252,7 @@ def test_another_packages_selection_is_chosen_and_listed(tmp_path: Path, monkeyp
     assert listed[-1]["description"] == "Chooses the first by name."
 
 
-@pytest.mark.parametrize("name", SELECTIONS)
+@pytest.mark.parametrize("name", [name for name, kind in SELECTIONS.items() if not kind.coins])
 def test_a_selection_by_loss_is_refused_where_losses_are_hidden(name: str) -> None:
     private = Alone(mode="private", clients_per_round=5, selection=name)
     if SELECTIONS[name].by_loss:

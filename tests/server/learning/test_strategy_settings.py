@@ -310,8 +310,9 @@ def test_the_page_has_which_selection_goes_with_what_as_the_server_refuses_it() 
     for name, combines in found.items():
         lines.append([name, *("yes" if combines[axis][value] else "no" for axis, values in kinds.items() for value in values)])
         for axis, value in ((axis, value) for axis, values in kinds.items() for value in values):
-            given = {axis: value, "selection": name, "min_clients": 10}
-            given |= {"clients_per_round": 10} if value != "asynchronous" else {}
+            coins = selection.SELECTIONS[name].coins  # which go with noise alone, and noise with a budget
+            given = {axis: value, "selection": name, "min_clients": 10, **({"strategy": "dp", "epsilon": 8.0} if coins else {})}
+            given |= {"clients_per_round": 0.5 if coins else 10} if value != "asynchronous" else {}
             if combines[axis][value] or (name, value) == ("uniform", "asynchronous"):  # which is the default, and so says nothing
                 chosen(given)
             else:
@@ -347,6 +348,15 @@ def test_the_page_has_which_selection_goes_with_what_as_the_server_refuses_it() 
         (
             {"secure": True, "strategy": "dp", "strategy_option": ["colluding=3"], "epsilon": 8.0, "min_clients": 3, "min_updates": 3},
             "dp does not count on the noise of 3 clients, and 3 are enough for a sum, so it might have none; raise --min-updates",
+        ),
+        (
+            {"selection": "poisson", "clients_per_round": 0.5},
+            "fedavg adds no noise, so coins that .* would hide nobody",
+        ),
+        ({"selection": "poisson", "clients_per_round": 0.5, "strategy": "dp", "epsilon": 8.0}, None),
+        (
+            {"selection": "poisson", "clients_per_round": 0.5, "strategy": "dp", "epsilon": 8.0, "secure": True},
+            "would be given clients by coins that nobody may know of .*, and --secure tells those in a sum who is in it",
         ),
         ({"strategy": "dp", "strategy_option": ["colluding=1"], "epsilon": 8.0}, "say --secure, or leave colluding out"),
         ({"secure": True, "codec": "delta-int8"}, "^codec: fedavg would be given a sum of masked words"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bramble_protocol import reasons
+from bramble_protocol.errors import BrambleError
 from bramble_server.learning.selection import Call, Choice
 from bramble_server.rounds.cohorts import Cohorts
 from bramble_server.settings import ServerSettings
@@ -47,6 +48,33 @@ def test_all_are_asked_and_waited_for_unless_it_is_said_otherwise() -> None:
 def test_as_many_are_asked_as_are_wanted_and_to_spare(settings: dict[str, Any], able: int, asked: int, enough: int) -> None:
     found = cohorts(**settings).choose(1, FLEET[:able])
     assert (len(found.clients), found.spare, found.enough) == (asked, able - asked, enough)
+
+
+COINS: dict[str, Any] = {"selection": "poisson", "clients_per_round": 0.8, "strategy": "dp"}
+
+
+def test_coins_fall_otherwise_on_each_server_and_no_round_waits_for_a_number() -> None:
+    settings = ServerSettings(**COINS)
+    one, other = ([Cohorts(settings, 5, coins).choose(number, FLEET) for number in range(1, 40)] for coins in (1, 2))
+    assert [each.clients for each in one] != [each.clients for each in other]
+    assert len({len(each.clients) for each in one}) > 3
+    assert {(len(each.clients) + each.spare, each.enough) for each in one} == {(20, 0)}
+    assert Cohorts(settings, 5).choose(3, FLEET) == Cohorts(settings, 5).choose(3, FLEET), "in a simulation they repeat"
+
+
+def test_coins_that_would_leave_too_few_are_refused_for_what_that_would_tell() -> None:
+    said = r"of 20 clients, each asked with a probability of 0\.5, fewer than 2 would be asked in one of 4\.99e\+04 rounds"
+    with pytest.raises(BrambleError, match=said):
+        cohorts(**{**COINS, "clients_per_round": 0.5, "min_updates": 2}).choose(1, FLEET)
+    cohorts(**COINS, min_clients=3).choose(1, FLEET[:2])  # is too few by itself, and said to be
+
+
+@pytest.mark.parametrize(
+    ("given", "says"), [({"clients_per_round": 5}, "say which, as in"), ({"over_selection": 1.5}, "leave --over-selection out")]
+)
+def test_coins_go_by_a_probability_alone(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        ServerSettings(**{**COINS, **given})
 
 
 def told(rounds: Cohorts, number: int, parts: dict[str, dict[str, Any]], deadline: float = 60.0) -> dict[str, Any]:

@@ -39,6 +39,24 @@ def test_each_model_costs_and_a_round_beyond_the_budget_is_refused(tmp_path: Pat
     office.close()
 
 
+def test_where_coins_say_who_is_asked_a_round_costs_less_and_goes_on_after_a_crash_as_it_was_opened(tmp_path: Path) -> None:
+    fleet = [f"pi-{number:02}" for number in range(20)]
+    coins = {**NOISY, "strategy_option": {"noise_multiplier": 5.0, "clip": 1e3}, "selection": "poisson", "clients_per_round": 0.8}
+    office = Office(tmp_path, **coins)
+    office.join(*fleet)
+    number = office.coordinator.start_round().round
+    asked = sorted(office.transport.asked)
+    office.deliver(asked[0], number)
+    office.die()
+    office = Office(tmp_path, **coins)
+    office.join(*fleet)
+    for client in asked[1:]:
+        office.deliver(client, number)
+    assert office.record(number)["state"] == "committed"
+    assert spent(office) == pytest.approx(epsilon({Release(5.0, 0.8): 1}, 1e-5))
+    office.close()
+
+
 def test_neither_a_restart_nor_a_reset_nor_a_rollback_gives_it_back(tmp_path: Path) -> None:
     office = Office(tmp_path, **NOISY)
     office.join("a", "b")

@@ -14,6 +14,7 @@ from bramble_server.learning.selection.base import Call, Known, Selection, cohor
 from bramble_server.learning.selection.leastrecent import LeastRecent
 from bramble_server.learning.selection.loss import Loss
 from bramble_server.learning.selection.oort import Oort
+from bramble_server.learning.selection.poisson import Poisson
 from bramble_server.learning.selection.samples import Samples
 from bramble_server.learning.selection.tiers import Tiers
 from bramble_server.learning.selection.uniform import Uniform
@@ -26,6 +27,7 @@ SELECTIONS: dict[str, type[Selection]] = {
     "tiers": Tiers,
     "adaptive-tiers": AdaptiveTiers,
     "oort": Oort,
+    "poisson": Poisson,
 }
 """Those that come with Bramble. No package can take one of these names."""
 GROUP = "bramble.selection"

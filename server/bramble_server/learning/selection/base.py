@@ -46,6 +46,8 @@ class Call:
     known: Mapping[str, Known] = field(default_factory=dict)
     utilities: Mapping[int, float] = field(default_factory=dict)
     """Of each of the last rounds, by number: samples times loss, summed over the clients whose updates counted."""
+    share: float = 1.0
+    """The probability with which each is to be asked, where a selection tosses ``coins``."""
 
     def of(self, client: str) -> Known:
         """Return what is known of a client."""
@@ -68,6 +70,9 @@ class Selection(ABC):
     by_loss: ClassVar[bool] = False
     """Whether it goes by what clients say of their loss, which private mode does not have of all."""
 
+    coins: ClassVar[bool] = False
+    """Whether each client is asked by a coin of its own, whoever else is: then any number may be chosen."""
+
     parameters: Any
     """What was set, of the class that it ``takes``."""
 
@@ -88,14 +93,15 @@ def cohort(selection: Selection, call: Call, clients: Collection[str]) -> tuple[
         If the selection failed, or returned others than it was given, one twice, or another number.
     """
     able = sorted(set(clients))
-    if len(able) <= call.count:
+    if len(able) <= call.count and not selection.coins:
         return tuple(able)
     name = type(selection).__name__
     try:
         chosen = list(selection.choose(call, able))
     except Exception as error:  # of a third party
         raise BrambleError(f"selection: {name} failed ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from error
-    if len(chosen) != call.count or len(set(chosen)) != len(chosen) or not set(chosen) <= set(able):
+    odd = len(chosen) != call.count and not selection.coins
+    if odd or len(set(chosen)) != len(chosen) or not set(chosen) <= set(able):
         raise BrambleError(f"selection: {name} was to choose {call.count} of {len(able)} clients, each once, and did not; ask its author")
     return tuple(sorted(chosen))
 

@@ -171,7 +171,9 @@ class Choice(Chosen):
             mode=mode, clients=count or clients, updates=updates, codec=codec, discipline=discipline, chosen=count is not None,
             sum=combining.SECURE if secure else "plain",
         )  # fmt: skip
-        self._combine(around if chosen is None else replace(around, selection=chosen.name, by_loss=chosen.kind.by_loss))
+        if chosen is not None:
+            around = replace(around, selection=chosen.name, by_loss=chosen.kind.by_loss, coins=chosen.kind.coins)
+        self._combine(around)
 
     def _combine(self, around: Surroundings, task: str = "") -> None:
         _ = self.needs

@@ -39,6 +39,8 @@ class Context:
     """How clients train by the task and the server's settings."""
     drawn: int | None = None
     """Seed of what the strategy draws itself. A server gives none, and noise is drawn from what nobody can know; a simulation repeats."""
+    expected: float | None = None
+    """How many clients were to be expected, where each is asked by a coin of its own: how many there are would tell of the coins."""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class Surroundings:
     selection: str = ALL
     by_loss: bool = False
     """Whether the selection goes by clients' losses."""
+    coins: bool = False
+    """Whether the selection asks each client by a coin of its own."""
     discipline: str = "synchronous"
     mode: str = "evaluation"
     graph: str = "format 2"
@@ -132,6 +134,19 @@ RULES = (
         lambda strategy, around: around.sum == SECURE and around.by_loss,
         "would be given clients by their loss (--selection {selection}), and --secure tells nobody's; select otherwise, such as by uniform",
         "selection",
+    ),
+    Rule(
+        "",
+        lambda strategy, around: around.sum == SECURE and around.coins,
+        "would be given clients by coins that nobody may know of (--selection {selection}), and --secure tells those in a sum who is in "
+        "it; select otherwise, such as by uniform",
+        "selection",
+    ),
+    Rule(
+        "selection",
+        lambda strategy, around: around.coins and strategy.release is None,
+        "adds no noise, so coins that decide who is asked (--selection {selection}) would hide nobody; take dp, or select otherwise, such "
+        "as by uniform",
     ),
     Rule(
         "codec",
@@ -233,8 +248,9 @@ def combinations(strategy: Strategy) -> dict[str, dict[str, bool]]:
 
 
 def _with(axis: str, value: str) -> Surroundings:
-    by_loss = axis == "selection" and value in SELECTIONS and SELECTIONS[value].by_loss
-    return replace(Surroundings(by_loss=by_loss), **{axis: value})  # type: ignore[arg-type]
+    chosen = SELECTIONS.get(value) if axis == "selection" else None
+    around = Surroundings(by_loss=chosen is not None and chosen.by_loss, coins=chosen is not None and chosen.coins)
+    return replace(around, **{axis: value})  # type: ignore[arg-type]
 
 
 def selecting(name: str, by_loss: bool) -> dict[str, dict[str, bool]]:

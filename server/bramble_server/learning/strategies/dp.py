@@ -55,10 +55,11 @@ class Dp(Around):
 
         w <- w + (sum_k (w_k - w) / max(1, |w_k - w| / C) + N(0, (z C)^2)) / n
 
-    for the clip ``C``, the noise multiplier ``z`` and the ``n`` clients that were asked; the strategy it stands around is given that as
-    one update. With a ``quantile`` the clip follows it (Andrew et al. 2021, algorithm 1), and with ``measured`` the round tells how well
-    the model does. What a client adds to the count of updates within the clip, and to the mean of errors, is bounded and gets noise as
-    the sum does, which gets that much more, so that all together cost what ``z`` says. What rounds cost is :attr:`release`.
+    for the clip ``C``, the noise multiplier ``z`` and the ``n`` clients that were asked, or were to be expected; the strategy it stands
+    around is given that as one update. With a ``quantile`` the clip follows it (Andrew et al. 2021, algorithm 1), and with ``measured``
+    the round tells how well the model does. What a client adds to the count of updates within the clip, and to the mean of errors, is
+    bounded and gets noise as the sum does, which gets that much more, so that all together cost what ``z`` says. What rounds cost is
+    :attr:`release`.
 
     In secure rounds clients do the same themselves, each with a share of the noise (:class:`bramble_protocol.secure.noised.Noised`).
     """
@@ -85,7 +86,7 @@ class Dp(Around):
 
     def plan(self, context: Context, clients: Sequence[str]) -> Mapping[str, TrainConfig]:
         """Note how many are asked."""
-        self._asked, self._random = len(clients), np.random.default_rng(context.drawn)
+        self._asked, self._random = context.expected or len(clients), np.random.default_rng(context.drawn)
         return self._inner.plan(context, clients)
 
     def blends(self, updates: int) -> int:
