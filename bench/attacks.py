@@ -50,10 +50,11 @@ def _named(values: Mapping[str, Any]) -> str:
         behind = "alone"
     else:
         behind = "behind the judge" if values.get("quarantine") == 0 else "behind judge and quarantine"
-    return f"{_short(values['attack'])}, {_short(values['strategy'])} {behind}"
+    return f"{short(values['attack'])}, {short(values['strategy'])} {behind}"
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return what a row calls a strategy or an attack with its options."""
     if isinstance(value, str):
         return value
     return " ".join([value["name"], *(f"{key}={item}" for key, item in value.items() if key != "name")])
