@@ -47,6 +47,7 @@ class Standin:
         self.up()
 
     def clear(self) -> None:
+        self.answers.clear()
         self.status: dict[str, Any] = {
             "revision": 1, "version": "0.1.0", "task": "climate", "mode": "evaluation", "round": 0, "running": None, "waiting_for": [],
             "clients": 0, "min_clients": 2, "cycle": 0, "cycle_waiting_for": [], "manifest": MANIFEST,
@@ -214,6 +215,27 @@ class Standin:
             }
         self.touch(round=number if committed else self.status["round"])
         return number
+
+    def add_models(self) -> None:
+        """Keep the models of the rounds so far, as tried at the sites a and b, and the newest one's weights."""
+        held = {"metric": "RMSE", "unit": "°C", "error": 1.5, "baseline": 2.0, "samples": 100}
+        said = {"strategy": {"name": "fedprox", "parameters": {"mu": 0.1}}, "rollback_of": None, "worse": 0, "held_out": held}
+        newest = len(self.rounds)
+        models = [{**one, **said, "champion": one["round"] == newest, "pinned": False} for one in self.rounds]
+        errors = {"a": (2.0, 1.9, 1.5), "b": (1.0, 1.2, 1.1)}
+        tried: dict[str, dict[str, Any]] = {
+            name: {"samples": 10, "baseline": baseline, "errors": {str(newest - 1): older, str(newest): newer}, "reason": None}
+            for name, (baseline, older, newer) in errors.items()
+        }
+        tried["c"] = {"samples": None, "baseline": None, "errors": None, "reason": "no new windows"}
+        weights = {"dense/kernel": [[0.1, 0.2], [0.3, -0.4]] * 4, "dense/bias": [0.0]}
+        trial = {"evaluation": 1, "models": [newest - 1, newest], "clients": tried, "ended": T0}
+        self.answers |= {
+            ("GET", "/models"): (200, {"models": models}),
+            ("GET", "/evaluations"): (200, {"evaluations": [trial]}),
+            ("GET", f"/models/{newest}"): (200, {"round": newest, "weights": weights}),
+        }
+        self.touch()
 
     @staticmethod
     def _measures(index: int, number: int) -> dict[str, Any]:

@@ -16,13 +16,8 @@ from bramble_inspector.library import Library
 from bramble_inspector.pages.models import layout
 from bramble_inspector.settings import InspectorSettings
 from tests.inspector.conftest import Watched
-from tests.inspector.standin import T0, Standin
+from tests.inspector.standin import Standin
 from tests.waiting import wait_for
-
-HELD = {"metric": "RMSE", "unit": "°C", "error": 1.5, "baseline": 2.0, "samples": 100}
-TRIED = {"samples": 10, "baseline": 2.0, "errors": {"1": 1.9, "2": 1.5}, "reason": None}
-LOST = {"samples": 10, "baseline": 1.0, "errors": {"1": 1.2, "2": 1.1}, "reason": None}
-NOTHING = {"samples": None, "baseline": None, "errors": None, "reason": "no new windows"}
 
 
 @pytest.fixture
@@ -30,14 +25,8 @@ def kept(standin: Standin) -> Standin:
     standin.add_clients("a", "b")
     standin.add_round()
     standin.add_round()
-    said = {"strategy": {"name": "fedprox", "parameters": {"mu": 0.1}}, "rollback_of": None, "worse": 0}
-    models = [{**one, **said, "held_out": HELD, "champion": one["round"] == 2, "pinned": False} for one in standin.rounds]
-    tried = {"evaluation": 1, "models": [1, 2], "clients": {"a": TRIED, "b": LOST, "c": NOTHING}, "ended": T0}
-    weights = {"dense/kernel": [[0.1, 0.2], [0.3, -0.4]] * 4, "dense/bias": [0.0]}
+    standin.add_models()
     standin.answers |= {
-        ("GET", "/models"): (200, {"models": models}),
-        ("GET", "/evaluations"): (200, {"evaluations": [tried]}),
-        ("GET", "/models/2"): (200, {"round": 2, "weights": weights}),
         ("POST", "/model/pin"): (200, {"pinned": 2}),
         ("POST", "/model/rollback"): (200, {"round": 3, "rollback_of": 1}),
     }

@@ -185,7 +185,7 @@ def _budgets(snapshot: Snapshot, health: JSON) -> Any:
     told = [
         why,
         None if left is None else f"{left / 1e6:,.1f} MB left of this month",
-        None if until is None else f"{max(0.0, until - time.time()) / 3600:.1f} h left of its hours, until {sentences.moment(until)}",
+        None if until is None else f"{max(0.0, until - time.time()) / 3600:.1f} h left of its hours, until {sentences.moment(until)[11:]}",
         f"privacy of the fleet's model: epsilon {spent['spent']:.3g} of {spent['epsilon']:g}" if spent and spent.get("epsilon") else None,
     ]
     lines = [parts.line(text, f"client-budget-{place}") for place, text in enumerate(filter(None, told))]
@@ -219,8 +219,8 @@ def _sensors(info: JSON) -> Any:
     said += [f"newest {sentences.ago(age)}"] if age is not None else []
     said += [f"{health['samples_missed']:,} missed"] if health.get("samples_missed") else []
     said += [f"{health['windows_doubtful']:,} windows doubtful"] if health.get("windows_doubtful") else []
-    body = [html.Tr([html.Th(name, scope="row"), html.Td(text, className=look)]) for name, text, look in (*gone, *doubted, *channels)]
-    return [html.P(", ".join(said), className="hint"), html.Table(html.Tbody(body), className="facts")]
+    rows = [[name, html.Span(text, className=look)] for name, text, look in (*gone, *doubted, *channels)]
+    return [html.P(", ".join(said), className="hint"), table("channels", ["Sensor or channel", "Unit, or what is wrong"], rows)]
 
 
 def _rounds(snapshot: Snapshot, name: str) -> Any:
@@ -228,23 +228,20 @@ def _rounds(snapshot: Snapshot, name: str) -> Any:
     entries = [(entry, entry["clients"][name]) for entry in snapshot.ended if name in entry.get("clients", {})]
     if not entries:
         return parts.empty("It took part in no round yet. Press Start round, or `bramble round start`.")
-    head = html.Tr([html.Th(title, scope="col") for title in ("Round", "Samples", "Loss", metric.title, "Sent", "Came to nothing because")])
-    body = [
-        html.Tr(
-            [
-                html.Td(parts.link(str(entry["round"]), f"/rounds/{entry['round']}", snapshot.task)),
-                html.Td(_number(part.get("samples"), ",d")),
-                html.Td(f"{_number(part.get('loss_before'))} → {_number(part.get('loss_after'))}"),
-                html.Td(metric.text(part.get("test_error")) + f" (baseline {metric.text(part.get('test_baseline'))})"),
-                html.Td(f"{part['bytes'] / 1024:.0f} kB" if part.get("bytes") else "–"),
-                html.Td(part.get("reason") or ""),
-            ]
-        )
+    titles = ("Round", "Samples", "Loss before", "Loss after", metric.title, "Baseline", "kB sent", "Came to nothing because")
+    rows = [
+        [
+            parts.link(str(entry["round"]), f"/rounds/{entry['round']}", snapshot.task),
+            _number(part.get("samples"), ",d"), _number(part.get("loss_before")), _number(part.get("loss_after")),
+            _number(metric.value(part.get("test_error"))), _number(metric.value(part.get("test_baseline"))),
+            f"{part['bytes'] / 1000:,.1f}" if part.get("bytes") else "–",
+            part.get("reason") or "",
+        ]
         for entry, part in entries[: -ROUNDS - 1 : -1]
-    ]
+    ]  # fmt: skip
     total = sum(part.get("bytes") or 0 for _, part in entries)
-    left = html.P(f"{total / 1024:,.0f} kB of updates left it in {sentences.plural(len(entries), 'round')}.", className="hint")
-    return [html.Div(html.Table([html.Thead(head), html.Tbody(body)], className="facts"), className="scrolls", tabIndex=0), left]
+    left = html.P(f"{total / 1000:,.0f} kB of updates left it in {sentences.plural(len(entries), 'round')}.", className="hint")
+    return [table(f"rounds-{name}", titles, rows), left]
 
 
 def _number(value: float | None, form: str = ".3g") -> str:

@@ -84,8 +84,8 @@ def _nothing(runs: Runs) -> str:
 
 def _table(runs: Runs) -> Any:
     rows = [
-        [kind, run.seed, len(run.rounds["round"]), number(run.last), "" if run.finished else "runs, or was stopped", run.name]
+        [kind, run.seed, len(run.rounds["round"]), number(run.last), "over" if run.finished else "runs, or was stopped", run.name]
         for kind, members in kinds(runs.look()).items()
         for run in members
     ]
-    return table("runs", ["Kind", "Seed", "Rounds", "Last error", "", "Folder"], rows) if rows else parts.empty(_nothing(runs))
+    return table("runs", ["Kind", "Seed", "Rounds", "Last error", "State", "Folder"], rows) if rows else parts.empty(_nothing(runs))

@@ -210,7 +210,7 @@ def _versions(shelf: Shelf, snapshot: Snapshot) -> Any:
                 _marks(model) + (f" worse in {sentences.plural(model['worse'], 'round')}" if model.get("worse") else ""),
             ]
         )  # fmt: skip
-    return table("models", ["Round", "Made", "By", "Updates", Metric(snapshot.manifest).title, "Baseline", "Tested on", ""], rows)
+    return table("models", ["Round", "Made", "By", "Updates", Metric(snapshot.manifest).title, "Baseline", "Tested on", "Remarks"], rows)
 
 
 def _sites(shelf: Shelf, snapshot: Snapshot, number: str | None) -> Any:
