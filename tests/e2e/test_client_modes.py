@@ -121,6 +121,9 @@ def test_a_client_adds_noise_for_as_long_as_its_owner_allows_and_its_receipt_say
         assert float(np.std(moved)) == pytest.approx(8.0, rel=0.1)
         again = server.play()
         assert "its owner allows 1.2 (--epsilon)" in again["clients"]["pi-1"]["reason"]
+        begun = server.request("POST", "/evaluations?models=0")[1]["evaluation"]
+        wait_for(lambda: server.get(f"/evaluations/{begun}")["state"] == "ended", "the evaluation to end")
+        assert "tells nothing of itself without noise" in server.get(f"/evaluations/{begun}")["clients"]["pi-1"]["reason"]
         client.delivered()
         assert client.stop() == 0
     said = warm.run("bramble", "client", "receipt", "--data-dir", str(tmp_path / "pi-1")).stdout

@@ -17,6 +17,7 @@ from bramble_client.summing import Summing
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import ClientUpdate, MaskedComplete, SecureTerms, SecureTold, Timing, TrainConfig, TrainingComplete
 from bramble_protocol.secure.collector import Collector, split
+from bramble_protocol.secure.noised import Noise, Noised
 from bramble_protocol.secure.party import Party
 from tests.waiting import wait_for
 
@@ -111,6 +112,17 @@ def test_it_masks_once_all_is_there_and_says_each_thing_once(a_round: Round) -> 
 def test_it_takes_no_part_in_a_round_whose_updates_are_seen(a_round: Round) -> None:
     assert "in secure sums alone" in (a_round.client.ask(PLAIN) or "")
     assert a_round.link.said == []
+
+
+def test_noise_that_so_many_must_share_lets_no_smaller_sum_be_opened(a_round: Round) -> None:
+    noise = Noise(1.0, 0.5, 0.0, 0.0, least=4)
+    terms = replace(TERMS, clients=5, reach=Noised.of(5, 1000, noise).reach, noise=noise)
+    assert a_round.client.ask(replace(PLAIN, secure=terms)) is None
+    wait_for(lambda: a_round.link.said, "keys")
+    keys = {name: Party(name, terms.context("small", 7)).keys() for name in ("pi-2", "pi-3")} | {"pi-1": a_round.link.said[0]["data"]}
+    a_round.client.told(SecureTold(7, "shares", tuple(sorted(keys)), b"".join(keys[name] for name in sorted(keys))).to_wire())
+    wait_for(lambda: a_round.failed, "it to be said")
+    assert "3 clients would be in it, and this one wants 4" in a_round.failed[0][1]
 
 
 @pytest.mark.parametrize("answer", [LinkDown("it is gone"), {"accepted": False, "reason": "round over"}, None])

@@ -42,9 +42,11 @@ def verdict(folder: Path, **other: Any) -> check.Finding:
     return next(finding for finding in check.check(settings(folder, server="http://127.0.0.1:1", **other)) if finding.part == "training")
 
 
-@pytest.mark.parametrize("mode", ["evaluation", "private"])
-def test_a_client_without_readings_trains_on_recorded_weather(tmp_path: Path, mode: str) -> None:
-    assert "trains task climate on 120 windows of recorded weather" in rehearsal.train(settings(tmp_path, mode=mode))
+@pytest.mark.parametrize(
+    "own", [{"mode": "evaluation"}, {"mode": "private"}, {"mode": "private", "secure": True, "clip": 1.0, "noise": 9.0, "epsilon": 1.0}]
+)
+def test_a_client_without_readings_trains_on_recorded_weather(tmp_path: Path, own: dict[str, Any]) -> None:
+    assert "trains task climate on 120 windows of recorded weather" in rehearsal.train(settings(tmp_path, **own))
     assert not list(tmp_path.iterdir()), "nothing is left where its data lie"
 
 

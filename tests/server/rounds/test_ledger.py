@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 
 from bramble_protocol.accountant import Release, epsilon
 from bramble_protocol.errors import BrambleError
+from bramble_protocol.messages import TrainConfig
 from bramble_server import foundation
+from bramble_server.learning.strategies import STRATEGIES, Context
+from bramble_server.learning.strategies.dp import Dp
 from bramble_server.settings import ServerSettings
 from tests.server.office import Office
 from tests.server.process import write_graph
@@ -39,7 +43,17 @@ def test_each_model_costs_and_a_round_beyond_the_budget_is_refused(tmp_path: Pat
     office.close()
 
 
-def test_where_coins_say_who_is_asked_a_round_costs_less_and_goes_on_after_a_crash_as_it_was_opened(tmp_path: Path) -> None:
+def test_where_coins_say_who_is_asked_a_round_costs_less_and_goes_on_after_a_crash_as_it_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: list[float | None] = []
+
+    class Noting(Dp):
+        def plan(self, context: Context, clients: Sequence[str]) -> Mapping[str, TrainConfig]:
+            expected.append(context.expected)
+            return super().plan(context, clients)
+
+    monkeypatch.setitem(STRATEGIES, "dp", Noting)
     fleet = [f"pi-{number:02}" for number in range(20)]
     coins = {**NOISY, "strategy_option": {"noise_multiplier": 5.0, "clip": 1e3}, "selection": "poisson", "clients_per_round": 0.8}
     office = Office(tmp_path, **coins)
@@ -54,6 +68,7 @@ def test_where_coins_say_who_is_asked_a_round_costs_less_and_goes_on_after_a_cra
         office.deliver(client, number)
     assert office.record(number)["state"] == "committed"
     assert spent(office) == pytest.approx(epsilon({Release(5.0, 0.8): 1}, 1e-5))
+    assert expected == [16.0, 16.0], "and not how many the coins asked"
     office.close()
 
 
