@@ -119,8 +119,8 @@ class Sessions:
                 session.opens = frozenset(session.client.whoami()["opens"])
             except ServerDown:
                 return True
-            except ServerRefused:
-                return False
+            except ServerRefused as error:
+                return error.status == 429
         return True
 
     def log_out(self, number: str) -> None:

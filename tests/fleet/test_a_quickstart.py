@@ -6,6 +6,7 @@ They are given back as they were, for the deployments that come after it.
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -66,19 +67,19 @@ def pasted(host: Host, line: str) -> subprocess.CompletedProcess[str]:
     return host.run("sh /tmp/line", check=False, timeout=300)
 
 
-def test_five_commands_lead_to_a_round_of_three_hosts(untouched_after: Fleet, wheels: Path, tmp_path: Path) -> None:
+def test_five_commands_lead_to_a_secure_round_of_three_hosts(untouched_after: Fleet, wheels: Path, tmp_path: Path) -> None:
     fleet, folder = untouched_after, tmp_path / "fleet"
     assert fleet.network is not None
     inside: list[str | Path] = ["ip", "netns", "exec", fleet.network.namespace]
     began = time.monotonic()
     command = [*inside, BRAMBLE, "quickstart", "--address", GATEWAY, "--dir", folder, "--clients", ",".join(PIS), "--sensors", "mock"]
-    command += ["--mode", "evaluation", "--task", "climate", "--wheels", wheels]
+    command += ["--mode", "evaluation", "--task", "climate", "--wheels", wheels, "--secure"]
     with (tmp_path / "said").open("w") as said:
         quickstart = subprocess.Popen(command, stdout=said, stderr=said)
     try:
         lines = until(lambda: dict(re.findall(r"(?m)^(pi-\d)\n (printf .*)$", (tmp_path / "said").read_text())), "the lines", 60)
         assert set(lines) == set(PIS)
-        changed = lines["pi-1"].replace(" '", " '0", 1)
+        changed = lines["pi-1"].replace("echo '", "echo '0", 1)
         refused = pasted(fleet["pi-1"], changed)
         assert refused.returncode != 0
         assert not fleet["pi-1"].run("ls /opt/bramble", check=False).stdout, "what is not what the line says does not run"
@@ -86,9 +87,12 @@ def test_five_commands_lead_to_a_round_of_three_hosts(untouched_after: Fleet, wh
             joined = pasted(fleet[name], lines[name])
             assert f"{name} has joined" in joined.stdout, joined.stdout + joined.stderr
             assert fleet[name].active("bramble-client.service")
-        rounds = [*inside, BRAMBLE, "round", "start", "--config", folder / "fleet.toml", "--generate", "100", "--wait"]
+        rounds = [*inside, BRAMBLE, "round", "start", "--config", folder / "fleet.toml", "--generate", "100", "--wait", "--json"]
         done = subprocess.run(rounds, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert fleet["pi-1"].output("stat -c '%a %U' /etc/bramble/identity.key") == "600 root"
+        parts = json.loads(done.stdout)["clients"]
+        assert {name: part["samples"] for name, part in parts.items()} == dict.fromkeys(PIS), "the server saw their sum alone"
         print(f"from quickstart to the first round: {time.monotonic() - began:.0f} s")
         token = (folder / "clients/pi-1.token").read_text()
         for name in PIS:

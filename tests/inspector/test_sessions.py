@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bramble.api import Server
+from bramble.api import Server, ServerError
 from bramble_inspector import accounts
 from bramble_inspector.accounts import Accounts
 from bramble_inspector.sessions import Sessions
@@ -75,3 +75,15 @@ def test_a_token_opens_what_the_server_says_until_the_server_takes_it_no_more(cl
 def test_a_server_that_asks_for_no_token_vouches_for_nobody(standin: Standin) -> None:
     standin.answers["GET", "/whoami"] = (200, {"name": None, "opens": ["metrics", "read", "operate", "admin"]})
     assert Sessions(Server(standin.url), Accounts(None), 1.0).log_in("whoever", TOKEN) is None
+
+
+def test_a_server_that_looks_at_no_token_for_a_while_is_not_taken_for_one_that_says_no(clock: Clock, standin: Standin) -> None:
+    standin.answers["GET", "/whoami"] = (200, {"name": "grafana", "opens": ["metrics", "read"]})
+    sessions = Sessions(Server(standin.url), Accounts(None), 1.0, clock)
+    found = sessions.log_in("whoever", TOKEN)
+    assert found is not None
+    standin.answers["GET", "/whoami"] = (429, {"error": "token: too many wrong ones came, so this one was not looked at; try again in 9 s"})
+    with pytest.raises(ServerError, match="try again in 9 s"):
+        sessions.log_in("whoever", TOKEN)
+    clock.now += 100
+    assert sessions.get(found[0]) is found[1]

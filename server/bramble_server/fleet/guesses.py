@@ -68,17 +68,16 @@ class Guesses:
             If it is not looked at.
         """
         home = owner(address)
-        tried = home, name, token
-        new = tried not in self._right and tried not in self._wrong
+        new = (home, token) not in self._right and (home, name, token) not in self._wrong
         if new and (wait := self._wait(home, name)):
             if not self._said.take(home):
                 self.say(address, f"{BURST} wrong tokens came from there: others are looked at one every {PAUSE_S:g} s")
             raise ThrottledError(math.ceil(wait))
         found = right()
         if found:
-            self._right.add(tried)
+            self._right.add((home, token))
         elif new:
-            self._wrong.add(tried)
+            self._wrong.add((home, name, token))
             self._addresses.take(home)
             if name:
                 self._names.take(name)
@@ -94,12 +93,12 @@ class _Latest:
     """The newest of what was added."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], None] = OrderedDict()
 
-    def __contains__(self, item: tuple[str, str, str]) -> bool:
+    def __contains__(self, item: tuple[str, ...]) -> bool:
         return item in self._known
 
-    def add(self, item: tuple[str, str, str]) -> None:
+    def add(self, item: tuple[str, ...]) -> None:
         self._known[item] = None
         self._known.move_to_end(item)
         if len(self._known) > REMEMBERED:

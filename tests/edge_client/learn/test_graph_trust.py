@@ -92,6 +92,12 @@ def test_a_signature_by_another_or_of_another_graph_is_none() -> None:
         GraphTrust([PUBLIC]).check(OWN, lambda _: bare)
 
 
+def test_a_signed_graph_of_which_a_byte_changed_is_not_run() -> None:
+    changed = GraphFile.pack(OWN.flatbuffer[:-1] + bytes([OWN.flatbuffer[-1] ^ 1]), OWN.manifest, OWN.initial)
+    with pytest.raises(GraphRejected, match="none of its 1 signatures is by a key that this client was given"):
+        GraphTrust([PUBLIC]).check(changed, lambda _: signed(OWN, OPERATOR)(OWN.sha256))
+
+
 @pytest.mark.parametrize("text", [b"\xff\x00", b"AAAA", b"not base64 at all"])
 def test_what_is_no_signature_is_said(text: bytes) -> None:
     with pytest.raises(GraphRejected, match=r"its signatures, line 1: a signature .*; not run"):

@@ -91,6 +91,7 @@ def test_without_tokens_it_says_from_where(tmp_path: Path) -> None:
 def test_who_guesses_at_tokens_waits_by_http_and_by_socket_which_is_on_record_once_and_nobody_else_does(tmp_path: Path) -> None:
     guesser, other = ({"X-Forwarded-For": address} for address in ("10.0.0.9", "10.0.0.8"))
     with served(tmp_path, "--proxies", "1") as server:
+        Pi(server.url, auth=hello("pi-1", token="pi"), header=guesser).close()
         for number in range(BURST):
             assert server.request("GET", "/status", {**guesser, "Authorization": f"Bearer guess {number}"})[0] == 401
         for token in ("one more", "admin"):
@@ -100,9 +101,11 @@ def test_who_guesses_at_tokens_waits_by_http_and_by_socket_which_is_on_record_on
         for shown in ({}, {"Authorization": "Bearer guess 7"}):
             assert server.request("GET", "/status", {**guesser, **shown})[0] == 401, "that is no guess"
         with pytest.raises(Refused, match="too many wrong ones came"):
-            Pi(server.url, auth=hello("pi-1", token="pi"), header=guesser)
-        with Pi(server.url, auth=hello("pi-1", token="pi"), header=other):
-            assert server.request("GET", "/status", {**other, "Authorization": "Bearer read"})[0] == 200
+            Pi(server.url, auth=hello("pi-1", token="a guess"), header=guesser)
+        for header in (other, guesser):  # from elsewhere, and where it was right before
+            Pi(server.url, auth=hello("pi-1", token="pi"), header=header).close()
+        graph = server.request("GET", "/status", {**other, "Authorization": "Bearer read"})[1]["graph"]
+        assert server.request("GET", f"/graphs/{graph}.tflite", {**guesser, "Authorization": "Bearer pi"})[0] == 200
         changes = server.request("GET", "/audit", {**other, "Authorization": "Bearer admin"})[1]["changes"]
         assert [(each["who"], each["from"], each["status"]) for each in changes] == [(None, "10.0.0.9", 429)]
         assert changes[0]["what"] == f"{BURST} wrong tokens came from there: others are looked at one every {PAUSE_S:g} s"
