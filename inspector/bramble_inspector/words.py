@@ -6,6 +6,8 @@ from typing import Any
 
 from dash import html
 
+from bramble_inspector import parts
+
 WORDS = {
     "loss": "What training makes smaller: the mean error of the model on a client's own windows, in the scale that it learns in. Before: "
     "the global model as it came; after: what the client made of it.",
@@ -26,4 +28,6 @@ WORDS = {
 def explain(*words: str) -> Any:
     """Return the explanations of some of them, folded up."""
     found = [part for word in words for part in (html.Dt(word), html.Dd(WORDS[word]))]
-    return html.Details([html.Summary("What the words mean"), html.Dl(found)], className="words")
+    return html.Details(
+        [html.Summary("What the words mean"), html.Dl(found), html.P(parts.rich("All the others: `docs/glossary.md`."))], className="words"
+    )

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from dash import Output, dcc, html
 
 from bramble.api import JSON, ServerError
-from bramble_inspector import attention, parts, sentences
+from bramble_inspector import attention, parts, sentences, words
 from bramble_inspector.apart import Apart
 from bramble_inspector.feed import Snapshot
 from bramble_inspector.figures import forecast, learning, machine, streams
@@ -80,6 +80,7 @@ def layout(name: str = "", measure: str | None = None, **_: str) -> list[Any]:
             ],
             className="grid",
         ),
+        words.explain("loss", "baseline", "test error", "epsilon"),
     ]
 
 
@@ -184,6 +185,7 @@ def _budgets(snapshot: Snapshot, health: JSON) -> Any:
     left, until = health.get("bytes_left"), health.get("hours_until")
     told = [
         why,
+        "no limit of bytes or hours" if health and left is None and until is None and not health.get("not_now") else None,
         None if left is None else f"{left / 1e6:,.1f} MB left of this month",
         None if until is None else f"{max(0.0, until - time.time()) / 3600:.1f} h left of its hours, until {sentences.moment(until)[11:]}",
         f"privacy of the fleet's model: epsilon {spent['spent']:.3g} of {spent['epsilon']:g}" if spent and spent.get("epsilon") else None,
