@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.fleet.api import Api
 from tests.fleet.conftest import CLIENTS
 from tests.fleet.controller import Controller
@@ -17,6 +19,7 @@ def roll(fleet: Fleet) -> dict[str, str]:
     return dict(line.split() for line in text.splitlines()[1:-1])
 
 
+@pytest.mark.timeout(1500)
 def test_a_fleet_learns_by_sums_whose_keys_its_play_made_and_made_anew_and_goes_back(
     controller: Controller, fleet: Fleet, api: Api, source: Path
 ) -> None:
