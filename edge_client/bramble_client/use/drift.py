@@ -11,9 +11,11 @@ DAY = 86400.0
 TOLERANCE = 0.3
 """How much an error's logarithm may be above its mean and be no sign of anything: a third more."""
 THRESHOLD = 10.0
-"""Sum of what is beyond that from which on it is a drift: an error that is twice as large for two weeks, or ten times for three days."""
-PAST = 30
-"""Days that the mean goes back: seasons are no drift."""
+"""Sum of what is beyond that from which on it is a drift: an error three times as large for two weeks, or five times for nine days."""
+LARGEST = 1.5
+"""What a day counts at most, an error four and a half times as large: a storm is over after a day or two, a broken sensor is not."""
+PAST = 90
+"""Days that the mean goes back: seasons are no drift, but in less it becomes used to a drift before the sum says so."""
 LEAST = 14
 """Days before which nothing is said."""
 SHOWN = 14
@@ -35,9 +37,9 @@ class Day(NamedTuple):
 class Drift:
     """The test's state after the days that it has seen.
 
-    Of x, the logarithm of a day's mean error, it adds up x - mean(x) - tolerance. Where that sum is further above the least that it has
-    been than the threshold, the error has risen, and it rose when the sum was least (Page 1954, Continuous inspection schemes; Hinkley
-    1971; as a detector for learners: Gama et al. 2014, A survey on concept drift adaptation, section 3.2.2).
+    Of x, the logarithm of a day's mean error, it adds up x - mean(x) - tolerance, the difference bounded above. Where that sum is further
+    above the least that it has been than the threshold, the error has risen, and it rose when the sum was least (Page 1954, Continuous
+    inspection schemes; Hinkley 1971; as a detector for learners: Gama et al. 2014, A survey on concept drift adaptation, section 3.2.2).
     """
 
     filling: Day | None = None
@@ -73,7 +75,7 @@ class Drift:
         days = self.days + 1
         off = x - self.mean if self.days else 0.0
         mean = self.mean + off / min(days, PAST) if self.days else x
-        total = self.total + off - TOLERANCE if days > LEAST else 0.0
+        total = self.total + min(off, LARGEST) - TOLERANCE if days > LEAST else 0.0
         since = self.since if self.since is not None and day.number - self.found_on < SHOWN else None
         if days <= LEAST or total < self.least:
             return replace(self, days=days, mean=mean, total=total, least=total, least_on=day.number, since=since)
