@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -172,7 +172,7 @@ class ClientUpdate:
             "encoding": sections.ENCODING if in_sections else self.encoding,
             "reply_encoding": reply,
             "weights": data,
-            "config": asdict(self.config),
+            "config": dict(vars(self.config)),
             **({"model": model} if model else {}),
             **self._asked_beside(features).to_wire(),
             **({"forecast": self.forecast} if self.forecast is not None and TRACKS in features else {}),

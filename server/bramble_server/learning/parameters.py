@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
 
 from bramble_protocol.errors import BrambleError
@@ -33,7 +33,7 @@ class Chosen:
     @property
     def set(self) -> dict[str, Any]:
         """The parameters by name."""
-        return asdict(self.parameters)
+        return dict(vars(self.parameters))
 
     def __str__(self) -> str:
         return described(self.name, self.set)

@@ -11,7 +11,7 @@ import json
 import os
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,7 +68,7 @@ class Header:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
-        about = asdict(self)
+        about = dict(vars(self))
         later = {name: told for name in ("under_way", "able") if (told := about.pop(name))}
         return {"format": LATER if later else FORMAT, **about, **later}
 
@@ -130,9 +130,13 @@ class RoundFile:
         RoundFileError
             If it cannot be made.
         """
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            path.unlink(missing_ok=True)
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                file = os.open(path, flags, 0o600)
+            except FileExistsError:
+                path.unlink()
+                file = os.open(path, flags, 0o600)
         except OSError as error:
             raise RoundFileError(f"round file: {path} cannot be made ({error.strerror})") from error
         made = cls(path, file, header)

@@ -15,6 +15,7 @@ from bramble_protocol.errors import BrambleError
 from bramble_protocol.messages import Delivery
 from bramble_server.foundation import Foundation
 from bramble_server.rounds import machine, recovery
+from bramble_server.rounds.aftermath import Aftermath
 from bramble_server.rounds.ahead import Ahead, Next
 from bramble_server.rounds.asking import Request
 from bramble_server.rounds.cohorts import RECENT, Cohort, Cohorts
@@ -56,8 +57,8 @@ class Track:
         self._openings = Openings(foundation, shared.store, shared.archive, self._commits, shared.clock)
         seed, coins = self.settings.training(self.graph.manifest.config).seed, secrets.randbits(128)
         self._cohorts, self._cohort = Cohorts(self.settings, seed, coins), Cohort(())
-        self._machine = foundation.machine
-        self._phases = Phases(shared)
+        self._aftermath = Aftermath(self.task, shared, self._commits, self._cohorts, self._openings)
+        self._machine, self._phases = foundation.machine, Phases(shared)
         self._ahead = Ahead(self._machine, self._commits, self._openings)
         self._rules = machine.Rules(self.settings.min_clients, self.settings.min_updates)
         self._state: machine.State = self._machine.begin(self._rules)
@@ -205,7 +206,9 @@ class Track:
                 self._shared.loop.rest()  # what was taken is acknowledged before anything else is asked
                 self._start(start)
             elif self.schedule.going:
+                self._aftermath.catch_up()
                 self.tick(self._shared.clock.monotonic())  # at once, for what came with the last update is for the next round
+        self._aftermath.catch_up()
 
     def give_way(self) -> None:
         """Go back to the champion, if it is time to."""
@@ -265,7 +268,7 @@ class Track:
                 self._requests = {asked: request for asked, request in self._requests.items() if asked in needed}
                 self._go_on(self._open)
                 self._phases.opened(self._open)
-                log.info("round %d: asking %d clients", number, len(clients))
+                self._aftermath.put(log.info, "round %d: asking %d clients", number, len(clients))
                 for alike, message in self._requests[number]:
                     self._shared.downlink.ask(alike, message)
                 if not self._open.recorded:
@@ -313,7 +316,7 @@ class Track:
                 log.exception("round %d: the commit failed", open_round.number)
             self._abandon(str(error) if known else f"{reasons.UNCOMMITTED}, its log says why", judged=known)
             return
-        log.info("round %d: committed, %s", open_round.number, open_round.summary(self.model.metrics))
+        self._aftermath.put(log.info, "round %d: committed, %s", open_round.number, open_round.summary(self.model.metrics))
         self._closed(open_round, committed=True)
 
     def _abandon(self, reason: str, judged: bool = False) -> None:
@@ -322,6 +325,7 @@ class Track:
         change = self._commits.found(open_round, self.model) if judged else None
         log.warning("round %d: abandoned: %s", open_round.number, reason)
         self._closed(open_round, committed=False)
+        self._aftermath.catch_up()
         write = open_round.abandoned(reason, change.write) if change else open_round.abandoned(reason)
         self._shared.endings.put(self.task, open_round.number, write, self._shared.clock.monotonic())
         if change:
@@ -331,13 +335,7 @@ class Track:
         self._open = None
         self._keep_requests(open_round)
         self.schedule.ended(self._shared.clock.monotonic(), committed)
-        state, now, parts = "committed" if committed else "abandoned", self._shared.clock.time(), open_round.parts()
-        self._shared.metrics.round_ended(self.task, state, open_round.seconds, self.model.metrics, parts, now, open_round.number)
-        self._commits.told(open_round)
-        self._cohorts.ended(open_round.number, parts, now, open_round.given)
-        if committed:
-            self._shared.changed()  # before what takes its time, or the round would be seen as over and open
-        self._shared.loop.hand_over(self._openings.let_go, open_round, committed)
+        self._aftermath.ended(open_round, committed, self.model.metrics)
 
     def _keep_requests(self, open_round: OpenRound) -> None:
         """Let go of the models that nobody trains from any more, and of the last one as it went out."""

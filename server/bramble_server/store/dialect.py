@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Dialect, Engine, Executable, Table, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, Executable, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from bramble_server.store.errors import REMEDY, StoreError
 from bramble_server.store.weights import KEY, Folder
@@ -145,7 +146,7 @@ def _tune_sqlite(made: Engine, writer: bool) -> None:
             if connection.info.get(SYNCED, True) != synced:
                 connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
                 connection.info[SYNCED] = synced
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+        _execute(connection, "BEGIN IMMEDIATE" if writer else "BEGIN", ())
 
 
 @contextmanager
@@ -284,26 +285,53 @@ class Statement:
         self._clause, self._columns = clause, list(columns)
         self._compiled: dict[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {}
 
-    def run(self, connection: Connection, *rows: Mapping[str, Any]) -> CursorResult[Any]:
-        """Execute it with the values of one row, or once for each of several."""
+    def run(self, connection: Connection, *rows: Mapping[str, Any]) -> Any:
+        """Execute it with the values of one row, or once for each of several; return the driver's cursor."""
         name = connection.dialect.name
         if name not in self._compiled:
             self._compiled[name] = self._compile(connection.dialect)
         text, values = self._compiled[name]
-        return connection.exec_driver_sql(text, values(rows[0]) if len(rows) == 1 else list(map(values, rows)))
+        if len(rows) == 1:
+            return _execute(connection, text, values(rows[0]))
+        return _execute(connection, text, list(map(values, rows)), many=True)
 
     def _compile(self, dialect: Dialect) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
         compiled: Any = self._clause.compile(dialect=dialect, column_keys=self._columns or None, for_executemany=True)  # type: ignore[attr-defined]
         known = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for bind, name in compiled.bind_names.items()}
-        said = compiled.params
+        said, processed = compiled.params, [(name, process) for name, process in known.items() if process]
 
-        def value(row: Mapping[str, Any], name: str) -> Any:
-            given, process = row[name] if name in row else said[name], known[name]
-            return given if process is None else process(given)
+        def values(row: Mapping[str, Any]) -> dict[str, Any]:
+            given = {**said, **row}
+            for name, process in processed:
+                given[name] = process(given[name])
+            return given
 
         if compiled.positional:
-            return compiled.string, lambda row: tuple([value(row, name) for name in compiled.positiontup])
-        return compiled.string, lambda row: {name: value(row, name) for name in known}
+            ordered = (
+                itemgetter(*compiled.positiontup) if len(compiled.positiontup) > 1 else lambda given: (given[compiled.positiontup[0]],)
+            )
+            return compiled.string, lambda row: ordered(values(row))
+        return compiled.string, values
+
+
+def _execute(connection: Connection, text: str, values: Any, many: bool = False) -> Any:
+    """Give the driver a statement past SQLAlchemy, whose own work for each costs more; an error is as if it had gone that way."""
+    raw = connection.connection
+    cursor = raw.cursor()
+    try:
+        if many:
+            cursor.executemany(text, values)
+        else:
+            cursor.execute(text, values)
+    except BaseException as error:
+        dialect = connection.dialect
+        known: Any = dialect.loaded_dbapi.Error
+        if not isinstance(error, known):
+            raise
+        if gone := dialect.is_disconnect(error, raw, cursor):
+            connection.invalidate(error)
+        raise DBAPIError.instance(text, None, error, known, hide_parameters=True, connection_invalidated=gone, dialect=dialect) from error
+    return cursor
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:

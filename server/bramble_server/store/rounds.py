@@ -46,11 +46,11 @@ def trim(connection: Connection, task: str, number: int, keep: int) -> None:
 
     That of the champion stays with its model.
     """
-    if _OLD.run(connection, {"whose": task, "until": number - keep}).first() is None:
+    if _OLD.run(connection, {"whose": task, "until": number - keep}).fetchone() is None:
         return  # there can be no more than ``keep``, and they need not be counted
-    newest = _TOO_OLD.run(connection, {"whose": task, "number": number, "stay": keep - 1}).scalar()
+    newest = _TOO_OLD.run(connection, {"whose": task, "number": number, "stay": keep - 1}).fetchone()
     if newest is not None:
-        _TRIM.run(connection, {"whose": task, "until": newest})
+        _TRIM.run(connection, {"whose": task, "until": newest[0]})
 
 
 def parts(connection: Connection, number: int, known: Sequence[Mapping[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from flask_socketio import SocketIO  # type: ignore[import-untyped]
 from socketio.exceptions import ConnectionRefusedError  # type: ignore[import-untyped]
 
 from bramble_server.transport.arriving import Limits
+from bramble_server.transport.packets import QuickPacket
 from bramble_server.transport.port import UNANSWERED, NotAdmittedError, Receiver
 from bramble_server.transport.websocket import WebSockets
 
@@ -20,6 +21,7 @@ OPTIONS: dict[str, Any] = {
     "allow_upgrades": False,
     "async_handlers": False,  # one message of a client at a time: a flood of one is its own problem
     "manage_session": False,
+    "serializer": QuickPacket,
 }
 _ATTACHMENTS = re.compile(r"[56](\d+)-")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any, ClassVar
 
@@ -254,7 +254,7 @@ def planned(strategy: Strategy, context: Context, clients: Sequence[str]) -> dic
             f"{name}: its plan for the round {'leaves out' if first in clients else 'names a stranger,'} {first}; ask its author"
         )
     for config in set(configs.values()):
-        TrainConfig.from_wire(asdict(config))
+        TrainConfig.from_wire(vars(config))
     for asked in {each.kind: each for each in extras.values()}.values():
         _check(asked, strategy, context.model)
     return {client: Plan(config, extras.get(client, NOTHING)) for client, config in configs.items()}
