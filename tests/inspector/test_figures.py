@@ -285,3 +285,8 @@ def test_a_machine_that_said_nothing_for_long_has_a_gap_in_its_line() -> None:
     times = [*range(0, 300, 30), *range(3000, 3300, 30)]
     health = {"t": times, "memory_free": [200.0] * len(times), "throttled": [None] * len(times)}
     assert machine.figure({"health": health}, "memory_free")["data"][0]["y"].count(None) == 1
+
+
+def test_the_first_report_of_a_machine_is_seen_though_no_line_leads_to_it() -> None:
+    health = {"t": [1.0], "memory_free": [200.0], "throttled": [None]}
+    assert "markers" in machine.figure({"health": health}, "memory_free")["data"][0]["mode"]

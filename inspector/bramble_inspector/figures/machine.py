@@ -43,7 +43,7 @@ def figure(past: JSON | None, measure: str) -> style.Figure:
     _, title, unit = MEASURES[measure]
     t = [at * 1000 for at in told["t"]]
     x, y = thin(np.array(t), np.array(values, float))  # as many as there are, with a gap where nothing was reported
-    traces = [style.line(title, x, y, style.GLOBAL, unit, width=1.8)]
+    traces = [style.line(title, x, y, style.GLOBAL, unit, width=1.8, mode="lines" if len(x) > 2 else "lines+markers")]
     said = [(at, value, int(bits)) for at, value, bits in zip(t, values, told["throttled"], strict=True) if bits and value is not None]
     if said:
         words = [", ".join(word for bit, word in _WRONG.items() if bits >> bit & 1) for _, _, bits in said]
