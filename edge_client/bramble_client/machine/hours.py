@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 _SPAN = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
 _WANTED = "expected hours such as 01:00-05:00, several with commas between them; leave it out for any hour"
@@ -33,7 +34,9 @@ class Hours:
     def has(self, t: float) -> bool:
         """Whether a time, seconds since 1970 UTC, is in them by this machine's time zone."""
         local = time.localtime(t)
-        minute = 60 * local.tm_hour + local.tm_min
+        return self._has(60 * local.tm_hour + local.tm_min)
+
+    def _has(self, minute: int) -> bool:
         return any(first <= minute < end if first < end else minute >= first or minute < end for first, end in self.spans)
 
     def next(self, t: float) -> float | None:
@@ -42,7 +45,12 @@ class Hours:
 
     def until(self, t: float) -> float | None:
         """Return when they end after a time that is in them; None where they go on for days."""
-        return self._change(t, False)
+        return None if self._whole else self._change(t, False)
+
+    @cached_property
+    def _whole(self) -> bool:
+        """Whether they are the whole day, of which no end need be looked for."""
+        return all(map(self._has, range(_DAY)))
 
     def _change(self, t: float, begin: bool) -> float | None:
         minute = t // 60 * 60
