@@ -178,12 +178,12 @@ def test_clients_whose_time_is_up_hand_in_what_they_did_where_the_strategy_can_u
 
 
 def test_a_run_that_outlasts_its_round_is_ended_and_the_next_round_is_trained(tmp_path: Path) -> None:
-    with serve(tmp_path, "--min-clients", "1", "--deadline", "3s", *ENDLESS) as server, ClientProcess(server.url, tmp_path) as client:
+    with serve(tmp_path, "--min-clients", "1", "--deadline", "20s", *ENDLESS) as server, ClientProcess(server.url, tmp_path) as client:
         client.wait_connected()
         server.measure(READINGS)
         assert server.play()["state"] == "abandoned"
         wait_for(
-            lambda: re.search(r"round 1 of climate: not trained: \d+ of \d+ steps are done with \d s left", client.log()), "it to say so"
+            lambda: re.search(r"round 1 of climate: not trained: \d+ of \d+ steps are done with \d+ s left", client.log()), "it to say so"
         )
         server.api.start()
         client.wait_log("round 2 of climate: training")

@@ -24,31 +24,32 @@ class QuickPacket(Packet):  # type: ignore[misc]
     @classmethod
     def reconstruct_binary(cls, data: Any, attachments: list[Any]) -> Any:
         """Return it with each attachment in its place."""
-
-        def filled(value: Any) -> Any:
-            if isinstance(value, list):
-                return [item if type(item) in _PLAIN else filled(item) for item in value]
-            if isinstance(value, dict):
-                if value.get("_placeholder") and "num" in value:
-                    return attachments[value["num"]]
-                return {key: item if type(item) in _PLAIN else filled(item) for key, item in value.items()}
-            return value
-
-        return filled(data)
+        return _filled(data, attachments)
 
     @classmethod
     def deconstruct_binary(cls, data: Any) -> tuple[Any, list[Any]]:
         """Return it with a placeholder for each attachment, and the attachments."""
         attachments: list[Any] = []
+        return _emptied(data, attachments), attachments
 
-        def emptied(value: Any) -> Any:
-            if isinstance(value, bytes | bytearray):
-                attachments.append(value)
-                return {"_placeholder": True, "num": len(attachments) - 1}
-            if isinstance(value, list):
-                return [item if type(item) in _PLAIN else emptied(item) for item in value]
-            if isinstance(value, dict):
-                return {key: item if type(item) in _PLAIN else emptied(item) for key, item in value.items()}
-            return value
 
-        return emptied(data), attachments
+# No functions inside of those: one that calls itself there holds on to what it is given, the attachments, until garbage is collected.
+def _filled(value: Any, attachments: list[Any]) -> Any:
+    if isinstance(value, list):
+        return [item if type(item) in _PLAIN else _filled(item, attachments) for item in value]
+    if isinstance(value, dict):
+        if value.get("_placeholder") and "num" in value:
+            return attachments[value["num"]]
+        return {key: item if type(item) in _PLAIN else _filled(item, attachments) for key, item in value.items()}
+    return value
+
+
+def _emptied(value: Any, attachments: list[Any]) -> Any:
+    if isinstance(value, bytes | bytearray):
+        attachments.append(value)
+        return {"_placeholder": True, "num": len(attachments) - 1}
+    if isinstance(value, list):
+        return [item if type(item) in _PLAIN else _emptied(item, attachments) for item in value]
+    if isinstance(value, dict):
+        return {key: item if type(item) in _PLAIN else _emptied(item, attachments) for key, item in value.items()}
+    return value
