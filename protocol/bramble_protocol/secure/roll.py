@@ -117,10 +117,10 @@ class Roll:
         ProtocolError
             If it is not on the roll, or its key did not sign that.
         """
-        if not any(signature):
-            raise ProtocolError(f"secure sum: what {client} says is {UNSIGNED}, nor by any; give it --identity and --roll")
         if client not in self.keys:
             raise ProtocolError(f"secure sum: {client} is not on the fleet's roll; have it made anew with that client in it")
+        if not any(signature):
+            raise ProtocolError(f"secure sum: what {client} says is {UNSIGNED}, nor by any; give it --identity and --roll")
         try:
             Ed25519PublicKey.from_public_bytes(self.keys[client]).verify(signature, message)
         except InvalidSignature:
