@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+
+from bramble_protocol.clock import Clock
 
 REMEMBERED = 10_000
 """Keys whose tries are counted."""
@@ -24,7 +25,7 @@ class Throttle:
         Says how many seconds have gone by.
     """
 
-    def __init__(self, burst: int, pause: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, burst: int, pause: float, clock: Clock = time) -> None:
         self._burst, self._pause, self._clock = burst, pause, clock
         self._debts: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
@@ -49,10 +50,10 @@ class Throttle:
     def debt(self, key: str) -> float:
         """Return how many of its tries are not forgotten yet."""
         debt, at = self._debts.get(key, (0.0, 0.0))
-        return max(0.0, debt - (self._clock() - at) / self._pause)
+        return max(0.0, debt - (self._clock.monotonic() - at) / self._pause)
 
     def _put(self, key: str, change: int) -> None:
-        self._debts[key] = (self.debt(key) + change, self._clock())
+        self._debts[key] = (self.debt(key) + change, self._clock.monotonic())
         self._debts.move_to_end(key)
         if len(self._debts) > REMEMBERED:
             self._debts.popitem(last=False)

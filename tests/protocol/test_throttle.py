@@ -9,7 +9,10 @@ from bramble_protocol.throttle import REMEMBERED, Throttle
 class Clock:
     now = 1000.0
 
-    def __call__(self) -> float:
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
         return self.now
 
 

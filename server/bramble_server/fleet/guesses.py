@@ -44,8 +44,8 @@ class Guesses:
     """
 
     def __init__(self, clock: Clock = time) -> None:
-        self._addresses, self._names = (Throttle(BURST, PAUSE_S, clock.monotonic) for _ in range(2))
-        self._said = Throttle(1, SAID_AGAIN_S, clock.monotonic)
+        self._addresses, self._names = (Throttle(BURST, PAUSE_S, clock) for _ in range(2))
+        self._said = Throttle(1, SAID_AGAIN_S, clock)
         self._right, self._wrong = _Latest(), _Latest()
         self.say: Callable[[str, str], None] = lambda address, sentence: None
         """Told, now and then, from which address too many came."""

@@ -146,7 +146,7 @@ def _tune_sqlite(made: Engine, writer: bool) -> None:
             if connection.info.get(SYNCED, True) != synced:
                 connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
                 connection.info[SYNCED] = synced
-        _execute(connection, "BEGIN IMMEDIATE" if writer else "BEGIN", ())
+        execute(connection, "BEGIN IMMEDIATE" if writer else "BEGIN", ())
 
 
 @contextmanager
@@ -292,8 +292,8 @@ class Statement:
             self._compiled[name] = self._compile(connection.dialect)
         text, values = self._compiled[name]
         if len(rows) == 1:
-            return _execute(connection, text, values(rows[0]))
-        return _execute(connection, text, list(map(values, rows)), many=True)
+            return execute(connection, text, values(rows[0]))
+        return execute(connection, text, list(map(values, rows)), many=True)
 
     def _compile(self, dialect: Dialect) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
         compiled: Any = self._clause.compile(dialect=dialect, column_keys=self._columns or None, for_executemany=True)  # type: ignore[attr-defined]
@@ -314,7 +314,7 @@ class Statement:
         return compiled.string, values
 
 
-def _execute(connection: Connection, text: str, values: Any, many: bool = False) -> Any:
+def execute(connection: Connection, text: str, values: Any, many: bool = False) -> Any:
     """Give the driver a statement past SQLAlchemy, whose own work for each costs more; an error is as if it had gone that way."""
     raw = connection.connection
     cursor = raw.cursor()

@@ -49,7 +49,7 @@ class Memory:
 
 UNKNOWN = Memory(None, {})
 
-_SAVE = Statement(models.insert(), ("task", "round", "weights", "file_check", "strategy", "parameters", "counts"))
+_SAVE = models.insert()
 _REMEMBER = Statement(strategy_state.insert(), ("round", "name", "dtype", "shape", "data"))
 _THEIRS = models.c.task == bindparam("whose")
 _NEWEST = select(models.c.round).where(_THEIRS).order_by(models.c.round.desc())
@@ -66,7 +66,7 @@ def save(connection: Connection, task: str, number: int, weights: Weights, memor
     stored = {"weights": b"", "file_check": check_sum(weights)} if folder else {"weights": _pack(weights), "file_check": None}
     made_by = {"strategy": memory.strategy, "parameters": dict(memory.parameters)}
     counts = {name: list(vector) for name, vector in memory.counts.items()} or None
-    _SAVE.run(connection, {"task": task, "round": number, **stored, **made_by, "counts": counts})
+    connection.execute(_SAVE, {"task": task, "round": number, **stored, **made_by, "counts": counts})
     if folder:
         folder.put(number, weights)
     for name, array in memory.state.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from bramble_protocol.messages import ClientUpdate, TrainConfig
@@ -26,6 +27,7 @@ from bramble_server.store import Store, models
 from bramble_server.store.schema import strategy_state
 from tests.server.office import Office, Transport
 from tests.server.process import LAYOUT
+from tests.server.statements import before_each
 
 Open = Callable[..., Office]
 FEDAVGM: dict[str, Any] = {"strategy": "fedavgm", "strategy_option": {"momentum": 0.5}}
@@ -170,8 +172,8 @@ class Statements:
         self._left: int | None = None
         for name in ("finish", "restore"):
             patch.setattr(Commits, name, self._counted(getattr(Commits, name)))
-        event.listen(Engine, "before_cursor_execute", self._one)
-        event.listen(Engine, "commit", self._one)
+        self._ends = ExitStack()
+        self._ends.enter_context(before_each(self._one))
 
     def _counted(self, work: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any, **named: Any) -> Any:
@@ -183,7 +185,7 @@ class Statements:
 
         return counted
 
-    def _one(self, *_: Any) -> None:
+    def _one(self) -> None:
         if self._left is None:
             return
         self._left -= 1
@@ -194,8 +196,7 @@ class Statements:
             raise OperationalError("INSERT", {}, error)
 
     def close(self) -> None:
-        event.remove(Engine, "before_cursor_execute", self._one)
-        event.remove(Engine, "commit", self._one)
+        self._ends.close()
 
 
 @pytest.fixture

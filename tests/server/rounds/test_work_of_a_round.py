@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event
 
 from bramble_protocol.layout import Layout
 from bramble_protocol.messages import Delivery, Timing, TrainingComplete
@@ -22,6 +21,7 @@ from bramble_server.rounds.roundfile import Header, RoundFile
 from bramble_server.store import Store
 from bramble_server.store.models import UNKNOWN
 from tests.server.database import migrated
+from tests.server.statements import before_each
 
 SLOPE = 1.05
 """Of the logarithm of the work over that of what there is to do."""
@@ -61,8 +61,7 @@ def work(folder: Path, monkeypatch: pytest.MonkeyPatch, clients: int, parameters
         return line
 
     one(1)
-    event.listen(store._writer, "before_cursor_execute", lambda *_: counted.update(statements=1))
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, before_each(lambda: counted.update(statements=1), store._writer):
         patch.setattr(os, "pwrite", written)
         former = sys.getprofile(), sys.gettrace()
         sys.setprofile(seen)

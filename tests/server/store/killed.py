@@ -16,11 +16,11 @@ from tests.waiting import wait_for
 ROOT = Path(__file__).parents[3]
 # For each number that it reads, a child of its own works, and kills itself before that statement.
 FORKING = """
-import os, signal, sys, types
-from sqlalchemy import Engine, event
+import contextlib, os, signal, sys, types
 
 sys.modules["tests"] = types.ModuleType("tests")  # among what is installed there may be another of that name
 sys.modules["tests"].__path__ = ["tests"]
+from tests.server.statements import before_each
 
 def work(die):
     raise NotImplementedError
@@ -28,13 +28,14 @@ def work(die):
 WORK
 
 def arm(left):
-    def one(*_):
+    def one():
         nonlocal left
         left -= 1
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
-    event.listen(Engine, "before_cursor_execute", one)
-    event.listen(Engine, "commit", one)
+    armed.enter_context(before_each(one))
+
+armed = contextlib.ExitStack()
 
 for line in sys.stdin:
     child = os.fork()
