@@ -177,9 +177,7 @@ class ServerSettings(RoundSettings):
     allowed_hosts: str = Field(
         "", description="Further names, separated by commas, to answer to besides addresses, this machine's name and names in .local."
     )
-    proxies: int = Field(
-        0, ge=0, le=5, description="Web servers in front of it that say in X-Forwarded-For and -Proto who asks, and how."
-    )
+    proxies: int = Field(0, ge=0, le=5, description="Web servers in front of it that say in X-Forwarded-For and -Proto who asks, and how.")
     max_connections: int | None = Field(
         None, ge=16, description="Connections at once; by default as many as open files allow, at most 10000."
     )
