@@ -25,7 +25,7 @@ SENSORS = "".join(f'[[sensor]]\ndriver = "{driver}"\n' for driver in ("bme280", 
 
 FLEETS = ("first fleet", "second fleet")
 SECOND = {
-    "test_a_lock", "test_a_typed", "test_faults", "test_fleet", "test_identity", "test_mqtt", "test_other_python",
+    "test_a_lock", "test_a_typed", "test_containers", "test_faults", "test_fleet", "test_identity", "test_mqtt", "test_other_python",
     "test_parts", "test_reset", "test_sandbox", "test_secure", "test_settings", "test_space", "test_trust", "test_variables",
     "test_without_readings", "test_y_older_fleet",
 }  # fmt: skip
