@@ -121,23 +121,7 @@ class Health:
     @classmethod
     def from_wire(cls, value: Any) -> Health:
         """Read and check the wire form."""
-        others = (
-            "samples_missed",
-            "sensors_gone",
-            "sensors_doubted",
-            "windows_doubtful",
-            "throttled",
-            "disk",
-            "slow",
-            "not_now",
-            "not_before",
-            "alarms",
-            "in_use",
-            "drifted",
-            "first_training",
-            "bytes_left",
-            "hours_until",
-        )
+        others = ("samples_missed", "sensors_gone", "throttled", *SINCE_2)
         item = fields.mapping(value, "health", ("sent",), (*_NUMBERS, *others))
         numbers = {
             name: fields.optional(fields.number, item.get(name), f"health.{name}", low=low, high=high)
